@@ -1,0 +1,89 @@
+# Every step that a person or a build machine runs. Needs make and Python 3.11; nothing else.
+
+# The first of these that is a Python 3.11; `make PYTHON=/path/to/python` overrides.
+PYTHON ?= $(shell for p in python3.11 python3; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done)
+
+BIN := .venv/bin
+LOCKED := .venv/.locked
+INSTALLED := .venv/.installed
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --progress-bar off --disable-pip-version-check --no-input
+
+CHECK_PYTHON = "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || \
+	{ echo "make: seqcols needs Python 3.11: install it, or say where it is with make PYTHON=/path/to/python3.11" >&2; exit 1; }
+
+# Passed on to the tool: `make test ARGS="-k padding -n 0"`, `make lock ARGS=--upgrade`.
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help env demo test lint format lock bench-memory clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{ printf "%-16s%s\n", $$1, $$2 }'
+
+env: $(INSTALLED) ## make .venv from requirements.lock and install seqcols into it, editable (once)
+
+# The stamp is a copy of the lock, so that a checkout which only touches the file costs nothing. From scratch, so that what
+# a new lock no longer names does not stay behind. Importing TensorFlow without byte code takes 20 s instead of 4, so
+# compile here, on all cores, whatever PYTHONDONTWRITEBYTECODE says; some libraries ship files that are templates or for
+# another Python, which do not compile and need not.
+$(LOCKED): requirements.lock
+	@if cmp -s requirements.lock $@; then touch $@; exit; fi; set -e; \
+	$(CHECK_PYTHON); \
+	echo "making .venv with $(PYTHON)"; \
+	"$(PYTHON)" -m venv --clear .venv; \
+	echo "installing the packages of requirements.lock (about 3 minutes, 3 GB on disk)"; \
+	$(PIP_INSTALL) --no-compile --require-hashes -r requirements.lock; \
+	echo "compiling byte code"; \
+	env -u PYTHONDONTWRITEBYTECODE -u PYTHONPYCACHEPREFIX $(BIN)/python -W ignore -m compileall -qq -j 0 .venv/lib || true; \
+	cp requirements.lock $@
+
+$(INSTALLED): $(LOCKED) setup.py
+	@echo "installing seqcols, editable"
+	@$(PIP_INSTALL) --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: env ## run the whole pipeline on made-up data, into build/demo
+	@$(BIN)/seqcols demo build/demo
+
+test: env ## run the tests (ARGS="-k name -n 0" goes to pytest)
+	@echo "running the tests"
+	@$(BIN)/pytest $(ARGS)
+
+lint: env ## check style, formatting and types
+	@echo "checking style and formatting"
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@echo "checking types"
+	@$(BIN)/mypy
+
+format: env ## format the code and fix what can be fixed by itself
+	@$(BIN)/ruff check --fix-only .
+	@$(BIN)/ruff format .
+
+# setuptools and wheel are for installing seqcols itself without build isolation. The resolver has an environment of its
+# own, so that a lock which does not install can be mended.
+lock: build/lock-env/.made ## rewrite requirements.lock, keeping its versions where they still fit (ARGS=--upgrade: newest)
+	@echo "resolving requirements.lock"
+	@cp requirements.lock build/requirements.lock
+	@printf 'setuptools>=77\nwheel\n' | build/lock-env/bin/uv pip compile --quiet --no-config --no-header \
+		--python build/lock-env/bin/python --python-version 3.11 --python-platform linux --generate-hashes \
+		--extra test --extra lint $(ARGS) --output-file build/requirements.lock setup.py -
+	@! grep -nF -e '://' -e '$(CURDIR)' build/requirements.lock
+	@cp build/requirements.lock requirements.lock
+
+build/lock-env/.made:
+	@$(CHECK_PYTHON)
+	@echo "making build/lock-env"
+	@"$(PYTHON)" -m venv --clear build/lock-env
+	@build/lock-env/bin/python -m pip install --quiet --disable-pip-version-check uv
+	@touch $@
+
+bench-memory: env ## measure peak memory at growing sizes
+	@echo "measuring peak memory (takes some minutes)"
+	@$(BIN)/python -m tests.benchmarks.memory $(ARGS)
+
+clean: ## remove build outputs and caches (.venv stays)
+	@rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@find . -name .venv -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,35 @@
+"""Files, wiring and people: the main job and what it leaves. Beam and TensorFlow load only when they are needed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pipeline.columns_file import load
+    from pipeline.manifest import Manifest
+    from pipeline.manifest import read as read_manifest
+    from pipeline.request import Request, UsageError
+    from pipeline.run import Outcome, check, run
+
+_LATE = {
+    "Manifest": ("pipeline.manifest", "Manifest"),
+    "Outcome": ("pipeline.run", "Outcome"),
+    "Request": ("pipeline.request", "Request"),
+    "UsageError": ("pipeline.request", "UsageError"),
+    "check": ("pipeline.run", "check"),
+    "load": ("pipeline.columns_file", "load"),
+    "read_manifest": ("pipeline.manifest", "read"),
+    "run": ("pipeline.run", "run"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATE:
+        import importlib
+
+        module, attribute = _LATE[name]
+        return getattr(importlib.import_module(module), attribute)
+    raise AttributeError(f"module 'pipeline' has no attribute {name!r}")
+
+
+__all__ = ["Manifest", "Outcome", "Request", "UsageError", "check", "load", "read_manifest", "run"]

@@ -1,0 +1,234 @@
+"""The command line. Imports nothing heavy: help and spec errors must not wait for TensorFlow."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+if TYPE_CHECKING:
+    from transforms.spec import Spec
+
+OK, FAILED, WRONG_USE, TOO_MANY_REJECTED, INTERRUPTED = 0, 1, 2, 3, 130
+
+BEAM_OPTIONS: Final = {"ignore_unknown_options": True, "allow_extra_args": True}
+
+
+class _Stopped(KeyboardInterrupt):
+    """Somebody asked the run to stop (SIGTERM); treated as Ctrl-C."""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(version("seqcols"), prog_name="seqcols")
+def cli() -> None:
+    """Turn variable-length sequences into dense, validated, normalised, training-ready data.
+
+    Exit codes: 0 done, 1 failed, 2 wrong use or columns file, 3 more rows rejected than --max-rejected allows.
+    """
+
+
+def _common(command: Any) -> Any:
+    options = [
+        click.option("--input", "inputs", multiple=True, required=True, help="File or pattern; may be given again."),
+        click.option(
+            "--max-rejected", type=float, default=0.1, show_default=True, help="Largest share of rejected rows."
+        ),
+        click.option("--workers", type=int, default=1, show_default=True, help="Local worker processes; 0: all cores."),
+        click.option("--debug", is_flag=True, help="Show tracebacks."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return click.argument("columns", type=click.Path())(command)
+
+
+@cli.command("run", context_settings=BEAM_OPTIONS)
+@_common
+@click.option("--output", required=True, help="Directory of the data set.")
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["tfrecord", "tfrecord.gz", "parquet"]),
+    default="tfrecord",
+    show_default=True,
+    help="What to write.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace a finished data set.")
+@click.option("--allow-empty", is_flag=True, help="Publish a data set without rows, if the input has none.")
+@click.pass_context
+def run_command(context: click.Context, **options: Any) -> None:
+    """Read --input by the columns file COLUMNS and write a data set to --output.
+
+    Any other option is passed on to Apache Beam, for example --runner=DataflowRunner; without one the job runs here.
+    """
+    _carry_out("run", context, **options)
+
+
+@cli.command("check", context_settings=BEAM_OPTIONS)
+@_common
+@click.pass_context
+def check_command(context: click.Context, **options: Any) -> None:
+    """Read and validate without writing: the same ledger and the same summary of rejected rows."""
+    _carry_out("check", context, **options)
+
+
+@cli.command("schema")
+def schema_command() -> None:
+    """Print the JSON Schema of the columns file, for editors."""
+    import json
+
+    from pipeline.schema import json_schema
+
+    click.echo(json.dumps(json_schema(), indent=2))
+
+
+@cli.command("demo")
+@click.argument("directory", default="seqcols-demo", type=click.Path())
+@click.pass_context
+def demo_command(context: click.Context, directory: str) -> None:
+    """Make a small sample (watch histories, temperature series, a few bad rows) and run the main job on it."""
+    from pipeline.demo import make_sample
+    from pipeline.quiet import quiet_logs
+
+    quiet_logs()
+    columns, inputs, output = make_sample(directory)
+    click.echo(f"sample: {inputs}\ncolumns file: {columns}\n")
+    click.echo(f"$ seqcols run {columns} --input '{inputs}' --output {output} --overwrite\n")
+    _carry_out("run", context, columns, (inputs,), 0.1, 1, False, output, "tfrecord", True, False)
+
+
+def _carry_out(
+    what: str,
+    context: click.Context,
+    columns: str,
+    inputs: Sequence[str],
+    max_rejected: float,
+    workers: int,
+    debug: bool,
+    output: str = "",
+    format_: str = "tfrecord",
+    overwrite: bool = False,
+    allow_empty: bool = False,
+) -> None:
+    """Runs or checks, prints the summary and exits with the code that the outcome has."""
+    spec = _load(columns)
+    sys.path.insert(0, os.path.dirname(os.path.abspath(columns)))  # where module:function normalizers live
+    os.environ["PYTHONPATH"] = os.pathsep.join([sys.path[0], *filter(None, [os.environ.get("PYTHONPATH")])])
+    from pipeline.request import Request, UsageError, check_values, checked_output
+
+    request = Request(spec, inputs, output, format_, max_rejected, overwrite, allow_empty, workers, tuple(context.args))
+    try:
+        check_values(request)
+        _refuse_unknown(context.args)
+        if what == "run":
+            checked_output(request)
+        _check_functions(spec)
+    except UsageError as error:
+        _stop(WRONG_USE, str(error))
+    _execute(what, request, debug)
+
+
+def _load(columns: str) -> Spec:
+    from pipeline.columns_file import load
+    from transforms.errors import SpecError
+
+    try:
+        return load(columns)
+    except SpecError as error:
+        count = f"{len(error.faults)} faults\n" if len(error.faults) > 1 else ""
+        _stop(WRONG_USE, f"{columns}: {count}{error}")
+
+
+def _check_functions(spec: Spec) -> None:
+    from pipeline.columns_file import check_functions
+    from transforms.errors import SpecError
+
+    if spec.functions:
+        faults = check_functions(spec)
+        if faults:
+            _stop(WRONG_USE, str(SpecError(faults)))
+
+
+def _refuse_unknown(arguments: Sequence[str]) -> None:
+    """Refuses what is neither ours nor Beam's: a misspelt option must not be swallowed."""
+    if not arguments:
+        return
+    import argparse
+
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    from pipeline.request import UsageError
+    from transforms.errors import nearest
+
+    parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
+    for options in PipelineOptions.__subclasses__():
+        options._add_argparse_args(parser)
+    unknown = parser.parse_known_args(list(arguments))[1]
+    if unknown:
+        known = [name for action in parser._actions for name in action.option_strings]
+        ours = [
+            "--input",
+            "--output",
+            "--format",
+            "--max-rejected",
+            "--overwrite",
+            "--workers",
+            "--allow-empty",
+            "--debug",
+        ]
+        name = unknown[0].split("=")[0]
+        raise UsageError(f"unknown option {name!r}{nearest(name, [*ours, *known])}")
+
+
+def _execute(what: str, request: Any, debug: bool) -> None:
+    signal.signal(signal.SIGTERM, _on_signal)
+    from pipeline import summary
+    from pipeline.quiet import quiet_logs
+    from transforms.errors import JobError, SpecError
+
+    try:
+        if not debug:
+            quiet_logs()
+        import pipeline.run as runs
+
+        outcome = (runs.run if what == "run" else runs.check)(request)
+    except SpecError as error:
+        _stop(WRONG_USE, str(error), debug)
+    except JobError as error:
+        _stop(FAILED, str(error), debug)
+    except ValueError as error:
+        from pipeline.request import UsageError
+
+        if not isinstance(error, UsageError):
+            raise
+        _stop(WRONG_USE, str(error), debug)
+    except KeyboardInterrupt:
+        click.echo("seqcols: stopped; nothing was published", err=True)
+        sys.stderr.flush()
+        os._exit(INTERRUPTED)  # workers of the in-process runner would go on in their threads
+    click.echo(summary.text(what, request, outcome))
+    if outcome.status == "too_many_rejected":
+        _stop(TOO_MANY_REJECTED, outcome.message)
+    if outcome.status != "done":
+        _stop(FAILED, outcome.message)
+
+
+def _on_signal(number: int, frame: Any) -> None:
+    raise _Stopped
+
+
+def _stop(code: int, message: str, debug: bool = False) -> Any:
+    if debug and sys.exc_info()[0] is not None:
+        traceback.print_exc()
+    click.echo(f"seqcols: error: {message}", err=True)
+    sys.exit(code)
+
+
+def main() -> None:
+    """Entry point of the `seqcols` command."""
+    cli()

@@ -1,0 +1,159 @@
+"""The end of a run: does the ledger balance, are there too many rejects; then publish, or say why not.
+
+Runs as the last step of the pipeline, so that a job whose launcher is long gone (a template) publishes too. How it ended
+stands in the staging folder, where the launcher finds it if it waits.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from pipeline import layout, ledger, manifest, publish, statistics
+from pipeline.inputs import Inputs
+from pipeline.layout import Layout
+from pipeline.writing import Part
+from transforms.columns import SequenceColumn
+from transforms.errors import JobError, nearest
+from transforms.spec import Spec
+from transforms.tally import Tally
+
+DONE, FAILED, TOO_MANY_REJECTED = "done", "failed", "too_many_rejected"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run was asked to do.
+
+    Attributes:
+      place: where it writes.
+      spec: the columns.
+      columns_text: the columns as YAML, for the manifest.
+      inputs: the files.
+      sink: name of the sink.
+      max_rejected: the largest share of rows that may be rejected, 0 to 1.
+      allow_empty: whether a data set without rows is published.
+      passes: how often the input is read.
+      feature_names: features that the first file holds, for hints.
+    """
+
+    place: Layout
+    spec: Spec
+    columns_text: str
+    inputs: Inputs
+    sink: str
+    max_rejected: float
+    allow_empty: bool
+    passes: int
+    feature_names: tuple[str, ...] = field(default=())
+
+
+@dataclass
+class Collected:
+    """What the pipeline hands to the end: files written and everything counted."""
+
+    parts: Sequence[Part]
+    rejected: Sequence[Part]
+    tally: Tally
+    analysis_tally: Tally
+    table: np.ndarray
+    examples: Any
+
+
+def finish(plan: Plan, got: Collected) -> dict[str, Any]:
+    """Checks and publishes a run, and writes down how it ended.
+
+    Returns:
+      What was written down: `status`, `message`, and the ledger.
+
+    Raises:
+      JobError: the run failed, or was not published because of its rejects.
+    """
+    try:
+        result = _checked(plan, got)
+    except JobError as error:
+        result = {"status": FAILED, "message": str(error)}
+    result["rejected_examples"] = got.examples
+    layout.write_json(plan.place.result, result)
+    if result["status"] != DONE:
+        raise JobError(result["message"])
+    return result
+
+
+def _checked(plan: Plan, got: Collected) -> dict[str, Any]:
+    sizes = _sizes(plan.spec, got.parts)
+    book = ledger.build(got.tally, plan.spec, sizes)
+    rows = book["rows"]
+    kept = {"ledger": book, "rejected_files": [part.path for part in got.rejected]}
+    faults = ledger.imbalances(book)
+    if plan.passes == 2:
+        faults += ledger.differences(got.analysis_tally, got.tally)
+    if faults:
+        more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+        return {"status": FAILED, "message": f"the ledger does not balance: {faults[0]}{more}", **kept}
+    share = rows["rejected"] / rows["read"] if rows["read"] else 0.0
+    if share > plan.max_rejected:
+        message = (
+            f"{rows['rejected']:,} of {rows['read']:,} rows rejected ({share:.2%}), "
+            f"--max-rejected allows {plan.max_rejected:.2%}; nothing was published"
+        )
+        return {"status": TOO_MANY_REJECTED, "message": message, **kept}
+    _refuse_absent(plan, book)
+    if not rows["written"] and not plan.allow_empty:
+        raise JobError("no rows: the input holds none that was accepted (--allow-empty publishes an empty data set)")
+    stats = statistics.build(plan.spec, got.table, got.tally, sizes)
+    staged = plan.place.staged(layout.TRANSFORM) if rows["written"] else ""
+    publish.publish(plan.place, _manifest(plan, got, book), book, stats, staged)
+    return {"status": DONE, "message": "", **kept}
+
+
+def _sizes(spec: Spec, parts: Sequence[Part]) -> dict[str, int | None]:
+    """Returns T of every group: as the spec says, or as the shards have it."""
+    sizes = {name: spec.group(name).fixed_length for name in spec.group_names}
+    shapes = {output.name: output.shape for part in parts for output in part.outputs}
+    for column in spec.columns:
+        if isinstance(column, SequenceColumn) and column.name in shapes:
+            sizes[column.group] = shapes[column.name][0]
+    if len({part.outputs for part in parts}) > 1:
+        raise JobError("shards of one run differ in their features; this is a bug, nothing was published")
+    return sizes
+
+
+def _refuse_absent(plan: Plan, book: dict[str, Any]) -> None:
+    """A column that no row has is a misspelt one."""
+    written = book["rows"]["written"]
+    for column in plan.spec.columns:
+        if written and book["columns"][column.name]["absent"] == written:
+            hint = nearest(column.key, plan.feature_names) or f"; the first file has {', '.join(plan.feature_names)}"
+            raise JobError(
+                f"column {column.name!r}: the feature {column.key!r} is absent in all {written:,} rows{hint}"
+            )
+
+
+def _manifest(plan: Plan, got: Collected, book: dict[str, Any]) -> dict[str, Any]:
+    root = plan.place.output
+    outputs = got.parts[0].outputs if got.parts else tuple(plan.spec.outputs())
+    ordered = sorted(got.parts, key=lambda part: part.path)
+    return {
+        "format_version": manifest.FORMAT_VERSION,
+        "seqcols": version("seqcols"),
+        "run": plan.place.run_id,
+        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "format": plan.sink,
+        "columns": plan.columns_text,
+        "inputs": [{"path": file.path, "bytes": file.size} for file in plan.inputs.files],
+        "examples": {
+            "rows": book["rows"]["written"],
+            "features": manifest.features_of(outputs),
+            "files": [part.entry(root) for part in ordered],
+        },
+        "rejected": {
+            "rows": book["rows"]["rejected"],
+            "files": [part.entry(root) for part in sorted(got.rejected, key=lambda part: part.path)],
+        },
+    }

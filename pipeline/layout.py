@@ -1,0 +1,96 @@
+"""Names inside an output directory, and how paths are joined and written through Beam's file systems."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import time
+from dataclasses import dataclass
+from typing import Any, Final
+
+from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+
+MANIFEST: Final = "manifest.json"
+EXAMPLES: Final = "examples"
+REJECTED: Final = "rejected"
+TRANSFORM: Final = "transform"
+STATISTICS: Final = "statistics.json"
+LEDGER: Final = "ledger.json"
+STAGING_PREFIX: Final = ".seqcols-"
+
+
+def new_run_id() -> str:
+    """Returns a name that no other run has: the time, to read, and random digits, to be sure."""
+    return time.strftime("%Y%m%dT%H%M%S", time.gmtime()) + "-" + secrets.token_hex(4)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where one run writes.
+
+    Every file of a run has a name of its own, so that nothing it writes can touch what an earlier run published. The manifest
+    alone is replaced, and last.
+    """
+
+    output: str
+    run_id: str
+
+    def at(self, *parts: str) -> str:
+        """Returns a path in the output directory."""
+        return FileSystems.join(self.output, *parts)
+
+    @property
+    def staging(self) -> str:
+        """Folder for what only the run itself needs."""
+        return self.at(STAGING_PREFIX + self.run_id)
+
+    def staged(self, *parts: str) -> str:
+        """Returns a path in the staging folder."""
+        return FileSystems.join(self.staging, *parts)
+
+    @property
+    def result(self) -> str:
+        """File that says how the run ended."""
+        return self.staged("result.json")
+
+
+def exists(path: str) -> bool:
+    """Returns whether a file or directory is there."""
+    return bool(FileSystems.exists(path))
+
+
+def make_dirs(path: str) -> None:
+    """Makes a directory and its parents; one that exists is fine."""
+    with contextlib.suppress(OSError):
+        FileSystems.mkdirs(path)
+    if not exists(path) and "://" not in path:
+        os.makedirs(path)  # the reason why it cannot be made, for people
+
+
+def delete(path: str) -> None:
+    """Deletes a file or a tree; what is not there is fine."""
+    with contextlib.suppress(Exception):
+        FileSystems.delete([path])
+
+
+def read_json(path: str) -> Any:
+    """Reads a JSON file."""
+    with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+        return json.loads(file.read())
+
+
+def write_bytes(path: str, data: bytes) -> None:
+    """Writes a file and, where it lies on a disk, makes sure that it is there after a power cut."""
+    with FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+        file.write(data)
+        with contextlib.suppress(AttributeError, OSError):  # object stores have neither
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def write_json(path: str, content: Any) -> None:
+    """Writes a JSON file; a number that JSON lacks (NaN, infinity) is an error, not a broken file."""
+    write_bytes(path, (json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode())

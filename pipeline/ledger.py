@@ -1,0 +1,77 @@
+"""The ledger: every row and every value accounted for, per file and per column; and whether it balances."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+from transforms.columns import Column, SequenceColumn
+from transforms.spec import Spec
+from transforms.tally import COLUMN_COUNTS, Tally
+
+
+def build(tally: Tally, spec: Spec, sizes: Mapping[str, int | None]) -> dict[str, Any]:
+    """Returns the ledger as it is written to `ledger.json`.
+
+    Rows are counted three times, by the reader (read), by the rules (rejected) and by the sink (written); values by the parser
+    (values), the rules (truncated, rejected, completed) and from the lengths that the sink wrote (kept).
+
+    Args:
+      tally: everything counted in the pass that wrote.
+      spec: the columns.
+      sizes: T of every sequence group.
+
+    Returns:
+      `rows`, `columns`, and the same under `files` for every file.
+    """
+    by_file: dict[str, Tally] = defaultdict(Counter)
+    for key, count in tally.items():
+        if key[1] in ("rows", "column", "group"):
+            by_file[key[0]][key[1:]] += count
+    files = {file: _one(counts, spec, sizes) for file, counts in sorted(by_file.items())}
+    total: Tally = Counter()
+    for counts in by_file.values():
+        total.update(counts)
+    return {**_one(total, spec, sizes), "files": files}
+
+
+def _one(counts: Tally, spec: Spec, sizes: Mapping[str, int | None]) -> dict[str, Any]:
+    rows = {what: counts["rows", what] for what in ("read", "written", "rejected")}
+    reasons = {k[1].partition(":")[2]: n for k, n in sorted(counts.items()) if k[0] == "rows" and ":" in k[1] and n}
+    columns = {column.name: _column(column, counts, rows["written"], sizes) for column in spec.columns}
+    return {"rows": {**rows, "rejected_by_reason": reasons}, "columns": columns}
+
+
+def _column(column: Column, counts: Tally, written: int, sizes: Mapping[str, int | None]) -> dict[str, int]:
+    made = {what: counts["column", column.name, what] for what in COLUMN_COUNTS}
+    if isinstance(column, SequenceColumn):
+        steps = counts["group", column.group, "steps"]
+        places = written * (sizes.get(column.group) or 0)
+    else:
+        steps = places = written
+    kept = steps * column.step_width - made["completed"]
+    padded = (places - steps) * column.step_width
+    return {"values": made["values"], "kept": kept, "padded": padded, **made}
+
+
+def imbalances(ledger: Mapping[str, Any]) -> list[str]:
+    """Returns what does not add up, one line each, the file named; nothing for a ledger that balances."""
+    faults = []
+    for file, entry in [*ledger["files"].items(), ("all files", ledger)]:
+        rows = entry["rows"]
+        if rows["read"] != rows["written"] + rows["rejected"]:
+            sides = f"{rows['read']} read, {rows['written']} written, {rows['rejected']} rejected"
+            faults.append(f"{file}: rows do not balance: {sides}")
+        for name, c in entry["columns"].items():
+            if c["values"] != c["kept"] + c["truncated"] + c["rejected"]:
+                sides = f"{c['values']} in, {c['kept']} kept, {c['truncated']} truncated, {c['rejected']} rejected"
+                faults.append(f"{file}: values of column {name!r} do not balance: {sides}")
+    return faults
+
+
+def differences(first: Tally, second: Tally) -> list[str]:
+    """Returns the files that the two passes did not read alike, one line each."""
+    both = {key for key in (*first, *second) if key[1] == "column" or key[1:] == ("rows", "read")}
+    files = sorted({key[0] for key in both if first[key] != second[key]})
+    return [f"{file}: read differently by the second pass; it changed during the run" for file in files]

@@ -1,0 +1,92 @@
+"""The manifest: the one file that says what a data set is. Readers follow it, never a listing of the directory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from apache_beam.io.filesystems import FileSystems
+
+from pipeline.layout import MANIFEST, exists, read_json
+from transforms.columns import Output
+from transforms.errors import JobError
+
+FORMAT_VERSION: Final = 1
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A published data set.
+
+    Attributes:
+      root: its directory.
+      content: what `manifest.json` holds.
+    """
+
+    root: str
+    content: Mapping[str, Any]
+
+    @property
+    def rows(self) -> int:
+        """Examples in the data set."""
+        return int(self.content["examples"]["rows"])
+
+    @property
+    def format(self) -> str:
+        """Name of the sink that wrote it."""
+        return str(self.content["format"])
+
+    @property
+    def files(self) -> list[str]:
+        """Paths of the files with examples, in the order to read them in."""
+        return [self.path(entry["path"]) for entry in self.content["examples"]["files"]]
+
+    @property
+    def rejected_files(self) -> list[str]:
+        """Paths of the files with rejected rows (Parquet)."""
+        return [self.path(entry["path"]) for entry in self.content["rejected"]["files"]]
+
+    @property
+    def outputs(self) -> list[Output]:
+        """The features of an example."""
+        features = self.content["examples"]["features"]
+        return [Output(name, f["dtype"], tuple(f["shape"]), f["kind"], f["source"]) for name, f in features.items()]
+
+    def path(self, relative: str) -> str:
+        """Returns the whole path of something that the manifest names."""
+        return str(FileSystems.join(self.root, *relative.split("/")))
+
+    def feature_spec(self) -> dict[str, Any]:
+        """Returns what `tf.io.parse_example` takes to read the TFRecords back (cast afterwards to `outputs`' dtypes)."""
+        from pipeline.sinks.tfrecord import feature_spec
+
+        return feature_spec(self.outputs)
+
+
+def read(root: str) -> Manifest:
+    """Reads the manifest of a data set.
+
+    Raises:
+      JobError: there is none (the directory holds no finished data set), or it is of a later format.
+    """
+    path = FileSystems.join(root, MANIFEST)
+    if not exists(path):
+        raise JobError(f"{root!r} holds no finished data set: there is no {MANIFEST}")
+    content = read_json(path)
+    if content.get("format_version") != FORMAT_VERSION:
+        found = content.get("format_version")
+        raise JobError(f"{path!r}: expected format_version {FORMAT_VERSION}, got {found!r}")
+    return Manifest(root, content)
+
+
+def features_of(outputs: Sequence[Output]) -> dict[str, Any]:
+    """Returns the features as the manifest lists them."""
+    return {o.name: {"dtype": o.dtype, "shape": list(o.shape), "kind": o.kind, "source": o.source} for o in outputs}
+
+
+def named_files(content: Mapping[str, Any]) -> Iterator[str]:
+    """Yields the relative path of every file and folder that a manifest names."""
+    for part in ("examples", "rejected"):
+        yield from (entry["path"] for entry in content[part]["files"])
+    yield from (content[name] for name in ("transform", "statistics", "ledger") if content.get(name))

@@ -1,0 +1,136 @@
+"""How far a run is: workers note what they have read, the driver shows it.
+
+The note is a file that each worker rewrites now and then in a folder of this machine. It works for threads and for processes,
+and needs nothing of the runner; on a cluster there is no such folder and the engine shows its own progress.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, TextIO
+
+SECONDS_BETWEEN_NOTES: Final = 0.25
+
+
+@dataclass
+class Note:
+    """What one worker has read in one pass; written to `folder` at most every quarter of a second."""
+
+    folder: str
+    number: int
+    rows: int = 0
+    size: int = 0
+    _name: str = field(default_factory=lambda: uuid.uuid4().hex)
+    _written: float = 0.0
+
+    def add(self, rows: int, size: int) -> None:
+        """Counts rows and the input bytes that they stand for."""
+        self.rows += rows
+        self.size += size
+        if self.folder and time.monotonic() - self._written > SECONDS_BETWEEN_NOTES:
+            self.write()
+
+    def write(self) -> None:
+        """Writes the note. A full disk or a removed folder must not fail the work that it is about."""
+        if not self.folder:
+            return
+        self._written = time.monotonic()
+        path = Path(self.folder) / f"{self.number}-{self._name}.json"
+        with contextlib.suppress(OSError):
+            path.with_suffix(".tmp").write_text(json.dumps({"rows": self.rows, "size": self.size}))
+            os.replace(path.with_suffix(".tmp"), path)
+
+
+def read_notes(folder: str) -> dict[int, tuple[int, int]]:
+    """Returns rows and bytes read by pass number."""
+    made: dict[int, tuple[int, int]] = {}
+    for path in Path(folder).glob("*.json"):
+        with contextlib.suppress(OSError, ValueError):
+            note = json.loads(path.read_text())
+            number = int(path.name.split("-")[0])
+            rows, size = made.get(number, (0, 0))
+            made[number] = rows + note["rows"], size + note["size"]
+    return made
+
+
+@contextlib.contextmanager
+def shown(folder: str, passes: list[str], total_bytes: int, stream: TextIO = sys.stderr) -> Iterator[None]:
+    """Shows the progress of a run while the block runs: bars on a terminal, plain lines elsewhere.
+
+    Args:
+      folder: where workers leave their notes.
+      passes: names of the passes, in order.
+      total_bytes: what each pass reads.
+      stream: where to show it.
+    """
+    stop = threading.Event()
+    show = _bars if stream.isatty() else _lines
+    thread = threading.Thread(target=show, args=(folder, passes, total_bytes, stream, stop), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _bars(folder: str, passes: list[str], total: int, stream: TextIO, stop: threading.Event) -> None:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns: list[Any] = [
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TextColumn("{task.fields[rows]:,} rows, {task.fields[rate]:,.0f}/s"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    ]
+    with Progress(*columns, console=Console(file=stream), transient=False) as progress:
+        tasks = [
+            progress.add_task(f"pass {k + 1}/{len(passes)}: {name}", total=max(total, 1), rows=0, rate=0.0, start=False)
+            for k, name in enumerate(passes)
+        ]
+        done = False
+        while not done:
+            done = stop.wait(0.2)
+            for number, (rows, size) in sorted(read_notes(folder).items()):
+                task = progress.tasks[number]
+                if not task.started:
+                    progress.start_task(tasks[number])
+                rate = rows / max(task.elapsed or 0.0, 1e-3)
+                progress.update(tasks[number], completed=min(size, total), rows=rows, rate=rate)
+
+
+def _lines(folder: str, passes: list[str], total: int, stream: TextIO, stop: threading.Event) -> None:
+    began: dict[int, float] = {}
+    said: dict[int, int] = {}
+    wait, last = 1.0, time.monotonic()
+    done = False
+    while not done:
+        done = stop.wait(0.2)
+        notes = read_notes(folder)
+        for number in notes:
+            began.setdefault(number, time.monotonic())
+        if not done and time.monotonic() - last < wait:
+            continue
+        last, wait = time.monotonic(), min(wait * 1.5, 10.0)  # often at first, seldom in a long run
+        for number, (rows, size) in sorted(notes.items()):
+            if said.get(number) == rows:
+                continue
+            said[number] = rows
+            passed = max(time.monotonic() - began[number], 1e-3)
+            share = min(size / max(total, 1), 1.0)
+            left = f", {passed / share - passed:,.0f} s left" if 0 < share < 1 else ""
+            head = f"pass {number + 1}/{len(passes)} {passes[number]}"
+            print(f"{head}: {rows:,} rows, {share:.0%}, {rows / passed:,.0f} rows/s{left}", file=stream, flush=True)

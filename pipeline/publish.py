@@ -1,0 +1,94 @@
+"""Publishing: from files of a run to a data set that readers see whole, or not at all.
+
+1. Everything that the run wrote has a name of its own (shards, transform, statistics, ledger).
+2. `manifest.json` is replaced in one step. From here on readers see the new data set.
+3. What the old manifest named is removed.
+4. The transform, the statistics and the ledger are copied to their plain names, and the manifest is replaced once more to
+   name those. Until now a reader that follows the manifest found them under their own names.
+
+A run that dies between two steps leaves a whole data set, old or new, and files that no manifest names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from apache_beam.io.filesystem import BeamIOError, CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+
+from pipeline import layout
+from pipeline.layout import LEDGER, MANIFEST, STATISTICS, TRANSFORM, Layout
+from pipeline.manifest import named_files
+from transforms.errors import JobError
+
+
+def publish(
+    place: Layout,
+    content: dict[str, Any],
+    ledger: Mapping[str, Any],
+    statistics: Mapping[str, Any],
+    staged_transform: str,
+) -> None:
+    """Publishes a data set.
+
+    Args:
+      place: where.
+      content: the manifest but for `transform`, `statistics` and `ledger`, which are set here.
+      ledger: what `ledger.json` holds.
+      statistics: what `statistics.json` holds.
+      staged_transform: folder with the saved graph; an empty string where there is none.
+    """
+    old = layout.read_json(place.at(MANIFEST)) if layout.exists(place.at(MANIFEST)) else None
+    own = {
+        "statistics": f"statistics-{place.run_id}.json",
+        "ledger": f"ledger-{place.run_id}.json",
+        "transform": f"transform-{place.run_id}" if staged_transform else None,
+    }
+    layout.write_json(place.at(own["statistics"]), statistics)  # type: ignore[arg-type]
+    layout.write_json(place.at(own["ledger"]), ledger)  # type: ignore[arg-type]
+    if own["transform"]:
+        _copy(staged_transform, place.at(own["transform"]))
+    _replace_manifest(place, {**content, **own})
+    if old:
+        _remove(place, old)
+    plain = {"statistics": STATISTICS, "ledger": LEDGER, "transform": TRANSFORM if staged_transform else None}
+    for name, target in plain.items():
+        if target:
+            layout.delete(place.at(target))
+            _copy(place.at(own[name]), place.at(target))  # type: ignore[arg-type]
+    _replace_manifest(place, {**content, **plain})
+    for name in own.values():
+        if name:
+            layout.delete(place.at(name))
+
+
+def _replace_manifest(place: Layout, content: Mapping[str, Any]) -> None:
+    temporary = place.at(f"{MANIFEST}.{place.run_id}")
+    layout.write_json(temporary, content)
+    try:
+        FileSystems.rename([temporary], [place.at(MANIFEST)])
+    except (BeamIOError, OSError) as error:
+        raise JobError(f"cannot replace {place.at(MANIFEST)!r}: {error}") from error
+
+
+def _copy(source: str, target: str) -> None:
+    """Copies a file or a tree, file by file, on any file system."""
+    found = FileSystems.match([source.rstrip("/") + "/**"])[0].metadata_list
+    if not found:
+        with FileSystems.open(source, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+            layout.write_bytes(target, file.read())
+        return
+    for entry in found:
+        relative = entry.path.removeprefix(source).lstrip("/")
+        where = FileSystems.join(target, *relative.split("/"))
+        layout.make_dirs(FileSystems.split(where)[0])
+        with FileSystems.open(entry.path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+            layout.write_bytes(where, file.read())
+
+
+def _remove(place: Layout, old: Mapping[str, Any]) -> None:
+    """Removes what an old manifest named. It lists nothing outside the directory, but is only a file: check."""
+    for relative in named_files(old):
+        if ".." not in relative.split("/") and not relative.startswith("/"):
+            layout.delete(place.at(*relative.split("/")))

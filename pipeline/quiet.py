@@ -1,0 +1,37 @@
+"""Libraries that talk while they load."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+
+
+def quiet_logs() -> None:
+    """Silences what Beam and TensorFlow log in passing, and loads TensorFlow without its notes about CPUs and GPUs."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.getLogger().setLevel(logging.ERROR)
+    for name in ("apache_beam", "tensorflow", "absl"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore")
+    with _no_stderr():
+        importlib.import_module("tensorflow_transform")
+
+
+@contextlib.contextmanager
+def _no_stderr() -> Iterator[None]:
+    """Drops what C++ writes to file descriptor 2: TensorFlow 2.21 logs there before any setting takes effect."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    sink = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(sink, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(sink)

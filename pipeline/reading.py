@@ -1,0 +1,100 @@
+"""Reading: files to splits to batches, counted and noted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+from apache_beam.pvalue import TaggedOutput
+
+from pipeline.progress import Note
+from pipeline.sources import BatchLimits, Split, source_for
+from transforms import rows
+from transforms.beam import GOOD, REJECTED, TALLIES, in_global_window
+from transforms.columns import Column
+from transforms.errors import JobError, nearest
+from transforms.parse import column_type_error
+from transforms.tally import Tally, count_rejected
+
+
+class ReadBatches(beam.PTransform):
+    """Reads files into batches.
+
+    Takes file names; gives `GOOD` batches with their origin, `REJECTED` rows that could not be decoded, `TALLIES`.
+
+    Args:
+      columns: the columns that are read.
+      limits: how large a batch may be.
+      spread: whether splits are dealt out to several workers. That costs a shuffle of their names (never of data).
+      notes: folder for progress notes on this machine, or an empty string.
+      number: which pass this is, for the notes.
+    """
+
+    def __init__(self, columns: Sequence[Column], limits: BatchLimits, spread: bool, notes: str, number: int):
+        super().__init__()
+        self._columns, self._limits, self._spread = tuple(columns), limits, spread
+        self._notes, self._number = notes, number
+
+    def expand(self, files: beam.PCollection) -> beam.pvalue.DoOutputsTuple:
+        """Splits and reads."""
+        splits = files | "Split" >> beam.FlatMap(splits_of)
+        if self._spread:
+            splits |= "Deal" >> beam.Reshuffle()
+        read = _Read(self._columns, self._limits, self._notes, self._number)
+        return splits | "Read" >> beam.ParDo(read).with_outputs(REJECTED, TALLIES, main=GOOD)
+
+
+def splits_of(path: str) -> list[Split]:
+    """Returns the parts of a file that can be read by themselves."""
+    return source_for(path).splits(path)
+
+
+def refuse_schema(path: str, features: Mapping[str, pa.DataType], columns: Sequence[Column]) -> None:
+    """Refuses a file whose schema cannot fill the columns.
+
+    Raises:
+      JobError: it lacks a column, or has it in a type of which no value can be parsed.
+    """
+    for column in columns:
+        if column.key not in features:
+            names = [name for name in features if name not in rows.RESERVED]
+            hint = nearest(column.key, names) or f"; it has {', '.join(names)}"
+            raise JobError(f"{path}: column {column.name!r}: the file has no feature {column.key!r}{hint}")
+        why = column_type_error(features[column.key], column.form())
+        if why:
+            raise JobError(f"{path}: column {column.name!r}: {why}")
+
+
+class _Read(beam.DoFn):
+    def __init__(self, columns: Sequence[Column], limits: BatchLimits, notes: str, number: int):
+        self._columns, self._limits, self._notes, self._number = columns, limits, notes, number
+
+    def start_bundle(self) -> None:
+        self._tally: Tally = Counter()
+        self._note = Note(self._notes, self._number)
+
+    def process(self, split: Split) -> Iterator[Any]:
+        source = source_for(split.path)
+        features = {column.key: column.form().carrier for column in self._columns}
+        checked = not source.has_schema
+        for read in source.read(split, features, self._limits):
+            count = 0
+            if read.batch is not None and not checked:
+                refuse_schema(split.path, {field.name: field.type for field in read.batch.schema}, self._columns)
+                checked = True
+            if read.batch is not None and read.batch.num_rows:
+                count += read.batch.num_rows
+                yield read.batch
+            if read.rejected is not None:
+                count += read.rejected.num_rows
+                self._tally.update(count_rejected(read.rejected))
+                yield TaggedOutput(REJECTED, read.rejected)
+            self._tally[split.path, "rows", "read"] += count
+            self._note.add(count, read.size)
+
+    def finish_bundle(self) -> Iterator[Any]:
+        self._note.write()
+        yield TaggedOutput(TALLIES, in_global_window(self._tally))

@@ -1,0 +1,93 @@
+"""What a person asks for, checked before anything is read."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from pipeline.layout import MANIFEST, exists
+from transforms.spec import Spec
+
+FORMATS: Final = ("parquet", "tfrecord", "tfrecord.gz")
+DEFAULT_MAX_REJECTED: Final = 0.1
+
+
+class UsageError(ValueError):
+    """The request itself cannot be carried out: one line a person can act on."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """A run that somebody asks for.
+
+    Attributes:
+      spec: the columns.
+      inputs: file patterns.
+      output: directory of the data set.
+      format: name of the sink.
+      max_rejected: the largest share of rows that may be rejected, 0 to 1.
+      overwrite: whether a finished data set is replaced.
+      allow_empty: whether a data set without rows is published.
+      workers: local worker processes.
+      beam_args: any other options of Beam, as on a command line; with `--runner` the job runs there.
+    """
+
+    spec: Spec
+    inputs: Sequence[str]
+    output: str = ""
+    format: str = "tfrecord"
+    max_rejected: float = DEFAULT_MAX_REJECTED
+    overwrite: bool = False
+    allow_empty: bool = False
+    workers: int = 1
+    beam_args: Sequence[str] = ()
+
+    @property
+    def runs_here(self) -> bool:
+        """Whether the job runs in this process and its local workers."""
+        return not any(arg == "--runner" or arg.startswith("--runner=") for arg in self.beam_args)
+
+
+def checked_output(request: Request) -> str:
+    """Returns the output directory as an absolute path (or URL).
+
+    Raises:
+      UsageError: it could touch other people's files, or holds a finished data set that is not to be overwritten.
+    """
+    path = request.output
+    if not path:
+        raise UsageError("--output: expected a directory")
+    if re.search(r"[*?\[\]]", path):
+        raise UsageError(f"--output {path!r}: a glob character could match other people's files")
+    if any(ord(c) < 32 for c in path):
+        raise UsageError(f"--output {path!r}: control characters are not allowed")
+    if ".." in re.split(r"[/\\]", path):
+        raise UsageError(f"--output {path!r}: '..' is not allowed, give the directory itself")
+    if "://" not in path:
+        path = os.path.abspath(path)
+        if os.path.islink(path):
+            raise UsageError(f"--output {path!r}: is a symbolic link, give the directory itself")
+        if os.path.exists(path) and not os.path.isdir(path):
+            raise UsageError(f"--output {path!r}: is not a directory")
+    if exists(f"{path.rstrip('/')}/{MANIFEST}") and not request.overwrite:
+        raise UsageError(f"--output {path!r}: holds a finished data set; --overwrite replaces it")
+    return path.rstrip("/")
+
+
+def check_values(request: Request) -> None:
+    """Checks what needs no file system.
+
+    Raises:
+      UsageError: a value is not allowed.
+    """
+    if request.format not in FORMATS:
+        raise UsageError(f"--format: expected one of {', '.join(FORMATS)}, got {request.format!r}")
+    if not 0 <= request.max_rejected <= 1:
+        raise UsageError(f"--max-rejected: expected a fraction from 0 to 1, got {request.max_rejected!r}")
+    if request.workers < 0:
+        raise UsageError(f"--workers: expected 0 (all cores) or more, got {request.workers!r}")
+    if not request.inputs:
+        raise UsageError("--input: expected at least one file pattern")

@@ -1,0 +1,224 @@
+"""Running a request: here in process, or on an engine; and cleaning up whatever way it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+from pipeline import job, layout, ledger, progress
+from pipeline.columns_file import dumps
+from pipeline.finish import DONE, FAILED, TOO_MANY_REJECTED, Plan
+from pipeline.inputs import Inputs, match
+from pipeline.layout import Layout
+from pipeline.reading import refuse_schema
+from pipeline.request import Request, check_values, checked_output
+from pipeline.sources import source_for
+from transforms import analyze
+from transforms.errors import JobError, SpecError, SpecFault
+from transforms.spec import Spec
+
+
+@dataclass
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+      status: `done`, `failed` or `too_many_rejected`.
+      message: why, where it is not done.
+      output: the directory, or an empty string for a check.
+      ledger: the ledger, as far as the run came.
+      rejected_examples: the first rejected rows of every reason.
+      rejected_files: where the rejected rows lie.
+      repeated: input files that several patterns matched.
+      passes: how often the input was read.
+    """
+
+    status: str
+    message: str = ""
+    output: str = ""
+    ledger: dict[str, Any] = field(default_factory=dict)
+    rejected_examples: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    rejected_files: list[str] = field(default_factory=list)
+    repeated: Sequence[str] = ()
+    passes: int = 1
+
+
+def run(request: Request, show_progress: bool = True) -> Outcome:
+    """Runs the main job.
+
+    Raises:
+      UsageError: the request cannot be carried out.
+      SpecError: the columns do not work.
+      JobError: the input cannot be read.
+    """
+    check_values(request)
+    place = Layout(checked_output(request), layout.new_run_id())
+    inputs = match(request.inputs)
+    names = _preflight(inputs, request.spec)
+    passes = 2 if _needs_analysis(request.spec) else 1
+    plan = Plan(
+        place,
+        request.spec,
+        _columns_text(request.spec),
+        inputs,
+        request.format,
+        request.max_rejected,
+        request.allow_empty,
+        passes,
+        names,
+    )
+    for folder in (place.staging, place.at(layout.EXAMPLES), place.at(layout.REJECTED)):
+        layout.make_dirs(folder)
+    outcome = Outcome(FAILED, output=place.output, repeated=inputs.repeated, passes=passes)
+    try:
+        titles = ["analyse", "transform"][-passes:]
+        with _tuning(request, inputs, titles, show_progress) as tuning:
+            _execute(request, lambda root: job.build(root, plan, tuning), outcome)
+        _take_result(place, outcome)
+    finally:
+        _clean(place, outcome)
+    return outcome
+
+
+def check(request: Request, show_progress: bool = True) -> Outcome:
+    """Reads and validates without writing; the ledger counts accepted rows as written.
+
+    Raises:
+      UsageError: the request cannot be carried out.
+      JobError: the input cannot be read, or the run failed.
+    """
+    check_values(request)
+    inputs = match(request.inputs)
+    names = _preflight(inputs, request.spec)
+    with tempfile.TemporaryDirectory(prefix="seqcols-") as folder:
+        place = Layout(folder, layout.new_run_id())
+        plan = Plan(place, request.spec, "", inputs, request.format, request.max_rejected, True, 1, names)
+        layout.make_dirs(place.staging)
+        outcome = Outcome(DONE, repeated=inputs.repeated)
+        with _tuning(request, inputs, ["check"], show_progress) as tuning:
+            _execute(request, lambda root: job.check(root, plan, tuning), outcome)
+        if layout.exists(place.result):
+            _take_result(place, outcome)
+    return outcome
+
+
+def _columns_text(spec: Spec) -> str:
+    """Returns the columns as YAML; as a description where a function has no name that YAML could give."""
+    try:
+        return dumps(spec)
+    except SpecError:
+        return repr(spec)
+
+
+def _preflight(inputs: Inputs, spec: Spec) -> tuple[str, ...]:
+    """Looks at the first file, so that a misspelt column fails at once; returns the names of its features."""
+    if not inputs.files:
+        return ()
+    path = inputs.files[0].path
+    source = source_for(path)
+    features = source.features(path)
+    if source.has_schema:
+        refuse_schema(path, features, spec.columns)
+    return tuple(features)
+
+
+def _needs_analysis(spec: Spec) -> bool:
+    """Whether the data must be read first: for our statistics, or for analyzers that a normalizer function brings."""
+    if spec.needs_analysis or not spec.functions:
+        return spec.needs_analysis
+    import tensorflow_transform as tft
+
+    from transforms.graph import input_specs
+
+    preprocess = analyze.preprocessing_fn(spec, "", analyze=False)
+    try:
+        return bool(tft.get_analyze_input_columns(preprocess, input_specs(spec)))
+    except (ValueError, TypeError) as error:
+        raise SpecError([SpecFault("columns", str(error).strip().splitlines()[-1])]) from error
+
+
+@contextlib.contextmanager
+def _tuning(request: Request, inputs: Inputs, titles: list[str], show: bool) -> Iterator[job.Tuning]:
+    """Yields how to run the job, with its progress shown meanwhile where it runs here."""
+    if not request.runs_here:
+        yield job.Tuning(spread=True)
+        return
+    with tempfile.TemporaryDirectory(prefix="seqcols-progress-") as folder:
+        tuning = job.Tuning(spread=request.workers != 1, notes=folder)
+        with progress.shown(folder, titles, inputs.size) if show else contextlib.nullcontext():
+            yield tuning
+
+
+def _options(request: Request) -> PipelineOptions:
+    args = list(request.beam_args)
+    if request.runs_here:
+        mode = "in_memory" if request.workers == 1 else "multi_processing"
+        args += [f"--direct_num_workers={request.workers}", f"--direct_running_mode={mode}"]
+    return PipelineOptions([*args, "--no_save_main_session"])
+
+
+def _execute(request: Request, build: Any, outcome: Outcome) -> None:
+    """Builds and runs a pipeline; a failure ends in the outcome, one line long."""
+    # FnApiRunner by itself: `--runner=DirectRunner` would try to download another one first (Beam 2.77).
+    options = _options(request)
+    root = beam.Pipeline(FnApiRunner(), options=options) if request.runs_here else beam.Pipeline(options=options)
+    try:
+        build(root)
+    except (ValueError, TypeError) as error:
+        if isinstance(error, SpecError):
+            raise
+        raise SpecError([SpecFault("columns", str(error).strip().splitlines()[-1])]) from error
+    try:
+        root.run().wait_until_finish()
+    except Exception as error:
+        outcome.status, outcome.message = FAILED, message_of(error)
+
+
+def message_of(error: BaseException) -> str:
+    """Returns the one line that matters of an error that came through a runner, which wraps it in tracebacks as text."""
+    text = str(error)
+    found = re.findall(r"(?:transforms\.errors\.)?JobError: (.*)", text)
+    line = found[-1] if found else (text.strip().splitlines() or [type(error).__name__])[-1]
+    return re.sub(r"\s*\[while running .*$", "", line).strip()
+
+
+def _take_result(place: Layout, outcome: Outcome) -> None:
+    """Reads how the run ended, as its last step wrote it down."""
+    if not layout.exists(place.result):
+        if not outcome.message:
+            outcome.message = "the job ended without a result"
+        return
+    result = layout.read_json(place.result)
+    outcome.status, outcome.message = result["status"], result["message"]
+    outcome.ledger = result.get("ledger", {})
+    outcome.rejected_files = result.get("rejected_files", [])
+    outcome.rejected_examples = result.get("rejected_examples", {})
+
+
+def _clean(place: Layout, outcome: Outcome) -> None:
+    """Removes what the run leaves behind: its staging folder, and its shards unless they were published."""
+    named = set(outcome.rejected_files) if outcome.status in (DONE, TOO_MANY_REJECTED) else set()
+    if outcome.status == DONE:
+        from pipeline.manifest import read
+
+        named |= set(read(place.output).files)
+    for folder in (layout.EXAMPLES, layout.REJECTED):
+        pattern = place.at(folder, f"{place.run_id}-*")
+        for entry in FileSystems.match([pattern])[0].metadata_list:
+            if entry.path not in named:
+                layout.delete(entry.path)
+    if outcome.status == TOO_MANY_REJECTED:
+        layout.write_json(place.at(layout.REJECTED, f"{place.run_id}-ledger.json"), outcome.ledger)
+    layout.delete(place.staging)
+
+
+__all__ = ["Outcome", "check", "ledger", "message_of", "run"]

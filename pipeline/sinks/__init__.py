@@ -1,0 +1,17 @@
+"""File formats that dense data are written in. A new one is one file and one line in `SINKS`."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pipeline.sinks.base import Sink, Writer, Written
+from pipeline.sinks.parquet import Parquet
+from pipeline.sinks.tfrecord import TFRecord, feature_spec, parse_spec
+
+SINKS: Final[dict[str, Sink]] = {
+    "parquet": Parquet(),
+    "tfrecord": TFRecord(),
+    "tfrecord.gz": TFRecord(compression="gzip"),
+}
+
+__all__ = ["SINKS", "Sink", "Writer", "Written", "feature_spec", "parse_spec"]

@@ -1,0 +1,201 @@
+"""What every sink declares: a writer of dense batches; and the file underneath, counted and hashed as it is made.
+
+A sink is one file beside this one and one line in `pipeline.sinks.SINKS`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import BinaryIO
+
+import numpy as np
+import pyarrow as pa
+
+from transforms.columns.base import Output
+from transforms.errors import JobError
+
+
+@dataclass(frozen=True)
+class Written:
+    """A finished file: its path, rows, size in bytes and SHA-256 as hexadecimal text."""
+
+    path: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+class Writer(ABC):
+    """Writes one file. Either `close` or `abort` ends it."""
+
+    @abstractmethod
+    def write(self, batch: pa.RecordBatch) -> int:
+        """Writes a dense batch and returns its number of rows.
+
+        Args:
+          batch: a column for each output, in any order; others are left out. Without a shape: int64, float32,
+            text or bytes. With one: a fixed-size list of `prod(shape)` int64, float32 or bool values. No
+            nulls.
+
+        Raises:
+          JobError: the file cannot be written.
+          ValueError: a column is not what its output declares.
+        """
+
+    @abstractmethod
+    def close(self) -> Written:
+        """Finishes the file, on the disk itself where there is one.
+
+        Raises:
+          JobError: the file cannot be written.
+        """
+
+    @abstractmethod
+    def abort(self) -> None:
+        """Drops the file: closes and deletes it. Never raises."""
+
+
+class Sink(ABC):
+    """A file format that dense data are written in. Instances are immutable and can be pickled."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """Name in `SINKS`."""
+
+    @property
+    def suffix(self) -> str:
+        """Ending of the files' names."""
+        return f".{self.name}"
+
+    @abstractmethod
+    def open(self, path: str, outputs: Sequence[Output]) -> Writer:
+        """Creates a file for the outputs, whose shapes are known by now.
+
+        Raises:
+          JobError: the file cannot be created.
+          ValueError: an output cannot be written in this format.
+        """
+
+
+class OutputFile:
+    """A file on any Beam file system that counts and hashes what is written to it.
+
+    Attributes:
+      path: the file.
+      bytes: how many were written.
+      closed: whether it takes no more.
+    """
+
+    def __init__(self, path: str):
+        from apache_beam.io.filesystem import CompressionTypes
+        from apache_beam.io.filesystems import FileSystems
+
+        self.path = path
+        self.bytes = 0
+        self.closed = False
+        self._hash = hashlib.sha256()
+        self._dropped = False
+        try:
+            self._handle = FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED)
+        except OSError as error:
+            raise self._error(error) from error
+
+    def write(self, data: bytes) -> int:
+        """Appends bytes and returns how many."""
+        if self._dropped:  # what a library still wants to write when it is told to close
+            return len(data)
+        try:
+            self._handle.write(data)
+        except OSError as error:
+            raise self._error(error) from error
+        self._hash.update(data)
+        self.bytes += len(data)
+        return len(data)
+
+    def flush(self) -> None:
+        """Does nothing: `close` flushes."""
+
+    def close(self) -> None:
+        """Closes the file; a local one is on the disk afterwards."""
+        if self.closed:
+            return
+        self.closed = True
+        try:
+            self._handle.flush()
+            number = _file_number(self._handle)
+            if number is not None:
+                os.fsync(number)
+            self._handle.close()
+        except OSError as error:
+            raise self._error(error) from error
+
+    def abort(self) -> None:
+        """Closes and deletes the file, and takes whatever else is written without a word."""
+        from apache_beam.io.filesystems import FileSystems
+
+        self.closed = self._dropped = True
+        with contextlib.suppress(OSError, ValueError):
+            self._handle.close()
+        with contextlib.suppress(OSError, ValueError):
+            # FileSystems.delete takes a path for a pattern: `run[12]` would delete `run1`.
+            if FileSystems.get_scheme(self.path) is None:
+                os.remove(self.path)
+            else:
+                FileSystems.delete([self.path])
+
+    def written(self, rows: int) -> Written:
+        """Returns the record of the file, closed."""
+        return Written(self.path, rows, self.bytes, self._hash.hexdigest())
+
+    def _error(self, error: OSError) -> JobError:
+        return JobError(f"{self.path}: cannot be written ({' '.join(str(error).split())})")
+
+
+def _file_number(handle: BinaryIO) -> int | None:
+    try:
+        return handle.fileno()
+    except (AttributeError, OSError):  # not a file of this machine
+        return None
+
+
+def shape_of(output: Output) -> tuple[int, ...]:
+    """Returns the shape of an output.
+
+    Raises:
+      ValueError: a dimension is still open.
+    """
+    shape = tuple(size for size in output.shape if size is not None)
+    if len(shape) != len(output.shape):
+        raise ValueError(f"output {output.name!r}: expected a known shape, got {list(output.shape)!r}")
+    return shape
+
+
+def flat_values(batch: pa.RecordBatch, output: Output) -> pa.Array:
+    """Returns the values of a column, row after row, `rows * prod(shape)` of them. Copies nothing.
+
+    Raises:
+      ValueError: the column is missing, has nulls, or as many values as its output does not declare.
+    """
+    if output.name not in batch.schema.names:
+        raise ValueError(f"output {output.name!r}: expected a column in the batch, got {batch.schema.names!r}")
+    column = batch.column(output.name)
+    if isinstance(column, pa.ExtensionArray):
+        column = column.storage
+    values = column.flatten() if pa.types.is_fixed_size_list(column.type) else column
+    expected = batch.num_rows * prod(shape_of(output))
+    if column.null_count or values.null_count or len(values) != expected:
+        nulls = column.null_count + values.null_count
+        raise ValueError(f"output {output.name!r}: expected {expected} values, got {len(values)} with {nulls} nulls")
+    return values
+
+
+def list_offsets(rows: int, width: int) -> pa.Array:
+    """Returns the int64 offsets `[rows + 1]` of rows that have `width` values each."""
+    return pa.array(np.arange(rows + 1, dtype=np.int64) * width)

@@ -1,0 +1,115 @@
+"""TFRecord files of tf.Examples, plain or gzip."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any, Literal
+
+import pyarrow as pa
+from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
+
+from pipeline.sinks.base import OutputFile, Sink, Writer, Written, flat_values, list_offsets, shape_of
+from pipeline.sources.framing import GZIP, framed
+from transforms import dtypes
+from transforms.columns.base import Output
+
+
+@dataclass(frozen=True)
+class TFRecord(Sink):
+    """Writes a feature for each output: its values in row-major order, as its carrier (bool as int64).
+
+    The same rows give the same values in every file. The bytes of a file are the same too, whatever the time:
+    the gzip header holds none.
+
+    Attributes:
+      compression: `"gzip"` or None.
+      level: how hard zlib tries, 1 to 9.
+    """
+
+    compression: Literal["gzip"] | None = None
+    level: int = 6
+
+    @property
+    def name(self) -> str:
+        """See the base class."""
+        return "tfrecord.gz" if self.compression else "tfrecord"
+
+    def open(self, path: str, outputs: Sequence[Output]) -> Writer:
+        """See the base class."""
+        parse_spec(outputs)
+        return _Writer(
+            OutputFile(path), outputs, zlib.compressobj(self.level, wbits=GZIP) if self.compression else None
+        )
+
+
+class _Writer(Writer):
+    def __init__(self, file: OutputFile, outputs: Sequence[Output], packer: Any):
+        self._file = file
+        self._outputs = list(outputs)
+        self._packer = packer
+        self._encoder = RecordBatchToExamplesEncoder()
+        self._rows = 0
+
+    def write(self, batch: pa.RecordBatch) -> int:
+        columns = [_lists(batch, output) for output in self._outputs]
+        lists = pa.RecordBatch.from_arrays(columns, [output.name for output in self._outputs])
+        data = framed(self._encoder.encode(lists))
+        self._file.write(self._packer.compress(data) if self._packer else data)
+        self._rows += batch.num_rows
+        return batch.num_rows
+
+    def close(self) -> Written:
+        if self._packer:
+            self._file.write(self._packer.flush())
+            self._packer = None
+        self._file.close()
+        return self._file.written(self._rows)
+
+    def abort(self) -> None:
+        self._file.abort()
+
+
+def _lists(batch: pa.RecordBatch, output: Output) -> pa.Array:
+    """Returns a column as a list array of what the encoder takes.
+
+    That of tfx_bsl 1.21 refuses fixed-size lists, booleans and text.
+    """
+    values = flat_values(batch, output)
+    if pa.types.is_boolean(values.type):
+        values = values.cast(pa.int64())
+    elif pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
+        values = values.cast(pa.large_binary())
+    return pa.LargeListArray.from_arrays(list_offsets(batch.num_rows, prod(shape_of(output))), values)
+
+
+def parse_spec(outputs: Sequence[Output]) -> dict[str, dict[str, Any]]:
+    """Returns how the features are read back, as data for a JSON file.
+
+    >>> parse_spec([Output("x", "float16", (4, 2), "values", "x")])
+    {'x': {'dtype': 'float32', 'shape': [4, 2], 'cast': 'float16'}}
+
+    Returns:
+      Feature name to `dtype` (what to parse it as: `int64`, `float32` or `string`), `shape`, and `cast`: the
+      declared dtype where it is another one, else None.
+
+    Raises:
+      ValueError: a shape is not known.
+    """
+    spec = {}
+    for output in outputs:
+        carrier = "int64" if output.dtype == "bool" else dtypes.carrier(output.dtype)
+        declared = "string" if output.dtype == "bytes" else output.dtype
+        cast = None if carrier == declared else declared
+        spec[output.name] = {"dtype": carrier, "shape": list(shape_of(output)), "cast": cast}
+    return spec
+
+
+def feature_spec(outputs: Sequence[Output]) -> dict[str, Any]:
+    """Returns what `tf.io.parse_example` takes: name to `tf.io.FixedLenFeature`, in the carrier's dtype."""
+    import tensorflow as tf
+
+    spec = parse_spec(outputs)
+    return {name: tf.io.FixedLenFeature(f["shape"], tf.dtypes.as_dtype(f["dtype"])) for name, f in spec.items()}

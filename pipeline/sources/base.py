@@ -1,0 +1,144 @@
+"""What every source declares: how a file is split, and how a split becomes bounded batches with their origin.
+
+A source is one file beside this one and one line in `pipeline.sources.SOURCES`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import BinaryIO, ClassVar
+
+import pyarrow as pa
+
+from transforms.errors import JobError
+
+
+@dataclass(frozen=True)
+class Split:
+    """A unit of work: a file, or a part of one.
+
+    Attributes:
+      path: the file.
+      part: number of the part (Parquet: the row group), or -1 for the whole file.
+      first_row: number of its first row in the file.
+      size: bytes of the file that it covers, for progress.
+    """
+
+    path: str
+    part: int = -1
+    first_row: int = 0
+    size: int = 0
+
+
+@dataclass(frozen=True)
+class BatchLimits:
+    """How large a batch may be. A single record that is larger is a batch of its own.
+
+    Attributes:
+      rows: most rows in a batch.
+      bytes: most bytes of input in a batch: records as they stand in the (uncompressed) file, Arrow data for
+        a columnar source.
+    """
+
+    rows: int = 1024
+    bytes: int = 8 << 20
+
+    def __post_init__(self) -> None:
+        if self.rows < 1 or self.bytes < 1:
+            raise ValueError(f"batch limits must be at least 1, got rows={self.rows!r}, bytes={self.bytes!r}")
+
+
+@dataclass(frozen=True)
+class Read:
+    """One step of reading a split.
+
+    Attributes:
+      batch: decoded rows with their origin (see `transforms.rows`), in the order of the file; or None.
+      rejected: rows that could not be decoded at all, in `transforms.rejection.SCHEMA`; or None.
+      size: about how many bytes of the file this step read; over a split they add up to its size.
+    """
+
+    batch: pa.RecordBatch | None
+    rejected: pa.RecordBatch | None
+    size: int
+
+
+class Source(ABC):
+    """A file format that rows are read from. Instances are immutable and can be pickled.
+
+    Attributes:
+      suffixes: endings of file names of this format, in lower case.
+      has_schema: whether a file says once what all its rows hold, so that a column it lacks is a mistake.
+    """
+
+    suffixes: ClassVar[tuple[str, ...]]
+    has_schema: ClassVar[bool] = False
+
+    @abstractmethod
+    def splits(self, path: str) -> list[Split]:
+        """Returns the parts of a file that can be read by themselves, in its order (none: it has no rows).
+
+        Raises:
+          JobError: the file is missing or broken.
+        """
+
+    @abstractmethod
+    def read(self, split: Split, features: Mapping[str, str], limits: BatchLimits) -> Iterator[Read]:
+        """Reads a split. What a row becomes depends on that row alone, never on its neighbours.
+
+        Args:
+          split: one of `splits`.
+          features: feature key to the carrier (`int64`, `float32` or `string`) that is expected. The carrier
+            is a first guess that only speed depends on: values come in the type that they have in the file.
+          limits: how large a batch may be.
+
+        Raises:
+          JobError: the file is broken. Rows before the damage may have been read by then.
+        """
+
+    @abstractmethod
+    def features(self, path: str, sample: int = 1000) -> dict[str, pa.DataType]:
+        """Returns the features of a file, name to Arrow type, as far as its first `sample` rows tell.
+
+        Raises:
+          JobError: the file is missing, broken, or of a kind that cannot be read.
+        """
+
+
+def open_input(path: str) -> BinaryIO:
+    """Opens a file of any Beam file system to be read byte for byte.
+
+    Raises:
+      JobError: it cannot be opened.
+    """
+    # Beam takes 2 s to import, and the table of sources is looked at before any file is.
+    from apache_beam.io.filesystem import CompressionTypes
+    from apache_beam.io.filesystems import FileSystems
+
+    try:
+        return FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
+    except (OSError, ValueError) as error:
+        raise broken(path, "cannot be opened", error) from error
+
+
+def size_of(path: str) -> int:
+    """Returns the size of a file in bytes.
+
+    Raises:
+      JobError: there is no such file.
+    """
+    from apache_beam.io.filesystems import FileSystems
+
+    try:
+        # Not FileSystems.match: it would take a path with brackets for a pattern.
+        return int(FileSystems.get_filesystem(path).size(path))
+    except (OSError, ValueError) as error:
+        raise broken(path, "cannot be read", error) from error
+
+
+def broken(where: str, what: str, error: BaseException | None = None) -> JobError:
+    """Returns the error of a broken file, on one line."""
+    why = f" ({' '.join(str(error).split())[:300]})" if error is not None and str(error) else ""
+    return JobError(f"{where}: {what}{why}")

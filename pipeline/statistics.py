@@ -1,0 +1,76 @@
+"""`statistics.json`: what the data looks like, for people and programs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from transforms import moments
+from transforms.columns import NumericBase, SequenceNumeric
+from transforms.spec import Spec
+from transforms.tally import Tally
+
+QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+
+
+def build(spec: Spec, table: np.ndarray, tally: Tally, sizes: Mapping[str, int | None]) -> dict[str, Any]:
+    """Returns the statistics as they are written to `statistics.json`.
+
+    Args:
+      spec: the columns.
+      table: moments of all numeric columns, `[5, dimensions]`.
+      tally: everything counted.
+      sizes: T of every sequence group.
+
+    Returns:
+      `columns`: for numeric columns count, mean, variance (population), min and max, each in the shape of the column's step
+      (`[1]` where it has one pair for all; None where there are no values), and what else was counted. `groups`: T and the
+      distribution of the lengths of accepted rows before truncation.
+    """
+    places = moments.slices([column.moments_width for column in spec.numeric_columns])
+    numeric = {c.name: _numeric(c, table[:, place]) for c, place in zip(spec.numeric_columns, places, strict=True)}
+    columns = {}
+    for column in spec.columns:
+        counted = ("values", "nulls", "non_finite", "replaced", "filled", "absent", "empty")
+        counts = {what: _total(tally, "column", column.name, what) for what in counted}
+        columns[column.name] = {"type": column.type, **numeric.get(column.name, {}), **counts}  # type: ignore[attr-defined]
+    groups = {name: {"T": sizes.get(name), **_lengths(tally, name)} for name in spec.group_names}
+    return {"rows": _total(tally, "rows", "written"), "columns": columns, "groups": groups}
+
+
+def _total(tally: Tally, *key: str) -> int:
+    return sum(count for k, count in tally.items() if k[1:] == key)
+
+
+def _numeric(column: NumericBase, table: np.ndarray) -> dict[str, Any]:
+    shape = column.shape if column.moments_width == column.step_width else (1,)
+    count = table[0].reshape(shape)
+    figures = {"mean": table[1], "variance": moments.variance(table), "min": table[3], "max": table[4]}
+    over = column.statistics_over if isinstance(column, SequenceNumeric) else "kept"
+    made: dict[str, Any] = {"over": over, "count": count.astype(np.int64).tolist()}
+    for name, values in figures.items():
+        shaped = np.asarray(values).reshape(shape)
+        made[name] = np.where(count > 0, shaped, None).tolist()
+    if column.normalizer_fn is not None:
+        made["normalizer"] = {name: str(value) for name, value in column.normalizer_fn}
+    return made
+
+
+def _lengths(tally: Tally, group: str) -> dict[str, Any]:
+    """Describes lengths from their histogram; quantiles are lower bucket ends, within 3.2 % of the length."""
+    counts = sorted((key[3], n) for key, n in tally.items() if key[1:3] == ("length", group))
+    if not counts:
+        return {"rows": 0, "mean": None, "max": None, "quantiles": {}, "histogram": []}
+    lengths, rows = (np.array(side) for side in zip(*counts, strict=True))
+    running = np.cumsum(rows)
+    at = {str(q): int(lengths[np.searchsorted(running, q * running[-1])]) for q in QUANTILES}
+    mean = _total(tally, "length_sum", group) / int(running[-1])
+    return {
+        "rows": int(running[-1]),
+        "mean": mean,
+        "max": tally["", "length_max", group],
+        "quantiles": at,
+        "histogram": [[int(length), int(n)] for length, n in counts],
+    }

@@ -1,0 +1,87 @@
+"""What a person reads at the end of a run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pipeline import layout
+
+if TYPE_CHECKING:
+    from pipeline.request import Request
+    from pipeline.run import Outcome
+
+COLUMN_HEADS = ("values", "kept", "truncated", "rejected", "padded", "replaced", "filled")
+
+
+def text(what: str, request: Request, outcome: Outcome) -> str:
+    """Returns the summary: rows, columns, rejected rows with examples, and where everything lies."""
+    parts = []
+    if outcome.ledger:
+        parts += [_rows(what, outcome), _columns(outcome.ledger)]
+    if outcome.rejected_examples:
+        parts.append(_rejects(outcome))
+    if outcome.repeated:
+        parts.append("matched by several patterns, read once: " + ", ".join(outcome.repeated))
+    if what == "run" and outcome.status != "failed":
+        parts.append(_places(request, outcome))
+    return "\n\n".join(parts)
+
+
+def _rows(what: str, outcome: Outcome) -> str:
+    rows = outcome.ledger["rows"]
+    share = f" ({rows['rejected'] / rows['read']:.2%})" if rows["read"] else ""
+    wrote = "written" if what == "run" else "accepted"
+    passes = f", {outcome.passes} passes" if what == "run" else ""
+    balance = "; the ledger balances" if outcome.status == "done" else ""
+    counts = f"{rows['read']:,} read, {rows['written']:,} {wrote}, {rows['rejected']:,} rejected"
+    return f"rows: {counts}{share}{passes}{balance}"
+
+
+def _columns(ledger: Mapping[str, Any]) -> str:
+    heads = ("column", *COLUMN_HEADS)
+    lines = [heads]
+    for name, counts in ledger["columns"].items():
+        lines.append((name, *(f"{counts[head]:,}" for head in COLUMN_HEADS)))
+    return table(lines)
+
+
+def table(lines: list[tuple[str, ...]]) -> str:
+    """Returns lines of cells as aligned text: the first cell to the left, figures to the right."""
+    widths = [max(len(line[k]) for line in lines) for k in range(len(lines[0]))]
+    made = []
+    for line in lines:
+        cells = [
+            line[0].ljust(widths[0]),
+            *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)),
+        ]
+        made.append("  ".join(cells).rstrip())
+    return "\n".join(made)
+
+
+def _rejects(outcome: Outcome) -> str:
+    lines = ["rejected rows, the first of every reason:"]
+    counts = outcome.ledger.get("rows", {}).get("rejected_by_reason", {})
+    for reason, examples in outcome.rejected_examples.items():
+        lines.append(f"  {reason}: {counts.get(reason, len(examples)):,}")
+        for row in examples:
+            where = f"{os.path.basename(row['file'])} row {row['row']}"
+            column = f" column {row['column']!r}:" if row["column"] else ""
+            lines.append(f"    {where}{column} {row['value']} - {row['message']}")
+    return "\n".join(lines)
+
+
+def _places(request: Request, outcome: Outcome) -> str:
+    root = outcome.output
+    rejected = os.path.join(root, layout.REJECTED)
+    if outcome.status != "done":
+        return f"rejected rows: {rejected}"
+    lines = [("manifest", layout.MANIFEST, "what the data set is; readers follow it")]
+    lines.append(("examples", layout.EXAMPLES + "/", f"the data, {request.format}"))
+    if outcome.rejected_files:
+        lines.append(("rejected", layout.REJECTED + "/", "rejected rows, their records recoverable (Parquet)"))
+    lines.append(("transform", layout.TRANSFORM + "/", "the graph for serving; tft.TFTransformOutput opens it"))
+    lines.append(("statistics", layout.STATISTICS, "counts, means, variances, lengths"))
+    lines.append(("ledger", layout.LEDGER, "every row and value accounted for, by file"))
+    return "\n".join([f"written to {root}", *(f"  {name:<16} {what}" for _, name, what in lines)])

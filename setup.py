@@ -1,0 +1,36 @@
+"""Build and dependency metadata of seqcols.
+
+Ranges live here; the exact versions and their hashes live in ``requirements.lock`` (``make lock``).
+"""
+
+from setuptools import find_packages, setup
+
+setup(
+    name="seqcols",
+    version="0.1.0.dev0",
+    description="Dense, masked, normalised sequence columns for training: an Apache Beam batch pipeline.",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    python_requires=">=3.11,<3.12",
+    package_dir={"": "."},
+    packages=find_packages(include=["pipeline*", "transforms*"]),
+    package_data={"": ["py.typed", "*.json"]},
+    include_package_data=False,
+    zip_safe=False,
+    install_requires=[
+        "apache-beam>=2.77,<2.78",
+        "tensorflow-transform>=1.21,<1.22",
+        "pyarrow>=25,<26",
+        "google-crc32c",
+        "click",
+        "rich",
+        "pydantic>=2",
+        "ruamel.yaml",
+        "numpy",
+    ],
+    extras_require={
+        "test": ["pytest", "pytest-xdist", "pytest-timeout", "hypothesis", "tf_keras", "psutil"],
+        "lint": ["ruff", "mypy"],
+    },
+    entry_points={"console_scripts": ["seqcols = pipeline.cli:main"]},
+)

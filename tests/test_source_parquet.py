@@ -1,0 +1,156 @@
+"""The Parquet source against pyarrow's own reader, and against damage."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.sources import SOURCES, BatchLimits, Split
+from transforms import rows
+from transforms.errors import JobError
+
+SOURCE = SOURCES["parquet"]
+
+
+def table(count: int, seed: int = 0) -> pa.Table:
+    rng = np.random.default_rng(seed)
+    lists = [None if k % 7 == 0 else rng.normal(size=k % 5).tolist() for k in range(count)]
+    fixed = pa.FixedSizeListArray.from_arrays(pa.array(rng.normal(size=count * 6)), 6)
+    return pa.table(
+        {
+            "id": pa.array(range(count)),
+            "x": pa.array(lists, pa.list_(pa.float64())),
+            "nested": pa.array([[[k], [k, 2]] for k in range(count)], pa.large_list(pa.list_(pa.int32()))),
+            "kind": pa.array([f"kind {k % 3}" for k in range(count)]).dictionary_encode(),
+            "tensor": pa.ExtensionArray.from_storage(pa.fixed_shape_tensor(pa.float64(), (2, 3)), fixed),
+            "text": pa.array([None if k % 11 == 0 else "é" * (k % 20) for k in range(count)]),
+        }
+    )
+
+
+def write(path: Any, data: pa.Table, **options: Any) -> str:
+    pq.write_table(data, str(path), **{"write_page_checksum": True, **options})
+    return str(path)
+
+
+def read(path: str, **limits: int) -> list[Any]:
+    return [
+        step for split in SOURCE.splits(path) for step in SOURCE.read(split, {"x": "float32"}, BatchLimits(**limits))
+    ]
+
+
+def whole(reads: list[Any]) -> pa.Table:
+    batches = [step.batch.select([n for n in step.batch.schema.names if n not in rows.RESERVED]) for step in reads]
+    return pa.Table.from_batches([batch.replace_schema_metadata(None) for batch in batches])
+
+
+@pytest.mark.parametrize("compression", ["zstd", "snappy", "none", "gzip"])
+def test_values_rows_and_origin_are_those_of_the_file(tmp_path, compression):
+    data = table(2500)
+    path = write(tmp_path / "run[1].parquet", data, row_group_size=1000, compression=compression)
+    reads = read(path, rows=300)
+    assert whole(reads).equals(data)
+    numbers = np.concatenate([rows.row_numbers(step.batch) for step in reads])
+    assert (numbers == np.arange(2500)).all()
+    assert all(rows.file_of(step.batch) == path and step.rejected is None for step in reads)
+    splits = SOURCE.splits(path)
+    assert [(s.part, s.first_row) for s in splits] == [(0, 0), (1, 1000), (2, 2000)]
+    assert (
+        sum(step.size for step in reads) == sum(s.size for s in splits) <= (tmp_path / "run[1].parquet").stat().st_size
+    )
+    [stream] = rows.encode_records(reads[4].batch, np.array([2]))[1]
+    assert pa.ipc.open_stream(stream).read_all().equals(data.slice(1002, 1))
+
+
+def test_splits_stand_alone(tmp_path):
+    data = table(50)
+    path = write(tmp_path / "a.parquet", data, row_group_size=20)
+    assert whole(list(SOURCE.read(SOURCE.splits(path)[1], {}, BatchLimits()))).equals(data.slice(20, 20))
+
+
+def test_batches_keep_both_limits(tmp_path):
+    lengths = [1] * 500 + [20_000] + [1] * 300 + [3000] * 50  # far from even: the average says little
+    data = pa.table({"x": pa.array([np.arange(n) for n in lengths], pa.large_list(pa.int64()))})
+    reads = read(write(tmp_path / "a.parquet", data), rows=128, bytes=50_000)
+    assert whole(reads).equals(data)
+    assert max(step.batch.num_rows for step in reads) <= 128
+    sizes = [(step.batch.column("x").nbytes, step.batch.num_rows) for step in reads]
+    assert all(size <= 50_000 or count == 1 for size, count in sizes)
+    assert sum(size > 50_000 for size, _ in sizes) == 1
+
+
+def test_columns_that_repeat_themselves_do_not_fill_memory(tmp_path):
+    zeros = pa.FixedSizeListArray.from_arrays(pa.array(np.zeros(200 * 50_000)), 50_000)
+    path = write(tmp_path / "a.parquet", pa.table({"x": zeros}), compression="zstd")
+    before = pa.total_allocated_bytes()
+    peak = 0
+    for step in SOURCE.read(SOURCE.splits(path)[0], {}, BatchLimits(bytes=1 << 20)):
+        peak = max(peak, pa.total_allocated_bytes() - before)
+        assert step.batch.column("x").nbytes <= 1 << 20
+    assert peak < 16 << 20  # of 80 MB
+
+
+def test_files_without_rows(tmp_path):
+    empty = table(3).slice(0, 0)
+    with pq.ParquetWriter(tmp_path / "a.parquet", empty.schema) as writer:
+        writer.write_table(empty)
+    assert read(str(tmp_path / "a.parquet")) == []
+    with pq.ParquetWriter(tmp_path / "b.parquet", empty.schema):
+        pass
+    assert read(str(tmp_path / "b.parquet")) == []
+
+
+def test_features_are_the_schema(tmp_path):
+    data = table(10)
+    path = write(tmp_path / "a.parquet", data)
+    assert SOURCE.features(path) == dict(zip(data.schema.names, data.schema.types, strict=True))
+
+
+def test_a_feature_that_the_file_lacks_is_absent(tmp_path):
+    path = write(tmp_path / "a.parquet", pa.table({"y": [1]}))
+    assert read(path)[0].batch.schema.names == ["y", *rows.RESERVED]
+
+
+def test_every_cut_is_noticed(tmp_path):
+    data = open(write(tmp_path / "whole", table(500), row_group_size=100), "rb").read()
+    for size in [0, 3, 4, 12, len(data) - 1, *random.Random(1).sample(range(len(data)), 195)]:
+        (tmp_path / "cut.parquet").write_bytes(data[:size])
+        with pytest.raises(JobError, match=r"^\S+/cut.parquet: damaged, cut short, or not a Parquet file") as error:
+            read(str(tmp_path / "cut.parquet"))
+        assert "\n" not in str(error.value)
+
+
+def test_a_damaged_page_names_file_and_row_group(tmp_path):
+    data = pa.table({"x": np.random.default_rng(0).normal(size=3000)})
+    path = write(tmp_path / "a.parquet", data, row_group_size=1000, use_dictionary=False)
+    damaged = bytearray(open(path, "rb").read())
+    start = pq.ParquetFile(path).metadata.row_group(1).column(0).data_page_offset
+    damaged[start + 4000] ^= 1
+    open(path, "wb").write(damaged)
+    splits = SOURCE.splits(path)
+    assert len(whole(list(SOURCE.read(splits[0], {}, BatchLimits())))) == 1000
+    with pytest.raises(JobError, match=r"a\.parquet: row group 1: damaged.*(CRC|checksum)"):
+        list(SOURCE.read(splits[1], {}, BatchLimits()))
+
+
+@pytest.mark.parametrize(
+    ("names", "what"),
+    [(["__row__"], "the column name '__row__' is reserved"), (["x", "x"], "has 2 columns named 'x'")],
+)
+def test_columns_that_cannot_be_told_apart(tmp_path, names, what):
+    path = write(tmp_path / "a.parquet", pa.Table.from_arrays([pa.array([1])] * len(names), names))
+    with pytest.raises(JobError, match=what):
+        read(path)
+
+
+def test_missing_files_and_directories(tmp_path):
+    for path in [tmp_path / "missing.parquet", tmp_path]:
+        with pytest.raises(JobError, match="cannot be opened"):
+            SOURCE.splits(str(path))
+        with pytest.raises(JobError, match="cannot be opened"):
+            list(SOURCE.read(Split(str(path), 0), {}, BatchLimits()))

@@ -1,0 +1,74 @@
+"""Columns: what happens to a column's values. Import from here; TensorFlow and Beam load only when they are needed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from transforms.columns import (
+    Column,
+    Identity,
+    Numeric,
+    Passthrough,
+    SequenceIdentity,
+    SequenceNumeric,
+    categorical_column_with_identity,
+    numeric_column,
+    passthrough_column,
+    sequence_categorical_column_with_identity,
+    sequence_numeric_column,
+)
+from transforms.errors import JobError, SpecError, SpecFault
+from transforms.groups import SequenceGroup
+from transforms.normalizers import Function, Normalizer, ZScore
+from transforms.reasons import REASONS
+from transforms.spec import Spec, make_spec
+
+if TYPE_CHECKING:
+    from transforms.beam import Densify, Parse, Validate
+    from transforms.memory import Applied, apply
+
+_LATE = {
+    "Applied": "transforms.memory",
+    "Densify": "transforms.beam",
+    "Parse": "transforms.beam",
+    "Validate": "transforms.beam",
+    "apply": "transforms.memory",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATE:
+        import importlib
+
+        return getattr(importlib.import_module(_LATE[name]), name)
+    raise AttributeError(f"module 'transforms' has no attribute {name!r}")
+
+
+__all__ = [
+    "REASONS",
+    "Applied",
+    "Column",
+    "Densify",
+    "Function",
+    "Identity",
+    "JobError",
+    "Normalizer",
+    "Numeric",
+    "Parse",
+    "Passthrough",
+    "SequenceGroup",
+    "SequenceIdentity",
+    "SequenceNumeric",
+    "Spec",
+    "SpecError",
+    "SpecFault",
+    "Validate",
+    "ZScore",
+    "apply",
+    "categorical_column_with_identity",
+    "make_spec",
+    "numeric_column",
+    "passthrough_column",
+    "sequence_categorical_column_with_identity",
+    "sequence_numeric_column",
+]

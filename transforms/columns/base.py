@@ -1,0 +1,212 @@
+"""What every column type declares: how it is parsed, what it checks, and what it becomes in the graph.
+
+A column type is one file beside this one and one line in `transforms.columns.TYPES`. The three stages call it in order:
+`form` and `parse` on any Arrow column, `check` on the canonical list column, `dense` inside the TensorFlow graph.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+
+import numpy as np
+import pyarrow as pa
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
+
+from transforms import dtypes, messages, parse
+from transforms.errors import nearest
+from transforms.ragged import Ragged
+from transforms.rejection import Fault
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from transforms.window import Window
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a column's rules found in a batch.
+
+    Attributes:
+      faults: rows to reject.
+      steps: int64 `[rows]`, the sequence length in steps; None for a context column.
+      counts: figures for the ledger, each int64 `[rows]` so that rejected rows can be left out.
+    """
+
+    faults: list[Fault]
+    steps: np.ndarray | None = None
+    counts: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Output:
+    """One feature of the dense data.
+
+    Attributes:
+      name: feature name.
+      dtype: name of the dtype that the parse spec casts to; stored as its carrier.
+      shape: shape of one example; None stands for a T that the data decides.
+      kind: `values`, `length`, `mask` or `observed`.
+      source: column or sequence group that it comes from.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...]
+    kind: str
+    source: str
+
+    def settled(self, width: int, carrier: str) -> Output:
+        """Returns the output as it really came out.
+
+        Args:
+          width: values in one example, which tells T where the shape leaves it open.
+          carrier: `int64`, `float32` or another that the values came in. Where a normalizer made another kind of number of them
+            than the declared dtype is, that is the dtype.
+        """
+        known = int(np.prod([n for n in self.shape if n is not None], dtype=np.int64))
+        shape = tuple(width // known if n is None else n for n in self.shape)
+        numbers = carrier in ("int64", "float32") and self.kind == "values"
+        kept = not numbers or dtypes.carrier(self.dtype) == carrier
+        return Output(self.name, self.dtype if kept else carrier, shape, self.kind, self.source)
+
+
+def _dtype(allowed: tuple[str, ...], what: str) -> Any:
+    def convert(value: Any) -> str:
+        try:
+            name = dtypes.dtype_name(value)
+        except TypeError:
+            name = repr(value)
+        if name not in allowed:
+            hint = nearest(name, allowed)
+            raise PydanticCustomError(
+                "dtype", "expected {what}, got {name}{hint}", dict(what=what, name=name, hint=hint)
+            )
+        return name
+
+    return BeforeValidator(convert, json_schema_input_type=Literal[allowed])
+
+
+NumericDtype = Annotated[str, _dtype(dtypes.INTEGERS + dtypes.FLOATS, "an integer or float dtype")]
+
+
+def _shape(value: Any) -> Any:
+    """TensorFlow takes one int for a shape of one dimension, and any sequence of ints."""
+    if isinstance(value, list):
+        return tuple(value)
+    return value if isinstance(value, tuple) else (value,)
+
+
+Dimension = Annotated[int, Field(strict=True, ge=1)]
+Shape = Annotated[tuple[Dimension, ...], BeforeValidator(_shape, json_schema_input_type=list[Dimension] | Dimension)]
+Key = Annotated[str, Field(strict=True, min_length=1)]
+
+
+class Column(BaseModel, ABC):
+    """Base of every column type. Frozen; unknown arguments are errors.
+
+    Attributes:
+      key: name of the feature in the source.
+      required: whether a row without the feature is rejected. Otherwise an absent sequence is an empty one.
+      delimiter: what separates the values where one string holds a whole sequence, for example `","`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    is_sequence: ClassVar[bool] = True
+    in_graph: ClassVar[bool] = True
+
+    key: Key
+    required: bool = Field(default=False, strict=True)
+    delimiter: str | None = Field(default=None, strict=True, min_length=1)
+
+    @classmethod
+    def make(cls, **arguments: Any) -> Self:
+        """Builds the column; raises the exception types that TensorFlow's constructors raise.
+
+        Raises:
+          TypeError: an argument has the wrong type, is missing or is unknown.
+          ValueError: an argument has a value that is not allowed.
+        """
+        try:
+            return cls(**arguments)
+        except ValidationError as error:
+            found = messages.problems(error, cls, arguments)
+            lines = "; ".join(f"{p.path}: {p.message}" if p.location else p.message for p in found)
+            is_type = any(problem.wrong_type for problem in found)
+            raise (TypeError if is_type else ValueError)(lines) from None
+
+    @property
+    def name(self) -> str:
+        """Name of the column and of its output, as TensorFlow names it."""
+        return self.key
+
+    @property
+    @abstractmethod
+    def input_dtype(self) -> str:
+        """Declared dtype of the values in the source."""
+
+    @property
+    def step_width(self) -> int:
+        """Values in one step (one example, for a context column)."""
+        return 1
+
+    @abstractmethod
+    def form(self) -> parse.Form:
+        """Returns how the source column is parsed."""
+
+    def parse(self, array: pa.Array) -> parse.Parsed:
+        """Parses the source column of a batch to the canonical list column."""
+        return parse.parse(array, self.form())
+
+    @abstractmethod
+    def check(self, values: Ragged) -> Checked:
+        """Applies the column's rules to the canonical values."""
+
+    @abstractmethod
+    def outputs(self, length: int | None) -> list[Output]:
+        """Returns the features that the column becomes, for T = `length`."""
+
+    @abstractmethod
+    def dense(self, values: tf.RaggedTensor, window: Window | None, fitted: Any) -> dict[str, tf.Tensor]:
+        """Builds the column's outputs inside the graph, `[batch, ...]`, from raw values `[batch, (values)]`."""
+
+    def missing_faults(self, values: Ragged) -> list[Fault]:
+        """Returns a fault for every row that lacks a required column."""
+        rows = np.flatnonzero(~values.present) if self.required else np.zeros(0, np.int64)
+        message = f"expected the feature {self.key!r}"
+        return [Fault("missing", self.name, rows, ["absent"] * len(rows), message)] if len(rows) else []
+
+
+class SequenceColumn(Column):
+    """Base of the columns whose steps make a sequence.
+
+    Attributes:
+      group: the sequence group whose T and length the column shares.
+    """
+
+    group: Key = "sequence"
+
+
+def faulty_rows(column: Column, reason: str, values: Ragged, bad: np.ndarray, message: str) -> list[Fault]:
+    """Returns one fault a row for the values flagged in `bad` (bool, as long as the values), showing the first."""
+    positions = np.flatnonzero(bad)
+    if not len(positions):
+        return []
+    rows, first = np.unique(values.rows_of(positions), return_index=True)
+    at = positions[first]
+    shown = [str(v) for v in values.values.take(pa.array(at)).to_pylist()]
+    step = (at - values.splits[rows]) // max(column.step_width, 1)
+    where = [f"{value} at step {k}" if column.is_sequence else value for value, k in zip(shown, step, strict=True)]
+    return [Fault(reason, column.name, rows, where, message)]
+
+
+def count_by_row(values: Ragged, flags: np.ndarray) -> np.ndarray:
+    """Returns how many of the flagged values stand in each row, int64 `[rows]`."""
+    running = np.zeros(len(flags) + 1, np.int64)
+    np.cumsum(flags, out=running[1:])
+    return running[values.splits[1:]] - running[values.splits[:-1]]

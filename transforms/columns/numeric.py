@@ -1,0 +1,127 @@
+"""`numeric_column` as a context column: a fixed shape of numbers an example."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+import numpy as np
+from pydantic import StrictFloat, StrictInt, model_validator
+
+from transforms.columns.base import Checked, Output
+from transforms.columns.numeric_base import NumericBase
+from transforms.ragged import Ragged
+from transforms.rejection import Fault
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from transforms.window import Window
+
+Number = StrictInt | StrictFloat
+
+
+class Numeric(NumericBase):
+    """A fixed shape of numbers an example, dense as `[*shape]`.
+
+    As in TensorFlow a row without the feature takes `default_value`, which is then normalised like any value, and without a
+    default such a row is refused (here: rejected, reason `missing`). Statistics count present values only.
+
+    Attributes:
+      default_value: one number, or one for each value of the shape (flat, row-major); None for no default.
+    """
+
+    is_sequence: ClassVar[bool] = False
+
+    type: Literal["numeric_column"] = "numeric_column"
+    default_value: Number | tuple[Number, ...] | list[Number] | None = None
+
+    @model_validator(mode="after")
+    def _default_fits(self) -> Self:
+        if self.default_value is None:
+            if self.non_finite == "fill":
+                raise ValueError("non_finite='fill' needs a default_value")
+            return self
+        if isinstance(self.default_value, list | tuple):
+            if len(self.default_value) != self.step_width:
+                raise ValueError(
+                    f"default_value has {len(self.default_value)} values, the shape {list(self.shape)} {self.step_width}"
+                )
+            object.__setattr__(self, "default_value", tuple(self.default_value))  # hashable, as a frozen model must be
+        for value in self.default_value if isinstance(self.default_value, tuple) else (self.default_value,):
+            self.fitting_default(value)  # type: ignore[arg-type]
+        return self
+
+    def check(self, values: Ragged) -> Checked:
+        """See the base class."""
+        width = self.step_width
+        absent = values.lengths == 0
+        finite = self.check_finite(values)
+        faults = [*self.missing_faults(values), *finite.faults]
+        if self.default_value is None and absent.any():
+            rows = np.flatnonzero(absent)
+            message = f"expected {width} values (the column has no default_value)"
+            faults.append(Fault("missing", self.name, rows, ["absent"] * len(rows), message))
+        wrong = np.flatnonzero(~absent & (values.lengths != width))
+        if len(wrong):
+            shown = [f"{n} values" for n in values.lengths[wrong]]
+            message = f"expected {width} values (shape {list(self.shape)})"
+            faults.append(Fault("wrong_value_count", self.name, wrong, shown, message))
+        return Checked(faults, None, {**finite.counts, "completed": np.where(absent, width, 0)})
+
+    def outputs(self, length: int | None) -> list[Output]:
+        """See the base class."""
+        made = [Output(self.name, self.dtype, self.shape, "values", self.name)]
+        if self.observed_mask:
+            made.append(Output(f"{self.name}_observed", "bool", self.shape, "observed", self.name))
+        return made
+
+    def steps(self, values: tf.RaggedTensor, window: Window | None) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns the examples' values `[batch, *shape]` (the default where absent) and which values were observed."""
+        import tensorflow as tf
+
+        width = self.step_width
+        default = tf.reshape(tf.cast(self._default(), values.dtype), [width])
+        flat = tf.concat([values.flat_values, default], axis=0)
+        there = values.row_lengths() > 0
+        start = tf.where(there, values.row_splits[:-1], tf.size(flat, tf.int64) - width)
+        raw = tf.gather(flat, start[:, tf.newaxis] + tf.range(width, dtype=tf.int64))
+        observed = tf.logical_and(self.observed_in(raw), there[:, tf.newaxis])
+        shape = [-1, *self.shape]
+        return tf.reshape(raw, shape), tf.reshape(observed, shape)
+
+    def dense(self, values: tf.RaggedTensor, window: Window | None, fitted: Any) -> dict[str, tf.Tensor]:
+        """See the base class."""
+        import tensorflow as tf
+
+        raw, observed = self.steps(values, window)
+        normal = self.normalize(raw, fitted)
+        if self.non_finite == "fill":
+            default = tf.reshape(tf.cast(self._default(), normal.dtype), [1, *self.shape])
+            normal = tf.where(self.observed_in(raw), normal, default)
+        made = {self.name: normal}
+        if self.observed_mask:
+            made[f"{self.name}_observed"] = tf.cast(observed, tf.int64)
+        return made
+
+    def _default(self) -> np.ndarray:
+        value = 0 if self.default_value is None else self.default_value
+        return np.broadcast_to(np.asarray(value).reshape(-1), (self.step_width,))
+
+
+def numeric_column(
+    key: str,
+    shape: Any = (1,),
+    default_value: Any = None,
+    dtype: Any = "float32",
+    normalizer_fn: Any = None,
+    **more: Any,
+) -> Numeric:
+    """Builds a `Numeric` context column with TensorFlow's own arguments; the others by keyword.
+
+    Raises:
+      TypeError: a dimension is no int, the key is no string, the normalizer is not callable.
+      ValueError: a dimension is below 1, the dtype is neither int nor float, the default does not fit.
+    """
+    return Numeric.make(
+        key=key, shape=shape, default_value=default_value, dtype=dtype, normalizer_fn=normalizer_fn, **more
+    )

@@ -1,0 +1,134 @@
+"""What sequence and context numeric columns share: arguments, finiteness, defaults, normalising."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import numpy as np
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from transforms import dtypes
+from transforms.columns.base import Checked, Column, NumericDtype, Shape, count_by_row, faulty_rows
+from transforms.normalizers import Function, NormalizerField
+from transforms.parse import Form
+from transforms.ragged import Ragged
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+Number = int | float
+
+
+class NumericBase(Column):
+    """Arguments of both numeric columns.
+
+    Attributes:
+      shape: shape of the values in one step (in one example, for a context column).
+      dtype: what the values are cast to; parsed as int64 or float32 before.
+      normalizer_fn: what present values are put through: `"z_score"`, `{type: z_score, per: column}`, or a function
+        of a dense float tensor `[steps, *shape]`, which a columns file names as `module:function`.
+      non_finite: what happens to NaN and infinities. `"reject"` rejects the row, `"fill"` puts `default_value` there
+        after normalising, `"keep"` lets them through as TensorFlow does.
+      observed_mask: also write which values were observed (bool, in the shape of the values): neither padding nor filled.
+    """
+
+    shape: Shape = (1,)
+    dtype: NumericDtype = "float32"
+    normalizer_fn: NormalizerField = None
+    non_finite: Literal["reject", "fill", "keep"] = "reject"
+    observed_mask: bool = Field(default=False, strict=True)
+
+    @property
+    def input_dtype(self) -> str:
+        """See the base class."""
+        return self.dtype
+
+    @property
+    def step_width(self) -> int:
+        """See the base class."""
+        return math.prod(self.shape)
+
+    @property
+    def needs_statistics(self) -> bool:
+        """Whether the normalizer asks for a pass over the data."""
+        return self.normalizer_fn is not None and self.normalizer_fn.needs_statistics
+
+    @property
+    def moments_width(self) -> int:
+        """Dimensions that the column takes in the table of moments."""
+        return 1 if self.normalizer_fn is not None and self.normalizer_fn.per == "column" else self.step_width
+
+    def form(self) -> Form:
+        """See the base class."""
+        return Form(
+            self.name,
+            self.dtype,
+            self.delimiter,
+            step_width=self.step_width,
+            scalars=not self.is_sequence,
+            reject_overflow=self.non_finite == "reject",
+        )
+
+    def check_finite(self, values: Ragged) -> Checked:
+        """Finds the rows with non-finite values, and counts such values by row."""
+        nothing = np.zeros(len(values.present), np.int64)
+        if dtypes.carrier(self.dtype) == "int64":
+            return Checked([], counts={"non_finite": nothing, "filled": nothing})
+        bad = ~np.isfinite(values.values.to_numpy())
+        by_row = count_by_row(values, bad) if bad.any() else nothing
+        faults = []
+        if self.non_finite == "reject":
+            message = "expected finite numbers (non_finite: reject)"
+            faults = faulty_rows(self, "non_finite", values, bad, message)
+        return Checked(
+            faults, counts={"non_finite": by_row, "filled": by_row if self.non_finite == "fill" else nothing}
+        )
+
+    def observed_in(self, values: tf.Tensor) -> tf.Tensor:
+        """Returns which of the raw values count as observed: bool, in their shape."""
+        import tensorflow as tf
+
+        if values.dtype.is_integer or self.non_finite == "keep":
+            return tf.ones_like(values, tf.bool)
+        return tf.math.is_finite(values)
+
+    def cast(self, values: tf.Tensor) -> tf.Tensor:
+        """Casts the carrier to the declared dtype."""
+        import tensorflow as tf
+
+        return tf.cast(values, tf.as_dtype(self.dtype))
+
+    def normalize(self, values: tf.Tensor, fitted: Any) -> tf.Tensor:
+        """Normalises `[n, *shape]` and returns the carrier of the result's dtype."""
+        import tensorflow as tf
+
+        result = self.cast(values)
+        if self.normalizer_fn is not None:
+            result = self.normalizer_fn.apply(result, fitted.moments(self))
+        return tf.cast(result, tf.int64 if result.dtype.is_integer or result.dtype.is_bool else tf.float32)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if isinstance(self.normalizer_fn, Function) and self.normalizer_fn.per != "dimension":
+            raise ValueError("a function has no statistics of its own: 'per' does not apply")
+        if dtypes.carrier(self.dtype) == "int64" and self.non_finite != "reject":
+            raise ValueError(f"non_finite={self.non_finite!r} does not apply to {self.dtype}")
+        return self
+
+    def fitting_default(self, value: Number) -> None:
+        """Checks that a default value fits the dtype.
+
+        Raises:
+          PydanticCustomError: it does not (a ValueError).
+        """
+        finite = isinstance(value, int) or np.isfinite(value)  # NumPy takes no int of more than 64 bits
+        if dtypes.carrier(self.dtype) == "int64":
+            low, high = dtypes.integer_range(self.dtype)
+            if not finite or int(value) != value or not low <= value <= high:
+                message = "default_value {value} does not fit {dtype}"
+                raise PydanticCustomError("default_value", message, dict(value=value, dtype=self.dtype))
+        elif finite and abs(value) > dtypes.largest_float(self.dtype):
+            message = "default_value {value} does not fit {dtype}"
+            raise PydanticCustomError("default_value", message, dict(value=value, dtype=self.dtype))

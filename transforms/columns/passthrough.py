@@ -1,0 +1,77 @@
+"""`passthrough_column`: keys and strings that travel with the example untouched."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import StrictFloat, StrictInt, StrictStr
+
+from transforms import dtypes
+from transforms.columns.base import Checked, Column, Output, _dtype
+from transforms.parse import Form
+from transforms.ragged import Ragged
+from transforms.rejection import Fault
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from transforms.window import Window
+
+PassthroughDtype = Annotated[str, _dtype((*dtypes.STRINGS, "int64", "float32"), "string, bytes, int64 or float32")]
+
+
+class Passthrough(Column):
+    """One scalar an example, written as it is read. It takes no part in the graph: a request need not carry it.
+
+    Attributes:
+      dtype: `string` (checked to be UTF-8), `bytes`, `int64` or `float32`.
+      default_value: what a row without the feature takes; without one such a row is rejected (`missing`).
+    """
+
+    is_sequence: ClassVar[bool] = False
+    in_graph: ClassVar[bool] = False
+
+    type: Literal["passthrough_column"] = "passthrough_column"
+    dtype: PassthroughDtype = "string"
+    default_value: StrictStr | StrictInt | StrictFloat | None = None
+
+    @property
+    def input_dtype(self) -> str:
+        """See the base class."""
+        return self.dtype
+
+    def form(self) -> Form:
+        """See the base class."""
+        return Form(self.name, self.dtype, None, step_width=1, scalars=True, reject_overflow=False)
+
+    def check(self, values: Ragged) -> Checked:
+        """See the base class."""
+        absent = np.flatnonzero(values.lengths == 0)
+        faults = self.missing_faults(values)
+        if self.default_value is None and len(absent):
+            message = "expected one value (the column has no default_value)"
+            faults.append(Fault("missing", self.name, absent, ["absent"] * len(absent), message))
+        several = np.flatnonzero(values.lengths > 1)
+        if len(several):
+            shown = [f"{n} values" for n in values.lengths[several]]
+            faults.append(Fault("wrong_value_count", self.name, several, shown, "expected one value"))
+        return Checked(faults, None, {"completed": (values.lengths == 0).astype(np.int64)})
+
+    def outputs(self, length: int | None) -> list[Output]:
+        """See the base class."""
+        return [Output(self.name, self.dtype, (), "values", self.name)]
+
+    def dense(self, values: tf.RaggedTensor, window: Window | None, fitted: Any) -> dict[str, tf.Tensor]:
+        """Not part of the graph."""
+        raise AssertionError("a pass-through column is not in the graph")
+
+
+def passthrough_column(key: str, dtype: Any = "string", default_value: Any = None, **more: Any) -> Passthrough:
+    """Builds a `Passthrough` column.
+
+    Raises:
+      TypeError: an argument has the wrong type.
+      ValueError: the dtype is not among those that can be passed through.
+    """
+    return Passthrough.make(key=key, dtype=dtype, default_value=default_value, **more)

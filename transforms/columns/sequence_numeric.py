@@ -1,0 +1,154 @@
+"""`sequence_numeric_column`: a sequence of numbers, or of fixed-shape groups of numbers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import numpy as np
+from pydantic import Field, StrictFloat, StrictInt, model_validator
+
+from transforms.columns.base import Checked, Output, SequenceColumn
+from transforms.columns.numeric_base import NumericBase
+from transforms.ragged import Ragged
+from transforms.rejection import Fault
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from transforms.window import Window
+
+
+class SequenceNumeric(NumericBase, SequenceColumn):
+    """A sequence of numeric steps, dense as `[T, *shape]`.
+
+    The length of a row is its number of values divided by `prod(shape)`. Padding is `default_value` as it is, never
+    normalised (TensorFlow's order of work; its docstring says otherwise, and `normalize_padding` gives that).
+
+    Attributes:
+      default_value: stands where there is no value: padding, filled and completed values.
+      incomplete_step: what happens when the values do not fill the last step: `"reject"` rejects the row, `"pad"` completes
+        the step with `default_value`.
+      statistics_over: `"kept"` leaves steps cut off by truncation out of the statistics, `"all"` counts them.
+      normalize_padding: normalise the padding too.
+    """
+
+    type: Literal["sequence_numeric_column"] = "sequence_numeric_column"
+    default_value: StrictInt | StrictFloat = 0.0
+    incomplete_step: Literal["reject", "pad"] = "reject"
+    statistics_over: Literal["kept", "all"] = "kept"
+    normalize_padding: bool = Field(default=False, strict=True)
+
+    @model_validator(mode="after")
+    def _default_fits(self) -> Self:
+        self.fitting_default(self.default_value)
+        return self
+
+    def check(self, values: Ragged) -> Checked:
+        """See the base class."""
+        width = self.step_width
+        finite = self.check_finite(values)
+        over = values.lengths % width
+        incomplete = np.flatnonzero(over)
+        faults = [*self.missing_faults(values), *finite.faults]
+        completed = np.zeros(len(over), np.int64)
+        if self.incomplete_step == "pad":
+            completed[incomplete] = width - over[incomplete]
+        elif len(incomplete):
+            shown = [f"{n} values" for n in values.lengths[incomplete]]
+            message = f"expected a multiple of {width} values (shape {list(self.shape)})"
+            faults.append(Fault("incomplete_step", self.name, incomplete, shown, message))
+        steps = -(-values.lengths // width)
+        return Checked(faults, steps, {**finite.counts, "completed": completed})
+
+    def outputs(self, length: int | None) -> list[Output]:
+        """See the base class."""
+        shape = (length, *self.shape)
+        made = [Output(self.name, self.dtype, shape, "values", self.name)]
+        if self.observed_mask:
+            made.append(Output(f"{self.name}_observed", "bool", shape, "observed", self.name))
+        return made
+
+    def steps(self, values: tf.RaggedTensor, window: Window | None) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns the steps `[steps, *shape]` (the kept ones, given a window) and which values were observed."""
+        import tensorflow as tf
+
+        if self.incomplete_step == "pad":
+            flat, there = _complete(values, self.step_width)
+        else:
+            flat, there = tf.reshape(values.flat_values, [-1, self.step_width]), None
+        if window is not None:
+            flat, there = window.select(flat), None if there is None else window.select(there)
+        observed = self.observed_in(flat)
+        if there is not None:
+            observed = tf.logical_and(observed, there)
+        shape = [-1, *self.shape]
+        return tf.reshape(flat, shape), tf.reshape(observed, shape)
+
+    def dense(self, values: tf.RaggedTensor, window: Window | None, fitted: Any) -> dict[str, tf.Tensor]:
+        """See the base class."""
+        import tensorflow as tf
+
+        assert window is not None
+        raw, observed = self.steps(values, window)
+        # A Python float would pass through float32 on its way to an integer.
+        value = int(self.default_value) if raw.dtype.is_integer else self.default_value
+        padding = tf.fill([1, *self.shape], tf.cast(value, raw.dtype))
+        if self.normalize_padding:
+            both = self.normalize(tf.concat([raw, padding], axis=0), fitted)
+            normal, padding = both[:-1], both[-1:]
+            default = tf.cast(value, normal.dtype)
+        else:
+            normal = self.normalize(raw, fitted)
+            default = tf.cast(value, normal.dtype)
+            padding = tf.fill([1, *self.shape], default)
+        if self.non_finite == "fill" or self.incomplete_step == "pad":
+            normal = tf.where(observed, normal, default)
+        made = {self.name: window.place(normal, padding)}
+        if self.observed_mask:
+            nothing = tf.zeros([1, *self.shape], tf.bool)
+            made[f"{self.name}_observed"] = tf.cast(window.place(observed, nothing), tf.int64)
+        return made
+
+
+def _complete(values: tf.RaggedTensor, width: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """Cuts rows into steps `[steps, width]`, the last one of a row completed with zeros; and which values are real."""
+    import tensorflow as tf
+
+    splits = values.row_splits
+    steps = (values.row_lengths() + width - 1) // width
+    first = tf.repeat(splits[:-1], steps)
+    number = tf.range(tf.reduce_sum(steps)) - tf.repeat(tf.cumsum(steps, exclusive=True), steps)
+    at = (first + number * width)[:, tf.newaxis] + tf.range(width, dtype=tf.int64)
+    real = at < tf.repeat(splits[1:], steps)[:, tf.newaxis]
+    flat = tf.concat([values.flat_values, tf.zeros([1], values.dtype)], axis=0)
+    return tf.gather(flat, tf.where(real, at, tf.size(flat, tf.int64) - 1)), real
+
+
+def sequence_numeric_column(
+    key: str,
+    shape: Any = (1,),
+    default_value: float = 0.0,
+    dtype: Any = "float32",
+    normalizer_fn: Any = None,
+    **more: Any,
+) -> SequenceNumeric:
+    """Builds a `SequenceNumeric` with TensorFlow's own arguments; the others by keyword.
+
+    >>> sequence_numeric_column("accel", shape=(3,), normalizer_fn="z_score").step_width
+    3
+
+    Args:
+      key: name of the feature.
+      shape: shape of the values in one step.
+      default_value: padding, in the column's dtype.
+      dtype: a TensorFlow or NumPy dtype, or its name; an integer or a float.
+      normalizer_fn: `"z_score"`, a `Normalizer`, or any function of a float tensor `[steps, *shape]`.
+      **more: the other arguments of `SequenceNumeric`.
+
+    Raises:
+      TypeError: a dimension is no int, the key is no string, the normalizer is not callable.
+      ValueError: a dimension is below 1, the dtype is neither int nor float, the default does not fit the dtype.
+    """
+    return SequenceNumeric.make(
+        key=key, shape=shape, default_value=default_value, dtype=dtype, normalizer_fn=normalizer_fn, **more
+    )

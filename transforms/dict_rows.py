@@ -1,0 +1,106 @@
+"""Rows as Python dicts to Arrow batches, so that a row's types depend on that row alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+
+from transforms import rows
+
+BATCH_ROWS: Final = 1024
+
+
+def batches_of(data: Iterable[Mapping[str, Any]] | pa.RecordBatch | pa.Table) -> Iterator[pa.RecordBatch]:
+    """Yields rows as Arrow batches that number them from 0.
+
+    Raises:
+      TypeError: a row is no mapping.
+    """
+    if isinstance(data, pa.RecordBatch | pa.Table):
+        batches = [data] if isinstance(data, pa.RecordBatch) else data.to_batches(max_chunksize=BATCH_ROWS)
+        first = 0
+        for batch in batches:
+            yield batch if rows.ROW_COLUMN in batch.schema.names else rows.with_origin(batch, "", first)
+            first += batch.num_rows
+        return
+    if isinstance(data, Mapping):
+        raise TypeError(f"expected rows (an iterable of dicts, or Arrow), got {type(data).__name__}")
+    pending: list[Mapping[str, Any]] = []
+    first = 0
+    for row in data:
+        if not isinstance(row, Mapping):
+            raise TypeError(f"expected a row to be a dict, got {type(row).__name__}")
+        pending.append(row)
+        if len(pending) == BATCH_ROWS:
+            yield from from_dicts(pending, first)
+            first, pending = first + BATCH_ROWS, []
+    if pending:
+        yield from from_dicts(pending, first)
+
+
+def from_dicts(data: Sequence[Mapping[str, Any]], first_row: int = 0) -> Iterator[pa.RecordBatch]:
+    """Converts dicts to as few batches as their types allow.
+
+    Arrow infers one type for a whole column. Where it can hold every row exactly (integers beside floats become float64, and
+    Arrow refuses those that would lose digits) that changes no row's result. Where it cannot, rows are converted one by one.
+    """
+    try:
+        yield rows.with_origin(_batch(data), "", first_row)
+        return
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError, TypeError, ValueError):
+        if len(data) == 1:
+            yield rows.with_origin(_as_text(data[0]), "", first_row)
+            return
+    half = len(data) // 2
+    yield from from_dicts(data[:half], first_row)
+    yield from from_dicts(data[half:], first_row + half)
+
+
+def _batch(data: Sequence[Mapping[str, Any]]) -> pa.RecordBatch:
+    keys = list(dict.fromkeys(key for row in data for key in row))
+    columns = {key: _array([_plain(row.get(key)) for row in data]) for key in keys}
+    return pa.RecordBatch.from_pydict(columns) if columns else pa.RecordBatch.from_struct_array(_empty(len(data)))
+
+
+def _empty(count: int) -> pa.StructArray:
+    return pa.array([{}] * count, pa.struct([]))
+
+
+def _plain(value: Any) -> Any:
+    """NumPy arrays of two dimensions, which Arrow does not take, become lists of arrays."""
+    return list(value) if isinstance(value, np.ndarray) and value.ndim == 2 else value
+
+
+def _array(values: list[Any]) -> pa.Array:
+    array = pa.array(values)
+    kind = array.type
+    while pa.types.is_list(kind):
+        kind = kind.value_type
+    if pa.types.is_boolean(kind) or not pa.types.is_primitive(kind):
+        return array
+    # Beside numbers Arrow takes True for 1 where a whole column is converted; alone it is a boolean.
+    if any(_holds_bool(value) for value in values):
+        raise pa.ArrowTypeError("booleans among numbers")
+    return array
+
+
+def _holds_bool(value: Any) -> bool:
+    if isinstance(value, np.ndarray):
+        return value.dtype == bool
+    if isinstance(value, list | tuple):
+        return any(_holds_bool(item) for item in value)
+    return isinstance(value, bool | np.bool_)
+
+
+def _as_text(row: Mapping[str, Any]) -> pa.RecordBatch:
+    """A single row that Arrow cannot hold: what it can not becomes its text in a struct, a type that no column takes."""
+    columns = {}
+    for key, value in row.items():
+        try:
+            columns[key] = _array([_plain(value)])
+        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError, TypeError, ValueError):
+            columns[key] = pa.array([{"unreadable": repr(value)}])
+    return pa.RecordBatch.from_pydict(columns)

@@ -1,0 +1,146 @@
+"""Between Arrow and the graph: canonical list columns to raw tensors, and the graph's outputs to dense Arrow columns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import tensorflow as tf
+import tensorflow_transform as tft
+
+from transforms import rows
+from transforms.columns import Column, Output, Passthrough
+from transforms.densify import Fitted, analysis, densify
+from transforms.ragged import Ragged
+from transforms.spec import Spec
+
+DENSE_BYTES: Final = 16 << 20
+"""How many bytes of dense output are made at once: what T costs, a batch of long rows must not multiply."""
+
+Arrays = dict[str, np.ndarray]
+GraphFunction = Callable[[Mapping[str, tf.RaggedTensor]], Mapping[str, Any]]
+
+
+def input_specs(spec: Spec) -> dict[str, tf.RaggedTensorSpec]:
+    """Returns the type of every feature that the graph takes: ragged `[batch, (values)]`, int64 row splits."""
+    return {
+        key: tf.RaggedTensorSpec([None, None], tf.as_dtype(kind), ragged_rank=1, row_splits_dtype=tf.int64)
+        for key, kind in spec.graph_inputs.items()
+    }
+
+
+def raw_tensors(batch: pa.RecordBatch, spec: Spec) -> dict[str, tf.RaggedTensor]:
+    """Returns the canonical columns of a batch as the graph's inputs."""
+    made = {}
+    for key in spec.graph_inputs:
+        view = Ragged.of(batch.column(key))
+        values = tf.convert_to_tensor(view.values.to_numpy(zero_copy_only=False))
+        made[key] = tf.RaggedTensor.from_row_splits(values, view.splits, validate=False)
+    return made
+
+
+def fitted_graph(fitted: Fitted, compiled: bool = True) -> GraphFunction:
+    """Returns the graph for statistics that are at hand; op by op if not compiled, which suits a handful of rows."""
+
+    def function(raw: Mapping[str, tf.RaggedTensor]) -> Mapping[str, Any]:
+        return densify(fitted.spec, raw, fitted)
+
+    return tf.function(function, input_signature=[input_specs(fitted.spec)]) if compiled else function
+
+
+def saved_graph(spec: Spec, transform_dir: str) -> GraphFunction:
+    """Loads the graph that a job saved (what `tft.TFTransformOutput` opens)."""
+    transform = tft.TFTransformOutput(transform_dir)
+    signature = [input_specs(spec)]
+    return tf.function(transform.transform_raw_features, input_signature=signature)  # type: ignore[no-any-return]
+
+
+def moments_graph(spec: Spec) -> Callable[[pa.RecordBatch], np.ndarray]:
+    """Returns a function that gives the table of moments of a batch of canonical columns."""
+    function = tf.function(lambda raw: analysis(spec, raw), input_signature=[input_specs(spec)])
+    return lambda batch: np.asarray(function(raw_tensors(batch, spec)))
+
+
+def to_arrays(made: Mapping[str, Any]) -> Arrays:
+    """Returns the graph's outputs as arrays `[batch, ...]`, uniform ragged ones as the dense arrays that they are."""
+    arrays = {}
+    for name, tensor in made.items():
+        if not isinstance(tensor, tf.RaggedTensor):
+            arrays[name] = tensor.numpy()
+            continue
+        flat, batch = tensor.flat_values.numpy(), int(tensor.nrows())
+        size = int(tensor.row_splits[1]) if batch else 0
+        arrays[name] = flat.reshape(batch, size, *flat.shape[1:])
+    return arrays
+
+
+def row_bytes(arrays: Arrays) -> int:
+    """Returns what one row of dense output takes, in bytes."""
+    return sum(int(np.prod(a.shape[1:], dtype=np.int64)) * a.itemsize for a in arrays.values())
+
+
+def run(graph: GraphFunction, batch: pa.RecordBatch, spec: Spec) -> Iterator[tuple[pa.RecordBatch, Arrays]]:
+    """Runs the graph over a batch in pieces whose dense output stays within `DENSE_BYTES`.
+
+    A row's result does not depend on the piece that it is in. The first piece is one row, which tells how large a row is.
+
+    Yields:
+      A slice of the batch and its dense arrays.
+    """
+    size = _known_row_bytes(spec)
+    start = 0
+    while start < batch.num_rows:
+        count = max(DENSE_BYTES // size, 1) if size else 1
+        piece = batch.slice(start, count)
+        arrays = to_arrays(graph(raw_tensors(piece, spec)))
+        size = size or max(row_bytes(arrays), 1)
+        yield piece, arrays
+        start += piece.num_rows
+
+
+def _known_row_bytes(spec: Spec) -> int:
+    shapes = [output.shape for output in spec.outputs()]
+    if any(size is None for shape in shapes for size in shape):
+        return 0
+    return sum(8 * int(np.prod(shape, dtype=np.int64)) for shape in shapes)
+
+
+def final_outputs(spec: Spec, arrays: Arrays) -> list[Output]:
+    """Returns the outputs with the shapes and dtypes that they really have: T known, the dtype the normalizer's."""
+    passed = [column.name for column in spec.columns if not column.in_graph]
+    sizes = {name: (int(np.prod(a.shape[1:], dtype=np.int64)), a.dtype.name) for name, a in arrays.items()}
+    return [o if o.name in passed else o.settled(*sizes[o.name]) for o in spec.outputs()]
+
+
+def dense_batch(batch: pa.RecordBatch, arrays: Arrays, spec: Spec) -> pa.RecordBatch:
+    """Returns the dense rows as Arrow: scalars as plain columns, tensors as fixed-size lists, masks as booleans."""
+    columns: dict[str, pa.Array] = {}
+    passed = {column.name: column for column in spec.columns if not column.in_graph}
+    for output in spec.outputs():
+        if output.name in passed:
+            columns[output.name] = _passed_through(passed[output.name], batch)
+            continue
+        array = arrays[output.name]
+        if output.dtype == "bool":
+            array = array.astype(bool)
+        width = int(np.prod(array.shape[1:], dtype=np.int64))
+        flat = pa.array(array.reshape(-1))
+        columns[output.name] = flat if array.ndim == 1 else pa.FixedSizeListArray.from_arrays(flat, width)
+    return pa.RecordBatch.from_pydict(columns).replace_schema_metadata({rows.FILE_KEY: rows.file_of(batch).encode()})
+
+
+def _passed_through(column: Column, batch: pa.RecordBatch) -> pa.Array:
+    """One scalar a row: the value that validation left, or the column's default."""
+    assert isinstance(column, Passthrough)
+    view = Ragged.of(batch.column(column.key))
+    there = view.lengths > 0
+    at = pa.array(np.where(there, view.splits[:-1], 0), pa.int64(), mask=~there)
+    values = view.values.take(at)
+    if column.default_value is None:
+        return values
+    default = column.default_value
+    if column.dtype == "bytes" and isinstance(default, str):
+        default = default.encode()  # type: ignore[assignment]
+    return values.fill_null(pa.scalar(default, values.type))

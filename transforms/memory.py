@@ -1,0 +1,150 @@
+"""Columns over a handful of rows, without Beam: for notebooks and for tests."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from transforms import graph, rows
+from transforms.columns import Column, Output, SequenceNumeric
+from transforms.densify import Fitted, fit
+from transforms.dict_rows import batches_of
+from transforms.groups import DEFAULT_GROUP, SequenceGroup
+from transforms.spec import Spec, length_name, make_spec, mask_name
+from transforms.stages import parse_batch, validate_batch
+from transforms.tally import Tally, add
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What columns made of some rows.
+
+    Attributes:
+      arrays: every output by name, `[accepted rows, ...]`, in its declared dtype.
+      outputs: what each of them is.
+      rows: numbers of the accepted rows among those given, int64.
+      rejected: the rejected rows (`rejection.SCHEMA`).
+      tally: what was counted.
+      fitted: the statistics used; pass them on to apply the same to other rows. None where a saved graph was used.
+    """
+
+    spec: Spec
+    arrays: Mapping[str, np.ndarray]
+    outputs: Sequence[Output]
+    rows: np.ndarray
+    rejected: pa.Table
+    tally: Tally
+    fitted: Fitted | None
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        """Returns one output."""
+        return self.arrays[name]
+
+    def lengths(self, group: str = DEFAULT_GROUP) -> np.ndarray:
+        """Returns the kept steps of each row, int64 `[rows]`."""
+        return self.arrays[length_name(group)]
+
+    def mask(self, group: str = DEFAULT_GROUP) -> np.ndarray:
+        """Returns where steps stand, bool `[rows, T]`."""
+        return self.arrays[mask_name(group)]
+
+    def sequence_input(self, group: str = DEFAULT_GROUP) -> tuple[np.ndarray, np.ndarray]:
+        """Returns what TensorFlow's `SequenceFeatures` returns: `(sequence_input, sequence_length)`.
+
+        Columns are concatenated in code-point order of their names, trailing dimensions flattened.
+
+        Returns:
+          float32 `[rows, T, D]` and int64 `[rows]`.
+
+        Raises:
+          ValueError: the group has a column that is not dense (ids without a wrapper), which TensorFlow refuses too.
+        """
+        members = sorted((c for c in self.spec.sequence_columns if c.group == group), key=lambda c: c.name)
+        if not members:
+            raise ValueError(f"no column belongs to the sequence group {group!r}")
+        for column in members:
+            if not isinstance(column, SequenceNumeric):
+                raise ValueError(f"column {column.name!r} ({column.type}) holds ids and is not dense")  # type: ignore[attr-defined]
+        parts = [self.arrays[c.name].reshape(*self.arrays[c.name].shape[:2], -1) for c in members]
+        return np.concatenate([part.astype(np.float32) for part in parts], axis=2), self.lengths(group)
+
+
+Rows = Iterable[Mapping[str, Any]] | pa.RecordBatch | pa.Table
+
+
+def apply(
+    data: Rows,
+    columns: Sequence[Column] | Spec,
+    sequence_groups: dict[str, SequenceGroup] | SequenceGroup | None = None,
+    *,
+    fitted: Fitted | None = None,
+    transform: str | None = None,
+) -> Applied:
+    """Parses, validates, normalises and densifies rows in memory: the same code that the job runs.
+
+    >>> from transforms import sequence_numeric_column
+    >>> done = apply([{"x": [1.0, 2.0]}, {"x": [3.0]}, {"x": [float("nan")]}], [sequence_numeric_column("x")])
+    >>> done["x"].tolist(), done.rejected["reason"].to_pylist()
+    ([[[1.0], [2.0]], [[3.0], [0.0]]], ['non_finite'])
+
+    Args:
+      data: rows as dicts, or Arrow.
+      columns: the columns, or a spec.
+      sequence_groups: policies by group; one policy is that of the default group.
+      fitted: statistics found before. Without (and without `transform`) they are found in these rows.
+      transform: directory of a saved graph; its statistics are used.
+
+    Raises:
+      SpecError: the columns do not work together.
+    """
+    spec = make_spec(columns, sequence_groups)
+    tally: Tally = Counter()
+    accepted, rejected = [], []
+    for batch in batches_of(data):
+        parsed = parse_batch(batch, spec.columns)
+        valid = validate_batch(parsed.batch, spec)
+        tally["", "rows", "read"] += batch.num_rows
+        add(tally, parsed.tally)
+        add(tally, valid.tally)
+        accepted.append(valid.batch)
+        rejected += [part for part in (parsed.rejected, valid.rejected) if part is not None]
+    columns_only = [spec_key for spec_key in dict.fromkeys(c.key for c in spec.columns)]
+    batch = _joined([part.select([*columns_only, rows.ROW_COLUMN]) for part in accepted], spec)
+    tally["", "rows", "written"] = batch.num_rows
+    if transform is not None:
+        function = graph.saved_graph(spec, transform)
+    else:
+        fitted = fitted or fit(spec, graph.raw_tensors(batch, spec))
+        function = graph.fitted_graph(fitted, compiled=False)
+    arrays = graph.to_arrays(function(graph.raw_tensors(batch, spec)))
+    outputs = graph.final_outputs(spec, arrays)
+    final = {o.name: _cast(o, batch, arrays, spec) for o in outputs}
+    table = pa.Table.from_batches(rejected) if rejected else _no_rejects()
+    order = np.argsort(table["row"].to_numpy(), kind="stable")
+    return Applied(spec, final, outputs, rows.row_numbers(batch), table.take(order), tally, fitted)
+
+
+def _no_rejects() -> pa.Table:
+    from transforms.rejection import SCHEMA
+
+    return SCHEMA.empty_table()
+
+
+def _joined(batches: Sequence[pa.RecordBatch], spec: Spec) -> pa.RecordBatch:
+    if not batches:
+        empty = pa.RecordBatch.from_pydict({column.key: pa.nulls(0) for column in spec.columns})
+        return parse_batch(empty, spec.columns).batch
+    return pa.concat_batches(batches)
+
+
+def _cast(output: Output, batch: pa.RecordBatch, arrays: graph.Arrays, spec: Spec) -> np.ndarray:
+    if output.name not in arrays:
+        passed = graph.dense_batch(batch, arrays, spec).column(output.name)
+        return passed.to_numpy(zero_copy_only=False)
+    name = "float32" if output.dtype == "bfloat16" else output.dtype
+    return arrays[output.name].astype(name)

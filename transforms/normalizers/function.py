@@ -1,0 +1,63 @@
+"""Any TensorFlow function as a normalizer."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal
+
+from transforms.normalizers.base import ColumnMoments, Normalizer
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+PATTERN = r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$"
+
+
+class Function(Normalizer):
+    """Calls a function on the dense float tensor of present steps, `[steps, *shape]`.
+
+    It must treat every step alone (`lambda x: (x - 3.0) / 4.2`, `tf.math.log1p`) or use tf.Transform's analyzers for what it
+    needs to know of the whole data set (`tft.scale_by_min_max`); these make the job read the data twice.
+
+    Attributes:
+      function: the function, or `"module:function"` that names it. In a columns file only the latter.
+    """
+
+    type: Literal["function"] = "function"
+    function: Callable[[Any], Any] | str
+
+    def resolve(self) -> Callable[[Any], Any]:
+        """Returns the function, imported where it is named.
+
+        Raises:
+          ValueError: if the module or the function is not there, or is not callable.
+        """
+        if not isinstance(self.function, str):
+            return self.function
+        module, _, path = self.function.partition(":")
+        try:
+            found: Any = importlib.import_module(module)
+            for part in path.split("."):
+                found = getattr(found, part)
+        except (ImportError, AttributeError) as error:
+            raise ValueError(f"cannot import normalizer_fn {self.function!r}: {error}") from error
+        if not callable(found):
+            raise ValueError(f"normalizer_fn {self.function!r} is not callable, it is {type(found).__name__}")
+        return found  # type: ignore[no-any-return]
+
+    def apply(self, values: tf.Tensor, moments: ColumnMoments) -> tf.Tensor:
+        """See the base class.
+
+        Raises:
+          ValueError: if the function does not return one step for each step.
+        """
+        import tensorflow as tf
+
+        result = tf.convert_to_tensor(self.resolve()(values))
+        if result.shape.rank != values.shape.rank or result.shape[1:] != values.shape[1:]:
+            raise ValueError(
+                f"normalizer_fn {self.function!r} must return the shape that it was given, {values.shape}; "
+                f"it returned {result.shape}"
+            )
+        return result

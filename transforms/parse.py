@@ -1,0 +1,220 @@
+"""Parse: a source's Arrow column to the canonical list column, with what could not be parsed as faults.
+
+Canonical is a large list of int64, float32 or strings, one list a row, null where the row lacks the column. Accepted forms:
+list values (also nested, one list a step), numbers as text, one delimited string for a whole sequence, and for
+context columns plain scalars.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from transforms import dtypes, leaves
+from transforms.ragged import Ragged, splits_of
+from transforms.rejection import Fault
+
+NO_ID: Final = -(2**63)
+"""What an empty step becomes in a canonical column of ids: it is a step, without an id."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a column's values stand in the source, and what they must become.
+
+    Attributes:
+      name: the column's name, for faults.
+      dtype: declared dtype.
+      delimiter: what separates the values when a whole sequence is one string; None for lists.
+      step_width: values in a step, checked against nested input; None where an inner list must hold one id or none.
+      scalars: whether a plain scalar counts as a list of one (context columns).
+      reject_overflow: see `leaves.convert`.
+    """
+
+    name: str
+    dtype: str
+    delimiter: str | None = None
+    step_width: int | None = 1
+    scalars: bool = False
+    reject_overflow: bool = True
+
+    @property
+    def carrier(self) -> str:
+        """What is expected in the source: text where a sequence is one string, else the dtype's carrier."""
+        return dtypes.carrier(self.dtype) if self.delimiter is None else "string"
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """A parsed column: canonical list array, faults, the values that stood in each row, and how many nulls."""
+
+    array: pa.Array
+    faults: list[Fault]
+    values_in: np.ndarray
+    nulls: int
+
+
+def parse(array: pa.Array, form: Form) -> Parsed:
+    """Parses one column of a batch.
+
+    >>> form = Form("x", "int64", delimiter=",")
+    >>> parse(pa.array(["1,2", "", None]), form).array.to_pylist()
+    [[1, 2], [], None]
+    """
+    if isinstance(array, pa.ExtensionArray):
+        array = array.storage
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    if form.delimiter is not None:
+        return _parse_delimited(array, form)
+    return _parse_lists(array, form, [])
+
+
+def column_type_error(kind: pa.DataType, form: Form) -> str:
+    """Returns why no value of an Arrow type can be parsed, or an empty string where some can."""
+    none = pa.nulls(0, kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind)
+    if form.delimiter is not None:
+        text = Ragged.of(none).values if _is_list(none.type) else none
+        return "" if _is_text_or_null(text.type) else f"expected delimited text, got {kind}"
+    depth = 0
+    while _is_list(none.type):
+        none, depth = Ragged.of(none).values, depth + 1
+    if depth > 2 or (depth == 0 and not form.scalars and not pa.types.is_null(none.type)):
+        return f"expected a list of {form.dtype} values, got {kind}"
+    one = pa.nulls(1, none.type)
+    if pa.types.is_null(none.type) or not _refuses(one.type, form.dtype):
+        return ""
+    return f"expected values that fit {form.dtype}, got {kind}"
+
+
+def _refuses(kind: pa.DataType, dtype: str) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    if _is_text_or_null(kind):
+        return False
+    if dtypes.carrier(dtype) == "string":
+        return True
+    return not (pa.types.is_integer(kind) or pa.types.is_floating(kind))
+
+
+def _is_text_or_null(kind: pa.DataType) -> bool:
+    types = pa.types
+    tests = (types.is_string, types.is_large_string, types.is_binary, types.is_large_binary, types.is_null)
+    return any(test(kind) for test in tests)
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    types = pa.types
+    tests = (types.is_list, types.is_large_list, types.is_fixed_size_list, types.is_list_view, types.is_large_list_view)
+    return any(test(kind) for test in tests)
+
+
+def _row_faults(form: Form, outer: Ragged, values: pa.Array, found: leaves.LeafFault) -> Fault:
+    """Turns faults of values into one fault a row: its first bad value."""
+    rows, first = np.unique(outer.rows_of(found.positions), return_index=True)
+    shown = leaves.texts(values, found.positions[first])
+    return Fault(found.reason, form.name, rows, shown, found.message)
+
+
+def _whole_rows(reason: str, form: Form, array: pa.Array, rows: np.ndarray, message: str) -> Fault:
+    return Fault(reason, form.name, rows, leaves.texts(array, rows), message)
+
+
+def _parse_lists(array: pa.Array, form: Form, faults: list[Fault]) -> Parsed:
+    if not _is_list(array.type):
+        array = _lists_of_one(array, form, faults)
+    outer = Ragged.of(array)
+    if not _is_list(outer.values.type):
+        return _finish(outer, outer.values, form, faults)
+    inner = Ragged.of(outer.values)
+    if _is_list(inner.values.type):
+        # Only the rows that do hold lists within steps: another row gave the array its type.
+        deep = leaves.LeafFault("wrong_type", np.flatnonzero(inner.lengths), "nested too deep")
+        if len(deep.positions):
+            faults = [*faults, _row_faults(form, outer, outer.values, deep)]
+        inner = Ragged(pa.nulls(0, _canonical(form.dtype)), np.zeros_like(inner.splits), inner.present)
+    wrong = inner.lengths > 1 if form.step_width is None else inner.lengths != form.step_width
+    if wrong.any():
+        allowed = "at most one id" if form.step_width is None else f"{form.step_width} values"
+        found = leaves.LeafFault("wrong_step_width", np.flatnonzero(wrong), f"expected {allowed} in every step")
+        faults = [*faults, _row_faults(form, outer, outer.values, found)]
+    # A step is what counts: rows split the flat values where they split the steps.
+    flat = Ragged(inner.values, inner.splits[outer.splits], outer.present)
+    parsed = _finish(flat, inner.values, form, faults)
+    if form.step_width is None and (inner.lengths == 0).any():
+        return _with_empty_steps(parsed, outer, inner)
+    return parsed
+
+
+def _with_empty_steps(parsed: Parsed, outer: Ragged, inner: Ragged) -> Parsed:
+    """Puts `NO_ID` where a nested row has a step without an id, which counts as a value."""
+    first = np.minimum(inner.splits[:-1], max(len(inner.values) - 1, 0))
+    ids = parsed.array.flatten().to_numpy()
+    steps = np.where(inner.lengths > 0, ids[first] if len(ids) else NO_ID, NO_ID)
+    lists = Ragged(pa.array(steps), outer.splits, outer.present).to_list_array()
+    empty = Ragged(outer.values, splits_of(inner.lengths == 0)[outer.splits], outer.present)
+    return Parsed(lists, parsed.faults, parsed.values_in + empty.lengths, parsed.nulls)
+
+
+def _finish(outer: Ragged, values: pa.Array, form: Form, faults: list[Fault]) -> Parsed:
+    converted = leaves.convert(values, form.dtype, form.reject_overflow)
+    faults = faults + [_row_faults(form, outer, values, found) for found in converted.faults]
+    made = converted.values if isinstance(converted.values, pa.Array) else pa.array(converted.values)
+    if form.step_width is None and pc.any(pc.equal(made, NO_ID)).as_py():
+        made = pc.replace_with_mask(
+            made, pc.equal(made, NO_ID), pa.scalar(NO_ID + 1)
+        )  # outside the range like its neighbour
+    lists = Ragged(made, outer.splits, outer.present).to_list_array()
+    return Parsed(lists, faults, outer.lengths, converted.nulls)
+
+
+def _canonical(dtype: str) -> pa.DataType:
+    if dtype == "bytes":
+        return pa.large_binary()
+    return {"int64": pa.int64(), "float32": pa.float32(), "string": pa.large_string()}[dtypes.carrier(dtype)]
+
+
+def _nothing(outer: Ragged, form: Form, faults: list[Fault]) -> Parsed:
+    empty = Ragged(pa.array(np.zeros(0, np.int64)), splits_of(np.zeros(len(outer.present))), outer.present)
+    lists = Ragged(empty.values.cast(_canonical(form.dtype)), empty.splits, outer.present).to_list_array()
+    return Parsed(lists, faults, outer.lengths, 0)
+
+
+def _lists_of_one(array: pa.Array, form: Form, faults: list[Fault]) -> pa.Array:
+    """Wraps scalars as lists of one. Where a sequence was expected, each is a fault (appended) and an empty list."""
+    present = pc.is_valid(array).to_numpy(zero_copy_only=False)
+    if form.scalars or not present.any():
+        return Ragged(array.drop_null(), splits_of(present), present).to_list_array()
+    message = f"expected a list of {form.dtype} values, got {array.type}"
+    faults.append(_whole_rows("wrong_type", form, array, np.flatnonzero(present), message))
+    return Ragged(pa.nulls(0, _canonical(form.dtype)), np.zeros(len(array) + 1, np.int64), present).to_list_array()
+
+
+def _parse_delimited(array: pa.Array, form: Form) -> Parsed:
+    """Splits one string a row. A list of one string, as a tf.Example holds it, counts as that string."""
+    faults: list[Fault] = []
+    if _is_list(array.type):
+        outer = Ragged.of(array)
+        several = np.flatnonzero(outer.lengths > 1)
+        if len(several):
+            faults.append(_whole_rows("wrong_value_count", form, array, several, "expected one delimited string"))
+        filled = outer.lengths > 0
+        first = np.where(filled, outer.splits[:-1], 0)
+        text = outer.values.take(pa.array(np.where(filled, first, -1), pa.int64(), mask=~filled))
+        present = outer.present
+    else:
+        text, present = array, pc.is_valid(array).to_numpy(zero_copy_only=False)
+    if not _is_text_or_null(text.type):
+        faults.append(_whole_rows("wrong_type", form, array, np.flatnonzero(present), "expected delimited text"))
+        return _nothing(Ragged(text, splits_of(np.zeros(len(present))), present), form, faults)
+    converted = leaves.convert(text.cast(pa.large_binary()) if pa.types.is_null(text.type) else text, "string")
+    one = Ragged(text, np.arange(len(text) + 1), present)
+    faults += [_row_faults(form, one, text, found) for found in converted.faults if found.reason == "invalid_utf8"]
+    clean = pc.utf8_trim_whitespace(converted.values)
+    clean = pc.if_else(pc.equal(clean, ""), pa.scalar(None, clean.type), clean)
+    parts = Ragged.of(pc.split_pattern(clean, form.delimiter))
+    return _finish(Ragged(parts.values, parts.splits, present), parts.values, form, faults)

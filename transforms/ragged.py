@@ -1,0 +1,58 @@
+"""Arrow lists as NumPy values and row splits: the one view of a sequence column that all NumPy code works on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """One list column of a batch.
+
+    Attributes:
+      values: all values, row after row. Arrow array of N leaves (or of N inner lists, for nested input).
+      splits: int64 `[rows + 1]`; row r holds `values[splits[r]:splits[r + 1]]`. Starts at 0.
+      present: bool `[rows]`; False where the row has no list at all (null), which is not the same as an empty one.
+    """
+
+    values: pa.Array
+    splits: np.ndarray
+    present: np.ndarray
+
+    @classmethod
+    def of(cls, array: pa.Array) -> Ragged:
+        """Views any Arrow list array (list, large, fixed-size, view), nulls and slices included.
+
+        >>> r = Ragged.of(pa.array([[1, 2], None, []]))
+        >>> r.values.to_pylist(), r.splits.tolist(), r.present.tolist()
+        ([1, 2], [0, 2, 2, 2], [True, False, True])
+        """
+        lengths = pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False)
+        present = pc.is_valid(array).to_numpy(zero_copy_only=False)
+        return cls(array.flatten(), splits_of(lengths), present)
+
+    @cached_property
+    def lengths(self) -> np.ndarray:
+        """Values in each row, int64 `[rows]`."""
+        return np.diff(self.splits)
+
+    def rows_of(self, positions: np.ndarray) -> np.ndarray:
+        """Returns the row that each position in `values` belongs to."""
+        return np.searchsorted(self.splits, positions, side="right") - 1
+
+    def to_list_array(self) -> pa.Array:
+        """Returns the column as an Arrow large list array, absent rows as nulls. Copies no values."""
+        mask = None if self.present.all() else pa.array(~self.present)
+        return pa.LargeListArray.from_arrays(pa.array(self.splits), self.values, mask=mask)
+
+
+def splits_of(lengths: np.ndarray) -> np.ndarray:
+    """Returns int64 row splits `[rows + 1]` for the lengths `[rows]`."""
+    splits = np.zeros(len(lengths) + 1, np.int64)
+    np.cumsum(lengths, out=splits[1:])
+    return splits

@@ -1,0 +1,110 @@
+"""Bad rows as data: what each rule found in a batch, and the table of rejected rows made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+
+from transforms import rows
+
+MAX_VALUE_BYTES: Final = 256
+"""How much of an offending value is kept, after escaping."""
+
+SCHEMA: Final = pa.schema(
+    [
+        ("file", pa.string()),
+        ("row", pa.int64()),
+        ("reason", pa.string()),
+        ("column", pa.string()),
+        ("value", pa.string()),
+        ("message", pa.string()),
+        ("record_format", pa.string()),
+        ("record", pa.binary()),
+    ]
+)
+"""Columns of a table of rejected rows. `record` is the original record (see `rows.encode_records`)."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What one rule found in one column of a batch; at most one entry a row.
+
+    Attributes:
+      reason: a code of `reasons.REASONS`.
+      column: name of the column.
+      rows: int64 positions in the batch.
+      values: the offending value of each, as text.
+      message: what is allowed, for people.
+    """
+
+    reason: str
+    column: str
+    rows: np.ndarray
+    values: Sequence[str]
+    message: str
+
+    def __post_init__(self) -> None:
+        assert len(self.rows) == len(self.values), (self.reason, len(self.rows), len(self.values))
+
+
+def escape(value: str) -> str:
+    r"""Returns text that is safe on a terminal and at most `MAX_VALUE_BYTES` long.
+
+    >>> escape("a\x1b[31m")
+    'a\\x1b[31m'
+    """
+    shown = value[: MAX_VALUE_BYTES + 1].encode("unicode_escape").decode("ascii")
+    return shown if len(shown) <= MAX_VALUE_BYTES else shown[: MAX_VALUE_BYTES - 3] + "..."
+
+
+def first_faults(faults: Iterable[Fault], num_rows: int) -> tuple[np.ndarray, list[tuple[Fault, int]]]:
+    """Picks one fault for each bad row: the first in the order of the rules.
+
+    Returns:
+      The bad rows in ascending order, and for each the fault and the position in it.
+    """
+    faults = list(faults)
+    owner = np.full(num_rows, -1, np.int64)
+    entry = np.zeros(num_rows, np.int64)
+    for number, fault in enumerate(faults):
+        free = owner[fault.rows] < 0
+        owner[fault.rows[free]] = number
+        entry[fault.rows[free]] = np.flatnonzero(free)
+    bad = np.flatnonzero(owner >= 0)
+    return bad, [(faults[owner[row]], int(entry[row])) for row in bad]
+
+
+def split(batch: pa.RecordBatch, faults: Iterable[Fault]) -> tuple[np.ndarray, pa.RecordBatch | None]:
+    """Separates the bad rows of a batch from the good ones.
+
+    Args:
+      batch: any batch; the origin columns of `rows` are used where it has them.
+      faults: what the rules found.
+
+    Returns:
+      A bool `[rows]` mask of the good rows, and the rejected rows in `SCHEMA` (None where there are none).
+    """
+    good = np.ones(batch.num_rows, bool)
+    bad, chosen = first_faults(faults, batch.num_rows)
+    if not len(bad):
+        return good, None
+    good[bad] = False
+    formats, records = rows.encode_records(batch, bad)
+    rejected = pa.RecordBatch.from_pydict(
+        {
+            "file": [rows.file_of(batch)] * len(bad),
+            "row": rows.row_numbers(batch)[bad],
+            "reason": [fault.reason for fault, _ in chosen],
+            "column": [fault.column for fault, _ in chosen],
+            "value": [escape(fault.values[k]) for fault, k in chosen],
+            "message": [fault.message for fault, _ in chosen],
+            "record_format": formats,
+            "record": records,
+        },
+        schema=SCHEMA,
+    )
+    return good, rejected

@@ -1,0 +1,107 @@
+"""Where the rows of a batch come from: file, row number and original record travel with the values.
+
+A batch is an Arrow RecordBatch. Beside its own columns it may carry
+- the file name, in the schema's metadata under `FILE_KEY`;
+- `ROW_COLUMN`, int64: the row's number in its file, from 0;
+- `RECORD_COLUMN`: the original record. Binary: the record's own bytes (TFRecord). Struct: the original columns.
+A batch without them is somebody's own: rows count from 0 and the record is made from the columns.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+
+FILE_KEY: Final = b"seqcols.file"
+FORMAT_KEY: Final = b"seqcols.record_format"
+ROW_COLUMN: Final = "__row__"
+RECORD_COLUMN: Final = "__record__"
+RESERVED: Final = (ROW_COLUMN, RECORD_COLUMN)
+
+ARROW_IPC: Final = "arrow-ipc"
+"""Record format of a row of a columnar source: an Arrow IPC stream of one row, values and types exact."""
+
+
+def with_origin(
+    batch: pa.RecordBatch,
+    file: str,
+    first_row: int | np.ndarray,
+    records: pa.Array | None = None,
+    record_format: str = "",
+) -> pa.RecordBatch:
+    """Returns the batch with its origin attached.
+
+    Args:
+      batch: the values.
+      file: name of the file they were read from.
+      first_row: number of the first row in the file, or int64 `[rows]` of all of them.
+      records: the original records, binary `[rows]`; None for a columnar source, whose record is the row itself.
+      record_format: what `records` are, for example `"tf.Example"`.
+    """
+    numbers = first_row if isinstance(first_row, np.ndarray) else np.arange(first_row, first_row + batch.num_rows)
+    if records is None:
+        records, record_format = _as_struct(batch), ARROW_IPC
+    schema = batch.schema.append(pa.field(ROW_COLUMN, pa.int64()))
+    schema = schema.append(pa.field(RECORD_COLUMN, records.type))
+    schema = schema.with_metadata({FILE_KEY: file.encode(), FORMAT_KEY: record_format.encode()})
+    return pa.RecordBatch.from_arrays([*batch.columns, pa.array(numbers, pa.int64()), records], schema=schema)
+
+
+def _as_struct(batch: pa.RecordBatch) -> pa.Array:
+    if not batch.num_columns:
+        return pa.array([{}] * batch.num_rows, pa.struct([]))
+    return pa.StructArray.from_arrays(batch.columns, fields=list(batch.schema))
+
+
+def file_of(batch: pa.RecordBatch) -> str:
+    """Returns the name of the file the batch was read from, or an empty string."""
+    return str((batch.schema.metadata or {}).get(FILE_KEY, b"").decode())
+
+
+def row_numbers(batch: pa.RecordBatch) -> np.ndarray:
+    """Returns the number of each row in its file (in the batch, where it was not read from a file), int64 `[rows]`."""
+    if ROW_COLUMN in batch.schema.names:
+        return batch.column(ROW_COLUMN).to_numpy()
+    return np.arange(batch.num_rows, dtype=np.int64)
+
+
+def origin_columns(batch: pa.RecordBatch) -> dict[str, pa.Array]:
+    """Returns the columns that carry the origin, made where the batch has none."""
+    if RECORD_COLUMN in batch.schema.names:
+        return {name: batch.column(name) for name in RESERVED}
+    return {ROW_COLUMN: pa.array(row_numbers(batch)), RECORD_COLUMN: _as_struct(batch)}
+
+
+def rebuild(batch: pa.RecordBatch, columns: dict[str, pa.Array], keep_record: bool = True) -> pa.RecordBatch:
+    """Returns a batch of other columns for the same rows, with the origin of `batch`."""
+    origin = origin_columns(batch)
+    if not keep_record:
+        del origin[RECORD_COLUMN]
+    made = pa.RecordBatch.from_pydict({**columns, **origin})
+    return made.replace_schema_metadata({FORMAT_KEY: ARROW_IPC.encode(), **(batch.schema.metadata or {})})
+
+
+def encode_records(batch: pa.RecordBatch, positions: np.ndarray) -> tuple[list[str], list[bytes]]:
+    """Returns format and bytes of the original records of some rows, so that each can be recovered exactly.
+
+    A record of the source's own format is returned byte for byte. A row of a columnar source becomes an Arrow IPC
+    stream that holds that one row: `pyarrow.ipc.open_stream(record).read_all()`.
+    """
+    records = origin_columns(batch)[RECORD_COLUMN].take(pa.array(positions))
+    metadata = batch.schema.metadata or {}
+    if not pa.types.is_struct(records.type):
+        record_format = metadata.get(FORMAT_KEY, b"").decode()
+        return [record_format] * len(positions), records.to_pylist()
+    rows = pa.RecordBatch.from_arrays(records.flatten(), schema=pa.schema(list(records.type)))
+    # Only rejected rows come here. A slice is copied first: IPC would write the parent's whole buffers otherwise.
+    streams = [_ipc_bytes(rows.take(pa.array([k]))) for k in range(rows.num_rows)]
+    return [ARROW_IPC] * len(positions), streams
+
+
+def _ipc_bytes(batch: pa.RecordBatch) -> bytes:
+    out = pa.BufferOutputStream()
+    with pa.ipc.new_stream(out, batch.schema) as writer:
+        writer.write_batch(batch)
+    return bytes(out.getvalue().to_pybytes())

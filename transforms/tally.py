@@ -1,0 +1,88 @@
+"""Counting rows and values, so that every one is accounted for.
+
+A tally is a Counter of tuples that adds up across batches, bundles and workers:
+- `(file, "rows", what)`: rows read, written, rejected, and `rejected:<reason>`;
+- `(file, "column", name, what)`: values of a column, `what` one of `COLUMN_COUNTS`;
+- `(file, "group", name, "steps")`: steps written;
+- `("", "length", group, bucket)`: accepted rows by length before truncation, see `length_bucket`;
+- `("", "length_sum", group)`, `("", "length_max", group)`: their sum and the largest.
+All add up, but for the largest: `add` knows.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+Tally = Counter[tuple[Any, ...]]
+
+COLUMN_COUNTS: Final = (
+    "values",
+    "truncated",
+    "rejected",
+    "completed",
+    "replaced",
+    "filled",
+    "nulls",
+    "non_finite",
+    "absent",
+    "empty",
+)
+"""What is counted for a column. `values` are those read; an empty step of nested ids counts as one. `completed` are values
+that the row did not hold (an incomplete step, a context default), `replaced` ids outside the range, `filled` non-finite ones."""
+
+
+def add(into: Tally, other: Tally) -> None:
+    """Adds a tally to another, in place."""
+    largest = {key: max(into[key], n) for key, n in other.items() if key[1] == "length_max"}
+    into.update(other)
+    into.update({key: n - into[key] for key, n in largest.items()})
+
+
+EXACT_LENGTHS: Final = 64
+"""Lengths below are counted exactly; above, 32 buckets an octave: within 3.2 %."""
+
+
+def length_bucket(lengths: np.ndarray) -> np.ndarray:
+    """Returns the lower end of the bucket of each length, int64.
+
+    >>> length_bucket(np.array([0, 63, 64, 65, 1000])).tolist()
+    [0, 63, 64, 64, 992]
+    """
+    octave = np.maximum(np.floor(np.log2(np.maximum(lengths, 1))).astype(np.int64) - 5, 0)
+    return np.where(lengths < EXACT_LENGTHS, lengths, (lengths >> octave) << octave).astype(np.int64)
+
+
+def count_rejected(rejected: pa.RecordBatch | None) -> Tally:
+    """Counts a table of rejected rows, by file and reason."""
+    tally: Tally = Counter()
+    if rejected is None:
+        return tally
+    groups = pa.table([rejected.column("file"), rejected.column("reason")], ["file", "reason"])
+    counted = groups.group_by(["file", "reason"]).aggregate([([], "count_all")]).to_pylist()
+    for entry in counted:
+        tally[entry["file"], "rows", "rejected"] += entry["count_all"]
+        tally[entry["file"], "rows", f"rejected:{entry['reason']}"] += entry["count_all"]
+    return tally
+
+
+def count_lengths(group: str, lengths: np.ndarray) -> Tally:
+    """Counts accepted rows by their length in steps."""
+    buckets, counts = np.unique(length_bucket(lengths), return_counts=True)
+    tally: Tally = Counter()
+    for bucket, count in zip(buckets.tolist(), counts.tolist(), strict=True):
+        tally["", "length", group, bucket] = count
+    if len(lengths):
+        tally["", "length_sum", group] = int(lengths.sum())
+        tally["", "length_max", group] = int(lengths.max())
+    return tally
+
+
+def presence(array: pa.Array) -> tuple[int, int]:
+    """Returns how many rows of a canonical list column are absent, and how many are there but empty."""
+    empty = pc.sum(pc.equal(pc.list_value_length(array), 0)).as_py() or 0
+    return array.null_count, int(empty)
