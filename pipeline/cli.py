@@ -8,11 +8,14 @@ import sys
 import traceback
 from collections.abc import Sequence
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 
+from pipeline.request import DEFAULT_MAX_REJECTED, FORMATS, Request, UsageError, check_values, checked_output
+
 if TYPE_CHECKING:
+    from pipeline.run import Outcome
     from transforms.spec import Spec
 
 OK, FAILED, WRONG_USE, TOO_MANY_REJECTED, INTERRUPTED = 0, 1, 2, 3, 130
@@ -37,14 +40,18 @@ def _common(command: Any) -> Any:
     options = [
         click.option("--input", "inputs", multiple=True, required=True, help="File or pattern; may be given again."),
         click.option(
-            "--max-rejected", type=float, default=0.1, show_default=True, help="Largest share of rejected rows."
+            "--max-rejected",
+            type=float,
+            default=DEFAULT_MAX_REJECTED,
+            show_default=True,
+            help="Largest share of rows that may be rejected; past it nothing is published (exit code 3).",
         ),
         click.option("--workers", type=int, default=1, show_default=True, help="Local worker processes; 0: all cores."),
-        click.option("--debug", is_flag=True, help="Show tracebacks."),
+        click.option("--debug", is_flag=True, help="Show tracebacks, and what the libraries log."),
     ]
     for option in reversed(options):
         command = option(command)
-    return click.argument("columns", type=click.Path())(command)
+    return click.pass_context(click.argument("columns", type=click.Path())(command))
 
 
 @cli.command("run", context_settings=BEAM_OPTIONS)
@@ -52,29 +59,26 @@ def _common(command: Any) -> Any:
 @click.option("--output", required=True, help="Directory of the data set.")
 @click.option(
     "--format",
-    "format_",
-    type=click.Choice(["tfrecord", "tfrecord.gz", "parquet"]),
-    default="tfrecord",
+    type=click.Choice(FORMATS),
+    default=FORMATS[0],
     show_default=True,
-    help="What to write.",
+    help="What the examples are written as.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace a finished data set.")
 @click.option("--allow-empty", is_flag=True, help="Publish a data set without rows, if the input has none.")
-@click.pass_context
-def run_command(context: click.Context, **options: Any) -> None:
+def run_command(context: click.Context, /, **options: Any) -> None:
     """Read --input by the columns file COLUMNS and write a data set to --output.
 
     Any other option is passed on to Apache Beam, for example --runner=DataflowRunner; without one the job runs here.
     """
-    _carry_out("run", context, **options)
+    _carry_out("run", beam_args=context.args, **options)
 
 
 @cli.command("check", context_settings=BEAM_OPTIONS)
 @_common
-@click.pass_context
-def check_command(context: click.Context, **options: Any) -> None:
+def check_command(context: click.Context, /, **options: Any) -> None:
     """Read and validate without writing: the same ledger and the same summary of rejected rows."""
-    _carry_out("check", context, **options)
+    _carry_out("check", beam_args=context.args, **options)
 
 
 @cli.command("schema")
@@ -89,8 +93,7 @@ def schema_command() -> None:
 
 @cli.command("demo")
 @click.argument("directory", default="seqcols-demo", type=click.Path())
-@click.pass_context
-def demo_command(context: click.Context, directory: str) -> None:
+def demo_command(directory: str) -> None:
     """Make a small sample (watch histories, temperature series, a few bad rows) and run the main job on it."""
     from pipeline.demo import make_sample
     from pipeline.quiet import quiet_logs
@@ -99,59 +102,50 @@ def demo_command(context: click.Context, directory: str) -> None:
     columns, inputs, output = make_sample(directory)
     click.echo(f"sample: {inputs}\ncolumns file: {columns}\n")
     click.echo(f"$ seqcols run {columns} --input '{inputs}' --output {output} --overwrite\n")
-    _carry_out("run", context, columns, (inputs,), 0.1, 1, False, output, "tfrecord", True, False)
+    _carry_out("run", columns, inputs=[inputs], output=output, overwrite=True)
 
 
-def _carry_out(
-    what: str,
-    context: click.Context,
-    columns: str,
-    inputs: Sequence[str],
-    max_rejected: float,
-    workers: int,
-    debug: bool,
-    output: str = "",
-    format_: str = "tfrecord",
-    overwrite: bool = False,
-    allow_empty: bool = False,
-) -> None:
+def _carry_out(what: str, columns: str, debug: bool = False, **asked: Any) -> None:
     """Runs or checks, prints the summary and exits with the code that the outcome has."""
-    spec = _load(columns)
-    sys.path.insert(0, os.path.dirname(os.path.abspath(columns)))  # where module:function normalizers live
-    os.environ["PYTHONPATH"] = os.pathsep.join([sys.path[0], *filter(None, [os.environ.get("PYTHONPATH")])])
-    from pipeline.request import Request, UsageError, check_values, checked_output
-
-    request = Request(spec, inputs, output, format_, max_rejected, overwrite, allow_empty, workers, tuple(context.args))
-    try:
-        check_values(request)
-        _refuse_unknown(context.args)
-        if what == "run":
-            checked_output(request)
-        _check_functions(spec)
-    except UsageError as error:
-        _stop(WRONG_USE, str(error))
-    _execute(what, request, debug)
-
-
-def _load(columns: str) -> Spec:
     from pipeline.columns_file import load
-    from transforms.errors import SpecError
+    from transforms.errors import JobError, SpecError
 
     try:
-        return load(columns)
+        spec = load(columns)
+        _find_functions(columns, spec)
+        request = Request(spec, **asked)
+        check_values(request)
+        _refuse_unknown(request.beam_args)
+        outcome = _execute(what, request, debug)
     except SpecError as error:
         count = f"{len(error.faults)} faults\n" if len(error.faults) > 1 else ""
-        _stop(WRONG_USE, f"{columns}: {count}{error}")
+        _stop(WRONG_USE, f"{columns}: {count}{error}", debug)
+    except UsageError as error:
+        _stop(WRONG_USE, str(error), debug)
+    except JobError as error:
+        _stop(FAILED, str(error), debug)
+    except KeyboardInterrupt:
+        click.echo("seqcols: stopped; nothing was published", err=True)
+        sys.stderr.flush()
+        os._exit(INTERRUPTED)  # workers of the in-process runner would go on in their threads
+    if outcome.status == "too_many_rejected":
+        _stop(TOO_MANY_REJECTED, outcome.message)
+    if outcome.status != "done":
+        _stop(FAILED, outcome.message)
 
 
-def _check_functions(spec: Spec) -> None:
+def _find_functions(columns: str, spec: Spec) -> None:
+    """Makes modules beside the columns file importable, here and in workers, and checks the functions named."""
     from pipeline.columns_file import check_functions
     from transforms.errors import SpecError
 
-    if spec.functions:
-        faults = check_functions(spec)
-        if faults:
-            _stop(WRONG_USE, str(SpecError(faults)))
+    if not spec.functions:
+        return
+    sys.path.insert(0, os.path.dirname(os.path.abspath(columns)))
+    os.environ["PYTHONPATH"] = os.pathsep.join([sys.path[0], *filter(None, [os.environ.get("PYTHONPATH")])])
+    faults = check_functions(spec)
+    if faults:
+        raise SpecError(faults)
 
 
 def _refuse_unknown(arguments: Sequence[str]) -> None:
@@ -162,7 +156,6 @@ def _refuse_unknown(arguments: Sequence[str]) -> None:
 
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    from pipeline.request import UsageError
     from transforms.errors import nearest
 
     parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
@@ -185,44 +178,27 @@ def _refuse_unknown(arguments: Sequence[str]) -> None:
         raise UsageError(f"unknown option {name!r}{nearest(name, [*ours, *known])}")
 
 
-def _execute(what: str, request: Any, debug: bool) -> None:
+def _execute(what: str, request: Request, debug: bool) -> Outcome:
+    if what == "run":
+        checked_output(request)  # before TensorFlow is loaded: nobody should wait for "holds a finished data set"
     signal.signal(signal.SIGTERM, _on_signal)
-    from pipeline import summary
-    from pipeline.quiet import quiet_logs
-    from transforms.errors import JobError, SpecError
+    from pipeline import quiet, summary
 
-    try:
-        if not debug:
-            quiet_logs()
-        import pipeline.run as runs
+    if not debug:
+        quiet.quiet_logs()
+    import pipeline.run as runs
 
-        outcome = (runs.run if what == "run" else runs.check)(request)
-    except SpecError as error:
-        _stop(WRONG_USE, str(error), debug)
-    except JobError as error:
-        _stop(FAILED, str(error), debug)
-    except ValueError as error:
-        from pipeline.request import UsageError
-
-        if not isinstance(error, UsageError):
-            raise
-        _stop(WRONG_USE, str(error), debug)
-    except KeyboardInterrupt:
-        click.echo("seqcols: stopped; nothing was published", err=True)
-        sys.stderr.flush()
-        os._exit(INTERRUPTED)  # workers of the in-process runner would go on in their threads
+    with quiet.workers(debug or request.workers == 1) as stream:
+        outcome = (runs.run if what == "run" else runs.check)(request, stream)
     click.echo(summary.text(what, request, outcome))
-    if outcome.status == "too_many_rejected":
-        _stop(TOO_MANY_REJECTED, outcome.message)
-    if outcome.status != "done":
-        _stop(FAILED, outcome.message)
+    return outcome
 
 
 def _on_signal(number: int, frame: Any) -> None:
     raise _Stopped
 
 
-def _stop(code: int, message: str, debug: bool = False) -> Any:
+def _stop(code: int, message: str, debug: bool = False) -> NoReturn:
     if debug and sys.exc_info()[0] is not None:
         traceback.print_exc()
     click.echo(f"seqcols: error: {message}", err=True)
@@ -232,3 +208,7 @@ def _stop(code: int, message: str, debug: bool = False) -> Any:
 def main() -> None:
     """Entry point of the `seqcols` command."""
     cli()
+
+
+if __name__ == "__main__":
+    main()

@@ -108,7 +108,7 @@ def _name_of(function: Callable[[Any], Any], path: str, faults: list[SpecFault])
         got = "a lambda"
     elif "<locals>" in qualified:
         got = f"{qualified!r}, a function inside another one"
-    elif module == "__main__":
+    elif qualified and module == "__main__":
         got = f"{qualified!r} of the main program, which is no module"
     elif module and qualified:
         try:

@@ -15,7 +15,7 @@ sees both at once joins them and buffers the data. Nothing but file names, talli
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import apache_beam as beam
@@ -50,7 +50,7 @@ class Tuning:
       notes: folder for progress notes on this machine, or an empty string.
     """
 
-    limits: BatchLimits = BatchLimits()
+    limits: BatchLimits = field(default_factory=BatchLimits)
     spread: bool = True
     notes: str = ""
 
@@ -68,10 +68,10 @@ def build(root: beam.Pipeline, plan: Plan, tuning: Tuning) -> beam.PCollection:
     """
     coders.register()
     files = root | "Files" >> beam.Create([file.path for file in plan.inputs.files], reshuffle=False)
-    analysis = _read(files, "Analyse", plan.spec, tuning, 0) if plan.passes == 2 else None
+    analysis = read_pass(files, "Analyse", plan.spec, tuning, 0) if plan.passes == 2 else None
     ready = _fit(root, plan, analysis.good if analysis else None)
     gated = files | "Gate" >> beam.Map(lambda path, _: path, AsSingleton(ready))
-    second = _read(gated, "Transform", plan.spec, tuning, plan.passes - 1)
+    second = read_pass(gated, "Transform", plan.spec, tuning, plan.passes - 1)
     transform = plan.place.staged(layout.TRANSFORM)
     dense = second.good | "Densify" >> Densify(plan.spec, transform=transform, moments=plan.passes == 1)
     write = WriteShards(plan.place.at(layout.EXAMPLES), plan.place.run_id, plan.sink, plan.spec)
@@ -104,19 +104,12 @@ class Pass:
     tallies: tuple[beam.PCollection, ...]
 
 
-def _read(files: beam.PCollection, label: str, spec: Spec, tuning: Tuning, number: int) -> Pass:
+def read_pass(files: beam.PCollection, label: str, spec: Spec, tuning: Tuning, number: int) -> Pass:
+    """Adds one pass over the files: read and validate."""
     reading = ReadBatches(spec.columns, tuning.limits, tuning.spread, tuning.notes, number)
     read = files | f"{label}Read" >> reading
     valid = read[GOOD] | f"{label}Validate" >> Validate(spec)
     return Pass(valid[GOOD], (read[REJECTED], valid[REJECTED]), (read[TALLIES], valid[TALLIES]))
-
-
-def check(root: beam.Pipeline, plan: Plan, tuning: Tuning) -> tuple[beam.PCollection, beam.PCollection]:
-    """Adds reading and validating alone: the summed tally, and the first rejected rows of every reason."""
-    coders.register()
-    files = root | "Files" >> beam.Create([file.path for file in plan.inputs.files], reshuffle=False)
-    only = _read(files, "Check", plan.spec, tuning, 0)
-    return sum_tallies(only.tallies, "Ledger"), first_rejects(only.rejected)
 
 
 def _write_rejected(rejected: beam.PCollection, plan: Plan, number: int) -> beam.PCollection:

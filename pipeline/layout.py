@@ -76,6 +76,13 @@ def delete(path: str) -> None:
         FileSystems.delete([path])
 
 
+def delete_if_empty(path: str) -> None:
+    """Deletes a directory that holds nothing; object stores have none."""
+    if "://" not in path:
+        with contextlib.suppress(OSError):
+            os.rmdir(path)
+
+
 def read_json(path: str) -> Any:
     """Reads a JSON file."""
     with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import sys
 import threading
 import time
 import uuid
@@ -63,7 +62,7 @@ def read_notes(folder: str) -> dict[int, tuple[int, int]]:
 
 
 @contextlib.contextmanager
-def shown(folder: str, passes: list[str], total_bytes: int, stream: TextIO = sys.stderr) -> Iterator[None]:
+def shown(folder: str, passes: list[str], total_bytes: int, stream: TextIO) -> Iterator[None]:
     """Shows the progress of a run while the block runs: bars on a terminal, plain lines elsewhere.
 
     Args:

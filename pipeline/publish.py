@@ -40,7 +40,7 @@ def publish(
       staged_transform: folder with the saved graph; an empty string where there is none.
     """
     old = layout.read_json(place.at(MANIFEST)) if layout.exists(place.at(MANIFEST)) else None
-    own = {
+    own: dict[str, str | None] = {
         "statistics": f"statistics-{place.run_id}.json",
         "ledger": f"ledger-{place.run_id}.json",
         "transform": f"transform-{place.run_id}" if staged_transform else None,
@@ -58,9 +58,9 @@ def publish(
             layout.delete(place.at(target))
             _copy(place.at(own[name]), place.at(target))  # type: ignore[arg-type]
     _replace_manifest(place, {**content, **plain})
-    for name in own.values():
-        if name:
-            layout.delete(place.at(name))
+    for left in own.values():
+        if left:
+            layout.delete(place.at(left))
 
 
 def _replace_manifest(place: Layout, content: Mapping[str, Any]) -> None:

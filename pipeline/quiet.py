@@ -9,6 +9,7 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator
+from typing import TextIO
 
 
 def quiet_logs() -> None:
@@ -23,14 +24,31 @@ def quiet_logs() -> None:
 
 
 @contextlib.contextmanager
-def _no_stderr() -> Iterator[None]:
-    """Drops what C++ writes to file descriptor 2: TensorFlow 2.21 logs there before any setting takes effect."""
+def workers(talk: bool) -> Iterator[TextIO]:
+    """Drops what worker processes write to stderr while the block runs; they inherit it, and load TensorFlow too.
+
+    Args:
+      talk: leave everything as it is.
+
+    Yields:
+      A stream that still reaches the person.
+    """
+    if talk:
+        yield sys.stderr
+        return
+    with _no_stderr() as kept, os.fdopen(os.dup(kept), "w", encoding="utf-8") as stream:
+        yield stream
+
+
+@contextlib.contextmanager
+def _no_stderr() -> Iterator[int]:
+    """Drops what is written to file descriptor 2: TensorFlow 2.21 logs there before any setting takes effect."""
     sys.stderr.flush()
     kept = os.dup(2)
     sink = os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(sink, 2)
-        yield
+        yield kept
     finally:
         os.dup2(kept, 2)
         os.close(kept)

@@ -6,12 +6,14 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from pipeline.layout import MANIFEST, exists
-from transforms.spec import Spec
+if TYPE_CHECKING:
+    from transforms.spec import Spec
 
-FORMATS: Final = ("parquet", "tfrecord", "tfrecord.gz")
+FORMATS: Final = ("tfrecord", "tfrecord.gz", "parquet")
+"""Names of the sinks, here so that help need not load them; a test holds them to `pipeline.sinks.SINKS`."""
+
 DEFAULT_MAX_REJECTED: Final = 0.1
 
 
@@ -72,6 +74,8 @@ def checked_output(request: Request) -> str:
             raise UsageError(f"--output {path!r}: is a symbolic link, give the directory itself")
         if os.path.exists(path) and not os.path.isdir(path):
             raise UsageError(f"--output {path!r}: is not a directory")
+    from pipeline.layout import MANIFEST, exists
+
     if exists(f"{path.rstrip('/')}/{MANIFEST}") and not request.overwrite:
         raise UsageError(f"--output {path!r}: holds a finished data set; --overwrite replaces it")
     return path.rstrip("/")

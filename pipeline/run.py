@@ -7,14 +7,14 @@ import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TextIO
 
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-from pipeline import job, layout, ledger, progress
+from pipeline import checking, job, layout, progress
 from pipeline.columns_file import dumps
 from pipeline.finish import DONE, FAILED, TOO_MANY_REJECTED, Plan
 from pipeline.inputs import Inputs, match
@@ -23,7 +23,7 @@ from pipeline.reading import refuse_schema
 from pipeline.request import Request, check_values, checked_output
 from pipeline.sources import source_for
 from transforms import analyze
-from transforms.errors import JobError, SpecError, SpecFault
+from transforms.errors import SpecError, SpecFault
 from transforms.spec import Spec
 
 
@@ -52,8 +52,12 @@ class Outcome:
     passes: int = 1
 
 
-def run(request: Request, show_progress: bool = True) -> Outcome:
+def run(request: Request, stream: TextIO | None = None) -> Outcome:
     """Runs the main job.
+
+    Args:
+      request: what is asked for.
+      stream: where progress is shown; None shows none.
 
     Raises:
       UsageError: the request cannot be carried out.
@@ -81,7 +85,7 @@ def run(request: Request, show_progress: bool = True) -> Outcome:
     outcome = Outcome(FAILED, output=place.output, repeated=inputs.repeated, passes=passes)
     try:
         titles = ["analyse", "transform"][-passes:]
-        with _tuning(request, inputs, titles, show_progress) as tuning:
+        with _tuning(request, inputs, titles, stream) as tuning:
             _execute(request, lambda root: job.build(root, plan, tuning), outcome)
         _take_result(place, outcome)
     finally:
@@ -89,7 +93,7 @@ def run(request: Request, show_progress: bool = True) -> Outcome:
     return outcome
 
 
-def check(request: Request, show_progress: bool = True) -> Outcome:
+def check(request: Request, stream: TextIO | None = None) -> Outcome:
     """Reads and validates without writing; the ledger counts accepted rows as written.
 
     Raises:
@@ -103,11 +107,10 @@ def check(request: Request, show_progress: bool = True) -> Outcome:
         place = Layout(folder, layout.new_run_id())
         plan = Plan(place, request.spec, "", inputs, request.format, request.max_rejected, True, 1, names)
         layout.make_dirs(place.staging)
-        outcome = Outcome(DONE, repeated=inputs.repeated)
-        with _tuning(request, inputs, ["check"], show_progress) as tuning:
-            _execute(request, lambda root: job.check(root, plan, tuning), outcome)
-        if layout.exists(place.result):
-            _take_result(place, outcome)
+        outcome = Outcome(FAILED, repeated=inputs.repeated)
+        with _tuning(request, inputs, ["check"], stream) as tuning:
+            _execute(request, lambda root: checking.build(root, plan, tuning), outcome)
+        _take_result(place, outcome)
     return outcome
 
 
@@ -147,14 +150,14 @@ def _needs_analysis(spec: Spec) -> bool:
 
 
 @contextlib.contextmanager
-def _tuning(request: Request, inputs: Inputs, titles: list[str], show: bool) -> Iterator[job.Tuning]:
+def _tuning(request: Request, inputs: Inputs, titles: list[str], stream: TextIO | None) -> Iterator[job.Tuning]:
     """Yields how to run the job, with its progress shown meanwhile where it runs here."""
     if not request.runs_here:
         yield job.Tuning(spread=True)
         return
     with tempfile.TemporaryDirectory(prefix="seqcols-progress-") as folder:
         tuning = job.Tuning(spread=request.workers != 1, notes=folder)
-        with progress.shown(folder, titles, inputs.size) if show else contextlib.nullcontext():
+        with progress.shown(folder, titles, inputs.size, stream) if stream else contextlib.nullcontext():
             yield tuning
 
 
@@ -219,6 +222,5 @@ def _clean(place: Layout, outcome: Outcome) -> None:
     if outcome.status == TOO_MANY_REJECTED:
         layout.write_json(place.at(layout.REJECTED, f"{place.run_id}-ledger.json"), outcome.ledger)
     layout.delete(place.staging)
-
-
-__all__ = ["Outcome", "check", "ledger", "message_of", "run"]
+    for folder in (layout.EXAMPLES, layout.REJECTED):
+        layout.delete_if_empty(place.at(folder))

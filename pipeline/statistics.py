@@ -35,7 +35,7 @@ def build(spec: Spec, table: np.ndarray, tally: Tally, sizes: Mapping[str, int |
     for column in spec.columns:
         counted = ("values", "nulls", "non_finite", "replaced", "filled", "absent", "empty")
         counts = {what: _total(tally, "column", column.name, what) for what in counted}
-        columns[column.name] = {"type": column.type, **numeric.get(column.name, {}), **counts}  # type: ignore[attr-defined]
+        columns[column.name] = {"type": column.type, **numeric.get(column.name, {}), **counts}
     groups = {name: {"T": sizes.get(name), **_lengths(tally, name)} for name in spec.group_names}
     return {"rows": _total(tally, "rows", "written"), "columns": columns, "groups": groups}
 
@@ -52,7 +52,7 @@ def _numeric(column: NumericBase, table: np.ndarray) -> dict[str, Any]:
     made: dict[str, Any] = {"over": over, "count": count.astype(np.int64).tolist()}
     for name, values in figures.items():
         shaped = np.asarray(values).reshape(shape)
-        made[name] = np.where(count > 0, shaped, None).tolist()
+        made[name] = np.where(count > 0, shaped.astype(object), np.array(None, object)).tolist()
     if column.normalizer_fn is not None:
         made["normalizer"] = {name: str(value) for name, value in column.normalizer_fn}
     return made

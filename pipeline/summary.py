@@ -41,7 +41,7 @@ def _rows(what: str, outcome: Outcome) -> str:
 
 def _columns(ledger: Mapping[str, Any]) -> str:
     heads = ("column", *COLUMN_HEADS)
-    lines = [heads]
+    lines: list[tuple[str, ...]] = [heads]
     for name, counts in ledger["columns"].items():
         lines.append((name, *(f"{counts[head]:,}" for head in COLUMN_HEADS)))
     return table(lines)

@@ -13,7 +13,7 @@ def encode(row: Mapping[str, Any]) -> bytes:
 
     None leaves a feature out; an empty list is an empty float_list.
     """
-    from tensorflow.core.example import example_pb2  # type: ignore[import-untyped]
+    from tensorflow.core.example import example_pb2
 
     example = example_pb2.Example()
     for name, value in row.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, Literal
 
 from hypothesis import strategies as st
 
@@ -114,7 +114,7 @@ keys = texts.filter(lambda text: not text.startswith("__"))
 
 @st.composite
 def _column(draw: st.DrawFn, key: str, groups: list[str]) -> Column:
-    kind = draw(st.sampled_from([SequenceNumeric, SequenceIdentity, Numeric, Identity, Passthrough]))
+    kind: type[Column] = draw(st.sampled_from([SequenceNumeric, SequenceIdentity, Numeric, Identity, Passthrough]))
     made: dict[str, Any] = {"key": key, "required": draw(st.booleans()), "delimiter": draw(st.none() | texts)}
     if kind in (SequenceNumeric, SequenceIdentity) and groups:
         made["group"] = draw(st.sampled_from(groups))
@@ -136,6 +136,9 @@ def _column(draw: st.DrawFn, key: str, groups: list[str]) -> Column:
     return kind.make(**made)
 
 
+lengths: st.SearchStrategy[int | Literal["longest"]] = st.one_of(st.just("longest"), st.integers(1, 100))
+
+
 @st.composite
 def specs(draw: st.DrawFn) -> Spec:
     """Specs that are right."""
@@ -144,7 +147,7 @@ def specs(draw: st.DrawFn) -> Spec:
     used = {getattr(column, "group", None) for column in columns}
     policies = {
         name: SequenceGroup(
-            max_length=draw(st.just("longest") | st.integers(1, 100)),
+            max_length=draw(lengths),
             truncate=draw(st.sampled_from(["head", "tail"])),
             padding=draw(st.sampled_from(["post", "pre"])),
             mask=draw(st.booleans()),

@@ -400,7 +400,7 @@ FAULTS: list[tuple[str, list[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("text", "expected"), FAULTS)
+@pytest.mark.parametrize(("text", "expected"), FAULTS, ids=[expected[0][:70] for _, expected in FAULTS])
 def test_faults(text: str, expected: list[str]):
     assert faults(text) == expected
 
@@ -466,7 +466,8 @@ columns:
         "line 4: sequence_groups.other.truncate: truncate: reject needs a max_length that is a number, got 'longest'",
         "line 6: columns: two outputs are named 'z': values of 'z' and values of 'z'",
         "line 7: columns[0].num_buckets: expected an int, got 1000.0",
-        "line 7: columns[0].group: unknown sequence group 'histroy', known: 'history', 'other', 'unused'; did you mean 'history'?",
+        "line 7: columns[0].group: unknown sequence group 'histroy', known: 'history', 'other', 'unused'; "
+        "did you mean 'history'?",
         "line 10: columns[1].shape[1]: expected an int >= 1, got 0",
         "line 11: columns[1].shape: duplicate key, it stands on line 10 already",
         "line 13: columns[1].group: duplicate key, it stands on line 12 already",
@@ -559,7 +560,7 @@ def test_a_fault_needs_neither_tensorflow_nor_beam_nor_time(tmp_path: Path):
     fault, modules, seconds = done.stdout.splitlines()
     assert fault.startswith("line 3: sequence_groups.history.truncate: ")
     assert modules == "[]"
-    assert float(seconds) < 2  # 0.7 on an idle machine; others may be using the cores' caches
+    assert float(seconds) < 3  # 0.7 on an idle machine; not its whole, for a busy one
 
 
 # Nothing but SpecError

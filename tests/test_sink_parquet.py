@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import random
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from pipeline.sinks import SINKS
 from pipeline.sinks.parquet import ROW_GROUP_BYTES, arrow_schema
 from pipeline.sources import SOURCES, BatchLimits
+from transforms import rows
 from transforms.columns.base import Output
 from transforms.errors import JobError
 
@@ -36,20 +38,20 @@ def lists(values: np.ndarray) -> pa.Array:
     return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values[0].size)
 
 
-def batch(rows: int, seed: int = 0) -> pa.RecordBatch:
+def batch(count: int, seed: int = 0) -> pa.RecordBatch:
     rng = np.random.default_rng(seed)
     return pa.RecordBatch.from_pydict(
         {
-            "x_observed": lists((rng.random((rows, 4, 3)) < 0.5).astype(np.int64)),
-            "sequence_mask": lists(rng.random((rows, 4)) < 0.5),
-            "sequence_length": pa.array(rng.integers(0, 5, rows)),
-            "raw": pa.array([b"\xff%d" % k for k in range(rows)], pa.large_binary()),
-            "text": pa.array([f"é{k}" for k in range(rows)], pa.large_string()),
-            "small": lists(rng.integers(-128, 128, (rows, 4))),
-            "ids": lists(rng.integers(-(2**63), 2**63 - 1, (rows, 4))),
-            "brain": pa.array(rng.normal(size=rows).astype(np.float32)),
-            "half": lists(rng.normal(size=(rows, 4)).astype(np.float16).astype(np.float32)),
-            "x": lists(rng.normal(size=(rows, 4, 3)).astype(np.float32)),
+            "x_observed": lists((rng.random((count, 4, 3)) < 0.5).astype(np.int64)),
+            "sequence_mask": lists(rng.random((count, 4)) < 0.5),
+            "sequence_length": pa.array(rng.integers(0, 5, count)),
+            "raw": pa.array([b"\xff%d" % k for k in range(count)], pa.large_binary()),
+            "text": pa.array([f"é{k}" for k in range(count)], pa.large_string()),
+            "small": lists(rng.integers(-128, 128, (count, 4))),
+            "ids": lists(rng.integers(-(2**63), 2**63 - 1, (count, 4))),
+            "brain": pa.array(rng.normal(size=count).astype(np.float32)),
+            "half": lists(rng.normal(size=(count, 4)).astype(np.float16).astype(np.float32)),
+            "x": lists(rng.normal(size=(count, 4, 3)).astype(np.float32)),
         }
     )
 
@@ -60,9 +62,12 @@ def write(path: Any, *batches: pa.RecordBatch, outputs: list[Output] = OUTPUTS) 
     return writer.close()
 
 
-def read(path: Any) -> list[Any]:
+def read(path: Any) -> list[dict[str, Any]]:
+    """Values by name as our own source reads them, batch by batch."""
     source = SOURCES["parquet"]
-    return [step.batch for s in source.splits(str(path)) for step in source.read(s, {}, BatchLimits())]
+    steps = [step for s in source.splits(str(path)) for step in source.read(s, {}, BatchLimits())]
+    batches = [step.batch for step in steps if step.batch is not None]
+    return [{n: b.column(n).to_pylist() for n in b.schema.names if n != rows.RECORD_COLUMN} for b in batches]
 
 
 def test_pyarrow_reads_what_was_written(tmp_path):
@@ -77,7 +82,6 @@ def test_pyarrow_reads_what_was_written(tmp_path):
         want = whole.column(output.name)
         if output.shape:
             assert column.type == pa.fixed_shape_tensor(column.type.value_type, output.shape)
-            assert column.to_numpy_ndarray().shape == (500, *output.shape)
             column = column.storage
         if output.name == "x_observed":
             want = want.cast(pa.list_(pa.bool_(), 12))
@@ -114,8 +118,8 @@ def test_row_groups_are_bounded(tmp_path):
     pieces = [big.slice(k, 100) for k in range(0, 3000, 100)] + [big.slice(3000)]
     write(tmp_path / "a.parquet", *pieces, outputs=outputs)
     file = pq.ParquetFile(tmp_path / "a.parquet")
-    rows = [file.metadata.row_group(k).num_rows for k in range(file.num_row_groups)]
-    assert sum(rows) == 10_000 and max(rows) * 4008 <= ROW_GROUP_BYTES + (100 << 12) and len(rows) <= 5
+    counts = [file.metadata.row_group(k).num_rows for k in range(file.num_row_groups)]
+    assert sum(counts) == 10_000 and max(counts) * 4008 <= ROW_GROUP_BYTES and len(counts) <= 5
     assert pq.read_table(tmp_path / "a.parquet").column("id").to_pylist() == list(range(10_000))
 
 
@@ -134,7 +138,7 @@ def test_numbers_that_do_not_fit_are_never_rounded(tmp_path):
 
 
 def test_every_flipped_bit_is_noticed(tmp_path):
-    """Pages have checksums, the footer has none: what a flip there may change are statistics and names nobody reads."""
+    """Pages have checksums. Their headers and the footer have none; most flips there change what nobody reads."""
     path = tmp_path / "a.parquet"
     write(path, batch(300))
     whole, want = path.read_bytes(), read(path)
@@ -149,5 +153,19 @@ def test_every_flipped_bit_is_noticed(tmp_path):
             assert str(error).startswith(str(path)) and "\n" not in str(error)
             noticed += 1
             continue
-        assert pa.Table.from_batches(made).equals(pa.Table.from_batches(want)), bit
+        assert made == want, bit
     assert noticed > 250
+
+
+def test_a_damaged_footer_does_not_end_the_process(tmp_path):
+    """pyarrow 25 aborts when it is asked about such a column; see `pipeline.sources.parquet._probed`."""
+    path = tmp_path / "a.parquet"
+    write(path, batch(20))
+    whole = path.read_bytes()
+    footer = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
+    for bit in random.Random(1).sample(range(footer * 8, len(whole) * 8), 1000):
+        damaged = bytearray(whole)
+        damaged[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(damaged)
+        with contextlib.suppress(JobError):
+            read(path)

@@ -49,7 +49,7 @@ def values_of(rows: int, seed: int = 0) -> dict[str, np.ndarray]:
     }
 
 
-def batch_of(values: dict[str, np.ndarray], shuffle: bool = True) -> pa.RecordBatch:
+def batch_of(values: dict[str, np.ndarray]) -> pa.RecordBatch:
     """A dense batch as the pipeline makes it; columns in another order, and one that no output asks for."""
     columns = {"extra": pa.array(np.zeros(len(values["ids"])))}
     for name, value in sorted(values.items()):
@@ -96,6 +96,7 @@ def test_our_own_source_reads_it_back(tmp_path, sink):
     write(sink, path, batch_of(values))
     [split] = SOURCES["tfrecord"].splits(str(path))
     [step] = SOURCES["tfrecord"].read(split, {"x": "float32"}, BatchLimits())
+    assert step.batch is not None
     assert step.batch.column("x").to_pylist() == values["x"].reshape(50, 12).tolist()
 
 
@@ -108,11 +109,8 @@ def test_masks_may_be_integers(tmp_path):
     assert all((first[name] == second[name]).all() for name in first)
 
 
-def test_the_same_rows_give_the_same_bytes(tmp_path, monkeypatch):
-    batch = batch_of(values_of(100))
-    first = write("tfrecord.gz", tmp_path / "a", batch)
-    monkeypatch.setattr("time.time", lambda: 2e9)
-    assert write("tfrecord.gz", tmp_path / "b", batch).sha256 == first.sha256
+def test_the_gzip_header_holds_no_time(tmp_path):
+    write("tfrecord.gz", tmp_path / "a", batch_of(values_of(1)))
     assert (tmp_path / "a").read_bytes()[4:8] == bytes(4)
 
 
@@ -148,10 +146,10 @@ def test_aborting_leaves_nothing(tmp_path, sink):
 @pytest.mark.parametrize("sink", list(SINKS))
 def test_what_cannot_be_written(tmp_path, sink):
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(JobError, match="file/a: cannot be written"):
+    with pytest.raises(JobError, match=r"file/a: cannot be written"):
         SINKS[sink].open(str(tmp_path / "file" / "a"), OUTPUTS)
     writer = SINKS[sink].open("/dev/full", [OUTPUTS[2]])
-    with pytest.raises(JobError, match="/dev/full: cannot be written .*No space left"):
+    with pytest.raises(JobError, match=r"/dev/full: cannot be written .*No space left"):
         for seed in range(200):
             writer.write(batch_of(values_of(4000, seed)))
         writer.close()
@@ -167,7 +165,7 @@ def test_a_batch_that_does_not_fit_its_outputs(tmp_path, sink):
     for column in [pa.array([1, 2]), pa.array([[1] * 4, None], lists.type), pa.array([[1, 2, 3, None]], lists.type)]:
         with pytest.raises(ValueError, match="output 'ids': expected"):
             writer.write(pa.RecordBatch.from_pydict({"ids": column}))
-    with pytest.raises(ValueError, match="expected a column in the batch, got \\['other'\\]"):
+    with pytest.raises(ValueError, match=r"expected a column in the batch, got \['other'\]"):
         writer.write(pa.RecordBatch.from_pydict({"other": lists}))
     assert writer.write(pa.RecordBatch.from_pydict({"ids": lists})) == 2
     assert writer.close().rows == 2
@@ -186,5 +184,5 @@ def test_a_flipped_bit_is_noticed(tmp_path):
         damaged = bytearray(whole)
         damaged[bit // 8] ^= 1 << bit % 8
         path.write_bytes(damaged)
-        with pytest.raises(JobError, match="a.tfrecord: "):
+        with pytest.raises(JobError, match=r"a\.tfrecord: "):
             list(SOURCES["tfrecord"].read(SOURCES["tfrecord"].splits(str(path))[0], {}, BatchLimits()))

@@ -1,7 +1,8 @@
 """Parse, validate and densify as Beam PTransforms, for anybody's pipeline and for our own job.
 
-Each takes a PCollection of Arrow RecordBatches or of dict rows and gives the same kind back, in several outputs: the good rows
-(`GOOD`), `REJECTED`, and what was counted (`TALLIES`, `TABLES`). A later stage does what an earlier one has not done yet, so each works by itself.
+Each takes a PCollection of Arrow RecordBatches or of dict rows and gives the same kind back, in several outputs: the good
+rows (`GOOD`), `REJECTED`, and what was counted (`TALLIES`, `TABLES`). A later stage does what an earlier one has not done yet,
+so each works by itself.
 
 >>> parsed = rows | Parse([sequence_numeric_column("x", delimiter=",")])  # doctest: +SKIP
 >>> parsed.good, parsed.rejected  # doctest: +SKIP

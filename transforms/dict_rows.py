@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -76,9 +76,13 @@ def _plain(value: Any) -> Any:
 
 def _array(values: list[Any]) -> pa.Array:
     array = pa.array(values)
-    kind = array.type
+    kind, depth = array.type, 0
     while pa.types.is_list(kind):
-        kind = kind.value_type
+        kind, depth = kind.value_type, depth + 1
+    if depth > 1 and len(values) > 1 and any(_only_nulls(value) for value in values):
+        raise pa.ArrowTypeError("nulls that are values alone and steps beside nested rows")
+    if pa.types.is_decimal(kind) and len(values) > 1:
+        raise pa.ArrowTypeError("integers that would become decimals")
     if pa.types.is_boolean(kind) or not pa.types.is_primitive(kind):
         return array
     # Beside numbers Arrow takes True for 1 where a whole column is converted; alone it is a boolean.
@@ -87,10 +91,14 @@ def _array(values: list[Any]) -> pa.Array:
     return array
 
 
+def _only_nulls(value: Any) -> bool:
+    return isinstance(value, Collection) and len(value) > 0 and all(item is None for item in value)
+
+
 def _holds_bool(value: Any) -> bool:
-    if isinstance(value, np.ndarray):
+    if isinstance(value, np.ndarray) and value.dtype != object:
         return value.dtype == bool
-    if isinstance(value, list | tuple):
+    if isinstance(value, Collection) and not isinstance(value, str | bytes):
         return any(_holds_bool(item) for item in value)
     return isinstance(value, bool | np.bool_)
 

@@ -54,7 +54,7 @@ def saved_graph(spec: Spec, transform_dir: str) -> GraphFunction:
     """Loads the graph that a job saved (what `tft.TFTransformOutput` opens)."""
     transform = tft.TFTransformOutput(transform_dir)
     signature = [input_specs(spec)]
-    return tf.function(transform.transform_raw_features, input_signature=signature)  # type: ignore[no-any-return]
+    return tf.function(transform.transform_raw_features, input_signature=signature)
 
 
 def moments_graph(spec: Spec) -> Callable[[pa.RecordBatch], np.ndarray]:
@@ -101,10 +101,10 @@ def run(graph: GraphFunction, batch: pa.RecordBatch, spec: Spec) -> Iterator[tup
 
 
 def _known_row_bytes(spec: Spec) -> int:
-    shapes = [output.shape for output in spec.outputs()]
-    if any(size is None for shape in shapes for size in shape):
+    """Returns what a row takes, 0 where T is not known before the graph has run."""
+    if spec.longest_groups:
         return 0
-    return sum(8 * int(np.prod(shape, dtype=np.int64)) for shape in shapes)
+    return sum(8 * int(np.prod([n or 1 for n in output.shape], dtype=np.int64)) for output in spec.outputs())
 
 
 def final_outputs(spec: Spec, arrays: Arrays) -> list[Output]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -70,11 +71,14 @@ class Applied:
         for column in members:
             if not isinstance(column, SequenceNumeric):
                 raise ValueError(f"column {column.name!r} ({column.type}) holds ids and is not dense")  # type: ignore[attr-defined]
-        parts = [self.arrays[c.name].reshape(*self.arrays[c.name].shape[:2], -1) for c in members]
-        return np.concatenate([part.astype(np.float32) for part in parts], axis=2), self.lengths(group)
+        arrays = [self.arrays[column.name].astype(np.float32) for column in members]
+        flat = [
+            a.reshape(*a.shape[:2], math.prod(a.shape[2:])) for a in arrays
+        ]  # -1 cannot be told where there is no step
+        return np.concatenate(flat, axis=2), self.lengths(group)
 
 
-Rows = Iterable[Mapping[str, Any]] | pa.RecordBatch | pa.Table
+Rows: TypeAlias = Iterable[Mapping[str, Any]] | pa.RecordBatch | pa.Table
 
 
 def apply(

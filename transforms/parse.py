@@ -209,7 +209,8 @@ def _parse_delimited(array: pa.Array, form: Form) -> Parsed:
     else:
         text, present = array, pc.is_valid(array).to_numpy(zero_copy_only=False)
     if not _is_text_or_null(text.type):
-        faults.append(_whole_rows("wrong_type", form, array, np.flatnonzero(present), "expected delimited text"))
+        rows = np.flatnonzero(pc.is_valid(text).to_numpy(zero_copy_only=False))  # an empty list has no type of its own
+        faults.append(_whole_rows("wrong_type", form, array, rows, "expected delimited text"))
         return _nothing(Ragged(text, splits_of(np.zeros(len(present))), present), form, faults)
     converted = leaves.convert(text.cast(pa.large_binary()) if pa.types.is_null(text.type) else text, "string")
     one = Ragged(text, np.arange(len(text) + 1), present)

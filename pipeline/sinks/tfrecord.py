@@ -21,8 +21,8 @@ from transforms.columns.base import Output
 class TFRecord(Sink):
     """Writes a feature for each output: its values in row-major order, as its carrier (bool as int64).
 
-    The same rows give the same values in every file. The bytes of a file are the same too, whatever the time:
-    the gzip header holds none.
+    The same rows give the same values, not the same bytes: protobuf leaves the order of an example's features open, and
+    tfx_bsl 1.21 encodes them in another order each time. The gzip header holds no time.
 
     Attributes:
       compression: `"gzip"` or None.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 
 from transforms.columns.base import Checked, Output
-from transforms.columns.identity_base import IdentityBase
+from transforms.columns.identity_base import IdentityBase, python_int
 from transforms.ragged import Ragged
 from transforms.rejection import Fault
 
@@ -57,4 +57,5 @@ def categorical_column_with_identity(
       TypeError: an argument has the wrong type.
       ValueError: `num_buckets` is below 1, or the default is no id.
     """
-    return Identity.make(key=key, num_buckets=num_buckets, default_value=default_value, **more)
+    buckets, default = python_int(num_buckets), python_int(default_value)
+    return Identity.make(key=key, num_buckets=buckets, default_value=default, **more)

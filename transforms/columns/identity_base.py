@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -15,6 +15,11 @@ from transforms.rejection import escape
 
 if TYPE_CHECKING:
     import tensorflow as tf
+
+
+def python_int(value: Any) -> Any:
+    """Returns a NumPy integer, which TensorFlow's constructors take too, as a Python one."""
+    return int(value) if isinstance(value, np.integer) else value
 
 
 class IdentityBase(Column):

@@ -122,6 +122,8 @@ def numeric_column(
       TypeError: a dimension is no int, the key is no string, the normalizer is not callable.
       ValueError: a dimension is below 1, the dtype is neither int nor float, the default does not fit.
     """
+    if np.ndim(default_value) > 1 and np.shape(default_value) == tuple(shape):  # as TensorFlow writes it
+        default_value = np.asarray(default_value).reshape(-1).tolist()
     return Numeric.make(
         key=key, shape=shape, default_value=default_value, dtype=dtype, normalizer_fn=normalizer_fn, **more
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from transforms.columns.base import Checked, Output, SequenceColumn
-from transforms.columns.identity_base import IdentityBase
+from transforms.columns.identity_base import IdentityBase, python_int
 from transforms.ragged import Ragged
 
 if TYPE_CHECKING:
@@ -60,4 +60,5 @@ def sequence_categorical_column_with_identity(
       TypeError: an argument has the wrong type.
       ValueError: `num_buckets` is below 1, or the default is no id.
     """
-    return SequenceIdentity.make(key=key, num_buckets=num_buckets, default_value=default_value, **more)
+    buckets, default = python_int(num_buckets), python_int(default_value)
+    return SequenceIdentity.make(key=key, num_buckets=buckets, default_value=default, **more)

@@ -44,7 +44,7 @@ class Function(Normalizer):
             raise ValueError(f"cannot import normalizer_fn {self.function!r}: {error}") from error
         if not callable(found):
             raise ValueError(f"normalizer_fn {self.function!r} is not callable, it is {type(found).__name__}")
-        return found  # type: ignore[no-any-return]
+        return found
 
     def apply(self, values: tf.Tensor, moments: ColumnMoments) -> tf.Tensor:
         """See the base class.

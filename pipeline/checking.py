@@ -1,0 +1,77 @@
+"""`seqcols check`: reading and validating alone, with the same ledger as a run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+from apache_beam.pvalue import AsSingleton
+
+from pipeline import coders, job, layout, ledger
+from pipeline.finish import DONE, FAILED, TOO_MANY_REJECTED, Plan, too_many_rejected
+from pipeline.summaries import Rejects, first_rejects, sum_tallies
+from transforms import rows
+from transforms.beam import in_global_window
+from transforms.ragged import Ragged
+from transforms.spec import Spec
+from transforms.tally import Tally
+
+
+def build(root: beam.Pipeline, plan: Plan, tuning: job.Tuning) -> beam.PCollection:
+    """Adds reading and validating to a pipeline; one element comes out, what `_finish` wrote down."""
+    coders.register()
+    files = root | "Files" >> beam.Create([file.path for file in plan.inputs.files], reshuffle=False)
+    only = job.read_pass(files, "Check", plan.spec, tuning, 0)
+    accepted = only.good | "Accepted" >> beam.ParDo(_CountAccepted(plan.spec))
+    return (
+        root
+        | "End" >> beam.Create([plan], reshuffle=False)
+        | "Finish"
+        >> beam.Map(
+            _finish,
+            AsSingleton(sum_tallies((*only.tallies, accepted), "Ledger")),
+            AsSingleton(first_rejects(only.rejected)),
+        )
+    )
+
+
+class _CountAccepted(beam.DoFn):
+    """Counts as written what a run would write."""
+
+    def __init__(self, spec: Spec):
+        self._spec = spec
+
+    def start_bundle(self) -> None:
+        self._tally: Tally = Counter()
+
+    def process(self, batch: pa.RecordBatch) -> None:
+        file = rows.file_of(batch)
+        self._tally[file, "rows", "written"] += batch.num_rows
+        for name in self._spec.group_names:
+            first = next(c for c in self._spec.sequence_columns if c.group == name)
+            steps = -(-Ragged.of(batch.column(first.key)).lengths // first.step_width)
+            size = self._spec.group(name).fixed_length
+            self._tally[file, "group", name, "steps"] += int(np.sum(np.minimum(steps, size) if size else steps))
+
+    def finish_bundle(self) -> Iterator[Any]:
+        yield in_global_window(self._tally)
+
+
+def _finish(plan: Plan, tally: Tally, examples: Rejects) -> dict[str, Any]:
+    """Writes down how the check ended; T where the data decides it is the longest accepted row."""
+    longest = {name: int(tally["", "length_max", name]) for name in plan.spec.group_names}
+    sizes = {name: plan.spec.group(name).fixed_length or longest[name] for name in plan.spec.group_names}
+    book = ledger.build(tally, plan.spec, sizes)
+    result = {"status": DONE, "message": "", "ledger": book, "rejected_examples": examples}
+    faults = ledger.imbalances(book)
+    message = too_many_rejected(book["rows"], plan.max_rejected)
+    if faults:
+        result |= {"status": FAILED, "message": f"the ledger does not balance: {faults[0]}"}
+    elif message:
+        result |= {"status": TOO_MANY_REJECTED, "message": message}
+    layout.write_json(plan.place.result, result)
+    return result

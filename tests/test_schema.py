@@ -1,0 +1,317 @@
+"""The JSON Schema: published as it is, valid, and of one mind with the loader."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+import pytest
+from hypothesis import given, settings
+
+from pipeline.columns_file import loads
+from pipeline.schema import PUBLISHED, attributes, json_schema, text
+from tests.column_strategies import GOOD, columns_data
+from transforms.columns import TYPES, SequenceNumeric
+from transforms.errors import SpecError
+
+# A validator of the keywords that the schema uses: the environment has no library for it. An unknown keyword fails.
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+TYPE: Final[dict[str, Callable[[Any], bool]]] = {
+    "object": lambda value: isinstance(value, dict),
+    "array": lambda value: isinstance(value, list),
+    "string": lambda value: isinstance(value, str),
+    "boolean": lambda value: isinstance(value, bool),
+    "null": lambda value: value is None,
+    "integer": lambda value: is_number(value) and value == value // 1,
+    "number": is_number,
+}
+NOTES: Final = {"$schema", "$defs", "title", "description", "default"}
+
+
+def same(first: Any, second: Any) -> bool:
+    return first == second and isinstance(first, bool) == isinstance(second, bool)
+
+
+def accepts(schema: Any, value: Any) -> bool:
+    if isinstance(schema, bool):
+        return schema
+    return all(holds(keyword, wanted, schema, value) for keyword, wanted in schema.items())
+
+
+def holds(keyword: str, wanted: Any, schema: dict[str, Any], value: Any) -> bool:
+    if keyword in NOTES:
+        return True
+    if keyword == "$ref":
+        return accepts(SCHEMA["$defs"][wanted.removeprefix("#/$defs/")], value)
+    if keyword == "type":
+        return TYPE[wanted](value)
+    if keyword in ("const", "enum"):
+        return any(same(value, one) for one in (wanted if keyword == "enum" else [wanted]))
+    if keyword in ("anyOf", "oneOf"):
+        count = sum(accepts(one, value) for one in wanted)
+        return count == 1 if keyword == "oneOf" else count > 0
+    applies, check = CHECKS[keyword]
+    return not applies(value) or check(wanted, schema, value)
+
+
+CHECKS: Final[dict[str, tuple[Callable[[Any], bool], Callable[[Any, dict[str, Any], Any], bool]]]] = {
+    "minimum": (is_number, lambda wanted, _, value: value >= wanted),
+    "exclusiveMaximum": (is_number, lambda wanted, _, value: value < wanted),
+    "minLength": (TYPE["string"], lambda wanted, _, value: len(value) >= wanted),
+    "pattern": (TYPE["string"], lambda wanted, _, value: re.search(wanted, value) is not None),
+    "minItems": (TYPE["array"], lambda wanted, _, value: len(value) >= wanted),
+    "items": (TYPE["array"], lambda wanted, _, value: all(accepts(wanted, one) for one in value)),
+    "required": (TYPE["object"], lambda wanted, _, value: all(name in value for name in wanted)),
+    "properties": (
+        TYPE["object"],
+        lambda wanted, _, value: all(accepts(part, value[name]) for name, part in wanted.items() if name in value),
+    ),
+    "additionalProperties": (
+        TYPE["object"],
+        lambda wanted, schema, value: all(
+            accepts(wanted, one) for name, one in value.items() if name not in schema.get("properties", {})
+        ),
+    ),
+}
+
+SCHEMA: Final = json_schema()
+
+
+def loader_accepts(document: Any) -> bool:
+    try:
+        loads(json.dumps(document).replace("Infinity", ".inf").replace("NaN", ".nan"))
+    except SpecError:
+        return False
+    return True
+
+
+def one(kind: str, **more: Any) -> dict[str, Any]:
+    return {"columns": [{"type": kind, "key": "a", **more}]}
+
+
+def numeric(**more: Any) -> dict[str, Any]:
+    return one("sequence_numeric_column", **more)
+
+
+def ids(**more: Any) -> dict[str, Any]:
+    return one("sequence_categorical_column_with_identity", **more)
+
+
+def group(**policy: Any) -> dict[str, Any]:
+    return {**numeric(group="g"), "sequence_groups": {"g": policy}}
+
+
+ACCEPTED: Final[list[Any]] = [
+    GOOD,
+    numeric(),
+    {"version": 1, **numeric()},
+    {"sequence_groups": {}, **numeric()},
+    numeric(shape=[2, 3]),
+    numeric(shape=[]),
+    numeric(shape=3),
+    numeric(dtype="bfloat16"),
+    numeric(default_value=-1),
+    numeric(default_value=0.5),
+    numeric(normalizer_fn=None),
+    numeric(normalizer_fn="z_score"),
+    numeric(normalizer_fn={"type": "z_score"}),
+    numeric(normalizer_fn={"type": "z_score", "per": "column"}),
+    numeric(normalizer_fn="my.module:Class.function"),
+    numeric(required=True, delimiter=",", observed_mask=True, non_finite="fill"),
+    numeric(delimiter=None, incomplete_step="pad", statistics_over="all", normalize_padding=True),
+    ids(num_buckets=1),
+    ids(num_buckets=2**63 - 1, default_value=0, padding_id=-(2**63), on_out_of_range="fail"),
+    ids(num_buckets=5, default_value=None),
+    one("numeric_column", shape=[2], default_value=[1, 2.5]),
+    one("numeric_column", default_value=None),
+    one("categorical_column_with_identity", num_buckets=2),
+    one("passthrough_column", dtype="bytes", default_value="x"),
+    one("passthrough_column", default_value=3),
+    group(),
+    group(max_length=64, truncate="reject", padding="pre", mask=False),
+    group(max_length="longest", truncate="tail"),
+]
+
+REFUSED: Final[list[Any]] = [
+    None,
+    3,
+    "columns",
+    [],
+    {},
+    {"columns": None},
+    {"columns": []},
+    {"columns": {}},
+    {"columns": [None]},
+    {"columns": ["a"]},
+    {"columns": [{}]},
+    {"columns": [{"key": "a"}]},
+    {"columns": [{"key": "a", "num_buckets": 3, "group": "sequence"}]},
+    {"columns": [{"type": "sequence_numeric_column"}]},
+    {"version": 2, **numeric()},
+    {"version": "1", **numeric()},
+    {"version": True, **numeric()},
+    {"verison": 1, **numeric()},
+    {"sequence_groups": None, **numeric()},
+    {"sequence_groups": [], **numeric()},
+    one("sequence_numeric"),
+    one("embedding_column"),
+    {"columns": [{"type": None, "key": "a"}]},
+    {"columns": [{"type": "numeric_column", "key": ""}]},
+    {"columns": [{"type": "numeric_column", "key": 3}]},
+    numeric(shap=[2]),
+    numeric(group=""),
+    numeric(group=3),
+    numeric(shape=0),
+    numeric(shape=[0]),
+    numeric(shape=[2.5]),
+    numeric(shape=["2"]),
+    numeric(shape=None),
+    numeric(shape=True),
+    numeric(dtype="int33"),
+    numeric(dtype="string"),
+    numeric(dtype=None),
+    numeric(dtype=["f4"]),
+    numeric(default_value="0"),
+    numeric(default_value=None),
+    numeric(default_value=True),
+    numeric(normalizer_fn="zscore"),
+    numeric(normalizer_fn="module:"),
+    numeric(normalizer_fn="my module:f"),
+    numeric(normalizer_fn=3),
+    numeric(normalizer_fn={}),
+    numeric(normalizer_fn={"per": "column"}),
+    numeric(normalizer_fn={"type": "z_score", "per": "step"}),
+    numeric(normalizer_fn={"type": "z_score", "pre": "column"}),
+    numeric(required="yes"),
+    numeric(required=1),
+    numeric(delimiter=""),
+    numeric(non_finite="ignore"),
+    numeric(num_buckets=3),
+    ids(),
+    ids(num_buckets=0),
+    ids(num_buckets="5"),
+    ids(num_buckets=5, default_value=0.5),
+    ids(num_buckets=5, padding_id=2**63),
+    ids(num_buckets=5, shape=[2]),
+    one("numeric_column", group="g"),
+    one("numeric_column", default_value=["x"]),
+    one("passthrough_column", dtype="int32"),
+    one("passthrough_column", default_value=[1]),
+    one("passthrough_column", default_value=True),
+    group(max_length=0),
+    group(max_length="longst"),
+    group(max_length=None),
+    group(truncate="heda"),
+    group(padding="left"),
+    group(mask=1),
+    group(max_lenght=3),
+    {**numeric(group="g"), "sequence_groups": {"g": None}},
+]
+
+# What JSON Schema cannot say, or cannot tell from what is right: only the loader refuses it.
+ONLY_THE_LOADER_REFUSES: Final[dict[str, Any]] = {
+    "an integer written as a float": numeric(shape=[2.0]),
+    "a version written as a float": {"version": 1.0, **numeric()},
+    "NaN": numeric(default_value=float("nan")),
+    "a default beyond the dtype": numeric(dtype="int8", default_value=300),
+    "a fraction as an integer's default": numeric(dtype="int8", default_value=0.5),
+    "an option that does not apply to the dtype": numeric(dtype="int64", non_finite="fill"),
+    "a default that is no id": ids(num_buckets=5, default_value=5),
+    "more ids than int64 holds": ids(num_buckets=2**63),
+    "as many defaults as values": one("numeric_column", shape=[2], default_value=[1, 2, 3]),
+    "filling without a default": one("numeric_column", non_finite="fill"),
+    "an unknown group": {**numeric(group="h"), "sequence_groups": {"g": {}}},
+    "an unused group": {**numeric(), "sequence_groups": {"sequence": {}, "g": {}}},
+    "rejecting what is too long for no length": group(truncate="reject"),
+    "a reserved name": {"columns": [{"type": "numeric_column", "key": "__a"}]},
+    "two outputs of one name": {"columns": [numeric()["columns"][0]] * 2},
+    "a feature parsed in two ways": {"columns": [*numeric()["columns"], *ids(num_buckets=3)["columns"]]},
+}
+
+
+@pytest.mark.parametrize("document", ACCEPTED)
+def test_both_accept(document: Any):
+    assert (accepts(SCHEMA, document), loader_accepts(document)) == (True, True)
+
+
+@pytest.mark.parametrize("document", REFUSED)
+def test_both_refuse(document: Any):
+    assert (accepts(SCHEMA, document), loader_accepts(document)) == (False, False)
+
+
+@pytest.mark.parametrize("document", ONLY_THE_LOADER_REFUSES.values(), ids=ONLY_THE_LOADER_REFUSES)
+def test_only_the_loader_refuses(document: Any):
+    assert (accepts(SCHEMA, document), loader_accepts(document)) == (True, False)
+
+
+@settings(max_examples=300)
+@given(columns_data())
+def test_an_editor_never_marks_what_the_loader_accepts(document: Any):
+    if loader_accepts(document):
+        assert accepts(SCHEMA, document)
+
+
+def test_the_published_copy_is_up_to_date():
+    assert PUBLISHED.read_text(encoding="utf-8") == text(), (
+        "run: python -m pipeline.schema > pipeline/columns.schema.json"
+    )
+
+
+def parts(schema: Any) -> list[dict[str, Any]]:
+    """Every schema inside a schema, itself included."""
+    inside = [*schema.get("$defs", {}).values(), *schema.get("properties", {}).values(), *schema.get("anyOf", [])]
+    inside += [*schema.get("oneOf", []), *(schema[key] for key in ("items", "additionalProperties") if schema.get(key))]
+    return [schema, *(found for part in inside for found in parts(part))]
+
+
+def test_it_is_a_valid_schema():
+    """Keywords that the draft knows, with values of the kinds that it asks for; references that lead somewhere."""
+    assert SCHEMA["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert SCHEMA["title"]
+    known = {*NOTES, *CHECKS, "$ref", "type", "const", "enum", "anyOf", "oneOf"}
+    for part in parts(SCHEMA):
+        assert set(part) <= known
+        assert part.get("type", "object") in TYPE
+        assert part.get("$ref", "#/$defs/ZScore").removeprefix("#/$defs/") in SCHEMA["$defs"]
+        re.compile(part.get("pattern", ""))
+        if part.get("type") == "object":
+            assert "additionalProperties" in part
+            assert set(part.get("required", [])) <= set(part.get("properties", part.get("required", [])))
+        if "default" in part:
+            rest = {key: value for key, value in part.items() if key != "default"}
+            assert accepts(rest, part["default"])
+
+
+def test_every_column_and_argument_is_described():
+    for model in TYPES.values():
+        definition = SCHEMA["$defs"][model.__name__]
+        assert set(definition["properties"]) == set(model.model_fields)
+        assert definition["required"][:2] == ["type", "key"]
+    described = [SCHEMA, *SCHEMA["$defs"].values()]
+    for definition in described:
+        assert len(definition["description"]) > 20
+        for name, part in definition["properties"].items():
+            assert len(part["description"]) > 10, name
+            assert "Attributes:" not in part["description"]
+
+
+def test_attributes_are_read_from_docstrings():
+    found = attributes(SequenceNumeric)
+    assert found["normalize_padding"] == "Normalise the padding too."
+    assert found["key"] == "Name of the feature in the source."
+    assert found["incomplete_step"].endswith('`"pad"` completes the step with `default_value`.')
+
+
+def test_the_schema_is_made_anew_each_time():
+    first = json_schema()
+    before = copy.deepcopy(first)
+    first["$defs"].clear()
+    assert json_schema() == before
