@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 
+from pipeline import quiet
 from pipeline.request import DEFAULT_MAX_REJECTED, FORMATS, Request, UsageError, check_values, checked_output
 
 if TYPE_CHECKING:
@@ -96,9 +97,8 @@ def schema_command() -> None:
 def demo_command(directory: str) -> None:
     """Make a small sample (watch histories, temperature series, a few bad rows) and run the main job on it."""
     from pipeline.demo import make_sample
-    from pipeline.quiet import quiet_logs
 
-    quiet_logs()
+    quiet.quiet_logs()
     columns, inputs, output = make_sample(directory)
     click.echo(f"sample: {inputs}\ncolumns file: {columns}\n")
     click.echo(f"$ seqcols run {columns} --input '{inputs}' --output {output} --overwrite\n")
@@ -112,7 +112,7 @@ def _carry_out(what: str, columns: str, debug: bool = False, **asked: Any) -> No
 
     try:
         spec = load(columns)
-        _find_functions(columns, spec)
+        _find_functions(columns, spec, debug)
         request = Request(spec, **asked)
         check_values(request)
         _refuse_unknown(request.beam_args)
@@ -134,13 +134,15 @@ def _carry_out(what: str, columns: str, debug: bool = False, **asked: Any) -> No
         _stop(FAILED, outcome.message)
 
 
-def _find_functions(columns: str, spec: Spec) -> None:
+def _find_functions(columns: str, spec: Spec, debug: bool) -> None:
     """Makes modules beside the columns file importable, here and in workers, and checks the functions named."""
     from pipeline.columns_file import check_functions
     from transforms.errors import SpecError
 
     if not spec.functions:
         return
+    if not debug:
+        quiet.quiet_logs()  # these modules load TensorFlow
     sys.path.insert(0, os.path.dirname(os.path.abspath(columns)))
     os.environ["PYTHONPATH"] = os.pathsep.join([sys.path[0], *filter(None, [os.environ.get("PYTHONPATH")])])
     faults = check_functions(spec)
@@ -182,7 +184,7 @@ def _execute(what: str, request: Request, debug: bool) -> Outcome:
     if what == "run":
         checked_output(request)  # before TensorFlow is loaded: nobody should wait for "holds a finished data set"
     signal.signal(signal.SIGTERM, _on_signal)
-    from pipeline import quiet, summary
+    from pipeline import summary
 
     if not debug:
         quiet.quiet_logs()

@@ -75,8 +75,9 @@ def _value(value: Any, path: str, faults: list[SpecFault]) -> Any:
 
 
 def _text(value: str) -> str:
-    """Quotes what would be no string without, in YAML 1.2 or for the many who read 1.1."""
+    """Quotes what would be no string without, in YAML 1.2 or for the many who read 1.1, and line breaks of any kind."""
     plain = isinstance(resolve(value), str) and value.lower() not in ("y", "n", "yes", "no", "on", "off")
+    plain = plain and value.isprintable()
     return value if plain else DoubleQuotedScalarString(value)
 
 

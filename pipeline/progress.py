@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any, Final, TextIO
 
 SECONDS_BETWEEN_NOTES: Final = 0.25
+MEASURABLE_SECONDS: Final = 0.5
+"""No rate is shown for less: it would be a figure of chance."""
 
 
 @dataclass
@@ -107,7 +109,8 @@ def _bars(folder: str, passes: list[str], total: int, stream: TextIO, stop: thre
                 task = progress.tasks[number]
                 if not task.started:
                     progress.start_task(tasks[number])
-                rate = rows / max(task.elapsed or 0.0, 1e-3)
+                elapsed = task.elapsed or 0.0
+                rate = rows / elapsed if elapsed > MEASURABLE_SECONDS else 0.0
                 progress.update(tasks[number], completed=min(size, total), rows=rows, rate=rate)
 
 
@@ -132,4 +135,5 @@ def _lines(folder: str, passes: list[str], total: int, stream: TextIO, stop: thr
             share = min(size / max(total, 1), 1.0)
             left = f", {passed / share - passed:,.0f} s left" if 0 < share < 1 else ""
             head = f"pass {number + 1}/{len(passes)} {passes[number]}"
-            print(f"{head}: {rows:,} rows, {share:.0%}, {rows / passed:,.0f} rows/s{left}", file=stream, flush=True)
+            rate = f", {rows / passed:,.0f} rows/s" if passed > MEASURABLE_SECONDS else ""
+            print(f"{head}: {rows:,} rows, {share:.0%}{rate}{left}", file=stream, flush=True)

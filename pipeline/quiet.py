@@ -15,12 +15,12 @@ from typing import TextIO
 def quiet_logs() -> None:
     """Silences what Beam and TensorFlow log in passing, and loads TensorFlow without its notes about CPUs and GPUs."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    logging.getLogger().setLevel(logging.ERROR)
-    for name in ("apache_beam", "tensorflow", "absl"):
-        logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore")
     with _no_stderr():
         importlib.import_module("tensorflow_transform")
+    logging.getLogger().setLevel(logging.ERROR)
+    for name in ("apache_beam", "tensorflow", "absl"):  # after loading: absl sets its own level when it loads
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 @contextlib.contextmanager

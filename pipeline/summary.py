@@ -33,7 +33,7 @@ def _rows(what: str, outcome: Outcome) -> str:
     rows = outcome.ledger["rows"]
     share = f" ({rows['rejected'] / rows['read']:.2%})" if rows["read"] else ""
     wrote = "written" if what == "run" else "accepted"
-    passes = f", {outcome.passes} passes" if what == "run" else ""
+    passes = f", {outcome.passes} pass{'es' * (outcome.passes > 1)}" if what == "run" else ""
     balance = "; the ledger balances" if outcome.status == "done" else ""
     counts = f"{rows['read']:,} read, {rows['written']:,} {wrote}, {rows['rejected']:,} rejected"
     return f"rows: {counts}{share}{passes}{balance}"

@@ -107,14 +107,17 @@ def _places(data: Any) -> list[tuple[Any, Any]]:
 
 
 texts = st.text(min_size=1, max_size=6) | st.sampled_from(
-    ["yes", "null", "~", "1", "1e3", "0x1", ".inf", "a: b", "- a", "<<", "é", "😀", " a", "#", "\n"]
+    ["yes", "null", "~", "1", "1e3", "0x1", ".inf", "a: b", "- a", "<<", "é", "😀", " a", "#", "\n", "\x85"]
 )
 keys = texts.filter(lambda text: not text.startswith("__"))
 
 
+KINDS: list[type[Column]] = [SequenceNumeric, SequenceIdentity, Numeric, Identity, Passthrough]
+
+
 @st.composite
 def _column(draw: st.DrawFn, key: str, groups: list[str]) -> Column:
-    kind: type[Column] = draw(st.sampled_from([SequenceNumeric, SequenceIdentity, Numeric, Identity, Passthrough]))
+    kind = draw(st.sampled_from(KINDS))
     made: dict[str, Any] = {"key": key, "required": draw(st.booleans()), "delimiter": draw(st.none() | texts)}
     if kind in (SequenceNumeric, SequenceIdentity) and groups:
         made["group"] = draw(st.sampled_from(groups))

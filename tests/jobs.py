@@ -26,7 +26,7 @@ def run_job(spec: Spec, inputs: str | Path | Sequence[str | Path], output: str |
     """Runs the main job in this process, without a progress display."""
     patterns = [inputs] if isinstance(inputs, str | Path) else inputs
     request = Request(spec, [str(pattern) for pattern in patterns], str(output), **more)
-    return run_request(request, show_progress=False)
+    return run_request(request)
 
 
 def done(spec: Spec, inputs: str | Path | Sequence[str | Path], output: str | Path, **more: Any) -> Outcome:

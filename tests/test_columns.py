@@ -100,7 +100,10 @@ def test_frozen_and_strict(case: Case):
 
 
 NUMERIC: list[dict[str, Any]] = [
-    *[{"shape": shape} for shape in ((), (0,), (-1,), (1.5,), ("a",), "2", 2, 0, [2], (2, 0), (None,), 2.0, np.int64(2))],
+    *[
+        {"shape": shape}
+        for shape in ((), (0,), (-1,), (1.5,), ("a",), "2", 2, 0, [2], (2, 0), (None,), 2.0, np.int64(2))
+    ],
     *[{"dtype": kind} for kind in (tf.string, tf.bool, tf.complex64, tf.qint8, tf.int32, tf.float64, tf.bfloat16)],
     *[{"normalizer_fn": function} for function in (3, "x", [], False, len, None)],
 ]
@@ -161,7 +164,10 @@ def test_a_default_that_does_not_fit_fails_earlier_than_in_tensorflow(dtype, def
 
 def test_integer_padding_is_exact():
     """Tensorflow fails for int64 with the default 0.0; a float that is an integer is that integer, in every digit."""
-    assert apply([{"x": []}, {"x": [5]}], [sequence_numeric_column("x", dtype=tf.int64)])["x"].tolist() == [[[0]], [[5]]]
+    assert apply([{"x": []}, {"x": [5]}], [sequence_numeric_column("x", dtype=tf.int64)])["x"].tolist() == [
+        [[0]],
+        [[5]],
+    ]
     for default in (16777217.0, 2**62 + 1, -(2**63)):
         made = apply([{"x": []}, {"x": [5]}], [sequence_numeric_column("x", (), default, tf.int64)])
         assert made["x"].tolist() == [[int(default)], [5]]

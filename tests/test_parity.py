@@ -91,7 +91,9 @@ def test_numeric(dtype):
         rows = [{"x": feature(rng, values_of(rng, dtype, n * ours.step_width))} for n in lengths_of(rng, count)]
         if dtype == "float32" and rng.random() < 0.3:
             for row in rows:
-                row["x"] = [v if rng.random() < 0.8 else [np.nan, np.inf, -np.inf][rng.integers(3)] for v in row["x"] or []]
+                row["x"] = [
+                    v if rng.random() < 0.8 else [np.nan, np.inf, -np.inf][rng.integers(3)] for v in row["x"] or []
+                ]
         made = apply(rows, [ours])
         dense, lengths = sequence_features(rows, [theirs], {"x": dtype})
         np.testing.assert_array_equal(made.lengths(), lengths)
@@ -174,7 +176,9 @@ def test_context_numeric_with_a_default_for_each_value():
 
 
 @given(
-    steps=st.lists(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), max_size=12), min_size=1, max_size=9),
+    steps=st.lists(
+        st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), max_size=12), min_size=1, max_size=9
+    ),
     width=st.integers(2, 4),
     default=st.floats(-8, 8, width=32),
 )
@@ -189,7 +193,9 @@ def test_the_last_step_completed(steps, width, default):
 
 
 @given(
-    rows=st.lists(st.none() | st.lists(st.integers(-(2**63), 2**63 - 1) | st.integers(-3, 12), max_size=6), min_size=1, max_size=8),
+    rows=st.lists(
+        st.none() | st.lists(st.integers(-(2**63), 2**63 - 1) | st.integers(-3, 12), max_size=6), min_size=1, max_size=8
+    ),
     buckets=st.integers(1, 10) | st.just(2**63 - 1),
 )
 def test_any_id_with_a_default(rows, buckets):

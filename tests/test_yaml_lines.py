@@ -79,7 +79,9 @@ def test_surrogates():
     ]
 
 
-scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8)
+scalars = (
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8)
+)
 trees = st.recursive(
     scalars, lambda one: st.lists(one, max_size=3) | st.dictionaries(st.text(max_size=4), one, max_size=3), max_leaves=8
 )
@@ -87,7 +89,7 @@ trees = st.recursive(
 
 @given(st.dictionaries(st.text(max_size=4), trees, max_size=4))
 def test_json_is_read_as_json_reads_it(data: dict[str, Any]):
-    text = json.dumps(data, indent=1).replace("Infinity", ".inf")
+    text = json.dumps(data, indent=1)
     document = read_yaml(text, "f")
     assert (document.data, document.faults) == (data, [])
 

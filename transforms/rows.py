@@ -94,10 +94,18 @@ def encode_records(batch: pa.RecordBatch, positions: np.ndarray) -> tuple[list[s
     if not pa.types.is_struct(records.type):
         record_format = metadata.get(FORMAT_KEY, b"").decode()
         return [record_format] * len(positions), records.to_pylist()
-    rows = pa.RecordBatch.from_arrays(records.flatten(), schema=pa.schema(list(records.type)))
+    fields = [_compact(array) for array in records.flatten()]
+    rows = pa.RecordBatch.from_arrays(fields, schema=pa.schema(list(records.type)))
     # Only rejected rows come here. A slice is copied first: IPC would write the parent's whole buffers otherwise.
     streams = [_ipc_bytes(rows.take(pa.array([k]))) for k in range(rows.num_rows)]
     return [ARROW_IPC] * len(positions), streams
+
+
+def _compact(array: pa.Array) -> pa.Array:
+    """Drops the words of a dictionary that no row uses: each rejected row would carry all of them."""
+    if not pa.types.is_dictionary(array.type):
+        return array
+    return array.dictionary_decode().dictionary_encode().cast(array.type)
 
 
 def _ipc_bytes(batch: pa.RecordBatch) -> bytes:

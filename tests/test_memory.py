@@ -1,0 +1,365 @@
+"""The in-memory call: a row's result is its own, and nothing that a row can hold breaks it."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from transforms.columns import (
+    Column,
+    categorical_column_with_identity,
+    numeric_column,
+    passthrough_column,
+    sequence_categorical_column_with_identity,
+    sequence_numeric_column,
+)
+from transforms.densify import Fitted
+from transforms.groups import SequenceGroup
+from transforms.memory import apply
+
+COLUMNS: list[Column] = [
+    sequence_numeric_column("x", normalizer_fn="z_score"),
+    sequence_numeric_column("x", shape=(2,), incomplete_step="pad", non_finite="fill"),
+    sequence_numeric_column("x", dtype="int64"),
+    sequence_numeric_column("x", delimiter=","),
+    sequence_categorical_column_with_identity("x", 10),
+    sequence_categorical_column_with_identity("x", 2**62, default_value=3),
+    numeric_column("x", default_value=1.0),
+    categorical_column_with_identity("x", 10),
+    passthrough_column("x"),
+    passthrough_column("x", dtype="bytes"),
+    passthrough_column("x", dtype="int64", default_value=3),
+]
+POLICY = SequenceGroup(max_length=4, truncate="tail", padding="pre")
+
+
+class Odd:
+    """Something that no column takes."""
+
+    def __repr__(self) -> str:
+        return "odd"
+
+
+ODD: list[Any] = [
+    *[
+        None,
+        [],
+        [1],
+        [1, 2],
+        [1.5, 2.0],
+        [3.0],
+        (1, 2),
+        1,
+        2.0,
+        True,
+        "1,2",
+        "x",
+        "",
+        "  ",
+        b"1",
+        b"\xff",
+        [""],
+        ["1", "2"],
+    ],
+    *[
+        [b"\xff"],
+        [None],
+        [1, None],
+        [None, None],
+        [True],
+        [True, 1],
+        [1.0, True],
+        [[1], [2]],
+        [[]],
+        [[1, 2]],
+        [[], [1]],
+    ],
+    *[
+        [None, [1]],
+        [[None]],
+        [[[1]]],
+        [[[]]],
+        [1, "2"],
+        [1, [2]],
+        [[True], [1]],
+        {1, 2},
+        {True},
+        frozenset([1]),
+        {}.keys(),
+    ],
+    *[{"a": 1}, [{"a": 1}], {}, 2**63, [2**63], [2**64], -(2**63), [-(2**63)], [2**53 + 1], [2**60], [10**400]],
+    *[
+        [float("nan")],
+        float("nan"),
+        [float("inf")],
+        [1e300],
+        1 + 2j,
+        bytearray(b"1"),
+        memoryview(b"1"),
+        range(3),
+        Odd(),
+        [Odd()],
+    ],
+    *[
+        np.array([1, 2]),
+        np.array([1.5, 2]),
+        np.array([1, 2], np.float32),
+        np.array([[1, 2], [3, 4]]),
+        np.array(3),
+        np.int64(1),
+    ],
+    *[
+        np.array([True]),
+        np.array([True, 1], object),
+        np.bool_(True),
+        np.float32(2),
+        np.array([2**60]),
+        np.zeros((1, 1, 1)),
+    ],
+    *[
+        np.array([2**63], np.uint64),
+        [np.uint64(2**63)],
+        [np.int64(2**60)],
+        np.array(["1", "2"]),
+        np.array([None, 1], object),
+    ],
+    *[
+        pd.Series([1, 2]),
+        pd.Series([True]),
+        pd.NA,
+        [pd.NA],
+        pd.NaT,
+        pd.Timestamp("2020"),
+        pd.array([1, None]),
+        pd.Index([1]),
+    ],
+    *[
+        datetime.datetime(2020, 1, 1),
+        [datetime.date(2020, 1, 1)],
+        [decimal.Decimal("1.5")],
+        pa.scalar(1),
+        [pa.scalar(1)],
+    ],
+    *[
+        pa.array([1, 2]),
+        "\ud800",
+        ["\ud800"],
+        [np.array([1, 2])],
+        np.array([], np.float64),
+        [np.float16(1)],
+        (k for k in [1]),
+    ],
+]
+
+
+def outcomes(rows: Sequence[Any], column: Column, fitted: Fitted | None = None) -> list[Any]:
+    """What became of each row: the bytes of every output, or the reason of the rejection."""
+    made = apply(
+        [{"x": value} for value in rows],
+        [column],
+        POLICY if column.is_sequence else None,
+        fitted=fitted,
+    )
+    out: list[Any] = [None] * len(rows)
+    for at, row in enumerate(made.rows):
+        values = [array[at] for array in made.arrays.values()]
+        out[row] = [v.tobytes() if isinstance(v, np.ndarray | np.generic) else v for v in values]
+    for row, reason in zip(made.rejected["row"].to_pylist(), made.rejected["reason"].to_pylist(), strict=True):
+        assert out[row] is None, "a row is accepted or rejected, not both"
+        out[row] = reason
+    assert None not in out
+    return out
+
+
+@pytest.mark.parametrize("column", COLUMNS, ids=lambda c: f"{c.type}-{c.input_dtype}")
+def test_odd_values_are_data_and_neighbours_do_not_matter(column):
+    fitted = apply(
+        [{"x": [1.0, 2.0, 4.0]}] if column.is_sequence and column.delimiter is None else [],
+        [column],
+        (POLICY if column.is_sequence else None),
+    ).fitted
+    alone = [outcomes([value], column, fitted)[0] for value in ODD]
+    assert any(isinstance(outcome, str) for outcome in alone)
+    assert any(isinstance(outcome, list) for outcome in alone)
+    rng = np.random.default_rng(6)
+    for _ in range(12):
+        order = rng.permutation(len(ODD))
+        mixed = outcomes([ODD[k] for k in order], column, fitted)
+        assert [alone[k] for k in order] == mixed
+    pairs = rng.permutation(len(ODD) ** 2)[:150]
+    for left, right in zip(*np.divmod(pairs, len(ODD)), strict=True):
+        assert outcomes([ODD[left], ODD[right]], column, fitted) == [alone[left], alone[right]], (ODD[left], ODD[right])
+
+
+VALUES = st.one_of(
+    st.none(),
+    st.lists(st.floats(width=32), max_size=6),
+    st.lists(st.integers(-3, 12), max_size=6),
+    st.lists(st.lists(st.integers(-3, 12), max_size=3), max_size=3),
+    st.lists(st.none() | st.booleans() | st.text(max_size=2) | st.integers(), max_size=3),
+)
+
+
+@settings(max_examples=25)
+@given(rows=st.lists(VALUES, min_size=2, max_size=8), data=st.data())
+def test_a_row_depends_on_that_row_alone(rows, data):
+    fitted = apply([{"x": [1.0, 2.0, 4.0]}], [COLUMNS[0]], POLICY).fitted
+    order = data.draw(st.permutations(range(len(rows))))
+    for column in (COLUMNS[0], COLUMNS[1], COLUMNS[4]):
+        statistics = fitted if column is COLUMNS[0] else None
+        whole = outcomes(rows, column, statistics)
+        assert [outcomes([row], column, statistics)[0] for row in rows] == whole
+        shuffled = outcomes([rows[k] for k in order], column, statistics)
+        assert shuffled == [whole[k] for k in order]
+
+
+def test_rows_must_be_mappings():
+    column = sequence_numeric_column("x")
+    for data in ({"x": [1.0]}, [[1.0]], pd.DataFrame({"x": [[1.0]]}), ["x"]):
+        with pytest.raises(TypeError, match="expected"):
+            apply(data, [column])  # type: ignore[arg-type]
+
+
+def test_keys_missing_extra_and_no_rows_at_all():
+    made = apply([{}, {"y": object()}, {"x": [1.0], "z": {1: 2}}], [sequence_numeric_column("x")])
+    assert made.lengths().tolist() == [0, 0, 1]
+    for nothing in (
+        [],
+        pa.table({"x": pa.array([], pa.list_(pa.float32()))}),
+        pa.record_batch({"x": pa.nulls(0)}),
+        iter(()),
+    ):
+        made = apply(nothing, [sequence_numeric_column("x", shape=2)])
+        assert made["x"].shape == (0, 0, 2)
+        assert made.rejected.num_rows == 0
+        assert made.sequence_input()[0].shape == (0, 0, 2)
+
+
+def test_all_rejected_in_many_batches():
+    made = apply([{"x": value} for value in ("a", 1, [True], [{}])], [sequence_numeric_column("x")])
+    assert made.rejected["row"].to_pylist() == [0, 1, 2, 3]
+    assert made["x"].shape == (0, 0, 1)
+
+
+def test_more_rows_than_a_batch():
+    made = apply(({"x": [float(k)] * (k % 3)} for k in range(2500)), [sequence_numeric_column("x", ())])
+    assert made.rows.tolist() == list(range(2500))
+    assert made["x"].tolist() == [[float(k)] * (k % 3) + [0.0] * (2 - k % 3) for k in range(2500)]
+
+
+LISTS = [[1.0, 2.0], None, [], [3.0], [4.0, 5.0, 6.0]]
+PAIRS = [[1.0, 2.0], None, [3.0, 4.0], [5.0, 6.0], None]
+
+
+def hidden_garbage() -> pa.Array:
+    """A null list over values that are there: nobody may read them."""
+    offsets, values = pa.array([0, 2, 4, 4, 5, 8]), pa.array([1.0, 2.0, 66.0, 66.0, 3.0, 4.0, 5.0, 6.0])
+    return pa.LargeListArray.from_arrays(offsets, values, mask=pa.array([False, True, False, False, False]))
+
+
+ARROW: list[tuple[pa.Array, list[Any]]] = [
+    (pa.array(LISTS, pa.list_(pa.float32())), LISTS),
+    (pa.array(LISTS, pa.large_list(pa.float64())), LISTS),
+    (pa.array(LISTS, pa.list_view(pa.float16())), LISTS),
+    (pa.array(LISTS, pa.large_list_view(pa.int8())), LISTS),
+    (pa.array(LISTS, pa.list_(pa.uint64())), LISTS),
+    (pa.array(PAIRS, pa.list_(pa.float32(), 2)), PAIRS),
+    (hidden_garbage(), LISTS),
+    (
+        pa.ListViewArray.from_arrays(
+            pa.array([3, 0, 2], pa.int32()), pa.array([2, 2, 1], pa.int32()), pa.array([1.0, 2.0, 3.0, 4.0, 5.0])
+        ),
+        [[4.0, 5.0], [1.0, 2.0], [3.0]],
+    ),
+    (
+        pa.LargeListArray.from_arrays(pa.array([0, 1, 3]), pa.array(["1", "2", "1"]).dictionary_encode()),
+        [[1.0], [2.0, 1.0]],
+    ),
+    (
+        pa.LargeListArray.from_arrays(pa.array([0, 1, 3]), pa.array(["1", "2", "1"], pa.string_view())),
+        [[1.0], [2.0, 1.0]],
+    ),
+    (pa.nulls(3), [None] * 3),
+]
+
+
+@pytest.mark.parametrize(("array", "rows"), ARROW, ids=[str(array.type) for array, _ in ARROW])
+def test_arrow_types_slices_and_chunks(array, rows):
+    column = sequence_numeric_column("x", (), -1.0)
+    expected = apply([{"x": row} for row in rows], [column], POLICY)["x"]
+    batch = pa.record_batch({"x": array})
+    np.testing.assert_array_equal(apply(batch, [column], POLICY)["x"], expected)
+    np.testing.assert_array_equal(apply(batch.slice(1), [column], POLICY)["x"], expected[1:])
+    np.testing.assert_array_equal(apply(batch.slice(1, 1), [column], POLICY)["x"], expected[1:2])
+    table = pa.Table.from_batches([batch, batch.slice(1), batch.slice(0, 0), batch])
+    made = apply(table, [column], POLICY)
+    np.testing.assert_array_equal(made["x"], np.concatenate([expected, expected[1:], expected]))
+    assert made.rows.tolist() == list(range(3 * len(rows) - 1))
+
+
+def test_every_arrow_type_is_taken_or_rejected():
+    leaves = [
+        pa.bool_(),
+        pa.date32(),
+        pa.timestamp("ns"),
+        pa.duration("s"),
+        pa.time64("us"),
+        pa.decimal128(9, 2),
+        pa.binary(1),
+    ]
+    leaves += [
+        pa.struct([("a", pa.int8())]),
+        pa.month_day_nano_interval(),
+        pa.map_(pa.string(), pa.int8()),
+        pa.string_view(),
+    ]
+    leaves += [
+        pa.binary_view(),
+        pa.large_binary(),
+        pa.float16(),
+        pa.uuid(),
+        pa.json_(),
+        pa.dictionary(pa.int8(), pa.string()),
+    ]
+    values = {pa.bool_(): True, pa.struct([("a", pa.int8())]): {"a": 1}, pa.map_(pa.string(), pa.int8()): [("a", 1)]}
+    values |= {pa.month_day_nano_interval(): pa.MonthDayNano([1, 1, 1]), pa.decimal128(9, 2): decimal.Decimal(1)}
+    values |= dict.fromkeys([pa.binary(1), pa.binary_view(), pa.large_binary()], b"\xff") | {pa.uuid(): b"0" * 16}
+    values |= dict.fromkeys([pa.string_view(), pa.json_(), pa.dictionary(pa.int8(), pa.string())], "x")
+    for leaf in leaves:
+        for kind, wrap in (
+            (leaf, False),
+            (pa.list_(leaf), True),
+            (pa.list_(leaf, 1), True),
+            (pa.large_list(leaf), True),
+        ):
+            one = values.get(leaf, 1)
+            storage = (
+                pa.array([one], leaf.storage_type) if isinstance(leaf, pa.BaseExtensionType) else pa.array([one], leaf)
+            )
+            flat = leaf.wrap_array(storage) if isinstance(leaf, pa.BaseExtensionType) else storage
+            array = flat if not wrap else pa.LargeListArray.from_arrays(pa.array([0, 1]), flat).cast(kind)
+            for column in COLUMNS:
+                made = apply(pa.record_batch({"x": array}), [column], POLICY if column.is_sequence else None)
+                assert len(made.rows) + made.rejected.num_rows == 1, (kind, column)
+                assert all(made.rejected["value"].to_pylist())
+
+
+def test_text_that_is_not_utf8_in_a_string_column():
+    """Arrow believes a file that says its bytes are text; people must still be shown what they are."""
+    offsets = pa.py_buffer(np.array([0, 1, 3], np.int32).tobytes())
+    bad = pa.Array.from_buffers(pa.string(), 2, [None, offsets, pa.py_buffer(b"1\xff2")])
+    for array in (bad, pa.LargeListArray.from_arrays(pa.array([0, 1, 2]), bad)):
+        for column in (numeric_column("x"), passthrough_column("x")):
+            made = apply(pa.record_batch({"x": array}), [column])
+            assert made.rejected.select(["row", "reason", "value"]).to_pylist() == [
+                {"row": 1, "reason": "invalid_utf8", "value": "\\\\xff2"}
+            ]
