@@ -12,10 +12,11 @@ import pyarrow as pa
 from apache_beam.pvalue import AsSingleton
 
 from pipeline import coders, job, layout, ledger
-from pipeline.finish import DONE, FAILED, TOO_MANY_REJECTED, Plan, too_many_rejected
+from pipeline.finish import DONE, FAILED, TOO_MANY_REJECTED, Plan, refuse_absent, too_many_rejected
 from pipeline.summaries import Rejects, first_rejects, sum_tallies
 from transforms import rows
 from transforms.beam import in_global_window
+from transforms.errors import JobError
 from transforms.ragged import Ragged
 from transforms.spec import Spec
 from transforms.tally import Tally
@@ -66,12 +67,16 @@ def _finish(plan: Plan, tally: Tally, examples: Rejects) -> dict[str, Any]:
     longest = {name: int(tally["", "length_max", name]) for name in plan.spec.group_names}
     sizes = {name: plan.spec.group(name).fixed_length or longest[name] for name in plan.spec.group_names}
     book = ledger.build(tally, plan.spec, sizes)
-    result = {"status": DONE, "message": "", "ledger": book, "rejected_examples": examples}
-    faults = ledger.imbalances(book)
-    message = too_many_rejected(book["rows"], plan.max_rejected)
-    if faults:
-        result |= {"status": FAILED, "message": f"the ledger does not balance: {faults[0]}"}
-    elif message:
-        result |= {"status": TOO_MANY_REJECTED, "message": message}
+    result: dict[str, Any] = {"status": DONE, "message": "", "ledger": book, "rejected_examples": examples}
+    try:
+        refuse_absent(plan, book)
+        message = too_many_rejected(book["rows"], plan.max_rejected)
+        if message:
+            result |= {"status": TOO_MANY_REJECTED, "message": message}
+        faults = ledger.imbalances(book)
+        if faults:
+            raise JobError(f"the ledger does not balance: {faults[0]}")
+    except JobError as error:
+        result |= {"status": FAILED, "message": str(error)}
     layout.write_json(plan.place.result, result)
     return result

@@ -192,7 +192,9 @@ def _execute(what: str, request: Request, debug: bool) -> Outcome:
 
     with quiet.workers(debug or request.workers == 1) as stream:
         outcome = (runs.run if what == "run" else runs.check)(request, stream)
-    click.echo(summary.text(what, request, outcome))
+    text = summary.text(what, request, outcome)
+    if text:
+        click.echo(text)
     return outcome
 
 

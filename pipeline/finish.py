@@ -96,10 +96,10 @@ def _checked(plan: Plan, got: Collected) -> dict[str, Any]:
     if faults:
         more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
         return {"status": FAILED, "message": f"the ledger does not balance: {faults[0]}{more}", **kept}
+    refuse_absent(plan, book)
     message = too_many_rejected(rows, plan.max_rejected)
     if message:
         return {"status": TOO_MANY_REJECTED, "message": f"{message}; nothing was published", **kept}
-    _refuse_absent(plan, book)
     if not rows["written"] and not plan.allow_empty:
         raise JobError("no rows: the input holds none that was accepted (--allow-empty publishes an empty data set)")
     stats = statistics.build(plan.spec, got.table, got.tally, sizes)
@@ -129,14 +129,18 @@ def _sizes(spec: Spec, parts: Sequence[Part]) -> dict[str, int | None]:
     return sizes
 
 
-def _refuse_absent(plan: Plan, book: dict[str, Any]) -> None:
-    """A column that no row has is a misspelt one."""
-    written = book["rows"]["written"]
+def refuse_absent(plan: Plan, book: Mapping[str, Any]) -> None:
+    """Refuses a column that no row has: it is a misspelt one.
+
+    Raises:
+      JobError: naming the nearest feature.
+    """
+    readable = book["rows"]["read"] - book["rows"]["rejected_by_reason"].get("bad_record", 0)
     for column in plan.spec.columns:
-        if written and book["columns"][column.name]["absent"] == written:
+        if readable and not book["columns"][column.name]["present"]:
             hint = nearest(column.key, plan.feature_names) or f"; the first file has {', '.join(plan.feature_names)}"
             raise JobError(
-                f"column {column.name!r}: the feature {column.key!r} is absent in all {written:,} rows{hint}"
+                f"column {column.name!r}: the feature {column.key!r} is absent in all {readable:,} rows{hint}"
             )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,8 +42,10 @@ def match(patterns: Sequence[str]) -> Inputs:
     sizes: dict[str, int] = {}
     times: Counter[str] = Counter()
     for pattern in patterns:
+        # Beam 2.77 finds nothing for a local pattern without a directory (`*.tfrecord`).
+        where = pattern if "://" in pattern else os.path.abspath(pattern)
         try:
-            found = FileSystems.match([pattern])[0].metadata_list
+            found = FileSystems.match([where])[0].metadata_list
         except Exception as error:
             raise JobError(f"input {pattern!r}: cannot be listed: {error}") from error
         if not found:

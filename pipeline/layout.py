@@ -13,6 +13,8 @@ from typing import Any, Final
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
+from transforms.errors import JobError
+
 MANIFEST: Final = "manifest.json"
 EXAMPLES: Final = "examples"
 REJECTED: Final = "rejected"
@@ -63,11 +65,19 @@ def exists(path: str) -> bool:
 
 
 def make_dirs(path: str) -> None:
-    """Makes a directory and its parents; one that exists is fine."""
-    with contextlib.suppress(OSError):
-        FileSystems.mkdirs(path)
-    if not exists(path) and "://" not in path:
-        os.makedirs(path)  # the reason why it cannot be made, for people
+    """Makes a directory and its parents; one that exists is fine.
+
+    Raises:
+      JobError: it cannot be made.
+    """
+    if "://" in path:
+        with contextlib.suppress(OSError):  # object stores have no directories
+            FileSystems.mkdirs(path)
+        return
+    try:
+        os.makedirs(path, exist_ok=True)
+    except OSError as error:
+        raise JobError(f"cannot make the directory {path!r}: {error.strerror}") from error
 
 
 def delete(path: str) -> None:

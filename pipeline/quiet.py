@@ -19,8 +19,9 @@ def quiet_logs() -> None:
     with _no_stderr():
         importlib.import_module("tensorflow_transform")
     logging.getLogger().setLevel(logging.ERROR)
-    for name in ("apache_beam", "tensorflow", "absl"):  # after loading: absl sets its own level when it loads
+    for name in ("tensorflow", "absl"):  # after loading: absl sets its own level when it loads
         logging.getLogger(name).setLevel(logging.ERROR)
+    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # it logs the traceback of what we say in one line
 
 
 @contextlib.contextmanager

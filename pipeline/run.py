@@ -220,6 +220,7 @@ def _clean(place: Layout, outcome: Outcome) -> None:
             if entry.path not in named:
                 layout.delete(entry.path)
     if outcome.status == TOO_MANY_REJECTED:
+        # Rejects of an unpublished run are kept for people to look at; nothing names or removes them.
         layout.write_json(place.at(layout.REJECTED, f"{place.run_id}-ledger.json"), outcome.ledger)
     layout.delete(place.staging)
     for folder in (layout.EXAMPLES, layout.REJECTED):

@@ -17,6 +17,8 @@ COLUMN_HEADS = ("values", "kept", "truncated", "rejected", "padded", "replaced",
 
 def text(what: str, request: Request, outcome: Outcome) -> str:
     """Returns the summary: rows, columns, rejected rows with examples, and where everything lies."""
+    if outcome.status == "failed":
+        return ""
     parts = []
     if outcome.ledger:
         parts += [_rows(what, outcome), _columns(outcome.ledger)]
@@ -24,7 +26,7 @@ def text(what: str, request: Request, outcome: Outcome) -> str:
         parts.append(_rejects(outcome))
     if outcome.repeated:
         parts.append("matched by several patterns, read once: " + ", ".join(outcome.repeated))
-    if what == "run" and outcome.status != "failed":
+    if what == "run":
         parts.append(_places(request, outcome))
     return "\n\n".join(parts)
 

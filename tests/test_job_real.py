@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -143,11 +144,11 @@ class Oracle:
         self.table = pq.read_table(data / "commits/histories.parquet")
         self.keys = list(zip(self.table["actor"].to_pylist(), self.table["repository"].to_pylist(), strict=True))
         churn, splits = ragged(self.table, "churn")
-        self.churn = [churn[a:b].reshape(-1, 2) for a, b in zip(splits[:-1], splits[1:], strict=True)]
+        self.churn = [churn[a:b].reshape(-1, 2) for a, b in itertools.pairwise(splits)]
         hours, splits = ragged(self.table, "hours")
-        self.hours = [hours[a:b].reshape(-1, 1) for a, b in zip(splits[:-1], splits[1:], strict=True)]
+        self.hours = [hours[a:b].reshape(-1, 1) for a, b in itertools.pairwise(splits)]
         items, splits = ragged(self.table, "items")
-        self.items = [items[a:b] for a, b in zip(splits[:-1], splits[1:], strict=True)]
+        self.items = [items[a:b] for a, b in itertools.pairwise(splits)]
         self.lengths = np.array([len(row) for row in self.items])
         self.holed = np.array([bool(np.isnan(row).any()) for row in self.churn])
 

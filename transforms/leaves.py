@@ -75,6 +75,8 @@ def convert(values: pa.Array, dtype: str, reject_overflow: bool = True) -> Leave
 def texts(values: pa.Array, positions: np.ndarray) -> list[str]:
     """Returns the values at some positions as text, for people."""
     chosen = _plain(values.take(pa.array(positions, pa.int64())))
+    if pa.types.is_fixed_size_binary(chosen.type):
+        chosen = chosen.cast(pa.binary())
     if pa.types.is_binary(chosen.type) or pa.types.is_large_binary(chosen.type):
         return [v.decode("utf-8", "backslashreplace") if v is not None else "null" for v in chosen.to_pylist()]
     if pa.types.is_string(chosen.type) or pa.types.is_large_string(chosen.type):  # a file may hold any bytes as text

@@ -55,6 +55,31 @@ def _as_struct(batch: pa.RecordBatch) -> pa.Array:
     return pa.StructArray.from_arrays(batch.columns, fields=list(batch.schema))
 
 
+def without_views(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Returns the batch with string and binary views (as Polars writes them) as large strings and binaries.
+
+    Arrow 25 has no kernels that filter or take views.
+    """
+    schema = pa.schema([field.with_type(_without_views(field.type)) for field in batch.schema], batch.schema.metadata)
+    return batch if schema.equals(batch.schema) else batch.cast(schema)
+
+
+def _without_views(kind: pa.DataType) -> pa.DataType:
+    types = pa.types
+    if types.is_string_view(kind):
+        return pa.large_string()
+    if types.is_binary_view(kind):
+        return pa.large_binary()
+    if types.is_struct(kind):
+        return pa.struct([field.with_type(_without_views(field.type)) for field in kind])
+    for is_kind, make in ((types.is_list, pa.list_), (types.is_large_list, pa.large_list)):
+        if is_kind(kind):
+            return make(kind.value_field.with_type(_without_views(kind.value_type)))
+    if types.is_fixed_size_list(kind):
+        return pa.list_(kind.value_field.with_type(_without_views(kind.value_type)), kind.list_size)
+    return kind
+
+
 def file_of(batch: pa.RecordBatch) -> str:
     """Returns the name of the file the batch was read from, or an empty string."""
     return str((batch.schema.metadata or {}).get(FILE_KEY, b"").decode())

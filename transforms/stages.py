@@ -45,6 +45,7 @@ def parse_batch(batch: pa.RecordBatch, columns: Sequence[Column]) -> Stage:
 
     A feature that the batch does not have at all is absent in every row.
     """
+    batch = rows.without_views(batch)
     file = rows.file_of(batch)
     tally: Tally = Counter()
     faults: list[Fault] = []
@@ -59,6 +60,7 @@ def parse_batch(batch: pa.RecordBatch, columns: Sequence[Column]) -> Stage:
         parsed = by_key[column.key]
         tally[file, "column", column.name, "values"] = int(parsed.values_in.sum())
         tally[file, "column", column.name, "nulls"] = parsed.nulls
+        tally[file, "column", column.name, "present"] = len(parsed.array) - parsed.array.null_count
         tally[file, "column", column.name, "rejected"] = int(parsed.values_in[~good].sum())
     made = rows.rebuild(batch, {key: parsed.array for key, parsed in by_key.items()})
     return Stage(_keep(made, good, rejected), rejected, tally + count_rejected(rejected))
