@@ -95,13 +95,15 @@ def _checked(plan: Plan, got: Collected) -> dict[str, Any]:
         faults += ledger.differences(got.analysis_tally, got.tally)
     if faults:
         more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-        return {"status": FAILED, "message": f"the ledger does not balance: {faults[0]}{more}", **kept}
+        return {"status": FAILED, "message": f"the ledger does not balance: {faults[0]}{more}", "ledger": book}
     refuse_absent(plan, book)
     message = too_many_rejected(rows, plan.max_rejected)
     if message:
         return {"status": TOO_MANY_REJECTED, "message": f"{message}; nothing was published", **kept}
     if not rows["written"] and not plan.allow_empty:
-        raise JobError("no rows: the input holds none that was accepted (--allow-empty publishes an empty data set)")
+        message = f"no rows to write: {rows['read']:,} read, {rows['rejected']:,} rejected"
+        hint = "" if rows["read"] else " (--allow-empty publishes an empty data set)"
+        return {"status": FAILED, "message": message + hint, **kept}
     stats = statistics.build(plan.spec, got.table, got.tally, sizes)
     staged = plan.place.staged(layout.TRANSFORM) if rows["written"] else ""
     publish.publish(plan.place, _manifest(plan, got, book), book, stats, staged)
@@ -119,7 +121,7 @@ def too_many_rejected(rows: Mapping[str, int], allowed: float) -> str:
 
 def _sizes(spec: Spec, parts: Sequence[Part]) -> dict[str, int | None]:
     """Returns T of every group: as the spec says, or as the shards have it."""
-    sizes = {name: spec.group(name).fixed_length for name in spec.group_names}
+    sizes = {name: spec.group(name).fixed_length or (None if parts else 0) for name in spec.group_names}
     shapes = {output.name: output.shape for part in parts for output in part.outputs}
     for column in spec.columns:
         if isinstance(column, SequenceColumn) and column.name in shapes:
@@ -146,7 +148,9 @@ def refuse_absent(plan: Plan, book: Mapping[str, Any]) -> None:
 
 def _manifest(plan: Plan, got: Collected, book: dict[str, Any]) -> dict[str, Any]:
     root = plan.place.output
-    outputs = got.parts[0].outputs if got.parts else tuple(plan.spec.outputs())
+    outputs = (
+        got.parts[0].outputs if got.parts else tuple(plan.spec.outputs(dict.fromkeys(plan.spec.longest_groups, 0)))
+    )
     ordered = sorted(got.parts, key=lambda part: part.path)
     return {
         "format_version": manifest.FORMAT_VERSION,

@@ -16,7 +16,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from pipeline import checking, job, layout, progress
 from pipeline.columns_file import dumps
-from pipeline.finish import DONE, FAILED, TOO_MANY_REJECTED, Plan
+from pipeline.finish import DONE, FAILED, Plan
 from pipeline.inputs import Inputs, match
 from pipeline.layout import Layout
 from pipeline.reading import refuse_schema
@@ -162,11 +162,12 @@ def _tuning(request: Request, inputs: Inputs, titles: list[str], stream: TextIO 
 
 
 def _options(request: Request) -> PipelineOptions:
-    args = list(request.beam_args)
+    """Returns Beam's options: ours first, so that what a person asks for by Beam's own names wins."""
+    args = ["--no_save_main_session"]
     if request.runs_here:
         mode = "in_memory" if request.workers == 1 else "multi_processing"
         args += [f"--direct_num_workers={request.workers}", f"--direct_running_mode={mode}"]
-    return PipelineOptions([*args, "--no_save_main_session"])
+    return PipelineOptions([*args, *request.beam_args])
 
 
 def _execute(request: Request, build: Any, outcome: Outcome) -> None:
@@ -183,6 +184,8 @@ def _execute(request: Request, build: Any, outcome: Outcome) -> None:
     try:
         root.run().wait_until_finish()
     except Exception as error:
+        if message_of(error).endswith(("KeyboardInterrupt", "_Stopped")):  # Beam 2.77 makes a RuntimeError of them
+            raise KeyboardInterrupt from error
         outcome.status, outcome.message = FAILED, message_of(error)
 
 
@@ -209,18 +212,18 @@ def _take_result(place: Layout, outcome: Outcome) -> None:
 
 def _clean(place: Layout, outcome: Outcome) -> None:
     """Removes what the run leaves behind: its staging folder, and its shards unless they were published."""
-    named = set(outcome.rejected_files) if outcome.status in (DONE, TOO_MANY_REJECTED) else set()
-    if outcome.status == DONE:
+    named = set(outcome.rejected_files)  # of an unpublished run, too: they say why it was not
+    if layout.exists(place.at(layout.MANIFEST)):  # a run that fails while it tidies up has published all the same
         from pipeline.manifest import read
 
-        named |= set(read(place.output).files)
+        published = read(place.output)
+        named |= {*published.files, *published.rejected_files}
     for folder in (layout.EXAMPLES, layout.REJECTED):
         pattern = place.at(folder, f"{place.run_id}-*")
         for entry in FileSystems.match([pattern])[0].metadata_list:
             if entry.path not in named:
                 layout.delete(entry.path)
-    if outcome.status == TOO_MANY_REJECTED:
-        # Rejects of an unpublished run are kept for people to look at; nothing names or removes them.
+    if outcome.rejected_files and outcome.status != DONE:
         layout.write_json(place.at(layout.REJECTED, f"{place.run_id}-ledger.json"), outcome.ledger)
     layout.delete(place.staging)
     for folder in (layout.EXAMPLES, layout.REJECTED):

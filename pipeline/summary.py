@@ -17,7 +17,7 @@ COLUMN_HEADS = ("values", "kept", "truncated", "rejected", "padded", "replaced",
 
 def text(what: str, request: Request, outcome: Outcome) -> str:
     """Returns the summary: rows, columns, rejected rows with examples, and where everything lies."""
-    if outcome.status == "failed":
+    if outcome.status == "failed" and not outcome.rejected_files:
         return ""
     parts = []
     if outcome.ledger:
@@ -76,14 +76,14 @@ def _rejects(outcome: Outcome) -> str:
 
 def _places(request: Request, outcome: Outcome) -> str:
     root = outcome.output
-    rejected = os.path.join(root, layout.REJECTED)
     if outcome.status != "done":
-        return f"rejected rows: {rejected}"
-    lines = [("manifest", layout.MANIFEST, "what the data set is; readers follow it")]
-    lines.append(("examples", layout.EXAMPLES + "/", f"the data, {request.format}"))
+        return f"rejected rows: {os.path.join(root, layout.REJECTED)}"
+    lines = [(layout.MANIFEST, "what the data set is; readers follow it")]
+    if outcome.ledger["rows"]["written"]:
+        lines.append((layout.EXAMPLES + "/", f"the data, {request.format}"))
+        lines.append((layout.TRANSFORM + "/", "the graph for serving; tft.TFTransformOutput opens it"))
     if outcome.rejected_files:
-        lines.append(("rejected", layout.REJECTED + "/", "rejected rows, their records recoverable (Parquet)"))
-    lines.append(("transform", layout.TRANSFORM + "/", "the graph for serving; tft.TFTransformOutput opens it"))
-    lines.append(("statistics", layout.STATISTICS, "counts, means, variances, lengths"))
-    lines.append(("ledger", layout.LEDGER, "every row and value accounted for, by file"))
-    return "\n".join([f"written to {root}", *(f"  {name:<16} {what}" for _, name, what in lines)])
+        lines.append((layout.REJECTED + "/", "rejected rows, their records recoverable (Parquet)"))
+    lines.append((layout.STATISTICS, "counts, means, variances, lengths"))
+    lines.append((layout.LEDGER, "every row and value accounted for, by file"))
+    return "\n".join([f"written to {root}", *(f"  {name:<16} {what}" for name, what in lines)])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,9 +11,6 @@ import tf_keras
 from transforms import dtypes
 
 Rows = Sequence[Mapping[str, Any]]
-
-PARSED: Counter[str] = Counter()
-"""How many rows TensorFlow has parsed for this test session."""
 
 
 def serialized(rows: Rows, kinds: Mapping[str, str]) -> list[bytes]:
@@ -38,7 +34,6 @@ def parsed(rows: Rows, columns: Sequence[Any], kinds: Mapping[str, str]) -> dict
 
     TensorFlow parses int64 and float32 only and fails for every other dtype: those are parsed as these and then cast.
     """
-    PARSED["rows"] += len(rows)
     spec = tf.feature_column.make_parse_example_spec(list(columns))
     carriers = {}
     for key, feature in spec.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from pathlib import Path
@@ -13,7 +14,9 @@ from apache_beam.io.filesystems import FileSystems
 from pipeline import layout, publish
 from pipeline.layout import Layout
 from pipeline.manifest import FORMAT_VERSION, named_files, read
-from tests.jobs import listing
+from pipeline.tf_examples import write_examples
+from tests.jobs import listing, read_arrays, run_job
+from transforms import SequenceGroup, make_spec, passthrough_column, sequence_categorical_column_with_identity
 from transforms.errors import JobError
 
 
@@ -141,9 +144,8 @@ def test_killed_at_any_step_the_data_set_is_whole(tmp_path_factory, monkeypatch,
         if old:
             publish_run(root, "old", old)
         place, content, graph = written(root, "new", 3)
-        finished = not kill_at(
-            step, monkeypatch, lambda: publish.publish(place, content, {"run": "new"}, {"run": "new"}, graph)
-        )
+        work = functools.partial(publish.publish, place, content, {"run": "new"}, {"run": "new"}, graph)
+        finished = not kill_at(step, monkeypatch, work)
         if (root / "manifest.json").exists():
             runs.add(whole(root))
         else:
@@ -204,7 +206,7 @@ def test_a_manifest_that_cannot_be_replaced_is_an_error(tmp_path, monkeypatch):
 
     publish_run(tmp_path, "one", 1)
     monkeypatch.setattr(FileSystems, "rename", staticmethod(refuse))
-    with pytest.raises(JobError, match="cannot replace .*manifest.json.*read-only"):
+    with pytest.raises(JobError, match=r"cannot replace .*manifest.json.*read-only"):
         publish_run(tmp_path, "two", 1)
     monkeypatch.undo()
     assert whole(tmp_path) == "one"
@@ -222,3 +224,35 @@ def test_every_named_file_is_yielded():
     parts = {part: {"files": [{"path": f"{part}/a"}, {"path": f"{part}/b"}]} for part in ("examples", "rejected")}
     content = {**parts, "transform": None, "statistics": "s.json", "ledger": "l.json"}
     assert list(named_files(content)) == ["examples/a", "examples/b", "rejected/a", "rejected/b", "s.json", "l.json"]
+
+
+IDS = make_spec(
+    [passthrough_column("id", "int64"), sequence_categorical_column_with_identity("ids", 10)],
+    SequenceGroup(max_length=4),
+)
+
+
+@pytest.mark.parametrize("when", ["statistics", "manifest"])
+def test_a_run_that_fails_once_its_manifest_stands_keeps_its_shards(tmp_path, monkeypatch, when):
+    """A full disk while the plain names are made: the manifest names the new shards already, so cleaning up must spare them."""
+    write_examples(str(tmp_path / "a.tfrecord"), [{"id": k, "ids": [k]} for k in range(5)])
+    replaced = publish._replace_manifest
+    calls: list[Any] = []
+
+    def full(*args: Any) -> None:
+        if calls or when == "manifest":
+            raise OSError(28, "no space left on device")
+
+    def replace(place: Layout, content: Any) -> None:
+        if calls and when == "manifest":
+            full()
+        replaced(place, content)
+        calls.append(content)
+        if when == "statistics":
+            monkeypatch.setattr(publish, "_copy", full)
+
+    monkeypatch.setattr(publish, "_replace_manifest", replace)
+    outcome = run_job(IDS, tmp_path / "a.tfrecord", tmp_path / "out")
+    assert calls, outcome.message
+    arrays = read_arrays(tmp_path / "out")
+    assert arrays["id"].tolist() == [0, 1, 2, 3, 4]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import tensorflow as tf
 from hypothesis import given
@@ -27,7 +29,7 @@ def test_window(lengths, size, longest, truncate, padding):
     placed = window.place(window.select(tf.constant(steps)), tf.constant([-1], tf.int64)).numpy()
 
     expected, ends = [], np.cumsum([0, *lengths])
-    for start, end in zip(ends[:-1], ends[1:], strict=True):
+    for start, end in pairwise(ends):
         row = steps[start:end].tolist()
         row = row[:size] if truncate == "head" else row[max(len(row) - size, 0) :]
         rest = [-1] * (size - len(row))

@@ -81,8 +81,8 @@ def _array(values: list[Any]) -> pa.Array:
         kind, depth = kind.value_type, depth + 1
     if depth > 1 and len(values) > 1 and any(_only_nulls(value) for value in values):
         raise pa.ArrowTypeError("nulls that are values alone and steps beside nested rows")
-    if pa.types.is_decimal(kind) and len(values) > 1:
-        raise pa.ArrowTypeError("integers that would become decimals")
+    if len(values) > 1 and (pa.types.is_decimal(kind) or pa.types.is_temporal(kind)):
+        raise pa.ArrowTypeError("integers that would become decimals or times")
     if pa.types.is_boolean(kind) or not pa.types.is_primitive(kind):
         return array
     # Beside numbers Arrow takes True for 1 where a whole column is converted; alone it is a boolean.
@@ -92,7 +92,10 @@ def _array(values: list[Any]) -> pa.Array:
 
 
 def _only_nulls(value: Any) -> bool:
-    return isinstance(value, Collection) and len(value) > 0 and all(item is None for item in value)
+    """Whether a list (or one in it) holds nulls only: by themselves they are values, beside lists they are lists."""
+    if not isinstance(value, Collection) or isinstance(value, str | bytes) or not len(value):
+        return False
+    return all(item is None for item in value) or any(_only_nulls(item) for item in value)
 
 
 def _holds_bool(value: Any) -> bool:

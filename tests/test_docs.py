@@ -1,0 +1,173 @@
+"""The docs against the code: examples run, links resolve, and nothing that users can name is left out."""
+
+from __future__ import annotations
+
+import doctest
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from pipeline.cli import cli
+from pipeline.columns_file import loads
+from pipeline.demo import make_sample
+from transforms.columns import TYPES
+from transforms.groups import SequenceGroup
+from transforms.normalizers import TYPES as NORMALIZERS
+from transforms.reasons import REASONS
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "deploy/README.md")]
+PAGES += sorted((ROOT / "docs").glob("*.md"))
+NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
+TEXTS = dict(zip(NAMES, (page.read_text(encoding="utf-8") for page in PAGES), strict=True))
+
+FENCE = re.compile(r"^```(?P<info>[^\n]*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def snippets(name: str, info: str) -> list[tuple[int, str]]:
+    """Returns the fenced code of one kind on a page, each with the line it begins in."""
+    text = TEXTS[name]
+    found = [match for match in FENCE.finditer(text) if match["info"] == info]
+    return [(text.count("\n", 0, match.start("code")) + 1, match["code"]) for match in found]
+
+
+def prose(name: str) -> str:
+    """Returns a page without fenced code."""
+    return FENCE.sub("", TEXTS[name])
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A directory in which `make demo` was run, as the current one."""
+    from pipeline import Request, load
+    from pipeline.run import run
+
+    folder, before = tmp_path_factory.mktemp("docs"), Path.cwd()
+    os.chdir(folder)
+    try:
+        columns, inputs, output = make_sample("build/demo")
+        assert run(Request(load(columns), [inputs], output)).status == "done"
+        yield folder
+    finally:
+        os.chdir(before)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if snippets(name, "python run")])
+def test_python_runs(name: str, demo: Path):
+    namespace: dict[str, object] = {"__name__": "docs"}
+    for line, code in snippets(name, "python run"):
+        exec(compile("\n" * (line - 1) + code, name, "exec"), namespace)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if snippets(name, "pycon run")])
+def test_examples_give_what_they_show(name: str, demo: Path, capsys: pytest.CaptureFixture[str]):
+    namespace: dict[str, object] = {}
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
+    for line, code in snippets(name, "pycon run"):
+        test = doctest.DocTestParser().get_doctest(code, namespace, name, name, line - 1)
+        runner.run(test, clear_globs=False)
+        namespace = test.globs  # a DocTest copies what it is given
+    assert runner.summarize(verbose=False).failed == 0, capsys.readouterr().out
+
+
+def test_no_snippet_is_marked_by_mistake():
+    known = {"", "yaml", "python run", "pycon run", "mermaid"}
+    assert {match["info"] for text in TEXTS.values() for match in FENCE.finditer(text)} <= known
+    assert sum(text.count("```") for text in TEXTS.values()) == 2 * sum(
+        len(FENCE.findall(text)) for text in TEXTS.values()
+    )
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if snippets(name, "yaml")])
+def test_columns_files_load(name: str):
+    for _, code in snippets(name, "yaml"):
+        assert loads(code).columns
+
+
+def anchors(text: str) -> set[str]:
+    """Returns the anchors of a page's headings, as GitHub makes them."""
+    heads = re.findall(r"^#+ (.*)$", FENCE.sub("", text), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_links_resolve(name: str):
+    for link in re.findall(r"\]\(([^)\s]+)\)", prose(name)):
+        if "://" in link:
+            continue
+        target, _, anchor = link.partition("#")
+        path = (ROOT / name).parent / target if target else ROOT / name
+        assert path.exists(), link
+        if anchor:
+            assert anchor in anchors(path.read_text(encoding="utf-8")), link
+
+
+def section(name: str, heading: str) -> str:
+    """Returns what stands under a heading, as far as the next of its level or above."""
+    level = len(heading) - len(heading.lstrip("#"))
+    after = TEXTS[name].split(f"\n{heading}\n")[1]
+    return re.split(rf"^#{{1,{level}}} ", after, flags=re.MULTILINE)[0]
+
+
+def test_every_reason_is_explained():
+    table = re.findall(r"^\| `(\w+)` \| ([^|]*) \|", section("docs/rejections.md", "## Reasons"), re.MULTILINE)
+    assert [code for code, _ in table] == list(REASONS)
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_every_argument_of_a_column_is_explained(kind: str):
+    own = section("docs/columns.md", f"## {kind}")
+    common = section("docs/columns.md", "## Arguments of every column")
+    for argument in TYPES[kind].model_fields:
+        assert f"`{argument}`" in (common if argument == "type" else own + common), argument
+
+
+def test_every_argument_of_groups_and_normalizers_is_explained():
+    groups = section("docs/columns.md", "## Sequence groups")
+    assert all(f"| `{argument}` |" in groups for argument in SequenceGroup.model_fields)
+    normalizers = section("docs/columns.md", "### normalizer_fn")
+    assert all(name in normalizers for name in NORMALIZERS)
+
+
+def options(command: click.Command) -> set[str]:
+    """Returns the names of a command's options."""
+    return {name for param in command.params if isinstance(param, click.Option) for name in param.opts}
+
+
+def test_every_command_and_option_is_explained():
+    line = section("README.md", "## The command line")
+    for name, command in cli.commands.items():
+        assert f"seqcols {name}" in line, name
+        for option in options(command):
+            assert f"`{option}`" in line, option
+
+
+def test_exit_codes_are_those_of_the_command():
+    from pipeline import cli as module
+
+    codes = re.search(r"Exit codes: (.*?)\.\n", TEXTS["README.md"], re.DOTALL)
+    assert codes is not None
+    stated = [int(code) for code in re.findall(r"(?:^|, )(\d+) ", " ".join(codes[1].split()))]
+    wanted = [module.OK, module.FAILED, module.WRONG_USE, module.TOO_MANY_REJECTED, module.INTERRUPTED]
+    assert stated == wanted
+
+
+def test_the_demo_is_the_one_shown():
+    """The figures of the README's demo are those that the sample has."""
+    from pipeline.demo import BAD_EVERY, ROWS
+
+    text = TEXTS["README.md"]
+    assert f"{ROWS:,} watch histories" in text
+    assert f"one row in {BAD_EVERY} spoilt" in text
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_of_this_machine(name: str):
+    text = TEXTS[name]
+    assert not re.search(r"(?<![\w.])/(?:home|work|root|tmp|Users|var|opt)/", text)
+    assert not re.search(r"pypi\.org|index-url|files\.pythonhosted|localhost|\b\d{1,3}(?:\.\d{1,3}){3}\b", text)
+    assert "shared/" not in text

@@ -1,0 +1,146 @@
+"""The ledger: what it says for figures counted by hand, and that it notices when anything is missing."""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from pipeline import ledger
+from transforms import SequenceGroup, make_spec, numeric_column, sequence_numeric_column
+from transforms.tally import Tally, add
+
+SPEC = make_spec(
+    [
+        sequence_numeric_column("x", (2,), incomplete_step="pad", non_finite="fill"),
+        numeric_column("w", default_value=1.0),
+    ],
+    SequenceGroup(max_length=3, truncate="tail"),
+)
+
+
+def balanced() -> Tally:
+    """File a: 5 rows, one with 2 values rejected; 19 values, 6 cut off, 11 kept and one made up: 6 steps. File b: one row."""
+    counts: Tally = Counter()
+    counts["a", "rows", "read"], counts["a", "rows", "written"] = 5, 4
+    counts["a", "rows", "rejected"] = counts["a", "rows", "rejected:non_finite"] = 1
+    for what, count in {
+        "values": 19,
+        "truncated": 6,
+        "rejected": 2,
+        "completed": 1,
+        "filled": 3,
+        "non_finite": 4,
+    }.items():
+        counts["a", "column", "x", what] = count
+    counts["a", "group", "sequence", "steps"] = 6
+    counts["a", "column", "w", "values"], counts["a", "column", "w", "rejected"] = 4, 1
+    counts["a", "column", "w", "completed"] = 1
+    counts["b", "rows", "read"] = counts["b", "rows", "written"] = 1
+    counts["b", "column", "w", "values"] = 1
+    return counts
+
+
+def book(counts: Tally) -> dict[str, Any]:
+    return ledger.build(counts, SPEC, {"sequence": 3})
+
+
+def test_figures_by_hand():
+    made = book(balanced())
+    assert made["rows"] == {"read": 6, "written": 5, "rejected": 1, "rejected_by_reason": {"non_finite": 1}}
+    x = made["columns"]["x"]
+    assert (x["values"], x["kept"], x["truncated"], x["rejected"]) == (19, 11, 6, 2)
+    assert (x["padded"], x["completed"], x["filled"], x["non_finite"]) == ((5 * 3 - 6) * 2, 1, 3, 4)
+    w = made["columns"]["w"]
+    assert (w["values"], w["kept"], w["rejected"], w["completed"], w["padded"]) == (5, 4, 1, 1, 0)
+    assert list(made["files"]) == ["a", "b"]
+    assert made["files"]["b"]["columns"]["x"]["padded"] == 6 and made["files"]["a"]["columns"]["x"]["padded"] == 12
+    assert ledger.imbalances(made) == []
+
+
+def test_t_that_nobody_knows_pads_nothing():
+    counts: Tally = Counter({("a", "rows", "read"): 1, ("a", "rows", "rejected"): 1})
+    made = ledger.build(counts, SPEC, {"sequence": None})
+    assert made["columns"]["x"]["padded"] == 0 and ledger.imbalances(made) == []
+
+
+def test_an_empty_run_balances():
+    made = book(Counter())
+    assert made["files"] == {} and ledger.imbalances(made) == []
+
+
+BALANCED_KEYS = [
+    ("a", "rows", "read"),
+    ("a", "rows", "written"),
+    ("a", "rows", "rejected"),
+    ("a", "column", "x", "values"),
+    ("a", "column", "x", "truncated"),
+    ("a", "column", "x", "rejected"),
+    ("a", "column", "x", "completed"),
+    ("a", "group", "sequence", "steps"),
+    ("b", "column", "w", "values"),
+    ("b", "rows", "written"),
+]
+
+
+@pytest.mark.parametrize("key", BALANCED_KEYS, ids="-".join)
+@pytest.mark.parametrize("off", [-1, 1])
+def test_one_more_or_less_of_anything_is_noticed(key, off):
+    counts = balanced()
+    counts[key] += off
+    faults = ledger.imbalances(book(counts))
+    assert faults and any(fault.startswith(f"{key[0]}: ") for fault in faults) and any("all files" in f for f in faults)
+
+
+def test_a_row_lost_in_one_file_and_doubled_in_another_is_noticed():
+    """The sums agree; the files do not."""
+    counts = balanced()
+    counts["a", "rows", "written"] -= 1
+    counts["b", "rows", "written"] += 1
+    faults = ledger.imbalances(book(counts))
+    assert "a: rows do not balance: 5 read, 3 written, 1 rejected" in faults
+    assert "b: rows do not balance: 1 read, 2 written, 0 rejected" in faults
+    assert not any(fault.startswith("all files: rows") for fault in faults)
+
+
+def test_the_message_names_file_column_and_figures():
+    counts = balanced()
+    counts["a", "column", "x", "values"] += 1
+    [first, *_] = ledger.imbalances(book(counts))
+    assert first == "a: values of column 'x' do not balance: 20 in, 11 kept, 6 truncated, 2 rejected"
+
+
+@pytest.mark.parametrize("key", [("a", "rows", "read"), ("a", "column", "x", "values"), ("a", "column", "w", "absent")])
+def test_passes_that_read_differently_are_noticed(key):
+    first, second = balanced(), balanced()
+    assert ledger.differences(first, second) == []
+    second[key] += 1
+    expected = ["a: read differently by the second pass; it changed during the run"]
+    assert ledger.differences(first, second) == ledger.differences(second, first) == expected
+
+
+def test_what_only_the_second_pass_counts_is_no_difference():
+    first, second = balanced(), balanced()
+    del first["a", "rows", "written"]
+    del first["a", "group", "sequence", "steps"]
+    assert ledger.differences(first, second) == []
+
+
+def test_a_file_that_only_one_pass_saw_is_a_difference():
+    second = balanced()
+    second["c", "rows", "read"] = 1
+    assert ledger.differences(balanced(), second) == [
+        "c: read differently by the second pass; it changed during the run"
+    ]
+
+
+def test_parts_add_up_to_the_whole():
+    """Tallies of bundles, added in any order; the longest is a maximum, not a sum."""
+    parts: list[Tally] = [Counter({("", "length_max", "g"): n, ("a", "rows", "read"): 1}) for n in (3, 9, 4)]
+    for order in (parts, parts[::-1]):
+        total: Tally = Counter()
+        for part in copy.deepcopy(order):
+            add(total, part)
+        assert total == {("", "length_max", "g"): 9, ("a", "rows", "read"): 3}

@@ -1,0 +1,115 @@
+"""Source columns to canonical list columns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from transforms.parse import NO_ID, Form, Parsed, column_type_error, parse
+
+IDS = Form("x", "int64", step_width=None)
+FLOATS = Form("x", "float32")
+PAIRS = Form("x", "float32", step_width=2)
+DELIMITED = Form("x", "int64", delimiter="::")
+ONE = Form("x", "int64", scalars=True)
+
+
+def faulty(made: Parsed) -> dict[int, tuple[str, str]]:
+    """Row to the reason and the value of its first fault."""
+    found: dict[int, tuple[str, str]] = {}
+    for fault in made.faults:
+        for row, value in zip(fault.rows.tolist(), fault.values, strict=True):
+            found.setdefault(row, (fault.reason, value))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("form", "rows", "expected", "faults", "values"),
+    [
+        (IDS, [[[3], [], [5]], [], None, [[]]], [[3, NO_ID, 5], [], None, [NO_ID]], {}, [3, 0, 0, 1]),
+        (IDS, [[[3], [4, 5]], [[6]]], None, {0: ("wrong_step_width", "[4, 5]")}, [3, 1]),
+        (IDS, [[[3], [4, 5], []], [[]]], None, {0: ("wrong_step_width", "[4, 5]")}, [4, 1]),
+        (IDS, [[[[3]]], [], [[]]], None, {0: ("wrong_type", "[[3]]")}, [1, 0, 1]),
+        (IDS, [[NO_ID, 1]], [[NO_ID + 1, 1]], {}, [2]),
+        (PAIRS, [[[1, 2], [3, 4]], None], [[1, 2, 3, 4], None], {}, [4, 0]),
+        (PAIRS, [[[1, 2], [3]], [[]]], None, {0: ("wrong_step_width", "[3]"), 1: ("wrong_step_width", "[]")}, [3, 0]),
+        (DELIMITED, ["1::2", " 3 ", "", "  ", None], [[1, 2], [3], [], [], None], {}, [2, 1, 0, 0, 0]),
+        (DELIMITED, [["1::2"], [], None, [None]], [[1, 2], [], None, []], {}, [2, 0, 0, 0]),
+        (DELIMITED, ["1::", "1,2"], None, {0: ("not_a_number", ""), 1: ("not_a_number", "1,2")}, [2, 1]),
+        (DELIMITED, [["1", "2"]], None, {0: ("wrong_value_count", "['1', '2']")}, [1]),
+        (DELIMITED, [1, None], None, {0: ("wrong_type", "1")}, [0, 0]),
+        (DELIMITED, [[1], [], [None]], None, {0: ("wrong_type", "[1]")}, [0, 0, 0]),
+        (FLOATS, [1.0, None], None, {0: ("wrong_type", "1")}, [0, 0]),
+        (ONE, [1, None], [[1], None], {}, [1, 0]),
+        (ONE, ["1", "x"], None, {1: ("not_a_number", "x")}, [1, 1]),
+    ],
+)
+def test_parse(form, rows, expected, faults, values):
+    for array in (pa.array(rows), pa.concat_arrays([pa.array(rows)[:1], pa.array(rows)]).slice(1)):
+        made = parse(array, form)
+        assert faulty(made) == faults
+        assert made.values_in.tolist() == values
+        assert len(made.array) == len(rows)
+        if expected is not None:
+            assert made.array.to_pylist() == expected
+    assert pa.types.is_large_list(made.array.type)
+
+
+NESTED = st.lists(st.none() | st.lists(st.lists(st.integers(0, 9), max_size=2), max_size=4), min_size=1, max_size=6)
+
+
+@given(rows=NESTED)
+def test_nested_ids(rows):
+    made = parse(pa.array(rows, pa.list_(pa.list_(pa.int32()))), IDS)
+    for k, row in enumerate(rows):
+        wide = [step for step in row or [] if len(step) > 1]
+        assert faulty(made).get(k) == (("wrong_step_width", str(wide[0])) if wide else None)
+        if not wide:
+            assert made.array[k].as_py() == (None if row is None else [step[0] if step else NO_ID for step in row])
+        assert made.values_in[k] == sum(max(len(step), 1) for step in row or [])
+
+
+@given(rows=st.lists(st.none() | st.lists(st.integers(-(2**31), 2**31 - 1), max_size=5), min_size=1, max_size=6))
+def test_text_and_numbers_parse_alike(rows):
+    numbers = parse(pa.array(rows, pa.list_(pa.int32())), IDS)
+    text = [None if row is None else [str(v) for v in row] for row in rows]
+    joined = [None if row is None else "::".join(row) for row in text]
+    assert parse(pa.array(text, pa.list_(pa.string())), IDS).array == numbers.array
+    assert parse(pa.array(joined, pa.string()), DELIMITED).array == numbers.array
+
+
+@pytest.mark.parametrize(
+    ("kind", "form", "fits"),
+    [
+        (pa.list_(pa.int8()), FLOATS, True),
+        (pa.list_(pa.list_(pa.string())), FLOATS, True),
+        (pa.list_(pa.list_(pa.list_(pa.int8()))), FLOATS, False),
+        (pa.list_(pa.bool_()), FLOATS, False),
+        (pa.float32(), FLOATS, False),
+        (pa.float32(), ONE, True),
+        (pa.null(), FLOATS, True),
+        (pa.list_(pa.null()), IDS, True),
+        (pa.list_(pa.timestamp("s")), IDS, False),
+        (pa.string(), DELIMITED, True),
+        (pa.list_(pa.binary()), DELIMITED, True),
+        (pa.int64(), DELIMITED, False),
+        (pa.list_(pa.dictionary(pa.int8(), pa.string())), IDS, True),
+    ],
+)
+def test_column_type_error_tells_what_every_row_would(kind, form, fits):
+    assert (column_type_error(kind, form) == "") == fits
+    if not fits:  # and indeed no value of such a type gets through
+        one: Any = pa.array([1]).cast(kind) if not pa.types.is_nested(kind) else None
+        assert one is None or faulty(parse(one, form))
+
+
+def test_faults_show_the_first_bad_value_of_each_row():
+    made = parse(pa.array([["1", "a", "b"], ["2"], ["c"]]), FLOATS)
+    (fault,) = made.faults
+    assert (fault.rows.tolist(), fault.values, fault.column) == ([0, 2], ["a", "c"], "x")
+    np.testing.assert_array_equal(made.values_in, [3, 1, 1])

@@ -1,0 +1,112 @@
+"""What a person may ask for; and above all where a run may write."""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.request import FORMATS, Request, UsageError, check_values, checked_output
+from pipeline.sinks import SINKS
+from transforms import make_spec, sequence_numeric_column
+
+SPEC = make_spec([sequence_numeric_column("x")])
+
+
+def asked(**more: Any) -> Request:
+    return Request(SPEC, **{"inputs": ["a.tfrecord"], "output": "out", **more})
+
+
+def test_the_formats_are_the_sinks():
+    assert set(FORMATS) == set(SINKS)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"format": "csv"}, "--format: expected one of .*, got 'csv'"),
+        ({"max_rejected": -0.1}, "--max-rejected: expected a fraction from 0 to 1, got -0.1"),
+        ({"max_rejected": 1.5}, "--max-rejected: expected a fraction from 0 to 1, got 1.5"),
+        ({"max_rejected": 10}, "--max-rejected: .* got 10"),
+        ({"max_rejected": float("nan")}, "--max-rejected: .* got nan"),
+        ({"workers": -1}, "--workers: expected 0 .* or more, got -1"),
+        ({"inputs": []}, "--input: expected at least one file pattern"),
+    ],
+)
+def test_values_that_are_not_allowed(more, message):
+    with pytest.raises(UsageError, match=message):
+        check_values(asked(**more))
+
+
+@pytest.mark.parametrize("more", [{}, {"max_rejected": 0}, {"max_rejected": 1}, {"workers": 0}, {"format": "parquet"}])
+def test_values_that_are(more):
+    check_values(asked(**more))
+
+
+@pytest.mark.parametrize("args", [["--runner=X"], ["--runner", "X"], ["--a", "--runner=X"]])
+def test_a_runner_that_is_named_runs_there(args):
+    assert not asked(beam_args=args).runs_here
+
+
+@pytest.mark.parametrize("args", [[], ["--runner_log_level=X"], ["--job_name=--runner"]])
+def test_otherwise_the_job_runs_here(args):
+    assert asked(beam_args=args).runs_here
+
+
+GLOBS = ["run*", "run?", "run[12]/data", "a]"]
+PARENTS = ["../other", "a/../b", "a/..", "..", "a\\..\\b", "gs://bucket/../other"]
+CONTROLS = ["a\nb", "a\x00b", "\x1b[31m"]
+
+
+@pytest.mark.parametrize("name", [*GLOBS, *PARENTS, *CONTROLS, ""])
+def test_paths_that_could_touch_other_files_are_refused(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="--output"):
+        checked_output(asked(output=name))
+    assert not os.listdir(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["out", "a/b/c", "a..b", "...", "..a", "out/", "über out", "-x", "{a}", "~"])
+def test_paths_that_are_fine(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert checked_output(asked(output=name)) == str(tmp_path / name)
+    assert not os.listdir(tmp_path)
+
+
+def test_10000_names_stay_inside_or_are_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rng = random.Random(3)
+    parts = ["..", ".", "", "*", "?", "[a]", "a", "b.c", "..a", "\\", "\x07", " ", "é", "~", "$HOME", "%2e%2e"]
+    allowed = 0
+    for _ in range(10_000):
+        name = "/".join(rng.choice(parts) for _ in range(rng.randrange(1, 5))).lstrip("/")
+        try:
+            path = checked_output(asked(output=name))
+        except UsageError:
+            continue
+        allowed += 1
+        assert Path(os.path.realpath(path)).is_relative_to(tmp_path)
+    assert allowed > 500 and not os.listdir(tmp_path)
+
+
+def test_links_and_files_are_refused(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    (tmp_path / "dangling").symlink_to("nowhere")
+    (tmp_path / "file").write_text("mine")
+    for name in ("link", "link/", "dangling"):
+        with pytest.raises(UsageError, match="is a symbolic link"):
+            checked_output(asked(output=f"{tmp_path}/{name}"))
+    with pytest.raises(UsageError, match="is not a directory"):
+        checked_output(asked(output=str(tmp_path / "file")))
+    assert checked_output(asked(output=str(tmp_path / "real"))) == str(tmp_path / "real")
+
+
+def test_a_finished_data_set_is_refused_without_overwrite(tmp_path):
+    (tmp_path / "manifest.json").write_text("{}")
+    with pytest.raises(UsageError, match="holds a finished data set; --overwrite replaces it"):
+        checked_output(asked(output=str(tmp_path)))
+    assert checked_output(asked(output=str(tmp_path), overwrite=True)) == str(tmp_path)
