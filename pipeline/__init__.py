@@ -9,17 +9,17 @@ if TYPE_CHECKING:
     from pipeline.manifest import Manifest
     from pipeline.manifest import read as read_manifest
     from pipeline.request import Request, UsageError
-    from pipeline.run import Outcome, check, run
+    from pipeline.running import Outcome, check, run
 
 _LATE = {
     "Manifest": ("pipeline.manifest", "Manifest"),
-    "Outcome": ("pipeline.run", "Outcome"),
+    "Outcome": ("pipeline.running", "Outcome"),
     "Request": ("pipeline.request", "Request"),
     "UsageError": ("pipeline.request", "UsageError"),
-    "check": ("pipeline.run", "check"),
+    "check": ("pipeline.running", "check"),
     "load": ("pipeline.columns_file", "load"),
     "read_manifest": ("pipeline.manifest", "read"),
-    "run": ("pipeline.run", "run"),
+    "run": ("pipeline.running", "run"),
 }
 
 

@@ -16,7 +16,7 @@ from pipeline import quiet
 from pipeline.request import DEFAULT_MAX_REJECTED, FORMATS, Request, UsageError, check_values, checked_output
 
 if TYPE_CHECKING:
-    from pipeline.run import Outcome
+    from pipeline.running import Outcome
     from transforms.spec import Spec
 
 OK, FAILED, WRONG_USE, TOO_MANY_REJECTED, INTERRUPTED = 0, 1, 2, 3, 130
@@ -188,7 +188,7 @@ def _execute(what: str, request: Request, debug: bool) -> Outcome:
 
     if not debug:
         quiet.quiet_logs()
-    import pipeline.run as runs
+    import pipeline.running as runs
 
     with quiet.workers(debug or request.workers == 1) as stream:
         outcome = (runs.run if what == "run" else runs.check)(request, stream)

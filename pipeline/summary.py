@@ -10,7 +10,7 @@ from pipeline import layout
 
 if TYPE_CHECKING:
     from pipeline.request import Request
-    from pipeline.run import Outcome
+    from pipeline.running import Outcome
 
 COLUMN_HEADS = ("values", "kept", "truncated", "rejected", "padded", "replaced", "filled")
 

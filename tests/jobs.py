@@ -15,8 +15,8 @@ import tensorflow as tf
 from pipeline.manifest import Manifest
 from pipeline.manifest import read as read_manifest
 from pipeline.request import Request
-from pipeline.run import Outcome
-from pipeline.run import run as run_request
+from pipeline.running import Outcome
+from pipeline.running import run as run_request
 from transforms.spec import Spec
 
 Arrays = dict[str, np.ndarray]

@@ -65,7 +65,8 @@ def test_rejected_alone_and_among_others(case: Case):
         check_outcome(case, value, case.rejected[row // 2][1] if row % 2 else good[1], made, row)
     assert made.rejected["row"].to_pylist() == list(range(1, len(mixed), 2))
     for at, (value, _) in enumerate(case.rejected):
-        if recovered(made, at)["x"] != {"unreadable": repr(value)}:
+        as_text = [repr(v) for v in value] if isinstance(value, list) else None  # integers past 64 bits
+        if recovered(made, at)["x"] not in ({"unreadable": repr(value)}, as_text):
             np.testing.assert_equal(recovered(made, at)["x"], value)
     assert made.tally["", "rows", "read"] == len(mixed)
     assert made.tally["", "rows", "rejected"] == len(case.rejected)

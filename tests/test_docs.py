@@ -43,8 +43,7 @@ def prose(name: str) -> str:
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A directory in which `make demo` was run, as the current one."""
-    from pipeline import Request, load
-    from pipeline.run import run
+    from pipeline import Request, load, run
 
     folder, before = tmp_path_factory.mktemp("docs"), Path.cwd()
     os.chdir(folder)

@@ -246,7 +246,7 @@ def test_statistics_are_over_kept_finite_steps_of_accepted_rows(histories, oracl
         kept = np.concatenate([sequences[row][-T:] for row in rows]).astype(np.float64)
         found = statistics["columns"][name]
         assert found["count"] == np.isfinite(kept).sum(axis=0).tolist()
-        figures = {"mean": np.nanmean, "variance": np.nanvar, "min": np.nanmin, "max": np.nanmax}
+        figures: dict[str, Any] = {"mean": np.nanmean, "variance": np.nanvar, "min": np.nanmin, "max": np.nanmax}
         for figure, function in figures.items():
             close(found[figure], function(kept, axis=0))
     group = statistics["groups"]["history"]

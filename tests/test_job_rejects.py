@@ -16,7 +16,7 @@ import pytest
 
 from pipeline.finish import too_many_rejected
 from pipeline.manifest import read as read_manifest
-from pipeline.run import Outcome
+from pipeline.running import Outcome
 from pipeline.sources.framing import framed
 from pipeline.tf_examples import encode
 from tests.jobs import assert_balanced, done, listing, read_arrays, read_rejected, recovered, run_job
@@ -77,7 +77,7 @@ BAD = [
     Bad("integer_overflow", "n", "2147483648", {"n": [1, 2**31]}),
     Bad("null_value", "ids", "null", {"ids": [1, None], "x": [0.0] * 4}, ONLY_PARQUET),
     Bad("null_value", "n", "null", {"n": [None]}, ONLY_PARQUET),
-    Bad("invalid_utf8", "name", "\\\\xff\\\\xfe", {"name": b"\xff\xfe"}),
+    Bad("invalid_utf8", "name", "\\xff\\xfe", {"name": b"\xff\xfe"}),
     Bad("missing", "n", "absent", {"n": None}),
     Bad("missing", "w", "absent", {"w": None}),
     Bad("non_finite", "x", "nan at step 1", {"x": [0.0, 1.0, 2.0, NAN], "ids": [1, 2]}),
@@ -224,12 +224,12 @@ def test_good_neighbours_are_untouched(case):
         assert made["name"][k] in (row["name"], row["name"].encode())
         ids, n, csv = row["ids"] or [], row["n"], [float(v) for v in row["csv"].split(",")] if row["csv"] else []
         np.testing.assert_array_equal(made["ids"][k], (ids[-4:] + [-1] * 4)[:4])
-        np.testing.assert_array_equal(made["x"][k].reshape(-1), np.float32((row["x"][-8:] + [0] * 8)[:8]))
+        np.testing.assert_array_equal(made["x"][k].reshape(-1), np.array((row["x"][-8:] + [0] * 8)[:8], np.float32))
         np.testing.assert_array_equal(made["n"][k].reshape(-1), (n + [0] * 3)[:3])
         flat = [value for step in row["steps"][:2] for value in step]
-        np.testing.assert_array_equal(made["steps"][k].reshape(-1), np.float32((flat + [0] * 4)[:4]))
-        np.testing.assert_array_equal(made["csv"][k].reshape(-1), np.float32((csv + [0] * 2)[:2]))
-        np.testing.assert_array_equal(made["w"][k], np.float32(row["w"]))
+        np.testing.assert_array_equal(made["steps"][k].reshape(-1), np.array((flat + [0] * 4)[:4], np.float32))
+        np.testing.assert_array_equal(made["csv"][k].reshape(-1), np.array((csv + [0] * 2)[:2], np.float32))
+        np.testing.assert_array_equal(made["w"][k], np.array(row["w"], np.float32))
         lengths = (min(len(ids), 4), len(n), min(len(row["steps"]), 2), len(csv))
         assert tuple(made[f"{group}_length"][k] for group in ("watch", "short", "text", "csv")) == lengths
 

@@ -22,7 +22,7 @@ A, B = sequence_numeric_column("a"), sequence_numeric_column("b", group="other")
 @pytest.mark.parametrize(
     ("columns", "groups", "paths"),
     [
-        ([A, A], None, ["columns[1]", "columns"]),
+        ([A, A], None, ["columns"]),
         ([A, sequence_categorical_column_with_identity("a", 3)], None, ["columns[1].key", "columns"]),
         ([A, numeric_column("a", observed_mask=True)], None, ["columns[1].key", "columns"]),
         ([A, passthrough_column("sequence_length")], None, ["columns"]),
@@ -39,10 +39,7 @@ A, B = sequence_numeric_column("a"), sequence_numeric_column("b", group="other")
 def test_faults(columns, groups, paths):
     with pytest.raises(SpecError) as caught:
         make_spec(columns, groups)
-    found = [fault.path for fault in caught.value.faults]
-    assert set(found) <= set(paths)
-    assert found
-    assert paths[-1] in found
+    assert {fault.path for fault in caught.value.faults} == set(paths)
     assert pickle.loads(pickle.dumps(caught.value)).faults == caught.value.faults
 
 

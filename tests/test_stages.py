@@ -40,7 +40,7 @@ REJECTED: list[tuple[dict[str, Any], list[Any], str, str, dict[str, Any]]] = [
     ({}, ["1", "1e", "x"], "not_a_number", "1e", {}),
     ({}, [1e300, 1.0], "non_finite", "1e+300", {}),
     ({"dtype": "float16"}, [1e5], "non_finite", "100000", {}),
-    ({"dtype": "int8"}, [b"1", b"\xff\x1b"], "invalid_utf8", "\\\\xff\\x1b", {}),
+    ({"dtype": "int8"}, [b"1", b"\xff\x1b"], "invalid_utf8", "\\xff\\x1b", {}),
     ({"delimiter": "|"}, ["1|x"], "not_a_number", "x", {}),  # type: ignore[list-item]
 ]
 
@@ -119,7 +119,7 @@ def test_padding_is_normalised_on_request_only():
 
 
 def test_fail_stops_the_job():
-    with pytest.raises(JobError, match="'x': id 12 at step 1"):
+    with pytest.raises(JobError, match="row 0: column 'x': 12 at step 1"):
         apply([{"x": [3, 12]}], [sequence_categorical_column_with_identity("x", 10, on_out_of_range="fail")])
 
 
@@ -127,11 +127,21 @@ NUMBERS = st.lists(
     st.sampled_from([0.0, 1.5, -2.0, NAN, INF, None, "x", True, 1e300]) | st.integers(-5, 12), max_size=7
 )
 IDS = st.lists(st.integers(-2, 12) | st.sampled_from([2.0, 2.5, None, "3"]), max_size=7)
+CLEAN = st.lists(st.floats(-9, 9), max_size=8)
 ROWS = st.lists(
-    st.fixed_dictionaries({}, optional={"a": NUMBERS | st.lists(st.floats(-9, 9), max_size=8), "i": IDS, "c": NUMBERS}),
+    st.fixed_dictionaries({"a": CLEAN}, optional={"i": st.lists(st.integers(0, 9), max_size=7), "c": st.just([1, 2])})
+    | st.fixed_dictionaries({}, optional={"a": NUMBERS, "i": IDS, "c": NUMBERS}),
     min_size=1,
     max_size=8,
 )
+
+
+@pytest.mark.parametrize(("truncate", "kept", "counts"), [("head", [[1, 2]], (1, 0)), ("tail", [[3, 9]], (2, 1))])
+def test_an_incomplete_step_that_is_cut_off_is_not_completed(truncate, kept, counts):
+    column = sequence_numeric_column("x", 2, 9.0, incomplete_step="pad")
+    made = apply([{"x": [1, 2, 3]}], [column], SequenceGroup(max_length=1, truncate=truncate))
+    assert made["x"].tolist() == [kept]
+    assert (made.tally["", "column", "x", "truncated"], made.tally["", "column", "x", "completed"]) == counts
 
 
 @given(

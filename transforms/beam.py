@@ -10,8 +10,9 @@ so each works by itself.
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import apache_beam as beam
@@ -23,11 +24,12 @@ from apache_beam.transforms.window import GlobalWindow, WindowedValue
 
 from transforms import rows
 from transforms.columns import Column
-from transforms.dict_rows import BATCH_ROWS, from_dicts
+from transforms.dict_rows import BATCH_ROWS, check_keys, from_dicts
 from transforms.groups import SequenceGroup
 from transforms.moments import merge
+from transforms.parse import canonical_type
 from transforms.spec import Spec, make_spec
-from transforms.stages import Stage, parse_batch, validate_batch
+from transforms.stages import Stage, parse_batch, reject_late, validate_batch
 from transforms.tally import Tally, add
 
 GOOD: Final = "good"
@@ -95,9 +97,22 @@ def densify_stage(spec: Spec, transform: str | None, moments: bool = False) -> S
             yield from (Stage(stage.batch.slice(0, 0), stage.rejected, stage.tally) for stage in done)
             batch = done[-1].batch
         for piece, arrays in graph.run(run_graph, batch, spec):
-            yield Stage(graph.dense_batch(piece, arrays, spec), table=collect(piece))
+            good, late = reject_late(piece, spec, graph.normalizer_faults(arrays, spec))
+            kept = arrays if late.rejected is None else {name: array[good] for name, array in arrays.items()}
+            dense = graph.dense_batch(late.batch, kept, spec)
+            yield Stage(dense, late.rejected, late.tally, collect(late.batch))
 
     return run
+
+
+class StagedRow(dict[str, Any]):
+    """A dict row that a stage put out: its lists are canonical, so that the next stage need not parse it again.
+
+    Attributes:
+      stage: how far it has come. A copy made with `{**row}` is a plain dict, and is parsed again.
+    """
+
+    stage: bytes = b""
 
 
 class StageFn(beam.DoFn):
@@ -107,8 +122,8 @@ class StageFn(beam.DoFn):
       make: called once a worker, returns the stage function.
     """
 
-    def __init__(self, make: Callable[[], StageFunction]):
-        self._make = make
+    def __init__(self, make: Callable[[], StageFunction], spec: Spec):
+        self._make, self._spec = make, spec
 
     def setup(self) -> None:
         """Forgets the stage function. The first element builds it: before that its graph may not be there yet."""
@@ -119,11 +134,13 @@ class StageFn(beam.DoFn):
         self._tally: Tally = Counter()
         self._tables: list[np.ndarray] = []
         self._pending: dict[Any, list[Mapping[str, Any]]] = defaultdict(list)
+        self._window: Any = GlobalWindow()
 
     def process(
         self, element: pa.RecordBatch | Mapping[str, Any], window: Any = beam.DoFn.WindowParam
     ) -> Iterator[Any]:
         """Yields good batches or rows, and rejected ones tagged `REJECTED`."""
+        self._window = window
         if isinstance(element, pa.RecordBatch):
             for stage in self._counted(element):
                 if stage.batch.num_rows:
@@ -131,25 +148,26 @@ class StageFn(beam.DoFn):
                 if stage.rejected is not None:
                     yield TaggedOutput(REJECTED, stage.rejected)
             return
+        check_keys(element)
         self._pending[window].append(element)
         if len(self._pending[window]) >= BATCH_ROWS:
             yield from self._run_dicts(self._pending.pop(window))
 
     def finish_bundle(self) -> Iterator[Any]:
-        """Yields what was still gathered, and the bundle's tally tagged `TALLIES`."""
+        """Yields what was still gathered, and the bundle's tally tagged `TALLIES`, in the last window that the bundle had."""
         for window, pending in self._pending.items():
             for made in self._run_dicts(pending):
                 tag = made.tag if isinstance(made, TaggedOutput) else None
-                value = WindowedValue(made.value if tag else made, window.max_timestamp(), (window,))
+                value = in_window(made.value if tag else made, window)
                 yield TaggedOutput(tag, value) if tag else value
         self._pending.clear()
         if self._tally:
             for key, count in self._tally.items():
                 if len(key) == 3 and key[1] == "rows":
                     Metrics.counter("seqcols", f"rows_{key[2].replace(':', '_')}").inc(count)
-            yield TaggedOutput(TALLIES, in_global_window(self._tally))
+            yield TaggedOutput(TALLIES, in_window(self._tally, self._window))
         if self._tables:
-            yield TaggedOutput(TABLES, in_global_window(merge(self._tables)))
+            yield TaggedOutput(TABLES, in_window(merge(self._tables), self._window))
 
     def _counted(self, batch: pa.RecordBatch) -> Iterator[Stage]:
         if self._run is None:
@@ -161,26 +179,42 @@ class StageFn(beam.DoFn):
             yield stage
 
     def _run_dicts(self, pending: Sequence[Mapping[str, Any]]) -> Iterator[Any]:
-        for batch in from_dicts([_without_reserved(row) for row in pending]):
+        for stage, group in itertools.groupby(pending, key=lambda row: getattr(row, "stage", b"")):
+            same = list(group)
+            yield from self._run_batches([self._canonical(same, stage)] if stage else from_dicts(same))
+
+    def _run_batches(self, batches: Iterable[pa.RecordBatch]) -> Iterator[Any]:
+        for batch in batches:
             for stage in self._counted(batch):
                 yield from _to_dicts(stage.batch)
                 if stage.rejected is not None:
                     yield from (TaggedOutput(REJECTED, row) for row in stage.rejected.to_pylist())
 
+    def _canonical(self, pending: Sequence[Mapping[str, Any]], stage: bytes) -> pa.RecordBatch:
+        """Returns rows that a stage put out as the batch that they were: no type is guessed again."""
+        arrays = {
+            column.key: pa.array([row.get(column.key) for row in pending], canonical_type(column.form()))
+            for column in self._spec.columns
+        }
+        return _mark(rows.with_origin(pa.RecordBatch.from_pydict(arrays), "", 0), stage)
+
 
 def in_global_window(value: Any) -> WindowedValue:
+    """Returns a value as `finish_bundle` must yield it where nothing is windowed."""
+    return in_window(value, GlobalWindow())
+
+
+def in_window(value: Any, window: Any) -> WindowedValue:
     """Returns a value as `finish_bundle` must yield it."""
-    window = GlobalWindow()
     return WindowedValue(value, window.max_timestamp(), (window,))
 
 
-def _without_reserved(row: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {name: value for name, value in row.items() if name not in rows.RESERVED}
-
-
-def _to_dicts(batch: pa.RecordBatch) -> Iterator[dict[str, Any]]:
+def _to_dicts(batch: pa.RecordBatch) -> Iterator[StagedRow]:
     names = [name for name in batch.schema.names if name not in rows.RESERVED]
-    return iter(batch.select(names).to_pylist())
+    for values in batch.select(names).to_pylist():
+        row = StagedRow(values)
+        row.stage = _stage(batch)
+        yield row
 
 
 class _Stage(beam.PTransform):
@@ -192,7 +226,7 @@ class _Stage(beam.PTransform):
         sequence_groups: dict[str, SequenceGroup] | SequenceGroup | None = None,
     ):
         super().__init__()
-        self.spec = make_spec([columns] if isinstance(columns, Column) else columns, sequence_groups)
+        self.spec = make_spec(columns, sequence_groups)
 
     def make(self) -> StageFunction:
         """Returns the stage function; called on a worker."""
@@ -200,7 +234,7 @@ class _Stage(beam.PTransform):
 
     def expand(self, pcoll: beam.PCollection) -> beam.pvalue.DoOutputsTuple:
         """Applies the stage; the outputs are `GOOD`, `REJECTED`, `TALLIES` and `TABLES`."""
-        return pcoll | beam.ParDo(StageFn(self.make)).with_outputs(REJECTED, TALLIES, TABLES, main=GOOD)
+        return pcoll | beam.ParDo(StageFn(self.make, self.spec)).with_outputs(REJECTED, TALLIES, TABLES, main=GOOD)
 
 
 class Parse(_Stage):

@@ -17,12 +17,15 @@ def batches_of(data: Iterable[Mapping[str, Any]] | pa.RecordBatch | pa.Table) ->
     """Yields rows as Arrow batches that number them from 0.
 
     Raises:
-      TypeError: a row is no mapping.
+      TypeError: a row is no mapping, or a key is no text.
+      ValueError: a name is reserved, or stands twice.
     """
     if isinstance(data, pa.RecordBatch | pa.Table):
         batches = [data] if isinstance(data, pa.RecordBatch) else data.to_batches(max_chunksize=BATCH_ROWS)
         first = 0
         for batch in batches:
+            if len(set(batch.schema.names)) < batch.num_columns:
+                raise ValueError(f"expected columns of different names, got {', '.join(batch.schema.names)}")
             yield batch if rows.ROW_COLUMN in batch.schema.names else rows.with_origin(batch, "", first)
             first += batch.num_rows
         return
@@ -33,12 +36,27 @@ def batches_of(data: Iterable[Mapping[str, Any]] | pa.RecordBatch | pa.Table) ->
     for row in data:
         if not isinstance(row, Mapping):
             raise TypeError(f"expected a row to be a dict, got {type(row).__name__}")
+        check_keys(row)
         pending.append(row)
         if len(pending) == BATCH_ROWS:
             yield from from_dicts(pending, first)
             first, pending = first + BATCH_ROWS, []
     if pending:
         yield from from_dicts(pending, first)
+
+
+def check_keys(row: Mapping[str, Any]) -> None:
+    """Checks the names of a row's features.
+
+    Raises:
+      TypeError: one is no text.
+      ValueError: one is reserved for a row's origin.
+    """
+    for key in row:
+        if not isinstance(key, str):
+            raise TypeError(f"expected the name of a feature as text, got {key!r}")
+        if key in rows.RESERVED:
+            raise ValueError(f"the name {key!r} is reserved")
 
 
 def from_dicts(data: Sequence[Mapping[str, Any]], first_row: int = 0) -> Iterator[pa.RecordBatch]:
@@ -107,11 +125,15 @@ def _holds_bool(value: Any) -> bool:
 
 
 def _as_text(row: Mapping[str, Any]) -> pa.RecordBatch:
-    """A single row that Arrow cannot hold: what it can not becomes its text in a struct, a type that no column takes."""
+    """A single row that Arrow cannot hold: what it can not becomes text, or a type that no column takes.
+
+    Numbers become their text, which columns parse (an integer of any size has one); anything else a struct.
+    """
     columns = {}
     for key, value in row.items():
         try:
             columns[key] = _array([_plain(value)])
         except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError, TypeError, ValueError):
-            columns[key] = pa.array([{"unreadable": repr(value)}])
+            numbers = isinstance(value, list | tuple) and all(type(item) in (int, float) for item in value)
+            columns[key] = pa.array([[repr(item) for item in value]] if numbers else [{"unreadable": repr(value)}])
     return pa.RecordBatch.from_pydict(columns)

@@ -10,10 +10,12 @@ import pyarrow as pa
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from transforms import rows
+from transforms import dtypes, rows
 from transforms.columns import Column, Output, Passthrough
 from transforms.densify import Fitted, analysis, densify
+from transforms.normalizers import Function
 from transforms.ragged import Ragged
+from transforms.rejection import Fault
 from transforms.spec import Spec
 
 DENSE_BYTES: Final = 16 << 20
@@ -112,6 +114,29 @@ def final_outputs(spec: Spec, arrays: Arrays) -> list[Output]:
     passed = [column.name for column in spec.columns if not column.in_graph]
     sizes = {name: (int(np.prod(a.shape[1:], dtype=np.int64)), a.dtype.name) for name, a in arrays.items()}
     return [o if o.name in passed else o.settled(*sizes[o.name]) for o in spec.outputs()]
+
+
+def normalizer_faults(arrays: Arrays, spec: Spec) -> list[Fault]:
+    """Finds the rows in which a normalizer function made a non-finite number of finite ones.
+
+    Only a function can: z_score of finite numbers is finite, and what the column keeps or fills is its own policy.
+    """
+    faults = []
+    for column in spec.numeric_columns:
+        if not isinstance(column.normalizer_fn, Function) or column.non_finite == "keep":
+            continue
+        values = arrays[column.name].reshape(len(arrays[column.name]), -1)
+        if dtypes.carrier(column.dtype) == "float32":
+            values = np.where(np.abs(values) <= dtypes.largest_float(column.dtype), values, np.nan)
+        bad = ~np.isfinite(values)
+        found = np.flatnonzero(bad.any(axis=1))
+        if len(found):
+            shown = [str(arrays[column.name][row].reshape(-1)[bad[row].argmax()]) for row in found]
+            message = (
+                f"expected finite numbers ({column.dtype}) from normalizer_fn (non_finite: keep lets others through)"
+            )
+            faults.append(Fault("non_finite", column.name, found, shown, message))
+    return faults
 
 
 def dense_batch(batch: pa.RecordBatch, arrays: Arrays, spec: Spec) -> pa.RecordBatch:

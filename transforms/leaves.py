@@ -78,7 +78,7 @@ def texts(values: pa.Array, positions: np.ndarray) -> list[str]:
     if pa.types.is_fixed_size_binary(chosen.type):
         chosen = chosen.cast(pa.binary())
     if pa.types.is_binary(chosen.type) or pa.types.is_large_binary(chosen.type):
-        return [v.decode("utf-8", "backslashreplace") if v is not None else "null" for v in chosen.to_pylist()]
+        return [v.decode("utf-8", "surrogateescape") if v is not None else "null" for v in chosen.to_pylist()]
     if pa.types.is_string(chosen.type) or pa.types.is_large_string(chosen.type):  # a file may hold any bytes as text
         return texts(chosen.cast(pa.large_binary()), np.arange(len(chosen)))
     if pa.types.is_nested(chosen.type) or pa.types.is_interval(chosen.type):

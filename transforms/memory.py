@@ -16,8 +16,9 @@ from transforms.columns import Column, Output, SequenceNumeric
 from transforms.densify import Fitted, fit
 from transforms.dict_rows import batches_of
 from transforms.groups import DEFAULT_GROUP, SequenceGroup
+from transforms.rejection import SCHEMA
 from transforms.spec import Spec, length_name, make_spec, mask_name
-from transforms.stages import parse_batch, validate_batch
+from transforms.stages import Stage, parse_batch, reject_late, validate_batch
 from transforms.tally import Tally, add
 
 
@@ -83,7 +84,7 @@ Rows: TypeAlias = Iterable[Mapping[str, Any]] | pa.RecordBatch | pa.Table
 
 def apply(
     data: Rows,
-    columns: Sequence[Column] | Spec,
+    columns: Sequence[Column] | Column | Spec,
     sequence_groups: dict[str, SequenceGroup] | SequenceGroup | None = None,
     *,
     fitted: Fitted | None = None,
@@ -105,6 +106,7 @@ def apply(
 
     Raises:
       SpecError: the columns do not work together.
+      TypeError, ValueError: the data are no rows.
     """
     spec = make_spec(columns, sequence_groups)
     tally: Tally = Counter()
@@ -117,33 +119,55 @@ def apply(
         add(tally, valid.tally)
         accepted.append(valid.batch)
         rejected += [part for part in (parsed.rejected, valid.rejected) if part is not None]
-    columns_only = [spec_key for spec_key in dict.fromkeys(c.key for c in spec.columns)]
-    batch = _joined([part.select([*columns_only, rows.ROW_COLUMN]) for part in accepted], spec)
+    accepted = [part for part in accepted if part.num_rows]
+    function, fitted = _graph(spec, accepted, fitted, transform)
+    arrays, late = _run(function, accepted, spec)
+    for stage in late:
+        add(tally, stage.tally)
+        rejected += [stage.rejected] if stage.rejected is not None else []
+    batch = _joined([stage.batch for stage in late], spec)
     tally["", "rows", "written"] = batch.num_rows
-    if transform is not None:
-        function = graph.saved_graph(spec, transform)
-    else:
-        fitted = fitted or fit(spec, graph.raw_tensors(batch, spec))
-        function = graph.fitted_graph(fitted, compiled=False)
-    arrays = graph.to_arrays(function(graph.raw_tensors(batch, spec)))
     outputs = graph.final_outputs(spec, arrays)
     final = {o.name: _cast(o, batch, arrays, spec) for o in outputs}
-    table = pa.Table.from_batches(rejected) if rejected else _no_rejects()
+    table = pa.Table.from_batches(rejected) if rejected else SCHEMA.empty_table()
     order = np.argsort(table["row"].to_numpy(), kind="stable")
     return Applied(spec, final, outputs, rows.row_numbers(batch), table.take(order), tally, fitted)
 
 
-def _no_rejects() -> pa.Table:
-    from transforms.rejection import SCHEMA
+def _graph(
+    spec: Spec, accepted: Sequence[pa.RecordBatch], fitted: Fitted | None, transform: str | None
+) -> tuple[graph.GraphFunction, Fitted | None]:
+    if transform is not None:
+        return graph.saved_graph(spec, transform), None
+    fitted = fitted or fit(spec, graph.raw_tensors(_joined(accepted, spec), spec))
+    return graph.fitted_graph(fitted, compiled=False), fitted
 
-    return SCHEMA.empty_table()
+
+def _run(
+    function: graph.GraphFunction, accepted: Sequence[pa.RecordBatch], spec: Spec
+) -> tuple[graph.Arrays, list[Stage]]:
+    """Runs the graph over all rows at once; a row that a normalizer spoils is rejected after all."""
+    arrays = graph.to_arrays(function(graph.raw_tensors(_joined(accepted, spec), spec)))
+    faults = graph.normalizer_faults(arrays, spec)
+    if not faults:
+        return arrays, [Stage(batch) for batch in accepted]
+    masks, late, first = [], [], 0
+    for batch in accepted:
+        part = {name: array[first : first + batch.num_rows] for name, array in arrays.items()}
+        good, stage = reject_late(batch, spec, graph.normalizer_faults(part, spec))
+        masks.append(good)
+        late.append(stage)
+        first += batch.num_rows
+    return {name: array[np.concatenate(masks)] for name, array in arrays.items()}, late
 
 
 def _joined(batches: Sequence[pa.RecordBatch], spec: Spec) -> pa.RecordBatch:
+    """Joins canonical batches without their records, whose types may differ."""
+    keys = dict.fromkeys(column.key for column in spec.columns)
     if not batches:
-        empty = pa.RecordBatch.from_pydict({column.key: pa.nulls(0) for column in spec.columns})
+        empty = pa.RecordBatch.from_pydict({key: pa.nulls(0) for key in keys})
         return parse_batch(empty, spec.columns).batch
-    return pa.concat_batches(batches)
+    return pa.concat_batches([batch.select([*keys, rows.ROW_COLUMN]) for batch in batches])
 
 
 def _cast(output: Output, batch: pa.RecordBatch, arrays: graph.Arrays, spec: Spec) -> np.ndarray:

@@ -172,6 +172,11 @@ def _finish(outer: Ragged, values: pa.Array, form: Form, faults: list[Fault]) ->
     return Parsed(lists, faults, outer.lengths, converted.nulls)
 
 
+def canonical_type(form: Form) -> pa.DataType:
+    """Returns the Arrow type of a parsed column."""
+    return pa.large_list(_canonical(form.dtype))
+
+
 def _canonical(dtype: str) -> pa.DataType:
     if dtype == "bytes":
         return pa.large_binary()

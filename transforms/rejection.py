@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -10,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from transforms import rows
+from transforms.errors import JobError
 
 MAX_VALUE_BYTES: Final = 256
 """How much of an offending value is kept, after escaping."""
@@ -39,6 +41,7 @@ class Fault:
       rows: int64 positions in the batch.
       values: the offending value of each, as text.
       message: what is allowed, for people.
+      fatal: whether such a row stops the job instead of being rejected.
     """
 
     reason: str
@@ -46,6 +49,7 @@ class Fault:
     rows: np.ndarray
     values: Sequence[str]
     message: str
+    fatal: bool = False
 
     def __post_init__(self) -> None:
         assert len(self.rows) == len(self.values), (self.reason, len(self.rows), len(self.values))
@@ -58,6 +62,9 @@ def escape(value: str) -> str:
     'a\\x1b[31m'
     """
     shown = value[: MAX_VALUE_BYTES + 1].encode("unicode_escape").decode("ascii")
+    shown = re.sub(
+        r"\\udc([89a-f][0-9a-f])", r"\\x\1", shown
+    )  # a byte that is no text, as `surrogateescape` carries it
     return shown if len(shown) <= MAX_VALUE_BYTES else shown[: MAX_VALUE_BYTES - 3] + "..."
 
 
@@ -76,6 +83,18 @@ def first_faults(faults: Iterable[Fault], num_rows: int) -> tuple[np.ndarray, li
         entry[fault.rows[free]] = np.flatnonzero(free)
     bad = np.flatnonzero(owner >= 0)
     return bad, [(faults[owner[row]], int(entry[row])) for row in bad]
+
+
+def refuse_fatal(batch: pa.RecordBatch, faults: Iterable[Fault]) -> None:
+    """Stops at the first fault that must stop the job.
+
+    Raises:
+      JobError: naming file, row, column and value.
+    """
+    for fault in faults:
+        if fault.fatal and len(fault.rows):
+            where = f"{rows.file_of(batch) or 'input'}: row {rows.row_numbers(batch)[fault.rows[0]]}"
+            raise JobError(f"{where}: column {fault.column!r}: {escape(fault.values[0])}, {fault.message}")
 
 
 def split(batch: pa.RecordBatch, faults: Iterable[Fault]) -> tuple[np.ndarray, pa.RecordBatch | None]:

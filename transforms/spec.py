@@ -99,7 +99,7 @@ def mask_name(group: str) -> str:
 
 
 def make_spec(
-    columns: Sequence[Column] | Spec, sequence_groups: dict[str, SequenceGroup] | SequenceGroup | None = None
+    columns: Sequence[Column] | Column | Spec, sequence_groups: dict[str, SequenceGroup] | SequenceGroup | None = None
 ) -> Spec:
     """Builds and checks a spec from columns made in Python.
 
@@ -112,6 +112,8 @@ def make_spec(
     """
     if isinstance(columns, Spec):
         return columns
+    if isinstance(columns, Column):
+        columns = [columns]
     if isinstance(sequence_groups, SequenceGroup):
         sequence_groups = {DEFAULT_GROUP: sequence_groups}
     data = {"sequence_groups": sequence_groups or {}, "columns": list(columns)}

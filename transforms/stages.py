@@ -13,8 +13,9 @@ import numpy as np
 import pyarrow as pa
 
 from transforms import rejection, rows
-from transforms.columns import Column, SequenceColumn
+from transforms.columns import Column
 from transforms.columns.base import Checked
+from transforms.counting import count_values
 from transforms.groups import SequenceGroup
 from transforms.parse import Parsed
 from transforms.ragged import Ragged
@@ -78,11 +79,13 @@ def validate_batch(batch: pa.RecordBatch, spec: Spec) -> Stage:
     for name in spec.group_names:
         members = {c.name: checked[c.name] for c in spec.sequence_columns if c.group == name}
         faults += _group_faults(name, spec.group(name), members)
+    rejection.refuse_fatal(batch, faults)
     good, rejected = rejection.split(batch, faults)
     tally = count_rejected(rejected)
     file = rows.file_of(batch)
     for column in spec.columns:
-        _count(tally, file, column, spec, views[column.key], checked[column.name], good)
+        counts = count_values(column, spec, views[column.key], checked[column.name], good)
+        tally.update({(file, "column", column.name, what): count for what, count in counts.items()})
     for name in spec.group_names:
         first = next(c for c in spec.sequence_columns if c.group == name)
         steps = checked[first.name].steps
@@ -94,27 +97,6 @@ def validate_batch(batch: pa.RecordBatch, spec: Spec) -> Stage:
         tally[file, "column", column.name, "absent"] = absent
         tally[file, "column", column.name, "empty"] = empty
     return Stage(kept, rejected, tally)
-
-
-def _count(
-    tally: Tally, file: str, column: Column, spec: Spec, values: Ragged, checked: Checked, good: np.ndarray
-) -> None:
-    """Counts what happens to a column's values: those of rejected rows, those cut off, those made up."""
-    counts = {name: by_row[good] for name, by_row in checked.counts.items()}
-    if isinstance(column, SequenceColumn) and checked.steps is not None:
-        steps, lengths = checked.steps[good], values.lengths[good]
-        size = spec.group(column.group).fixed_length
-        cut = np.maximum(steps - size, 0) if size else np.zeros_like(steps)
-        # An incomplete step is the last one. Cut from the head's far end it goes, uncompleted, with the rest.
-        if "completed" in counts and spec.group(column.group).truncate == "head":
-            counts["completed"] = np.where(cut > 0, 0, counts["completed"])
-            truncated = np.maximum(lengths - (steps - cut) * column.step_width, 0)
-        else:
-            truncated = cut * column.step_width
-        tally[file, "column", column.name, "truncated"] = int(truncated.sum())
-    for name, by_row in counts.items():
-        tally[file, "column", column.name, name] = int(by_row.sum())
-    tally[file, "column", column.name, "rejected"] = int(values.lengths[~good].sum())
 
 
 def _group_faults(name: str, group: SequenceGroup, members: dict[str, Checked]) -> list[Fault]:
@@ -137,3 +119,24 @@ def _group_faults(name: str, group: SequenceGroup, members: dict[str, Checked]) 
             shown = [f"{k} steps" for k in steps[0, long]]
             faults.append(Fault("too_long", names[0], long, shown, f"expected at most {size} steps (truncate: reject)"))
     return faults
+
+
+def reject_late(batch: pa.RecordBatch, spec: Spec, faults: list[Fault]) -> tuple[np.ndarray, Stage]:
+    """Rejects rows of a validated batch after all, for what only their normalised values show.
+
+    What was counted for them as accepted is taken back, and their values are counted as rejected.
+
+    Returns:
+      A bool `[rows]` mask of the good rows, and the stage.
+    """
+    good, rejected = rejection.split(batch, faults)
+    if rejected is None:
+        return good, Stage(batch)
+    bad = batch.filter(pa.array(~good))
+    tally = count_rejected(rejected)
+    counted = validate_batch(bad, spec).tally
+    tally.subtract({key: n for key, n in counted.items() if key[1] != "length_max"})
+    file = rows.file_of(batch)
+    for column in spec.columns:
+        tally[file, "column", column.name, "rejected"] += int(Ragged.of(bad.column(column.key)).lengths.sum())
+    return good, Stage(batch.filter(pa.array(good)), rejected, tally)

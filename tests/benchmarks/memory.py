@@ -1,6 +1,6 @@
 """Peak memory of the main job at N and at 10 N rows, in one run: it must not grow by more than 5 %.
 
-    python -m tests.benchmarks.memory [--rows 40000] [--format tfrecord|parquet]
+python -m tests.benchmarks.memory [--rows 40000] [--kind tfrecord|parquet] [--workers N]
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ def _resident(process: psutil.Process) -> int:
 def main() -> int:
     """Prints the table; returns 1 where memory grew too much."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=40_000, help="rows of the smaller run; the larger has ten times as many")
+    parser.add_argument(
+        "--rows", type=int, default=40_000, help="rows of the smaller run; the larger has ten times as many"
+    )
     parser.add_argument("--kind", choices=["tfrecord", "parquet"], default="tfrecord", help="input and output format")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--folder", type=Path, default=Path("build/bench"))
@@ -61,7 +63,17 @@ def main() -> int:
     for rows in (options.rows, 10 * options.rows):
         pattern = data.make(options.folder, rows, options.kind)
         output = options.folder / f"out-{options.kind}-{rows}"
-        command = [sys.executable, "-m", "pipeline.cli", "run", str(columns), "--input", pattern, "--output", str(output)]
+        command = [
+            sys.executable,
+            "-m",
+            "pipeline.cli",
+            "run",
+            str(columns),
+            "--input",
+            pattern,
+            "--output",
+            str(output),
+        ]
         command += ["--format", options.kind, "--overwrite", f"--workers={options.workers}"]
         peak, wall = peak_memory(command)
         peaks.append(peak)

@@ -34,12 +34,14 @@ class Checked:
     Attributes:
       faults: rows to reject.
       steps: int64 `[rows]`, the sequence length in steps; None for a context column.
-      counts: figures for the ledger, each int64 `[rows]` so that rejected rows can be left out.
+      completed: int64 `[rows]`, values that the row does not hold and that are made up; None for none.
+      flags: figure of the ledger to the values that it counts, bool and as long as the values.
     """
 
     faults: list[Fault]
     steps: np.ndarray | None = None
-    counts: Mapping[str, np.ndarray] = field(default_factory=dict)
+    completed: np.ndarray | None = None
+    flags: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -203,10 +205,3 @@ def faulty_rows(column: Column, reason: str, values: Ragged, bad: np.ndarray, me
     step = (at - values.splits[rows]) // max(column.step_width, 1)
     where = [f"{value} at step {k}" if column.is_sequence else value for value, k in zip(shown, step, strict=True)]
     return [Fault(reason, column.name, rows, where, message)]
-
-
-def count_by_row(values: Ragged, flags: np.ndarray) -> np.ndarray:
-    """Returns how many of the flagged values stand in each row, int64 `[rows]`."""
-    running = np.zeros(len(flags) + 1, np.int64)
-    np.cumsum(flags, out=running[1:])
-    return running[values.splits[1:]] - running[values.splits[:-1]]

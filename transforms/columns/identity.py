@@ -32,7 +32,7 @@ class Identity(IdentityBase):
         if len(several):
             shown = [f"{n} ids" for n in values.lengths[several]]
             faults.append(Fault("wrong_value_count", self.name, several, shown, "expected one id"))
-        return Checked(faults, None, checked.counts)
+        return Checked(faults, completed=(values.lengths == 0).astype(np.int64), flags=checked.flags)
 
     def outputs(self, length: int | None) -> list[Output]:
         """See the base class."""

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
-from transforms.columns.base import Checked, Column, count_by_row, faulty_rows
-from transforms.errors import JobError
+from transforms.columns.base import Checked, Column, faulty_rows
 from transforms.parse import NO_ID, Form
 from transforms.ragged import Ragged
-from transforms.rejection import escape
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -50,32 +49,26 @@ class IdentityBase(Column):
     def _default_is_an_id(self) -> Self:
         if self.default_value is not None and not 0 <= self.default_value < self.num_buckets:
             raise ValueError(f"default_value {self.default_value} is not in [0, {self.num_buckets})")
+        if self.default_value is not None and self.on_out_of_range == "fail":
+            raise ValueError("on_out_of_range 'fail' does not apply with a default_value, which every such id becomes")
         if self.num_buckets > 2**63 - 1:
             raise ValueError(f"num_buckets {self.num_buckets} is more than int64 holds")
         return self
 
     def check_range(self, values: Ragged) -> Checked:
-        """Finds the rows with ids outside the range, or counts those that the default replaces.
-
-        Raises:
-          JobError: an id is outside and the column says `on_out_of_range="fail"`.
-        """
+        """Finds the rows with ids outside the range, or counts those that the default replaces."""
         ids = values.values.to_numpy()
         outside = ((ids < 0) | (ids >= self.num_buckets)) & (ids != NO_ID)
-        nothing = np.zeros(len(values.present), np.int64)
         if not outside.any():
-            return Checked([], counts={"replaced": nothing})
+            return Checked([])
         if self.default_value is not None:
-            return Checked([], counts={"replaced": count_by_row(values, outside)})
+            return Checked([], flags={"replaced": outside})
         message = f"expected an id in [0, {self.num_buckets})"
+        fatal = self.on_out_of_range == "fail"
+        message += " (on_out_of_range: fail)" * fatal
         faults = faulty_rows(self, "out_of_range", values, outside, message)
-        if self.on_out_of_range == "fail":
-            first = faults[0]
-            raise JobError(
-                f"column {self.name!r}: id {escape(first.values[0])}, {message} "
-                f"(row {int(first.rows[0])} of the batch; on_out_of_range: fail)"
-            )
-        return Checked(faults, counts={"replaced": nothing})
+        faults = [replace(fault, fatal=fatal) for fault in faults]
+        return Checked(faults)
 
     def ids(self, raw: tf.Tensor) -> tf.Tensor:
         """Returns ids as they are written: the default for those outside, `padding_id` for steps without one."""

@@ -66,7 +66,7 @@ class Numeric(NumericBase):
             shown = [f"{n} values" for n in values.lengths[wrong]]
             message = f"expected {width} values (shape {list(self.shape)})"
             faults.append(Fault("wrong_value_count", self.name, wrong, shown, message))
-        return Checked(faults, None, {**finite.counts, "completed": np.where(absent, width, 0)})
+        return Checked(faults, completed=np.where(absent, width, 0), flags=finite.flags)
 
     def outputs(self, length: int | None) -> list[Output]:
         """See the base class."""

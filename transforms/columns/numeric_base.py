@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from transforms import dtypes
-from transforms.columns.base import Checked, Column, NumericDtype, Shape, count_by_row, faulty_rows
+from transforms.columns.base import Checked, Column, NumericDtype, Shape, faulty_rows
 from transforms.normalizers import Function, NormalizerField
 from transforms.parse import Form
 from transforms.ragged import Ragged
@@ -72,19 +72,17 @@ class NumericBase(Column):
         )
 
     def check_finite(self, values: Ragged) -> Checked:
-        """Finds the rows with non-finite values, and counts such values by row."""
-        nothing = np.zeros(len(values.present), np.int64)
+        """Finds the rows with non-finite values, and flags such values."""
         if dtypes.carrier(self.dtype) == "int64":
-            return Checked([], counts={"non_finite": nothing, "filled": nothing})
+            return Checked([])
         bad = ~np.isfinite(values.values.to_numpy())
-        by_row = count_by_row(values, bad) if bad.any() else nothing
+        if not bad.any():
+            return Checked([])
         faults = []
         if self.non_finite == "reject":
             message = "expected finite numbers (non_finite: reject)"
             faults = faulty_rows(self, "non_finite", values, bad, message)
-        return Checked(
-            faults, counts={"non_finite": by_row, "filled": by_row if self.non_finite == "fill" else nothing}
-        )
+        return Checked(faults, flags={"non_finite": bad, **({"filled": bad} if self.non_finite == "fill" else {})})
 
     def observed_in(self, values: tf.Tensor) -> tf.Tensor:
         """Returns which of the raw values count as observed: bool, in their shape."""
@@ -105,6 +103,8 @@ class NumericBase(Column):
         import tensorflow as tf
 
         result = self.cast(values)
+        if isinstance(self.normalizer_fn, Function) and result.dtype.is_integer:
+            result = tf.cast(result, tf.float32)
         if self.normalizer_fn is not None:
             result = self.normalizer_fn.apply(result, fitted.moments(self))
         return tf.cast(result, tf.int64 if result.dtype.is_integer or result.dtype.is_bool else tf.float32)
@@ -118,7 +118,7 @@ class NumericBase(Column):
         return self
 
     def fitting_default(self, value: Number) -> None:
-        """Checks that a default value fits the dtype.
+        """Checks that a default value fits the dtype, and is finite unless the column keeps non-finite values.
 
         Raises:
           PydanticCustomError: it does not (a ValueError).
@@ -129,6 +129,9 @@ class NumericBase(Column):
             if not finite or int(value) != value or not low <= value <= high:
                 message = "default_value {value} does not fit {dtype}"
                 raise PydanticCustomError("default_value", message, dict(value=value, dtype=self.dtype))
+        elif not finite and self.non_finite != "keep":
+            message = "default_value {value} is not finite, which needs non_finite: keep"
+            raise PydanticCustomError("default_value", message, dict(value=value))
         elif finite and abs(value) > dtypes.largest_float(self.dtype):
             message = "default_value {value} does not fit {dtype}"
             raise PydanticCustomError("default_value", message, dict(value=value, dtype=self.dtype))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import StrictFloat, StrictInt, StrictStr
+from pydantic import StrictFloat, StrictInt, StrictStr, model_validator
 
 from transforms import dtypes
 from transforms.columns.base import Checked, Column, Output, _dtype
@@ -36,6 +36,20 @@ class Passthrough(Column):
     dtype: PassthroughDtype = "string"
     default_value: StrictStr | StrictInt | StrictFloat | None = None
 
+    @model_validator(mode="after")
+    def _default_fits(self) -> Self:
+        if self.delimiter is not None:
+            raise ValueError(f"delimiter {self.delimiter!r} does not apply: one value is passed through")
+        value = self.default_value
+        if value is None:
+            return self
+        kinds = {"string": str, "bytes": str, "int64": int, "float32": int | float}[self.dtype]
+        low, high = dtypes.integer_range("int64")
+        fits = isinstance(value, kinds) and (self.dtype != "int64" or low <= value <= high)  # type: ignore[operator]
+        if not fits or (self.dtype == "float32" and not abs(value) <= dtypes.largest_float("float32")):  # type: ignore[arg-type]
+            raise ValueError(f"default_value {value!r} does not fit {self.dtype}")
+        return self
+
     @property
     def input_dtype(self) -> str:
         """See the base class."""
@@ -56,7 +70,7 @@ class Passthrough(Column):
         if len(several):
             shown = [f"{n} values" for n in values.lengths[several]]
             faults.append(Fault("wrong_value_count", self.name, several, shown, "expected one value"))
-        return Checked(faults, None, {"completed": (values.lengths == 0).astype(np.int64)})
+        return Checked(faults, completed=(values.lengths == 0).astype(np.int64))
 
     def outputs(self, length: int | None) -> list[Output]:
         """See the base class."""

@@ -27,7 +27,7 @@ class SequenceIdentity(IdentityBase, SequenceColumn):
     def check(self, values: Ragged) -> Checked:
         """See the base class."""
         checked = self.check_range(values)
-        return Checked([*self.missing_faults(values), *checked.faults], values.lengths, checked.counts)
+        return Checked([*self.missing_faults(values), *checked.faults], values.lengths, flags=checked.flags)
 
     def outputs(self, length: int | None) -> list[Output]:
         """See the base class."""

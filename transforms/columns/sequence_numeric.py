@@ -58,7 +58,7 @@ class SequenceNumeric(NumericBase, SequenceColumn):
             message = f"expected a multiple of {width} values (shape {list(self.shape)})"
             faults.append(Fault("incomplete_step", self.name, incomplete, shown, message))
         steps = -(-values.lengths // width)
-        return Checked(faults, steps, {**finite.counts, "completed": completed})
+        return Checked(faults, steps, completed, finite.flags)
 
     def outputs(self, length: int | None) -> list[Output]:
         """See the base class."""
@@ -73,7 +73,7 @@ class SequenceNumeric(NumericBase, SequenceColumn):
         import tensorflow as tf
 
         if self.incomplete_step == "pad":
-            flat, there = _complete(values, self.step_width)
+            flat, there = _complete(values, self.step_width, self._default(values.dtype))
         else:
             flat, there = tf.reshape(values.flat_values, [-1, self.step_width]), None
         if window is not None:
@@ -90,28 +90,31 @@ class SequenceNumeric(NumericBase, SequenceColumn):
 
         assert window is not None
         raw, observed = self.steps(values, window)
-        # A Python float would pass through float32 on its way to an integer.
-        value = int(self.default_value) if raw.dtype.is_integer else self.default_value
-        padding = tf.fill([1, *self.shape], tf.cast(value, raw.dtype))
+        padding = tf.fill([1, *self.shape], self._default(raw.dtype))
         if self.normalize_padding:
             both = self.normalize(tf.concat([raw, padding], axis=0), fitted)
             normal, padding = both[:-1], both[-1:]
-            default = tf.cast(value, normal.dtype)
+            given = self.observed_in(raw)  # completed values are padding, too: normalised
         else:
-            normal = self.normalize(raw, fitted)
-            default = tf.cast(value, normal.dtype)
-            padding = tf.fill([1, *self.shape], default)
+            normal, given = self.normalize(raw, fitted), observed
+            padding = tf.fill([1, *self.shape], self._default(normal.dtype))
         if self.non_finite == "fill" or self.incomplete_step == "pad":
-            normal = tf.where(observed, normal, default)
+            normal = tf.where(given, normal, self._default(normal.dtype))
         made = {self.name: window.place(normal, padding)}
         if self.observed_mask:
             nothing = tf.zeros([1, *self.shape], tf.bool)
             made[f"{self.name}_observed"] = tf.cast(window.place(observed, nothing), tf.int64)
         return made
 
+    def _default(self, dtype: tf.DType) -> tf.Tensor:
+        import tensorflow as tf
 
-def _complete(values: tf.RaggedTensor, width: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Cuts rows into steps `[steps, width]`, the last one of a row completed with zeros; and which values are real."""
+        # A Python float would pass through float32 on its way to an integer.
+        return tf.cast(int(self.default_value) if dtype.is_integer else self.default_value, dtype)
+
+
+def _complete(values: tf.RaggedTensor, width: int, fill: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Cuts rows into steps `[steps, width]`, the last one of a row completed with `fill`; and which values are real."""
     import tensorflow as tf
 
     splits = values.row_splits
@@ -120,7 +123,7 @@ def _complete(values: tf.RaggedTensor, width: int) -> tuple[tf.Tensor, tf.Tensor
     number = tf.range(tf.reduce_sum(steps)) - tf.repeat(tf.cumsum(steps, exclusive=True), steps)
     at = (first + number * width)[:, tf.newaxis] + tf.range(width, dtype=tf.int64)
     real = at < tf.repeat(splits[1:], steps)[:, tf.newaxis]
-    flat = tf.concat([values.flat_values, tf.zeros([1], values.dtype)], axis=0)
+    flat = tf.concat([values.flat_values, fill[tf.newaxis]], axis=0)
     return tf.gather(flat, tf.where(real, at, tf.size(flat, tf.int64) - 1)), real
 
 

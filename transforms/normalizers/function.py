@@ -15,7 +15,7 @@ PATTERN = r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$"
 
 
 class Function(Normalizer):
-    """Calls a function on the dense float tensor of present steps, `[steps, *shape]`.
+    """Calls a function on the dense float tensor of present steps, `[steps, *shape]` (float32 for an integer column).
 
     It must treat every step alone (`lambda x: (x - 3.0) / 4.2`, `tf.math.log1p`) or use tf.Transform's analyzers for what it
     needs to know of the whole data set (`tft.scale_by_min_max`); these make the job read the data twice.

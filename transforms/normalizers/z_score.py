@@ -26,11 +26,12 @@ class ZScore(Normalizer):
     type: Literal["z_score"] = "z_score"
 
     def apply(self, values: tf.Tensor, moments: ColumnMoments) -> tf.Tensor:
-        """See the base class; NaN stays NaN."""
+        """See the base class; NaN and infinities stay what they are."""
         import tensorflow as tf
 
         wide = tf.cast(values, tf.float64)
         # The variance of a constant may come out as 1e-34 and not 0: min and max tell for sure.
         varies = tf.logical_and(moments.max > moments.min, moments.variance > 0)
         deviation = tf.sqrt(tf.where(varies, moments.variance, tf.ones_like(moments.variance)))
-        return tf.cast(tf.where(varies, (wide - moments.mean) / deviation, wide * 0.0), tf.float32)
+        constant = tf.where(tf.math.is_finite(wide), tf.zeros_like(wide), wide)
+        return tf.cast(tf.where(varies, (wide - moments.mean) / deviation, constant), tf.float32)

@@ -20,7 +20,7 @@ from pipeline.finish import DONE, FAILED, Plan
 from pipeline.inputs import Inputs, match
 from pipeline.layout import Layout
 from pipeline.reading import refuse_schema
-from pipeline.request import Request, check_values, checked_output
+from pipeline.request import Request, UsageError, check_values, checked_output
 from pipeline.sources import source_for
 from transforms import analyze
 from transforms.errors import SpecError, SpecFault
@@ -101,6 +101,8 @@ def check(request: Request, stream: TextIO | None = None) -> Outcome:
       JobError: the input cannot be read, or the run failed.
     """
     check_values(request)
+    if not request.runs_here:
+        raise UsageError("check runs on this machine: --runner does not apply")
     inputs = match(request.inputs)
     names = _preflight(inputs, request.spec)
     with tempfile.TemporaryDirectory(prefix="seqcols-") as folder:
@@ -228,3 +230,4 @@ def _clean(place: Layout, outcome: Outcome) -> None:
     layout.delete(place.staging)
     for folder in (layout.EXAMPLES, layout.REJECTED):
         layout.delete_if_empty(place.at(folder))
+    layout.delete_if_empty(place.output)
