@@ -91,6 +91,10 @@ def _checked(plan: Plan, got: Collected) -> dict[str, Any]:
     rows = book["rows"]
     kept = {"ledger": book, "rejected_files": [part.path for part in got.rejected]}
     faults = ledger.imbalances(book)
+    for what, parts in (("written", got.parts), ("rejected", got.rejected)):
+        in_files = sum(part.rows for part in parts)
+        if in_files != rows[what]:
+            faults.append(f"{rows[what]} rows {what}, {in_files} in the files")
     if plan.passes == 2:
         faults += ledger.differences(got.analysis_tally, got.tally)
     if faults:

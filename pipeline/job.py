@@ -76,7 +76,8 @@ def build(root: beam.Pipeline, plan: Plan, tuning: Tuning) -> beam.PCollection:
     dense = second.good | "Densify" >> Densify(plan.spec, transform=transform, moments=plan.passes == 1)
     write = WriteShards(plan.place.at(layout.EXAMPLES), plan.place.run_id, plan.sink, plan.spec)
     written = dense[GOOD] | "Write" >> beam.ParDo(write).with_outputs(TALLIES, main="parts")
-    rejected = [_write_rejected(part, plan, k) for k, part in enumerate(second.rejected)]
+    refused = (*second.rejected, dense[REJECTED])
+    rejected = [_write_rejected(part, plan, k) for k, part in enumerate(refused)]
     counted = (*second.tallies, dense[TALLIES], written[TALLIES])
     table = _table(plan, ready, dense[TABLES])
     return (
@@ -90,7 +91,7 @@ def build(root: beam.Pipeline, plan: Plan, tuning: Tuning) -> beam.PCollection:
             tally=AsSingleton(sum_tallies(counted, "Ledger")),
             analysis_tally=AsSingleton(sum_tallies(analysis.tallies, "AnalysisLedger")) if analysis else Counter(),
             table=AsSingleton(table),
-            examples=AsSingleton(first_rejects(second.rejected)),
+            examples=AsSingleton(first_rejects(refused)),
         )
     )
 
