@@ -224,7 +224,7 @@ def test_the_ledger_is_what_numpy_counts(histories, oracle):
     reasons = {"non_finite": len(rejected)} if len(rejected) else {}
     expected = {"read": 4933, "written": len(rows), "rejected": len(rejected), "rejected_by_reason": reasons}
     assert book["rows"] == expected
-    holes = sum(int(np.isnan(oracle.churn[row]).sum()) for row in rows)
+    holes = sum(int(np.isnan(oracle.churn[row][-T:]).sum()) for row in rows)  # what is cut off need not be filled
     for name, width in (("items", 1), ("churn", 2), ("hours", 1)):
         counts = book["columns"][name]
         assert counts["values"] == width * oracle.lengths.sum()

@@ -112,7 +112,9 @@ def test_the_message_names_file_column_and_figures():
     assert first == "a: values of column 'x' do not balance: 20 in, 11 kept, 6 truncated, 2 rejected"
 
 
-@pytest.mark.parametrize("key", [("a", "rows", "read"), ("a", "column", "x", "values"), ("a", "column", "w", "absent")])
+@pytest.mark.parametrize(
+    "key", [("a", "rows", "read"), ("a", "column", "x", "values"), ("a", "column", "w", "present")]
+)
 def test_passes_that_read_differently_are_noticed(key):
     first, second = balanced(), balanced()
     assert ledger.differences(first, second) == []
