@@ -24,10 +24,6 @@ OK, FAILED, WRONG_USE, TOO_MANY_REJECTED, INTERRUPTED = 0, 1, 2, 3, 130
 BEAM_OPTIONS: Final = {"ignore_unknown_options": True, "allow_extra_args": True}
 
 
-class _Stopped(KeyboardInterrupt):
-    """Somebody asked the run to stop (SIGTERM); treated as Ctrl-C."""
-
-
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(version("seqcols"), prog_name="seqcols")
 def cli() -> None:
@@ -125,9 +121,7 @@ def _carry_out(what: str, columns: str, debug: bool = False, **asked: Any) -> No
     except JobError as error:
         _stop(FAILED, str(error), debug)
     except KeyboardInterrupt:
-        click.echo("seqcols: stopped; nothing was published", err=True)
-        sys.stderr.flush()
-        os._exit(INTERRUPTED)  # workers of the in-process runner would go on in their threads
+        _end_now(signal.SIGINT, None)
     if outcome.status == "too_many_rejected":
         _stop(TOO_MANY_REJECTED, outcome.message)
     if outcome.status != "done":
@@ -183,7 +177,8 @@ def _refuse_unknown(arguments: Sequence[str]) -> None:
 def _execute(what: str, request: Request, debug: bool) -> Outcome:
     if what == "run":
         checked_output(request)  # before TensorFlow is loaded: nobody should wait for "holds a finished data set"
-    signal.signal(signal.SIGTERM, _on_signal)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _end_now)
     from pipeline import summary
 
     if not debug:
@@ -198,8 +193,18 @@ def _execute(what: str, request: Request, debug: bool) -> Outcome:
     return outcome
 
 
-def _on_signal(number: int, frame: Any) -> None:
-    raise _Stopped
+def _end_now(number: int, frame: Any) -> NoReturn:
+    """Cleans up and ends the process, from the signal handler itself.
+
+    An exception raised here could be swallowed: it arises wherever the program is, TensorFlow's callbacks included. And the
+    in-process runner's workers would go on in their threads.
+    """
+    for again in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(again, signal.SIG_IGN)
+    cleaning = sys.modules.get("pipeline.cleaning")
+    published = cleaning.stop() if cleaning else False
+    quiet.say(f"seqcols: stopped; {'the data set had been' if published else 'nothing was'} published\n")
+    os._exit(INTERRUPTED)
 
 
 def _stop(code: int, message: str, debug: bool = False) -> NoReturn:

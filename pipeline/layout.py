@@ -22,6 +22,9 @@ TRANSFORM: Final = "transform"
 STATISTICS: Final = "statistics.json"
 LEDGER: Final = "ledger.json"
 STAGING_PREFIX: Final = ".seqcols-"
+TOKEN: Final = "open"
+PUBLISHING: Final = "publishing"
+STOPPED: Final = "stopped"
 
 
 def new_run_id() -> str:
@@ -84,6 +87,19 @@ def delete(path: str) -> None:
     """Deletes a file or a tree; what is not there is fine."""
     with contextlib.suppress(Exception):
         FileSystems.delete([path])
+
+
+def claim(place: Layout, how: str) -> bool:
+    """Decides once how a run ends, `"publishing"` or `"stopped"`: whoever renames the token first.
+
+    A run that is stopped removes its files only if it is not being published at that moment, maybe by another process.
+
+    Returns:
+      Whether the run ends (or already ended) this way.
+    """
+    with contextlib.suppress(Exception):
+        FileSystems.rename([place.staged(TOKEN)], [place.staged(how)])
+    return exists(place.staged(how))
 
 
 def delete_if_empty(path: str) -> None:

@@ -11,6 +11,7 @@ A run that dies between two steps leaves a whole data set, old or new, and files
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -49,6 +50,8 @@ def publish(
     layout.write_json(place.at(own["ledger"]), ledger)  # type: ignore[arg-type]
     if own["transform"]:
         _copy(staged_transform, place.at(own["transform"]))
+    if not layout.claim(place, layout.PUBLISHING):
+        raise JobError("the run was stopped")
     _replace_manifest(place, {**content, **own})
     if old:
         _remove(place, old)
@@ -90,5 +93,6 @@ def _copy(source: str, target: str) -> None:
 def _remove(place: Layout, old: Mapping[str, Any]) -> None:
     """Removes what an old manifest named. It lists nothing outside the directory, but is only a file: check."""
     for relative in named_files(old):
-        if ".." not in relative.split("/") and not relative.startswith("/"):
+        inside = ".." not in relative.split("/") and not relative.startswith("/")
+        if inside and not re.search(r"[*?\[\]]", relative):  # Beam's file systems would expand a pattern
             layout.delete(place.at(*relative.split("/")))

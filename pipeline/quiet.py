@@ -9,7 +9,15 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator
-from typing import TextIO
+from typing import Final, TextIO
+
+_PERSON: Final = [2]
+"""File descriptor that reaches the person, wherever 2 leads at the moment."""
+
+
+def say(text: str) -> None:
+    """Writes to the person at once; safe in a signal handler, where streams may be in the middle of a write."""
+    os.write(_PERSON[0], text.encode())
 
 
 def quiet_logs() -> None:
@@ -46,11 +54,13 @@ def _no_stderr() -> Iterator[int]:
     """Drops what is written to file descriptor 2: TensorFlow 2.21 logs there before any setting takes effect."""
     sys.stderr.flush()
     kept = os.dup(2)
+    _PERSON[0] = kept
     sink = os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(sink, 2)
         yield kept
     finally:
         os.dup2(kept, 2)
+        _PERSON[0] = 2
         os.close(kept)
         os.close(sink)

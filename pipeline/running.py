@@ -10,11 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any, TextIO
 
 import apache_beam as beam
-from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-from pipeline import checking, job, layout, progress
+from pipeline import checking, cleaning, job, layout, progress
 from pipeline.columns_file import dumps
 from pipeline.finish import DONE, FAILED, Plan
 from pipeline.inputs import Inputs, match
@@ -80,16 +79,12 @@ def run(request: Request, stream: TextIO | None = None) -> Outcome:
         passes,
         names,
     )
-    for folder in (place.staging, place.at(layout.EXAMPLES), place.at(layout.REJECTED)):
-        layout.make_dirs(folder)
     outcome = Outcome(FAILED, output=place.output, repeated=inputs.repeated, passes=passes)
-    try:
-        titles = ["analyse", "transform"][-passes:]
-        with _tuning(request, inputs, titles, stream) as tuning:
-            _execute(request, lambda root: job.build(root, plan, tuning), outcome)
+    titles = ["analyse", "transform"][-passes:]
+    with cleaning.run_in(place), _tuning(request, inputs, titles, stream) as tuning:
+        _execute(request, lambda root: job.build(root, plan, tuning), outcome)
         _take_result(place, outcome)
-    finally:
-        _clean(place, outcome)
+        cleaning.clean(place, outcome.status == DONE, outcome.rejected_files, outcome.ledger)
     return outcome
 
 
@@ -186,7 +181,7 @@ def _execute(request: Request, build: Any, outcome: Outcome) -> None:
     try:
         root.run().wait_until_finish()
     except Exception as error:
-        if message_of(error).endswith(("KeyboardInterrupt", "_Stopped")):  # Beam 2.77 makes a RuntimeError of them
+        if message_of(error).endswith("KeyboardInterrupt"):  # Beam 2.77 makes a RuntimeError of it
             raise KeyboardInterrupt from error
         outcome.status, outcome.message = FAILED, message_of(error)
 
@@ -210,24 +205,3 @@ def _take_result(place: Layout, outcome: Outcome) -> None:
     outcome.ledger = result.get("ledger", {})
     outcome.rejected_files = result.get("rejected_files", [])
     outcome.rejected_examples = result.get("rejected_examples", {})
-
-
-def _clean(place: Layout, outcome: Outcome) -> None:
-    """Removes what the run leaves behind: its staging folder, and its shards unless they were published."""
-    named = set(outcome.rejected_files)  # of an unpublished run, too: they say why it was not
-    if layout.exists(place.at(layout.MANIFEST)):  # a run that fails while it tidies up has published all the same
-        from pipeline.manifest import read
-
-        published = read(place.output)
-        named |= {*published.files, *published.rejected_files}
-    for folder in (layout.EXAMPLES, layout.REJECTED):
-        pattern = place.at(folder, f"{place.run_id}-*")
-        for entry in FileSystems.match([pattern])[0].metadata_list:
-            if entry.path not in named:
-                layout.delete(entry.path)
-    if outcome.rejected_files and outcome.status != DONE:
-        layout.write_json(place.at(layout.REJECTED, f"{place.run_id}-ledger.json"), outcome.ledger)
-    layout.delete(place.staging)
-    for folder in (layout.EXAMPLES, layout.REJECTED):
-        layout.delete_if_empty(place.at(folder))
-    layout.delete_if_empty(place.output)

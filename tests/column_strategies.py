@@ -128,14 +128,15 @@ def _column(draw: st.DrawFn, key: str, groups: list[str]) -> Column:
         made["default_value"] = draw(st.integers(0, 9) | st.just(-0.0) | st.just(3.0))
         made["observed_mask"] = draw(st.booleans())
         if made["dtype"] == "float32":
-            made["default_value"] = draw(st.floats(width=32, allow_nan=False) | st.integers(-(2**64), 2**64))
             made["non_finite"] = draw(st.sampled_from(["reject", "fill", "keep"]))
+            floats = st.floats(width=32, allow_nan=False, allow_infinity=made["non_finite"] == "keep")
+            made["default_value"] = draw(floats | st.integers(-(2**64), 2**64))
     if kind in (SequenceIdentity, Identity):
         made["num_buckets"] = draw(st.integers(1, 2**63 - 1))
         made["default_value"] = draw(st.none() | st.integers(0, made["num_buckets"] - 1))
         made["padding_id"] = draw(st.integers(-(2**63), 2**63 - 1))
     if kind is Passthrough:
-        made["default_value"] = draw(st.none() | texts)
+        made |= {"default_value": draw(st.none() | texts), "delimiter": None}
     return kind.make(**made)
 
 

@@ -721,7 +721,7 @@ def test_what_a_file_cannot_hold():
         {"normalizer_fn": inner},
         {"normalizer_fn": main},
         {"normalizer_fn": Own()},
-        {"default_value": float("nan")},
+        {"default_value": float("nan"), "non_finite": "keep"},
     ]
     columns = [SequenceNumeric.make(key=f"k{k}", **arguments) for k, arguments in enumerate(values)]
     with pytest.raises(SpecError) as caught:

@@ -69,7 +69,9 @@ def test_in_the_job(tmp_path, workers):
 
     named = sequence_numeric_column("x", normalizer_fn="tensorflow.math:log")
     spec = make_spec([named, numeric_column("k", normalizer_fn="z_score")], T2)
-    request = Request(spec, [str(tmp_path / "in-*")], str(tmp_path / "out"), "parquet", max_rejected=0.5, workers=workers)
+    request = Request(
+        spec, [str(tmp_path / "in-*")], str(tmp_path / "out"), "parquet", max_rejected=0.5, workers=workers
+    )
     outcome = run(request)
     assert (outcome.status, outcome.message) == ("done", "")
     manifest = read_manifest(str(tmp_path / "out"))

@@ -17,6 +17,8 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 from tfx_bsl.coders.sequence_example_coder import SequenceExamplesToRecordBatchDecoder
 
+from transforms.ragged import Ragged, splits_of
+
 _KINDS: Final = {"int64": schema_pb2.INT, "float32": schema_pb2.FLOAT, "string": schema_pb2.BYTES}
 _TYPES: Final = {
     "int64": pa.large_list(pa.int64()),
@@ -105,12 +107,12 @@ def _of_rows(batch: pa.RecordBatch, rows: int) -> pa.RecordBatch:
 
 
 def _joined(parts: list[Part]) -> list[Part]:
-    """Joins neighbours of the same types. A column without any value fits every type."""
+    """Joins neighbours of the same types. A column without any value, if only of empty lists, fits every type."""
     groups: list[list[Part]] = []
     types: dict[str, pa.DataType] = {}
     for part in parts:
         columns = zip(part.batch.schema.names, part.batch.columns, strict=True)
-        held = {name: column.type for name, column in columns if column.null_count < len(column)}
+        held = {name: column.type for name, column in columns if _holds_values(column)}
         if groups and all(types.get(name, kind) == kind for name, kind in held.items()):
             groups[-1].append(part)
             types.update(held)
@@ -132,8 +134,18 @@ def _concatenated(parts: list[Part]) -> Part:
 
 
 def _chunks(columns: list[pa.Array]) -> pa.Array:
-    kind = next((c.type for c in columns if c.null_count < len(c)), columns[0].type)
-    return pa.concat_arrays([c if c.type == kind else pa.nulls(len(c), kind) for c in columns])
+    kind = next((c.type for c in columns if _holds_values(c)), columns[0].type)
+    return pa.concat_arrays([c if c.type == kind else _without_values(c, kind) for c in columns])
+
+
+def _holds_values(column: pa.Array) -> bool:
+    return len(column.flatten()) > 0
+
+
+def _without_values(column: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Returns empty lists and nulls as those of another type: an empty list is empty whatever it is a list of."""
+    empty = Ragged(pa.nulls(0, kind.value_type), splits_of(np.zeros(len(column))), Ragged.of(column).present)
+    return empty.to_list_array()
 
 
 def kinds(records: Sequence[bytes]) -> dict[str, pa.DataType]:

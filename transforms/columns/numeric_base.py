@@ -130,8 +130,9 @@ class NumericBase(Column):
                 message = "default_value {value} does not fit {dtype}"
                 raise PydanticCustomError("default_value", message, dict(value=value, dtype=self.dtype))
         elif not finite and self.non_finite != "keep":
-            message = "default_value {value} is not finite, which needs non_finite: keep"
-            raise PydanticCustomError("default_value", message, dict(value=value))
+            message = "default_value {value} does not fit {dtype}"
+            finite_dtype = f"{self.dtype} and is finite (non_finite: keep takes others)"
+            raise PydanticCustomError("default_value", message, dict(value=value, dtype=finite_dtype))
         elif finite and abs(value) > dtypes.largest_float(self.dtype):
             message = "default_value {value} does not fit {dtype}"
             raise PydanticCustomError("default_value", message, dict(value=value, dtype=self.dtype))

@@ -1,0 +1,99 @@
+"""Cleaning up after a run, whatever way it ends: done, failed, or stopped in the middle."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from apache_beam.io.filesystems import FileSystems
+
+from pipeline import layout, manifest
+from pipeline.layout import Layout
+
+_ACTIVE: Final[list[Layout]] = []
+"""Runs of this process that have begun and are not cleaned up."""
+
+PATIENCE_SECONDS: Final = 60.0
+"""How long a run that is stopped while it publishes may take to finish that."""
+
+
+@contextlib.contextmanager
+def run_in(place: Layout) -> Iterator[None]:
+    """Makes the folders that a run writes to, and remembers it while the block runs.
+
+    Raises:
+      JobError: a folder cannot be made.
+    """
+    _ACTIVE.append(place)
+    try:
+        for folder in (place.staging, place.at(layout.EXAMPLES), place.at(layout.REJECTED)):
+            layout.make_dirs(folder)
+        layout.write_bytes(place.staged(layout.TOKEN), b"")
+        yield
+    finally:
+        # Also after a failure here: a run that does not clean up itself is cleaned up as a failed one.
+        if place in _ACTIVE:
+            clean(place)
+
+
+def stop() -> bool:
+    """Cleans up every run that is under way; for a signal handler, which then ends the process.
+
+    Returns:
+      Whether one of them had published its data set all the same.
+    """
+    return any([clean(place) for place in list(_ACTIVE)])
+
+
+def clean(place: Layout, done: bool = False, rejected: Sequence[str] = (), ledger: Any = None) -> bool:
+    """Removes what a run leaves behind: its staging folder, and its shards unless they are published.
+
+    Args:
+      place: where it ran.
+      done: whether it is known to have published.
+      rejected: files with the rejected rows of a run that was not published; they are kept, as they say why.
+      ledger: the ledger of such a run, written beside them.
+
+    Returns:
+      Whether the run has published.
+    """
+    if not done and not layout.claim(place, layout.STOPPED):
+        done = _has_published(place)
+    named = {*rejected, *(_published_files(place) if done else ())}
+    for folder in (layout.EXAMPLES, layout.REJECTED):
+        for entry in FileSystems.match([place.at(folder, f"{place.run_id}-*")])[0].metadata_list:
+            if entry.path not in named:
+                layout.delete(entry.path)
+    if rejected and not done:
+        layout.write_json(place.at(layout.REJECTED, f"{place.run_id}-ledger.json"), ledger)
+    layout.delete(place.staging)
+    for folder in (layout.EXAMPLES, layout.REJECTED):
+        layout.delete_if_empty(place.at(folder))
+    layout.delete_if_empty(place.output)
+    if place in _ACTIVE:
+        _ACTIVE.remove(place)
+    return done
+
+
+def _has_published(place: Layout) -> bool:
+    """Waits for a run that is publishing, maybe in another thread or process, to be done with it."""
+    ends = time.monotonic() + PATIENCE_SECONDS
+    while layout.exists(place.staging) and not layout.exists(place.result) and time.monotonic() < ends:
+        if not layout.exists(place.staged(layout.PUBLISHING)):
+            return False  # neither claimed: the run had not begun in earnest
+        if _is_current(place):
+            break
+        time.sleep(0.1)
+    return _is_current(place)
+
+
+def _is_current(place: Layout) -> bool:
+    path = place.at(layout.MANIFEST)
+    return layout.exists(path) and bool(layout.read_json(path).get("run") == place.run_id)
+
+
+def _published_files(place: Layout) -> list[str]:
+    published = manifest.read(place.output)
+    return [*published.files, *published.rejected_files]
