@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from apache_beam.io.filesystems import FileSystems
 
-from pipeline import layout, publish
+from pipeline import cleaning, layout, publish
 from pipeline.layout import Layout
 from pipeline.manifest import FORMAT_VERSION, named_files, read
 from pipeline.tf_examples import write_examples
@@ -41,6 +41,7 @@ def written(root: Path, run: str, shards: int) -> tuple[Layout, dict[str, Any], 
     (graph / "variables").mkdir(parents=True)
     (graph / "saved_model.pb").write_text(run)
     (graph / "variables" / "data").write_bytes(run.encode() * 100)
+    layout.write_bytes(place.staged(layout.TOKEN), b"")
     content = {
         "format_version": FORMAT_VERSION,
         "run": run,
@@ -201,8 +202,12 @@ def test_a_manifest_cannot_name_files_outside(tmp_path):
 
 
 def test_a_manifest_that_cannot_be_replaced_is_an_error(tmp_path, monkeypatch):
-    def refuse(*_: Any) -> None:
-        raise OSError("read-only")
+    rename = FileSystems.rename
+
+    def refuse(sources: list[str], targets: list[str]) -> None:
+        if targets[0].endswith("manifest.json"):
+            raise OSError("read-only")
+        rename(sources, targets)
 
     publish_run(tmp_path, "one", 1)
     monkeypatch.setattr(FileSystems, "rename", staticmethod(refuse))
@@ -256,3 +261,30 @@ def test_a_run_that_fails_once_its_manifest_stands_keeps_its_shards(tmp_path, mo
     assert calls, outcome.message
     arrays = read_arrays(tmp_path / "out")
     assert arrays["id"].tolist() == [0, 1, 2, 3, 4]
+
+
+def test_a_run_that_was_stopped_does_not_publish(tmp_path):
+    publish_run(tmp_path, "old", 1)
+    place, content, graph = written(tmp_path, "new", 2)
+    assert layout.claim(place, layout.STOPPED)
+    with pytest.raises(JobError, match="was stopped"):
+        publish.publish(place, content, {}, {}, graph)
+    assert whole(tmp_path) == "old"
+
+
+def test_a_run_that_publishes_is_not_cleaned_away(tmp_path):
+    place, content, graph = written(tmp_path, "new", 2)
+    with cleaning.run_in(place):
+        publish.publish(place, content, {"run": "new"}, {"run": "new"}, graph)
+        assert cleaning.stop()
+    assert whole(tmp_path) == "new"
+    assert not Path(place.staging).exists()
+
+
+def test_a_run_that_is_stopped_is_cleaned_away(tmp_path):
+    publish_run(tmp_path, "old", 1)
+    place, _, _ = written(tmp_path, "new", 2)
+    with cleaning.run_in(place):
+        assert not cleaning.stop()
+    assert whole(tmp_path) == "old"
+    assert not list(tmp_path.rglob("*new*"))
