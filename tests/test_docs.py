@@ -170,3 +170,12 @@ def test_nothing_of_this_machine(name: str):
     assert not re.search(r"(?<![\w.])/(?:home|work|root|tmp|Users|var|opt)/", text)
     assert not re.search(r"pypi\.org|index-url|files\.pythonhosted|localhost|\b\d{1,3}(?:\.\d{1,3}){3}\b", text)
     assert "shared/" not in text
+
+
+def test_the_demo_prints_what_the_readme_shows(demo: Path):
+    import json
+
+    from pipeline import summary
+
+    ledger = json.loads(Path("build/demo/output/ledger.json").read_text())
+    assert summary._columns(ledger) in TEXTS["README.md"]
