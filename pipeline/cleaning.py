@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from apache_beam.io.filesystems import FileSystems
 
-from pipeline import layout, manifest
+from pipeline import layout, manifest, publish
 from pipeline.layout import Layout
 
 _ACTIVE: Final[list[Layout]] = []
@@ -66,6 +66,8 @@ def clean(place: Layout, done: bool = False, rejected: Sequence[str] = (), ledge
         for entry in FileSystems.match([place.at(folder, f"{place.run_id}-*")])[0].metadata_list:
             if entry.path not in named:
                 layout.delete(entry.path)
+    for name in () if done else publish.own_names(place).values():
+        layout.delete(place.at(name))
     if rejected and not done:
         layout.write_json(place.at(layout.REJECTED, f"{place.run_id}-ledger.json"), ledger)
     layout.delete(place.staging)
@@ -83,8 +85,6 @@ def _has_published(place: Layout) -> bool:
     while layout.exists(place.staging) and not layout.exists(place.result) and time.monotonic() < ends:
         if not layout.exists(place.staged(layout.PUBLISHING)):
             return False  # neither claimed: the run had not begun in earnest
-        if _is_current(place):
-            break
         time.sleep(0.1)
     return _is_current(place)
 

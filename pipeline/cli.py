@@ -115,13 +115,15 @@ def _carry_out(what: str, columns: str, debug: bool = False, **asked: Any) -> No
         outcome = _execute(what, request, debug)
     except SpecError as error:
         count = f"{len(error.faults)} faults\n" if len(error.faults) > 1 else ""
-        _stop(WRONG_USE, f"{columns}: {count}{error}", debug)
+        name = "" if str(error).startswith(columns) else f"{columns}: "
+        _stop(WRONG_USE, f"{name}{count}{error}", debug)
     except UsageError as error:
         _stop(WRONG_USE, str(error), debug)
     except JobError as error:
         _stop(FAILED, str(error), debug)
     except KeyboardInterrupt:
         _end_now(signal.SIGINT, None)
+        raise
     if outcome.status == "too_many_rejected":
         _stop(TOO_MANY_REJECTED, outcome.message)
     if outcome.status != "done":
@@ -171,6 +173,8 @@ def _refuse_unknown(arguments: Sequence[str]) -> None:
             "--debug",
         ]
         name = unknown[0].split("=")[0]
+        if not name.startswith("-"):
+            raise UsageError(f"unexpected argument {name!r}; quote a pattern ('*.parquet'), or give --input again")
         raise UsageError(f"unknown option {name!r}{nearest(name, [*ours, *known])}")
 
 
@@ -193,12 +197,16 @@ def _execute(what: str, request: Request, debug: bool) -> Outcome:
     return outcome
 
 
-def _end_now(number: int, frame: Any) -> NoReturn:
-    """Cleans up and ends the process, from the signal handler itself.
+def _end_now(number: int, frame: Any) -> None:
+    """Cleans up and ends the process, from the signal handler itself. A run that is publishing is let finish.
 
     An exception raised here could be swallowed: it arises wherever the program is, TensorFlow's callbacks included. And the
     in-process runner's workers would go on in their threads.
     """
+    publish = sys.modules.get("pipeline.publish")
+    if publish and publish.is_publishing_here():
+        quiet.say("seqcols: publishing, which takes a moment: not stopped\n")
+        return
     for again in (signal.SIGINT, signal.SIGTERM):
         signal.signal(again, signal.SIG_IGN)
     cleaning = sys.modules.get("pipeline.cleaning")

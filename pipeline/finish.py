@@ -40,6 +40,7 @@ class Plan:
       allow_empty: whether a data set without rows is published.
       passes: how often the input is read.
       feature_names: features that the first file holds, for hints.
+      replaces: the run that is published in the directory when this one begins, None for none.
     """
 
     place: Layout
@@ -51,6 +52,7 @@ class Plan:
     allow_empty: bool
     passes: int
     feature_names: tuple[str, ...] = field(default=())
+    replaces: str | None = None
 
 
 @dataclass
@@ -110,7 +112,7 @@ def _checked(plan: Plan, got: Collected) -> dict[str, Any]:
         return {"status": FAILED, "message": message + hint, **kept}
     stats = statistics.build(plan.spec, got.table, got.tally, sizes)
     staged = plan.place.staged(layout.TRANSFORM) if rows["written"] else ""
-    publish.publish(plan.place, _manifest(plan, got, book), book, stats, staged)
+    publish.publish(plan.place, _manifest(plan, got, book), book, stats, staged, plan.replaces)
     return {"status": DONE, "message": "", **kept}
 
 

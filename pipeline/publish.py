@@ -11,9 +11,12 @@ A run that dies between two steps leaves a whole data set, old or new, and files
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import os
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 from apache_beam.io.filesystem import BeamIOError, CompressionTypes
 from apache_beam.io.filesystems import FileSystems
@@ -23,6 +26,11 @@ from pipeline.layout import LEDGER, MANIFEST, STATISTICS, TRANSFORM, Layout
 from pipeline.manifest import named_files
 from transforms.errors import JobError
 
+ANY: Final = "*"
+"""Whatever run was published before."""
+
+_HERE: Final[list[Layout]] = []
+
 
 def publish(
     place: Layout,
@@ -30,8 +38,9 @@ def publish(
     ledger: Mapping[str, Any],
     statistics: Mapping[str, Any],
     staged_transform: str,
+    replaces: str | None = ANY,
 ) -> None:
-    """Publishes a data set.
+    """Publishes a data set. One run at a time does so in a directory of this machine.
 
     Args:
       place: where.
@@ -39,13 +48,62 @@ def publish(
       ledger: what `ledger.json` holds.
       statistics: what `statistics.json` holds.
       staged_transform: folder with the saved graph; an empty string where there is none.
+      replaces: the run that was published there when this one began, None for none.
+
+    Raises:
+      JobError: another run has published there since, or this one was stopped.
     """
-    old = layout.read_json(place.at(MANIFEST)) if layout.exists(place.at(MANIFEST)) else None
-    own: dict[str, str | None] = {
+    _HERE.append(place)
+    try:
+        with _alone(place):
+            old = layout.read_json(place.at(MANIFEST)) if layout.exists(place.at(MANIFEST)) else None
+            found = old.get("run") if old else None
+            if replaces != ANY and found not in (replaces, place.run_id):
+                raise JobError(f"another run ({found}) has published in {place.output!r} meanwhile; this one has not")
+            _publish(place, content, ledger, statistics, staged_transform, old)
+    finally:
+        _HERE.remove(place)
+
+
+def is_publishing_here() -> bool:
+    """Returns whether a thread of this process is publishing: it should be let finish."""
+    return bool(_HERE)
+
+
+@contextlib.contextmanager
+def _alone(place: Layout) -> Iterator[None]:
+    """Holds a lock on the directory, which ends with the process whatever happens. Object stores have none."""
+    if "://" in place.output:
+        yield
+        return
+    descriptor = os.open(place.output, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def own_names(place: Layout) -> dict[str, str]:
+    """Returns the names that statistics, ledger and transform have until the data set is published."""
+    return {
         "statistics": f"statistics-{place.run_id}.json",
         "ledger": f"ledger-{place.run_id}.json",
-        "transform": f"transform-{place.run_id}" if staged_transform else None,
+        "transform": f"transform-{place.run_id}",
     }
+
+
+def _publish(
+    place: Layout,
+    content: dict[str, Any],
+    ledger: Mapping[str, Any],
+    statistics: Mapping[str, Any],
+    staged_transform: str,
+    old: Mapping[str, Any] | None,
+) -> None:
+    own: dict[str, str | None] = {**own_names(place)}
+    if not staged_transform:
+        own["transform"] = None
     layout.write_json(place.at(own["statistics"]), statistics)  # type: ignore[arg-type]
     layout.write_json(place.at(own["ledger"]), ledger)  # type: ignore[arg-type]
     if own["transform"]:

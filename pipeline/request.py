@@ -74,11 +74,29 @@ def checked_output(request: Request) -> str:
             raise UsageError(f"--output {path!r}: is a symbolic link, give the directory itself")
         if os.path.exists(path) and not os.path.isdir(path):
             raise UsageError(f"--output {path!r}: is not a directory")
-    from pipeline.layout import MANIFEST, exists
-
-    if exists(f"{path.rstrip('/')}/{MANIFEST}") and not request.overwrite:
+    if published_run(path) is not None and not request.overwrite:
         raise UsageError(f"--output {path!r}: holds a finished data set; --overwrite replaces it")
     return path.rstrip("/")
+
+
+def published_run(output: str) -> str | None:
+    """Returns the run that a directory's manifest is of, None where there is no manifest.
+
+    Raises:
+      UsageError: a `manifest.json` lies there that is not ours, or is damaged: it is not ours to replace.
+    """
+    from pipeline.layout import MANIFEST, exists, read_json
+
+    path = f"{output.rstrip('/')}/{MANIFEST}"
+    if not exists(path):
+        return None
+    try:
+        content = read_json(path)
+        if content["format_version"] >= 1 and {"examples", "rejected"} <= content.keys():
+            return str(content["run"])
+    except (ValueError, TypeError, KeyError, AttributeError):
+        pass
+    raise UsageError(f"--output {output!r}: its {MANIFEST} is damaged or not of seqcols; choose another directory")
 
 
 def check_values(request: Request) -> None:
@@ -93,5 +111,7 @@ def check_values(request: Request) -> None:
         raise UsageError(f"--max-rejected: expected a fraction from 0 to 1, got {request.max_rejected!r}")
     if request.workers < 0:
         raise UsageError(f"--workers: expected 0 (all cores) or more, got {request.workers!r}")
+    if "" in request.inputs:
+        raise UsageError("--input: expected a file pattern, got ''")
     if not request.inputs:
         raise UsageError("--input: expected at least one file pattern")

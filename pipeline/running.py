@@ -19,10 +19,10 @@ from pipeline.finish import DONE, FAILED, Plan
 from pipeline.inputs import Inputs, match
 from pipeline.layout import Layout
 from pipeline.reading import refuse_schema
-from pipeline.request import Request, UsageError, check_values, checked_output
+from pipeline.request import Request, UsageError, check_values, checked_output, published_run
 from pipeline.sources import source_for
 from transforms import analyze
-from transforms.errors import SpecError, SpecFault
+from transforms.errors import JobError, SpecError, SpecFault
 from transforms.spec import Spec
 
 
@@ -78,6 +78,7 @@ def run(request: Request, stream: TextIO | None = None) -> Outcome:
         request.allow_empty,
         passes,
         names,
+        published_run(place.output),
     )
     outcome = Outcome(FAILED, output=place.output, repeated=inputs.repeated, passes=passes)
     titles = ["analyse", "transform"][-passes:]
@@ -100,6 +101,7 @@ def check(request: Request, stream: TextIO | None = None) -> Outcome:
         raise UsageError("check runs on this machine: --runner does not apply")
     inputs = match(request.inputs)
     names = _preflight(inputs, request.spec)
+    _needs_analysis(request.spec)  # traces the normalizer functions, so that a broken one is found
     with tempfile.TemporaryDirectory(prefix="seqcols-") as folder:
         place = Layout(folder, layout.new_run_id())
         plan = Plan(place, request.spec, "", inputs, request.format, request.max_rejected, True, 1, names)
@@ -133,7 +135,7 @@ def _preflight(inputs: Inputs, spec: Spec) -> tuple[str, ...]:
 
 def _needs_analysis(spec: Spec) -> bool:
     """Whether the data must be read first: for our statistics, or for analyzers that a normalizer function brings."""
-    if spec.needs_analysis or not spec.functions:
+    if not spec.functions:
         return spec.needs_analysis
     import tensorflow_transform as tft
 
@@ -141,9 +143,15 @@ def _needs_analysis(spec: Spec) -> bool:
 
     preprocess = analyze.preprocessing_fn(spec, "", analyze=False)
     try:
-        return bool(tft.get_analyze_input_columns(preprocess, input_specs(spec)))
-    except (ValueError, TypeError) as error:
-        raise SpecError([SpecFault("columns", str(error).strip().splitlines()[-1])]) from error
+        return bool(tft.get_analyze_input_columns(preprocess, input_specs(spec))) or spec.needs_analysis
+    except Exception as error:  # whatever a person's function raises
+        raise _of_function(error) from error
+
+
+def _of_function(error: Exception) -> SpecError:
+    line = (str(error).strip().splitlines() or ["no message"])[-1].strip()
+    kind = "" if type(error) in (ValueError, TypeError) else f"{type(error).__name__}: "
+    return SpecError([SpecFault("columns", kind + line)])
 
 
 @contextlib.contextmanager
@@ -174,10 +182,10 @@ def _execute(request: Request, build: Any, outcome: Outcome) -> None:
     root = beam.Pipeline(FnApiRunner(), options=options) if request.runs_here else beam.Pipeline(options=options)
     try:
         build(root)
-    except (ValueError, TypeError) as error:
-        if isinstance(error, SpecError):
-            raise
-        raise SpecError([SpecFault("columns", str(error).strip().splitlines()[-1])]) from error
+    except JobError:
+        raise
+    except Exception as error:  # tracing runs the normalizer functions
+        raise error if isinstance(error, SpecError) else _of_function(error) from error
     try:
         root.run().wait_until_finish()
     except Exception as error:

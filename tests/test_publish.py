@@ -288,3 +288,14 @@ def test_a_run_that_is_stopped_is_cleaned_away(tmp_path):
         assert not cleaning.stop()
     assert whole(tmp_path) == "old"
     assert not list(tmp_path.rglob("*new*"))
+
+
+def test_of_two_runs_the_second_is_refused(tmp_path):
+    """Both began in an empty directory; the one that comes second must not replace what it has not seen."""
+    first, second = written(tmp_path, "first", 2), written(tmp_path, "second", 1)
+    publish.publish(first[0], first[1], {"run": "first"}, {"run": "first"}, first[2], replaces=None)
+    with pytest.raises(JobError, match=r"another run \(first\) has published"):
+        publish.publish(second[0], second[1], {}, {}, second[2], replaces=None)
+    assert not cleaning.clean(second[0])
+    assert whole(tmp_path) == "first"
+    assert not list(tmp_path.rglob("*second*"))

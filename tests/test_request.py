@@ -106,7 +106,16 @@ def test_links_and_files_are_refused(tmp_path):
 
 
 def test_a_finished_data_set_is_refused_without_overwrite(tmp_path):
-    (tmp_path / "manifest.json").write_text("{}")
+    content = '{"format_version": 1, "run": "r", "examples": {}, "rejected": {}}'
+    (tmp_path / "manifest.json").write_text(content)
     with pytest.raises(UsageError, match="holds a finished data set; --overwrite replaces it"):
         checked_output(asked(output=str(tmp_path)))
     assert checked_output(asked(output=str(tmp_path), overwrite=True)) == str(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["", "broken{", "[]", "3", '{"name": "my web app", "icons": []}'])
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_manifest_of_somebody_else_is_never_replaced(tmp_path, content, overwrite):
+    (tmp_path / "manifest.json").write_text(content)
+    with pytest.raises(UsageError, match="damaged or not of seqcols"):
+        checked_output(asked(output=str(tmp_path), overwrite=overwrite))

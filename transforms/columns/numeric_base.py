@@ -90,7 +90,7 @@ class NumericBase(Column):
 
         if values.dtype.is_integer or self.non_finite == "keep":
             return tf.ones_like(values, tf.bool)
-        return tf.math.is_finite(values)
+        return tf.math.is_finite(self.cast(values))  # a number too large for the dtype is none
 
     def cast(self, values: tf.Tensor) -> tf.Tensor:
         """Casts the carrier to the declared dtype."""
@@ -107,7 +107,11 @@ class NumericBase(Column):
             result = tf.cast(result, tf.float32)
         if self.normalizer_fn is not None:
             result = self.normalizer_fn.apply(result, fitted.moments(self))
-        return tf.cast(result, tf.int64 if result.dtype.is_integer or result.dtype.is_bool else tf.float32)
+        if result.dtype.is_integer or result.dtype.is_bool:
+            return tf.cast(result, tf.int64)
+        if self.dtype in ("float16", "bfloat16"):  # rounded here, so that every format and the graph give the same
+            result = tf.cast(result, tf.as_dtype(self.dtype))
+        return tf.cast(result, tf.float32)
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
