@@ -1,5 +1,7 @@
 """Columns of float16 and bfloat16: what is written, served and made in memory is one and the same."""
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -10,7 +12,7 @@ import tensorflow_transform as tft
 from pipeline import Request, read_manifest, run
 from transforms import SequenceGroup, apply, make_spec, numeric_column, sequence_numeric_column
 
-ROWS = [{"x": [1.0, 70000.0], "z": [0.1, 0.7], "c": 70000.0}, {"x": [2.5], "z": [3.3], "c": 0.1}]
+ROWS: list[dict[str, Any]] = [{"x": [1.0, 70000.0], "z": [0.1, 0.7], "c": 70000.0}, {"x": [2.5], "z": [3.3], "c": 0.1}]
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
