@@ -44,10 +44,12 @@ def stop() -> bool:
     Returns:
       Whether one of them had published its data set all the same.
     """
-    return any([clean(place) for place in list(_ACTIVE)])
+    return any([clean(place, patience=PATIENCE_SECONDS) for place in list(_ACTIVE)])
 
 
-def clean(place: Layout, done: bool = False, rejected: Sequence[str] = (), ledger: Any = None) -> bool:
+def clean(
+    place: Layout, done: bool = False, rejected: Sequence[str] = (), ledger: Any = None, patience: float = 0.0
+) -> bool:
     """Removes what a run leaves behind: its staging folder, and its shards unless they are published.
 
     Args:
@@ -55,12 +57,13 @@ def clean(place: Layout, done: bool = False, rejected: Sequence[str] = (), ledge
       done: whether it is known to have published.
       rejected: files with the rejected rows of a run that was not published; they are kept, as they say why.
       ledger: the ledger of such a run, written beside them.
+      patience: seconds to wait for another process that is publishing; none for a run that has ended.
 
     Returns:
       Whether the run has published.
     """
     if not done and not layout.claim(place, layout.STOPPED):
-        done = _has_published(place)
+        done = _has_published(place, patience)
     named = {*rejected, *(_published_files(place) if done else ())}
     for folder in (layout.EXAMPLES, layout.REJECTED):
         for entry in FileSystems.match([place.at(folder, f"{place.run_id}-*")])[0].metadata_list:
@@ -79,9 +82,9 @@ def clean(place: Layout, done: bool = False, rejected: Sequence[str] = (), ledge
     return done
 
 
-def _has_published(place: Layout) -> bool:
-    """Waits for a run that is publishing, maybe in another thread or process, to be done with it."""
-    ends = time.monotonic() + PATIENCE_SECONDS
+def _has_published(place: Layout, patience: float) -> bool:
+    """Waits for a run that is publishing in another process to be done with it."""
+    ends = time.monotonic() + patience
     while layout.exists(place.staging) and not layout.exists(place.result) and time.monotonic() < ends:
         if not layout.exists(place.staged(layout.PUBLISHING)):
             return False  # neither claimed: the run had not begun in earnest

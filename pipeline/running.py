@@ -64,7 +64,11 @@ def run(request: Request, stream: TextIO | None = None) -> Outcome:
       JobError: the input cannot be read.
     """
     check_values(request)
+    if not request.spec.graph_inputs:  # tf.Transform 1.21 refuses a graph without inputs
+        raise SpecError([SpecFault("columns", "expected a column to densify, got only passthrough_column")])
     place = Layout(checked_output(request), layout.new_run_id())
+    # Without --overwrite nothing may be there when this run publishes, whatever came since the check above.
+    replaces = published_run(place.output) if request.overwrite else None
     inputs = match(request.inputs)
     names = _preflight(inputs, request.spec)
     passes = 2 if _needs_analysis(request.spec) else 1
@@ -78,7 +82,7 @@ def run(request: Request, stream: TextIO | None = None) -> Outcome:
         request.allow_empty,
         passes,
         names,
-        published_run(place.output),
+        replaces,
     )
     outcome = Outcome(FAILED, output=place.output, repeated=inputs.repeated, passes=passes)
     titles = ["analyse", "transform"][-passes:]

@@ -11,13 +11,19 @@ from typing import Any
 import pytest
 from apache_beam.io.filesystems import FileSystems
 
-from pipeline import cleaning, layout, publish
+from pipeline import Request, cleaning, layout, publish, running
 from pipeline.layout import Layout
 from pipeline.manifest import FORMAT_VERSION, named_files, read
 from pipeline.tf_examples import write_examples
 from tests.jobs import listing, read_arrays, run_job
-from transforms import SequenceGroup, make_spec, passthrough_column, sequence_categorical_column_with_identity
-from transforms.errors import JobError
+from transforms import (
+    SequenceGroup,
+    categorical_column_with_identity,
+    make_spec,
+    passthrough_column,
+    sequence_categorical_column_with_identity,
+)
+from transforms.errors import JobError, SpecError
 
 
 class Killed(BaseException):
@@ -276,6 +282,7 @@ def test_a_run_that_publishes_is_not_cleaned_away(tmp_path):
     place, content, graph = written(tmp_path, "new", 2)
     with cleaning.run_in(place):
         publish.publish(place, content, {"run": "new"}, {"run": "new"}, graph)
+        layout.write_json(place.result, {"status": "done"})
         assert cleaning.stop()
     assert whole(tmp_path) == "new"
     assert not Path(place.staging).exists()
@@ -299,3 +306,27 @@ def test_of_two_runs_the_second_is_refused(tmp_path):
     assert not cleaning.clean(second[0])
     assert whole(tmp_path) == "first"
     assert not list(tmp_path.rglob("*second*"))
+
+
+def test_what_is_published_while_a_run_gets_ready_is_not_replaced(tmp_path, monkeypatch):
+    """Between the check of the directory and the job lie seconds; without --overwrite nothing may be lost by them."""
+    write_examples(str(tmp_path / "in.tfrecord"), [{"k": 1}])
+    root, preflight = tmp_path / "root", running._preflight
+
+    def meanwhile(*arguments: Any) -> Any:
+        publish_run(root, "other", 1)
+        return preflight(*arguments)
+
+    monkeypatch.setattr(running, "_preflight", meanwhile)
+    spec = make_spec([categorical_column_with_identity("k", 2)])
+    outcome = running.run(Request(spec, [str(tmp_path / "in.tfrecord")], str(root)))
+    assert outcome.status == "failed"
+    assert "another run (other) has published" in outcome.message
+    assert whole(root) == "other"
+
+
+def test_columns_that_only_pass_through_are_refused_before_the_run(tmp_path):
+    request = Request(make_spec([passthrough_column("k")]), [str(tmp_path / "in.tfrecord")], str(tmp_path / "out"))
+    with pytest.raises(SpecError, match="expected a column to densify"):
+        running.run(request)
+    assert not (tmp_path / "out").exists()
