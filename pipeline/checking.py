@@ -53,7 +53,7 @@ class _CountAccepted(beam.DoFn):
         file = rows.file_of(batch)
         self._tally[file, "rows", "written"] += batch.num_rows
         for name in self._spec.group_names:
-            first = next(c for c in self._spec.sequence_columns if c.group == name)
+            first = self._spec.members(name)[0]
             steps = -(-Ragged.of(batch.column(first.key)).lengths // first.step_width)
             size = self._spec.group(name).fixed_length
             self._tally[file, "group", name, "steps"] += int(np.sum(np.minimum(steps, size) if size else steps))

@@ -134,8 +134,9 @@ def _find_functions(columns: str, spec: Spec, debug: bool) -> None:
     """Makes modules beside the columns file importable, here and in workers, and checks the functions named."""
     from pipeline.columns_file import check_functions
     from transforms.errors import SpecError
+    from transforms.normalizers import Function
 
-    if not spec.functions:
+    if not any(isinstance(link, Function) for link in spec.normalizers):
         return
     if not debug:
         quiet.quiet_logs()  # these modules load TensorFlow

@@ -19,7 +19,10 @@ from pydantic_core import PydanticKnownError
 
 from pipeline.columns_writing import dumps
 from pipeline.yaml_lines import Document, read_yaml
-from transforms.columns import TYPES, AnyColumn, Column, Passthrough, SequenceColumn, SequenceIdentity
+from transforms.columns import TYPES, AnyColumn, Column
+from transforms.columns.base import SequenceMixin
+from transforms.columns.identity import SequenceIdentity
+from transforms.columns.passthrough import Passthrough
 from transforms.errors import SpecError, SpecFault, nearest
 from transforms.groups import SequenceGroup
 from transforms.messages import Problem, problems, shown
@@ -141,7 +144,7 @@ def _valid_part(data: dict[str, Any]) -> Spec | None:
     if isinstance(policies, dict):
         groups = {name: _valid(_GROUP, policy) or _NO_GROUP for name, policy in policies.items()}
     else:
-        groups = {column.group: _NO_GROUP for column in columns if isinstance(column, SequenceColumn)}
+        groups = {column.sequence_group: _NO_GROUP for column in columns if column.sequence_group is not None}
     if any(column is None and not _group_known(row) for column, row in zip(valid, rows, strict=True)):
         columns += [SequenceIdentity(key=f"\0group {name}", num_buckets=1, group=name) for name in groups if name]
     return Spec.model_construct(sequence_groups=groups, columns=columns)
@@ -168,11 +171,16 @@ def _group_known(row: Any) -> bool:
 
 def _is_context(row: dict[str, Any]) -> bool:
     kind = row.get("type")
-    return isinstance(kind, str) and kind in TYPES and not TYPES[kind].is_sequence
+    inner = row.get("categorical_column", row.get("source_column"))
+    if isinstance(inner, dict):
+        return _is_context(inner)
+    return isinstance(kind, str) and kind in TYPES and not issubclass(TYPES[kind], SequenceMixin)
 
 
 def _group_of(row: Any) -> str | None:
     """Returns the group that a faulty column names."""
+    if isinstance(row, dict) and isinstance(inner := row.get("categorical_column", row.get("source_column")), dict):
+        return _group_of(inner)
     group = row.get("group") if isinstance(row, dict) and not _is_context(row) else None
     return group if isinstance(group, str) and group else None
 
@@ -199,11 +207,11 @@ def check_functions(spec: Spec, path: str | Path | None = None) -> list[SpecFaul
     faults = []
     with importable_from(folder):
         for k, column in enumerate(spec.columns):
-            normalizer = getattr(column, "normalizer_fn", None)
-            if isinstance(normalizer, Function) and isinstance(normalizer.function, str):
-                where = f"columns[{k}].normalizer_fn"
-                message = _why_not(normalizer.function, folder)
-                faults += [SpecFault(where, message, document.line(where))] if message else []
+            for link in column.numeric.links if column.numeric is not None else ():
+                if isinstance(link, Function) and isinstance(link.function, str):
+                    where = f"columns[{k}].normalizer_fn"
+                    message = _why_not(link.function, folder)
+                    faults += [SpecFault(where, message, document.line(where))] if message else []
     return faults
 
 

@@ -18,7 +18,7 @@ from pipeline import layout, ledger, manifest, publish, statistics
 from pipeline.inputs import Inputs
 from pipeline.layout import Layout
 from pipeline.writing import Part
-from transforms.columns import SequenceColumn
+from transforms.columns import Output
 from transforms.errors import JobError, nearest
 from transforms.spec import Spec
 from transforms.tally import Tally
@@ -129,12 +129,17 @@ def _sizes(spec: Spec, parts: Sequence[Part]) -> dict[str, int | None]:
     """Returns T of every group: as the spec says, or as the shards have it."""
     sizes = {name: spec.group(name).fixed_length or (None if parts else 0) for name in spec.group_names}
     shapes = {output.name: output.shape for part in parts for output in part.outputs}
-    for column in spec.columns:
-        if isinstance(column, SequenceColumn) and column.name in shapes:
-            sizes[column.group] = shapes[column.name][0]
+    for output in spec.outputs():
+        if output.sequence and output.name in shapes:
+            sizes[group_of(spec, output)] = shapes[output.name][0]
     if len({part.outputs for part in parts}) > 1:
         raise JobError("shards of one run differ in their features; this is a bug, nothing was published")
     return sizes
+
+
+def group_of(spec: Spec, output: Output) -> str:
+    """Returns the sequence group of an output, which comes from one of its columns or from the group itself."""
+    return next((c.sequence_group for c in spec.columns if c.name == output.source and c.sequence_group), output.source)
 
 
 def refuse_absent(plan: Plan, book: Mapping[str, Any]) -> None:

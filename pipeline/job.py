@@ -36,7 +36,7 @@ from pipeline.summaries import first_rejects, sum_tallies
 from pipeline.writing import WriteShards
 from transforms import analyze, moments
 from transforms.beam import GOOD, REJECTED, TABLES, TALLIES, Densify, Validate
-from transforms.densify import table_width
+from transforms.fitted import table_width
 from transforms.spec import Spec
 
 
@@ -126,7 +126,7 @@ def _fit(root: beam.Pipeline, plan: Plan, good: beam.PCollection | None) -> beam
         batches = good | "GraphInputs" >> beam.Map(_select, fields).with_output_types(pa.RecordBatch)
     else:
         batches = root | "NoBatches" >> beam.Create([]).with_output_types(pa.RecordBatch)
-    preprocess = analyze.preprocessing_fn(plan.spec, plan.place.staged("moments.json"), analyze=good is not None)
+    preprocess = analyze.preprocessing_fn(plan.spec, plan.place.staging, analyze=good is not None)
     with tft_beam.Context(temp_dir=plan.place.staged("tft"), force_tf_compat_v1=False):
         transform = (batches, config) | "Fit" >> tft_beam.AnalyzeDataset(preprocess)
     target = plan.place.staged(layout.TRANSFORM)
@@ -135,12 +135,18 @@ def _fit(root: beam.Pipeline, plan: Plan, good: beam.PCollection | None) -> beam
 
 
 def _select(batch: pa.RecordBatch, fields: list[str]) -> pa.RecordBatch:
-    return batch.select(fields).replace_schema_metadata(None)
+    """Returns the graph's inputs alone; text as bytes, which is what tfx_bsl's adapter takes."""
+    schema = pa.schema([pa.field(f, _adapted(batch.schema.field(f).type)) for f in fields])
+    return batch.select(fields).replace_schema_metadata(None).cast(schema)
+
+
+def _adapted(kind: pa.DataType) -> pa.DataType:
+    return pa.large_list(pa.large_binary()) if kind == pa.large_list(pa.large_string()) else kind
 
 
 def _adapter(spec: Spec) -> tuple[list[str], tensor_adapter.TensorAdapterConfig]:
     """Tells tf.Transform how canonical Arrow columns become ragged tensors."""
-    kinds = {"int64": pa.int64(), "float32": pa.float32(), "string": pa.large_string()}
+    kinds = {"int64": pa.int64(), "float32": pa.float32(), "string": pa.large_binary()}
     fields = [pa.field(key, pa.large_list(kinds[kind])) for key, kind in spec.graph_inputs.items()]
     representations = {}
     for key in spec.graph_inputs:
@@ -166,7 +172,7 @@ def _save_raw_metadata(done: Any, target: str, spec: Spec) -> Any:
 def _table(plan: Plan, ready: beam.PCollection, tables: beam.PCollection) -> beam.PCollection:
     """Returns the moments of all numeric columns: from the analysis, else from the one pass."""
     if plan.passes == 2:
-        return ready | "ReadMoments" >> beam.Map(_read_table, plan.place.staged("moments.json"))
+        return ready | "ReadMoments" >> beam.Map(_read_table, plan.place.staged(analyze.moments_file(0)))
     width = table_width(plan.spec)
     return tables | "Moments" >> beam.CombineGlobally(_merge_tables(width))
 

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from typing import Any
 
-from transforms.columns import Column, SequenceColumn
+from transforms.columns import Column
 from transforms.spec import Spec
 from transforms.tally import COLUMN_COUNTS, Tally
 
@@ -45,9 +45,9 @@ def _one(counts: Tally, spec: Spec, sizes: Mapping[str, int | None]) -> dict[str
 
 def _column(column: Column, counts: Tally, written: int, sizes: Mapping[str, int | None]) -> dict[str, int]:
     made = {what: counts["column", column.name, what] for what in COLUMN_COUNTS}
-    if isinstance(column, SequenceColumn):
-        steps = counts["group", column.group, "steps"]
-        places = written * (sizes.get(column.group) or 0)
+    if column.sequence_group is not None:
+        steps = counts["group", column.sequence_group, "steps"]
+        places = written * (sizes.get(column.sequence_group) or 0)
     else:
         steps = places = written
     kept = steps * column.step_width - made["completed"]

@@ -58,12 +58,12 @@ def refuse_schema(path: str, features: Mapping[str, pa.DataType], columns: Seque
     Raises:
       JobError: it lacks a column, or has it in a type of which no value can be parsed.
     """
-    for column in columns:
-        if column.key not in features:
+    for column, key, form in ((c, key, form) for c in columns for key, form in c.features.items()):
+        if key not in features:
             names = [name for name in features if name not in rows.RESERVED]
-            hint = nearest(column.key, names) or f"; it has {', '.join(names)}"
-            raise JobError(f"{path}: column {column.name!r}: the file has no feature {column.key!r}{hint}")
-        why = column_type_error(features[column.key], column.form())
+            hint = nearest(key, names) or f"; it has {', '.join(names)}"
+            raise JobError(f"{path}: column {column.name!r}: the file has no feature {key!r}{hint}")
+        why = column_type_error(features[key], form)
         if why:
             raise JobError(f"{path}: column {column.name!r}: {why}")
 
@@ -78,7 +78,7 @@ class _Read(beam.DoFn):
 
     def process(self, split: Split) -> Iterator[Any]:
         source = source_for(split.path)
-        features = {column.key: column.form().carrier for column in self._columns}
+        features = {key: form.carrier for column in self._columns for key, form in column.features.items()}
         checked = not source.has_schema
         for read in source.read(split, features, self._limits):
             count = 0

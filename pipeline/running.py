@@ -23,6 +23,7 @@ from pipeline.request import Request, UsageError, check_values, checked_output, 
 from pipeline.sources import source_for
 from transforms import analyze
 from transforms.errors import JobError, SpecError, SpecFault
+from transforms.normalizers import Function
 from transforms.spec import Spec
 
 
@@ -139,7 +140,7 @@ def _preflight(inputs: Inputs, spec: Spec) -> tuple[str, ...]:
 
 def _needs_analysis(spec: Spec) -> bool:
     """Whether the data must be read first: for our statistics, or for analyzers that a normalizer function brings."""
-    if not spec.functions:
+    if not any(isinstance(link, Function) for link in spec.normalizers):
         return spec.needs_analysis
     import tensorflow_transform as tft
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from transforms import moments
-from transforms.columns import NumericBase, SequenceNumeric
+from transforms.asks import Ask
+from transforms.columns import Column
 from transforms.spec import Spec
 from transforms.tally import Tally
 
@@ -29,13 +30,16 @@ def build(spec: Spec, table: np.ndarray, tally: Tally, sizes: Mapping[str, int |
       (`[1]` where it has one pair for all; None where there are no values), and what else was counted. `groups`: T and the
       distribution of the lengths of accepted rows before truncation.
     """
-    places = moments.slices([column.moments_width for column in spec.numeric_columns])
-    numeric = {c.name: _numeric(c, table[:, place]) for c, place in zip(spec.numeric_columns, places, strict=True)}
+    asks = [ask for ask in spec.asks if ask.level == 0 and ask.packed]
+    places = moments.slices([ask.width for ask in asks])
+    by_name = {column.name: column for column in spec.columns}
+    raw = [(by_name[ask.owner], ask, place) for ask, place in zip(asks, places, strict=True) if ask.link == 0]
+    numeric = {column.name: _numeric(column, ask, table[:, place]) for column, ask, place in raw}
     columns = {}
     for column in spec.columns:
         counted = ("values", "nulls", "non_finite", "replaced", "filled", "absent", "empty")
         counts = {what: _total(tally, "column", column.name, what) for what in counted}
-        columns[column.name] = {"type": column.type, **numeric.get(column.name, {}), **counts}
+        columns[column.name] = {"type": column.type_name, **numeric.get(column.name, {}), **counts}
     groups = {name: {"T": sizes.get(name), **_lengths(tally, name)} for name in spec.group_names}
     return {"rows": _total(tally, "rows", "written"), "columns": columns, "groups": groups}
 
@@ -44,17 +48,18 @@ def _total(tally: Tally, *key: str) -> int:
     return sum(count for k, count in tally.items() if k[1:] == key)
 
 
-def _numeric(column: NumericBase, table: np.ndarray) -> dict[str, Any]:
-    shape = column.shape if column.moments_width == column.step_width else (1,)
+def _numeric(column: Column, ask: Ask, table: np.ndarray) -> dict[str, Any]:
+    shape = ask.figure_shape
     count = table[0].reshape(shape)
     figures = {"mean": table[1], "variance": moments.variance(table), "min": table[3], "max": table[4]}
-    over = column.statistics_over if isinstance(column, SequenceNumeric) else "kept"
+    over = getattr(column.numeric, "statistics_over", "kept")
     made: dict[str, Any] = {"over": over, "count": count.astype(np.int64).tolist()}
     for name, values in figures.items():
         shaped = np.asarray(values).reshape(shape)
         made[name] = np.where(count > 0, shaped.astype(object), np.array(None, object)).tolist()
-    if column.normalizer_fn is not None:
-        made["normalizer"] = {name: str(value) for name, value in column.normalizer_fn}
+    normalizer = column.numeric.normalizer_fn if column.numeric is not None else None
+    if normalizer is not None:
+        made["normalizer"] = {name: str(value) for name, value in normalizer if value is not None}
     return made
 
 

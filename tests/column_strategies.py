@@ -8,7 +8,11 @@ from typing import Any, Literal
 from hypothesis import strategies as st
 
 from transforms import dtypes
-from transforms.columns import Column, Identity, Numeric, Passthrough, SequenceIdentity, SequenceNumeric
+from transforms.columns import Column
+from transforms.columns.identity import Identity, SequenceIdentity
+from transforms.columns.numeric import Numeric
+from transforms.columns.passthrough import Passthrough
+from transforms.columns.sequence_numeric import SequenceNumeric
 from transforms.errors import SpecError
 from transforms.groups import SequenceGroup
 from transforms.normalizers import ZScore

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.harness import CASES, Case, check_outcome, pickled, recovered, run
+from tests.harness import Case, all_cases, check_outcome, pickled, recovered, run
 from transforms.columns import (
     TYPES,
     numeric_column,
@@ -19,6 +19,7 @@ from transforms.memory import apply
 from transforms.reasons import REASONS
 
 fc = tf.feature_column
+CASES = all_cases()
 every = pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 
 

@@ -201,7 +201,7 @@ def canonical(rows: Sequence[Any], column: Column) -> list[Any]:
     return out
 
 
-@pytest.mark.parametrize("column", COLUMNS, ids=lambda c: f"{c.type}-{c.input_dtype}")
+@pytest.mark.parametrize("column", COLUMNS, ids=lambda c: f"{c.type_name}-{c.form().dtype}")
 def test_odd_values_are_data_and_neighbours_do_not_matter(column):
     alone = [canonical([value], column)[0] for value in ODD]
     assert 2 <= sum(outcome.startswith("rejected") for outcome in alone) < len(ODD) - 2

@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.parse import NO_ID, Form, Parsed, column_type_error, parse
+from transforms.parse import NO_ID, NO_WORD, Form, Parsed, column_type_error, parse
 
-IDS = Form("x", "int64", step_width=None)
+IDS = Form("x", "int64", ids=True)
+TWO_IDS = Form("x", "int64", step_width=2, ids=True)
+WORDS = Form("x", "string", step_width=2, ids=True)
 FLOATS = Form("x", "float32")
 PAIRS = Form("x", "float32", step_width=2)
 DELIMITED = Form("x", "int64", delimiter="::")
@@ -31,10 +33,15 @@ def faulty(made: Parsed) -> dict[int, tuple[str, str]]:
 @pytest.mark.parametrize(
     ("form", "rows", "expected", "faults", "values"),
     [
-        (IDS, [[[3], [], [5]], [], None, [[]]], [[3, NO_ID, 5], [], None, [NO_ID]], {}, [3, 0, 0, 1]),
+        (IDS, [[[3], [], [5]], [], None, [[]]], [[3, NO_ID, 5], [], None, [NO_ID]], {}, [2, 0, 0, 0]),
         (IDS, [[[3], [4, 5]], [[6]]], None, {0: ("wrong_step_width", "[4, 5]")}, [3, 1]),
-        (IDS, [[[3], [4, 5], []], [[]]], None, {0: ("wrong_step_width", "[4, 5]")}, [4, 1]),
-        (IDS, [[[[3]]], [], [[]]], None, {0: ("wrong_type", "[[3]]")}, [1, 0, 1]),
+        (IDS, [[[3], [4, 5], []], [[]]], None, {0: ("wrong_step_width", "[4, 5]")}, [3, 0]),
+        (IDS, [[[[3]]], [], [[]]], None, {0: ("wrong_type", "[[3]]")}, [0, 0, 0]),
+        (TWO_IDS, [[[1, 2], [], [3]], None, []], [[1, 2, NO_ID, NO_ID, 3, NO_ID], None, []], {}, [3, 0, 0]),
+        (TWO_IDS, [[1, 2], None], [[1, NO_ID, 2, NO_ID], None], {}, [2, 0]),
+        (TWO_IDS, [[[1, 2, 3]], [[4]]], None, {0: ("wrong_step_width", "[1, 2, 3]")}, [3, 1]),
+        (WORDS, [[["a"], ["b", ""]]], [["a", NO_WORD, "b", ""]], {}, [3]),
+        (WORDS, [["a", NO_WORD]], None, {0: ("wrong_type", NO_WORD)}, [2]),
         (IDS, [[NO_ID, 1]], [[NO_ID + 1, 1]], {}, [2]),
         (PAIRS, [[[1, 2], [3, 4]], None], [[1, 2, 3, 4], None], {}, [4, 0]),
         (PAIRS, [[[1, 2], [3]], [[]]], None, {0: ("wrong_step_width", "[3]"), 1: ("wrong_step_width", "[]")}, [3, 0]),
@@ -71,7 +78,7 @@ def test_nested_ids(rows):
         assert faulty(made).get(k) == (("wrong_step_width", str(wide[0])) if wide else None)
         if not wide:
             assert made.array[k].as_py() == (None if row is None else [step[0] if step else NO_ID for step in row])
-        assert made.values_in[k] == sum(max(len(step), 1) for step in row or [])
+        assert made.values_in[k] == sum(map(len, row or []))
 
 
 @given(rows=st.lists(st.none() | st.lists(st.integers(-(2**31), 2**31 - 1), max_size=5), min_size=1, max_size=6))

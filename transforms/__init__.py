@@ -4,19 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from transforms.columns import (
-    Column,
-    Identity,
-    Numeric,
-    Passthrough,
-    SequenceIdentity,
-    SequenceNumeric,
-    categorical_column_with_identity,
-    numeric_column,
-    passthrough_column,
-    sequence_categorical_column_with_identity,
-    sequence_numeric_column,
-)
+from transforms.columns import CLASSES, TYPES, Column, constructor
 from transforms.errors import JobError, SpecError, SpecFault
 from transforms.groups import SequenceGroup
 from transforms.normalizers import Function, Normalizer, ZScore
@@ -37,6 +25,10 @@ _LATE = {
 
 
 def __getattr__(name: str) -> Any:
+    if name in TYPES:
+        return constructor(name)
+    if name in CLASSES:
+        return CLASSES[name]
     if name in _LATE:
         import importlib
 
@@ -44,31 +36,23 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module 'transforms' has no attribute {name!r}")
 
 
-__all__ = [
+__all__ = [  # noqa: PLE0604  # the names of the table, too
     "REASONS",
     "Applied",
     "Column",
     "Densify",
     "Function",
-    "Identity",
     "JobError",
     "Normalizer",
-    "Numeric",
     "Parse",
-    "Passthrough",
     "SequenceGroup",
-    "SequenceIdentity",
-    "SequenceNumeric",
     "Spec",
     "SpecError",
     "SpecFault",
     "Validate",
     "ZScore",
     "apply",
-    "categorical_column_with_identity",
     "make_spec",
-    "numeric_column",
-    "passthrough_column",
-    "sequence_categorical_column_with_identity",
-    "sequence_numeric_column",
+    *TYPES,
+    *CLASSES,
 ]

@@ -1,9 +1,9 @@
-"""The preprocessing function for tf.Transform: one packed analyzer for all columns, then `densify`."""
+"""The preprocessing function for tf.Transform: its analyzers find the statistics, one packed for all moments, then `densify`."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -13,7 +13,11 @@ import tensorflow_transform as tft
 from apache_beam.io.filesystems import FileSystems
 
 from transforms import moments
-from transforms.densify import Fitted, RawTensors, analysis, densify, fitted_from, not_fitted, table_width
+from transforms.asks import Ask
+from transforms.columns import Column
+from transforms.densify import RawTensors, densify, fit
+from transforms.fitted import Asked, not_fitted, table_width
+from transforms.lookup import Vocabulary
 from transforms.spec import Spec
 
 
@@ -66,12 +70,63 @@ def _written(table: np.ndarray, path: str) -> np.ndarray:
     return table
 
 
-def preprocessing_fn(spec: Spec, statistics_path: str, analyze: bool) -> Callable[[RawTensors], dict[str, Any]]:
+class Analyzers:
+    """Statistics of the whole data set from tf.Transform's analyzers.
+
+    Args:
+      spec: the columns.
+      folder: where what was found is also written down, for people (`moments.json` and others).
+    """
+
+    track = staticmethod(tft.make_and_track_object)
+
+    def __init__(self, spec: Spec, folder: str):
+        self._spec, self._folder = spec, folder
+
+    def moments(self, level: int, table: tf.Tensor) -> tf.Tensor:
+        """See `transforms.fitted.Combine`."""
+        width = table_width(self._spec, level)
+        analyzer = tft.experimental.CacheablePTransformAnalyzer(
+            make_accumulators_ptransform=_Combine(width),
+            merge_accumulators_ptransform=_Combine(width),
+            extract_output_ptransform=_Extract(joined(self._folder, moments_file(level))),
+            cache_coder=tft.experimental.SimpleJsonPTransformAnalyzerCacheCoder(),
+        )
+        # One table, one output: tf.Transform 1.21 refuses to cache an analyzer with several.
+        (merged,) = tft.experimental.ptransform_analyzer(
+            [table[tf.newaxis]],
+            analyzer,
+            [tf.float64],
+            [[len(moments.ROWS), width]],
+            name=f"seqcols_moments_{level}",
+        )
+        return merged
+
+    def details(self, level: int, asks: Sequence[Ask], asked: Sequence[Asked]) -> Any:
+        """See `transforms.fitted.Combine`."""
+        raise NotImplementedError
+
+    def vocabulary(self, column: Column, words: tf.Tensor) -> Vocabulary:
+        """See `transforms.fitted.Combine`."""
+        raise NotImplementedError
+
+
+def moments_file(level: int) -> str:
+    """Returns the name of the file that a level's table of moments is written down in."""
+    return "moments.json" if level == 0 else f"moments-{level}.json"
+
+
+def joined(folder: str, name: str) -> str:
+    """Returns a path in a folder of any of Beam's file systems."""
+    return str(FileSystems.join(folder, name)) if folder else name
+
+
+def preprocessing_fn(spec: Spec, folder: str, analyze: bool) -> Callable[[RawTensors], dict[str, Any]]:
     """Returns the function that tf.Transform traces.
 
     Args:
       spec: the columns.
-      statistics_path: file that the merged table of moments is also written to (JSON).
+      folder: where the statistics are also written down.
       analyze: whether the data is read for statistics. Without, the graph has no analyzers of ours.
 
     Returns:
@@ -80,7 +135,8 @@ def preprocessing_fn(spec: Spec, statistics_path: str, analyze: bool) -> Callabl
     """
 
     def preprocess(inputs: RawTensors) -> dict[str, Any]:
-        fitted = _fitted(spec, inputs, statistics_path) if analyze else not_fitted(spec)
+        analyzers = Analyzers(spec, folder)
+        fitted = fit(spec, inputs, analyzers) if analyze else not_fitted(spec, analyzers.track)
         made = densify(spec, inputs, fitted)
         return {name: _static(tensor) for name, tensor in made.items()}
 
@@ -94,22 +150,3 @@ def _static(tensor: tf.Tensor) -> tf.Tensor | tf.RaggedTensor:
     flat = tf.reshape(tensor, tf.concat([shape[:1] * shape[1:2], shape[2:]], axis=0))
     flat.set_shape([None, *tensor.shape[2:]])
     return tf.RaggedTensor.from_row_splits(flat, tf.range(shape[0] + 1) * shape[1])
-
-
-def _fitted(spec: Spec, inputs: RawTensors, statistics_path: str) -> Fitted:
-    width = table_width(spec)
-    analyzer = tft.experimental.CacheablePTransformAnalyzer(
-        make_accumulators_ptransform=_Combine(width),
-        merge_accumulators_ptransform=_Combine(width),
-        extract_output_ptransform=_Extract(statistics_path),
-        cache_coder=tft.experimental.SimpleJsonPTransformAnalyzerCacheCoder(),
-    )
-    # One table, one output: tf.Transform 1.21 refuses to cache an analyzer with several.
-    (table,) = tft.experimental.ptransform_analyzer(
-        [analysis(spec, inputs)[tf.newaxis]],
-        analyzer,
-        [tf.float64],
-        [[len(moments.ROWS), width]],
-        name="seqcols_statistics",
-    )
-    return fitted_from(spec, table)

@@ -85,7 +85,7 @@ def densify_stage(spec: Spec, transform: str | None, moments: bool = False) -> S
     """
     # TensorFlow takes seconds to import: only the stage that needs it pays.
     from transforms import graph
-    from transforms.densify import not_fitted
+    from transforms.fitted import not_fitted
 
     run_graph = graph.saved_graph(spec, transform) if transform else graph.fitted_graph(not_fitted(spec))
     collect = graph.moments_graph(spec) if moments else lambda batch: None
@@ -193,8 +193,8 @@ class StageFn(beam.DoFn):
     def _canonical(self, pending: Sequence[Mapping[str, Any]], stage: bytes) -> pa.RecordBatch:
         """Returns rows that a stage put out as the batch that they were: no type is guessed again."""
         arrays = {
-            column.key: pa.array([row.get(column.key) for row in pending], canonical_type(column.form()))
-            for column in self._spec.columns
+            key: pa.array([row.get(key) for row in pending], canonical_type(form))
+            for key, form in self._spec.features.items()
         }
         return _mark(rows.with_origin(pa.RecordBatch.from_pydict(arrays), "", 0), stage)
 

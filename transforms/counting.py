@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from transforms.columns import Column, SequenceColumn
+from transforms.columns import Column
 from transforms.columns.base import Checked
 from transforms.ragged import Ragged
 from transforms.spec import Spec
@@ -25,22 +25,38 @@ def count_values(column: Column, spec: Spec, values: Ragged, checked: Checked, g
     """
     starts, ends = values.splits[:-1], values.splits[1:]
     completed = checked.completed if checked.completed is not None else np.zeros(len(good), np.int64)
-    if isinstance(column, SequenceColumn) and checked.steps is not None:
-        size = spec.group(column.group).fixed_length
+    if column.sequence_group is not None and checked.steps is not None:
+        policy = spec.group(column.sequence_group)
+        size = policy.fixed_length
         cut = np.maximum(checked.steps - size, 0) if size else np.zeros_like(checked.steps)
-        if spec.group(column.group).truncate == "tail":
+        if policy.truncate == "tail":
             starts = starts + cut * column.step_width
         else:
             ends = np.minimum(ends, starts + (checked.steps - cut) * column.step_width)
             # An incomplete step is the last one: cut off with the rest, it is not completed.
             completed = np.where(cut > 0, 0, completed)
+    held = held_values(values, checked)
+    empty = checked.empty_places
+    kept = (ends - starts) - (_between(empty, starts, ends) if empty is not None else 0)
     counts = {
-        "rejected": int(values.lengths[~good].sum()),
-        "truncated": int((values.lengths - (ends - starts))[good].sum()),
-        "completed": int(completed[good].sum()),
+        "rejected": int(held[~good].sum()),
+        "truncated": int((held - kept)[good].sum()),
+        "completed": int((completed + (ends - starts) - kept)[good].sum()),
     }
     for name, flags in checked.flags.items():
-        running = np.zeros(len(flags) + 1, np.int64)
-        np.cumsum(flags, out=running[1:])
-        counts[name] = int((running[ends] - running[starts])[good].sum())
+        counts[name] = int(_between(flags, starts, ends)[good].sum())
     return counts
+
+
+def held_values(values: Ragged, checked: Checked) -> np.ndarray:
+    """Returns how many values each row holds, int64 `[rows]`: the markers of none are no values."""
+    if checked.empty_places is None:
+        return values.lengths
+    return values.lengths - _between(checked.empty_places, values.splits[:-1], values.splits[1:])
+
+
+def _between(flags: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Returns how many flags are set in each range."""
+    running = np.zeros(len(flags) + 1, np.int64)
+    np.cumsum(flags, out=running[1:])
+    return running[ends] - running[starts]

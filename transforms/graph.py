@@ -11,12 +11,13 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from transforms import dtypes, rows
-from transforms.columns import Column, Output, Passthrough
-from transforms.densify import Fitted, analysis, densify
-from transforms.normalizers import Function
+from transforms.columns import Column, Output
+from transforms.columns.passthrough import Passthrough
+from transforms.densify import densify, level_table
+from transforms.fitted import Fitted, not_fitted
 from transforms.ragged import Ragged
 from transforms.rejection import Fault
-from transforms.spec import Spec
+from transforms.spec import Spec, input_name
 
 DENSE_BYTES: Final = 16 << 20
 """How many bytes of dense output are made at once: what T costs, a batch of long rows must not multiply."""
@@ -38,7 +39,9 @@ def raw_tensors(batch: pa.RecordBatch, spec: Spec) -> dict[str, tf.RaggedTensor]
     made = {}
     for key in spec.graph_inputs:
         view = Ragged.of(batch.column(key))
-        values = tf.convert_to_tensor(view.values.to_numpy(zero_copy_only=False))
+        flat = view.values.cast(pa.large_binary()) if pa.types.is_large_string(view.values.type) else view.values
+        kind = tf.string if pa.types.is_large_binary(flat.type) else None  # no words have no type of their own
+        values = tf.convert_to_tensor(flat.to_numpy(zero_copy_only=False), kind)
         made[key] = tf.RaggedTensor.from_row_splits(values, view.splits, validate=False)
     return made
 
@@ -61,7 +64,8 @@ def saved_graph(spec: Spec, transform_dir: str) -> GraphFunction:
 
 def moments_graph(spec: Spec) -> Callable[[pa.RecordBatch], np.ndarray]:
     """Returns a function that gives the table of moments of a batch of canonical columns."""
-    function = tf.function(lambda raw: analysis(spec, raw), input_signature=[input_specs(spec)])
+    nothing = not_fitted(spec)
+    function = tf.function(lambda raw: level_table(spec, raw, nothing, 0), input_signature=[input_specs(spec)])
     return lambda batch: np.asarray(function(raw_tensors(batch, spec)))
 
 
@@ -117,26 +121,44 @@ def final_outputs(spec: Spec, arrays: Arrays) -> list[Output]:
 
 
 def normalizer_faults(arrays: Arrays, spec: Spec) -> list[Fault]:
-    """Finds the rows in which a normalizer function made a non-finite number of finite ones.
+    """Finds the rows in which a normalizer made a non-finite number of finite ones.
 
-    Only a function can: z_score of finite numbers is finite, and what the column keeps or fills is its own policy.
+    Only some can: z_score of finite numbers is finite, and what the column keeps or fills is its own policy.
     """
     faults = []
-    for column in spec.numeric_columns:
-        if not isinstance(column.normalizer_fn, Function) or column.non_finite == "keep":
+    for column in spec.columns:
+        numeric = column.numeric
+        if numeric is not column or numeric.non_finite == "keep" or not any(n.can_spoil for n in numeric.links):
             continue
-        values = arrays[column.name].reshape(len(arrays[column.name]), -1)
-        if dtypes.carrier(column.dtype) == "float32":
-            values = np.where(np.abs(values) <= dtypes.largest_float(column.dtype), values, np.nan)
+        values = _written_values(column, arrays, spec)
+        values = values.reshape(len(values), -1)
+        shown_in = values
+        if dtypes.carrier(numeric.dtype) == "float32":
+            values = np.where(np.abs(values) <= dtypes.largest_float(numeric.dtype), values, np.nan)
         bad = ~np.isfinite(values)
         found = np.flatnonzero(bad.any(axis=1))
         if len(found):
-            shown = [str(arrays[column.name][row].reshape(-1)[bad[row].argmax()]) for row in found]
+            shown = [str(shown_in[row][bad[row].argmax()]) for row in found]
             message = (
-                f"expected finite numbers ({column.dtype}) from normalizer_fn (non_finite: keep lets others through)"
+                f"expected finite numbers ({numeric.dtype}) from normalizer_fn (non_finite: keep lets others through)"
             )
             faults.append(Fault("non_finite", column.name, found, shown, message))
     return faults
+
+
+def _written_values(column: Column, arrays: Arrays, spec: Spec) -> np.ndarray:
+    """Returns what a column was made into: an output of its own, or a part of its group's concatenation."""
+    if column.name in arrays:
+        return arrays[column.name]
+    group = column.sequence_group
+    assert group is not None
+    first = 0
+    for output in spec.concatenation(group):
+        width = int(np.prod([n for n in output.shape[1:] if n], dtype=np.int64))
+        if output.source == column.name:
+            return arrays[input_name(group)][:, :, first : first + width]
+        first += width
+    raise AssertionError(column.name)
 
 
 def dense_batch(batch: pa.RecordBatch, arrays: Arrays, spec: Spec) -> pa.RecordBatch:

@@ -12,12 +12,15 @@ import numpy as np
 import pyarrow as pa
 
 from transforms import graph, rows
-from transforms.columns import Column, Output, SequenceNumeric
-from transforms.densify import Fitted, fit
+from transforms.asks import Ask
+from transforms.columns import Column, Output
+from transforms.densify import fit
 from transforms.dict_rows import batches_of
+from transforms.fitted import Asked, Fitted
 from transforms.groups import DEFAULT_GROUP, SequenceGroup
+from transforms.lookup import Vocabulary, keep_in
 from transforms.rejection import SCHEMA
-from transforms.spec import Spec, length_name, make_spec, mask_name
+from transforms.spec import Spec, dense, input_name, length_name, make_spec, mask_name
 from transforms.stages import Stage, parse_batch, reject_late, validate_batch
 from transforms.tally import Tally, add
 
@@ -66,13 +69,14 @@ class Applied:
         Raises:
           ValueError: the group has a column that is not dense (ids without a wrapper), which TensorFlow refuses too.
         """
-        members = sorted((c for c in self.spec.sequence_columns if c.group == group), key=lambda c: c.name)
-        if not members:
+        if input_name(group) in self.arrays:
+            return self.arrays[input_name(group)], self.lengths(group)
+        if not self.spec.members(group):
             raise ValueError(f"no column belongs to the sequence group {group!r}")
-        for column in members:
-            if not isinstance(column, SequenceNumeric):
-                raise ValueError(f"column {column.name!r} ({column.type}) holds ids and is not dense")  # type: ignore[attr-defined]
-        arrays = [self.arrays[column.name].astype(np.float32) for column in members]
+        for column in self.spec.members(group):
+            if not any(dense(output) for output in column.outputs(None)):
+                raise ValueError(f"column {column.name!r} ({column.type_name}) holds ids and is not dense")
+        arrays = [self.arrays[output.name].astype(np.float32) for output in self.spec.concatenation(group)]
         flat = [
             a.reshape(*a.shape[:2], math.prod(a.shape[2:])) for a in arrays
         ]  # -1 cannot be told where there is no step
@@ -139,8 +143,24 @@ def _graph(
 ) -> tuple[graph.GraphFunction, Fitted | None]:
     if transform is not None:
         return graph.saved_graph(spec, transform), None
-    fitted = fitted or fit(spec, graph.raw_tensors(_joined(accepted, spec), spec))
+    fitted = fitted or fit(spec, graph.raw_tensors(_joined(accepted, spec), spec), _Whole())
     return graph.fitted_graph(fitted, compiled=False), fitted
+
+
+class _Whole:
+    """Figures of one batch as those of the whole data set: see `transforms.fitted.Combine`."""
+
+    def __init__(self) -> None:
+        self.track = keep_in({})
+
+    def moments(self, level: int, table: Any) -> np.ndarray:
+        return np.asarray(table)
+
+    def details(self, level: int, asks: Sequence[Ask], asked: Sequence[Asked]) -> Any:
+        raise NotImplementedError
+
+    def vocabulary(self, column: Column, words: Any) -> Vocabulary:
+        raise NotImplementedError
 
 
 def _run(
@@ -163,7 +183,7 @@ def _run(
 
 def _joined(batches: Sequence[pa.RecordBatch], spec: Spec) -> pa.RecordBatch:
     """Joins canonical batches without their records, whose types may differ."""
-    keys = dict.fromkeys(column.key for column in spec.columns)
+    keys = spec.features
     if not batches:
         empty = pa.RecordBatch.from_pydict({key: pa.nulls(0) for key in keys})
         return parse_batch(empty, spec.columns).batch

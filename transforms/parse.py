@@ -19,7 +19,13 @@ from transforms.ragged import Ragged, splits_of
 from transforms.rejection import Fault
 
 NO_ID: Final = -(2**63)
-"""What an empty step becomes in a canonical column of ids: it is a step, without an id."""
+"""What stands in a canonical column of integer ids where a step has none: an empty step, or one with fewer than it may have."""
+
+NO_WORD: Final = "\0seqcols: no word\0"
+"""The same in a canonical column of words."""
+
+NO_WEIGHT: Final = float("nan")
+"""The same in a canonical column of float weights, which stand where ids stand; a weight of the data is never NaN."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +36,9 @@ class Form:
       name: the column's name, for faults.
       dtype: declared dtype.
       delimiter: what separates the values when a whole sequence is one string; None for lists.
-      step_width: values in a step, checked against nested input; None where an inner list must hold one id or none.
+      step_width: values in a step, checked against nested input.
+      ids: whether the values are ids or words (or their weights), of which a step may hold fewer than `step_width`; what is
+        missing is `NO_ID`, `NO_WORD` or `NO_WEIGHT`. In flat input each is a step of its own then.
       scalars: whether a plain scalar counts as a list of one (context columns).
       reject_overflow: see `leaves.convert`.
     """
@@ -38,9 +46,15 @@ class Form:
     name: str
     dtype: str
     delimiter: str | None = None
-    step_width: int | None = 1
+    step_width: int = 1
+    ids: bool = False
     scalars: bool = False
     reject_overflow: bool = True
+
+    @property
+    def same_as(self) -> tuple[object, ...]:
+        """What two columns that share a feature must have in common: it is parsed once."""
+        return (self.dtype, self.delimiter, self.step_width, self.ids, self.scalars)
 
     @property
     def carrier(self) -> str:
@@ -137,39 +151,73 @@ def _parse_lists(array: pa.Array, form: Form, faults: list[Fault]) -> Parsed:
         if len(deep.positions):
             faults = [*faults, _row_faults(form, outer, outer.values, deep)]
         inner = Ragged(pa.nulls(0, _canonical(form.dtype)), np.zeros_like(inner.splits), inner.present)
-    wrong = inner.lengths > 1 if form.step_width is None else inner.lengths != form.step_width
+    wrong = inner.lengths > form.step_width if form.ids else inner.lengths != form.step_width
     if wrong.any():
-        allowed = "at most one id" if form.step_width is None else f"{form.step_width} values"
+        allowed = ("at most " if form.ids else "") + _counted(form)
         found = leaves.LeafFault("wrong_step_width", np.flatnonzero(wrong), f"expected {allowed} in every step")
         faults = [*faults, _row_faults(form, outer, outer.values, found)]
     # A step is what counts: rows split the flat values where they split the steps.
     flat = Ragged(inner.values, inner.splits[outer.splits], outer.present)
-    parsed = _finish(flat, inner.values, form, faults)
-    if form.step_width is None and (inner.lengths == 0).any():
-        return _with_empty_steps(parsed, outer, inner)
+    parsed = _finish(flat, inner.values, form, faults, nested=True)
+    if form.ids and (inner.lengths != form.step_width).any():
+        return _padded_steps(parsed, outer, inner, form)
     return parsed
 
 
-def _with_empty_steps(parsed: Parsed, outer: Ragged, inner: Ragged) -> Parsed:
-    """Puts `NO_ID` where a nested row has a step without an id, which counts as a value."""
-    first = np.minimum(inner.splits[:-1], max(len(inner.values) - 1, 0))
-    ids = parsed.array.flatten().to_numpy()
-    steps = np.where(inner.lengths > 0, ids[first] if len(ids) else NO_ID, NO_ID)
-    lists = Ragged(pa.array(steps), outer.splits, outer.present).to_list_array()
-    empty = Ragged(outer.values, splits_of(inner.lengths == 0)[outer.splits], outer.present)
-    return Parsed(lists, parsed.faults, parsed.values_in + empty.lengths, parsed.nulls)
+def _counted(form: Form) -> str:
+    if not form.ids:
+        return f"{form.step_width} values"
+    return "one id" if form.step_width == 1 else f"{form.step_width} ids"
 
 
-def _finish(outer: Ragged, values: pa.Array, form: Form, faults: list[Fault]) -> Parsed:
+def _padded_steps(parsed: Parsed, outer: Ragged, inner: Ragged, form: Form) -> Parsed:
+    """Gives every step of ids `step_width` places, with `NO_ID` or `NO_WORD` where it has no id."""
+    values = parsed.array.flatten()
+    place = inner.splits[:-1, np.newaxis] + np.arange(form.step_width)
+    held = place < inner.splits[1:, np.newaxis]
+    taken = values.take(pa.array(np.where(held, place, 0).reshape(-1), pa.int64(), mask=~held.reshape(-1)))
+    steps = taken.fill_null(_nothing_there(taken.type))
+    lists = Ragged(steps, outer.splits * form.step_width, outer.present).to_list_array()
+    return Parsed(lists, parsed.faults, parsed.values_in, parsed.nulls)
+
+
+def _nothing_there(kind: pa.DataType) -> pa.Scalar:
+    if pa.types.is_integer(kind):
+        return pa.scalar(NO_ID, kind)
+    if pa.types.is_floating(kind):
+        return pa.scalar(NO_WEIGHT, kind)
+    return pa.scalar(NO_WORD.encode() if pa.types.is_large_binary(kind) else NO_WORD, kind)
+
+
+def _finish(outer: Ragged, values: pa.Array, form: Form, faults: list[Fault], nested: bool = False) -> Parsed:
     converted = leaves.convert(values, form.dtype, form.reject_overflow)
     faults = faults + [_row_faults(form, outer, values, found) for found in converted.faults]
     made = converted.values if isinstance(converted.values, pa.Array) else pa.array(converted.values)
-    if form.step_width is None and pc.any(pc.equal(made, NO_ID)).as_py():
-        made = pc.replace_with_mask(
-            made, pc.equal(made, NO_ID), pa.scalar(NO_ID + 1)
-        )  # outside the range like its neighbour
+    if form.ids:
+        made, faults = _without_markers(made, values, outer, form, faults)
     lists = Ragged(made, outer.splits, outer.present).to_list_array()
+    if form.ids and not form.scalars and form.step_width > 1 and not nested:
+        steps = Ragged(made, np.arange(len(made) + 1), np.ones(len(made), bool))
+        return _padded_steps(Parsed(lists, faults, outer.lengths, converted.nulls), outer, steps, form)
     return Parsed(lists, faults, outer.lengths, converted.nulls)
+
+
+def _without_markers(
+    made: pa.Array, given: pa.Array, outer: Ragged, form: Form, faults: list[Fault]
+) -> tuple[pa.Array, list[Fault]]:
+    """Makes sure that no value of the data is taken for a step without an id."""
+    marker = _nothing_there(made.type)
+    taken = pc.is_nan(made) if pa.types.is_floating(made.type) else pc.equal(made, marker)
+    if not pc.any(taken).as_py():
+        return made, faults
+    if pa.types.is_integer(made.type):  # outside every range like its neighbour
+        return pc.replace_with_mask(made, taken, pa.scalar(NO_ID + 1)), faults
+    if pa.types.is_floating(made.type):  # text that is no number, too: what comes first is the fault of a row
+        reason, message = "non_finite", f"expected finite numbers ({form.dtype})"
+    else:
+        reason, message = "wrong_type", "expected a word other than this reserved one"
+    found = leaves.LeafFault(reason, np.flatnonzero(taken), message)
+    return made, [*faults, _row_faults(form, outer, given, found)]
 
 
 def canonical_type(form: Form) -> pa.DataType:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from transforms import dtypes
-from transforms.columns import AnyColumn, Column, NumericBase, Output, SequenceColumn
+from transforms.asks import Ask
+from transforms.columns import AnyColumn, Column, Output
 from transforms.errors import SpecError, SpecFault, nearest
 from transforms.groups import DEFAULT_GROUP, SequenceGroup
 from transforms.messages import path_of, problems
-from transforms.normalizers import Function
+from transforms.normalizers import Normalizer
+from transforms.parse import Form
+from transforms.tensorflow_columns import converted, is_tensorflow
 
 
 class Spec(BaseModel):
@@ -33,19 +38,23 @@ class Spec(BaseModel):
         return self.sequence_groups.get(name) or SequenceGroup()
 
     @property
-    def sequence_columns(self) -> list[SequenceColumn]:
+    def sequence_columns(self) -> list[Column]:
         """The columns that are sequences."""
-        return [column for column in self.columns if isinstance(column, SequenceColumn)]
+        return [column for column in self.columns if column.is_sequence]
 
     @property
     def group_names(self) -> list[str]:
         """Names of the groups that columns use, in the order of their first column."""
-        return list(dict.fromkeys(column.group for column in self.sequence_columns))
+        return list(dict.fromkeys(c.sequence_group for c in self.columns if c.sequence_group is not None))
+
+    def members(self, group: str) -> list[Column]:
+        """Returns the columns of a group."""
+        return [column for column in self.columns if column.sequence_group == group]
 
     @property
-    def numeric_columns(self) -> list[NumericBase]:
-        """The columns that have statistics, in the order of the table of moments."""
-        return [column for column in self.columns if isinstance(column, NumericBase)]
+    def numeric_columns(self) -> list[Column]:
+        """The columns whose values have statistics, in the order of the table of moments."""
+        return [column for column in self.columns if column.numeric is not None]
 
     @property
     def longest_groups(self) -> list[str]:
@@ -53,22 +62,45 @@ class Spec(BaseModel):
         return [name for name in self.group_names if self.group(name).fixed_length is None]
 
     @property
+    def asks(self) -> list[Ask]:
+        """The statistics that columns ask for, column by column."""
+        return [ask for column in self.columns for ask in column.asks()]
+
+    @property
+    def levels(self) -> int:
+        """How many times statistics are fitted one after the other: chains of normalizers may need it more than once."""
+        return max([ask.level for ask in self.asks], default=0) + 1
+
+    @property
+    def normalizers(self) -> list[Normalizer]:
+        """Every link of every column's chain of normalizers."""
+        return [link for c in self.numeric_columns if c.numeric is not None for link in c.numeric.links]
+
+    @property
     def needs_analysis(self) -> bool:
         """Whether the data has to be read once before it can be written, as far as the spec tells.
 
         A normalizer that is a function may ask for it too, with analyzers of its own: only tracing it tells.
         """
-        return bool(self.longest_groups) or any(column.needs_statistics for column in self.numeric_columns)
+        asked = any(column.needs_data for column in self.columns)
+        return bool(self.longest_groups) or asked
 
     @property
-    def functions(self) -> list[Function]:
-        """The normalizers that are functions."""
-        return [c.normalizer_fn for c in self.numeric_columns if isinstance(c.normalizer_fn, Function)]
+    def features(self) -> dict[str, Form]:
+        """How every feature is parsed that a column reads, in the order of the columns."""
+        made: dict[str, Form] = {}
+        for column in self.columns:
+            for key, form in column.features.items():
+                made.setdefault(key, form)
+        return made
 
     @property
     def graph_inputs(self) -> dict[str, str]:
         """Features that the graph takes, key to carrier, in the order of the columns."""
-        return {column.key: dtypes.carrier(column.input_dtype) for column in self.columns if column.in_graph}
+        features = self.features
+        wanted = [key for column in self.columns if column.in_graph for key in column.features]
+        wanted += [ask.key for ask in self.asks if ask.key and ask.key in features]
+        return {key: dtypes.carrier(features[key].dtype) for key in dict.fromkeys(wanted)}
 
     def outputs(self, lengths: dict[str, int | None] | None = None) -> list[Output]:
         """Returns every feature of the dense data: columns in order, then each group's length and mask.
@@ -80,12 +112,41 @@ class Spec(BaseModel):
         size = {name: self.group(name).fixed_length or lengths.get(name) for name in self.group_names}
         made: list[Output] = []
         for column in self.columns:
-            made += column.outputs(size[column.group] if isinstance(column, SequenceColumn) else None)
+            group = column.sequence_group
+            own = column.outputs(size[group] if group is not None else None)
+            made += [output for output in own if not self.is_concatenated(output)]
         for name in self.group_names:
-            made.append(Output(length_name(name), "int64", (), "length", name))
-            if self.group(name).mask:
-                made.append(Output(mask_name(name), "bool", (size[name],), "mask", name))
+            made += self._group_outputs(name, size[name])
         return made
+
+    def is_concatenated(self, output: Output) -> bool:
+        """Returns whether an output of a column is written as a part of its group's concatenation."""
+        column = next(c for c in self.columns if c.name == output.source)
+        return column.sequence_group is not None and self.group(column.sequence_group).concatenate and dense(output)
+
+    def concatenation(self, group: str) -> list[Output]:
+        """Returns the outputs that make up a group's concatenation: in code-point order of the columns' names."""
+        return sorted((o for c in self.members(group) for o in c.outputs(None) if dense(o)), key=lambda o: o.source)
+
+    def _group_outputs(self, name: str, size: int | None) -> list[Output]:
+        made = []
+        if self.group(name).concatenate:
+            width = sum(math.prod(n for n in o.shape[1:] if n) for o in self.concatenation(name))
+            made.append(Output(input_name(name), "float32", (size, width), "concatenation", name, True))
+        made.append(Output(length_name(name), "int64", (), "length", name))
+        if self.group(name).mask:
+            made.append(Output(mask_name(name), "bool", (size,), "mask", name, True))
+        return made
+
+
+def dense(output: Output) -> bool:
+    """Returns whether an output can be concatenated, as TensorFlow's `SequenceFeatures` does: numbers, and not ids."""
+    return output.sequence and output.kind == "values"
+
+
+def input_name(group: str) -> str:
+    """Returns the name of a group's concatenation."""
+    return f"{group}_input"
 
 
 def length_name(group: str) -> str:
@@ -99,12 +160,12 @@ def mask_name(group: str) -> str:
 
 
 def make_spec(
-    columns: Sequence[Column] | Column | Spec, sequence_groups: dict[str, SequenceGroup] | SequenceGroup | None = None
+    columns: Sequence[Any] | Any | Spec, sequence_groups: dict[str, SequenceGroup] | SequenceGroup | None = None
 ) -> Spec:
     """Builds and checks a spec from columns made in Python.
 
     Args:
-      columns: the columns (or a spec, which is returned as it is).
+      columns: the columns, ours or those of `tf.feature_column` (or a spec, which is returned as it is).
       sequence_groups: group name to policy; a single policy is that of the default group.
 
     Raises:
@@ -112,11 +173,10 @@ def make_spec(
     """
     if isinstance(columns, Spec):
         return columns
-    if isinstance(columns, Column):
-        columns = [columns]
+    many = columns_in(columns)
     if isinstance(sequence_groups, SequenceGroup):
         sequence_groups = {DEFAULT_GROUP: sequence_groups}
-    data = {"sequence_groups": sequence_groups or {}, "columns": list(columns)}
+    data = {"sequence_groups": sequence_groups or {}, "columns": many}
     try:
         spec = Spec.model_validate(data)
     except ValidationError as error:
@@ -127,6 +187,25 @@ def make_spec(
     return spec
 
 
+def columns_in(columns: Any) -> list[Any]:
+    """Returns one column or several as a list, TensorFlow's columns as ours.
+
+    Raises:
+      SpecError: columns of TensorFlow's that have no counterpart, all of them.
+    """
+    # A column of TensorFlow's is a tuple with names.
+    several = isinstance(columns, Sequence) and not isinstance(columns, str) and not hasattr(columns, "_fields")
+    made, faults = [], []
+    for k, column in enumerate(columns if several else [columns]):
+        try:
+            made.append(converted(column) if is_tensorflow(column) else column)
+        except (TypeError, ValueError) as error:
+            faults.append(SpecFault(f"columns[{k}]", str(error)))
+    if faults:
+        raise SpecError(faults)
+    return made
+
+
 def cross_faults(spec: Spec) -> list[SpecFault]:
     """Returns what is wrong between columns and groups, each of which is right by itself."""
     return [*_group_faults(spec), *_key_faults(spec), *_name_faults(spec)]
@@ -135,38 +214,55 @@ def cross_faults(spec: Spec) -> list[SpecFault]:
 def _group_faults(spec: Spec) -> list[SpecFault]:
     faults = []
     for k, column in enumerate(spec.columns):
-        if not isinstance(column, SequenceColumn) or column.group in spec.sequence_groups:
+        group = column.sequence_group
+        if group is None or group in spec.sequence_groups:
             continue
-        if column.group != DEFAULT_GROUP or spec.sequence_groups:
+        if group != DEFAULT_GROUP or spec.sequence_groups:
             known = ", ".join(map(repr, spec.sequence_groups)) or "none is defined"
-            hint = nearest(column.group, spec.sequence_groups)
-            faults.append(
-                SpecFault(f"columns[{k}].group", f"unknown sequence group {column.group!r}, known: {known}{hint}")
-            )
+            hint = nearest(group, spec.sequence_groups)
+            faults.append(SpecFault(f"columns[{k}].group", f"unknown sequence group {group!r}, known: {known}{hint}"))
     used = set(spec.group_names)
-    for name, group in spec.sequence_groups.items():
+    for name, policy in spec.sequence_groups.items():
+        path = ("sequence_groups", name)
         if name not in used:
-            faults.append(SpecFault(path_of(("sequence_groups", name)), "no column belongs to this group"))
-        elif group.fixed_length is None and group.truncate == "reject":
+            faults.append(SpecFault(path_of(path), "no column belongs to this group"))
+        elif policy.fixed_length is None and policy.truncate == "reject":
             message = "truncate: reject needs a max_length that is a number, got 'longest'"
-            faults.append(SpecFault(path_of(("sequence_groups", name, "truncate")), message))
+            faults.append(SpecFault(path_of((*path, "truncate")), message))
+        elif policy.concatenate and not spec.concatenation(name):
+            message = "expected a column of numbers in the group (ids need an indicator_column or an embedding table)"
+            faults.append(SpecFault(path_of((*path, "concatenate")), message))
     return faults
 
 
 def _key_faults(spec: Spec) -> list[SpecFault]:
     """One feature can feed several columns, but is parsed once: they must ask for it in the same form."""
     faults = []
-    first: dict[str, tuple[int, Column]] = {}
+    first: dict[str, tuple[int, Form]] = {}
     for k, column in enumerate(spec.columns):
-        if column.key.startswith("__"):
-            faults.append(
-                SpecFault(f"columns[{k}].key", f"names that begin with '__' are reserved, got {column.key!r}")
-            )
-        before, other = first.setdefault(column.key, (k, column))
-        kinds = [(c.input_dtype, c.delimiter, c.is_sequence, c.step_width, c.in_graph) for c in (other, column)]
-        if kinds[0] != kinds[1]:
-            message = f"{column.key!r} is parsed in another way by columns[{before}]: a feature has one dtype and form"
-            faults.append(SpecFault(f"columns[{k}].key", message))
+        for key, form in column.features.items():
+            where = f"columns[{k}].key"
+            if key.startswith("__"):
+                faults.append(SpecFault(where, f"names that begin with '__' are reserved, got {key!r}"))
+            before, other = first.setdefault(key, (k, form))
+            if other.same_as != form.same_as:
+                message = f"{key!r} is parsed in another way by columns[{before}]: a feature has one dtype and form"
+                faults.append(SpecFault(where, message))
+    return [*faults, *_normalizer_key_faults(spec)]
+
+
+def _normalizer_key_faults(spec: Spec) -> list[SpecFault]:
+    """A normalizer by key goes by a context feature, which some column must read."""
+    faults = []
+    context = {c.key for c in spec.columns if not c.is_sequence and c.delimiter_of(c.key) is None}
+    for k, column in enumerate(spec.columns):
+        for link in column.numeric.links if column.numeric is not None else ():
+            if link.key is not None and link.key not in context:
+                known = ", ".join(map(repr, sorted(context))) or "there is none"
+                message = (
+                    f"expected the key of a context column ({known}), got {link.key!r}{nearest(link.key, context)}"
+                )
+                faults.append(SpecFault(f"columns[{k}].normalizer_fn.key", message))
     return faults
 
 

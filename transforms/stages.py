@@ -15,9 +15,9 @@ import pyarrow as pa
 from transforms import rejection, rows
 from transforms.columns import Column
 from transforms.columns.base import Checked
-from transforms.counting import count_values
+from transforms.counting import count_values, held_values
 from transforms.groups import SequenceGroup
-from transforms.parse import Parsed
+from transforms.parse import Parsed, parse
 from transforms.ragged import Ragged
 from transforms.rejection import Fault
 from transforms.spec import Spec
@@ -52,10 +52,11 @@ def parse_batch(batch: pa.RecordBatch, columns: Sequence[Column]) -> Stage:
     faults: list[Fault] = []
     by_key: dict[str, Parsed] = {}
     for column in columns:
-        if column.key not in by_key:
-            source = batch.column(column.key) if column.key in batch.schema.names else pa.nulls(batch.num_rows)
-            by_key[column.key] = column.parse(source)
-            faults += by_key[column.key].faults
+        for key, form in column.features.items():
+            if key not in by_key:
+                source = batch.column(key) if key in batch.schema.names else pa.nulls(batch.num_rows)
+                by_key[key] = parse(source, form)
+                faults += by_key[key].faults
     good, rejected = rejection.split(batch, faults)
     for column in columns:
         parsed = by_key[column.key]
@@ -73,11 +74,11 @@ def _keep(batch: pa.RecordBatch, good: np.ndarray, rejected: pa.RecordBatch | No
 
 def validate_batch(batch: pa.RecordBatch, spec: Spec) -> Stage:
     """Applies every rule of the columns and of the groups to a parsed batch."""
-    views = {column.key: Ragged.of(batch.column(column.key)) for column in spec.columns}
-    checked = {column.name: column.check(views[column.key]) for column in spec.columns}
+    views = {key: Ragged.of(batch.column(key)) for key in spec.features}
+    checked = {column.name: column.check(views) for column in spec.columns}
     faults = [fault for check in checked.values() for fault in check.faults]
     for name in spec.group_names:
-        members = {c.name: checked[c.name] for c in spec.sequence_columns if c.group == name}
+        members = {c.name: checked[c.name] for c in spec.members(name)}
         faults += _group_faults(name, spec.group(name), members)
     rejection.refuse_fatal(batch, faults)
     good, rejected = rejection.split(batch, faults)
@@ -87,8 +88,7 @@ def validate_batch(batch: pa.RecordBatch, spec: Spec) -> Stage:
         counts = count_values(column, spec, views[column.key], checked[column.name], good)
         tally.update({(file, "column", column.name, what): count for what, count in counts.items()})
     for name in spec.group_names:
-        first = next(c for c in spec.sequence_columns if c.group == name)
-        steps = checked[first.name].steps
+        steps = checked[spec.members(name)[0].name].steps
         assert steps is not None
         add(tally, count_lengths(name, steps[good]))
     kept = _keep(batch, good, rejected)
@@ -137,6 +137,8 @@ def reject_late(batch: pa.RecordBatch, spec: Spec, faults: list[Fault]) -> tuple
     counted = validate_batch(bad, spec).tally
     tally.subtract({key: n for key, n in counted.items() if key[1] != "length_max"})
     file = rows.file_of(batch)
+    views = {key: Ragged.of(bad.column(key)) for key in spec.features}
     for column in spec.columns:
-        tally[file, "column", column.name, "rejected"] += int(Ragged.of(bad.column(column.key)).lengths.sum())
+        held = held_values(views[column.key], column.check(views))
+        tally[file, "column", column.name, "rejected"] += int(held.sum())
     return good, Stage(batch.filter(pa.array(good)), rejected, tally)

@@ -1,47 +1,61 @@
-"""Column types by name: the name of their TensorFlow constructor. A new one is one file and one line in `TYPES`."""
+"""Column types by name: the name of their TensorFlow constructor. A new one is one file and one line in `TYPES`.
+
+The module that defines a type also defines its constructor, a function of the type's name, which is imported from here (and
+from `transforms`) by that name.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+import sys
+from typing import TYPE_CHECKING, Annotated, Any, Final, Union
 
 from pydantic import Field
 
-from transforms.columns.base import Column, Output, SequenceColumn
-from transforms.columns.identity import Identity, categorical_column_with_identity
-from transforms.columns.numeric import Numeric, numeric_column
+from transforms.columns import hash_bucket, identity, numeric, passthrough, sequence_numeric
+from transforms.columns.base import Column, KeyedColumn, Output
+from transforms.columns.categorical import Categorical
 from transforms.columns.numeric_base import NumericBase
-from transforms.columns.passthrough import Passthrough, passthrough_column
-from transforms.columns.sequence_identity import SequenceIdentity, sequence_categorical_column_with_identity
-from transforms.columns.sequence_numeric import SequenceNumeric, sequence_numeric_column
-
-AnyColumn = Annotated[
-    SequenceNumeric | SequenceIdentity | Numeric | Identity | Passthrough,
-    Field(discriminator="type"),
-]
 
 TYPES: Final[dict[str, type[Column]]] = {
-    "sequence_numeric_column": SequenceNumeric,
-    "sequence_categorical_column_with_identity": SequenceIdentity,
-    "numeric_column": Numeric,
-    "categorical_column_with_identity": Identity,
-    "passthrough_column": Passthrough,
+    "sequence_numeric_column": sequence_numeric.SequenceNumeric,
+    "sequence_categorical_column_with_identity": identity.SequenceIdentity,
+    "sequence_categorical_column_with_hash_bucket": hash_bucket.SequenceHashBucket,
+    "numeric_column": numeric.Numeric,
+    "categorical_column_with_identity": identity.Identity,
+    "categorical_column_with_hash_bucket": hash_bucket.HashBucket,
+    "passthrough_column": passthrough.Passthrough,
 }
 
-__all__ = [
+CLASSES: Final = {kind.__name__: kind for kind in TYPES.values()}
+
+if TYPE_CHECKING:
+    AnyColumn = Column
+    AnyCategorical = Categorical
+else:
+    AnyColumn = Annotated[Union[tuple(TYPES.values())], Field(discriminator="type")]  # noqa: UP007
+
+
+def constructor(name: str) -> Any:
+    """Returns the function that builds columns of a type, which has the type's name."""
+    return getattr(sys.modules[TYPES[name].__module__], name)
+
+
+def __getattr__(name: str) -> Any:
+    if name in TYPES:
+        return constructor(name)
+    if name in CLASSES:
+        return CLASSES[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+__all__ = [  # noqa: PLE0604  # the names of the table, too
     "TYPES",
     "AnyColumn",
+    "Categorical",
     "Column",
-    "Identity",
-    "Numeric",
+    "KeyedColumn",
     "NumericBase",
     "Output",
-    "Passthrough",
-    "SequenceColumn",
-    "SequenceIdentity",
-    "SequenceNumeric",
-    "categorical_column_with_identity",
-    "numeric_column",
-    "passthrough_column",
-    "sequence_categorical_column_with_identity",
-    "sequence_numeric_column",
+    *TYPES,
+    *CLASSES,
 ]

@@ -7,8 +7,8 @@ A column type is one file beside this one and one line in `transforms.columns.TY
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -18,12 +18,17 @@ from pydantic_core import PydanticCustomError
 
 from transforms import dtypes, messages, parse
 from transforms.errors import nearest
+from transforms.groups import DEFAULT_GROUP
 from transforms.ragged import Ragged
 from transforms.rejection import Fault
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
+    from transforms.asks import Ask
+    from transforms.columns.numeric_base import NumericBase
+    from transforms.densify import RawTensors
+    from transforms.fitted import Fitted
     from transforms.window import Window
 
 
@@ -35,12 +40,15 @@ class Checked:
       faults: rows to reject.
       steps: int64 `[rows]`, the sequence length in steps; None for a context column.
       completed: int64 `[rows]`, values that the row does not hold and that are made up; None for none.
+      empty_places: bool, as long as the values: where no value stands but the marker of none (`parse.NO_ID`, `parse.NO_WORD`);
+        None for nowhere.
       flags: figure of the ledger to the values that it counts, bool and as long as the values.
     """
 
     faults: list[Fault]
     steps: np.ndarray | None = None
     completed: np.ndarray | None = None
+    empty_places: np.ndarray | None = None
     flags: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
@@ -52,8 +60,9 @@ class Output:
       name: feature name.
       dtype: name of the dtype that the parse spec casts to; stored as its carrier.
       shape: shape of one example; None stands for a T that the data decides.
-      kind: `values`, `length`, `mask` or `observed`.
+      kind: `values`, `ids`, `weights`, `length`, `mask`, `observed` or `concatenation`.
       source: column or sequence group that it comes from.
+      sequence: whether the first dimension is T.
     """
 
     name: str
@@ -61,6 +70,7 @@ class Output:
     shape: tuple[int | None, ...]
     kind: str
     source: str
+    sequence: bool = False
 
     def settled(self, width: int, carrier: str) -> Output:
         """Returns the output as it really came out.
@@ -74,10 +84,12 @@ class Output:
         shape = tuple(width // known if n is None else n for n in self.shape)
         numbers = carrier in ("int64", "float32") and self.kind == "values"
         kept = not numbers or dtypes.carrier(self.dtype) == carrier
-        return Output(self.name, self.dtype if kept else carrier, shape, self.kind, self.source)
+        return replace(self, dtype=self.dtype if kept else carrier, shape=shape)
 
 
-def _dtype(allowed: tuple[str, ...], what: str) -> Any:
+def dtype_among(allowed: tuple[str, ...], what: str) -> Any:
+    """Returns a pydantic validator of a dtype, by any of its names, that is one of those allowed."""
+
     def convert(value: Any) -> str:
         try:
             name = dtypes.dtype_name(value)
@@ -93,7 +105,7 @@ def _dtype(allowed: tuple[str, ...], what: str) -> Any:
     return BeforeValidator(convert, json_schema_input_type=Literal[allowed])
 
 
-NumericDtype = Annotated[str, _dtype(dtypes.INTEGERS + dtypes.FLOATS, "an integer or float dtype")]
+NumericDtype = Annotated[str, dtype_among(dtypes.INTEGERS + dtypes.FLOATS, "an integer or float dtype")]
 
 
 def _shape(value: Any) -> Any:
@@ -109,22 +121,13 @@ Key = Annotated[str, Field(strict=True, min_length=1)]
 
 
 class Column(BaseModel, ABC):
-    """Base of every column type. Frozen; unknown arguments are errors.
-
-    Attributes:
-      key: name of the feature in the source.
-      required: whether a row without the feature is rejected. Otherwise an absent sequence is an empty one.
-      delimiter: what separates the values where one string holds a whole sequence, for example `","`.
-    """
+    """Base of every column type. Frozen; unknown arguments are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
-    is_sequence: ClassVar[bool] = True
     in_graph: ClassVar[bool] = True
-
-    key: Key
-    required: bool = Field(default=False, strict=True)
-    delimiter: str | None = Field(default=None, strict=True, min_length=1)
+    tensorflow_value_errors: ClassVar[frozenset[str]] = frozenset()
+    """Arguments for which TensorFlow's constructor raises a ValueError where others raise a TypeError."""
 
     @classmethod
     def make(cls, **arguments: Any) -> Self:
@@ -139,43 +142,124 @@ class Column(BaseModel, ABC):
         except ValidationError as error:
             found = messages.problems(error, cls, arguments)
             lines = "; ".join(f"{p.path}: {p.message}" if p.location else p.message for p in found)
-            is_type = any(problem.wrong_type for problem in found)
+            excused = [p for p in found if p.location and p.location[0] in cls.tensorflow_value_errors]
+            is_type = any(problem.wrong_type for problem in found if problem not in excused)
             raise (TypeError if is_type else ValueError)(lines) from None
 
     @property
-    def name(self) -> str:
-        """Name of the column and of its output, as TensorFlow names it."""
-        return self.key
+    def type_name(self) -> str:
+        """Name of the column type, as in the columns file."""
+        return str(type(self).model_fields["type"].default)
 
     @property
     @abstractmethod
-    def input_dtype(self) -> str:
-        """Declared dtype of the values in the source."""
+    def name(self) -> str:
+        """Name of the column, as TensorFlow names it."""
+
+    if TYPE_CHECKING:  # a field of most columns, which pydantic would not let shadow a property
+
+        @property
+        def key(self) -> str:
+            """Name of the feature whose values the ledger counts for this column."""
+
+    @property
+    @abstractmethod
+    def features(self) -> Mapping[str, parse.Form]:
+        """How the features that the column reads are parsed, by name. The one named `key` comes first."""
+
+    @property
+    def sequence_group(self) -> str | None:
+        """The sequence group of the column's steps; None for a context column."""
+        return None
+
+    @property
+    def is_sequence(self) -> bool:
+        """Whether the column's steps make a sequence."""
+        return self.sequence_group is not None
 
     @property
     def step_width(self) -> int:
         """Values in one step (one example, for a context column)."""
         return 1
 
-    @abstractmethod
-    def form(self) -> parse.Form:
-        """Returns how the source column is parsed."""
+    @property
+    def numeric(self) -> NumericBase | None:
+        """The numeric column whose values have statistics: the column itself, or one that it is made of."""
+        return None
 
-    def parse(self, array: pa.Array) -> parse.Parsed:
-        """Parses the source column of a batch to the canonical list column."""
-        return parse.parse(array, self.form())
+    @property
+    def parts(self) -> tuple[Column, ...]:
+        """The columns that this one is made of; of a wrapper, what it wraps."""
+        return ()
+
+    def path_to(self, argument: str) -> str:
+        """Returns where an argument of the keyed column stands: in this one, or in one that it is made of."""
+        return argument
+
+    def asks(self) -> Sequence[Ask]:
+        """Returns the statistics that are collected for the column."""
+        return ()
+
+    def words_to_learn(self, raw: RawTensors, window: Window | None) -> tf.Tensor | None:
+        """Returns the words `[n]` of a batch that the column learns its vocabulary from, None where it learns none."""
+        return None
+
+    @property
+    def needs_data(self) -> bool:
+        """Whether the column cannot be made dense before the whole data set was read."""
+        return self.numeric is not None and any(link.uses_data for link in self.numeric.links)
+
+    def delimiter_of(self, key: str) -> str | None:
+        """Returns what separates the values of a feature that the column reads; None where it is a list."""
+        return self.features[key].delimiter
 
     @abstractmethod
-    def check(self, values: Ragged) -> Checked:
-        """Applies the column's rules to the canonical values."""
+    def check(self, views: Mapping[str, Ragged]) -> Checked:
+        """Applies the column's rules to the canonical values of its features."""
 
     @abstractmethod
     def outputs(self, length: int | None) -> list[Output]:
         """Returns the features that the column becomes, for T = `length`."""
 
     @abstractmethod
-    def dense(self, values: tf.RaggedTensor, window: Window | None, fitted: Any) -> dict[str, tf.Tensor]:
-        """Builds the column's outputs inside the graph, `[batch, ...]`, from raw values `[batch, (values)]`."""
+    def dense(self, raw: RawTensors, window: Window | None, fitted: Fitted) -> dict[str, tf.Tensor]:
+        """Builds the column's outputs inside the graph, `[batch, ...]`, from raw values `[batch, (values)]` by feature."""
+
+
+class KeyedColumn(Column):
+    """A column of one feature.
+
+    Attributes:
+      key: name of the feature in the source.
+      required: whether a row without the feature is rejected. Otherwise an absent sequence is an empty one.
+      delimiter: what separates the values where one string holds a whole sequence, for example `","`.
+    """
+
+    key: Key  # a field where the base names an attribute
+    required: bool = Field(default=False, strict=True)
+    delimiter: str | None = Field(default=None, strict=True, min_length=1)
+
+    @property
+    def name(self) -> str:
+        """See the base class."""
+        return self.key
+
+    @abstractmethod
+    def form(self) -> parse.Form:
+        """Returns how the feature is parsed."""
+
+    @property
+    def features(self) -> Mapping[str, parse.Form]:
+        """See the base class."""
+        return {self.key: self.form()}
+
+    def check(self, views: Mapping[str, Ragged]) -> Checked:
+        """See the base class."""
+        return self.check_values(views[self.key])
+
+    @abstractmethod
+    def check_values(self, values: Ragged) -> Checked:
+        """Applies the column's rules to its canonical values."""
 
     def missing_faults(self, values: Ragged) -> list[Fault]:
         """Returns a fault for every row that lacks a required column."""
@@ -184,14 +268,19 @@ class Column(BaseModel, ABC):
         return [Fault("missing", self.name, rows, ["absent"] * len(rows), message)] if len(rows) else []
 
 
-class SequenceColumn(Column):
-    """Base of the columns whose steps make a sequence.
+class SequenceMixin(BaseModel):
+    """What makes a keyed column a sequence.
 
     Attributes:
       group: the sequence group whose T and length the column shares.
     """
 
-    group: Key = "sequence"
+    group: Key = DEFAULT_GROUP
+
+    @property
+    def sequence_group(self) -> str:
+        """See `Column`."""
+        return self.group
 
 
 def faulty_rows(column: Column, reason: str, values: Ragged, bad: np.ndarray, message: str) -> list[Fault]:

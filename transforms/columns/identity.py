@@ -1,51 +1,114 @@
-"""`categorical_column_with_identity` as a context column: one integer id an example."""
+"""`sequence_categorical_column_with_identity` and `categorical_column_with_identity`: integers that are ids already."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
+from pydantic import Field, model_validator
 
-from transforms.columns.base import Checked, Output
-from transforms.columns.identity_base import IdentityBase, python_int
+from transforms.columns.base import Checked, SequenceMixin, faulty_rows
+from transforms.columns.categorical import KeyedCategorical, python_int
 from transforms.ragged import Ragged
-from transforms.rejection import Fault
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from transforms.window import Window
+    from transforms.fitted import Fitted
 
 
-class Identity(IdentityBase):
-    """One id an example, a scalar int64. An absent or empty feature is `padding_id` (TensorFlow: no id); several reject."""
+class IdentityBase(KeyedCategorical):
+    """Arguments of both identity columns.
 
-    is_sequence: ClassVar[bool] = False
+    Attributes:
+      num_buckets: ids are in `[0, num_buckets)`.
+      default_value: what an id outside becomes. Without it such an id is treated by `on_out_of_range`.
+      on_out_of_range: `"reject"` rejects the row, `"fail"` stops the job.
+    """
 
-    type: Literal["categorical_column_with_identity"] = "categorical_column_with_identity"
+    tensorflow_value_errors: ClassVar[frozenset[str]] = frozenset({"key"})
 
-    def check(self, values: Ragged) -> Checked:
+    num_buckets: Annotated[int, Field(strict=True, ge=1)]
+    default_value: Annotated[int, Field(strict=True)] | None = None
+    on_out_of_range: Literal["reject", "fail"] = "reject"
+
+    @property
+    def id_count(self) -> int:
         """See the base class."""
-        several = np.flatnonzero(values.lengths > 1)
-        checked = self.check_range(values)
-        faults = [*self.missing_faults(values), *checked.faults]
-        if len(several):
-            shown = [f"{n} ids" for n in values.lengths[several]]
-            faults.append(Fault("wrong_value_count", self.name, several, shown, "expected one id"))
-        return Checked(faults, completed=(values.lengths == 0).astype(np.int64), flags=checked.flags)
+        return self.num_buckets
 
-    def outputs(self, length: int | None) -> list[Output]:
-        """See the base class."""
-        return [Output(self.name, "int64", (), "values", self.name)]
+    @model_validator(mode="after")
+    def _default_is_an_id(self) -> Self:
+        if self.default_value is not None and not 0 <= self.default_value < self.num_buckets:
+            raise ValueError(f"default_value {self.default_value} is not in [0, {self.num_buckets})")
+        if self.default_value is not None and self.on_out_of_range == "fail":
+            raise ValueError("on_out_of_range 'fail' does not apply with a default_value, which every such id becomes")
+        if self.num_buckets > 2**63 - 1:
+            raise ValueError(f"num_buckets {self.num_buckets} is more than int64 holds")
+        return self
 
-    def dense(self, values: tf.RaggedTensor, window: Window | None, fitted: Any) -> dict[str, tf.Tensor]:
+    def check_words(self, values: Ragged, there: np.ndarray) -> Checked:
+        """Finds the rows with ids outside the range, or counts those that the default replaces."""
+        ids = values.values.to_numpy()
+        outside = ((ids < 0) | (ids >= self.num_buckets)) & there
+        if not outside.any():
+            return Checked([])
+        if self.default_value is not None:
+            return Checked([], flags={"replaced": outside})
+        message = f"expected an id in [0, {self.num_buckets})"
+        fatal = self.on_out_of_range == "fail"
+        message += " (on_out_of_range: fail)" * fatal
+        faults = faulty_rows(self, "out_of_range", values, outside, message)
+        return Checked([replace(fault, fatal=fatal) for fault in faults])
+
+    def ids_of(self, words: tf.Tensor, fitted: Fitted) -> tf.Tensor:
         """See the base class."""
         import tensorflow as tf
 
-        padding = tf.constant([self.padding_id], tf.int64)
-        flat = tf.concat([self.ids(values.flat_values), padding], axis=0)
-        last = tf.size(flat, tf.int64) - 1
-        return {self.name: tf.gather(flat, tf.where(values.row_lengths() > 0, values.row_splits[:-1], last))}
+        if self.default_value is None:
+            return words
+        outside = tf.logical_or(words < 0, words >= self.num_buckets)
+        return tf.where(outside, tf.constant(self.default_value, tf.int64), words)
+
+
+class SequenceIdentity(SequenceMixin, IdentityBase):
+    """A sequence of ids, dense as `[T]` int64 (`[T, max_ids]`) padded with `padding_id`.
+
+    TensorFlow's answer to an id outside the range depends on the wrapping column, the device and the compiler; here it is
+    the default, a rejected row, or a stopped job. Nested input may hold a step without an id (`[[3], [], [5]]`): it is a
+    step, counts in the length, and becomes `padding_id`.
+    """
+
+    type: Literal["sequence_categorical_column_with_identity"] = "sequence_categorical_column_with_identity"
+
+
+class Identity(IdentityBase):
+    """One id an example, a scalar int64 (`[max_ids]`). An absent or empty feature is `padding_id` (TensorFlow: no id)."""
+
+    type: Literal["categorical_column_with_identity"] = "categorical_column_with_identity"
+
+
+def sequence_categorical_column_with_identity(
+    key: str, num_buckets: int, default_value: int | None = None, **more: Any
+) -> SequenceIdentity:
+    """Builds a `SequenceIdentity` with TensorFlow's own arguments; the others by keyword.
+
+    >>> sequence_categorical_column_with_identity("items", 10).name
+    'items'
+
+    Args:
+      key: name of the feature.
+      num_buckets: ids are in `[0, num_buckets)`.
+      default_value: what an id outside becomes.
+      **more: the other arguments of `SequenceIdentity`.
+
+    Raises:
+      TypeError: an argument has the wrong type.
+      ValueError: `num_buckets` is below 1, the default is no id, or the key is no text (as TensorFlow raises it).
+    """
+    buckets, default = python_int(num_buckets), python_int(default_value)
+    return SequenceIdentity.make(key=key, num_buckets=buckets, default_value=default, **more)
 
 
 def categorical_column_with_identity(
@@ -55,7 +118,7 @@ def categorical_column_with_identity(
 
     Raises:
       TypeError: an argument has the wrong type.
-      ValueError: `num_buckets` is below 1, or the default is no id.
+      ValueError: `num_buckets` is below 1, the default is no id, or the key is no text (as TensorFlow raises it).
     """
     buckets, default = python_int(num_buckets), python_int(default_value)
     return Identity.make(key=key, num_buckets=buckets, default_value=default, **more)

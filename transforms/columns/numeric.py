@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from pydantic import StrictFloat, StrictInt, model_validator
 
 from transforms.columns.base import Checked, Output
-from transforms.columns.numeric_base import NumericBase
+from transforms.columns.numeric_base import NumericBase, Steps
 from transforms.ragged import Ragged
 from transforms.rejection import Fault
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
+    from transforms.densify import RawTensors
+    from transforms.fitted import Fitted
     from transforms.window import Window
 
 Number = StrictInt | StrictFloat
@@ -29,8 +31,6 @@ class Numeric(NumericBase):
     Attributes:
       default_value: one number, or one for each value of the shape (flat, row-major); None for no default.
     """
-
-    is_sequence: ClassVar[bool] = False
 
     type: Literal["numeric_column"] = "numeric_column"
     default_value: Number | tuple[Number, ...] | list[Number] | None = None
@@ -51,7 +51,7 @@ class Numeric(NumericBase):
             self.fitting_default(value)  # type: ignore[arg-type]
         return self
 
-    def check(self, values: Ragged) -> Checked:
+    def check_values(self, values: Ragged) -> Checked:
         """See the base class."""
         width = self.step_width
         absent = values.lengths == 0
@@ -75,32 +75,33 @@ class Numeric(NumericBase):
             made.append(Output(f"{self.name}_observed", "bool", self.shape, "observed", self.name))
         return made
 
-    def steps(self, values: tf.RaggedTensor, window: Window | None) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns the examples' values `[batch, *shape]` (the default where absent) and which values were observed."""
+    def steps(self, raw: RawTensors, window: Window | None) -> Steps:
+        """Returns the examples' values `[batch, *shape]`, the default where absent."""
         import tensorflow as tf
 
-        width = self.step_width
+        values, width = raw[self.key], self.step_width
         default = tf.reshape(tf.cast(self._default(), values.dtype), [width])
         flat = tf.concat([values.flat_values, default], axis=0)
         there = values.row_lengths() > 0
         start = tf.where(there, values.row_splits[:-1], tf.size(flat, tf.int64) - width)
-        raw = tf.gather(flat, start[:, tf.newaxis] + tf.range(width, dtype=tf.int64))
-        observed = tf.logical_and(self.observed_in(raw), there[:, tf.newaxis])
+        made = tf.gather(flat, start[:, tf.newaxis] + tf.range(width, dtype=tf.int64))
+        observed = tf.logical_and(self.observed_in(made), there[:, tf.newaxis])
         shape = [-1, *self.shape]
-        return tf.reshape(raw, shape), tf.reshape(observed, shape)
+        rows = tf.range(values.nrows())
+        return Steps(tf.reshape(made, shape), tf.reshape(observed, shape), rows, values.nrows(), raw)
 
-    def dense(self, values: tf.RaggedTensor, window: Window | None, fitted: Any) -> dict[str, tf.Tensor]:
+    def dense(self, raw: RawTensors, window: Window | None, fitted: Fitted) -> dict[str, tf.Tensor]:
         """See the base class."""
         import tensorflow as tf
 
-        raw, observed = self.steps(values, window)
-        normal = self.normalize(raw, fitted)
+        steps = self.steps(raw, window)
+        normal = self.normalize(steps, fitted)
         if self.non_finite == "fill":
             default = tf.reshape(tf.cast(self._default(), normal.dtype), [1, *self.shape])
-            normal = tf.where(self.observed_in(raw), normal, default)
+            normal = tf.where(self.observed_in(steps.values), normal, default)
         made = {self.name: normal}
         if self.observed_mask:
-            made[f"{self.name}_observed"] = tf.cast(observed, tf.int64)
+            made[f"{self.name}_observed"] = tf.cast(steps.observed, tf.int64)
         return made
 
     def _default(self) -> np.ndarray:

@@ -3,25 +3,52 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Literal, Self
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from transforms import dtypes
-from transforms.columns.base import Checked, Column, NumericDtype, Shape, faulty_rows
-from transforms.normalizers import Function, NormalizerField
+from transforms.asks import Ask
+from transforms.columns.base import Checked, KeyedColumn, NumericDtype, Shape, faulty_rows
+from transforms.normalizers import Function, Normalizer, NormalizerField
 from transforms.parse import Form
 from transforms.ragged import Ragged
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
+    from transforms.densify import RawTensors
+    from transforms.fitted import Fitted
+    from transforms.window import Window
+
 Number = int | float
 
 
-class NumericBase(Column):
+@dataclass(frozen=True)
+class Steps:
+    """The steps of a numeric column in a batch, and where they stand.
+
+    Attributes:
+      values: `[n, *shape]`, in the carrier's dtype.
+      observed: bool `[n, *shape]`, which of the values the data have: neither made up nor to be filled.
+      rows: int64 `[n]`, the row of each, ascending.
+      num_rows: int64, rows in the batch.
+      raw: all features of the batch, for what else the statistics go by.
+    """
+
+    values: tf.Tensor
+    observed: tf.Tensor
+    rows: tf.Tensor
+    num_rows: tf.Tensor
+    raw: RawTensors
+
+
+class NumericBase(KeyedColumn):
     """Arguments of both numeric columns.
 
     Attributes:
@@ -41,24 +68,43 @@ class NumericBase(Column):
     observed_mask: bool = Field(default=False, strict=True)
 
     @property
-    def input_dtype(self) -> str:
-        """See the base class."""
-        return self.dtype
-
-    @property
     def step_width(self) -> int:
         """See the base class."""
         return math.prod(self.shape)
 
     @property
-    def needs_statistics(self) -> bool:
-        """Whether the normalizer asks for a pass over the data."""
-        return self.normalizer_fn is not None and self.normalizer_fn.needs_statistics
+    def numeric(self) -> NumericBase:
+        """See the base class."""
+        return self
 
     @property
-    def moments_width(self) -> int:
-        """Dimensions that the column takes in the table of moments."""
-        return 1 if self.normalizer_fn is not None and self.normalizer_fn.per == "column" else self.step_width
+    def links(self) -> tuple[Normalizer, ...]:
+        """The normalizers that values are put through, one after the other."""
+        return self.normalizer_fn.links if self.normalizer_fn is not None else ()
+
+    def asks(self) -> Sequence[Ask]:
+        """See the base class."""
+        return self.asks_of(self.name)
+
+    def asks_of(self, owner: str) -> list[Ask]:
+        """Returns what the column asks for on behalf of itself or of a column that is made of it.
+
+        The first is always there: the moments of the raw values, for `statistics.json`.
+        """
+        of_column = bool(self.links) and self.links[0].uses_data and self.links[0].per == "column"
+        asks = [Ask(owner, 0, 0, "column" if of_column else "dimension", self.shape)]
+        level = 0
+        for k, link in enumerate(self.links):
+            if not link.uses_data:
+                continue
+            ask = Ask(owner, k, level, link.per, self.shape, link.key or "", link.probabilities)
+            asks += [] if ask == asks[0] else [ask]
+            level += 1
+        return asks
+
+    @abstractmethod
+    def steps(self, raw: RawTensors, window: Window | None) -> Steps:
+        """Returns the column's steps in a batch: the kept ones, given a window."""
 
     def form(self) -> Form:
         """See the base class."""
@@ -98,15 +144,23 @@ class NumericBase(Column):
 
         return tf.cast(values, tf.as_dtype(self.dtype))
 
-    def normalize(self, values: tf.Tensor, fitted: Any) -> tf.Tensor:
-        """Normalises `[n, *shape]` and returns the carrier of the result's dtype."""
+    def before(self, link: int, steps: Steps, fitted: Fitted, owner: str) -> tf.Tensor:
+        """Returns the values `[n, *shape]` as they are before one link of the chain."""
         import tensorflow as tf
 
-        result = self.cast(values)
-        if isinstance(self.normalizer_fn, Function) and result.dtype.is_integer:
-            result = tf.cast(result, tf.float32)
-        if self.normalizer_fn is not None:
-            result = self.normalizer_fn.apply(result, fitted.moments(self))
+        values = self.cast(steps.values)
+        for k, normalizer in enumerate(self.links[:link]):
+            if values.dtype.is_integer and isinstance(normalizer, Function):
+                values = tf.cast(values, tf.float32)
+            statistics = fitted.statistics(owner, k, normalizer, values, steps)
+            values = normalizer.apply(values, statistics)
+        return values
+
+    def normalize(self, steps: Steps, fitted: Fitted, owner: str | None = None) -> tf.Tensor:
+        """Normalises steps and returns `[n, *shape]` in the carrier of the result's dtype."""
+        import tensorflow as tf
+
+        result = self.before(len(self.links), steps, fitted, owner or self.name)
         if result.dtype.is_integer or result.dtype.is_bool:
             return tf.cast(result, tf.int64)
         if self.dtype in ("float16", "bfloat16"):  # rounded here, so that every format and the graph give the same
@@ -115,8 +169,6 @@ class NumericBase(Column):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if isinstance(self.normalizer_fn, Function) and self.normalizer_fn.per != "dimension":
-            raise ValueError("a function has no statistics of its own: 'per' does not apply")
         if dtypes.carrier(self.dtype) == "int64" and self.non_finite != "reject":
             raise ValueError(f"non_finite={self.non_finite!r} does not apply to {self.dtype}")
         return self

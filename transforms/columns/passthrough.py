@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import StrictFloat, StrictInt, StrictStr, model_validator
 
 from transforms import dtypes
-from transforms.columns.base import Checked, Column, Output, _dtype
+from transforms.columns.base import Checked, KeyedColumn, Output, dtype_among
 from transforms.parse import Form
 from transforms.ragged import Ragged
 from transforms.rejection import Fault
@@ -16,12 +16,14 @@ from transforms.rejection import Fault
 if TYPE_CHECKING:
     import tensorflow as tf
 
+    from transforms.densify import RawTensors
+    from transforms.fitted import Fitted
     from transforms.window import Window
 
-PassthroughDtype = Annotated[str, _dtype((*dtypes.STRINGS, "int64", "float32"), "string, bytes, int64 or float32")]
+PassthroughDtype = Annotated[str, dtype_among((*dtypes.STRINGS, "int64", "float32"), "string, bytes, int64 or float32")]
 
 
-class Passthrough(Column):
+class Passthrough(KeyedColumn):
     """One scalar an example, written as it is read. It takes no part in the graph: a request need not carry it.
 
     Attributes:
@@ -29,7 +31,6 @@ class Passthrough(Column):
       default_value: what a row without the feature takes; without one such a row is rejected (`missing`).
     """
 
-    is_sequence: ClassVar[bool] = False
     in_graph: ClassVar[bool] = False
 
     type: Literal["passthrough_column"] = "passthrough_column"
@@ -50,16 +51,11 @@ class Passthrough(Column):
             raise ValueError(f"default_value {value!r} does not fit {self.dtype}")
         return self
 
-    @property
-    def input_dtype(self) -> str:
-        """See the base class."""
-        return self.dtype
-
     def form(self) -> Form:
         """See the base class."""
         return Form(self.name, self.dtype, None, step_width=1, scalars=True, reject_overflow=False)
 
-    def check(self, values: Ragged) -> Checked:
+    def check_values(self, values: Ragged) -> Checked:
         """See the base class."""
         absent = np.flatnonzero(values.lengths == 0)
         faults = self.missing_faults(values)
@@ -76,7 +72,7 @@ class Passthrough(Column):
         """See the base class."""
         return [Output(self.name, self.dtype, (), "values", self.name)]
 
-    def dense(self, values: tf.RaggedTensor, window: Window | None, fitted: Any) -> dict[str, tf.Tensor]:
+    def dense(self, raw: RawTensors, window: Window | None, fitted: Fitted) -> dict[str, tf.Tensor]:
         """Not part of the graph."""
         raise AssertionError("a pass-through column is not in the graph")
 

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from pydantic import Field, StrictFloat, StrictInt, model_validator
 
-from transforms.columns.base import Checked, Output, SequenceColumn
-from transforms.columns.numeric_base import NumericBase
+from transforms.columns.base import Checked, Output, SequenceMixin
+from transforms.columns.numeric_base import NumericBase, Steps
 from transforms.ragged import Ragged
 from transforms.rejection import Fault
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
+    from transforms.densify import RawTensors
+    from transforms.fitted import Fitted
     from transforms.window import Window
 
 
-class SequenceNumeric(NumericBase, SequenceColumn):
+class SequenceNumeric(SequenceMixin, NumericBase):
     """A sequence of numeric steps, dense as `[T, *shape]`.
 
     The length of a row is its number of values divided by `prod(shape)`. Padding is `default_value` as it is, never
@@ -41,9 +44,12 @@ class SequenceNumeric(NumericBase, SequenceColumn):
     @model_validator(mode="after")
     def _default_fits(self) -> Self:
         self.fitting_default(self.default_value)
+        by = next((link.per for link in self.links if link.per in ("row", "key")), None)
+        if self.normalize_padding and by:
+            raise ValueError(f"normalize_padding does not apply with statistics by {by}: padding belongs to none")
         return self
 
-    def check(self, values: Ragged) -> Checked:
+    def check_values(self, values: Ragged) -> Checked:
         """See the base class."""
         width = self.step_width
         finite = self.check_finite(values)
@@ -58,53 +64,70 @@ class SequenceNumeric(NumericBase, SequenceColumn):
             message = f"expected a multiple of {width} values (shape {list(self.shape)})"
             faults.append(Fault("incomplete_step", self.name, incomplete, shown, message))
         steps = -(-values.lengths // width)
-        return Checked(faults, steps, completed, finite.flags)
+        return Checked(faults, steps, completed, flags=finite.flags)
 
     def outputs(self, length: int | None) -> list[Output]:
         """See the base class."""
         shape = (length, *self.shape)
-        made = [Output(self.name, self.dtype, shape, "values", self.name)]
+        made = [Output(self.name, self.dtype, shape, "values", self.name, sequence=True)]
         if self.observed_mask:
-            made.append(Output(f"{self.name}_observed", "bool", shape, "observed", self.name))
+            made.append(Output(f"{self.name}_observed", "bool", shape, "observed", self.name, sequence=True))
         return made
 
-    def steps(self, values: tf.RaggedTensor, window: Window | None) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns the steps `[steps, *shape]` (the kept ones, given a window) and which values were observed."""
+    def steps(self, raw: RawTensors, window: Window | None) -> Steps:
+        """See the base class."""
         import tensorflow as tf
 
+        values = raw[self.key]
+        count = (values.row_lengths() + self.step_width - 1) // self.step_width
+        rows = tf.repeat(tf.range(values.nrows()), count)
         if self.incomplete_step == "pad":
             flat, there = _complete(values, self.step_width, self._default(values.dtype))
         else:
             flat, there = tf.reshape(values.flat_values, [-1, self.step_width]), None
         if window is not None:
             flat, there = window.select(flat), None if there is None else window.select(there)
+            rows = window.select(rows)
         observed = self.observed_in(flat)
         if there is not None:
             observed = tf.logical_and(observed, there)
         shape = [-1, *self.shape]
-        return tf.reshape(flat, shape), tf.reshape(observed, shape)
+        return Steps(tf.reshape(flat, shape), tf.reshape(observed, shape), rows, values.nrows(), raw)
 
-    def dense(self, values: tf.RaggedTensor, window: Window | None, fitted: Any) -> dict[str, tf.Tensor]:
+    def dense(self, raw: RawTensors, window: Window | None, fitted: Fitted) -> dict[str, tf.Tensor]:
         """See the base class."""
         import tensorflow as tf
 
         assert window is not None
-        raw, observed = self.steps(values, window)
-        padding = tf.fill([1, *self.shape], self._default(raw.dtype))
+        steps = self.steps(raw, window)
+        normal, padding = self.normalize(steps, fitted), None
         if self.normalize_padding:
-            both = self.normalize(tf.concat([raw, padding], axis=0), fitted)
-            normal, padding = both[:-1], both[-1:]
-            given = self.observed_in(raw)  # completed values are padding, too: normalised
+            normal, padding = self._with_padding(steps, fitted)
+            given = self.observed_in(steps.values)  # completed values are padding, too: normalised
         else:
-            normal, given = self.normalize(raw, fitted), observed
+            given = steps.observed
             padding = tf.fill([1, *self.shape], self._default(normal.dtype))
         if self.non_finite == "fill" or self.incomplete_step == "pad":
             normal = tf.where(given, normal, self._default(normal.dtype))
         made = {self.name: window.place(normal, padding)}
         if self.observed_mask:
             nothing = tf.zeros([1, *self.shape], tf.bool)
-            made[f"{self.name}_observed"] = tf.cast(window.place(observed, nothing), tf.int64)
+            made[f"{self.name}_observed"] = tf.cast(window.place(steps.observed, nothing), tf.int64)
         return made
+
+    def _with_padding(self, steps: Steps, fitted: Fitted) -> tuple[tf.Tensor, tf.Tensor]:
+        """Normalises the steps and one step of padding, which belongs to no row."""
+        import tensorflow as tf
+
+        padding = tf.fill([1, *self.shape], self._default(steps.values.dtype))
+        both = replace(
+            steps,
+            values=tf.concat([steps.values, padding], axis=0),
+            observed=tf.concat([steps.observed, tf.zeros_like(padding, tf.bool)], axis=0),
+            rows=tf.concat([steps.rows, [0]], axis=0),
+        )
+        normal = self.normalize(both, fitted)
+        return normal[:-1], normal[-1:]
 
     def _default(self, dtype: tf.DType) -> tf.Tensor:
         import tensorflow as tf

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from transforms.errors import nearest
-from transforms.normalizers.base import ColumnMoments, Normalizer
+from transforms.normalizers.base import Normalizer, Statistics
 from transforms.normalizers.function import PATTERN, Function
 from transforms.normalizers.z_score import ZScore
 
@@ -47,4 +47,4 @@ NormalizerField = Annotated[
     ),
 ]
 
-__all__ = ["TYPES", "ColumnMoments", "Function", "Normalizer", "NormalizerField", "ZScore"]
+__all__ = ["TYPES", "Function", "Normalizer", "NormalizerField", "Statistics", "ZScore"]

@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from transforms.asks import Per
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
 
 @dataclass(frozen=True)
-class ColumnMoments:
+class Statistics:
     """Statistics of one column over its accepted, kept, finite values; float64 tensors.
 
-    Each has the shape of the column's step, or `[1]` where the column asks for one pair of figures.
+    Each broadcasts against the steps `[steps, *shape]`: it has the shape of a step, or `[1]` where the column asks for one
+    figure for all dimensions, or `[steps, *shape]` where figures go by row or by key.
+
+    Attributes:
+      count: number of values.
+      mean: their mean; 0 without values.
+      variance: their population variance (ddof 0); 0 without values.
+      min: the smallest; +inf without values.
+      max: the largest; -inf without values.
+      quantiles: probability to quantile, for those that the normalizer asked for; NaN without values.
     """
 
     count: Any
@@ -24,26 +36,61 @@ class ColumnMoments:
     variance: Any
     min: Any
     max: Any
+    quantiles: Mapping[float, Any] = field(default_factory=dict)
 
 
 class Normalizer(BaseModel, ABC):
-    """Base of every normalizer. One file beside this one and one line in `transforms.normalizers.TYPES`."""
+    """Base of every normalizer. One file beside this one and one line in `transforms.normalizers.TYPES`.
+
+    Attributes:
+      per: which values share their statistics: those of a `"dimension"` of the step, of the whole `"column"`, of a `"row"`
+        (a sequence by its own statistics), or of a `"key"` (all rows with one value of a context feature).
+      key: the feature that `per: key` goes by; a context column of the same spec reads it too. Rows without it, and keys that the
+        analysis did not see, take the statistics of the whole column.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, arbitrary_types_allowed=True)
 
     needs_statistics: ClassVar[bool] = False
-    """Whether a pass over the data has to come first."""
+    """Whether it is given statistics at all."""
 
-    per: Literal["dimension", "column"] = "dimension"
+    can_spoil: ClassVar[bool] = False
+    """Whether it can make a NaN or an infinity of a finite value."""
+
+    per: Per = "dimension"
+    key: str | None = None
+
+    @property
+    def uses_data(self) -> bool:
+        """Whether a pass over the data has to come first."""
+        return self.needs_statistics and self.per != "row"
+
+    @property
+    def probabilities(self) -> tuple[float, ...]:
+        """Quantiles that it needs, each in [0, 1]."""
+        return ()
+
+    @property
+    def links(self) -> tuple[Normalizer, ...]:
+        """The normalizers that are applied one after the other: this one, or those of a chain."""
+        return (self,)
+
+    @model_validator(mode="after")
+    def _key_fits(self) -> Self:
+        if (self.per == "key") != (self.key is not None):
+            raise ValueError("key names the feature that 'per: key' goes by: give both or neither")
+        if not self.needs_statistics and self.per != "dimension":
+            raise ValueError(f"per {self.per!r} does not apply: there are no statistics")
+        return self
 
     @abstractmethod
-    def apply(self, values: tf.Tensor, moments: ColumnMoments) -> tf.Tensor:
+    def apply(self, values: tf.Tensor, statistics: Statistics) -> tf.Tensor:
         """Normalises present steps.
 
         Args:
           values: `[steps, *shape]` in the column's dtype; NaN where a value is to be filled afterwards.
-          moments: the column's statistics.
+          statistics: the column's statistics.
 
         Returns:
-          `[steps, *shape]`, each step a function of that step and the statistics alone.
+          `[steps, *shape]`, each value a function of that value and the statistics alone.
         """

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from transforms.normalizers.base import ColumnMoments, Normalizer
+from transforms.normalizers.base import Normalizer, Statistics
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -23,6 +23,8 @@ class Function(Normalizer):
     Attributes:
       function: the function, or `"module:function"` that names it. In a columns file only the latter.
     """
+
+    can_spoil: ClassVar[bool] = True
 
     type: Literal["function"] = "function"
     function: Callable[[Any], Any] | str
@@ -46,7 +48,7 @@ class Function(Normalizer):
             raise ValueError(f"normalizer_fn {self.function!r} is not callable, it is {type(found).__name__}")
         return found
 
-    def apply(self, values: tf.Tensor, moments: ColumnMoments) -> tf.Tensor:
+    def apply(self, values: tf.Tensor, statistics: Statistics) -> tf.Tensor:
         """See the base class.
 
         Raises:
