@@ -51,7 +51,7 @@ class Manifest:
     def outputs(self) -> list[Output]:
         """The features of an example."""
         features = self.content["examples"]["features"]
-        return [Output(name, f["dtype"], tuple(f["shape"]), f["kind"], f["source"]) for name, f in features.items()]
+        return [Output(name, f["dtype"], tuple(f["shape"]), f["kind"], f["source"], f.get("sequence", False)) for name, f in features.items()]
 
     def path(self, relative: str) -> str:
         """Returns the whole path of something that the manifest names."""
@@ -59,9 +59,15 @@ class Manifest:
 
     def feature_spec(self) -> dict[str, Any]:
         """Returns what `tf.io.parse_example` takes to read the TFRecords back (cast afterwards to `outputs`' dtypes)."""
-        from pipeline.sinks.tfrecord import feature_spec
+        from transforms.parse_specs import feature_spec
 
         return feature_spec(self.outputs)
+
+    def sequence_feature_spec(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Returns the context and sequence features that `tf.io.parse_sequence_example` takes, for `sequence_example`."""
+        from transforms.parse_specs import sequence_spec
+
+        return sequence_spec(self.outputs)
 
 
 def read(root: str) -> Manifest:
@@ -82,7 +88,7 @@ def read(root: str) -> Manifest:
 
 def features_of(outputs: Sequence[Output]) -> dict[str, Any]:
     """Returns the features as the manifest lists them."""
-    return {o.name: {"dtype": o.dtype, "shape": list(o.shape), "kind": o.kind, "source": o.source} for o in outputs}
+    return {o.name: {"dtype": o.dtype, "shape": list(o.shape), "kind": o.kind, "source": o.source, "sequence": o.sequence} for o in outputs}
 
 
 def named_files(content: Mapping[str, Any]) -> Iterator[str]:

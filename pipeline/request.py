@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from transforms.spec import Spec
 
-FORMATS: Final = ("tfrecord", "tfrecord.gz", "parquet")
+FORMATS: Final = ("tfrecord", "tfrecord.gz", "parquet", "sequence_example", "sequence_example.gz")
 """Names of the sinks, here so that help need not load them; a test holds them to `pipeline.sinks.SINKS`."""
 
 DEFAULT_MAX_REJECTED: Final = 0.1

@@ -6,12 +6,15 @@ from typing import Final
 
 from pipeline.sinks.base import Sink, Writer, Written
 from pipeline.sinks.parquet import Parquet
-from pipeline.sinks.tfrecord import TFRecord, feature_spec, parse_spec
+from pipeline.sinks.sequence_example import SequenceExample
+from pipeline.sinks.tfrecord import TFRecord
 
 SINKS: Final[dict[str, Sink]] = {
     "parquet": Parquet(),
     "tfrecord": TFRecord(),
     "tfrecord.gz": TFRecord(compression="gzip"),
+    "sequence_example": SequenceExample(),
+    "sequence_example.gz": SequenceExample(compression="gzip"),
 }
 
-__all__ = ["SINKS", "Sink", "Writer", "Written", "feature_spec", "parse_spec"]
+__all__ = ["SINKS", "Sink", "Writer", "Written"]

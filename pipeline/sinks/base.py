@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from transforms.columns.base import Output
 from transforms.errors import JobError
+from transforms.parse_specs import known_shape as shape_of
 
 
 @dataclass(frozen=True)
@@ -163,18 +164,6 @@ def _file_number(handle: BinaryIO) -> int | None:
         return handle.fileno()
     except (AttributeError, OSError):  # not a file of this machine
         return None
-
-
-def shape_of(output: Output) -> tuple[int, ...]:
-    """Returns the shape of an output.
-
-    Raises:
-      ValueError: a dimension is still open.
-    """
-    shape = tuple(size for size in output.shape if size is not None)
-    if len(shape) != len(output.shape):
-        raise ValueError(f"output {output.name!r}: expected a known shape, got {list(output.shape)!r}")
-    return shape
 
 
 def flat_values(batch: pa.RecordBatch, output: Output) -> pa.Array:

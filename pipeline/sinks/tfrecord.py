@@ -13,8 +13,8 @@ from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 
 from pipeline.sinks.base import OutputFile, Sink, Writer, Written, flat_values, list_offsets, shape_of
 from pipeline.sources.framing import GZIP, framed
-from transforms import dtypes
 from transforms.columns.base import Output
+from transforms.parse_specs import parse_spec
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class _Writer(Writer):
         self._rows = 0
 
     def write(self, batch: pa.RecordBatch) -> int:
-        columns = [_lists(batch, output) for output in self._outputs]
+        columns = [lists_of(batch, output) for output in self._outputs]
         lists = pa.RecordBatch.from_arrays(columns, [output.name for output in self._outputs])
         data = framed(self._encoder.encode(lists))
         self._file.write(self._packer.compress(data) if self._packer else data)
@@ -72,7 +72,7 @@ class _Writer(Writer):
         self._file.abort()
 
 
-def _lists(batch: pa.RecordBatch, output: Output) -> pa.Array:
+def lists_of(batch: pa.RecordBatch, output: Output) -> pa.Array:
     """Returns a column as a list array of what the encoder takes.
 
     That of tfx_bsl 1.21 refuses fixed-size lists, booleans and text.
@@ -83,33 +83,3 @@ def _lists(batch: pa.RecordBatch, output: Output) -> pa.Array:
     elif pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
         values = values.cast(pa.large_binary())
     return pa.LargeListArray.from_arrays(list_offsets(batch.num_rows, prod(shape_of(output))), values)
-
-
-def parse_spec(outputs: Sequence[Output]) -> dict[str, dict[str, Any]]:
-    """Returns how the features are read back, as data for a JSON file.
-
-    >>> parse_spec([Output("x", "float16", (4, 2), "values", "x")])
-    {'x': {'dtype': 'float32', 'shape': [4, 2], 'cast': 'float16'}}
-
-    Returns:
-      Feature name to `dtype` (what to parse it as: `int64`, `float32` or `string`), `shape`, and `cast`: the
-      declared dtype where it is another one, else None.
-
-    Raises:
-      ValueError: a shape is not known.
-    """
-    spec = {}
-    for output in outputs:
-        carrier = "int64" if output.dtype == "bool" else dtypes.carrier(output.dtype)
-        declared = "string" if output.dtype == "bytes" else output.dtype
-        cast = None if carrier == declared else declared
-        spec[output.name] = {"dtype": carrier, "shape": list(shape_of(output)), "cast": cast}
-    return spec
-
-
-def feature_spec(outputs: Sequence[Output]) -> dict[str, Any]:
-    """Returns what `tf.io.parse_example` takes: name to `tf.io.FixedLenFeature`, in the carrier's dtype."""
-    import tensorflow as tf
-
-    spec = parse_spec(outputs)
-    return {name: tf.io.FixedLenFeature(f["shape"], tf.dtypes.as_dtype(f["dtype"])) for name, f in spec.items()}
