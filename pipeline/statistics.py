@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from apache_beam.io.filesystems import FileSystems
 
+from pipeline import layout
 from transforms import moments
 from transforms.asks import Ask
 from transforms.columns import Column
@@ -16,7 +18,13 @@ from transforms.tally import Tally
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 
 
-def build(spec: Spec, table: np.ndarray, tally: Tally, sizes: Mapping[str, int | None]) -> dict[str, Any]:
+def build(
+    spec: Spec,
+    table: np.ndarray,
+    tally: Tally,
+    sizes: Mapping[str, int | None],
+    details: Sequence[Mapping[str, Any]] = (),
+) -> dict[str, Any]:
     """Returns the statistics as they are written to `statistics.json`.
 
     Args:
@@ -24,10 +32,13 @@ def build(spec: Spec, table: np.ndarray, tally: Tally, sizes: Mapping[str, int |
       table: moments of all numeric columns, `[5, dimensions]`.
       tally: everything counted.
       sizes: T of every sequence group.
+      details: quantiles and figures by key (see `read_details`).
 
     Returns:
       `columns`: for numeric columns count, mean, variance (population), min and max, each in the shape of the column's step
-      (`[1]` where it has one pair for all; None where there are no values), and what else was counted. `groups`: T and the
+      (`[1]` where it has one pair for all; None where there are no values), and what else was counted; where a
+      normalizer (or a bucketized column) asked for more, `fitted`: quantiles, and for `per: key` how many keys there are and the
+      figures of the 1,000 with the most values, each before the link of the chain that asked. `groups`: T and the
       distribution of the lengths of accepted rows before truncation.
     """
     asks = [ask for ask in spec.asks if ask.level == 0 and ask.packed]
@@ -40,8 +51,19 @@ def build(spec: Spec, table: np.ndarray, tally: Tally, sizes: Mapping[str, int |
         counted = ("values", "nulls", "non_finite", "replaced", "filled", "absent", "empty")
         counts = {what: _total(tally, "column", column.name, what) for what in counted}
         columns[column.name] = {"type": column.type_name, **numeric.get(column.name, {}), **counts}
+        fitted = [{k: v for k, v in one.items() if k != "column"} for one in details if one["column"] == column.name]
+        columns[column.name] |= {"fitted": fitted} if fitted else {}
     groups = {name: {"T": sizes.get(name), **_lengths(tally, name)} for name in spec.group_names}
     return {"rows": _total(tally, "rows", "written"), "columns": columns, "groups": groups}
+
+
+def read_details(spec: Spec, staging: str) -> list[dict[str, Any]]:
+    """Returns what the analysis wrote down of quantiles and figures by key (see `grouped.readable`), level by level."""
+    from transforms.analyze import details_file  # which imports TensorFlow
+
+    levels = sorted({ask.level for ask in spec.asks if not ask.packed})
+    files = [layout.read_json(FileSystems.join(staging, details_file(level))) for level in levels]
+    return [one for file in files for one in file["details"]]
 
 
 def _total(tally: Tally, *key: str) -> int:

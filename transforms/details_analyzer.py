@@ -1,0 +1,112 @@
+"""The tf.Transform analyzer of `transforms.details`: its accumulators are `Details`, which its cache keeps as pickles."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import tensorflow as tf
+import tensorflow_transform as tft
+from apache_beam.io.filesystems import FileSystems
+
+from transforms.asks import Ask
+from transforms.details import PARTS, Details
+
+
+class _Merge(beam.CombineFn):
+    """Merges what batches contribute, or what others have merged."""
+
+    def __init__(self, asks: Sequence[Ask]):
+        self._asks = tuple(asks)
+
+    def create_accumulator(self) -> Details:
+        return Details(self._asks)
+
+    def add_input(self, accumulator: Details, element: Any) -> Details:
+        if isinstance(element, Details):
+            return accumulator.merge([element])
+        return accumulator.add(*element)
+
+    def merge_accumulators(self, accumulators: Iterable[Details]) -> Details:
+        return Details(self._asks).merge(accumulators)
+
+    def compact(self, accumulator: Details) -> Details:
+        return accumulator.compact()
+
+    def extract_output(self, accumulator: Details) -> Details:
+        return accumulator.compact()
+
+
+class _Combine(beam.PTransform):
+    """Both of tf.Transform's stages: batches to accumulators (what its cache keeps), and accumulators to one."""
+
+    def __init__(self, asks: Sequence[Ask]):
+        super().__init__()
+        self._merge = _Merge(asks)
+        self._of = repr(asks)
+
+    def __repr__(self) -> str:
+        # tf.Transform 1.21 makes names in its cache of this; Beam's own has an address in it.
+        return f"{type(self).__name__}({self._of})"
+
+    def expand(self, pcoll: beam.PCollection) -> beam.PCollection:
+        return pcoll | "Merge" >> beam.CombineGlobally(self._merge)
+
+
+class _Extract(beam.PTransform):
+    """What was found as the analyzer's output; also written down, so that people can read it."""
+
+    def __init__(self, path: str):
+        super().__init__()
+        self._path = path
+
+    def expand(self, pcoll: beam.PCollection) -> tuple[beam.PCollection]:
+        return (pcoll | "WriteDetails" >> beam.Map(_written, self._path),)
+
+
+def _written(details: Details, path: str) -> np.ndarray:
+    if path:
+        with FileSystems.create(path) as file:
+            file.write(json.dumps({"details": details.readable()}).encode())
+    return details.outcome()
+
+
+class _PickleCacheCoder(tft.experimental.PTransformAnalyzerCacheCoder):
+    """Keeps accumulators in tf.Transform's analysis cache. Only a cache that the user wrote may be read."""
+
+    def encode_cache(self, accumulator: Details) -> bytes:
+        return pickle.dumps(accumulator.compact())
+
+    def decode_cache(self, encoded_accumulator: bytes) -> Details:
+        found = pickle.loads(encoded_accumulator)
+        assert isinstance(found, Details)
+        return found
+
+
+def analyze_details(level: int, asks: Sequence[Ask], contributed: Sequence[tf.Tensor], path: str) -> list[tf.Tensor]:
+    """Adds the analyzer to the graph that tf.Transform traces.
+
+    Args:
+      level: which of them it is.
+      asks: what is collected.
+      contributed: what `details.contribution` made of a batch.
+      path: where what was found is also written down; an empty string for nowhere.
+
+    Returns:
+      For each ask its part of `Details.outcome`, text `[PARTS]`.
+    """
+    analyzer = tft.experimental.CacheablePTransformAnalyzer(
+        make_accumulators_ptransform=_Combine(asks),
+        merge_accumulators_ptransform=_Combine(asks),
+        extract_output_ptransform=_Extract(path),
+        cache_coder=_PickleCacheCoder(),
+    )
+    # One output: tf.Transform 1.21 refuses to cache an analyzer with several.
+    (found,) = tft.experimental.ptransform_analyzer(
+        list(contributed), analyzer, [tf.string], [[PARTS * len(asks)]], name=f"seqcols_details_{level}"
+    )
+    return [found[k * PARTS : (k + 1) * PARTS] for k in range(len(asks))]
