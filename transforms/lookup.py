@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
+import numpy as np
 import tensorflow as tf
 
 Track = Callable[[Callable[[], Any], str], Any]
 """Makes a table (or returns the one that was made before by this name) and keeps it alive: `tft.make_and_track_object` while
 tf.Transform traces, else a dictionary."""
+
+
+NO_WORDS: Final = b"49d0cd50-04bb-48c0-bc6f-5b575dce351a"
+"""The one word of a vocabulary that was learned from no words: TensorFlow makes no table without any, and so tf.Transform 1.21
+writes this one (`analyzers.get_empy_vocabulary_dummy_value`)."""
 
 
 class Vocabulary(Protocol):
@@ -29,8 +35,8 @@ class Words:
     """A vocabulary whose words are at hand: the id of a word is its place.
 
     Args:
-      words: distinct words, as bytes or text.
-      name: what the table is called; two vocabularies of one graph need two names.
+      words: one or more distinct words.
+      name: what they are called; two vocabularies of one graph need two names.
       track: see `Track`.
     """
 
@@ -39,29 +45,16 @@ class Words:
 
     def ids(self, words: tf.Tensor, num_oov_buckets: int, default_value: int) -> tf.Tensor:
         """See `Vocabulary`."""
-        return self._track(lambda: self._table(num_oov_buckets, default_value), self._name).lookup(words)
+        # Columns with the same words and the same answer to others share a table.
+        answer = f"{num_oov_buckets}_buckets" if num_oov_buckets else f"else_{default_value}".replace("-", "minus_")
+        return self._track(lambda: self._table(num_oov_buckets, default_value), f"{self._name}_{answer}").lookup(words)
 
     def _table(self, num_oov_buckets: int, default_value: int) -> Any:
-        if not self._words:  # TensorFlow makes no table of no words
-            return _Empty(num_oov_buckets, default_value)
-        keys = tf.constant(list(self._words), tf.string)
+        keys = tf.constant(np.array(self._words, object), tf.string)
         given = tf.lookup.KeyValueTensorInitializer(keys, tf.range(len(self._words), dtype=tf.int64))
         if num_oov_buckets:
             return tf.lookup.StaticVocabularyTable(given, num_oov_buckets)
         return tf.lookup.StaticHashTable(given, default_value)
-
-
-class _Empty(tf.Module):  # type: ignore[misc]
-    """The table of no words."""
-
-    def __init__(self, num_oov_buckets: int, default_value: int):
-        super().__init__()
-        self._buckets, self._default = num_oov_buckets, default_value
-
-    def lookup(self, words: tf.Tensor) -> tf.Tensor:
-        if self._buckets:
-            return tf.strings.to_hash_bucket_fast(words, self._buckets)
-        return tf.fill(tf.shape(words), tf.constant(self._default, tf.int64))
 
 
 def keep_in(tables: dict[str, Any]) -> Track:

@@ -1,0 +1,155 @@
+"""`sequence_categorical_column_with_vocabulary_file` and `categorical_column_with_vocabulary_file`: words in a file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
+from pydantic_core import PydanticCustomError
+
+from transforms.assets import WordList, read_vocabulary
+from transforms.columns.base import Column, SequenceMixin, dtype_among
+from transforms.columns.categorical import WORD_DTYPES, python_int
+from transforms.columns.vocabulary_base import VocabularyBase
+
+if TYPE_CHECKING:
+    from transforms.fitted import Fitted
+    from transforms.lookup import Vocabulary
+
+
+def _path(value: Any) -> Any:
+    """Refuses what TensorFlow calls missing: a ValueError."""
+    if isinstance(value, bytes | int | list | tuple | dict | None) and not value:
+        raise PydanticCustomError("path", "the path of a file")
+    return value
+
+
+class VocabularyFileBase(VocabularyBase):
+    """Arguments of both vocabulary file columns.
+
+    The file is read when the column is built; from then on the column has its words, also on workers that do not see the file.
+
+    Attributes:
+      vocabulary_file: a file of one word a line, local or on one of Beam's file systems. In a columns file, a relative path
+        begins where the columns file lies; in Python, in the working directory.
+      vocabulary_size: how many of its lines are words, the first ones; all of them, unless given.
+      default_value: the id of an unknown word; -1, or none given, for no id. Not with `num_oov_buckets`.
+      dtype: `string` (the file must be UTF-8), `bytes`, or an integer dtype: lines are decimal integers then.
+    """
+
+    vocabulary_file: Annotated[str, Field(strict=True, min_length=1), BeforeValidator(_path)]
+    vocabulary_size: Annotated[int, Field(strict=True, ge=1)] | None = None
+    default_value: Annotated[int, Field(strict=True)] | None = None
+    dtype: Annotated[str, dtype_among(WORD_DTYPES, "string, bytes or an integer dtype")] = "string"
+    _list: WordList = PrivateAttr()
+
+    @classmethod
+    def tensorflow_arguments(cls, column: Any, converted: Callable[[Any], Column]) -> dict[str, Any]:
+        """See the base class."""
+        if (column.file_format or "text") != "text":
+            raise ValueError(f"column {column.key!r}: file_format: expected 'text', got {column.file_format!r}")
+        own = {"vocabulary_file": column.vocabulary_file, "vocabulary_size": column.vocabulary_size}
+        return {**super().tensorflow_arguments(column, converted), **own}
+
+    @model_validator(mode="after")
+    def _read(self) -> Self:
+        if self.default_value is not None and self.num_oov_buckets:
+            self.check_default(self.default_value, True, None)
+        try:
+            self._list = read_vocabulary(self.vocabulary_file, self.dtype, self.vocabulary_size)
+        except ValueError as error:
+            raise ValueError(f"vocabulary_file {error}") from None
+        self.check_default(self.unknown_id, False, len(self._list.words))
+        return self
+
+    @property
+    def word_dtype(self) -> str:
+        """See the base class."""
+        return self.dtype
+
+    @property
+    def id_count(self) -> int:
+        """See the base class."""
+        return len(self._list.words) + self.num_oov_buckets
+
+    @property
+    def unknown_id(self) -> int:
+        """See the base class."""
+        return -1 if self.default_value is None else self.default_value
+
+    def vocabulary(self, fitted: Fitted) -> Vocabulary:
+        """See the base class."""
+        return fitted.words(self._list.words, f"words_{self._list.digest}")
+
+
+class SequenceVocabularyFile(SequenceMixin, VocabularyFileBase):
+    """A sequence of words of a file, dense as `[T]` int64 (`[T, max_ids]`) padded with `padding_id`."""
+
+    type: Literal["sequence_categorical_column_with_vocabulary_file"] = (
+        "sequence_categorical_column_with_vocabulary_file"
+    )
+
+
+class VocabularyFile(VocabularyFileBase):
+    """One word of a file an example, a scalar int64 (`[max_ids]`). An absent or empty feature is `padding_id`."""
+
+    tensorflow_class: ClassVar[str] = "VocabularyFileCategoricalColumn"
+
+    type: Literal["categorical_column_with_vocabulary_file"] = "categorical_column_with_vocabulary_file"
+
+
+def _arguments(vocabulary_file: Any, vocabulary_size: Any, num_oov_buckets: Any, default_value: Any) -> dict[str, Any]:
+    path = vocabulary_file
+    if isinstance(path, os.PathLike):
+        path = os.fspath(path)
+    return {
+        "vocabulary_file": path,
+        "vocabulary_size": python_int(vocabulary_size),
+        "num_oov_buckets": 0 if num_oov_buckets is None else python_int(num_oov_buckets),
+        "default_value": python_int(default_value),
+    }
+
+
+def sequence_categorical_column_with_vocabulary_file(
+    key: str,
+    vocabulary_file: Any,
+    vocabulary_size: int | None = None,
+    num_oov_buckets: int | None = 0,
+    default_value: int | None = None,
+    dtype: Any = "string",
+    **more: Any,
+) -> SequenceVocabularyFile:
+    """Builds a `SequenceVocabularyFile` with TensorFlow's own arguments; the others by keyword.
+
+    Args:
+      key: name of the feature.
+      vocabulary_file: path of a file of one word a line.
+      vocabulary_size: how many of its lines are words; None for all.
+      num_oov_buckets: how many ids the unknown words share.
+      default_value: the id of an unknown word; None or -1 for none.
+      dtype: `string`, `bytes` or an integer dtype.
+      **more: the other arguments of `SequenceVocabularyFile`.
+
+    Raises:
+      TypeError: an argument has the wrong type.
+      ValueError: the file cannot be read, has no words or fewer than `vocabulary_size`, a blank line or a word twice; both a
+        default and buckets are given; the default is no id; the key is no text (as TensorFlow raises it).
+    """
+    given = _arguments(vocabulary_file, vocabulary_size, num_oov_buckets, default_value)
+    return SequenceVocabularyFile.make(key=key, dtype=dtype, **given, **more)
+
+
+def categorical_column_with_vocabulary_file(
+    key: str,
+    vocabulary_file: Any,
+    vocabulary_size: int | None = None,
+    num_oov_buckets: int | None = 0,
+    default_value: int | None = None,
+    dtype: Any = "string",
+    **more: Any,
+) -> VocabularyFile:
+    """Builds a `VocabularyFile` context column; as `sequence_categorical_column_with_vocabulary_file`."""
+    given = _arguments(vocabulary_file, vocabulary_size, num_oov_buckets, default_value)
+    return VocabularyFile.make(key=key, dtype=dtype, **given, **more)
