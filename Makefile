@@ -17,7 +17,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help env demo test lint format lock bench-memory clean
+.PHONY: help env demo test test-parity lint format lock bench-memory clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{ printf "%-16s%s\n", $$1, $$2 }'
@@ -79,6 +79,10 @@ build/lock-env/.made:
 	@"$(PYTHON)" -m venv --clear build/lock-env
 	@build/lock-env/bin/python -m pip install --quiet --disable-pip-version-check uv
 	@touch $@
+
+test-parity: env ## compare 10,000 seeded cases with TensorFlow's own columns (takes some minutes)
+	@echo "comparing 10,000 cases with TensorFlow"
+	@SEQCOLS_PARITY_CASES=10000 $(BIN)/pytest --dist=load tests/test_parity_fuzz.py $(ARGS)
 
 bench-memory: env ## measure peak memory at growing sizes
 	@echo "measuring peak memory (takes some minutes)"

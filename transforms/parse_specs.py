@@ -35,7 +35,8 @@ def make_parse_example_spec(columns: Sequence[Any] | Any | Spec) -> dict[str, An
     for column in _columns(columns):
         for key, form in column.features.items():
             kind = tf.as_dtype(form.carrier)
-            made.setdefault(key, _fixed(column, kind) if _is_fixed(column) else tf.io.VarLenFeature(kind))
+            leaf = column.numeric or column  # what a bucketized column is made of
+            made.setdefault(key, _fixed(leaf, kind) if _is_fixed(leaf) else tf.io.VarLenFeature(kind))
     return made
 
 

@@ -1,0 +1,117 @@
+"""Every argument of every constructor against TensorFlow's, with many wrong values: the same type of error.
+
+Where TensorFlow raises a TypeError or a ValueError, so do we, the same one. Where it takes what cannot work (it fails later, at
+run time or never) or trips over it (AttributeError, AssertionError), we refuse it at once. `DIFFERENT` is all that is left.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import transforms
+
+fc = tf.feature_column
+
+WRONG: list[Any] = [
+    *(None, "x", "", b"x", 3, 0, -1, 2.5, True, float("nan"), 10**20, np.int64(3), np.int64(-3), abs, {}, []),
+    *([1], ["a", "a"], ["a", 1], [1.5], [2, 1], [1, 2], (2, 0), (2, "a"), (2, -1), "mean", "median"),
+    *(tf.string, tf.int64, tf.float32, tf.bool, "float32", np.float32, float, int),
+]
+
+
+def base(name: str, module: Any, folder: Path) -> dict[str, Any]:
+    """Arguments that are right, for TensorFlow's constructor or for ours."""
+    ids = module.categorical_column_with_identity("i", 5)
+    words = folder / "words.txt"
+    words.write_text("a\nb\nc\n")
+    found: dict[str, dict[str, Any]] = {
+        "numeric_column": {"key": "x"},
+        "identity": {"key": "x", "num_buckets": 5},
+        "hash_bucket": {"key": "x", "hash_bucket_size": 5},
+        "vocabulary_list": {"key": "x", "vocabulary_list": ["a", "b"]},
+        "vocabulary_file": {"key": "x", "vocabulary_file": str(words)},
+        "indicator_column": {"categorical_column": ids},
+        "embedding_column": {"categorical_column": ids, "dimension": 2},
+        "shared_embeddings": {"categorical_columns": [ids], "dimension": 2},
+        "weighted_categorical_column": {"categorical_column": ids, "weight_feature_key": "w"},
+        "bucketized_column": {"source_column": module.numeric_column("n"), "boundaries": [0, 1]},
+    }
+    return found[next(end for end in found if name.endswith(end))]
+
+
+CONSTRUCTORS: dict[str, tuple[str, ...]] = {
+    "numeric_column": ("key", "shape", "default_value", "dtype", "normalizer_fn"),
+    "sequence_numeric_column": ("key", "shape", "default_value", "dtype", "normalizer_fn"),
+    "categorical_column_with_identity": ("key", "num_buckets", "default_value"),
+    "categorical_column_with_hash_bucket": ("key", "hash_bucket_size", "dtype"),
+    "categorical_column_with_vocabulary_list": ("key", "vocabulary_list", "dtype", "default_value", "num_oov_buckets"),
+    "categorical_column_with_vocabulary_file": (
+        *("key", "vocabulary_file", "vocabulary_size", "num_oov_buckets", "default_value", "dtype"),
+    ),
+    "indicator_column": ("categorical_column",),
+    "embedding_column": (
+        *("categorical_column", "dimension", "combiner", "initializer", "max_norm", "trainable"),
+        *("ckpt_to_load_from", "tensor_name_in_ckpt", "use_safe_embedding_lookup"),
+    ),
+    "shared_embeddings": (
+        "categorical_columns",
+        "dimension",
+        "combiner",
+        "max_norm",
+        "shared_embedding_collection_name",
+    ),
+    "weighted_categorical_column": ("categorical_column", "weight_feature_key", "dtype"),
+    "bucketized_column": ("source_column", "boundaries"),
+}
+CONSTRUCTORS |= {
+    f"sequence_{name}": args for name, args in CONSTRUCTORS.items() if name.startswith("categorical_column")
+}
+
+DIFFERENT: dict[tuple[str, str], str] = {
+    ("numeric_column", "default_value"): "TensorFlow looks at the shape of a default before its type",
+    ("embedding_column", "initializer"): "the name of one is accepted: at rest it is metadata",
+    ("bucketized_column", "boundaries"): "TensorFlow sorts a list before it looks at the types in it",
+}
+"""Constructor and argument for which the types of errors differ, and why."""
+
+
+def outcome(module: Any, name: str, arguments: dict[str, Any]) -> str:
+    try:
+        with tf.Graph().as_default():  # TensorFlow makes shared embeddings in a graph only
+            getattr(module, name)(**arguments)
+    except Exception as error:
+        return type(error).__name__
+    return "accepted"
+
+
+@pytest.mark.parametrize(("name", "argument"), [(name, arg) for name, args in CONSTRUCTORS.items() for arg in args])
+def test_errors_are_of_tensorflows_type(name, argument, tmp_path):
+    different = []
+    for value in WRONG:
+        theirs = outcome(fc, name, {**base(name, fc, tmp_path), argument: value})
+        ours = outcome(transforms, name, {**base(name, transforms, tmp_path), argument: value})
+        if theirs in ("TypeError", "ValueError") and ours != theirs:
+            different.append((value, theirs, ours))
+        assert ours in ("accepted", "TypeError", "ValueError"), (value, ours)
+    if (name, argument) in DIFFERENT:
+        assert different, "no longer different: take it out of the table"
+    else:
+        assert not different
+
+
+@pytest.mark.parametrize("name", CONSTRUCTORS)
+def test_arguments_are_tensorflows(name, tmp_path):
+    """Left out, misspelt and surplus arguments; and what is right is accepted by both."""
+    right = base(name, fc, tmp_path)
+    assert outcome(fc, name, right) == "accepted"
+    assert outcome(transforms, name, base(name, transforms, tmp_path)) == "accepted"
+    for argument in right:
+        arguments = {key: value for key, value in base(name, transforms, tmp_path).items() if key != argument}
+        if argument != "boundaries":  # ours learns them, too: num_quantiles
+            assert outcome(transforms, name, arguments) == "TypeError", argument
+    assert outcome(transforms, name, {**base(name, transforms, tmp_path), "keyy": "x"}) == "TypeError"
