@@ -26,7 +26,7 @@ from transforms.columns.passthrough import Passthrough
 from transforms.errors import SpecError, SpecFault, nearest
 from transforms.groups import SequenceGroup
 from transforms.messages import Problem, problems, shown
-from transforms.normalizers import Function
+from transforms.normalizers import Function, places
 from transforms.spec import Spec, cross_faults
 
 Model = TypeVar("Model")
@@ -66,7 +66,7 @@ def load(path: str | Path) -> Spec:
     Raises:
       SpecError: the file cannot be read, or with every fault in it, in the order of their lines.
     """
-    return _checked(_read(Path(path)), str(path))
+    return _checked(_read(Path(path)), str(path), Path(path).absolute().parent)
 
 
 def loads(text: str, name: str = "columns file") -> Spec:
@@ -106,9 +106,9 @@ def _read(path: Path) -> str:
         raise SpecError([SpecFault(name, message, line)]) from None
 
 
-def _checked(text: str, name: str) -> Spec:
+def _checked(text: str, name: str, folder: Path | None = None) -> Spec:
     document = read_yaml(text, name)
-    data = document.data
+    data = document.data if folder is None else _beside(document.data, folder)
     if not isinstance(data, dict):
         raise SpecError([*document.faults, SpecFault(name, f"expected a mapping with 'columns', got {shown(data)}", 1)])
     found: list[Problem] = []
@@ -128,6 +128,24 @@ def _checked(text: str, name: str) -> Spec:
     if faults or spec is None:
         raise SpecError(sorted(faults, key=lambda fault: fault.line))
     return spec
+
+
+FILES: Final = ("vocabulary_file", "table")
+"""Arguments that are paths: relative ones begin where the columns file lies, as modules of functions do."""
+
+
+def _beside(data: Any, folder: Path) -> Any:
+    """Returns the data of a columns file with the paths in it made absolute."""
+    if isinstance(data, list):
+        return [_beside(one, folder) for one in data]
+    if not isinstance(data, dict):
+        return data
+    return {name: _path(one, folder) if name in FILES else _beside(one, folder) for name, one in data.items()}
+
+
+def _path(value: Any, folder: Path) -> Any:
+    """Returns a relative path as one in the folder; what is absolute, of another file system or no path as it is."""
+    return str(folder / value) if isinstance(value, str) and value and "://" not in value else value
 
 
 def _valid_part(data: dict[str, Any]) -> Spec | None:
@@ -207,9 +225,10 @@ def check_functions(spec: Spec, path: str | Path | None = None) -> list[SpecFaul
     faults = []
     with importable_from(folder):
         for k, column in enumerate(spec.columns):
-            for link in column.numeric.links if column.numeric is not None else ():
+            numeric = column.numeric
+            for place, link in zip(places(numeric.normalizer_fn), numeric.links, strict=True) if numeric else ():
                 if isinstance(link, Function) and isinstance(link.function, str):
-                    where = f"columns[{k}].normalizer_fn"
+                    where = f"columns[{k}].{column.path_to('normalizer_fn')}{place}"
                     message = _why_not(link.function, folder)
                     faults += [SpecFault(where, message, document.line(where))] if message else []
     return faults

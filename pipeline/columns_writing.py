@@ -13,9 +13,10 @@ from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from pipeline.yaml_lines import resolve
 from transforms.columns import Column
+from transforms.embedding_tables import EmbeddingTable
 from transforms.errors import SpecError, SpecFault
 from transforms.messages import path_of, shown
-from transforms.normalizers import TYPES, Function, Normalizer
+from transforms.normalizers import TYPES, Chain, Function, Normalizer
 from transforms.spec import Spec
 
 
@@ -48,7 +49,8 @@ def dumps(spec: Spec) -> str:
 
 def _row(column: Column, path: str, faults: list[SpecFault]) -> dict[str, Any]:
     fields = _changed(column, path, faults)
-    return {"type": type(column).model_fields["type"].default, "key": fields.pop("key"), **fields}
+    first = {"key": fields.pop("key")} if "key" in fields else {}
+    return {"type": column.type_name, **first, **fields}
 
 
 def _changed(model: BaseModel, path: str, faults: list[SpecFault]) -> dict[str, Any]:
@@ -61,6 +63,11 @@ def _changed(model: BaseModel, path: str, faults: list[SpecFault]) -> dict[str, 
 def _value(value: Any, path: str, faults: list[SpecFault]) -> Any:
     if isinstance(value, Normalizer):
         return _normalizer(value, path, faults)
+    if isinstance(value, Column):
+        return _flow(_row(value, path, faults))
+    if isinstance(value, EmbeddingTable):
+        faults.append(SpecFault(path, "expected the path of a table (a columns file holds none), got an array"))
+        return None
     if isinstance(value, tuple | list):
         row = CommentedSeq([_value(one, path, faults) for one in value])
         row.fa.set_flow_style()
@@ -88,6 +95,10 @@ def _flow(fields: dict[str, Any]) -> CommentedMap:
 
 
 def _normalizer(normalizer: Normalizer, path: str, faults: list[SpecFault]) -> Any:
+    if isinstance(normalizer, Chain):
+        row = CommentedSeq([_normalizer(one, f"{path}[{k}]", faults) for k, one in enumerate(normalizer.links)])
+        row.fa.set_flow_style()
+        return row
     if isinstance(normalizer, Function):
         function = normalizer.function
         return _text(function) if isinstance(function, str) else _name_of(function, path, faults)

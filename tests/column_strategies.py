@@ -8,14 +8,23 @@ from typing import Any, Literal
 from hypothesis import strategies as st
 
 from transforms import dtypes
-from transforms.columns import Column
+from transforms.columns import (
+    Categorical,
+    Column,
+    NumericBase,
+    bucketized_column,
+    embedding_column,
+    shared_embedding_column,
+    weighted_categorical_column,
+)
+from transforms.columns.categorical import KeyedCategorical
 from transforms.columns.identity import Identity, SequenceIdentity
 from transforms.columns.numeric import Numeric
 from transforms.columns.passthrough import Passthrough
 from transforms.columns.sequence_numeric import SequenceNumeric
 from transforms.errors import SpecError
 from transforms.groups import SequenceGroup
-from transforms.normalizers import ZScore
+from transforms.normalizers import TYPES as NORMALIZERS
 from transforms.spec import Spec, make_spec
 
 GOOD: dict[str, Any] = {
@@ -45,6 +54,24 @@ GOOD: dict[str, Any] = {
         {"type": "numeric_column", "key": "x", "shape": 2, "default_value": [1, 2.5], "normalizer_fn": "math:sqrt"},
         {"type": "categorical_column_with_identity", "key": "y", "num_buckets": 3, "required": True, "delimiter": ","},
         {"type": "passthrough_column", "key": "id", "dtype": "int64", "default_value": 3},
+        {
+            "type": "embedding_column",
+            "dimension": 4,
+            "max_norm": 2.5,
+            "categorical_column": {
+                "type": "weighted_categorical_column",
+                "weight_feature_key": "w",
+                "categorical_column": {"type": "categorical_column_with_identity", "key": "z", "num_buckets": 3},
+            },
+        },
+        {
+            "type": "indicator_column",
+            "categorical_column": {
+                "type": "bucketized_column",
+                "boundaries": [0, 1.5],
+                "source_column": {"type": "numeric_column", "key": "v", "normalizer_fn": "z_score"},
+            },
+        },
     ],
 }
 
@@ -116,6 +143,45 @@ texts = st.text(min_size=1, max_size=6) | st.sampled_from(
 keys = texts.filter(lambda text: not text.startswith("__"))
 
 
+finite = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(10**6), 10**6)
+
+
+@st.composite
+def _normalizer(draw: st.DrawFn, name: str) -> Any:
+    """One normalizer, as a file names it or as Python builds it."""
+    options: dict[str, Any] = {}
+    if name in ("z_score", "min_max", "max_abs", "robust"):
+        options["per"] = draw(st.sampled_from(["dimension", "column", "row"]))
+    if name == "min_max":
+        options |= {"feature_range": draw(_ascending(2, 2, finite)), "clip": draw(st.booleans())}
+    elif name == "log1p":
+        options["signed"] = draw(st.booleans())
+    elif name == "robust" or (name == "clip" and draw(st.booleans())):
+        options["quantiles"] = draw(_ascending(2, 2, st.floats(0, 1)))
+    elif name == "clip":
+        options |= dict(zip(("min", "max"), draw(_ascending(1, 2, finite)), strict=False))
+    elif name == "bucketize" and draw(st.booleans()):
+        options["num_buckets"] = draw(st.integers(2, 9))
+    elif name == "bucketize":
+        options["boundaries"] = draw(_ascending(1, 4, finite))
+    kind = NORMALIZERS.get(name)
+    return name if kind is None else draw(st.sampled_from([{"type": name, **options}, kind(**options)]))
+
+
+def _ascending(least: int, most: int, numbers: st.SearchStrategy[float]) -> st.SearchStrategy[list[float]]:
+    return st.lists(numbers.map(float), min_size=least, max_size=most, unique=True).map(sorted)
+
+
+@st.composite
+def normalizers(draw: st.DrawFn) -> Any:
+    """What a column may be given as `normalizer_fn`: nothing, one, or a list in which `bucketize` comes last."""
+    names = [*NORMALIZERS, "math:sqrt", "y:n"]
+    before = st.lists(st.sampled_from([name for name in names if name != "bucketize"]), max_size=3)
+    chosen = [*draw(before), draw(st.sampled_from(names))]
+    made = [draw(_normalizer(name)) for name in chosen]
+    return draw(st.sampled_from([made, made[-1], None]))
+
+
 KINDS: list[type[Column]] = [SequenceNumeric, SequenceIdentity, Numeric, Identity, Passthrough]
 
 
@@ -128,7 +194,7 @@ def _column(draw: st.DrawFn, key: str, groups: list[str]) -> Column:
     if kind in (SequenceNumeric, Numeric):
         made["shape"] = draw(st.lists(st.integers(1, 3), max_size=3))
         made["dtype"] = draw(st.sampled_from(dtypes.INTEGERS + dtypes.FLOATS))
-        made["normalizer_fn"] = draw(st.sampled_from([None, "z_score", ZScore(per="column"), "math:sqrt", "y:n"]))
+        made["normalizer_fn"] = draw(normalizers())
         made["default_value"] = draw(st.integers(0, 9) | st.just(-0.0) | st.just(3.0))
         made["observed_mask"] = draw(st.booleans())
         if made["dtype"] == "float32":
@@ -148,11 +214,26 @@ lengths: st.SearchStrategy[int | Literal["longest"]] = st.one_of(st.just("longes
 
 
 @st.composite
+def _wrapped(draw: st.DrawFn, column: Column) -> Column:
+    """The column, or one that is made of it."""
+    if isinstance(column, NumericBase) and len(column.shape) < 2 and not column.observed_mask and draw(st.booleans()):
+        column = bucketized_column(column, draw(st.sampled_from([[0], [-1.5, 0, 3]])))
+    elif isinstance(column, KeyedCategorical) and draw(st.booleans()):
+        column = weighted_categorical_column(column, f"{column.key} weight")
+    if isinstance(column, Categorical):
+        embedding = shared_embedding_column(column, 3, draw(texts), max_norm=draw(st.none() | st.floats(0.5, 2)))
+        column = draw(st.sampled_from([column, embedding, embedding_column(column, 2, "sum", initializer="zeros")]))
+    return column
+
+
+@st.composite
 def specs(draw: st.DrawFn) -> Spec:
     """Specs that are right."""
     groups = draw(st.lists(texts, max_size=2, unique=True))
-    columns = [draw(_column(key, groups)) for key in draw(st.lists(keys, min_size=1, max_size=4, unique=True))]
-    used = {getattr(column, "group", None) for column in columns}
+    columns = [
+        draw(_wrapped(draw(_column(key, groups)))) for key in draw(st.lists(keys, min_size=1, max_size=4, unique=True))
+    ]
+    used = {column.sequence_group for column in columns}
     policies = {
         name: SequenceGroup(
             max_length=draw(lengths),

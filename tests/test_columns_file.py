@@ -18,7 +18,8 @@ from tests.column_strategies import columns_data, specs
 from transforms.columns import TYPES, Column, Numeric, Passthrough, SequenceIdentity, SequenceNumeric
 from transforms.errors import SpecError
 from transforms.groups import SequenceGroup
-from transforms.normalizers import Normalizer, ZScore
+from transforms.normalizers import TYPES as NORMALIZERS
+from transforms.normalizers import Chain, Clip, Log1p, Normalizer, ZScore
 from transforms.spec import Spec, make_spec
 
 GOOD = """\
@@ -43,6 +44,10 @@ IDS = "columns:\n  - type: sequence_categorical_column_with_identity\n    key: a
 CONTEXT = "columns:\n  - type: numeric_column\n    key: a\n"
 PASSED = "columns:\n  - type: passthrough_column\n    key: a\n"
 GROUP = "columns:\n  - {type: sequence_numeric_column, key: a, group: g}\nsequence_groups:\n  g:\n"
+
+
+KINDS = [repr(name) for name in NORMALIZERS]
+NORMALIZER = f"expected {', '.join(KINDS)}, 'module:function' or a list of these, got"
 
 
 def names(model: type[Column]) -> str:
@@ -115,8 +120,8 @@ FAULTS: list[tuple[str, list[str]]] = [
         NUMERIC + "    non_finite: reject_row\n",
         [
             (
-                "line 4: columns[0].non_finite: expected 'reject', 'fill' or 'keep', got 'reject_row'; did you "
-                "mean 'reject'?"
+                "line 4: columns[0].non_finite: expected 'reject', 'fill', 'keep', 'mean' or 'forward_fill', "
+                "got 'reject_row'; did you mean 'reject'?"
             )
         ],
     ),
@@ -134,20 +139,18 @@ FAULTS: list[tuple[str, list[str]]] = [
     ),
     (
         NUMERIC + "    normalizer_fn: zscore\n",
-        [
-            (
-                "line 4: columns[0].normalizer_fn: expected 'z_score' or 'module:function', got 'zscore'; did "
-                "you mean 'z_score'?"
-            )
-        ],
+        [f"line 4: columns[0].normalizer_fn: {NORMALIZER} 'zscore'; did you mean 'z_score'?"],
     ),
     (
         NUMERIC + "    normalizer_fn: 3\n",
-        ["line 4: columns[0].normalizer_fn: expected 'z_score' or 'module:function', got 3"],
+        [f"line 4: columns[0].normalizer_fn: {NORMALIZER} 3"],
     ),
     (
         NUMERIC + "    normalizer_fn: {type: z-score}\n",
-        ["line 4: columns[0].normalizer_fn.type: expected 'z_score', got 'z-score'; did you mean 'z_score'?"],
+        [
+            f"line 4: columns[0].normalizer_fn.type: expected {', '.join(KINDS[:-1])} or {KINDS[-1]}, got 'z-score'; "
+            "did you mean 'z_score'?"
+        ],
     ),
     (
         NUMERIC + "    normalizer_fn: {per: column}\n",
@@ -156,10 +159,8 @@ FAULTS: list[tuple[str, list[str]]] = [
     (
         NUMERIC + "    normalizer_fn: {type: z_score, per: colum}\n",
         [
-            (
-                "line 4: columns[0].normalizer_fn.per: expected 'dimension' or 'column', got 'colum'; did you "
-                "mean 'column'?"
-            )
+            "line 4: columns[0].normalizer_fn.per: expected 'dimension', 'column', 'row' or 'key', got 'colum'; "
+            "did you mean 'column'?"
         ],
     ),
     (
@@ -168,12 +169,83 @@ FAULTS: list[tuple[str, list[str]]] = [
     ),
     (
         NUMERIC + '    normalizer_fn: "module:"\n',
-        ["line 4: columns[0].normalizer_fn: expected 'z_score' or 'module:function', got 'module:'"],
+        [f"line 4: columns[0].normalizer_fn: {NORMALIZER} 'module:'"],
     ),
     (
         NUMERIC + '    normalizer_fn: "my module:f"\n',
-        ["line 4: columns[0].normalizer_fn: expected 'z_score' or 'module:function', got 'my module:f'"],
+        [f"line 4: columns[0].normalizer_fn: {NORMALIZER} 'my module:f'"],
     ),
+    # normalizers
+    (NUMERIC + "    normalizer_fn: []\n", ["line 4: columns[0].normalizer_fn: expected 1 or more normalizers, got []"]),
+    (
+        NUMERIC + "    normalizer_fn: [z_score, 3]\n",
+        [f"line 4: columns[0].normalizer_fn[1]: expected {', '.join(KINDS)} or 'module:function', got 3"],
+    ),
+    (
+        NUMERIC
+        + "    normalizer_fn:\n      - {type: z_score, pre: row}\n      - {per: row}\n      - {type: max_abs, per: x}\n",
+        [
+            "line 5: columns[0].normalizer_fn[0].pre: unknown key 'pre'; did you mean 'per'?",
+            "line 6: columns[0].normalizer_fn[1].type: expected a value (this key is required), got nothing",
+            "line 7: columns[0].normalizer_fn[2].per: expected 'dimension', 'column', 'row' or 'key', got 'x'",
+        ],
+    ),
+    (
+        NUMERIC + "    normalizer_fn:\n      - {type: bucketize, num_buckets: 3}\n      - z_score\n",
+        ["line 6: columns[0].normalizer_fn[1]: expected nothing after 'bucketize', got 'z_score'"],
+    ),
+    *[
+        (f"{NUMERIC}    normalizer_fn: {given}\n", [f"line 4: columns[0].normalizer_fn{fault}"])
+        for given, fault in [
+            ("{type: log1p, per: row}", ".per: 'row' does not apply: there are no statistics"),
+            ("{type: z_score, per: key}", ".per: 'key' needs a key: the context feature to go by"),
+            ("{type: z_score, key: k}", ".key: 'k' does not apply to per 'dimension': only 'key' goes by a feature"),
+            (
+                "{type: z_score, per: key, key: k}",
+                ".key: expected the key of a context column (there is none), got 'k'",
+            ),
+            (
+                "[log1p, {type: z_score, per: key, key: k}]",
+                "[1].key: expected the key of a context column (there is none), got 'k'",
+            ),
+            ("{type: z_score, per: key, key: ''}", ".key: expected 1 or more characters, got ''"),
+            ("{type: min_max, feature_range: [0]}", ".feature_range: expected two numbers in ascending order, got [0]"),
+            (
+                "{type: min_max, feature_range: [1, 1]}",
+                ".feature_range: expected two numbers in ascending order, got [1, 1]",
+            ),
+            ("{type: min_max, feature_range: [0, .inf]}", ".feature_range[1]: expected a finite number, got inf"),
+            ("{type: min_max, clip: 1}", ".clip: expected true or false, got 1"),
+            ("{type: log1p, signed: 1}", ".signed: expected true or false, got 1"),
+            (
+                "{type: robust, quantiles: [0.75, 0.25]}",
+                ".quantiles: expected two numbers in ascending order, got [0.75, 0.25]",
+            ),
+            ("{type: robust, quantiles: [0.5, 75]}", ".quantiles[1]: expected a number <= 1.0, got 75"),
+            ("{type: robust, quantiles: 0.5}", ".quantiles: expected a list, got 0.5"),
+            ("clip", ": expected min, max or quantiles to clip at, got none"),
+            ("{type: clip, min: 2, max: 1}", ".min: 2.0 is more than max, 1.0"),
+            ("{type: clip, min: true}", ".min: expected a number, got True"),
+            ("{type: clip, min: 0, per: column}", ".per: 'column' does not apply: there are no statistics"),
+            (
+                "{type: clip, min: 0, quantiles: [0, 1]}",
+                ".quantiles: do not apply together with min or max: give one or the other",
+            ),
+            ("bucketize", ": expected boundaries or num_buckets, got neither"),
+            ("{type: bucketize, boundaries: []}", ".boundaries: expected 1 or more numbers in ascending order, got []"),
+            (
+                "{type: bucketize, boundaries: [2, 1]}",
+                ".boundaries: expected 1 or more numbers in ascending order, got [2, 1]",
+            ),
+            ("{type: bucketize, boundaries: [a]}", ".boundaries[0]: expected a number, got 'a'"),
+            ("{type: bucketize, num_buckets: 1}", ".num_buckets: expected an int >= 2, got 1"),
+            ("{type: bucketize, num_buckets: 2.0}", ".num_buckets: expected an int, got 2.0"),
+            (
+                "{type: bucketize, num_buckets: 2, boundaries: [1]}",
+                ".num_buckets: does not apply together with boundaries: give one or the other",
+            ),
+        ]
+    ],
     # what every column has
     (
         "columns:\n  - type: sequence_numeric_column\n",
@@ -195,8 +267,8 @@ FAULTS: list[tuple[str, list[str]]] = [
         ],
     ),
     (
-        "columns:\n  - key: a\n    type: embedding\n",
-        ["line 3: columns[0].type: unknown column type 'embedding', known: " + ", ".join(TYPES)],
+        "columns:\n  - key: a\n    type: crossed\n",
+        ["line 3: columns[0].type: unknown column type 'crossed', known: " + ", ".join(TYPES)],
     ),
     (
         "columns:\n  - key: a\n    type: 3\n",
@@ -653,6 +725,14 @@ def test_check_functions(tmp_path: Path):
     assert sys.path == before
 
 
+def test_check_functions_of_a_chain(tmp_path: Path):
+    path = tmp_path / "columns.yaml"
+    path.write_text(NUMERIC + "    normalizer_fn:\n      - log1p\n      - math:sqrd\n      - math:sqrt\n")
+    assert list(map(str, check_functions(load(path), path))) == [
+        "line 6: columns[0].normalizer_fn[1]: expected a function of math, got 'sqrd'; did you mean 'sqrt'?"
+    ]
+
+
 def test_check_functions_without_a_file():
     columns = [
         SequenceNumeric.make(key="a", normalizer_fn="math:sqrd"),
@@ -674,13 +754,13 @@ def test_dumps_writes_what_is_no_default():
         "columns:\n"
         "  - type: sequence_categorical_column_with_identity\n"
         "    key: items\n"
-        "    group: history\n"
         "    num_buckets: 23360\n"
+        "    group: history\n"
         "  - type: sequence_numeric_column\n"
         "    key: churn\n"
-        "    group: history\n"
         "    shape: [2]\n"
         "    normalizer_fn: z_score\n"
+        "    group: history\n"
         "  - type: passthrough_column\n"
         "    key: id\n"
     )
@@ -703,6 +783,24 @@ class Own(Normalizer):
         return values
 
 
+def test_chains_are_written_as_lists():
+    chain = ["log1p", {"type": "clip", "quantiles": [0.01, 0.99]}, module_level, "z_score"]
+    spec = make_spec([SequenceNumeric.make(key="a", normalizer_fn=chain)])
+    name = "tests.test_columns_file:module_level"
+    assert f"normalizer_fn: [log1p, {{type: clip, quantiles: [0.01, 0.99]}}, {name}, z_score]\n" in dumps(spec)
+
+
+def test_a_chain_of_one_is_that_one_and_chains_are_flat():
+    one = loads(NUMERIC + "    normalizer_fn: [{type: z_score, per: row}]\n").columns[0]
+    assert one == SequenceNumeric(key="a", normalizer_fn=ZScore(per="row"))
+    inner = Chain(members=(Clip(min=0), ZScore()))
+    column = SequenceNumeric.make(key="a", normalizer_fn=(Log1p(), inner))
+    assert column.links == (Log1p(), Clip(min=0), ZScore())
+    again = loads(dumps(make_spec([column]))).columns[0].numeric
+    assert again is not None
+    assert again.links == column.links
+
+
 def test_functions_are_written_by_name():
     spec = make_spec([SequenceNumeric.make(key="a", normalizer_fn=module_level)])
     assert "normalizer_fn: tests.test_columns_file:module_level\n" in dumps(spec)
@@ -721,6 +819,7 @@ def test_what_a_file_cannot_hold():
         {"normalizer_fn": inner},
         {"normalizer_fn": main},
         {"normalizer_fn": Own()},
+        {"normalizer_fn": ["log1p", lambda x: x]},
         {"default_value": float("nan"), "non_finite": "keep"},
     ]
     columns = [SequenceNumeric.make(key=f"k{k}", **arguments) for k, arguments in enumerate(values)]
@@ -731,6 +830,7 @@ def test_what_a_file_cannot_hold():
         f"columns[0].normalizer_fn: {named} a lambda",
         f"columns[1].normalizer_fn: {named} {inner_name}, a function inside another one",
         f"columns[2].normalizer_fn: {named} <main>",
-        "columns[3].normalizer_fn: expected a function or one of 'z_score', got Own(per='dimension')",
-        "columns[4].default_value: expected a number (a columns file holds no NaN), got nan",
+        f"columns[3].normalizer_fn: expected a function or one of {', '.join(KINDS)}, got Own(per='dimension', key=None)",
+        f"columns[4].normalizer_fn[1]: {named} a lambda",
+        "columns[5].default_value: expected a number (a columns file holds no NaN), got nan",
     ]

@@ -22,10 +22,12 @@ from transforms.columns import (
 from transforms.errors import SpecError
 from transforms.groups import SequenceGroup
 from transforms.messages import path_of, problems, shown
+from transforms.normalizers import TYPES as NORMALIZERS
 from transforms.spec import Spec, make_spec
 
 NAMES = ", ".join(SequenceNumeric.model_fields)
-FUNCTION = "expected 'z_score', 'module:function' or a callable, got"
+KINDS = [repr(name) for name in NORMALIZERS]
+FUNCTION = f"expected {', '.join(KINDS)}, 'module:function', a callable or a list of these, got"
 
 # column type, arguments beside `key="a"`, exception, message
 CALLS: list[tuple[type[Column], dict[str, Any], type[Exception], str]] = [
@@ -73,9 +75,9 @@ CALLS: list[tuple[type[Column], dict[str, Any], type[Exception], str]] = [
     (SequenceNumeric, {"normalizer_fn": 3.0}, TypeError, f"normalizer_fn: {FUNCTION} 3.0"),
     (
         SequenceNumeric,
-        {"normalizer_fn": {"type": "min_max"}},
+        {"normalizer_fn": {"type": "softmax"}},
         TypeError,
-        "normalizer_fn.type: expected 'z_score', got 'min_max'",
+        f"normalizer_fn.type: expected {', '.join(KINDS[:-1])} or {KINDS[-1]}, got 'softmax'",
     ),
     (
         SequenceNumeric,
@@ -93,7 +95,15 @@ CALLS: list[tuple[type[Column], dict[str, Any], type[Exception], str]] = [
         SequenceNumeric,
         {"normalizer_fn": {"type": "z_score", "per": "step"}},
         ValueError,
-        "normalizer_fn.per: expected 'dimension' or 'column', got 'step'",
+        "normalizer_fn.per: expected 'dimension', 'column', 'row' or 'key', got 'step'",
+    ),
+    (SequenceNumeric, {"normalizer_fn": []}, TypeError, "normalizer_fn: expected 1 or more normalizers, got []"),
+    (
+        SequenceNumeric,
+        {"normalizer_fn": [len, {"type": "clip", "mni": 0}, None]},
+        TypeError,
+        "normalizer_fn[1].mni: unknown argument 'mni'; did you mean 'min'?; "
+        f"normalizer_fn[2]: expected {', '.join(KINDS)}, 'module:function' or a callable, got None",
     ),
     (SequenceNumeric, {"required": 1}, TypeError, "required: expected true or false, got 1"),
     (SequenceNumeric, {"delimiter": 3}, TypeError, "delimiter: expected a string, got 3"),
@@ -101,7 +111,7 @@ CALLS: list[tuple[type[Column], dict[str, Any], type[Exception], str]] = [
         SequenceNumeric,
         {"non_finite": "fil"},
         ValueError,
-        "non_finite: expected 'reject', 'fill' or 'keep', got 'fil'; did you mean 'fill'?",
+        "non_finite: expected 'reject', 'fill', 'keep', 'mean' or 'forward_fill', got 'fil'; did you mean 'fill'?",
     ),
     (
         SequenceNumeric,
@@ -159,7 +169,7 @@ def test_make_without_a_key():
 
 
 class Tagged:
-    type = "embedding"
+    type = "crossed"
 
     def __repr__(self) -> str:
         return "<tagged>"
@@ -170,7 +180,7 @@ SPECS: list[tuple[list[Any], Any, str]] = [
     (["a"], None, "columns[0]: expected a column (a mapping with a 'type'), got 'a'"),
     ([{"type": "numeric_column"}], None, "columns[0].key: expected a value (this argument is required), got nothing"),
     ([{"key": "a"}], None, "columns[0].type: expected a value (this argument is required), got nothing"),
-    ([Tagged()], None, f"columns[0]: unknown column type 'embedding', known: {', '.join(TYPES)}"),
+    ([Tagged()], None, f"columns[0]: unknown column type 'crossed', known: {', '.join(TYPES)}"),
     (
         [{"type": "numeric_colum", "key": "a"}],
         None,
@@ -299,7 +309,7 @@ def test_one_short_line_for_each_place(data: Any):
         for problem in found:
             line = f"{problem.path}: {problem.message}"
             assert len(line.splitlines()) == 1
-            assert len(line) < 500
+            assert len(line) < 800  # the names of all column types
             assert not any(noise in line for noise in ("Input", "Value error", "pydantic", "tuple[", "constrained"))
 
 

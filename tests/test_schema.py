@@ -64,10 +64,13 @@ def holds(keyword: str, wanted: Any, schema: dict[str, Any], value: Any) -> bool
 
 CHECKS: Final[dict[str, tuple[Callable[[Any], bool], Callable[[Any, dict[str, Any], Any], bool]]]] = {
     "minimum": (is_number, lambda wanted, _, value: value >= wanted),
+    "maximum": (is_number, lambda wanted, _, value: value <= wanted),
+    "exclusiveMinimum": (is_number, lambda wanted, _, value: value > wanted),
     "exclusiveMaximum": (is_number, lambda wanted, _, value: value < wanted),
     "minLength": (TYPE["string"], lambda wanted, _, value: len(value) >= wanted),
     "pattern": (TYPE["string"], lambda wanted, _, value: re.search(wanted, value) is not None),
     "minItems": (TYPE["array"], lambda wanted, _, value: len(value) >= wanted),
+    "maxItems": (TYPE["array"], lambda wanted, _, value: len(value) <= wanted),
     "items": (TYPE["array"], lambda wanted, _, value: all(accepts(wanted, one) for one in value)),
     "required": (TYPE["object"], lambda wanted, _, value: all(name in value for name in wanted)),
     "properties": (
@@ -109,7 +112,22 @@ def group(**policy: Any) -> dict[str, Any]:
     return {**numeric(group="g"), "sequence_groups": {"g": policy}}
 
 
+def made_of(kind: str, inner: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+    field = "source_column" if kind == "bucketized_column" else "categorical_column"
+    (column,) = (inner or one("categorical_column_with_identity", num_buckets=3))["columns"]
+    return {"columns": [{"type": kind, field: column, **more}]}
+
+
 ACCEPTED: Final[list[Any]] = [
+    made_of("indicator_column"),
+    made_of("indicator_column", made_of("weighted_categorical_column", weight_feature_key="w", dtype="int64")),
+    made_of("indicator_column", made_of("bucketized_column", numeric(shape=2), boundaries=[0, 0.5])),
+    made_of("bucketized_column", one("numeric_column"), num_quantiles=2),
+    made_of("embedding_column", ids(num_buckets=3), dimension=4, combiner="sum", max_norm=0.5, initializer="zeros"),
+    made_of(
+        "embedding_column", dimension=4, trainable=False, table=None, max_norm=None, use_safe_embedding_lookup=False
+    ),
+    made_of("shared_embedding_column", dimension=4, shared_embedding_collection_name="films", max_norm=1),
     GOOD,
     numeric(),
     {"version": 1, **numeric()},
@@ -124,7 +142,14 @@ ACCEPTED: Final[list[Any]] = [
     numeric(normalizer_fn="z_score"),
     numeric(normalizer_fn={"type": "z_score"}),
     numeric(normalizer_fn={"type": "z_score", "per": "column"}),
+    numeric(normalizer_fn={"type": "z_score", "per": "row"}),
     numeric(normalizer_fn="my.module:Class.function"),
+    numeric(normalizer_fn=["log1p", {"type": "clip", "quantiles": [0.01, 0.99]}, "m:f", "z_score"]),
+    numeric(normalizer_fn=["robust"]),
+    numeric(normalizer_fn={"type": "min_max", "feature_range": [-1, 1.5], "clip": True}),
+    numeric(normalizer_fn={"type": "clip", "min": 0, "max": None}),
+    numeric(normalizer_fn={"type": "bucketize", "boundaries": [0, 0.5]}),
+    numeric(normalizer_fn=[{"type": "bucketize", "num_buckets": 10, "per": "column"}]),
     numeric(required=True, delimiter=",", observed_mask=True, non_finite="fill"),
     numeric(delimiter=None, incomplete_step="pad", statistics_over="all", normalize_padding=True),
     ids(num_buckets=1),
@@ -163,6 +188,24 @@ REFUSED: Final[list[Any]] = [
     {"sequence_groups": [], **numeric()},
     one("sequence_numeric"),
     one("embedding_column"),
+    made_of("indicator_column", numeric()),
+    made_of("indicator_column", {"columns": [3]}),
+    made_of("indicator_column", ids(num_buckets=0)),
+    made_of("indicator_column", made_of("indicator_column")),
+    made_of("weighted_categorical_column"),
+    made_of("weighted_categorical_column", weight_feature_key="w", dtype="string"),
+    made_of("bucketized_column", ids(num_buckets=3), boundaries=[0]),
+    made_of("bucketized_column", numeric(), boundaries=[]),
+    made_of("bucketized_column", numeric(), boundaries=["a"]),
+    made_of("bucketized_column", numeric(), num_quantiles=1),
+    made_of("embedding_column"),
+    made_of("embedding_column", dimension=0),
+    made_of("embedding_column", dimension=2, combiner="max"),
+    made_of("embedding_column", dimension=2, max_norm=0),
+    made_of("embedding_column", dimension=2, table=3),
+    made_of("embedding_column", dimension=2, table=[[1, 2]]),
+    made_of("embedding_column", dimension=2, initializer=3),
+    made_of("shared_embedding_column", dimension=2),
     {"columns": [{"type": None, "key": "a"}]},
     {"columns": [{"type": "numeric_column", "key": ""}]},
     {"columns": [{"type": "numeric_column", "key": 3}]},
@@ -190,6 +233,19 @@ REFUSED: Final[list[Any]] = [
     numeric(normalizer_fn={"per": "column"}),
     numeric(normalizer_fn={"type": "z_score", "per": "step"}),
     numeric(normalizer_fn={"type": "z_score", "pre": "column"}),
+    numeric(normalizer_fn="clip"),
+    numeric(normalizer_fn="min-max"),
+    numeric(normalizer_fn=[]),
+    numeric(normalizer_fn=[["z_score"]]),
+    numeric(normalizer_fn=["z_score", None]),
+    numeric(normalizer_fn=["bucketize"]),
+    numeric(normalizer_fn=[{"type": "min_max", "clip": 1}]),
+    numeric(normalizer_fn={"type": "min_max", "feature_range": [1]}),
+    numeric(normalizer_fn={"type": "min_max", "feature_range": [1, 2, 3]}),
+    numeric(normalizer_fn={"type": "robust", "quantiles": [25, 75]}),
+    numeric(normalizer_fn={"type": "clip", "min": "0"}),
+    numeric(normalizer_fn={"type": "bucketize", "boundaries": []}),
+    numeric(normalizer_fn={"type": "bucketize", "num_buckets": 1}),
     numeric(required="yes"),
     numeric(required=1),
     numeric(delimiter=""),
@@ -232,6 +288,18 @@ ONLY_THE_LOADER_REFUSES: Final[dict[str, Any]] = {
     "more ids than int64 holds": ids(num_buckets=2**63),
     "as many defaults as values": one("numeric_column", shape=[2], default_value=[1, 2, 3]),
     "filling without a default": one("numeric_column", non_finite="fill"),
+    "statistics by a key that is not said": numeric(normalizer_fn={"type": "z_score", "per": "key"}),
+    "statistics by a key that no column reads": numeric(normalizer_fn={"type": "z_score", "per": "key", "key": "k"}),
+    "statistics of what has none": numeric(normalizer_fn={"type": "log1p", "per": "row"}),
+    "quantiles in descending order": numeric(normalizer_fn={"type": "robust", "quantiles": [0.75, 0.25]}),
+    "clipping at nothing": numeric(normalizer_fn={"type": "clip"}),
+    "numbers of buckets as numbers": numeric(normalizer_fn=[{"type": "bucketize", "num_buckets": 2}, "z_score"]),
+    "boundaries that do not ascend": made_of("bucketized_column", numeric(), boundaries=[1, 0]),
+    "neither boundaries nor quantiles": made_of("bucketized_column", numeric()),
+    "buckets of several dimensions": made_of("bucketized_column", numeric(shape=[2, 2]), boundaries=[0]),
+    "weights that are the ids": made_of("weighted_categorical_column", weight_feature_key="a"),
+    "a table that is not there": made_of("embedding_column", dimension=2, table="none.npy"),
+    "half of a checkpoint": made_of("embedding_column", dimension=2, ckpt_to_load_from="a"),
     "an unknown group": {**numeric(group="h"), "sequence_groups": {"g": {}}},
     "an unused group": {**numeric(), "sequence_groups": {"sequence": {}, "g": {}}},
     "rejecting what is too long for no length": group(truncate="reject"),
@@ -298,7 +366,8 @@ def test_every_column_and_argument_is_described():
     for model in TYPES.values():
         definition = SCHEMA["$defs"][model.__name__]
         assert set(definition["properties"]) == set(model.model_fields)
-        assert definition["required"][:2] == ["type", "key"]
+        first = [name for name in ("key", "categorical_column", "source_column") if name in model.model_fields]
+        assert definition["required"][:2] == ["type", *first]
     described = [SCHEMA, *SCHEMA["$defs"].values()]
     for definition in described:
         assert len(definition["description"]) > 20

@@ -32,7 +32,7 @@ _REPR.maxlevel = 3
 _EXPECTED: Final[dict[str, str]] = {
     "bool_type": "true or false",
     "dict_type": "a mapping",
-    "float_type": "a float",
+    "float_type": "a number",
     "int_type": "an int",
     "list_type": "a list",
     "model_attributes_type": "a column (a mapping with a 'type')",
@@ -198,7 +198,7 @@ def _expected(details: ErrorDetails, noun: str) -> str:
     if kind in _EXPECTED:
         return _EXPECTED[kind]
     if kind in _BOUNDS:
-        number = "an int" if isinstance(details["input"], int) else "a number"
+        number = "an int" if all(isinstance(n, int) for n in (details["input"], *context.values())) else "a number"
         return f"{number} {_BOUNDS[kind].format(**context)}"
     if kind == "literal_error":
         return str(context["expected"])
@@ -211,6 +211,7 @@ def _expected(details: ErrorDetails, noun: str) -> str:
         names = [repr(name) for name in context["names"].split(", ")]
         if not isinstance(details["input"], Mapping):  # a mapping is one of those with a name
             names += ["'module:function'", "a callable"] if noun == "argument" else ["'module:function'"]
+            names += ["a list of these"] if context["lists"] else []
         return _either(names)
     return re.sub(r"^(.*? should be|Value error,) ", "", details["msg"])
 
@@ -218,12 +219,12 @@ def _expected(details: ErrorDetails, noun: str) -> str:
 def _either(branches: Iterable[str]) -> str:
     """Joins what the branches of a union expect.
 
-    >>> _either(["an int", "a float", "a list", "a list"])
+    >>> _either(["an int", "a number", "a list", "a list"])
     'a number or a list'
     """
     wanted = list(dict.fromkeys(branches))
-    if "an int" in wanted and "a float" in wanted:
-        wanted = ["a number" if one == "an int" else one for one in wanted if one != "a float"]
+    if "a number" in wanted:
+        wanted = [one for one in wanted if one != "an int"]
     return " or ".join(filter(None, [", ".join(wanted[:-1]), wanted[-1]]))
 
 
@@ -237,10 +238,13 @@ def _names(model: type[BaseModel], location: Location, data: Any) -> list[str]:
     for part in location:
         options = list(_options(annotation))
         owner = _chosen(options, data)
-        if owner is not None:
+        held = [get_args(option)[-1] for option in options if get_args(option)]
+        if isinstance(part, int) and not held:  # a list of what may also stand by itself
+            pass
+        elif owner is not None:
             annotation = owner.model_fields[str(part)].annotation if part in owner.model_fields else None
         else:  # list[...] and dict[..., ...]: what they hold comes last
-            annotation = next((get_args(option)[-1] for option in options if get_args(option)), None)
+            annotation = next(iter(held), None)
         data = (_inside(data, part) or (None,))[0]
     owner = _chosen(list(_options(annotation)), data)
     return list(owner.model_fields) if owner else []

@@ -5,9 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from transforms.asks import Per
 
@@ -51,14 +51,23 @@ class Normalizer(BaseModel, ABC):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, arbitrary_types_allowed=True)
 
-    needs_statistics: ClassVar[bool] = False
-    """Whether it is given statistics at all."""
-
-    can_spoil: ClassVar[bool] = False
-    """Whether it can make a NaN or an infinity of a finite value."""
-
     per: Per = "dimension"
-    key: str | None = None
+    key: Annotated[str, Field(min_length=1)] | None = None
+
+    @property
+    def needs_statistics(self) -> bool:
+        """Whether it is given statistics at all."""
+        return False
+
+    @property
+    def can_spoil(self) -> bool:
+        """Whether it can make a NaN or an infinity of a finite value, of those that the statistics are from or of later ones."""
+        return False
+
+    @property
+    def only_last(self) -> bool:
+        """Whether no other normalizer of a chain may come after it."""
+        return False
 
     @property
     def uses_data(self) -> bool:
@@ -77,8 +86,10 @@ class Normalizer(BaseModel, ABC):
 
     @model_validator(mode="after")
     def _key_fits(self) -> Self:
-        if (self.per == "key") != (self.key is not None):
-            raise ValueError("key names the feature that 'per: key' goes by: give both or neither")
+        if self.per == "key" and self.key is None:
+            raise ValueError("per 'key' needs a key: the context feature to go by")
+        if self.per != "key" and self.key is not None:
+            raise ValueError(f"key {self.key!r} does not apply to per {self.per!r}: only 'key' goes by a feature")
         if not self.needs_statistics and self.per != "dimension":
             raise ValueError(f"per {self.per!r} does not apply: there are no statistics")
         return self

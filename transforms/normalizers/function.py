@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from transforms.normalizers.base import Normalizer, Statistics
 
@@ -24,10 +24,13 @@ class Function(Normalizer):
       function: the function, or `"module:function"` that names it. In a columns file only the latter.
     """
 
-    can_spoil: ClassVar[bool] = True
-
     type: Literal["function"] = "function"
     function: Callable[[Any], Any] | str
+
+    @property
+    def can_spoil(self) -> bool:
+        """See the base class."""
+        return True
 
     def resolve(self) -> Callable[[Any], Any]:
         """Returns the function, imported where it is named.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Literal
 
 from transforms.normalizers.base import Normalizer, Statistics
+from transforms.normalizers.scaling import scaled
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -18,17 +19,22 @@ class ZScore(Normalizer):
     has no statistics; it has nothing to normalise either, and a value that a later request brings becomes 0.
     """
 
-    needs_statistics: ClassVar[bool] = True
-
     type: Literal["z_score"] = "z_score"
+
+    @property
+    def needs_statistics(self) -> bool:
+        """See the base class."""
+        return True
+
+    @property
+    def can_spoil(self) -> bool:
+        """See the base class: of a value far outside those that the statistics are from."""
+        return True
 
     def apply(self, values: tf.Tensor, statistics: Statistics) -> tf.Tensor:
         """See the base class; NaN and infinities stay what they are."""
         import tensorflow as tf
 
-        wide = tf.cast(values, tf.float64)
         # The variance of a constant may come out as 1e-34 and not 0: min and max tell for sure.
         varies = tf.logical_and(statistics.max > statistics.min, statistics.variance > 0)
-        deviation = tf.sqrt(tf.where(varies, statistics.variance, tf.ones_like(statistics.variance)))
-        constant = tf.where(tf.math.is_finite(wide), tf.zeros_like(wide), wide)
-        return tf.cast(tf.where(varies, (wide - statistics.mean) / deviation, constant), tf.float32)
+        return tf.cast(scaled(values, statistics.mean, tf.sqrt(statistics.variance), varies), tf.float32)
