@@ -21,6 +21,7 @@ setup(
         "apache-beam>=2.77,<2.78",
         "tensorflow-transform>=1.21,<1.22",
         "pyarrow>=25,<26",
+        "fastavro",
         "google-crc32c",
         "click",
         "rich",

@@ -1,0 +1,152 @@
+"""Avro object container files: the header, and blocks of records with their count, size, codec and sync marker.
+
+https://avro.apache.org/docs/1.12.0/specification/#object-container-files. A block has no checksum (but for what its codec
+may have), and the file has no footer: one that was cut between two blocks cannot be told from a whole one.
+
+fastavro 1.13 reads containers too, but believes the lengths that a damaged one claims, unpacks without bound, takes a block
+with a negative count for one without records, and does not look whether a block holds more than its records.
+"""
+
+from __future__ import annotations
+
+import bz2
+import json
+import lzma
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Final
+
+from pipeline.sources.base import broken
+
+MAGIC: Final = b"Obj\x01"
+SYNC_BYTES: Final = 16
+
+_UNPACKERS: Final[dict[str, Callable[[], Any] | None]] = {
+    "null": None,
+    "deflate": lambda: zlib.decompressobj(-zlib.MAX_WBITS),
+    "bzip2": bz2.BZ2Decompressor,
+    "xz": lzma.LZMADecompressor,
+}
+
+
+@dataclass(frozen=True)
+class Block:
+    """Records that stand one after another.
+
+    Attributes:
+      data: the records, uncompressed.
+      count: how many.
+      where: file and place in it, for errors.
+    """
+
+    data: bytes
+    count: int
+    where: str
+
+
+class Container:
+    """A container file that is read from its start to its end.
+
+    Args:
+      handle: the open file.
+      path: its name, for errors.
+      most: the largest block allowed in bytes, packed and unpacked, and the longest header.
+
+    Attributes:
+      schema: the schema of its records, as JSON has it.
+      at: bytes read so far.
+
+    Raises:
+      JobError: it is no such file, or one with a codec that cannot be read.
+    """
+
+    def __init__(self, handle: BinaryIO, path: str, most: int):
+        self._handle, self._path, self._most = handle, path, most
+        self.at = 0
+        self._where = f"{path}: header"
+        if self._handle.read(len(MAGIC)) != MAGIC:
+            raise broken(path, "not an Avro container file")
+        self.at = len(MAGIC)
+        metadata = self._metadata()
+        self._sync = self._take(SYNC_BYTES)
+        codec = metadata.get("avro.codec", b"null").decode("utf-8", "replace")
+        if codec not in _UNPACKERS:
+            raise broken(path, f"codec {codec!r} cannot be read, expected one of {', '.join(_UNPACKERS)}")
+        self._unpacker = _UNPACKERS[codec]
+        try:
+            self.schema = json.loads(metadata["avro.schema"])
+        except (KeyError, ValueError, RecursionError) as error:
+            raise broken(path, "the header holds no schema", error) from error
+
+    def blocks(self) -> Iterator[Block]:
+        """Reads the rest of the file.
+
+        Raises:
+          JobError: it is damaged or cut short.
+        """
+        while first := self._read(1):
+            self._where = f"{self._path}: block at byte {self.at - 1}"
+            count, size = self._number(first), self._number()
+            if count < 0:
+                raise broken(self._where, f"damaged: it claims {count} records")
+            data = self._take(size)
+            if self._take(SYNC_BYTES) != self._sync:
+                raise broken(self._where, "damaged: the sync marker after it is another one")
+            yield Block(self._unpacked(data), count, self._where)
+
+    def _metadata(self) -> dict[str, bytes]:
+        found: dict[str, bytes] = {}
+        while count := self._number():
+            if count < 0:
+                count = -count
+                self._number()  # size of this part of the map
+            for _ in range(count):
+                key = self._take(self._number()).decode("utf-8", "replace")
+                found[key] = self._take(self._number())
+        return found
+
+    def _unpacked(self, data: bytes) -> bytes:
+        if self._unpacker is None:
+            return data
+        unpacker = self._unpacker()
+        try:
+            unpacked: bytes = unpacker.decompress(data, self._most + 1)
+        except (OSError, zlib.error, lzma.LZMAError) as error:
+            raise broken(self._where, "damaged, it cannot be unpacked", error) from error
+        if len(unpacked) > self._most:
+            raise broken(self._where, f"unpacked it has more than {self._most} bytes")
+        if not unpacker.eof:  # data after the end are common: fastavro leaves part of zlib's checksum there
+            raise broken(self._where, "damaged: its packed data end early")
+        return unpacked
+
+    def _number(self, first: bytes = b"") -> int:
+        """Reads an integer: seven bits a byte, the lowest first, the sign in the lowest bit."""
+        number, shift = 0, 0
+        while shift < 70:
+            byte = (first or self._take(1))[0]
+            first = b""
+            number |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                return number >> 1 ^ -(number & 1)
+            shift += 7
+        raise broken(self._where, "damaged: a number is longer than ten bytes")
+
+    def _take(self, size: int) -> bytes:
+        if not 0 <= size <= self._most:
+            raise broken(self._where, f"damaged: it claims {size} bytes, at most {self._most} are allowed")
+        data = self._read(size)
+        if len(data) < size:
+            raise broken(self._where, f"cut short: {size - len(data)} bytes or more are missing")
+        return data
+
+    def _read(self, size: int) -> bytes:
+        parts, missing = [], size
+        try:
+            while missing and (part := self._handle.read(missing)):
+                parts.append(part)
+                missing -= len(part)
+        except OSError as error:
+            raise broken(self._path, f"cannot be read at byte {self.at}", error) from error
+        self.at += size - missing
+        return b"".join(parts)

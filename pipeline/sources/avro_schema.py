@@ -1,0 +1,157 @@
+"""Avro schemas as Arrow types, and as what fastavro is told to read.
+
+| Avro | Arrow |
+|---|---|
+| boolean, int, long, float, double | bool, int32, int64, float32, float64 |
+| string, enum | large_string |
+| bytes, fixed | large_binary |
+| array | large_list |
+| map, record | map, struct (no column takes them) |
+| union of null and one type | that type, with nulls |
+| decimal | decimal128 or decimal256 (no column takes them) |
+| other logical types | those of the values underneath |
+| union of several types | what each row holds; `VARYING` here |
+| a type that holds itself; several types inside a map or record | `UNREADABLE`: Python's text of the value (no column takes it) |
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, Final
+
+import pyarrow as pa
+
+VARYING: Final = pa.null()
+UNREADABLE: Final = pa.struct([("unreadable", pa.large_string())])
+
+_PRIMITIVE: Final[dict[str, pa.DataType]] = {
+    "null": VARYING,
+    "boolean": pa.bool_(),
+    "int": pa.int32(),
+    "long": pa.int64(),
+    "float": pa.float32(),
+    "double": pa.float64(),
+    "bytes": pa.large_binary(),
+    "string": pa.large_string(),
+}
+_RECORDS: Final = ("record", "error")
+_DECIMAL: Final = ("logicalType", "precision")
+_MOST_DIGITS: Final = 76
+
+
+def parse(schema: Any, text: str = "string") -> tuple[Any, dict[str, pa.DataType]]:
+    """Returns a schema ready for fastavro, and the fields of its records with their Arrow types.
+
+    Args:
+      schema: as JSON has it.
+      text: what strings are read as. As `"bytes"`, which are the same on the disk, text that is not UTF-8 does not
+        fail the decoder.
+
+    Raises:
+      ValueError: it is no schema, or not one of records.
+    """
+    import fastavro
+    from fastavro.schema import SchemaParseException
+
+    try:
+        parsed: Any = fastavro.parse_schema(_bare(schema, text))
+        if not isinstance(parsed, dict) or parsed["type"] not in _RECORDS:
+            raise ValueError("expected a record for every row")
+        named = {parsed["name"]: parsed}
+        fields = [(field["name"], _type(field["type"], named, (parsed["name"],))) for field in parsed["fields"]]
+    except (SchemaParseException, KeyError, TypeError, RecursionError) as error:
+        raise ValueError(f"{type(error).__name__}: {error}") from error
+    for name, times in Counter(name for name, _ in fields).items():
+        if times > 1:
+            raise ValueError(f"{times} fields are named {name!r}")
+    return parsed, dict(fields)
+
+
+def _bare(schema: Any, text: str) -> Any:
+    """Returns a schema without what reading does not need.
+
+    Defaults go, because fastavro refuses a file for a bad one; logical types, because it makes Python's dates of them,
+    which have fewer years; but not decimals, whose bytes would pass for text.
+    """
+    if isinstance(schema, list):
+        return [_bare(branch, text) for branch in schema]
+    if not isinstance(schema, dict):
+        return text if schema == "string" else schema
+    kind = schema["type"]
+    if not isinstance(kind, str):
+        return _bare(kind, text)
+    own = {key: schema[key] for key in ("name", "namespace", "symbols", "size") if key in schema}
+    if kind in _RECORDS:
+        fields = [{"name": field["name"], "type": _bare(field["type"], text)} for field in schema["fields"]]
+        return {**own, "type": kind, "fields": fields}
+    if kind in ("array", "map"):
+        inner = "items" if kind == "array" else "values"
+        return {"type": kind, inner: _bare(schema[inner], text)}
+    if kind in ("bytes", "fixed") and _digits(schema):
+        return {**own, "type": kind, **{key: schema[key] for key in (*_DECIMAL, "scale") if key in schema}}
+    return {**own, "type": kind} if kind in ("enum", "fixed") else _bare(kind, text)
+
+
+def _digits(schema: Mapping[str, Any]) -> int:
+    """Returns the precision of a decimal; 0 where it is none (Avro ignores a logical type that is not valid)."""
+    precision, scale = schema.get("precision"), schema.get("scale", 0)
+    if schema.get("logicalType") != "decimal" or type(precision) is not int or type(scale) is not int:
+        return 0
+    return precision if 0 <= scale <= precision else 0
+
+
+def _type(schema: Any, named: dict[str, Any], within: tuple[str, ...]) -> pa.DataType:
+    """Returns the Arrow type of a schema that fastavro has parsed.
+
+    Args:
+      schema: the schema.
+      named: definitions so far, by name; those of this schema are added.
+      within: names of the records that it is a part of.
+    """
+    if isinstance(schema, list):
+        kinds = {_type(branch, named, within) for branch in schema if branch != "null"}
+        return kinds.pop() if len(kinds) == 1 else VARYING
+    if isinstance(schema, str):
+        if schema in _PRIMITIVE:
+            return _PRIMITIVE[schema]
+        return UNREADABLE if schema in within else _type(named[schema], named, within)
+    if "name" in schema:
+        named[schema["name"]] = schema
+    kind = schema["type"]
+    if kind in _RECORDS:
+        within = (*within, schema["name"])
+        fields = [(field["name"], _type(field["type"], named, within)) for field in schema["fields"]]
+        return pa.struct(fields) if all(map(_is_settled, (inner for _, inner in fields))) else UNREADABLE
+    if kind == "array":
+        items = _type(schema["items"], named, within)
+        return pa.large_list(items) if _is_settled(items) else items
+    if kind == "map":
+        values = _type(schema["values"], named, within)
+        return pa.map_(pa.large_string(), values) if _is_settled(values) else UNREADABLE
+    if _digits(schema):
+        return _decimal(_digits(schema), schema.get("scale", 0))
+    return pa.large_string() if kind == "enum" else pa.large_binary()
+
+
+def with_bytes_for_text(kind: pa.DataType) -> pa.DataType:
+    """Returns a type of this module with binary in place of strings."""
+    if kind == pa.large_string():
+        return pa.large_binary()
+    if pa.types.is_large_list(kind):
+        return pa.large_list(with_bytes_for_text(kind.value_type))
+    if pa.types.is_map(kind):
+        return pa.map_(kind.key_type, with_bytes_for_text(kind.item_type))
+    if pa.types.is_struct(kind):
+        return pa.struct([field.with_type(with_bytes_for_text(field.type)) for field in kind])
+    return kind
+
+
+def _is_settled(kind: pa.DataType) -> bool:
+    return kind not in (VARYING, UNREADABLE)
+
+
+def _decimal(precision: int, scale: int) -> pa.DataType:
+    if precision > _MOST_DIGITS:
+        return UNREADABLE
+    return pa.decimal128(precision, scale) if precision <= 38 else pa.decimal256(precision, scale)

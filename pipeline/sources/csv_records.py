@@ -1,0 +1,146 @@
+r"""Delimited text to records, as RFC 4180 quotes them: where each row ends, found in NumPy.
+
+A quote at the start of a cell opens a quoted cell, in which line ends and delimiters are text and two quotes are one. A quote
+anywhere else in an unquoted cell is text, as Python's csv module and Arrow have it. What follows a closing quote must be a
+delimiter or a line end: a quote that somebody forgot to close shows there. `\n`, `\r\n` and a lone `\r` end a line.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+BOM: Final = b"\xef\xbb\xbf"
+QUOTE: Final = ord('"')
+LF: Final = ord("\n")
+CR: Final = ord("\r")
+
+
+@dataclass(frozen=True)
+class Records:
+    """Whole records that stand one after the other.
+
+    Attributes:
+      text: what they stand in.
+      offsets: int64 `[records + 1]`; record k is `text[offsets[k]:offsets[k + 1]]`, its line end included.
+      malformed: bool `[records]`: something stands after a closing quote.
+      problem: why no record can be found after these, or an empty string.
+    """
+
+    text: bytes
+    offsets: np.ndarray
+    malformed: np.ndarray
+    problem: str = ""
+
+    def without_first(self) -> Records:
+        """Returns all records but the first."""
+        return Records(self.text, self.offsets[1:], self.malformed[1:], self.problem)
+
+
+def split(blocks: Iterable[bytes], delimiter: int, most: int) -> Iterator[Records]:
+    """Cuts blocks of text at the ends of records.
+
+    Args:
+      blocks: the text, in blocks of any sizes. A byte order mark at its start is left out.
+      delimiter: the byte that separates cells.
+      most: the longest record looked for, in bytes. One that is longer, and a quote left open until the end, end
+        the records with a `problem`.
+    """
+    blocks, before = _without_bom(blocks)
+    held, last = b"", False
+    while not last:
+        parts, size = [held], len(held)
+        # Twice what is held, so that a long record is looked through a few times and not once a block.
+        while size <= 2 * len(held) and not last:
+            parts.append(next(blocks, b""))
+            size += len(parts[-1])
+            last = not parts[-1]
+        found = _bounded(_cut(b"".join(parts), delimiter, last), most, last, before)
+        if found.problem or len(found.malformed):
+            yield found
+        if found.problem:
+            return
+        held = found.text[found.offsets[-1] :]
+        before += int(found.offsets[-1])
+
+
+def _without_bom(blocks: Iterable[bytes]) -> tuple[Iterator[bytes], int]:
+    """Returns the blocks without a byte order mark at their start, and the size of what was left out."""
+    blocks = iter(blocks)
+    head = b""
+    while len(head) < len(BOM) and (block := next(blocks, b"")):
+        head += block
+    text = head.removeprefix(BOM)
+    return itertools.chain([text] if text else [], blocks), len(head) - len(text)
+
+
+def _bounded(found: Records, most: int, last: bool, before: int) -> Records:
+    """Returns the records up to the first that is too long or does not end, wherever the blocks were cut."""
+    left = len(found.text) - int(found.offsets[-1])
+    long = np.flatnonzero(np.diff(found.offsets) > most)
+    if not len(long) and left <= (0 if last else most):
+        return found
+    count = int(long[0]) if len(long) else len(found.malformed)
+    what = "a quote is open until the end of the file"
+    if len(long) or left > most:
+        what = f"it is longer than {most} bytes"
+    problem = f"{what} (the row starts at byte {before + int(found.offsets[count])} of the text)"
+    return Records(found.text, found.offsets[: count + 1], found.malformed[:count], problem)
+
+
+def _cut(text: bytes, delimiter: int, last: bool) -> Records:
+    data = np.frombuffer(text, np.uint8)
+    quotes, ends = _special_quotes(data, delimiter), _line_ends(data, last)
+    if len(quotes):
+        ends = ends[np.searchsorted(quotes, ends) % 2 == 0]
+    offsets = np.concatenate([[0], ends + 1])
+    if last and offsets[-1] < len(text) and len(quotes) % 2 == 0:
+        offsets = np.append(offsets, len(text))
+    malformed = np.zeros(len(offsets) - 1, bool)
+    closing = quotes[1::2]
+    closing = closing[closing + 1 < offsets[-1]]
+    after = data[closing + 1]
+    wrong = closing[(after != delimiter) & (after != LF) & (after != CR) & (after != QUOTE)]
+    malformed[np.searchsorted(offsets, wrong, side="right") - 1] = True
+    return Records(text, offsets, malformed)
+
+
+def _line_ends(data: np.ndarray, last: bool) -> np.ndarray:
+    """Returns where lines end, inside quotes too: the position of the last byte of each line end."""
+    returns = data == CR
+    if not returns.any():
+        return np.flatnonzero(data == LF)
+    ends = np.flatnonzero(returns | (data == LF))
+    # What follows a return at the end of the data is not known yet; it may belong to the same line end.
+    following = data[np.minimum(ends + 1, len(data) - 1)]
+    pair = np.where(ends + 1 < len(data), following == LF, not last)
+    return ends[~(returns[ends] & pair)]
+
+
+def _special_quotes(data: np.ndarray, delimiter: int) -> np.ndarray:
+    """Returns the positions of the quotes that open a quoted cell or close it, by turns.
+
+    Of two quotes that stand for one in a quoted cell the first closes it and the second opens it again.
+    """
+    quotes = np.flatnonzero(data == QUOTE)
+    if not len(quotes):
+        return quotes
+    previous = data[quotes - 1]
+    starts = (previous == delimiter) | (previous == LF) | (previous == CR) | (quotes == 0)
+    opening = starts[::2].copy()
+    opening[1:] |= quotes[2::2] == quotes[1::2][: len(opening) - 1] + 1
+    if opening.all():
+        return quotes
+    kept, inside, closed = [], False, -2  # quotes as text: one after the other decides what the next one is
+    for at, start in zip(quotes.tolist(), starts.tolist(), strict=True):
+        if inside:
+            closed = at
+        elif not start and at != closed + 1:
+            continue
+        kept.append(at)
+        inside = not inside
+    return np.array(kept, np.int64)

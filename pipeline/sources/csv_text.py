@@ -1,0 +1,248 @@
+"""CSV and TSV files, plain or gzip: a header, then rows of cells, all of them text."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.sources import csv_records, framing
+from pipeline.sources.base import BatchLimits, Read, Source, Split, broken, open_input, size_of
+from pipeline.sources.csv_records import Records
+from pipeline.sources.parts import Part, with_origins
+from transforms import rows
+
+_GZIP: Final = b"\x1f\x8b\x08"
+_TEXT: Final = pa.large_string()
+_BYTES: Final = pa.large_binary()
+
+
+@dataclass(frozen=True)
+class CSV(Source):
+    r"""Reads CSV (`.csv`) and TSV (`.tsv`, the delimiter is a tab) files, each as one split.
+
+    The first line names the features. Every value is text, which columns parse: nothing is inferred. A cell without
+    anything in it is an absent feature, `""` is an empty text. A row with another number of cells than the header,
+    or with something after a closing quote, is rejected. An empty line is no row; in a file of one column it is a
+    row without that feature. A byte order mark is skipped.
+
+    Batches hold the features asked for as bytes, because nobody has looked yet whether they are UTF-8: the column
+    that reads them does. The record of a row is its own text, line end included.
+
+    Attributes:
+      max_record_bytes: the longest row allowed, in bytes.
+    """
+
+    suffixes: ClassVar[tuple[str, ...]] = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
+    has_schema: ClassVar[bool] = True
+
+    max_record_bytes: int = 64 << 20
+
+    def splits(self, path: str) -> list[Split]:
+        """See the base class."""
+        return [Split(path, size=size_of(path))]
+
+    def read(self, split: Split, features: Mapping[str, str], limits: BatchLimits) -> Iterator[Read]:
+        """See the base class. First comes a batch without rows that has all features of the header."""
+        blocks = framing.Blocks(open_input(split.path), split.path)
+        found = self._records(blocks, split.path)
+        names, head = _header(found, split.path)
+        table = _Table(split.path, names, features)
+        seen = blocks.consumed
+        yield Read(table.empty(), None, seen)
+        row = 0
+        for records in itertools.chain([head], found):
+            size, seen = blocks.consumed - seen, blocks.consumed
+            for start, stop in _spans(records.offsets, limits):
+                for batch, rejected in table.rows(records, start, stop, row):
+                    row += sum(part.num_rows for part in (batch, rejected) if part is not None)
+                    yield Read(batch, rejected, size)
+                    size = 0
+            if records.problem:
+                raise broken(split.path, f"row {row}: {records.problem}")
+            seen -= size  # where none of the records was a row
+        if blocks.consumed > seen:
+            yield Read(None, None, blocks.consumed - seen)
+
+    def features(self, path: str, sample: int = 1000) -> dict[str, pa.DataType]:
+        """See the base class. The header tells; no row is read."""
+        blocks = framing.Blocks(open_input(path), path)
+        names, _ = _header(self._records(blocks, path), path)
+        return dict.fromkeys(names, _TEXT)
+
+    def _records(self, blocks: framing.Blocks, path: str) -> Iterator[Records]:
+        data = iter(blocks)
+        head = next(data, b"")
+        data = itertools.chain([head], data) if head else data
+        if path.lower().endswith(".gz") or head.startswith(_GZIP):
+            data = framing.gunzip(data, path)
+        return csv_records.split(data, ord(_delimiter(path)), self.max_record_bytes)
+
+
+def _delimiter(path: str) -> str:
+    return "\t" if path.lower().endswith((".tsv", ".tsv.gz")) else ","
+
+
+def _header(found: Iterator[Records], path: str) -> tuple[list[str], Records]:
+    """Takes the header from the records; returns the names in it, and what else stood in the first records."""
+    first = next(found, None)
+    if first is None:
+        raise broken(path, "empty, expected a header that names the features")
+    if not len(first.malformed):
+        raise broken(path, f"the header cannot be read: {first.problem}")
+    try:
+        text = first.text[first.offsets[0] : first.offsets[1]].decode()
+    except UnicodeDecodeError as error:
+        raise broken(path, "the header is not UTF-8 text", error) from error
+    if first.malformed[0]:
+        raise broken(path, "the header has something after a closing quote")
+    try:
+        names = next(csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(path)))
+    except csv.Error as error:
+        raise broken(path, "the header cannot be read", error) from error
+    if not any(names):
+        raise broken(path, "the header is empty, expected the names of the features")
+    for name, times in Counter(names).items():
+        if name in rows.RESERVED:
+            raise broken(path, f"the column name {name!r} is reserved")
+        if times > 1:
+            raise broken(path, f"has {times} columns named {name!r}")
+    return names, first.without_first()
+
+
+def _spans(offsets: np.ndarray, limits: BatchLimits) -> Iterator[tuple[int, int]]:
+    """Yields first and last (exclusive) record of each batch."""
+    start, count = 0, len(offsets) - 1
+    while start < count:
+        fits = int(np.searchsorted(offsets, offsets[start] + limits.bytes, side="right")) - 1
+        stop = max(start + 1, min(start + limits.rows, fits, count))
+        yield start, stop
+        start = stop
+
+
+class _Table:
+    """Records of one file to batches: the cells of the features asked for, and the records that are no rows."""
+
+    def __init__(self, path: str, names: list[str], features: Mapping[str, str]):
+        self._path, self._names = path, names
+        self._wanted = [name for name in names if name in features]
+        self._format = "tsv" if _delimiter(path) == "\t" else "csv"
+
+    def empty(self) -> pa.RecordBatch:
+        """Returns a batch of all features without rows."""
+        none = pa.RecordBatch.from_arrays([pa.nulls(0, _TEXT)] * len(self._names), self._names)
+        return rows.with_origin(none, self._path, 0, pa.nulls(0, _BYTES), self._format)
+
+    def rows(
+        self, found: Records, start: int, stop: int, first_row: int
+    ) -> Iterator[tuple[pa.RecordBatch | None, pa.RecordBatch | None]]:
+        """Yields the rows of some records, good and rejected ones, the first of them numbered `first_row`."""
+        records, malformed = _array(found, start, stop), found.malformed[start:stop]
+        if len(self._names) > 1:
+            filled = ~_are_blank(found, start, stop)
+            records, malformed = _filtered(records, filled), malformed[filled]
+        columns, wrong = self._parse(records, first_row)
+        bad = {k: f"expected {len(self._names)} cells, got {cells}" for k, cells in wrong.items()}
+        bad |= dict.fromkeys(np.flatnonzero(malformed).tolist(), "expected nothing after a closing quote")
+        good = np.ones(len(records), bool)
+        good[list(bad)] = False
+        parsed = np.delete(good, list(wrong))
+        batch = pa.RecordBatch.from_arrays([_filtered(column, parsed) for column in columns], self._wanted)
+        parts = [Part(batch, np.flatnonzero(good))] if good.any() else []
+        numbers = first_row + np.arange(len(records))
+        yield from with_origins(parts, dict(sorted(bad.items())), records, numbers, self._path, self._format)
+
+    def _parse(self, records: pa.Array, first_row: int) -> tuple[list[pa.Array], dict[int, int]]:
+        """Returns the columns asked for, and for each record with a wrong number of cells (left out) that number."""
+        if not len(records):
+            return [pa.nulls(0, _BYTES) for _ in self._wanted], {}
+        wrong: dict[int, int] = {}
+
+        def skip(row: Any) -> str:
+            wrong[row.number - 1] = row.actual_columns
+            return "skip"
+
+        text = _text(records)
+        if plain := _is_utf8(text):
+            table = _read_csv(text, self._names, self._wanted, _delimiter(self._path), skip)
+        else:
+            # pyarrow 25 fails the whole text where a row that `skip` is to be asked about is not UTF-8.
+            widened = pa.py_buffer(text.to_pybytes().decode("latin-1").encode())
+            table = _read_csv(widened, self._names, self._wanted, _delimiter(self._path), skip)
+        if table.num_rows + len(wrong) != len(records):
+            # Arrow and `csv_records` would have to disagree about what a line is.
+            raise broken(self._path, f"the {len(records)} rows from row {first_row} on cannot be told apart")
+        columns = [table.column(name).combine_chunks() for name in self._wanted]
+        return columns if plain else [_narrowed(column) for column in columns], wrong
+
+
+def _array(found: Records, start: int, stop: int) -> pa.Array:
+    """Returns records as binary values. Copies no text."""
+    offsets = pa.py_buffer(np.ascontiguousarray(found.offsets[start : stop + 1], np.int64))
+    return pa.Array.from_buffers(_BYTES, stop - start, [None, offsets, pa.py_buffer(found.text)])
+
+
+def _text(records: pa.Array) -> pa.Buffer:
+    """Returns what the records stand in, one after the other."""
+    _, offsets, data = records.buffers()
+    bounds = np.frombuffer(offsets, np.int64)[records.offset :]
+    return data.slice(int(bounds[0]), int(bounds[len(records)] - bounds[0]))
+
+
+def _is_utf8(text: pa.Buffer) -> bool:
+    bounds = pa.py_buffer(np.array([0, text.size], np.int64))
+    try:
+        pa.Array.from_buffers(_TEXT, 1, [None, bounds, text]).validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _narrowed(column: pa.Array) -> pa.Array:
+    """Returns bytes as they were before each was taken for a Latin-1 character and written as UTF-8."""
+    return pa.array([None if v is None else v.decode().encode("latin-1") for v in column.to_pylist()], _BYTES)
+
+
+def _filtered(array: pa.Array, mask: np.ndarray) -> pa.Array:
+    return array if mask.all() else array.filter(pa.array(mask))
+
+
+def _are_blank(found: Records, start: int, stop: int) -> np.ndarray:
+    """Tells which records are empty lines, bool `[records]`."""
+    sizes = np.diff(found.offsets[start : stop + 1])
+    blank = np.zeros(stop - start, bool)
+    for k in np.flatnonzero(sizes <= 2):
+        record = found.text[found.offsets[start + k] : found.offsets[start + k + 1]]
+        blank[k] = record in (b"\n", b"\r\n", b"\r")
+    return blank
+
+
+def _read_csv(text: pa.Buffer, names: list[str], wanted: Sequence[str], delimiter: str, skip: Any) -> pa.Table:
+    from pyarrow import csv as arrow_csv
+
+    if bytes(memoryview(text)[:3]) == csv_records.BOM:
+        # Arrow takes it for a mark wherever its data begin, here in the middle of a file where it is text.
+        text = pa.py_buffer(csv_records.BOM + text.to_pybytes())
+    read = arrow_csv.ReadOptions(use_threads=False, block_size=text.size + 1, column_names=names)
+    parse = arrow_csv.ParseOptions(
+        delimiter=delimiter,
+        newlines_in_values=True,
+        ignore_empty_lines=len(names) > 1,
+        invalid_row_handler=skip,
+    )
+    convert = arrow_csv.ConvertOptions(
+        column_types=dict.fromkeys(wanted, _BYTES),
+        include_columns=wanted or names[:1],
+        null_values=[""],
+        strings_can_be_null=True,
+        quoted_strings_can_be_null=False,
+        auto_dict_encode=False,
+    )
+    return arrow_csv.read_csv(pa.BufferReader(text), read, parse, convert)

@@ -1,0 +1,595 @@
+"""The Avro source against fastavro's own reader, and against damage of every kind."""
+
+from __future__ import annotations
+
+import datetime
+import io
+import json
+import pickle
+import random
+import tracemalloc
+import zlib
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import fastavro
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.sources import SOURCES, BatchLimits, source_for
+from pipeline.sources.avro import Avro
+from tests.jobs import assert_balanced, done, read_arrays, read_rejected, recovered, run_job
+from transforms import (
+    SequenceGroup,
+    make_spec,
+    numeric_column,
+    passthrough_column,
+    rows,
+    sequence_categorical_column_with_identity,
+    sequence_numeric_column,
+)
+from transforms.errors import JobError
+
+SOURCE = SOURCES["avro"]
+LIMITS: list[dict[str, int]] = [{}, {"rows": 1}, {"rows": 7}, {"bytes": 1}, {"bytes": 100}]
+SYNC = bytes(range(16))
+
+
+def record(*fields: tuple[str, Any], name: str = "R") -> dict[str, Any]:
+    return {"type": "record", "name": name, "fields": [{"name": n, "type": kind} for n, kind in fields]}
+
+
+def array(items: Any) -> dict[str, Any]:
+    return {"type": "array", "items": items}
+
+
+def union(*branches: Any) -> list[Any]:
+    return list(branches)
+
+
+SCHEMA = record(
+    ("id", "long"),
+    ("small", "int"),
+    ("x", array("float")),
+    ("y", union("null", array("double"))),
+    ("nested", array(array(union("null", "long")))),
+    ("text", union("string", "null")),
+    ("data", "bytes"),
+    ("flag", "boolean"),
+    ("kind", {"type": "enum", "name": "Kind", "symbols": ["A", "B"]}),
+    ("kinds", array("Kind")),
+    ("fixed", {"type": "fixed", "name": "Two", "size": 2}),
+    ("names", array("string")),
+    ("map", {"type": "map", "values": union("null", "string")}),
+    ("sub", record(("a", "int"), ("b", array("string")), name="Sub")),
+)
+TYPES = {
+    "id": pa.int64(),
+    "small": pa.int32(),
+    "x": pa.large_list(pa.float32()),
+    "y": pa.large_list(pa.float64()),
+    "nested": pa.large_list(pa.large_list(pa.int64())),
+    "text": pa.large_string(),
+    "data": pa.large_binary(),
+    "flag": pa.bool_(),
+    "kind": pa.large_string(),
+    "kinds": pa.large_list(pa.large_string()),
+    "fixed": pa.large_binary(),
+    "names": pa.large_list(pa.large_string()),
+    "map": pa.map_(pa.large_string(), pa.large_string()),
+    "sub": pa.struct([("a", pa.int32()), ("b", pa.large_list(pa.large_string()))]),
+}
+
+
+def made_row(rng: random.Random, number: int) -> dict[str, Any]:
+    some = range(rng.randrange(4))
+    return {
+        "id": number,
+        "small": rng.randrange(-(2**31), 2**31),
+        "x": [float(np.float32(rng.random())) for _ in some],
+        "y": None if rng.random() < 0.3 else [rng.random() for _ in some],
+        "nested": [[rng.choice([None, rng.randrange(2**62)]) for _ in some] for _ in some],
+        "text": rng.choice([None, "", "é\x00\n", "abc"]),
+        "data": rng.randbytes(3),
+        "flag": rng.random() < 0.5,
+        "kind": rng.choice("AB"),
+        "kinds": [rng.choice("AB") for _ in some],
+        "fixed": rng.randbytes(2),
+        "names": ["ü" * k for k in some],
+        "map": {f"k{k}": rng.choice([None, "v"]) for k in some},
+        "sub": {"a": 1, "b": ["x" for _ in some]},
+    }
+
+
+def made_rows(count: int, seed: int = 0) -> list[dict[str, Any]]:
+    rng = random.Random(seed)
+    return [made_row(rng, k) for k in range(count)]
+
+
+def write(path: Path, schema: Any, records: Sequence[Any], **options: Any) -> str:
+    with path.open("wb") as handle:
+        fastavro.writer(handle, schema, records, sync_marker=SYNC, **options)
+    return str(path)
+
+
+def reads(path: str | Path, **limits: int) -> list[Any]:
+    [split] = SOURCE.splits(str(path))
+    return list(SOURCE.read(split, {}, BatchLimits(**limits)))
+
+
+def results(steps: Sequence[Any]) -> list[dict[str, tuple[Any, pa.DataType]]]:
+    """Every row's values with their types."""
+    made: dict[int, dict[str, tuple[Any, pa.DataType]]] = {}
+    for step in steps:
+        assert step.rejected is None
+        if step.batch is None:
+            continue
+        numbers = rows.row_numbers(step.batch).tolist()
+        assert numbers == sorted(numbers)
+        names = [name for name in step.batch.schema.names if name not in rows.RESERVED]
+        columns = {name: step.batch.column(name) for name in names}
+        for k, number in enumerate(numbers):
+            assert number not in made
+            made[number] = {name: (column[k].as_py(), column.type) for name, column in columns.items()}
+    assert sorted(made) == list(range(len(made)))
+    return [made[number] for number in range(len(made))]
+
+
+def read(path: str | Path, **limits: int) -> list[dict[str, Any]]:
+    return [{name: value for name, (value, _) in row.items()} for row in results(reads(path, **limits))]
+
+
+def expected(path: str | Path) -> list[Any]:
+    """What fastavro's reader says, with maps as Arrow shows them."""
+    with Path(path).open("rb") as handle:
+        return [as_arrow(row) for row in fastavro.reader(handle)]
+
+
+def as_arrow(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: list(value.items()) if name == "map" else value for name, value in row.items()}
+
+
+def number(value: int) -> bytes:
+    """An integer as Avro writes it."""
+    value, made = value << 1 ^ value >> 63, b""
+    while value > 0x7F:
+        made += bytes([value & 0x7F | 0x80])
+        value >>= 7
+    return made + bytes([value])
+
+
+def container(schema: Any, *blocks: tuple[int, bytes], codec: str = "null") -> bytes:
+    """A file, put together by hand; blocks are counts and data."""
+    text = schema if isinstance(schema, bytes) else json.dumps(schema).encode()
+    meta = {b"avro.schema": text, b"avro.codec": codec.encode()}
+    head = b"".join(number(len(part)) + part for entry in meta.items() for part in entry)
+    body = b"".join(number(count) + number(len(data)) + data + SYNC for count, data in blocks)
+    return b"Obj\x01" + number(len(meta)) + head + number(0) + SYNC + body
+
+
+def encoded(schema: Any, *records: Any) -> bytes:
+    out = io.BytesIO()
+    for row in records:
+        fastavro.schemaless_writer(out, schema, row)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("codec", ["null", "deflate", "bzip2", "xz"])
+@pytest.mark.parametrize("interval", [1000, 10_000_000])
+def test_values_types_rows_and_records_are_those_of_the_file(tmp_path, codec, interval):
+    path = write(tmp_path / "a.avro", SCHEMA, made_rows(1500), codec=codec, sync_interval=interval)
+    steps = reads(path)
+    found = results(steps)
+    assert [{name: value for name, (value, _) in row.items()} for row in found] == expected(path)
+    assert all({name: kind for name, (_, kind) in row.items()} == TYPES for row in found)
+    assert [step.batch.num_rows for step in steps if step.batch is not None] == [0, 1024, 476]
+    assert all(rows.file_of(step.batch) == path for step in steps if step.batch is not None)
+    assert sum(step.size for step in steps) == SOURCE.splits(path)[0].size
+    [kind], [stream] = rows.encode_records(steps[1].batch, np.array([3]))
+    assert kind == "arrow-ipc" and recovered(stream) == expected(path)[3]
+    assert SOURCE.features(path) == TYPES
+    assert steps[0].batch.schema.names == [*TYPES, *rows.RESERVED]
+
+
+def test_what_a_row_becomes_depends_on_that_row_alone(tmp_path):
+    path = write(tmp_path / "a.avro", SCHEMA, made_rows(300), sync_interval=500)
+    want = results(reads(path))
+    for limits in LIMITS:
+        assert results(reads(path, **limits)) == want
+
+
+def test_batches_keep_both_limits(tmp_path):
+    schema = record(("x", array("long")))
+    path = write(tmp_path / "a.avro", schema, [{"x": [0] * (5000 if k == 300 else k % 50)} for k in range(700)])
+    batches = [step.batch for step in reads(path, rows=100, bytes=1000) if step.batch is not None]
+    sizes = [batch.column("x").nbytes // 8 for batch in batches]
+    assert sum(batch.num_rows for batch in batches) == 700 and max(batch.num_rows for batch in batches) <= 100
+    assert [batch.num_rows for batch, size in zip(batches, sizes, strict=True) if size > 1000] == [1]
+
+
+LEAVES: dict[str, st.SearchStrategy[Any]] = {
+    "long": st.integers(-(2**63), 2**63 - 1),
+    "int": st.integers(-(2**31), 2**31 - 1),
+    "float": st.floats(width=32, allow_nan=False),
+    "double": st.floats(allow_nan=False),
+    "string": st.text(max_size=5),
+    "bytes": st.binary(max_size=5),
+    "boolean": st.booleans(),
+}
+
+
+def nested(kind: Any, values: st.SearchStrategy[Any], depth: int) -> tuple[Any, st.SearchStrategy[Any]]:
+    for _ in range(depth):
+        kind, values = array(union("null", kind)), st.lists(st.none() | values, max_size=3)
+    return union("null", kind), st.none() | values
+
+
+@given(st.lists(st.tuples(st.sampled_from(sorted(LEAVES)), st.integers(0, 3)), min_size=1, max_size=4), st.data())
+def test_rows_of_any_types_come_back(tmp_path, columns, data):
+    fields = {f"f{k}": nested(kind, LEAVES[kind], depth) for k, (kind, depth) in enumerate(columns)}
+    schema = record(*((name, kind) for name, (kind, _) in fields.items()))
+    wanted = st.fixed_dictionaries({name: values for name, (_, values) in fields.items()})
+    path = write(tmp_path / "a.avro", schema, data.draw(st.lists(wanted, max_size=6)), sync_interval=20)
+    for limits in LIMITS:
+        assert read(path, **limits) == expected(path)
+
+
+VARIED = union("null", "long", "double", "string", "boolean", array("int"), {"type": "map", "values": "int"})
+VALUES = [None, 1, 1.5, "s", True, [1, 2], {"a": 1}, 2**60, [], "t", 2.0]
+FOUND = [
+    (None, pa.null()),
+    (1, pa.int64()),
+    (1.5, pa.float64()),
+    (b"s", pa.binary()),
+    (True, pa.bool_()),
+    ([1, 2], pa.list_(pa.int64())),
+    ({"unreadable": "{'a': 1}"}, pa.struct([("unreadable", pa.large_string())])),
+    (2**60, pa.int64()),
+    ([], pa.list_(pa.null())),
+    (b"t", pa.binary()),
+    (2.0, pa.float64()),
+]
+
+
+def test_each_row_of_a_union_of_several_types_has_its_own(tmp_path):
+    order = random.Random(1).choices(range(len(VALUES)), k=500)
+    schema = record(("id", "int"), ("u", VARIED))
+    path = write(tmp_path / "a.avro", schema, [{"id": k, "u": VALUES[k]} for k in order], sync_interval=300)
+    for limits in LIMITS:
+        steps = reads(path, **limits)
+        assert [row["u"] for row in results(steps)] == [FOUND[k] for k in order]
+        assert [row["id"][0] for row in results(steps)] == order
+    assert len(reads(path)) <= 2 + len(set(map(str, FOUND)))
+    assert SOURCE.features(path) == {"id": pa.int32(), "u": pa.null()}
+
+
+def test_lists_of_several_types_are_what_arrow_can_hold(tmp_path):
+    values = [[1, 2.5], [1, 2], [2**60 + 1, 0.5], [True, 1], ["a", 1], ["a", "b"]]
+    schema = record(("u", array(union("boolean", "long", "double", "string"))))
+    found = [row["u"] for row in results(reads(write(tmp_path / "a.avro", schema, [{"u": v} for v in values])))]
+    assert found[0] == ([1.0, 2.5], pa.list_(pa.float64()))
+    assert found[5] == ([b"a", b"b"], pa.list_(pa.binary()))
+    assert [value["unreadable"] for value, _ in found[2:5]] == [
+        "[1152921504606846977, 0.5]",
+        "[True, 1]",
+        "[b'a', 1]",
+    ]
+
+
+def test_types_that_arrow_has_not(tmp_path):
+    schema = record(
+        ("self", union("null", "R")),
+        ("bag", {"type": "map", "values": union("long", "string")}),
+        ("mixed", record(("a", union("int", "string")), name="M")),
+        ("mixes", array("M")),
+        ("same", union("string", {"type": "enum", "name": "E", "symbols": ["A"]})),
+        ("nothing", "null"),
+        ("wide", {"type": "bytes", "logicalType": "decimal", "precision": 80}),
+    )
+    row = {"bag": {"a": 1, "b": "x"}, "mixed": {"a": 1}, "mixes": [{"a": "s"}], "same": "A", "nothing": None}
+    row = {**row, "self": None, "wide": Decimal(5)}
+    path = write(tmp_path / "a.avro", schema, [row, {**row, "self": row}])
+    unreadable = pa.struct([("unreadable", pa.large_string())])
+    kinds = {name: unreadable for name in ("self", "bag", "mixed", "mixes", "wide")}
+    assert SOURCE.features(path) == {**kinds, "same": pa.large_string(), "nothing": pa.null()}
+    first, second = read(path)
+    assert first["bag"] == {"unreadable": "{'a': 1, 'b': b'x'}"} and first["self"] is None and first["same"] == "A"
+    assert second["self"]["unreadable"].startswith("{'self': None, 'bag'")
+
+
+def logical(kind: str, means: str, **more: Any) -> dict[str, Any]:
+    return {"type": kind, "logicalType": means, **more}
+
+
+def test_logical_types_are_what_lies_underneath(tmp_path):
+    schema = record(
+        ("day", logical("int", "date")),
+        ("at", logical("long", "timestamp-micros")),
+        ("times", array(logical("long", "timestamp-millis"))),
+        ("time", logical("int", "time-millis")),
+        ("uuid", logical("string", "uuid")),
+        ("price", logical("bytes", "decimal", precision=9, scale=2)),
+        ("fixed", logical("fixed", "decimal", precision=40, name="F", size=20)),
+        ("unknown", logical("long", "my-type")),
+    )
+    at = datetime.datetime(2020, 1, 2, tzinfo=datetime.UTC)
+    row = {"day": datetime.date(1970, 2, 1), "at": at, "times": [at], "time": datetime.time(0, 0, 1), "uuid": "u"}
+    row = {**row, "price": Decimal("1.25"), "fixed": Decimal(7), "unknown": 3}
+    path = write(tmp_path / "a.avro", schema, [row])
+    micros = 1_577_923_200_000_000
+    want = {"day": 31, "at": micros, "times": [micros // 1000], "time": 1000, "uuid": "u", "unknown": 3}
+    assert read(path) == [{**want, "price": Decimal("1.25"), "fixed": Decimal(7)}]
+    kinds = SOURCE.features(path)
+    assert (kinds["day"], kinds["at"], kinds["uuid"]) == (pa.int32(), pa.int64(), pa.large_string())
+    assert (kinds["price"], kinds["fixed"]) == (pa.decimal128(9, 2), pa.decimal256(40, 0))
+
+
+def test_logical_types_that_python_or_avro_have_not(tmp_path):
+    schema = record(("at", logical("long", "timestamp-micros")), ("odd", logical("bytes", "decimal", precision="9")))
+    (tmp_path / "a.avro").write_bytes(container(schema, (1, number(2**62) + number(1) + b"x")))
+    assert read(tmp_path / "a.avro") == [{"at": 2**62, "odd": b"x"}]
+
+
+def test_text_that_is_not_utf8_is_its_columns_business(tmp_path):
+    schema = record(("s", "string"), ("m", {"type": "map", "values": "string"}), ("u", union("long", "string")))
+    as_bytes = record(("s", "bytes"), ("m", {"type": "map", "values": "bytes"}), ("u", union("long", "bytes")))
+    data = encoded(as_bytes, {"s": b"\xff", "m": {"k": b"\xfe"}, "u": b"\xfd"}, {"s": b"a", "m": {}, "u": 1})
+    (tmp_path / "a.avro").write_bytes(container(schema, (2, data.replace(b"k", b"\xfc"))))
+    steps = reads(tmp_path / "a.avro")
+    columns = [step.batch for step in steps if step.batch is not None][1]
+    assert columns.column("s").type == pa.large_string()
+    assert columns.column("s").cast(pa.large_binary()).to_pylist() == [b"\xff"]
+    assert columns.column("m").keys.to_pylist() == ["\\xfc"] and columns.column("u").to_pylist() == [b"\xfd"]
+    assert [step.batch.num_rows for step in steps if step.batch is not None] == [0, 1, 1]
+
+
+def test_names_defaults_and_nested_definitions(tmp_path):
+    inner = {"type": "record", "name": "In", "namespace": "b", "fields": [{"name": "e", "type": "a.E"}]}
+    schema = {
+        "type": "record",
+        "name": "R",
+        "namespace": "a",
+        "doc": "about",
+        "fields": [
+            {"name": "e", "type": {"type": "enum", "name": "E", "symbols": ["X"], "default": "X"}, "default": 5},
+            {"name": "i", "type": inner, "aliases": ["j"]},
+            {"name": "l", "type": {"type": {"type": "array", "items": {"type": "long"}}}},
+            {"name": "i2", "type": ["null", "b.In"]},
+        ],
+    }
+    data = number(0) + number(0) + number(1) + number(7) + number(0) + number(1) + number(0)
+    (tmp_path / "a.avro").write_bytes(container(schema, (1, data)))
+    assert read(tmp_path / "a.avro") == [{"e": "X", "i": {"e": "X"}, "l": [7], "i2": {"e": "X"}}]
+
+
+def test_files_without_rows(tmp_path):
+    path = write(tmp_path / "a.avro", SCHEMA, [])
+    assert read(path) == [] and SOURCE.features(path) == TYPES
+    (tmp_path / "b.avro").write_bytes(container(record(("x", "int")), (0, b""), (1, number(5)), (0, b"")))
+    assert read(tmp_path / "b.avro") == [{"x": 5}]
+    assert results(reads(write(tmp_path / "c.avro", record(), [{}, {}]))) == [{}, {}]
+
+
+@pytest.mark.parametrize("codec", ["null", "deflate"])
+def test_every_cut_is_noticed_except_between_two_blocks(tmp_path, codec):
+    path = write(tmp_path / "a.avro", SCHEMA, made_rows(60), codec=codec, sync_interval=300)
+    whole = Path(path).read_bytes()
+    ends = [at + len(SYNC) for at in range(len(whole)) if whole[at : at + len(SYNC)] == SYNC]
+    assert len(ends) > 5 and ends[-1] == len(whole)
+    before = {end: sum(1 for _ in fastavro.reader(io.BytesIO(whole[:end]))) for end in ends}
+    for size in [
+        *random.Random(1).sample(range(len(whole)), 300),
+        *(end + k for end in ends[:-1] for k in (-1, 0, 1, 2)),
+    ]:
+        (tmp_path / "cut.avro").write_bytes(whole[:size])
+        if size in before:
+            assert len(read(tmp_path / "cut.avro")) == before[size]
+            continue
+        with pytest.raises(JobError, match=r"^\S+/cut\.avro: .*(cut short|not an Avro container)") as error:
+            read(tmp_path / "cut.avro")
+        assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("codec", ["null", "deflate", "bzip2", "xz"])
+def test_a_flipped_bit_is_an_error_of_the_file_or_changes_values(tmp_path, codec):
+    """Blocks have no checksums: most of what is wrong with the values themselves is not noticed."""
+    whole = Path(write(tmp_path / "a.avro", SCHEMA, made_rows(40), codec=codec, sync_interval=400)).read_bytes()
+    body = whole.index(SYNC) + len(SYNC)
+    noticed = 0
+    flips = random.Random(3).sample(range(len(whole) * 8), 300)
+    for bit in flips:
+        damaged = bytearray(whole)
+        damaged[bit // 8] ^= 1 << bit % 8
+        (tmp_path / "b.avro").write_bytes(damaged)
+        try:
+            reads(tmp_path / "b.avro")
+        except JobError as error:
+            assert str(error).startswith(f"{tmp_path}/b.avro: ") and "\n" not in str(error)
+            noticed += 1
+    assert noticed > len(flips) / 10
+    for at in range(len(whole) - len(SYNC), len(whole)):
+        (tmp_path / "b.avro").write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        with pytest.raises(JobError, match=r"block at byte \d+: damaged: the sync marker after it is another one"):
+            read(tmp_path / "b.avro")
+    assert body < len(whole)
+
+
+ONE = record(("x", "long"))
+
+
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (b"", "not an Avro container file"),
+        (b"Obj\x02" + bytes(100), "not an Avro container file"),
+        (b"id,x\n1,2\n", "not an Avro container file"),
+        (b"Obj\x01" + number(2**40), "header: cut short"),
+        (b"Obj\x01" + number(1) + number(2**40), "header: damaged: it claims 1099511627776 bytes"),
+        (b"Obj\x01" + b"\xff" * 20, "header: damaged: a number is longer than ten bytes"),
+        (container(b"{"), "the header holds no schema"),
+        (container(b"[" * 100_000), "the header holds no schema"),
+        (container("long"), r"its schema cannot be read \(expected a record for every row\)"),
+        (container(record(("x", "nope"))), r"its schema cannot be read \(nope\)"),
+        (container(record(("x", array("int")), ("x", "int"))), r"its schema cannot be read \(2 fields are named 'x'\)"),
+        (container({"type": "record"}), "its schema cannot be read"),
+        (container(7), "its schema cannot be read"),
+        (container(record(("__record__", "int"))), "the column name '__record__' is reserved"),
+        (container(ONE, codec="snappy"), "codec 'snappy' cannot be read, expected one of null, deflate, bzip2, xz"),
+        (container(ONE, codec="zstandard"), "codec 'zstandard' cannot be read"),
+    ],
+)
+def test_headers_that_cannot_be_read(tmp_path, data, what):
+    (tmp_path / "a.avro").write_bytes(data)
+    for attempt in [lambda: SOURCE.features(str(tmp_path / "a.avro")), lambda: read(tmp_path / "a.avro")]:
+        with pytest.raises(JobError, match=r"^\S+/a\.avro: " + what) as error:
+            attempt()
+        assert "\n" not in str(error.value)
+
+
+HEAD = len(container(ONE))
+
+
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (number(-1) + number(0) + SYNC, "damaged: it claims -1 records"),
+        (number(1) + number(2**40) + b"x", "damaged: it claims 1099511627776 bytes, at most 268435456 are allowed"),
+        (number(1) + number(-5) + b"x", "damaged: it claims -5 bytes"),
+        (number(1) + number(9) + b"x", "cut short: 8 bytes or more are missing"),
+        (number(2) + number(1) + number(5) + SYNC, r"damaged: row 4 cannot be decoded"),
+        (number(1) + number(2) + number(5) * 2 + SYNC, "damaged: 1 bytes are left after its last record"),
+        (number(1) + number(1) + number(5) + SYNC[::-1], "damaged: the sync marker after it is another one"),
+    ],
+)
+def test_blocks_that_cannot_be_read(tmp_path, data, what):
+    good = (3, number(1) * 3)
+    (tmp_path / "a.avro").write_bytes(container(ONE, good) + data)
+    at = len(container(ONE, good))
+    with pytest.raises(JobError, match=rf"^\S+/a\.avro: block at byte {at}: {what}"):
+        read(tmp_path / "a.avro")
+
+
+def test_an_integer_that_is_too_long_for_its_type(tmp_path):
+    (tmp_path / "a.avro").write_bytes(container(record(("x", "int")), (2, number(1) + number(2**31))))
+    with pytest.raises(JobError, match=r"a\.avro: rows 0 to 1 do not fit its schema"):
+        read(tmp_path / "a.avro")
+
+
+@pytest.mark.parametrize("size", [100, 64 << 20])
+def test_an_absurd_block_is_refused_before_it_fills_memory(tmp_path, size):
+    packer = zlib.compressobj(9, wbits=-15)
+    bomb = packer.compress(bytes(size)) + packer.flush()
+    (tmp_path / "a.avro").write_bytes(container(ONE, (1, bomb), codec="deflate"))
+    source = Avro(max_block_bytes=1 << 20)
+    tracemalloc.start()
+    with pytest.raises(
+        JobError, match="unpacked it has more than 1048576 bytes" if size > 100 else "99 bytes are left"
+    ):
+        list(source.read(source.splits(str(tmp_path / "a.avro"))[0], {}, BatchLimits()))
+    assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    tracemalloc.stop()
+
+
+def test_a_large_file_takes_bounded_memory(tmp_path):
+    schema = record(("x", array("long")), ("s", "string"))
+    rows_ = [{"x": list(range(100)), "s": "a" * 1000} for _ in range(10_000)]
+    path = write(tmp_path / "a.avro", schema, rows_, codec="deflate")
+    del rows_
+    before, peak, count = pa.total_allocated_bytes(), 0, 0
+    tracemalloc.start()
+    for step in SOURCE.read(SOURCE.splits(path)[0], {}, BatchLimits(bytes=1 << 20)):
+        peak = max(peak, pa.total_allocated_bytes() - before)
+        count += step.batch.num_rows if step.batch is not None else 0
+    assert count == 10_000
+    assert tracemalloc.get_traced_memory()[1] < 10 << 20 and peak < 10 << 20  # of 18 MB
+    tracemalloc.stop()
+
+
+def test_missing_files(tmp_path):
+    with pytest.raises(JobError, match="cannot be read"):
+        SOURCE.splits(str(tmp_path / "missing.avro"))
+    with pytest.raises(JobError, match="cannot be opened"):
+        SOURCE.features(str(tmp_path / "missing.avro"))
+
+
+def test_the_name_or_the_first_bytes_choose_the_source(tmp_path):
+    assert source_for("a.AVRO") is SOURCE
+    (tmp_path / "part-0").write_bytes(container(ONE))
+    assert source_for(str(tmp_path / "part-0")) is SOURCE
+    assert pickle.loads(pickle.dumps(SOURCE)) == SOURCE
+
+
+SPEC = make_spec(
+    [
+        passthrough_column("id", "int64"),
+        passthrough_column("name"),
+        sequence_categorical_column_with_identity("ids", 10),
+        sequence_numeric_column("x"),
+        numeric_column("w", default_value=7.0),
+    ],
+    SequenceGroup(max_length=3),
+)
+JOB_SCHEMA = record(
+    ("id", "long"),
+    ("name", "string"),
+    ("ids", array("int")),
+    ("x", union("null", array("double"))),
+    ("w", union("null", "float", "long", "string", {"type": "map", "values": "int"})),
+    ("unread", {"type": "map", "values": union("int", "string")}),
+)
+
+
+def job_row(rng: random.Random, number: int) -> tuple[dict[str, Any], str]:
+    """A row and why it is rejected, or an empty string."""
+    ids = [rng.randrange(10) for _ in range(rng.randrange(5))]
+    row: dict[str, Any] = {"id": number, "name": rng.choice(["é", "b"]), "ids": ids, "unread": {"a": 1, "b": "c"}}
+    row |= {"x": [rng.random() for _ in ids] or None, "w": rng.choice([None, 1.5, 2, "2.5"])}
+    bad = rng.choice(["", "", "", "", "out_of_range", "length_mismatch", "wrong_type", "not_a_number"])
+    if bad == "out_of_range":
+        row |= {"ids": [10], "x": [1.0]}
+    if bad == "length_mismatch":
+        row |= {"ids": [1, 2], "x": [1.0]}
+    if bad in ("wrong_type", "not_a_number"):
+        row["w"] = {"k": 1} if bad == "wrong_type" else "much"
+    return row, bad
+
+
+def test_a_job(tmp_path):
+    rng = random.Random(1)
+    wanted = [job_row(rng, k) for k in range(300)]
+    path = write(tmp_path / "a.avro", JOB_SCHEMA, [row for row, _ in wanted], codec="deflate", sync_interval=900)
+    outcome = done(SPEC, path, tmp_path / "out", format="parquet", max_rejected=1.0)
+    assert_balanced(outcome.ledger)
+    rejected = read_rejected(outcome.rejected_files).to_pylist()
+    assert {found["row"]: found["reason"] for found in rejected} == {k: bad for k, (_, bad) in enumerate(wanted) if bad}
+    for found in rejected:
+        row, _ = wanted[found["row"]]
+        original = recovered(found["record"])
+        assert found["record_format"] == "arrow-ipc" and found["file"] == path
+        assert all(original[name] == row[name] for name in ("id", "name", "ids", "x"))
+    made = read_arrays(tmp_path / "out", sort_by="id")
+    good = [row for row, bad in wanted if not bad]
+    assert made["id"].tolist() == [row["id"] for row in good]
+    for k, row in enumerate(good):
+        assert made["name"][k] in (row["name"], row["name"].encode())
+        np.testing.assert_array_equal(made["ids"][k], (row["ids"][:3] + [-1] * 3)[:3])
+        np.testing.assert_array_equal(
+            made["x"][k].reshape(-1), np.array(((row["x"] or [])[:3] + [0.0] * 3)[:3], np.float32)
+        )
+        assert made["w"][k] == (7.0 if row["w"] is None else float(row["w"]))
+
+
+def test_a_column_of_a_type_that_it_cannot_take_stops_the_job(tmp_path):
+    spec = make_spec([numeric_column("m")])
+    path = write(tmp_path / "a.avro", record(("m", {"type": "map", "values": "int"})), [])
+    with pytest.raises(JobError, match=r"column 'm': expected .*, got map<"):
+        run_job(spec, path, tmp_path / "out")
+    write(tmp_path / "b.avro", record(("m", "int")), [{"m": 1}])
+    write(tmp_path / "c.avro", record(("n", "int")), [{"n": 1}])
+    outcome = run_job(spec, [tmp_path / "b.avro", tmp_path / "c.avro"], tmp_path / "out")
+    assert outcome.status == "failed" and "c.avro: column 'm': the file has no feature 'm'" in outcome.message
