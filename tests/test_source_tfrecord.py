@@ -285,10 +285,6 @@ def test_features_of_the_first_rows(tmp_path):
     kinds = {"a": pa.large_list(pa.float32()), "b": pa.large_list(pa.int64()), "c": pa.null()}
     assert SOURCE.features(path) == kinds
     assert SOURCE.features(path, sample=1) == {}
-    lists = tf.train.FeatureLists(feature_list={"x": tf.train.FeatureList(feature=[feature([1])])})
-    path = write(tmp_path / "sequence", [tf.train.SequenceExample(feature_lists=lists).SerializeToString()])
-    with pytest.raises(JobError, match=r"sequence: holds tf\.SequenceExample records"):
-        SOURCE.features(path)
 
 
 def test_the_name_or_the_first_bytes_choose_the_source(tmp_path):

@@ -7,6 +7,7 @@ has no header and no footer, so one that was cut between two records cannot be t
 
 from __future__ import annotations
 
+import itertools
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
@@ -25,6 +26,8 @@ HEADER_BYTES: Final = 12
 FOOTER_BYTES: Final = 4
 GZIP: Final = 31
 """zlib's `wbits` for a gzip member with its header and trailer."""
+
+GZIP_MAGIC: Final = b"\x1f\x8b\x08"
 
 _LENGTH: Final = struct.Struct("<Q")
 _CRC: Final = struct.Struct("<I")
@@ -110,6 +113,32 @@ def gunzip(blocks: Iterable[bytes], path: str) -> Iterator[bytes]:
                 yield data
     if within:
         raise broken(path, f"cut short: the gzip stream ended early, after byte {at}")
+
+
+def uncompressed(blocks: Iterable[bytes], path: str) -> tuple[Iterator[bytes], str]:
+    """Returns what is in a file that may be gzip, and what offsets in it count.
+
+    It is taken for gzip when its name ends in `.gz` or its first bytes say so.
+    """
+    blocks = iter(blocks)
+    head = next(blocks, b"")
+    blocks = itertools.chain([head], blocks) if head else blocks
+    if path.lower().endswith(".gz") or _is_gzip(head):
+        return gunzip(blocks, path), "uncompressed byte"
+    return blocks, "byte"
+
+
+def unpacked_head(head: bytes) -> bytes:
+    """Returns the first bytes of a file, decompressed where they are gzip: at most as many again."""
+    try:
+        return zlib.decompressobj(GZIP).decompress(head, len(head)) if _is_gzip(head) else head
+    except zlib.error:
+        return head
+
+
+def _is_gzip(head: bytes) -> bool:
+    """A plain TFRecord file whose first record is 560,927 bytes long begins like a gzip file; its checksum tells."""
+    return head.startswith(GZIP_MAGIC) and not is_header(head)
 
 
 def records(blocks: Iterable[bytes], path: str, max_record_bytes: int, unit: str = "byte") -> Iterator[bytes]:

@@ -1,21 +1,25 @@
-"""TFRecord files of tf.Examples, plain or gzip."""
+"""TFRecord files of tf.Examples or tf.SequenceExamples (also mixed), plain or gzip."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 
-from pipeline.sources import framing
-from pipeline.sources.base import BatchLimits, Read, Source, Split, broken, open_input, size_of
-from pipeline.sources.examples import ExampleDecoder, are_sequence_examples, kinds
-from transforms import rejection, rows
+from pipeline.sources import examples, framing, sequence_examples, wire
+from pipeline.sources.base import BatchLimits, Read, Source, Split, open_input, size_of
+from pipeline.sources.examples import ExampleDecoder
+from pipeline.sources.parts import batches, with_origins
+from pipeline.sources.sequence_examples import SequenceExampleDecoder
 
-RECORD_FORMAT = "tf.Example"
+EXAMPLE: Final = "tf.Example"
+SEQUENCE_EXAMPLE: Final = "tf.SequenceExample"
+
+_Decoder: TypeAlias = ExampleDecoder | SequenceExampleDecoder
 
 
 @dataclass(frozen=True)
@@ -38,12 +42,12 @@ class TFRecord(Source):
 
     def read(self, split: Split, features: Mapping[str, str], limits: BatchLimits) -> Iterator[Read]:
         """See the base class. A feature that no row of a batch has is a column of nulls."""
-        decoder = ExampleDecoder(features)
+        decoders = _Decoders(features, split.path)
         blocks = framing.Blocks(open_input(split.path), split.path)
         first, seen = split.first_row, 0
-        for records in _batches(self._records(blocks, split.path), limits):
+        for records in batches(self._records(blocks, split.path), limits):
             size, seen = blocks.consumed - seen, blocks.consumed
-            for batch, rejected in _decoded(decoder, records, split.path, first):
+            for batch, rejected in decoders.decoded(records, first):
                 yield Read(batch, rejected, size)
                 size = 0
             first += len(records)
@@ -51,56 +55,58 @@ class TFRecord(Source):
     def features(self, path: str, sample: int = 1000) -> dict[str, pa.DataType]:
         """See the base class. What is sampled is also bounded in bytes, as a batch is."""
         blocks = framing.Blocks(open_input(path), path)
-        batches = _batches(itertools.islice(self._records(blocks, path), sample), BatchLimits(rows=sample))
-        records = next(batches, [])
-        if records and are_sequence_examples(records):
-            raise broken(path, "holds tf.SequenceExample records, expected tf.Example")
-        return kinds(records) if records else {}
+        records = next(batches(itertools.islice(self._records(blocks, path), sample), BatchLimits(rows=sample)), [])
+        if wire.only_features(pa.array(records, pa.large_binary())).all():
+            return examples.kinds(records) if records else {}
+        return sequence_examples.kinds(records)
 
     def _records(self, blocks: framing.Blocks, path: str) -> Iterator[bytes]:
-        data = iter(blocks)
-        head = next(data, b"")
-        data = itertools.chain([head], data) if head else data
-        if path.lower().endswith(".gz") or _is_gzip(head):
-            data = framing.gunzip(data, path)
-            return framing.records(data, path, self.max_record_bytes, "uncompressed byte")
-        return framing.records(data, path, self.max_record_bytes)
+        data, unit = framing.uncompressed(blocks, path)
+        return framing.records(data, path, self.max_record_bytes, unit)
 
 
-def _is_gzip(head: bytes) -> bool:
-    """A plain file whose first record is 560,927 bytes long begins like a gzip file; its checksum tells."""
-    return head[:3] == b"\x1f\x8b\x08" and not framing.is_header(head)
+class _Decoders:
+    """Decodes the records of one file, each as what it is."""
 
+    def __init__(self, features: Mapping[str, str], path: str):
+        self._examples = ExampleDecoder(features)
+        self._sequences = SequenceExampleDecoder(features)
+        self._path = path
 
-def _batches(records: Iterable[bytes], limits: BatchLimits) -> Iterator[list[bytes]]:
-    held: list[bytes] = []
-    size = 0
-    for record in records:
-        if held and (len(held) >= limits.rows or size + len(record) > limits.bytes):
-            yield held
-            held, size = [], 0
-        held.append(record)
-        size += len(record)
-    if held:
-        yield held
+    def decoded(
+        self, records: Sequence[bytes], first_row: int
+    ) -> Iterator[tuple[pa.RecordBatch | None, pa.RecordBatch | None]]:
+        """Yields the rows of a batch of records, good and rejected ones: all tf.Examples, then all tf.SequenceExamples.
 
+        By kind, and not in runs: a tf.SequenceExample without feature lists looks like a tf.Example, so that in an
+        ordinary file they may alternate.
+        """
+        original = pa.array(records, pa.large_binary())
+        numbers = first_row + np.arange(len(records))
+        plain = wire.only_features(original)
+        if plain.all():
+            yield from self._rows(self._examples, records, original, numbers, EXAMPLE)
+            return
+        listed = ~plain & wire.has_lists(original)
+        kinds: list[tuple[_Decoder, str, np.ndarray]] = [
+            (self._examples, EXAMPLE, plain),
+            (self._sequences, EXAMPLE, ~plain & ~listed),  # garbage, mostly; also examples in several pieces
+            (self._sequences, SEQUENCE_EXAMPLE, listed),
+        ]
+        for decoder, record_format, mask in kinds:
+            chosen = np.flatnonzero(mask)
+            if len(chosen):
+                own = list(itertools.compress(records, mask))
+                yield from self._rows(decoder, own, original.take(pa.array(chosen)), numbers[chosen], record_format)
 
-def _decoded(
-    decoder: ExampleDecoder, records: list[bytes], path: str, first_row: int
-) -> Iterator[tuple[pa.RecordBatch | None, pa.RecordBatch | None]]:
-    parts, bad = decoder.decode(records)
-    for part in parts:
-        whole = part.batch.num_rows == len(records)
-        own = records if whole else [records[k] for k in part.positions]
-        original = pa.array(own, pa.large_binary())
-        yield rows.with_origin(part.batch, path, first_row + part.positions, original, RECORD_FORMAT), None
-    if len(bad):
-        yield None, _rejected([records[k] for k in bad], path, first_row + bad)
-
-
-def _rejected(records: list[bytes], path: str, numbers: np.ndarray) -> pa.RecordBatch | None:
-    original = pa.array(records, pa.large_binary())
-    batch = rows.with_origin(pa.RecordBatch.from_arrays([], []), path, numbers, original, RECORD_FORMAT)
-    shown = [record[: rejection.MAX_VALUE_BYTES + 1].decode("latin-1") for record in records]
-    fault = rejection.Fault("bad_record", "", np.arange(len(records)), shown, "expected a serialized tf.Example")
-    return rejection.split(batch, [fault])[1]
+    def _rows(
+        self,
+        decoder: _Decoder,
+        records: Sequence[bytes],
+        original: pa.Array,
+        numbers: np.ndarray,
+        record_format: str,
+    ) -> Iterator[tuple[pa.RecordBatch | None, pa.RecordBatch | None]]:
+        found, bad = decoder.decode(records)
+        bad = {position: message or f"expected a serialized {record_format}" for position, message in bad.items()}
+        yield from with_origins(found, bad, original, numbers, self._path, record_format)

@@ -1,0 +1,103 @@
+"""JSON Lines files, one JSON object a line, plain or gzip (https://jsonlines.org)."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.sources import framing
+from pipeline.sources.base import BatchLimits, Read, Source, Split, broken, open_input, size_of
+from pipeline.sources.json_rows import BLANK, JSONDecoder, kinds
+from pipeline.sources.parts import batches, with_origins
+
+RECORD_FORMAT: Final = "json"
+
+_BOM: Final = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True)
+class JSONLines(Source):
+    """Reads JSON Lines files, each as one split: rows are numbered, and only the lines before them tell how.
+
+    Lines end in a line feed, with or without a carriage return before it. Blank lines are no rows; a line that is no JSON
+    object is a rejected one, also the last one of a file that was cut short in it. A file is taken for gzip when its
+    name ends in `.gz` or its first bytes say so; a byte order mark at its start is skipped.
+
+    Attributes:
+      max_line_bytes: the longest line allowed, in bytes.
+    """
+
+    suffixes: ClassVar[tuple[str, ...]] = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
+
+    max_line_bytes: int = 256 << 20
+
+    def splits(self, path: str) -> list[Split]:
+        """See the base class."""
+        return [Split(path, size=size_of(path))]
+
+    def read(self, split: Split, features: Mapping[str, str], limits: BatchLimits) -> Iterator[Read]:
+        """See the base class. A feature that no row of a batch has is a column of nulls."""
+        decoder = JSONDecoder(features)
+        blocks = framing.Blocks(open_input(split.path), split.path)
+        first, seen = split.first_row, 0
+        for lines in batches(self._lines(blocks, split.path), limits):
+            size, seen = blocks.consumed - seen, blocks.consumed
+            parts, bad = decoder.decode(lines)
+            original, numbers = pa.array(lines, pa.large_binary()), first + np.arange(len(lines))
+            for batch, rejected in with_origins(parts, bad, original, numbers, split.path, RECORD_FORMAT):
+                yield Read(batch, rejected, size)
+                size = 0
+            first += len(lines)
+
+    def features(self, path: str, sample: int = 1000) -> dict[str, pa.DataType]:
+        """See the base class. What is sampled is also bounded in bytes, as a batch is."""
+        blocks = framing.Blocks(open_input(path), path)
+        lines = itertools.islice(self._lines(blocks, path), sample)
+        return kinds(next(batches(lines, BatchLimits(rows=sample)), []))
+
+    def _lines(self, blocks: framing.Blocks, path: str) -> Iterator[bytes]:
+        data, unit = framing.uncompressed(blocks, path)
+        return lines_of(data, path, self.max_line_bytes, unit)
+
+
+def lines_of(blocks: Iterable[bytes], path: str, most: int, unit: str = "byte") -> Iterator[bytes]:
+    """Cuts blocks into lines, without their ends and without blank ones.
+
+    Args:
+      blocks: the uncompressed data.
+      path: name of the file, for errors.
+      most: the longest line allowed, in bytes.
+      unit: what offsets in errors count.
+
+    Raises:
+      JobError: a line is longer than that.
+    """
+    held: list[bytes] = []  # the start of a line, in pieces
+    size, start = 0, 0
+    for block in itertools.chain(blocks, [b""]):
+        done = block.rfind(b"\n") + 1
+        if done or not block:  # everything up to the last line end; at the end of the file, everything
+            text = b"".join([*held, block[:done]])
+            if start == 0:
+                text, start = text.removeprefix(_BOM), len(_BOM) if text.startswith(_BOM) else 0
+            yield from _lines_in(text, most, f"{path}: a line at {unit} {start} or after")
+            start += len(text)
+            held, size = [], 0
+        held.append(block[done:])
+        size += len(held[-1])
+        if size > most:
+            raise broken(f"{path}: the line at {unit} {start}", f"longer than {most} bytes")
+
+
+def _lines_in(text: bytes, most: int, where: str) -> Iterator[bytes]:
+    if b"\r" in text:
+        text = text.replace(b"\r\n", b"\n")
+    lines = text.split(b"\n")
+    if max(map(len, lines)) > most:
+        raise broken(where, f"longer than {most} bytes")
+    return (line for line in lines if line.strip(BLANK))
