@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from transforms import moments
 from transforms.asks import Ask
-from transforms.columns import Column
+from transforms.columns.learned_vocabulary import LearnedVocabularyBase
 from transforms.columns.numeric_base import Steps
 from transforms.lookup import Track, Vocabulary, Words, keep_in
 from transforms.normalizers import Normalizer, Statistics
@@ -32,7 +32,7 @@ class Combine(Protocol):
     def details(self, level: int, asks: Sequence[Ask], asked: Sequence[Asked]) -> Any:
         """Collects what the table of moments does not hold: quantiles, and figures by key."""
 
-    def vocabulary(self, column: Column, words: tf.Tensor) -> Vocabulary:
+    def vocabulary(self, column: LearnedVocabularyBase, words: tf.Tensor) -> Vocabulary:
         """Learns the vocabulary of a column from its words `[n]`."""
 
 
@@ -50,7 +50,7 @@ class Fitted:
       spec: the columns that it was found for.
       tables: by level, float64 `[5, dimensions]`, the moments that columns asked for (see `moments`), tensors or arrays.
       details: ask to what `Combine.details` gave for it.
-      vocabularies: column to its learned vocabulary.
+      vocabularies: learned vocabularies by `LearnedVocabularyBase.vocabulary_name`.
       track: keeps lookup tables alive.
       owners: of a column that another is made of, to the name that it goes by here: that of the column of the spec.
     """
@@ -63,15 +63,11 @@ class Fitted:
     owners: Mapping[str, str] = field(default_factory=dict)
 
     def on_behalf(self, inner: str, outer: str) -> Fitted:
-        """Returns the same for a column that another is made of: what was found for the outer one is that of the inner one.
+        """Returns the same for a column that another is made of: the statistics of the outer one are those of the inner one.
 
         Two columns of a spec may be made of columns that have one name and differ.
         """
-        owner = self.owner_of(outer)
-        learned = {inner: self.vocabularies[owner]} if owner in self.vocabularies else {}
-        return replace(
-            self, owners={**self.owners, inner: owner}, vocabularies={**self.vocabularies, **learned}
-        )
+        return replace(self, owners={**self.owners, inner: self.owner_of(outer)})
 
     def owner_of(self, name: str) -> str:
         """Returns the name of the column of the spec that a column is a part of, or is."""
@@ -91,7 +87,7 @@ class Fitted:
 
     def words(self, words: Sequence[bytes | str], name: str) -> Words:
         """Returns a vocabulary whose words are given."""
-        return Words(words, self.owner_of(name), self.track)
+        return Words(words, name, self.track)
 
     @property
     def longest(self) -> Mapping[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ import tensorflow_transform as tft
 
 from transforms import dtypes, rows
 from transforms.columns import Column, Output
+from transforms.columns.numeric_base import NumericBase
 from transforms.columns.passthrough import Passthrough
 from transforms.densify import densify, level_table
 from transforms.fitted import Fitted, not_fitted
@@ -120,18 +122,25 @@ def final_outputs(spec: Spec, arrays: Arrays) -> list[Output]:
     return [o if o.name in passed else o.settled(*sizes[o.name]) for o in spec.outputs()]
 
 
+def spoiling_columns(spec: Spec) -> list[tuple[Column, NumericBase]]:
+    """Returns the columns whose normalizers can make a non-finite number that the column does not let through."""
+    found: list[tuple[Column, NumericBase]] = []
+    for column in spec.columns:
+        numeric = column.numeric
+        if numeric is column and numeric.non_finite != "keep" and any(n.can_spoil for n in numeric.links):
+            found.append((column, numeric))
+    return found
+
+
 def normalizer_faults(arrays: Arrays, spec: Spec) -> list[Fault]:
     """Finds the rows in which a normalizer made a non-finite number of finite ones.
 
     Only some can: z_score of finite numbers is finite, and what the column keeps or fills is its own policy.
     """
     faults = []
-    for column in spec.columns:
-        numeric = column.numeric
-        if numeric is not column or numeric.non_finite == "keep" or not any(n.can_spoil for n in numeric.links):
-            continue
-        values = _written_values(column, arrays, spec)
-        values = values.reshape(len(values), -1)
+    for column, numeric in spoiling_columns(spec):
+        values = written_values(column, arrays, spec)
+        values = values.reshape(len(values), math.prod(values.shape[1:]))  # -1 cannot be told of no values
         shown_in = values
         if dtypes.carrier(numeric.dtype) == "float32":
             values = np.where(np.abs(values) <= dtypes.largest_float(numeric.dtype), values, np.nan)
@@ -146,8 +155,8 @@ def normalizer_faults(arrays: Arrays, spec: Spec) -> list[Fault]:
     return faults
 
 
-def _written_values(column: Column, arrays: Arrays, spec: Spec) -> np.ndarray:
-    """Returns what a column was made into: an output of its own, or a part of its group's concatenation."""
+def written_values(column: Column, arrays: Mapping[str, Any], spec: Spec) -> Any:
+    """Returns what a column was made into, array or tensor: an output of its own, or a part of its group's concatenation."""
     if column.name in arrays:
         return arrays[column.name]
     group = column.sequence_group
@@ -175,6 +184,7 @@ def dense_batch(batch: pa.RecordBatch, arrays: Arrays, spec: Spec) -> pa.RecordB
         width = int(np.prod(array.shape[1:], dtype=np.int64))
         flat = pa.array(array.reshape(-1))
         columns[output.name] = flat if array.ndim == 1 else pa.FixedSizeListArray.from_arrays(flat, width)
+    columns[rows.ROW_COLUMN] = pa.array(rows.row_numbers(batch))
     return pa.RecordBatch.from_pydict(columns).replace_schema_metadata({rows.FILE_KEY: rows.file_of(batch).encode()})
 
 

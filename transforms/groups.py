@@ -20,8 +20,9 @@ class SequenceGroup(BaseModel):
       truncate: what happens to a row longer than T. `"head"` keeps the first T steps, `"tail"` the last T, `"reject"`
         rejects the row.
       padding: `"post"` puts the padding on the right, as TensorFlow does; `"pre"` on the left.
-      concatenate: whether the columns of numbers are written as one feature, `<group>_input` `[T, D]` float32, as TensorFlow's
-        `SequenceFeatures` gives it: in code-point order of their names, trailing dimensions flattened. Ids are written as they are.
+      concatenate: whether the columns of numbers are written as one feature, `<group>_input` `[T, D]` float32, as
+        TensorFlow's `SequenceFeatures` gives it: in code-point order of their names, trailing dimensions flattened. Ids are
+        written as they are.
       mask: whether the boolean `[T]` mask is written beside the length.
     """
 

@@ -13,12 +13,15 @@ import pyarrow as pa
 
 from transforms import graph, rows
 from transforms.asks import Ask
+from transforms.assets import most_frequent
 from transforms.columns import Column, Output
+from transforms.columns.learned_vocabulary import LearnedVocabularyBase
 from transforms.densify import fit
+from transforms.details import Details, contribution
 from transforms.dict_rows import batches_of
 from transforms.fitted import Asked, Fitted
 from transforms.groups import DEFAULT_GROUP, SequenceGroup
-from transforms.lookup import Vocabulary, keep_in
+from transforms.lookup import NO_WORDS, Vocabulary, Words, keep_in
 from transforms.rejection import SCHEMA
 from transforms.spec import Spec, dense, input_name, length_name, make_spec, mask_name
 from transforms.stages import Stage, parse_batch, reject_late, validate_batch
@@ -156,11 +159,13 @@ class _Whole:
     def moments(self, level: int, table: Any) -> np.ndarray:
         return np.asarray(table)
 
-    def details(self, level: int, asks: Sequence[Ask], asked: Sequence[Asked]) -> Any:
-        raise NotImplementedError
+    def details(self, level: int, asks: Sequence[Ask], asked: Sequence[Asked]) -> list[np.ndarray]:
+        found = Details(asks).add(*(np.asarray(tensor) for tensor in contribution(asks, asked)))
+        return np.split(found.outcome(), len(asks))
 
-    def vocabulary(self, column: Column, words: Any) -> Vocabulary:
-        raise NotImplementedError
+    def vocabulary(self, column: LearnedVocabularyBase, words: Any) -> Vocabulary:
+        found = most_frequent(pa.array(words.numpy(), pa.large_binary()), column.top_k, column.frequency_threshold)
+        return Words(found or [NO_WORDS], column.vocabulary_name, self.track)
 
 
 def _run(

@@ -39,6 +39,8 @@ class Form:
       step_width: values in a step, checked against nested input.
       ids: whether the values are ids or words (or their weights), of which a step may hold fewer than `step_width`; what is
         missing is `NO_ID`, `NO_WORD` or `NO_WEIGHT`. In flat input each is a step of its own then.
+      any_integer: whether every integer is a word of its own, so that the one that marks no id is refused; where ids are in
+        a range it is outside like its neighbour.
       scalars: whether a plain scalar counts as a list of one (context columns).
       reject_overflow: see `leaves.convert`.
     """
@@ -48,13 +50,14 @@ class Form:
     delimiter: str | None = None
     step_width: int = 1
     ids: bool = False
+    any_integer: bool = False
     scalars: bool = False
     reject_overflow: bool = True
 
     @property
     def same_as(self) -> tuple[object, ...]:
         """What two columns that share a feature must have in common: it is parsed once."""
-        return (self.dtype, self.delimiter, self.step_width, self.ids, self.scalars)
+        return (self.dtype, self.delimiter, self.step_width, self.ids, self.any_integer, self.scalars)
 
     @property
     def carrier(self) -> str:
@@ -210,10 +213,12 @@ def _without_markers(
     taken = pc.is_nan(made) if pa.types.is_floating(made.type) else pc.equal(made, marker)
     if not pc.any(taken).as_py():
         return made, faults
-    if pa.types.is_integer(made.type):  # outside every range like its neighbour
+    if pa.types.is_integer(made.type) and not form.any_integer:
         return pc.replace_with_mask(made, taken, pa.scalar(NO_ID + 1)), faults
     if pa.types.is_floating(made.type):  # text that is no number, too: what comes first is the fault of a row
         reason, message = "non_finite", f"expected finite numbers ({form.dtype})"
+    elif pa.types.is_integer(made.type):
+        reason, message = "integer_overflow", f"expected more than {NO_ID}, which marks a step without an id"
     else:
         reason, message = "wrong_type", "expected a word other than this reserved one"
     found = leaves.LeafFault(reason, np.flatnonzero(taken), message)

@@ -131,8 +131,8 @@ def sequence_spec(outputs: Sequence[Output]) -> tuple[dict[str, Any], dict[str, 
     """Returns what `tf.io.parse_sequence_example` takes for outputs written as tf.SequenceExamples.
 
     Returns:
-      Context features, name to `tf.io.FixedLenFeature`; and sequence features, name to `tf.io.FixedLenSequenceFeature` whose shape
-      is that of a step.
+      Context features, name to `tf.io.FixedLenFeature`; and sequence features, name to `tf.io.FixedLenSequenceFeature` whose
+      shape is that of a step.
 
     Raises:
       ValueError: a shape is not known.

@@ -11,10 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from transforms import dtypes
 from transforms.asks import Ask
 from transforms.columns import AnyColumn, Column, Output
+from transforms.columns.embedding import collection_faults
 from transforms.errors import SpecError, SpecFault, nearest
 from transforms.groups import DEFAULT_GROUP, SequenceGroup
 from transforms.messages import path_of, problems
-from transforms.normalizers import Normalizer
+from transforms.normalizers import Normalizer, places
 from transforms.parse import Form
 from transforms.tensorflow_columns import converted, is_tensorflow
 
@@ -208,7 +209,7 @@ def columns_in(columns: Any) -> list[Any]:
 
 def cross_faults(spec: Spec) -> list[SpecFault]:
     """Returns what is wrong between columns and groups, each of which is right by itself."""
-    return [*_group_faults(spec), *_key_faults(spec), *_name_faults(spec)]
+    return [*_group_faults(spec), *_key_faults(spec), *_name_faults(spec), *collection_faults(spec.columns)]
 
 
 def _group_faults(spec: Spec) -> list[SpecFault]:
@@ -220,7 +221,8 @@ def _group_faults(spec: Spec) -> list[SpecFault]:
         if group != DEFAULT_GROUP or spec.sequence_groups:
             known = ", ".join(map(repr, spec.sequence_groups)) or "none is defined"
             hint = nearest(group, spec.sequence_groups)
-            faults.append(SpecFault(f"columns[{k}].group", f"unknown sequence group {group!r}, known: {known}{hint}"))
+            where = f"columns[{k}].{column.path_to('group')}"
+            faults.append(SpecFault(where, f"unknown sequence group {group!r}, known: {known}{hint}"))
     used = set(spec.group_names)
     for name, policy in spec.sequence_groups.items():
         path = ("sequence_groups", name)
@@ -241,7 +243,7 @@ def _key_faults(spec: Spec) -> list[SpecFault]:
     first: dict[str, tuple[int, Form]] = {}
     for k, column in enumerate(spec.columns):
         for key, form in column.features.items():
-            where = f"columns[{k}].key"
+            where = f"columns[{k}].{column.place_of(key)}"
             if key.startswith("__"):
                 faults.append(SpecFault(where, f"names that begin with '__' are reserved, got {key!r}"))
             before, other = first.setdefault(key, (k, form))
@@ -254,15 +256,19 @@ def _key_faults(spec: Spec) -> list[SpecFault]:
 def _normalizer_key_faults(spec: Spec) -> list[SpecFault]:
     """A normalizer by key goes by a context feature, which some column must read."""
     faults = []
-    context = {c.key for c in spec.columns if not c.is_sequence and c.delimiter_of(c.key) is None}
+    read = [(c, c.features[c.key]) for c in spec.columns if not c.is_sequence]
+    # A number with a fraction has no text that is exactly it.
+    context = {c.key for c, form in read if form.delimiter is None and dtypes.carrier(form.dtype) != "float32"}
     for k, column in enumerate(spec.columns):
-        for link in column.numeric.links if column.numeric is not None else ():
+        numeric = column.numeric
+        for place, link in zip(places(numeric.normalizer_fn), numeric.links, strict=True) if numeric else ():
             if link.key is not None and link.key not in context:
                 known = ", ".join(map(repr, sorted(context))) or "there is none"
                 message = (
                     f"expected the key of a context column ({known}), got {link.key!r}{nearest(link.key, context)}"
                 )
-                faults.append(SpecFault(f"columns[{k}].normalizer_fn.key", message))
+                where = f"columns[{k}].{column.path_to('normalizer_fn')}{place}.key"
+                faults.append(SpecFault(where, message))
     return faults
 
 
