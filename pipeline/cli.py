@@ -62,6 +62,15 @@ def _common(command: Any) -> Any:
     help="What the examples are written as.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace a finished data set.")
+@click.option(
+    "--cache", default="", help="Directory that keeps the statistics of every file, so that none is analysed twice."
+)
+@click.option(
+    "--statistics-input",
+    "statistics_inputs",
+    multiple=True,
+    help="File or pattern that counts for the statistics but is not written; may be given again.",
+)
 @click.option("--allow-empty", is_flag=True, help="Publish a data set without rows, if the input has none.")
 def run_command(context: click.Context, /, **options: Any) -> None:
     """Read --input by the columns file COLUMNS and write a data set to --output.
@@ -99,6 +108,34 @@ def demo_command(directory: str) -> None:
     click.echo(f"sample: {inputs}\ncolumns file: {columns}\n")
     click.echo(f"$ seqcols run {columns} --input '{inputs}' --output {output} --overwrite\n")
     _carry_out("run", columns, inputs=[inputs], output=output, overwrite=True)
+
+
+@cli.command("verify")
+@click.argument("directory", type=click.Path())
+@click.option(
+    "--input", "inputs", multiple=True, help="File or pattern of the inputs, where they were moved; may be given again."
+)
+@click.option(
+    "--rows", type=click.IntRange(min=1), default=1000, show_default=True, help="About how many rows to compare."
+)
+@click.option("--debug", is_flag=True, help="Show tracebacks, and what the libraries log.")
+def verify_command(directory: str, inputs: tuple[str, ...], rows: int, debug: bool) -> None:
+    """Run rows of the inputs through the serving model in DIRECTORY, and compare with what the job wrote for them.
+
+    Exit codes: 0 equal, 1 different or unreadable, 2 wrong use.
+    """
+    if not debug:
+        quiet.quiet_logs()
+    from pipeline import verify
+    from transforms.errors import JobError
+
+    try:
+        done = verify.verify(directory, inputs, rows, verify.teller(sys.stderr))
+    except JobError as error:
+        _stop(FAILED, str(error), debug)
+    click.echo(verify.text(done))
+    if done.difference:
+        sys.exit(FAILED)
 
 
 def _carry_out(what: str, columns: str, debug: bool = False, **asked: Any) -> None:
@@ -171,6 +208,8 @@ def _refuse_unknown(arguments: Sequence[str]) -> None:
             "--overwrite",
             "--workers",
             "--allow-empty",
+            "--cache",
+            "--statistics-input",
             "--debug",
         ]
         name = unknown[0].split("=")[0]
@@ -192,6 +231,8 @@ def _execute(what: str, request: Request, debug: bool) -> Outcome:
 
     with quiet.workers(debug or request.workers == 1) as stream:
         outcome = (runs.run if what == "run" else runs.check)(request, stream)
+    for note in outcome.notes:
+        click.echo(f"seqcols: {note}", err=True)
     text = summary.text(what, request, outcome)
     if text:
         click.echo(text)

@@ -7,6 +7,7 @@ stands in the staging folder, where the launcher finds it if it waits.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -14,14 +15,17 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import layout, ledger, manifest, publish, statistics
+from pipeline import cache, export, layout, ledger, manifest, publish, statistics, vocabularies
+from pipeline.cache_files import Piece
 from pipeline.inputs import Inputs
 from pipeline.layout import Layout
 from pipeline.writing import Part
+from transforms.analyze import Level
 from transforms.columns import Output
+from transforms.columns.embedding import embeddings_of
 from transforms.errors import JobError, nearest
 from transforms.spec import Spec
-from transforms.tally import Tally
+from transforms.tally import Tally, add
 
 DONE, FAILED, TOO_MANY_REJECTED = "done", "failed", "too_many_rejected"
 
@@ -41,6 +45,8 @@ class Plan:
       passes: how often the input is read.
       feature_names: features that the first file holds, for hints.
       replaces: the run that is published in the directory when this one begins, None for none.
+      analysis: the files that the statistics are of, and what the cache has of them.
+      given: statistics that passes before the job found: chains of normalizers may need one after the other.
     """
 
     place: Layout
@@ -53,6 +59,8 @@ class Plan:
     passes: int
     feature_names: tuple[str, ...] = field(default=())
     replaces: str | None = None
+    analysis: cache.Analysis = field(default_factory=lambda: cache.Analysis(()))
+    given: tuple[Level, ...] = ()
 
 
 @dataclass
@@ -65,6 +73,8 @@ class Collected:
     analysis_tally: Tally
     table: np.ndarray
     examples: Any
+    kept: Sequence[Piece] = ()
+    by_part: Sequence[tuple[int, Tally]] = ()
 
 
 def finish(plan: Plan, got: Collected) -> dict[str, Any]:
@@ -83,6 +93,7 @@ def finish(plan: Plan, got: Collected) -> dict[str, Any]:
     result["rejected_examples"] = got.examples
     layout.write_json(plan.place.result, result)
     if result["status"] != DONE:
+        cache.discard(got.kept)
         raise JobError(result["message"])
     return result
 
@@ -97,8 +108,9 @@ def _checked(plan: Plan, got: Collected) -> dict[str, Any]:
         in_files = sum(part.rows for part in parts)
         if in_files != rows[what]:
             faults.append(f"{rows[what]} rows {what}, {in_files} in the files")
+    analysed = _analysed(plan, got)
     if plan.passes == 2:
-        faults += ledger.differences(got.analysis_tally, got.tally)
+        faults += ledger.differences(analysed, got.tally, {file.path for file in plan.inputs.files})
     if faults:
         more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
         return {"status": FAILED, "message": f"the ledger does not balance: {faults[0]}{more}", "ledger": book}
@@ -110,10 +122,32 @@ def _checked(plan: Plan, got: Collected) -> dict[str, Any]:
         message = f"no rows to write: {rows['read']:,} read, {rows['rejected']:,} rejected"
         hint = "" if rows["read"] else " (--allow-empty publishes an empty data set)"
         return {"status": FAILED, "message": message + hint, **kept}
-    stats = statistics.build(plan.spec, got.table, got.tally, sizes)
+    details = statistics.read_details(plan.spec, plan.place.staging) if plan.passes == 2 else []
+    apart = plan.analysis.apart(plan.inputs)
+    stats = statistics.build(plan.spec, got.table, analysed if apart else got.tally, sizes, details)
+    if apart:
+        stats |= {"rows": analysed["", "rows", "written"], "of": plan.analysis.described()}
     staged = plan.place.staged(layout.TRANSFORM) if rows["written"] else ""
-    publish.publish(plan.place, _manifest(plan, got, book), book, stats, staged, plan.replaces)
+    serving = export.save_serving(plan.spec, plan.place) if staged else ""
+    learned = vocabularies.described(plan.spec, staged)
+    embeddings = embeddings_of(plan.spec.columns, {name: found["words"] for name, found in learned.items()})
+    graphs = {"transform": staged, "serving": serving}
+    digests = {name: export.digest(path) for name, path in graphs.items() if path}
+    content = {**_manifest(plan, got, book), "vocabularies": learned, "embeddings": embeddings, "graph_sha256": digests}
+    publish.publish(plan.place, content, book, stats, staged, plan.replaces, serving)
+    cache.commit(plan.analysis, got.kept, dict(got.by_part))
     return {"status": DONE, "message": "", **kept}
+
+
+def _analysed(plan: Plan, got: Collected) -> Tally:
+    """Returns everything that was counted for the statistics, in this run or in the one that filled the cache."""
+    tally = plan.analysis.cached_tally()
+    add(tally, got.analysis_tally)
+    rows = Counter(
+        {what: sum(n for key, n in tally.items() if key[1:] == ("rows", what)) for what in ("read", "rejected")}
+    )
+    tally["", "rows", "written"] = rows["read"] - rows["rejected"]
+    return tally
 
 
 def too_many_rejected(rows: Mapping[str, int], allowed: float) -> str:

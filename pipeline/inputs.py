@@ -14,10 +14,19 @@ from transforms.errors import JobError
 
 @dataclass(frozen=True)
 class InputFile:
-    """A file to read, and its size in bytes."""
+    """A file to read.
+
+    Attributes:
+      path: where it is.
+      size: bytes.
+      updated: when it was last changed, seconds since 1970; 0 where the file system does not say.
+      checksum: what an object store says of its contents, or an empty string.
+    """
 
     path: str
     size: int
+    updated: float = 0.0
+    checksum: str = ""
 
 
 @dataclass(frozen=True)
@@ -39,7 +48,7 @@ def match(patterns: Sequence[str]) -> Inputs:
     Raises:
       JobError: a pattern matches no file.
     """
-    sizes: dict[str, int] = {}
+    found_files: dict[str, InputFile] = {}
     times: Counter[str] = Counter()
     for pattern in patterns:
         # Beam 2.77 finds nothing for a local pattern without a directory (`*.tfrecord`).
@@ -51,7 +60,8 @@ def match(patterns: Sequence[str]) -> Inputs:
         if not found:
             raise JobError(f"input {pattern!r}: no file matches")
         for entry in found:
-            sizes[entry.path] = int(entry.size_in_bytes)
+            updated = float(entry.last_updated_in_seconds or 0.0)
+            found_files[entry.path] = InputFile(entry.path, int(entry.size_in_bytes), updated)
             times[entry.path] += 1
-    files = tuple(InputFile(path, sizes[path]) for path in sorted(sizes))
+    files = tuple(found_files[path] for path in sorted(found_files))
     return Inputs(files, tuple(path for path in sorted(times) if times[path] > 1))

@@ -1,7 +1,7 @@
 """The graph of the main job: read, analyse, read again, densify, write, publish.
 
     files -> read -> validate -> analyse (tf.Transform) -> transform
-      |                                                        |
+      |        (with --cache: only what the cache lacks)       |
       +-> gate <-----------------------------------------------+
             |
             +-> read -> validate -> densify -> write ---+
@@ -20,15 +20,9 @@ from typing import Any
 
 import apache_beam as beam
 import numpy as np
-import pyarrow as pa
-import tensorflow as tf
-import tensorflow_transform.beam as tft_beam
 from apache_beam.pvalue import AsList, AsSingleton
-from tensorflow_metadata.proto.v0 import path_pb2, schema_pb2
-from tensorflow_transform.tf_metadata import dataset_metadata, metadata_io
-from tfx_bsl.tfxio import tensor_adapter
 
-from pipeline import coders, layout
+from pipeline import cache, coders, layout
 from pipeline.finish import Collected, Plan, finish
 from pipeline.reading import ReadBatches
 from pipeline.sources import BatchLimits
@@ -36,8 +30,10 @@ from pipeline.summaries import first_rejects, sum_tallies
 from pipeline.writing import WriteShards
 from transforms import analyze, moments
 from transforms.beam import GOOD, REJECTED, TABLES, TALLIES, Densify, Validate
+from transforms.fit import find_level, save_transform
 from transforms.fitted import table_width
 from transforms.spec import Spec
+from transforms.tally import Tally
 
 
 @dataclass(frozen=True)
@@ -48,11 +44,13 @@ class Tuning:
       limits: how large a batch of input may be.
       spread: whether files are dealt out to several workers.
       notes: folder for progress notes on this machine, or an empty string.
+      passes_before: how often the input was read before, for the notes.
     """
 
     limits: BatchLimits = field(default_factory=BatchLimits)
     spread: bool = True
     notes: str = ""
+    passes_before: int = 0
 
 
 def build(root: beam.Pipeline, plan: Plan, tuning: Tuning) -> beam.PCollection:
@@ -68,9 +66,8 @@ def build(root: beam.Pipeline, plan: Plan, tuning: Tuning) -> beam.PCollection:
     """
     coders.register()
     files = root | "Files" >> beam.Create([file.path for file in plan.inputs.files], reshuffle=False)
-    analysis = read_pass(files, "Analyse", plan.spec, tuning, 0) if plan.passes == 2 else None
-    ready = _fit(root, plan, analysis.good if analysis else None)
-    gated = files | "Gate" >> beam.Map(lambda path, _: path, AsSingleton(ready))
+    analysis = _analyse(root, plan, tuning)
+    gated = files | "Gate" >> beam.Map(lambda path, _: path, AsSingleton(analysis.ready))
     second = read_pass(gated, "Transform", plan.spec, tuning, plan.passes - 1)
     transform = plan.place.staged(layout.TRANSFORM)
     dense = second.good | "Densify" >> Densify(plan.spec, transform=transform, moments=plan.passes == 1)
@@ -79,7 +76,7 @@ def build(root: beam.Pipeline, plan: Plan, tuning: Tuning) -> beam.PCollection:
     refused = (*second.rejected, dense[REJECTED])
     rejected = [_write_rejected(part, plan, k) for k, part in enumerate(refused)]
     counted = (*second.tallies, dense[TALLIES], written[TALLIES])
-    table = _table(plan, ready, dense[TABLES])
+    table = _table(plan, analysis.ready, dense[TABLES])
     return (
         root
         | "End" >> beam.Create([plan], reshuffle=False)
@@ -89,7 +86,11 @@ def build(root: beam.Pipeline, plan: Plan, tuning: Tuning) -> beam.PCollection:
             parts=AsList(written.parts),
             rejected=AsList(rejected | "RejectedParts" >> beam.Flatten()),
             tally=AsSingleton(sum_tallies(counted, "Ledger")),
-            analysis_tally=AsSingleton(sum_tallies(analysis.tallies, "AnalysisLedger")) if analysis else Counter(),
+            analysis_tally=AsSingleton(sum_tallies(analysis.tallies, "AnalysisLedger"))
+            if analysis.tallies
+            else Counter(),
+            kept=_all(root, analysis.kept, "Kept"),
+            by_part=_all(root, analysis.by_part, "ByPart"),
             table=AsSingleton(table),
             examples=AsSingleton(first_rejects(refused)),
         )
@@ -107,6 +108,7 @@ class Pass:
 
 def read_pass(files: beam.PCollection, label: str, spec: Spec, tuning: Tuning, number: int) -> Pass:
     """Adds one pass over the files: read and validate."""
+    number += tuning.passes_before
     reading = ReadBatches(spec.columns, tuning.limits, tuning.spread, tuning.notes, number)
     read = files | f"{label}Read" >> reading
     valid = read[GOOD] | f"{label}Validate" >> Validate(spec)
@@ -119,59 +121,57 @@ def _write_rejected(rejected: beam.PCollection, plan: Plan, number: int) -> beam
     return (rejected | f"WriteRejected{number}" >> beam.ParDo(write).with_outputs(TALLIES, main="parts")).parts
 
 
-def _fit(root: beam.Pipeline, plan: Plan, good: beam.PCollection | None) -> beam.PCollection:
-    """Analyses (where there is a pass for it) and saves the transform; the result is there when that is done."""
-    fields, config = _adapter(plan.spec)
-    if good is not None:
-        batches = good | "GraphInputs" >> beam.Map(_select, fields).with_output_types(pa.RecordBatch)
-    else:
-        batches = root | "NoBatches" >> beam.Create([]).with_output_types(pa.RecordBatch)
-    preprocess = analyze.preprocessing_fn(plan.spec, plan.place.staging, analyze=good is not None)
-    with tft_beam.Context(temp_dir=plan.place.staged("tft"), force_tf_compat_v1=False):
-        transform = (batches, config) | "Fit" >> tft_beam.AnalyzeDataset(preprocess)
-    target = plan.place.staged(layout.TRANSFORM)
-    saved = transform | "SaveTransform" >> tft_beam.WriteTransformFn(target)
-    return saved | "SaveRawMetadata" >> beam.Map(_save_raw_metadata, target, plan.spec)
+def build_level(root: beam.Pipeline, plan: Plan, tuning: Tuning) -> beam.PCollection:
+    """Adds a pass to a pipeline that finds statistics which others wait for: see `transforms.fit.find_level`."""
+    coders.register()
+    files = root | "Files" >> beam.Create([file.path for part in plan.analysis.parts for file in part], reshuffle=False)
+    read = read_pass(files, "Analyse", plan.spec, tuning, 0)
+    return find_level(plan.spec, read.good, plan.place.staging, plan.given)
 
 
-def _select(batch: pa.RecordBatch, fields: list[str]) -> pa.RecordBatch:
-    """Returns the graph's inputs alone; text as bytes, which is what tfx_bsl's adapter takes."""
-    schema = pa.schema([pa.field(f, _adapted(batch.schema.field(f).type)) for f in fields])
-    return batch.select(fields).replace_schema_metadata(None).cast(schema)
+@dataclass
+class Found:
+    """What the analysis gives: one element when the transform is saved, what was counted, and what is kept of it by part."""
+
+    ready: beam.PCollection
+    tallies: list[beam.PCollection] = field(default_factory=list)
+    kept: list[beam.PCollection] = field(default_factory=list)
+    by_part: list[beam.PCollection] = field(default_factory=list)
 
 
-def _adapted(kind: pa.DataType) -> pa.DataType:
-    return pa.large_list(pa.large_binary()) if kind == pa.large_list(pa.large_string()) else kind
+def _analyse(root: beam.Pipeline, plan: Plan, tuning: Tuning) -> Found:
+    """Analyses (where there is a pass for it) and saves the transform."""
+    target, staging, spec = plan.place.staged(layout.TRANSFORM), plan.place.staging, plan.spec
+    if plan.passes == 1:
+        return Found(save_transform(root, spec, None, target, staging)[0])
+    reads = []
+    for k, part in enumerate(plan.analysis.parts):
+        label = f"Analyse{k or ''}"
+        files = root | f"{label}Files" >> beam.Create([file.path for file in part], reshuffle=False)
+        reads.append(read_pass(files, label, spec, tuning, 0))
+    if not plan.analysis.folder:
+        (read,) = reads
+        ready, _ = save_transform(root, spec, read.good, target, staging, given=plan.given)
+        return Found(ready, list(read.tallies))
+    data = cache.datasets(root, plan.analysis, [read.good for read in reads])
+    ready, found = save_transform(root, spec, data, target, staging)
+    sums = [sum_tallies(read.tallies, f"Part{k}") for k, read in enumerate(reads)]
+    by_part = [tally | f"Numbered{k}" >> beam.Map(_numbered, k) for k, tally in enumerate(sums)]
+    return Found(ready, sums, cache.keep(plan.analysis, found), by_part)
 
 
-def _adapter(spec: Spec) -> tuple[list[str], tensor_adapter.TensorAdapterConfig]:
-    """Tells tf.Transform how canonical Arrow columns become ragged tensors."""
-    kinds = {"int64": pa.int64(), "float32": pa.float32(), "string": pa.large_binary()}
-    fields = [pa.field(key, pa.large_list(kinds[kind])) for key, kind in spec.graph_inputs.items()]
-    representations = {}
-    for key in spec.graph_inputs:
-        ragged = schema_pb2.TensorRepresentation.RaggedTensor(
-            feature_path=path_pb2.Path(step=[key]), row_partition_dtype=schema_pb2.TensorRepresentation.INT64
-        )
-        representations[key] = schema_pb2.TensorRepresentation(ragged_tensor=ragged)
-    config = tensor_adapter.TensorAdapterConfig(pa.schema(fields), representations)
-    return [field.name for field in fields], config
+def _numbered(tally: Tally, part: int) -> tuple[int, Tally]:
+    return part, tally
 
 
-def _save_raw_metadata(done: Any, target: str, spec: Spec) -> Any:
-    """Writes what `TFTransformOutput.raw_feature_spec` reads: how to parse a request for the graph."""
-    features = {
-        key: tf.io.RaggedFeature(tf.as_dtype(kind), row_splits_dtype=tf.int64)
-        for key, kind in spec.graph_inputs.items()
-    }
-    metadata = dataset_metadata.DatasetMetadata.from_feature_spec(features)
-    metadata_io.write_metadata(metadata, beam.io.filesystems.FileSystems.join(target, "metadata"))
-    return done
+def _all(root: beam.Pipeline, parts: list[beam.PCollection], label: str) -> Any:
+    """Returns everything in several PCollections as a list on the side."""
+    return AsList(parts | label >> beam.Flatten(pipeline=root))
 
 
 def _table(plan: Plan, ready: beam.PCollection, tables: beam.PCollection) -> beam.PCollection:
     """Returns the moments of all numeric columns: from the analysis, else from the one pass."""
-    if plan.passes == 2:
+    if plan.passes == 2 and table_width(plan.spec):
         return ready | "ReadMoments" >> beam.Map(_read_table, plan.place.staged(analyze.moments_file(0)))
     width = table_width(plan.spec)
     return tables | "Moments" >> beam.CombineGlobally(_merge_tables(width))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from transforms.columns import Column
@@ -70,10 +70,16 @@ def imbalances(ledger: Mapping[str, Any]) -> list[str]:
     return faults
 
 
-def differences(first: Tally, second: Tally) -> list[str]:
-    """Returns the files that the two passes did not read alike, one line each."""
+def differences(first: Tally, second: Tally, among: Collection[str] | None = None) -> list[str]:
+    """Returns the files that the two passes did not read alike, one line each.
+
+    Args:
+      first: what the analysis counted, or what a cache holds of it.
+      second: what was counted in the pass that wrote.
+      among: the files that both are about; None for all.
+    """
     # What the parser counts: a row that a normalizer spoils is rejected by the second pass alone.
     parsed = ("values", "present", "nulls")
     both = {key for key in (*first, *second) if key[-1] in parsed or key[1:] == ("rows", "read")}
-    files = sorted({key[0] for key in both if first[key] != second[key]})
+    files = sorted({key[0] for key in both if first[key] != second[key] and (among is None or key[0] in among)})
     return [f"{file}: read differently by the second pass; it changed during the run" for file in files]

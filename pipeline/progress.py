@@ -12,7 +12,7 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TextIO
@@ -64,18 +64,19 @@ def read_notes(folder: str) -> dict[int, tuple[int, int]]:
 
 
 @contextlib.contextmanager
-def shown(folder: str, passes: list[str], total_bytes: int, stream: TextIO) -> Iterator[None]:
+def shown(folder: str, passes: list[str], total_bytes: int | Sequence[int], stream: TextIO) -> Iterator[None]:
     """Shows the progress of a run while the block runs: bars on a terminal, plain lines elsewhere.
 
     Args:
       folder: where workers leave their notes.
       passes: names of the passes, in order.
-      total_bytes: what each pass reads.
+      total_bytes: what each pass reads; one figure where they read the same.
       stream: where to show it.
     """
     stop = threading.Event()
     show = _bars if stream.isatty() else _lines
-    thread = threading.Thread(target=show, args=(folder, passes, total_bytes, stream, stop), daemon=True)
+    totals = [total_bytes] * len(passes) if isinstance(total_bytes, int) else list(total_bytes)
+    thread = threading.Thread(target=show, args=(folder, passes, totals, stream, stop), daemon=True)
     thread.start()
     try:
         yield
@@ -84,7 +85,7 @@ def shown(folder: str, passes: list[str], total_bytes: int, stream: TextIO) -> I
         thread.join()
 
 
-def _bars(folder: str, passes: list[str], total: int, stream: TextIO, stop: threading.Event) -> None:
+def _bars(folder: str, passes: list[str], totals: list[int], stream: TextIO, stop: threading.Event) -> None:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -99,7 +100,9 @@ def _bars(folder: str, passes: list[str], total: int, stream: TextIO, stop: thre
     ]
     with Progress(*columns, console=Console(file=stream), transient=False) as progress:
         tasks = [
-            progress.add_task(f"pass {k + 1}/{len(passes)}: {name}", total=max(total, 1), rows=0, rate=0.0, start=False)
+            progress.add_task(
+                f"pass {k + 1}/{len(passes)}: {name}", total=max(totals[k], 1), rows=0, rate=0.0, start=False
+            )
             for k, name in enumerate(passes)
         ]
         done = False
@@ -111,10 +114,10 @@ def _bars(folder: str, passes: list[str], total: int, stream: TextIO, stop: thre
                     progress.start_task(tasks[number])
                 elapsed = task.elapsed or 0.0
                 rate = rows / elapsed if elapsed > MEASURABLE_SECONDS else 0.0
-                progress.update(tasks[number], completed=min(size, total), rows=rows, rate=rate)
+                progress.update(tasks[number], completed=min(size, totals[number]), rows=rows, rate=rate)
 
 
-def _lines(folder: str, passes: list[str], total: int, stream: TextIO, stop: threading.Event) -> None:
+def _lines(folder: str, passes: list[str], totals: list[int], stream: TextIO, stop: threading.Event) -> None:
     began: dict[int, float] = {}
     said: dict[int, int] = {}
     wait, last = 1.0, time.monotonic()
@@ -132,7 +135,7 @@ def _lines(folder: str, passes: list[str], total: int, stream: TextIO, stop: thr
                 continue
             said[number] = rows
             passed = max(time.monotonic() - began[number], 1e-3)
-            share = min(size / max(total, 1), 1.0)
+            share = min(size / max(totals[number], 1), 1.0)
             left = f", {passed / share - passed:,.0f} s left" if 0 < share < 1 else ""
             head = f"pass {number + 1}/{len(passes)} {passes[number]}"
             rate = f", {rows / passed:,.0f} rows/s" if passed > MEASURABLE_SECONDS else ""

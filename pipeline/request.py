@@ -34,6 +34,8 @@ class Request:
       overwrite: whether a finished data set is replaced.
       allow_empty: whether a data set without rows is published.
       workers: local worker processes.
+      cache: directory of the analysis cache, or an empty string for none.
+      statistics_inputs: patterns of files that count for the statistics as well, and are not written.
       beam_args: any other options of Beam, as on a command line; with `--runner` the job runs there.
     """
 
@@ -45,6 +47,8 @@ class Request:
     overwrite: bool = False
     allow_empty: bool = False
     workers: int = 1
+    cache: str = ""
+    statistics_inputs: Sequence[str] = ()
     beam_args: Sequence[str] = ()
 
     @property
@@ -111,6 +115,17 @@ def check_values(request: Request) -> None:
         raise UsageError(f"--max-rejected: expected a fraction from 0 to 1, got {request.max_rejected!r}")
     if request.workers < 0:
         raise UsageError(f"--workers: expected 0 (all cores) or more, got {request.workers!r}")
+    if "" in request.statistics_inputs:
+        raise UsageError("--statistics-input: expected a file pattern, got ''")
+    if re.search(r"[*?\[\]\x00-\x1f]", request.cache) or ".." in re.split(r"[/\\]", request.cache):
+        raise UsageError(f"--cache {request.cache!r}: expected a directory without glob or control characters or '..'")
+    if (
+        request.cache
+        and "://" not in request.cache
+        and os.path.exists(request.cache)
+        and not os.path.isdir(request.cache)
+    ):
+        raise UsageError(f"--cache {request.cache!r}: is not a directory")
     if "" in request.inputs:
         raise UsageError("--input: expected a file pattern, got ''")
     if not request.inputs:

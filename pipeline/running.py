@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, TextIO
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-from pipeline import checking, cleaning, job, layout, progress
+from pipeline import cache, checking, cleaning, job, layout, progress
 from pipeline.columns_file import dumps
 from pipeline.finish import DONE, FAILED, Plan
 from pipeline.inputs import Inputs, match
@@ -22,6 +24,7 @@ from pipeline.reading import refuse_schema
 from pipeline.request import Request, UsageError, check_values, checked_output, published_run
 from pipeline.sources import source_for
 from transforms import analyze
+from transforms.columns.embedding import with_tables_in
 from transforms.errors import JobError, SpecError, SpecFault
 from transforms.normalizers import Function
 from transforms.spec import Spec
@@ -40,6 +43,7 @@ class Outcome:
       rejected_files: where the rejected rows lie.
       repeated: input files that several patterns matched.
       passes: how often the input was read.
+      notes: what a person should know of the run, a line each.
     """
 
     status: str
@@ -50,6 +54,7 @@ class Outcome:
     rejected_files: list[str] = field(default_factory=list)
     repeated: Sequence[str] = ()
     passes: int = 1
+    notes: Sequence[str] = ()
 
 
 def run(request: Request, stream: TextIO | None = None) -> Outcome:
@@ -72,7 +77,9 @@ def run(request: Request, stream: TextIO | None = None) -> Outcome:
     replaces = published_run(place.output) if request.overwrite else None
     inputs = match(request.inputs)
     names = _preflight(inputs, request.spec)
-    passes = 2 if _needs_analysis(request.spec) else 1
+    others = match(request.statistics_inputs)
+    passes = 2 if others.files or _needs_analysis(request.spec) else 1
+    analysis = _planned(request, inputs, others) if passes == 2 else cache.Analysis(())
     plan = Plan(
         place,
         request.spec,
@@ -84,14 +91,48 @@ def run(request: Request, stream: TextIO | None = None) -> Outcome:
         passes,
         names,
         replaces,
+        analysis,
     )
-    outcome = Outcome(FAILED, output=place.output, repeated=inputs.repeated, passes=passes)
-    titles = ["analyse", "transform"][-passes:]
-    with cleaning.run_in(place), _tuning(request, inputs, titles, stream) as tuning:
-        _execute(request, lambda root: job.build(root, plan, tuning), outcome)
+    before = _levels_before(request, passes)
+    outcome = Outcome(
+        FAILED, output=place.output, repeated=inputs.repeated, passes=passes + before, notes=analysis.notes
+    )
+    titles = ["analyse"] * (before + passes - 1) + ["transform"]
+    sizes = [sum(file.size for file in analysis.read)] * (before + passes - 1) + [inputs.size]
+    with cleaning.run_in(place), _tuning(request, sizes, titles, stream) as tuning:
+        plan = _find_levels(request, _with_tables_in_reach(plan), tuning, before, outcome)
+        if not outcome.message:
+            main = replace(tuning, passes_before=before)
+            _execute(request, lambda root: job.build(root, plan, main), outcome)
         _take_result(place, outcome)
         cleaning.clean(place, outcome.status == DONE, outcome.rejected_files, outcome.ledger)
     return outcome
+
+
+def _with_tables_in_reach(plan: Plan) -> Plan:
+    """Returns the plan with its embedding tables in the staging folder: Beam is slow with large pickles, and makes many."""
+    columns = with_tables_in(plan.spec.columns, plan.place.staging)
+    return replace(plan, spec=plan.spec.model_copy(update={"columns": columns}))
+
+
+def _levels_before(request: Request, passes: int) -> int:
+    """Returns how many levels of statistics are found by passes of their own, before the job.
+
+    tf.Transform can find all of them in one pipeline, and does so on an engine; the local runner would hold the whole data in
+    memory meanwhile. With a cache the files are tf.Transform's to choose.
+    """
+    return request.spec.levels - 1 if request.runs_here and passes == 2 and not request.cache else 0
+
+
+def _find_levels(request: Request, plan: Plan, tuning: job.Tuning, count: int, outcome: Outcome) -> Plan:
+    """Runs the passes that find the first levels of statistics, and returns the plan with them; a failure is in the outcome."""
+    for level in range(count):
+        build = partial(job.build_level, plan=plan, tuning=replace(tuning, passes_before=level))
+        _execute(request, build, outcome)
+        if outcome.message:
+            break
+        plan = replace(plan, given=(*plan.given, analyze.read_level(plan.spec, plan.place.staging, level)))
+    return plan
 
 
 def check(request: Request, stream: TextIO | None = None) -> Outcome:
@@ -112,10 +153,18 @@ def check(request: Request, stream: TextIO | None = None) -> Outcome:
         plan = Plan(place, request.spec, "", inputs, request.format, request.max_rejected, True, 1, names)
         layout.make_dirs(place.staging)
         outcome = Outcome(FAILED, repeated=inputs.repeated)
-        with _tuning(request, inputs, ["check"], stream) as tuning:
+        with _tuning(request, [inputs.size], ["check"], stream) as tuning:
+            plan = _with_tables_in_reach(plan)
             _execute(request, lambda root: checking.build(root, plan, tuning), outcome)
         _take_result(place, outcome)
     return outcome
+
+
+def _planned(request: Request, inputs: Inputs, others: Inputs) -> cache.Analysis:
+    """Decides which files the statistics are of, and which of them are read for it."""
+    files = {file.path: file for file in (*others.files, *inputs.files)}
+    folder = request.cache if "://" in request.cache else os.path.abspath(request.cache) if request.cache else ""
+    return cache.plan(folder, request.spec, [files[path] for path in sorted(files)])
 
 
 def _columns_text(spec: Spec) -> str:
@@ -160,14 +209,14 @@ def _of_function(error: Exception) -> SpecError:
 
 
 @contextlib.contextmanager
-def _tuning(request: Request, inputs: Inputs, titles: list[str], stream: TextIO | None) -> Iterator[job.Tuning]:
+def _tuning(request: Request, sizes: list[int], titles: list[str], stream: TextIO | None) -> Iterator[job.Tuning]:
     """Yields how to run the job, with its progress shown meanwhile where it runs here."""
     if not request.runs_here:
         yield job.Tuning(spread=True)
         return
     with tempfile.TemporaryDirectory(prefix="seqcols-progress-") as folder:
         tuning = job.Tuning(spread=request.workers != 1, notes=folder)
-        with progress.shown(folder, titles, inputs.size, stream) if stream else contextlib.nullcontext():
+        with progress.shown(folder, titles, sizes, stream) if stream else contextlib.nullcontext():
             yield tuning
 
 

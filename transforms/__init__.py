@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from transforms.columns import CLASSES, TYPES, Column, constructor
+from transforms.columns import CLASSES, TYPES, Column, constructor, shared_embeddings
 from transforms.errors import JobError, SpecError, SpecFault
 from transforms.groups import SequenceGroup
 from transforms.normalizers import Function, Normalizer, ZScore
@@ -13,14 +13,21 @@ from transforms.spec import Spec, make_spec
 
 if TYPE_CHECKING:
     from transforms.beam import Densify, Parse, Validate
+    from transforms.fit import Fit, FitAndDensify
     from transforms.memory import Applied, apply
+    from transforms.ml_transform import SequenceColumns
+    from transforms.preprocessing import make_preprocessing_fn
 
 _LATE = {
     "Applied": "transforms.memory",
     "Densify": "transforms.beam",
+    "Fit": "transforms.fit",
+    "FitAndDensify": "transforms.fit",
     "Parse": "transforms.beam",
+    "SequenceColumns": "transforms.ml_transform",
     "Validate": "transforms.beam",
     "apply": "transforms.memory",
+    "make_preprocessing_fn": "transforms.preprocessing",
 }
 
 
@@ -41,10 +48,13 @@ __all__ = [  # noqa: PLE0604  # the names of the table, too
     "Applied",
     "Column",
     "Densify",
+    "Fit",
+    "FitAndDensify",
     "Function",
     "JobError",
     "Normalizer",
     "Parse",
+    "SequenceColumns",
     "SequenceGroup",
     "Spec",
     "SpecError",
@@ -52,7 +62,9 @@ __all__ = [  # noqa: PLE0604  # the names of the table, too
     "Validate",
     "ZScore",
     "apply",
+    "make_preprocessing_fn",
     "make_spec",
+    "shared_embeddings",
     *TYPES,
     *CLASSES,
 ]

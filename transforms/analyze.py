@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import apache_beam as beam
@@ -14,8 +15,10 @@ from apache_beam.io.filesystems import FileSystems
 
 from transforms import moments
 from transforms.asks import Ask
-from transforms.columns import Column
+from transforms.columns.learned_vocabulary import LearnedVocabularyBase
 from transforms.densify import RawTensors, densify, fit
+from transforms.details import contribution
+from transforms.details_analyzer import analyze_details, by_ask, read_outcome
 from transforms.fitted import Asked, not_fitted, table_width
 from transforms.lookup import Vocabulary
 from transforms.spec import Spec
@@ -48,6 +51,11 @@ class _Combine(beam.PTransform):
     def __init__(self, dimensions: int):
         super().__init__()
         self._merge = _Merge(dimensions)
+        self._of = repr(dimensions)
+
+    def __repr__(self) -> str:
+        # tf.Transform 1.21 makes names in its cache of this; Beam's own has an address in it.
+        return f"{type(self).__name__}({self._of})"
 
     def expand(self, pcoll: beam.PCollection) -> beam.PCollection:
         return pcoll | "Merge" >> beam.CombineGlobally(self._merge)
@@ -65,9 +73,24 @@ class _Extract(beam.PTransform):
 
 
 def _written(table: np.ndarray, path: str) -> np.ndarray:
+    if not path:
+        return table
     with FileSystems.create(path) as file:
         file.write(json.dumps({"table": np.asarray(table).tolist()}).encode())
     return table
+
+
+@dataclass(frozen=True)
+class Level:
+    """What an earlier pass found of one level (see `Spec.levels`).
+
+    Attributes:
+      table: float64 `[5, dimensions]`, its moments; None for none.
+      details: its other figures, as `analyze_details` gives them; None for none.
+    """
+
+    table: np.ndarray | None
+    details: tuple[bytes, ...] | None
 
 
 class Analyzers:
@@ -75,21 +98,24 @@ class Analyzers:
 
     Args:
       spec: the columns.
-      folder: where what was found is also written down, for people (`moments.json` and others).
+      folder: where what was found is also written down, for people (`moments.json` and others); an empty string for nowhere.
+      given: what is known already, of the first levels.
     """
 
     track = staticmethod(tft.make_and_track_object)
 
-    def __init__(self, spec: Spec, folder: str):
-        self._spec, self._folder = spec, folder
+    def __init__(self, spec: Spec, folder: str, given: Sequence[Level] = ()):
+        self._spec, self._folder, self._given = spec, folder, tuple(given)
 
     def moments(self, level: int, table: tf.Tensor) -> tf.Tensor:
         """See `transforms.fitted.Combine`."""
+        if level < len(self._given):
+            return tf.constant(self._given[level].table, tf.float64)
         width = table_width(self._spec, level)
         analyzer = tft.experimental.CacheablePTransformAnalyzer(
             make_accumulators_ptransform=_Combine(width),
             merge_accumulators_ptransform=_Combine(width),
-            extract_output_ptransform=_Extract(joined(self._folder, moments_file(level))),
+            extract_output_ptransform=_Extract(self._path(moments_file(level))),
             cache_coder=tft.experimental.SimpleJsonPTransformAnalyzerCacheCoder(),
         )
         # One table, one output: tf.Transform 1.21 refuses to cache an analyzer with several.
@@ -102,13 +128,36 @@ class Analyzers:
         )
         return merged
 
-    def details(self, level: int, asks: Sequence[Ask], asked: Sequence[Asked]) -> Any:
+    def details(self, level: int, asks: Sequence[Ask], asked: Sequence[Asked]) -> list[tf.Tensor]:
         """See `transforms.fitted.Combine`."""
-        raise NotImplementedError
+        if level < len(self._given):
+            return by_ask(tf.constant(self._given[level].details, tf.string), asks)
+        return analyze_details(level, asks, contribution(asks, asked), self._path(details_file(level)))
 
-    def vocabulary(self, column: Column, words: tf.Tensor) -> Vocabulary:
+    def _path(self, name: str) -> str:
+        return joined(self._folder, name) if self._folder else ""
+
+    def vocabulary(self, column: LearnedVocabularyBase, words: tf.Tensor) -> Vocabulary:
         """See `transforms.fitted.Combine`."""
-        raise NotImplementedError
+        file = tft.vocabulary(
+            words,
+            top_k=column.top_k,
+            frequency_threshold=column.frequency_threshold,
+            vocab_filename=column.vocabulary_name,
+            # tf.Transform 1.21 hands every single word to Python unless there are weights: then each word of a batch once.
+            weights=tf.ones(tf.shape(words), tf.int64),
+        )
+        return _InFile(file)
+
+
+class _InFile:
+    """A vocabulary that tf.Transform writes down and saves with the graph: see `transforms.lookup.Vocabulary`."""
+
+    def __init__(self, file: Any):
+        self._file = file
+
+    def ids(self, words: tf.Tensor, num_oov_buckets: int, default_value: int) -> tf.Tensor:
+        return tft.apply_vocabulary(words, self._file, default_value=default_value, num_oov_buckets=num_oov_buckets)
 
 
 def moments_file(level: int) -> str:
@@ -116,18 +165,47 @@ def moments_file(level: int) -> str:
     return "moments.json" if level == 0 else f"moments-{level}.json"
 
 
+def details_file(level: int) -> str:
+    """Returns the name of the file that a level's quantiles and figures by key are written down in."""
+    return f"details-{level}.json"
+
+
 def joined(folder: str, name: str) -> str:
     """Returns a path in a folder of any of Beam's file systems."""
     return str(FileSystems.join(folder, name)) if folder else name
 
 
-def preprocessing_fn(spec: Spec, folder: str, analyze: bool) -> Callable[[RawTensors], dict[str, Any]]:
+def read_level(spec: Spec, folder: str, level: int) -> Level:
+    """Returns what a pass found of one level and wrote down in a folder."""
+    table = details = None
+    if table_width(spec, level):
+        with FileSystems.open(joined(folder, moments_file(level))) as file:
+            table = np.array(json.loads(file.read())["table"], np.float64).reshape(len(moments.ROWS), -1)
+    if any(ask.level == level and not ask.packed for ask in spec.asks):
+        details = read_outcome(joined(folder, details_file(level)))
+    return Level(table, details)
+
+
+def level_fn(spec: Spec, folder: str, given: Sequence[Level]) -> Callable[[RawTensors], dict[str, Any]]:
+    """Returns the function that tf.Transform traces to find the statistics of one level, after those that are given."""
+
+    def preprocess(inputs: RawTensors) -> dict[str, Any]:
+        fit(spec, inputs, Analyzers(spec, folder, given), levels=len(given) + 1)
+        return {"nothing": tf.zeros_like(next(iter(inputs.values())).row_lengths())}
+
+    return preprocess
+
+
+def preprocessing_fn(
+    spec: Spec, folder: str, analyze: bool, given: Sequence[Level] = ()
+) -> Callable[[RawTensors], dict[str, Any]]:
     """Returns the function that tf.Transform traces.
 
     Args:
       spec: the columns.
       folder: where the statistics are also written down.
       analyze: whether the data is read for statistics. Without, the graph has no analyzers of ours.
+      given: what earlier passes found.
 
     Returns:
       A function of ragged tensors by feature. Its outputs are dense; where T is left to the data the outputs of that group are
@@ -135,18 +213,20 @@ def preprocessing_fn(spec: Spec, folder: str, analyze: bool) -> Callable[[RawTen
     """
 
     def preprocess(inputs: RawTensors) -> dict[str, Any]:
-        analyzers = Analyzers(spec, folder)
+        analyzers = Analyzers(spec, folder, given)
         fitted = fit(spec, inputs, analyzers) if analyze else not_fitted(spec, analyzers.track)
         made = densify(spec, inputs, fitted)
-        return {name: _static(tensor) for name, tensor in made.items()}
+        return {name: static(tensor) for name, tensor in made.items()}
 
     return preprocess
 
 
-def _static(tensor: tf.Tensor) -> tf.Tensor | tf.RaggedTensor:
+def static(tensor: tf.Tensor) -> tf.Tensor | tf.RaggedTensor:
+    """Returns an output as tf.Transform takes it: one of unknown T as a ragged tensor whose rows are all T long."""
     if tensor.shape.rank < 2 or tensor.shape[1] is not None:
         return tensor
     shape = tf.shape(tensor, tf.int64)
     flat = tf.reshape(tensor, tf.concat([shape[:1] * shape[1:2], shape[2:]], axis=0))
     flat.set_shape([None, *tensor.shape[2:]])
-    return tf.RaggedTensor.from_row_splits(flat, tf.range(shape[0] + 1) * shape[1])
+    # Its checks would be run in every phase of the analysis, on outputs whose statistics are still to come.
+    return tf.RaggedTensor.from_row_splits(flat, tf.range(shape[0] + 1) * shape[1], validate=False)

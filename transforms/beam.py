@@ -1,8 +1,9 @@
 """Parse, validate and densify as Beam PTransforms, for anybody's pipeline and for our own job.
 
-Each takes a PCollection of Arrow RecordBatches or of dict rows and gives the same kind back, in several outputs: the good
-rows (`GOOD`), `REJECTED`, and what was counted (`TALLIES`, `TABLES`). A later stage does what an earlier one has not done yet,
-so each works by itself.
+Each takes a PCollection of rows (dicts, `beam.Row`, NamedTuples and others with a schema) or of Arrow batches (RecordBatch,
+Table) and gives the same kind back, in several outputs: the good rows (`GOOD`), `REJECTED`, and what was counted (`TALLIES`,
+`TABLES`). A row with a schema comes back as a `beam.Row`, and so does a rejected one. Kinds may stand side by side. A later
+stage does what an earlier one has not done yet, so each works by itself.
 
 >>> parsed = rows | Parse([sequence_numeric_column("x", delimiter=",")])  # doctest: +SKIP
 >>> parsed.good, parsed.rejected  # doctest: +SKIP
@@ -19,90 +20,24 @@ import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 from apache_beam.metrics import Metrics
-from apache_beam.pvalue import TaggedOutput
+from apache_beam.pvalue import AsSingleton, TaggedOutput
 from apache_beam.transforms.window import GlobalWindow, WindowedValue
 
 from transforms import rows
 from transforms.columns import Column
-from transforms.dict_rows import BATCH_ROWS, check_keys, from_dicts
+from transforms.dict_rows import BATCH_ROWS, batches_of, check_keys, from_dicts, row_dict
 from transforms.groups import SequenceGroup
 from transforms.moments import merge
 from transforms.parse import canonical_type
 from transforms.spec import Spec, make_spec
-from transforms.stages import Stage, parse_batch, reject_late, validate_batch
+from transforms.stage_functions import StageFunction, densify_stage, mark, parse_stage, stage_of, validate_stage
+from transforms.stages import Stage
 from transforms.tally import Tally, add
 
 GOOD: Final = "good"
 REJECTED: Final = "rejected"
 TALLIES: Final = "tallies"
 TABLES: Final = "tables"
-
-STAGE_KEY: Final = b"seqcols.stage"
-"""Schema metadata that says how far a batch has come."""
-
-StageFunction = Callable[[pa.RecordBatch], Iterator[Stage]]
-
-
-def _mark(batch: pa.RecordBatch, stage: bytes) -> pa.RecordBatch:
-    return batch.replace_schema_metadata({**(batch.schema.metadata or {}), STAGE_KEY: stage})
-
-
-def _stage(batch: pa.RecordBatch) -> bytes:
-    return bytes((batch.schema.metadata or {}).get(STAGE_KEY, b""))
-
-
-def parse_stage(spec: Spec) -> StageFunction:
-    """Returns the function that parses a batch."""
-
-    def run(batch: pa.RecordBatch) -> Iterator[Stage]:
-        done = parse_batch(batch, spec.columns)
-        yield Stage(_mark(done.batch, b"parsed"), done.rejected, done.tally)
-
-    return run
-
-
-def validate_stage(spec: Spec) -> StageFunction:
-    """Returns the function that validates a batch, parsed first where it is not."""
-
-    def run(batch: pa.RecordBatch) -> Iterator[Stage]:
-        if _stage(batch) != b"parsed":
-            parsed = parse_batch(batch, spec.columns)
-            yield Stage(parsed.batch.slice(0, 0), parsed.rejected, parsed.tally)
-            batch = parsed.batch
-        done = validate_batch(batch, spec)
-        yield Stage(_mark(done.batch, b"validated"), done.rejected, done.tally)
-
-    return run
-
-
-def densify_stage(spec: Spec, transform: str | None, moments: bool = False) -> StageFunction:
-    """Returns the function that densifies a batch, parsed and validated first where it is not.
-
-    Args:
-      spec: the columns.
-      transform: directory of a saved graph, or None where no statistics are needed.
-      moments: whether to collect the moments of the numeric columns on the way.
-    """
-    # TensorFlow takes seconds to import: only the stage that needs it pays.
-    from transforms import graph
-    from transforms.fitted import not_fitted
-
-    run_graph = graph.saved_graph(spec, transform) if transform else graph.fitted_graph(not_fitted(spec))
-    collect = graph.moments_graph(spec) if moments else lambda batch: None
-    validate = validate_stage(spec)
-
-    def run(batch: pa.RecordBatch) -> Iterator[Stage]:
-        if _stage(batch) != b"validated":
-            done = list(validate(batch))
-            yield from (Stage(stage.batch.slice(0, 0), stage.rejected, stage.tally) for stage in done)
-            batch = done[-1].batch
-        for piece, arrays in graph.run(run_graph, batch, spec):
-            good, late = reject_late(piece, spec, graph.normalizer_faults(arrays, spec))
-            kept = arrays if late.rejected is None else {name: array[good] for name, array in arrays.items()}
-            dense = graph.dense_batch(late.batch, kept, spec)
-            yield Stage(dense, late.rejected, late.tally, collect(late.batch))
-
-    return run
 
 
 class StagedRow(dict[str, Any]):
@@ -115,31 +50,55 @@ class StagedRow(dict[str, Any]):
     stage: bytes = b""
 
 
+class _ParsedRow(beam.Row):
+    """As `StagedRow`, for rows with a schema. The class says the stage: the fields of a Row are its attributes."""
+
+    stage = b"parsed"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _staged_row, (self.stage, self.as_dict())
+
+
+class _ValidatedRow(_ParsedRow):
+    stage = b"validated"
+
+
+def _staged_row(stage: bytes, values: Mapping[str, Any]) -> beam.Row:
+    kind = {b"parsed": _ParsedRow, b"validated": _ValidatedRow}.get(stage, beam.Row)
+    return kind(**values)
+
+
+def _staged_dict(stage: bytes, values: Mapping[str, Any]) -> StagedRow:
+    row = StagedRow(values)
+    row.stage = stage
+    return row
+
+
 class StageFn(beam.DoFn):
-    """Runs a stage over batches. Dict rows are gathered into batches first; a row's result does not depend on which.
+    """Runs a stage over batches. Single rows are gathered into batches first; a row's result does not depend on which.
 
     Args:
       make: called once a worker, returns the stage function.
+      spec: the columns.
+      arrow: whether good rows come out as RecordBatches whatever they came in as.
     """
 
-    def __init__(self, make: Callable[[], StageFunction], spec: Spec):
-        self._make, self._spec = make, spec
+    def __init__(self, make: Callable[[], StageFunction], spec: Spec, arrow: bool = False):
+        self._make, self._spec, self._arrow = make, spec, arrow
 
     def setup(self) -> None:
         """Forgets the stage function. The first element builds it: before that its graph may not be there yet."""
         self._run: StageFunction | None = None
 
     def start_bundle(self) -> None:
-        """Begins a tally and the gathering of dict rows, by window."""
+        """Begins a tally and the gathering of rows, by window."""
         self._tally: Tally = Counter()
         self._tables: list[np.ndarray] = []
-        self._pending: dict[Any, list[Mapping[str, Any]]] = defaultdict(list)
+        self._pending: dict[Any, list[Any]] = defaultdict(list)
         self._window: Any = GlobalWindow()
 
-    def process(
-        self, element: pa.RecordBatch | Mapping[str, Any], window: Any = beam.DoFn.WindowParam
-    ) -> Iterator[Any]:
-        """Yields good batches or rows, and rejected ones tagged `REJECTED`."""
+    def process(self, element: Any, window: Any = beam.DoFn.WindowParam) -> Iterator[Any]:
+        """Takes a RecordBatch, a Table or a row; yields good batches or rows, and rejected ones tagged `REJECTED`."""
         self._window = window
         if isinstance(element, pa.RecordBatch):
             for stage in self._counted(element):
@@ -147,16 +106,19 @@ class StageFn(beam.DoFn):
                     yield stage.batch
                 if stage.rejected is not None:
                     yield TaggedOutput(REJECTED, stage.rejected)
-            return
-        check_keys(element)
-        self._pending[window].append(element)
-        if len(self._pending[window]) >= BATCH_ROWS:
-            yield from self._run_dicts(self._pending.pop(window))
+        elif isinstance(element, pa.Table):
+            yield from self._run_table(element)
+        else:
+            if isinstance(element, Mapping):
+                check_keys(element)
+            self._pending[window].append(element)
+            if len(self._pending[window]) >= BATCH_ROWS:
+                yield from self._run_rows(self._pending.pop(window))
 
     def finish_bundle(self) -> Iterator[Any]:
         """Yields what was still gathered, and the bundle's tally tagged `TALLIES`, in the last window that the bundle had."""
         for window, pending in self._pending.items():
-            for made in self._run_dicts(pending):
+            for made in self._run_rows(pending):
                 tag = made.tag if isinstance(made, TaggedOutput) else None
                 value = in_window(made.value if tag else made, window)
                 yield TaggedOutput(tag, value) if tag else value
@@ -178,17 +140,35 @@ class StageFn(beam.DoFn):
                 self._tables = [merge([*self._tables, stage.table])]
             yield stage
 
-    def _run_dicts(self, pending: Sequence[Mapping[str, Any]]) -> Iterator[Any]:
-        for stage, group in itertools.groupby(pending, key=lambda row: getattr(row, "stage", b"")):
-            same = list(group)
-            yield from self._run_batches([self._canonical(same, stage)] if stage else from_dicts(same))
+    def _run_table(self, table: pa.Table) -> Iterator[Any]:
+        """A table becomes one table: its stage and the file it came from stand in the schema."""
+        stages = [stage for batch in batches_of(table) for stage in self._counted(batch)]
+        good = [stage.batch for stage in stages if stage.batch.num_rows]
+        rejected = [stage.rejected for stage in stages if stage.rejected is not None]
+        if self._arrow:
+            yield from good
+        elif good:
+            yield pa.Table.from_batches(good)
+        if rejected:
+            yield TaggedOutput(REJECTED, pa.Table.from_batches(rejected))
 
-    def _run_batches(self, batches: Iterable[pa.RecordBatch]) -> Iterator[Any]:
+    def _run_rows(self, pending: Sequence[Any]) -> Iterator[Any]:
+        for (stage, is_dict), group in itertools.groupby(pending, key=_stage_and_kind):
+            same = [row if is_dict else row_dict(row) for row in group]
+            batches = [self._canonical(same, stage)] if stage else from_dicts(same)
+            yield from self._run_batches(batches, is_dict)
+
+    def _run_batches(self, batches: Iterable[pa.RecordBatch], is_dict: bool) -> Iterator[Any]:
         for batch in batches:
             for stage in self._counted(batch):
-                yield from _to_dicts(stage.batch)
+                if not self._arrow:
+                    make = _staged_dict if is_dict else _staged_row
+                    yield from (make(stage_of(stage.batch), row) for row in _to_dicts(stage.batch))
+                elif stage.batch.num_rows:
+                    yield stage.batch
                 if stage.rejected is not None:
-                    yield from (TaggedOutput(REJECTED, row) for row in stage.rejected.to_pylist())
+                    rejected = stage.rejected.to_pylist()
+                    yield from (TaggedOutput(REJECTED, row if is_dict else beam.Row(**row)) for row in rejected)
 
     def _canonical(self, pending: Sequence[Mapping[str, Any]], stage: bytes) -> pa.RecordBatch:
         """Returns rows that a stage put out as the batch that they were: no type is guessed again."""
@@ -196,7 +176,12 @@ class StageFn(beam.DoFn):
             key: pa.array([row.get(key) for row in pending], canonical_type(form))
             for key, form in self._spec.features.items()
         }
-        return _mark(rows.with_origin(pa.RecordBatch.from_pydict(arrays), "", 0), stage)
+        return mark(rows.with_origin(pa.RecordBatch.from_pydict(arrays), "", 0), stage)
+
+
+def _stage_and_kind(row: Any) -> tuple[bytes, bool]:
+    staged = isinstance(row, StagedRow | _ParsedRow)
+    return (row.stage if staged else b"", isinstance(row, Mapping))
 
 
 def in_global_window(value: Any) -> WindowedValue:
@@ -209,12 +194,9 @@ def in_window(value: Any, window: Any) -> WindowedValue:
     return WindowedValue(value, window.max_timestamp(), (window,))
 
 
-def _to_dicts(batch: pa.RecordBatch) -> Iterator[StagedRow]:
-    names = [name for name in batch.schema.names if name not in rows.RESERVED]
-    for values in batch.select(names).to_pylist():
-        row = StagedRow(values)
-        row.stage = _stage(batch)
-        yield row
+def _to_dicts(batch: pa.RecordBatch) -> list[dict[str, Any]]:
+    made: list[dict[str, Any]] = batch.select([n for n in batch.schema.names if n not in rows.RESERVED]).to_pylist()
+    return made
 
 
 class _Stage(beam.PTransform):
@@ -261,7 +243,7 @@ class Validate(_Stage):
 class Densify(_Stage):
     """Normalises and densifies: `[T, *shape]` for sequences, with lengths and masks.
 
-    RecordBatches come out with fixed-size lists (of `T * prod(shape)` values), dict rows with lists.
+    RecordBatches and Tables come out with fixed-size lists (of `T * prod(shape)` values), rows with lists.
 
     Args:
       columns: one column, several, or a whole spec.
@@ -269,6 +251,7 @@ class Densify(_Stage):
       transform: directory of the graph that a job saved. It may be left out where no column asks for statistics and every
         group has a `max_length` that is a number.
       moments: also collect the moments of the numeric columns (see `moments`), in the output `TABLES`.
+      ready: a PCollection of one element to wait for, where the same pipeline makes the directory: see `transforms.fit.Fit`.
 
     Raises:
       ValueError: statistics are needed and `transform` is missing.
@@ -280,13 +263,21 @@ class Densify(_Stage):
         sequence_groups: dict[str, SequenceGroup] | SequenceGroup | None = None,
         transform: str | None = None,
         moments: bool = False,
+        ready: beam.PCollection | None = None,
     ):
         super().__init__(columns, sequence_groups)
         if transform is None and self.spec.needs_analysis:
             raise ValueError(
                 "these columns need statistics (or the longest row) of the data set: give transform=DIR of a finished job"
             )
-        self._transform, self._moments = transform, moments
+        self._transform, self._moments, self._ready = transform, moments, ready
+
+    def expand(self, pcoll: beam.PCollection) -> beam.pvalue.DoOutputsTuple:
+        """See the base class."""
+        if self._ready is not None:
+            kind = pcoll.element_type
+            pcoll |= "Wait" >> beam.Map(lambda element, _: element, AsSingleton(self._ready)).with_output_types(kind)
+        return super().expand(pcoll)
 
     def make(self) -> StageFunction:
         """See the base class."""

@@ -14,6 +14,7 @@ import tensorflow as tf
 from transforms import moments
 from transforms.asks import Ask
 from transforms.columns import Column
+from transforms.columns.learned_vocabulary import learners
 from transforms.columns.numeric_base import Steps
 from transforms.fitted import Combine, Fitted, table_width
 from transforms.spec import Spec, input_name, length_name, mask_name
@@ -67,21 +68,21 @@ def _window(spec: Spec, group: str, raw: RawTensors, longest: int | tf.Tensor | 
     return Window.of(steps_of(spec.members(group)[0], raw), spec.group(group), longest)
 
 
-def fit(spec: Spec, raw: RawTensors, combine: Combine) -> Fitted:
+def fit(spec: Spec, raw: RawTensors, combine: Combine, levels: int | None = None) -> Fitted:
     """Finds the statistics of a data set.
 
     Args:
       spec: the columns.
       raw: the features of a batch by key.
       combine: what makes figures of the whole data set of those of a batch: tf.Transform's analyzers, or in memory nothing.
+      levels: how many levels are fitted (see `Spec.levels`); all, if left out.
     """
     fitted = Fitted(spec, track=combine.track)
     windows = {name: _window(spec, name, raw, None) for name in spec.group_names if spec.group(name).fixed_length}
-    for column in spec.columns:
+    for name, column in learners(spec.columns).items():
         words = column.words_to_learn(raw, windows.get(column.sequence_group or ""))
-        if words is not None:
-            fitted = fitted.with_vocabulary(column.name, combine.vocabulary(column, words))
-    for level in range(spec.levels):
+        fitted = fitted.with_vocabulary(name, combine.vocabulary(column, words))
+    for level in range(spec.levels if levels is None else levels):
         table = level_table(spec, raw, fitted, level, windows)
         fitted = fitted.with_table(combine.moments(level, table) if table_width(spec, level) else None)
         asks = [ask for ask in spec.asks if ask.level == level and not ask.packed]

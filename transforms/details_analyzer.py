@@ -69,10 +69,20 @@ class _Extract(beam.PTransform):
 
 
 def _written(details: Details, path: str) -> np.ndarray:
+    outcome = details.outcome()
     if path:
         with FileSystems.create(path) as file:
             file.write(json.dumps({"details": details.readable()}).encode())
-    return details.outcome()
+        with FileSystems.create(f"{path}.pickle") as file:
+            file.write(pickle.dumps(tuple(bytes(part) for part in outcome.reshape(-1))))
+    return outcome
+
+
+def read_outcome(path: str) -> tuple[bytes, ...]:
+    """Returns what the analyzer gave, as it was written down beside its readable form."""
+    with FileSystems.open(f"{path}.pickle") as file:
+        found: tuple[bytes, ...] = pickle.loads(file.read())
+    return found
 
 
 class _PickleCacheCoder(tft.experimental.PTransformAnalyzerCacheCoder):
@@ -109,4 +119,9 @@ def analyze_details(level: int, asks: Sequence[Ask], contributed: Sequence[tf.Te
     (found,) = tft.experimental.ptransform_analyzer(
         list(contributed), analyzer, [tf.string], [[PARTS * len(asks)]], name=f"seqcols_details_{level}"
     )
+    return by_ask(found, asks)
+
+
+def by_ask(found: tf.Tensor, asks: Sequence[Ask]) -> list[tf.Tensor]:
+    """Returns the analyzer's output `[PARTS * asks]` by ask."""
     return [found[k * PARTS : (k + 1) * PARTS] for k in range(len(asks))]

@@ -45,6 +45,25 @@ def batches_of(data: Iterable[Mapping[str, Any]] | pa.RecordBatch | pa.Table) ->
         yield from from_dicts(pending, first)
 
 
+def row_dict(row: Any) -> dict[str, Any]:
+    """Returns a row with a schema (`beam.Row`, a NamedTuple) as a dict.
+
+    >>> import apache_beam as beam
+    >>> row_dict(beam.Row(x=[1, 2], label="a"))
+    {'x': [1, 2], 'label': 'a'}
+
+    Raises:
+      TypeError: it is no such row.
+      ValueError: a name is reserved for a row's origin.
+    """
+    as_dict = getattr(row, "_asdict", None)
+    if as_dict is None:
+        raise TypeError(f"expected a row (a dict, a beam.Row or a NamedTuple) or Arrow data, got {type(row).__name__}")
+    made: dict[str, Any] = dict(as_dict())
+    check_keys(made)
+    return made
+
+
 def check_keys(row: Mapping[str, Any]) -> None:
     """Checks the names of a row's features.
 

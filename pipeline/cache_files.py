@@ -1,0 +1,143 @@
+"""The files of the analysis cache: pieces with accumulators, and an index of every part. See `pipeline.cache`."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import secrets
+import struct
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+
+from pipeline import layout
+from pipeline.inputs import InputFile
+from transforms.beam import in_global_window
+from transforms.tally import Tally
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A file with accumulators of one part for one analyzer."""
+
+    part: int
+    key: bytes
+    path: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A part in the cache: its files, what was counted in them, and the pieces by analyzer."""
+
+    files: tuple[InputFile, ...]
+    tally: Tally
+    pieces: Mapping[bytes, tuple[Piece, ...]]
+
+
+def read_index(path: str) -> Entry:
+    """Reads an index.
+
+    Raises:
+      ValueError: it is damaged (or another exception, whatever the damage leads to).
+    """
+    outer = layout.read_json(path)
+    content = outer["content"]
+    if hashlib.sha256(content.encode()).hexdigest() != outer["sha256"]:
+        raise ValueError("the checksum of the index is wrong")
+    index = json.loads(content)
+    tally: Tally = Counter({tuple(key): count for key, count in index["tally"]})
+    pieces = {
+        base64.b64decode(key): tuple(Piece(0, base64.b64decode(key), **piece) for piece in those)
+        for key, those in index["pieces"].items()
+    }
+    return Entry(tuple(InputFile(**file) for file in index["files"]), tally, pieces)
+
+
+def verify(piece: Piece) -> None:
+    """Reads a piece and compares it with what its index says.
+
+    Raises:
+      ValueError: it is damaged. OSError: it is not there.
+    """
+    made, size = hashlib.sha256(), 0
+    with FileSystems.open(piece.path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+        while block := file.read(1 << 20):
+            made.update(block)
+            size += len(block)
+    if (size, made.hexdigest()) != (piece.bytes, piece.sha256):
+        raise ValueError(f"{piece.path} is not as it was written")
+
+
+def read_piece(path: str) -> Iterator[bytes]:
+    """Yields the accumulators of a piece."""
+    with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+        while head := file.read(8):
+            yield file.read(struct.unpack("<Q", head)[0])
+
+
+class WritePiece(beam.DoFn):
+    """Writes accumulators as tf.Transform encodes them, each after its length: one piece a bundle.
+
+    Args:
+      folder: where.
+      part: number of the part.
+      key: the analyzer.
+    """
+
+    def __init__(self, folder: str, part: int, key: bytes):
+        self._folder, self._part, self._key = folder, part, key
+
+    def start_bundle(self) -> None:
+        """Has no file yet: a bundle without accumulators writes none."""
+        self._file: Any = None
+
+    def process(self, element: bytes) -> None:
+        """Writes one accumulator."""
+        if self._file is None:
+            layout.make_dirs(self._folder)
+            self._path = FileSystems.join(self._folder, f"{secrets.token_hex(12)}.piece")
+            self._file = FileSystems.create(self._path, compression_type=CompressionTypes.UNCOMPRESSED)
+            self._sha256, self._size = hashlib.sha256(), 0
+        for block in (struct.pack("<Q", len(element)), element):
+            self._file.write(block)
+            self._sha256.update(block)
+            self._size += len(block)
+
+    def finish_bundle(self) -> Iterator[Any]:
+        """Yields the piece."""
+        if self._file is None:
+            return
+        self._file.close()
+        yield in_global_window(Piece(self._part, self._key, self._path, self._size, self._sha256.hexdigest()))
+
+
+def write_index(folder: str, files: Sequence[InputFile], tally: Tally, pieces: Mapping[bytes, Sequence[Piece]]) -> None:
+    """Writes the index of a part, in one rename: from here on it is in the cache."""
+    index = {
+        "files": [vars(file) for file in files],
+        "tally": [[list(key), int(count)] for key, count in tally.items()],
+        "pieces": {
+            base64.b64encode(key).decode(): [
+                {"path": piece.path, "bytes": piece.bytes, "sha256": piece.sha256} for piece in those
+            ]
+            for key, those in pieces.items()
+        },
+    }
+    content = json.dumps(index)
+    name = hashlib.sha256(json.dumps(index["files"]).encode()).hexdigest()[:24]
+    path = FileSystems.join(folder, f"{name}.json")
+    unfinished = f"{path}.{secrets.token_hex(4)}.tmp"
+    layout.write_json(unfinished, {"content": content, "sha256": hashlib.sha256(content.encode()).hexdigest()})
+    if "://" in path:
+        FileSystems.rename([unfinished], [path])
+    else:
+        os.replace(unfinished, path)

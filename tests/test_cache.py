@@ -1,0 +1,335 @@
+"""The analysis cache: equal statistics without reading again, and nothing stale."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline import cache, reading
+from pipeline.inputs import InputFile, match
+from pipeline.request import Request, UsageError, check_values
+from tests.jobs import done, read_arrays, read_json, run_job
+from transforms import (
+    SequenceGroup,
+    Spec,
+    categorical_column_with_identity,
+    make_spec,
+    numeric_column,
+    passthrough_column,
+    sequence_categorical_column_with_learned_vocabulary,
+    sequence_numeric_column,
+)
+
+GROUP = SequenceGroup(max_length=4)
+
+
+def spec(**change: Any) -> Spec:
+    return make_spec(
+        [
+            passthrough_column("id", "int64"),
+            sequence_numeric_column("x", (2,), normalizer_fn="z_score", **change),
+            numeric_column("w", normalizer_fn="z_score", default_value=0.5),
+        ],
+        GROUP,
+    )
+
+
+def write_day(folder: Path, day: int, rows: int = 40, scale: float = 1.0) -> Path:
+    rng = np.random.default_rng(day)
+    made = [
+        {"id": 1000 * day + k, "x": (scale * (rng.normal(day, 2, 2 * (k % 6)))).tolist(), "w": float(rng.normal())}
+        for k in range(rows)
+    ]
+    made[3]["x"] = [1.0]  # no whole step
+    path = folder / f"day{day}.parquet"
+    pq.write_table(pa.Table.from_pylist(made), path)
+    return path
+
+
+@pytest.fixture
+def read_rows(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
+    """Rows read in the analysis, by name of the file; `clear()` between runs."""
+    counted: Counter[str] = Counter()
+    process = reading._Read.process
+
+    def counting(self: Any, split: Any) -> Iterator[Any]:
+        for made in process(self, split):
+            if self._number == 0 and isinstance(made, pa.RecordBatch):
+                counted[Path(split.path).name] += made.num_rows
+            yield made
+
+    monkeypatch.setattr(reading._Read, "process", counting)
+    yield counted
+
+
+@pytest.fixture
+def days(tmp_path: Path) -> list[Path]:
+    return [write_day(tmp_path, day) for day in (1, 2, 3)]
+
+
+def same_statistics(left: Path, right: Path) -> None:
+    a, b = (read_json(root, "statistics.json") for root in (left, right))
+    assert a["groups"] == b["groups"] and a["rows"] == b["rows"]
+    for name, column in a["columns"].items():
+        for what, value in column.items():
+            if what in ("mean", "variance"):
+                np.testing.assert_allclose(value, b["columns"][name][what], rtol=1e-12)
+            else:
+                assert value == b["columns"][name][what], (name, what)
+
+
+def same_arrays(left: Path, right: Path) -> None:
+    a, b = (read_arrays(root, "id") for root in (left, right))
+    assert a.keys() == b.keys()
+    for name, array in a.items():
+        np.testing.assert_allclose(array, b[name], rtol=1e-6, err_msg=name)
+
+
+def test_a_second_run_reads_only_the_new_file(tmp_path, days, read_rows):
+    first, again, plain = tmp_path / "first", tmp_path / "again", tmp_path / "plain"
+    done(spec(), days[:2], first, cache=str(tmp_path / "cache"))
+    assert read_rows == {"day1.parquet": 40, "day2.parquet": 40}
+    read_rows.clear()
+    done(spec(), days, again, cache=str(tmp_path / "cache"))
+    assert read_rows == {"day3.parquet": 40}
+    read_rows.clear()
+    done(spec(), days, plain)
+    assert sum(read_rows.values()) == 120
+    same_arrays(again, plain)
+    same_statistics(again, plain)
+    of = read_json(again, "statistics.json")["of"]
+    assert of["from_cache"] == 2 and of["files"] == [str(day) for day in days]
+    read_rows.clear()
+    done(spec(), days, tmp_path / "third", cache=str(tmp_path / "cache"))
+    assert not read_rows
+    same_statistics(tmp_path / "third", plain)
+
+
+def test_a_new_day_is_written_alone_with_the_statistics_of_all(tmp_path, days, read_rows):
+    stored = str(tmp_path / "cache")
+    done(spec(), days[:2], tmp_path / "old", cache=stored)
+    read_rows.clear()
+    others = [str(day) for day in days[:2]]
+    for day in days[:2]:  # not even opened: its contents could be anything
+        before = os.stat(day)
+        day.write_bytes(b"x" * before.st_size)
+        os.utime(day, ns=(before.st_atime_ns, before.st_mtime_ns))
+    done(spec(), days[2], tmp_path / "new", cache=stored, statistics_inputs=others)
+    assert read_rows == {"day3.parquet": 40}
+    for day in (1, 2):
+        write_day(tmp_path, day)
+    done(spec(), days, tmp_path / "whole")
+    same_statistics(tmp_path / "new", tmp_path / "whole")
+    made, whole = read_arrays(tmp_path / "new", "id"), read_arrays(tmp_path / "whole", "id")
+    kept = np.isin(whole["id"], made["id"])
+    assert kept.sum() == len(made["id"]) == 39
+    for name in made:
+        np.testing.assert_allclose(made[name], whole[name][kept], rtol=1e-6)
+
+
+def test_without_a_cache_files_count_for_the_statistics_too(tmp_path, days, read_rows):
+    done(spec(), days[0], tmp_path / "one", statistics_inputs=[str(days[1]), str(days[0])])
+    assert read_rows == {"day1.parquet": 40, "day2.parquet": 40}
+    done(spec(), days[:2], tmp_path / "both")
+    same_statistics(tmp_path / "one", tmp_path / "both")
+    assert len(read_arrays(tmp_path / "one")["id"]) == 39
+
+
+def test_a_changed_file_is_read_again(tmp_path, days, read_rows):
+    stored = str(tmp_path / "cache")
+    done(spec(), days, tmp_path / "a", cache=stored)
+    read_rows.clear()
+    write_day(tmp_path, 2, scale=3.0)
+    done(spec(), days, tmp_path / "b", cache=stored)
+    assert read_rows == {"day2.parquet": 40}
+    done(spec(), days, tmp_path / "c")
+    same_statistics(tmp_path / "b", tmp_path / "c")
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[InputFile]]:
+    """A cache with the statistics of two files."""
+    folder = tmp_path_factory.mktemp("filled")
+    files = match([str(write_day(folder, day)) for day in (1, 2)]).files
+    done(spec(), [file.path for file in files], folder / "a", cache=str(folder / "cache"))
+    return folder / "cache", list(files)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"incomplete_step": "pad"}, {"statistics_over": "all"}, {"default_value": 2.0}, {"non_finite": "keep"}],
+    ids=str,
+)
+def test_other_columns_share_nothing(filled, change):
+    root, files = filled
+    assert not cache.plan(str(root), spec(), files).parts
+    assert cache.plan(str(root), spec(**change), files).read == tuple(files)
+    other = make_spec(spec().columns, GROUP.model_copy(update={"truncate": "tail"}))
+    assert cache.plan(str(root), other, files).read == tuple(files)
+
+
+def test_another_version_shares_nothing(filled, monkeypatch):
+    root, files = filled
+    monkeypatch.setattr(cache, "version", lambda name: "0")
+    assert cache.plan(str(root), spec(), files).read == tuple(files)
+
+
+@pytest.mark.parametrize("change", [{"size": 1}, {"updated": 1.0}, {"path": "elsewhere"}], ids=str)
+def test_another_state_of_a_file_is_not_the_same(filled, change):
+    root, files = filled
+    changed = replace(files[0], **change)
+    assert cache.plan(str(root), spec(), [changed, files[1]]).read == (changed,)
+
+
+def damage(index: Path, piece: Path, what: str) -> None:
+    if what == "index":
+        index.write_text(index.read_text().replace("40", "41"))
+    elif what == "json":
+        index.write_text("{")
+    elif what == "another kind of file":
+        index.write_text("[1, 2]")
+    elif what == "piece":
+        piece.write_bytes(piece.read_bytes().replace(b"1", b"2"))
+    elif what == "missing":
+        piece.unlink()
+    else:
+        piece.write_bytes(piece.read_bytes()[:-3])
+
+
+@pytest.mark.parametrize("what", ["index", "json", "another kind of file", "piece", "missing", "cut"])
+def test_a_damaged_entry_is_not_used(filled, tmp_path, what):
+    root, files = filled
+    stored = Path(shutil.copytree(root, tmp_path / "cache"))
+    for index in stored.glob("*/*.json"):  # pieces are named where they were written
+        moved(index, root, stored)
+    assert not cache.plan(str(stored), spec(), files).parts
+    index = next(i for i in stored.glob("*/*.json") if "day1" in i.read_text())
+    content = json.loads(json.loads(index.read_text())["content"])
+    (piece,) = next(iter(content["pieces"].values()))
+    damage(index, Path(piece["path"]), what)
+    planned = cache.plan(str(stored), spec(), files)
+    assert planned.parts == ((files[0],),) and len(planned.entries) == 1
+    (note,) = planned.notes
+    assert note.startswith(f"--cache: {index} is damaged") and note.endswith("its files are read again")
+
+
+def moved(index: Path, old: Path, new: Path) -> None:
+    rewritten(index, lambda text: text.replace(str(old), str(new)))
+
+
+def rewritten(index: Path, change: Any) -> None:
+    """Changes an index, with a checksum that fits."""
+    text = change(json.loads(index.read_text())["content"])
+    index.write_text(json.dumps({"content": text, "sha256": hashlib.sha256(text.encode()).hexdigest()}))
+
+
+def test_a_failed_run_leaves_nothing_in_the_cache(tmp_path, days):
+    outcome = run_job(spec(), days, tmp_path / "a", cache=str(tmp_path / "cache"), max_rejected=0.0)
+    assert outcome.status == "too_many_rejected"
+    assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+
+
+def test_contents_that_differ_from_the_cache_are_found(filled, tmp_path):
+    """A file may change and keep its size and time: the ledger compares what both passes counted."""
+    root, files = filled
+    stored = Path(shutil.copytree(root, tmp_path / "cache"))
+    for index in stored.glob("*/*.json"):
+        rewritten(index, lambda text: text.replace('"rows", "read"], 40', '"rows", "read"], 41'))
+    outcome = run_job(spec(), files[0].path, tmp_path / "b", cache=str(stored))
+    assert outcome.status == "failed" and "day1.parquet: read differently" in outcome.message
+
+
+def test_many_files_share_parts():
+    files = [InputFile(f"f{k:03}", 1) for k in range(cache.MAX_PARTS * 2 + 5)]
+    parts = cache._grouped(files)
+    assert len(parts) <= cache.MAX_PARTS and [file for part in parts for file in part] == files
+    assert cache._grouped(files[:5]) == tuple((file,) for file in files[:5])
+    assert cache._grouped([]) == ()
+
+
+@pytest.mark.parametrize("folders", [1, 3, 16, 17, 100])
+def test_parts_keep_to_directories(folders):
+    files = [InputFile(f"{day:03}/{k}", 1) for day in range(folders) for k in range(20)]
+    parts = cache._grouped(files)
+    assert len(parts) <= cache.MAX_PARTS and [file for part in parts for file in part] == files
+    days = [{file.path[:3] for file in part} for part in parts]
+    assert all(len(of) == 1 for of in days) == (folders <= cache.MAX_PARTS)
+    assert sum(map(len, days)) == max(folders, len(parts))  # no directory is cut in two unless parts are to spare
+
+
+def test_parts_of_several_files_are_used_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(cache, "MAX_PARTS", 2)
+    files = match([str(write_day(tmp_path, day)) for day in range(1, 6)]).files
+    done(spec(), [file.path for file in files[:4]], tmp_path / "a", cache=str(tmp_path / "cache"))
+    planned = cache.plan(str(tmp_path / "cache"), spec(), files)
+    assert planned.parts == ((files[4],),) and [len(entry.files) for entry in planned.entries] == [2, 2]
+    planned = cache.plan(str(tmp_path / "cache"), spec(), files[1:4])  # the part of days 1 and 2 has too much
+    assert planned.parts == ((files[1],),)
+
+
+def words(path: Path) -> None:
+    """Adds words and a key to a file."""
+    table = pq.read_table(path)
+    made = [
+        {**row, "words": ["ab", "c", f"w{row['id'] % 7}"][: row["id"] % 4], "k": row["id"] % 3}
+        for row in table.to_pylist()
+    ]
+    pq.write_table(pa.Table.from_pylist(made), path)
+
+
+def test_every_analyzer_of_ours_is_kept(tmp_path, days, read_rows):
+    """Quantiles, figures by key and learned vocabularies, too."""
+    for day in days:
+        words(day)
+    columns = make_spec(
+        [
+            passthrough_column("id", "int64"),
+            sequence_numeric_column("x", (2,), normalizer_fn="robust"),
+            numeric_column("w", normalizer_fn={"type": "z_score", "per": "key", "key": "k"}),
+            categorical_column_with_identity("k", 3),
+            sequence_categorical_column_with_learned_vocabulary("words", group="words", top_k=6),
+        ],
+        {"sequence": GROUP, "words": SequenceGroup(max_length=3)},
+    )
+    done(columns, days[:2], tmp_path / "a", cache=str(tmp_path / "cache"))
+    read_rows.clear()
+    done(columns, days, tmp_path / "b", cache=str(tmp_path / "cache"))
+    assert read_rows == {"day3.parquet": 40}
+    done(columns, days, tmp_path / "c")
+    same_arrays(tmp_path / "b", tmp_path / "c")
+    same_statistics(tmp_path / "b", tmp_path / "c")
+
+
+def test_statistics_of_statistics_are_not_kept(tmp_path, days):
+    columns = make_spec([sequence_numeric_column("x", normalizer_fn=["z_score", "min_max"])], GROUP)
+    planned = cache.plan(str(tmp_path / "cache"), columns, match([str(days[0])]).files)
+    assert planned.folder == "" and len(planned.read) == 1
+    assert planned.notes == ("--cache does not apply: a chain of normalizers fits statistics to what earlier ones made, "
+                             "all files are read",)  # fmt: skip
+
+
+def test_columns_without_statistics_need_no_cache(tmp_path, days, read_rows):
+    plain = make_spec([passthrough_column("id", "int64"), numeric_column("w")])
+    outcome = done(plain, days, tmp_path / "a", cache=str(tmp_path / "cache"))
+    assert outcome.passes == 1 and not (tmp_path / "cache").exists()
+
+
+def test_wrong_directories_are_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    for name in ("a*b", "../x", str(tmp_path / "file")):
+        with pytest.raises(UsageError, match="--cache"):
+            check_values(Request(spec(), ["x"], "out", cache=name))
+    with pytest.raises(UsageError, match="--statistics-input"):
+        check_values(Request(spec(), ["x"], "out", statistics_inputs=[""]))

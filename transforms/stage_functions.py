@@ -1,0 +1,80 @@
+"""Each stage as a function of batches, which does what an earlier stage has not done yet. Without Beam."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import pyarrow as pa
+
+from transforms.spec import Spec
+from transforms.stages import Stage, parse_batch, reject_late, validate_batch
+
+STAGE_KEY: Final = b"seqcols.stage"
+"""Schema metadata that says how far a batch has come."""
+
+StageFunction = Callable[[pa.RecordBatch], Iterator[Stage]]
+
+
+def mark(batch: pa.RecordBatch, stage: bytes) -> pa.RecordBatch:
+    """Returns a batch that says how far it has come."""
+    return batch.replace_schema_metadata({**(batch.schema.metadata or {}), STAGE_KEY: stage})
+
+
+def stage_of(batch: pa.RecordBatch) -> bytes:
+    """Returns how far a batch has come: `b"parsed"`, `b"validated"`, or nothing."""
+    return bytes((batch.schema.metadata or {}).get(STAGE_KEY, b""))
+
+
+def parse_stage(spec: Spec) -> StageFunction:
+    """Returns the function that parses a batch."""
+
+    def run(batch: pa.RecordBatch) -> Iterator[Stage]:
+        done = parse_batch(batch, spec.columns)
+        yield Stage(mark(done.batch, b"parsed"), done.rejected, done.tally)
+
+    return run
+
+
+def validate_stage(spec: Spec) -> StageFunction:
+    """Returns the function that validates a batch, parsed first where it is not."""
+
+    def run(batch: pa.RecordBatch) -> Iterator[Stage]:
+        if stage_of(batch) != b"parsed":
+            parsed = parse_batch(batch, spec.columns)
+            yield Stage(parsed.batch.slice(0, 0), parsed.rejected, parsed.tally)
+            batch = parsed.batch
+        done = validate_batch(batch, spec)
+        yield Stage(mark(done.batch, b"validated"), done.rejected, done.tally)
+
+    return run
+
+
+def densify_stage(spec: Spec, transform: str | None, moments: bool = False) -> StageFunction:
+    """Returns the function that densifies a batch, parsed and validated first where it is not.
+
+    Args:
+      spec: the columns.
+      transform: directory of a saved graph, or None where no statistics are needed.
+      moments: whether to collect the moments of the numeric columns on the way.
+    """
+    # TensorFlow takes seconds to import: only the stage that needs it pays.
+    from transforms import graph
+    from transforms.fitted import not_fitted
+
+    run_graph = graph.saved_graph(spec, transform) if transform else graph.fitted_graph(not_fitted(spec))
+    collect = graph.moments_graph(spec) if moments else lambda batch: None
+    validate = validate_stage(spec)
+
+    def run(batch: pa.RecordBatch) -> Iterator[Stage]:
+        if stage_of(batch) != b"validated":
+            done = list(validate(batch))
+            yield from (Stage(stage.batch.slice(0, 0), stage.rejected, stage.tally) for stage in done)
+            batch = done[-1].batch
+        for piece, arrays in graph.run(run_graph, batch, spec):
+            good, late = reject_late(piece, spec, graph.normalizer_faults(arrays, spec))
+            kept = arrays if late.rejected is None else {name: array[good] for name, array in arrays.items()}
+            dense = graph.dense_batch(late.batch, kept, spec)
+            yield Stage(dense, late.rejected, late.tally, collect(late.batch))
+
+    return run
