@@ -51,7 +51,10 @@ class Manifest:
     def outputs(self) -> list[Output]:
         """The features of an example."""
         features = self.content["examples"]["features"]
-        return [Output(name, f["dtype"], tuple(f["shape"]), f["kind"], f["source"], f.get("sequence", False)) for name, f in features.items()]
+        return [
+            Output(name, f["dtype"], tuple(f["shape"]), f["kind"], f["source"], f.get("sequence", False))
+            for name, f in features.items()
+        ]
 
     def path(self, relative: str) -> str:
         """Returns the whole path of something that the manifest names."""
@@ -88,11 +91,14 @@ def read(root: str) -> Manifest:
 
 def features_of(outputs: Sequence[Output]) -> dict[str, Any]:
     """Returns the features as the manifest lists them."""
-    return {o.name: {"dtype": o.dtype, "shape": list(o.shape), "kind": o.kind, "source": o.source, "sequence": o.sequence} for o in outputs}
+    return {
+        o.name: {"dtype": o.dtype, "shape": list(o.shape), "kind": o.kind, "source": o.source, "sequence": o.sequence}
+        for o in outputs
+    }
 
 
 def named_files(content: Mapping[str, Any]) -> Iterator[str]:
     """Yields the relative path of every file and folder that a manifest names."""
     for part in ("examples", "rejected"):
         yield from (entry["path"] for entry in content[part]["files"])
-    yield from (content[name] for name in ("transform", "statistics", "ledger") if content.get(name))
+    yield from (content[name] for name in ("transform", "serving", "statistics", "ledger") if content.get(name))

@@ -22,7 +22,7 @@ from apache_beam.io.filesystem import BeamIOError, CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from pipeline import layout
-from pipeline.layout import LEDGER, MANIFEST, STATISTICS, TRANSFORM, Layout
+from pipeline.layout import LEDGER, MANIFEST, SERVING, STATISTICS, TRANSFORM, Layout
 from pipeline.manifest import named_files
 from transforms.errors import JobError
 
@@ -39,16 +39,18 @@ def publish(
     statistics: Mapping[str, Any],
     staged_transform: str,
     replaces: str | None = ANY,
+    staged_serving: str = "",
 ) -> None:
     """Publishes a data set. One run at a time does so in a directory of this machine.
 
     Args:
       place: where.
-      content: the manifest but for `transform`, `statistics` and `ledger`, which are set here.
+      content: the manifest but for `transform`, `serving`, `statistics` and `ledger`, which are set here.
       ledger: what `ledger.json` holds.
       statistics: what `statistics.json` holds.
       staged_transform: folder with the saved graph; an empty string where there is none.
       replaces: the run that was published there when this one began, None for none.
+      staged_serving: folder with the serving model; an empty string where there is none.
 
     Raises:
       JobError: another run has published there since, or this one was stopped.
@@ -60,7 +62,8 @@ def publish(
             found = old.get("run") if old else None
             if replaces != ANY and found not in (replaces, place.run_id):
                 raise JobError(f"another run ({found}) has published in {place.output!r} meanwhile; this one has not")
-            _publish(place, content, ledger, statistics, staged_transform, old)
+            staged = {"transform": staged_transform, "serving": staged_serving}
+            _publish(place, content, ledger, statistics, staged, old)
     finally:
         _HERE.remove(place)
 
@@ -85,11 +88,12 @@ def _alone(place: Layout) -> Iterator[None]:
 
 
 def own_names(place: Layout) -> dict[str, str]:
-    """Returns the names that statistics, ledger and transform have until the data set is published."""
+    """Returns the names that statistics, ledger and graphs have until the data set is published."""
     return {
         "statistics": f"statistics-{place.run_id}.json",
         "ledger": f"ledger-{place.run_id}.json",
         "transform": f"transform-{place.run_id}",
+        "serving": f"serving-{place.run_id}",
     }
 
 
@@ -98,22 +102,22 @@ def _publish(
     content: dict[str, Any],
     ledger: Mapping[str, Any],
     statistics: Mapping[str, Any],
-    staged_transform: str,
+    staged: Mapping[str, str],
     old: Mapping[str, Any] | None,
 ) -> None:
-    own: dict[str, str | None] = {**own_names(place)}
-    if not staged_transform:
-        own["transform"] = None
+    own: dict[str, str | None] = {**own_names(place), **{name: None for name, path in staged.items() if not path}}
     layout.write_json(place.at(own["statistics"]), statistics)  # type: ignore[arg-type]
     layout.write_json(place.at(own["ledger"]), ledger)  # type: ignore[arg-type]
-    if own["transform"]:
-        _copy(staged_transform, place.at(own["transform"]))
+    for name, path in staged.items():
+        if path:
+            _copy(path, place.at(own[name]))  # type: ignore[arg-type]
     if not layout.claim(place, layout.PUBLISHING):
         raise JobError("the run was stopped")
     _replace_manifest(place, {**content, **own})
     if old:
         _remove(place, old)
-    plain = {"statistics": STATISTICS, "ledger": LEDGER, "transform": TRANSFORM if staged_transform else None}
+    names = {"statistics": STATISTICS, "ledger": LEDGER, "transform": TRANSFORM, "serving": SERVING}
+    plain = {name: target if own[name] else None for name, target in names.items()}
     for name, target in plain.items():
         if target:
             layout.delete(place.at(target))

@@ -17,6 +17,8 @@ import numpy as np
 import pyarrow as pa
 from apache_beam.pvalue import TaggedOutput
 
+from pipeline import samples
+from pipeline.samples import Sample
 from pipeline.sinks import SINKS, Writer
 from transforms import rejection, rows
 from transforms.beam import TALLIES, in_global_window
@@ -35,19 +37,23 @@ REJECTED_OUTPUTS: Final = [
 
 @dataclass(frozen=True)
 class Part:
-    """A file that a bundle wrote: where, how much, and what is in it."""
+    """A file that a bundle wrote: where, how much, what is in it, and where some of its rows come from."""
 
     path: str
     rows: int
     bytes: int
     sha256: str
     outputs: tuple[Output, ...] = ()
+    samples: tuple[Sample, ...] = ()
 
     def entry(self, root: str) -> dict[str, Any]:
         """Returns the file as the manifest lists it, its path relative to the output directory."""
         made = asdict(self)
-        del made["outputs"]
-        return {**made, "path": self.path.removeprefix(root).lstrip("/")}
+        del made["outputs"], made["samples"]
+        made["path"] = self.path.removeprefix(root).lstrip("/")
+        if self.samples:
+            made["samples"] = samples.by_file(self.samples)
+        return made
 
 
 class WriteShards(beam.DoFn):
@@ -78,6 +84,8 @@ class WriteShards(beam.DoFn):
             self._open(batch)
         assert self._writer is not None
         written = self._writer.write(batch)
+        if self._spec is not None:
+            self._sampler.add(batch)
         self._count(batch, written)
         self._size += batch.nbytes
         if self._size > self._shard_bytes:
@@ -105,12 +113,13 @@ class WriteShards(beam.DoFn):
             self._folder, f"{self._run_id}-{uuid.uuid4().hex[:12]}{sink.suffix}"
         )
         self._writer = sink.open(path, self._outputs)
+        self._sampler = samples.Sampler()
 
     def _close(self) -> Part:
         assert self._writer is not None
         done = self._writer.close()
         self._writer, self._size = None, 0
-        return Part(done.path, done.rows, done.bytes, done.sha256, self._outputs)
+        return Part(done.path, done.rows, done.bytes, done.sha256, self._outputs, self._sampler.samples)
 
     def _count(self, batch: pa.RecordBatch, written: int) -> None:
         if self._spec is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import pickle
 import pkgutil
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +18,7 @@ from apache_beam.internal import cloudpickle  # what Beam pickles with
 
 from tests import cases
 from transforms.columns import Column
+from transforms.columns.wrapper import Wrapper
 from transforms.groups import SequenceGroup
 from transforms.memory import Applied, apply
 
@@ -43,6 +45,32 @@ class Case:
     rejected: list[tuple[Any, str]]
     empty: Any
     dtype: str = field(default="float32")
+    more: Callable[[Any], dict[str, Any]] = field(default=lambda value: {})
+    """Other features of a row that holds the value."""
+
+    @property
+    def output(self) -> str:
+        """The output that is looked at."""
+        return self.column.outputs(T)[0].name
+
+    def required(self) -> Column:
+        """The same column, refusing rows without the feature."""
+        return required(self.column)
+
+    def rows(self, values: list[Any]) -> list[dict[str, Any]]:
+        """Rows that hold these values; the string "absent" leaves the feature out."""
+        absent = [isinstance(value, str) and value == "absent" for value in values]
+        return [
+            {"other": k} if gone else {"x": v, **self.more(v)}
+            for k, (v, gone) in enumerate(zip(values, absent, strict=True))
+        ]
+
+
+def required(column: Column) -> Column:
+    """The column, or the one inside that reads the feature, with `required`."""
+    if not isinstance(column, Wrapper):
+        return column.model_copy(update={"required": True})
+    return column.model_copy(update={column.inner_field: required(column.inner)})
 
 
 def all_cases() -> list[Case]:
@@ -54,8 +82,7 @@ def all_cases() -> list[Case]:
 def run(case: Case, values: list[Any]) -> Applied:
     """Applies a case's column to rows that hold these values; the string "absent" leaves the feature out."""
     group = SequenceGroup(max_length=T) if case.column.is_sequence else None
-    rows = [{"other": k} if isinstance(v, str) and v == "absent" else {"x": v} for k, v in enumerate(values)]
-    return apply(rows, [case.column], group)
+    return apply(case.rows(values), [case.column], group)
 
 
 def check_outcome(case: Case, value: Any, outcome: Any, made: Applied, row: int = 0) -> None:
@@ -66,11 +93,11 @@ def check_outcome(case: Case, value: Any, outcome: Any, made: Applied, row: int 
         expected = "missing" if outcome is None else outcome
         assert reasons.get(row) == expected, (value, reasons.get(row), expected)
         at = made.rejected["row"].to_pylist().index(row)
-        assert made.rejected["column"][at].as_py() == "x"
+        assert made.rejected["column"][at].as_py() in ("x", case.column.name)
         assert row not in made.rows.tolist()
         return
-    output = made["x"][made.rows.tolist().index(row)]
-    assert made["x"].dtype == case.dtype
+    output = made[case.output][made.rows.tolist().index(row)]
+    assert made[case.output].dtype == case.dtype
     assert np.asarray(output).tolist() == outcome, value
 
 

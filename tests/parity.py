@@ -269,7 +269,7 @@ def shared_embedding_case(rng: Rng) -> Case:
     kind = "sequence_categorical_column_with_identity"
     mine = [ours(kind, name, buckets) for name in names]
     theirs = [getattr(fc, kind)(name, buckets) for name in names]
-    case.ours = shared(mine, dimension, combiner, norm, table)
+    case.ours = [*shared(mine, dimension, combiner, norm, table)]
     # TensorFlow makes them in a graph only: see `in_a_graph`.
     case.theirs = [lambda: fc.shared_embeddings(theirs, dimension, combiner, constant(table), max_norm=norm)]
     return case
@@ -279,8 +279,7 @@ def shared(columns: list[Any], dimension: int, combiner: str, norm: float | None
     """Our shared embeddings."""
     from transforms import shared_embeddings
 
-    made: list[Column] = shared_embeddings(columns, dimension, combiner, max_norm=norm, table=table)
-    return made
+    return list(shared_embeddings(columns, dimension, combiner, max_norm=norm, table=table))
 
 
 def concatenated_case(rng: Rng) -> Case:

@@ -22,8 +22,8 @@ from transforms.columns import (
     sequence_categorical_column_with_identity,
     sequence_numeric_column,
 )
-from transforms.densify import Fitted
 from transforms.dict_rows import batches_of
+from transforms.fitted import Fitted
 from transforms.groups import SequenceGroup
 from transforms.memory import apply
 from transforms.rows import row_numbers

@@ -106,7 +106,7 @@ def test_an_open_shape_is_refused(tmp_path):
 
 def test_a_job_writes_the_same_data_set_in_every_format(tmp_path):
     columns, inputs, _ = make_sample(str(tmp_path / "demo"))
-    expected = None
+    expected: dict[str, np.ndarray] = {}
     for sink in ("parquet", "sequence_example"):
         out = str(tmp_path / sink)
         assert run(Request(load(columns), [inputs], out, format=sink)).status == "done"

@@ -91,18 +91,18 @@ def test_vocabulary_file(tmp_path):
 
 def test_embeddings():
     inner = fc.sequence_categorical_column_with_identity("x", 7)
-    made = converted(fc.embedding_column(inner, 4, "sqrtn", max_norm=2.0))
+    made: Any = converted(fc.embedding_column(inner, 4, "sqrtn", max_norm=2.0))
     assert (made.name, made.dimension, made.combiner, made.max_norm) == ("x_embedding", 4, "sqrtn", 2.0)
     with tf.Graph().as_default():  # TensorFlow makes shared embeddings in a graph only
         shared = fc.shared_embeddings([inner, fc.sequence_categorical_column_with_identity("y", 7)], 4)
         spec = make_spec(shared)
         assert [column.name for column in spec.columns] == [column.name for column in shared]
-    assert len({column.shared_embedding_collection_name for column in spec.columns}) == 1
+    assert len({column.shared_embedding_collection_name for column in spec.columns}) == 1  # type: ignore[attr-defined]
 
 
 def test_more_arguments_go_to_the_column_of_the_feature():
     theirs = fc.indicator_column(fc.sequence_categorical_column_with_identity("x", 7))
-    made = converted(theirs, group="g", max_ids=3)
+    made: Any = converted(theirs, group="g", max_ids=3)
     assert (made.sequence_group, made.categorical_column.max_ids) == ("g", 3)
 
 

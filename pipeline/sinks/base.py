@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from transforms.columns.base import Output
 from transforms.errors import JobError
-from transforms.parse_specs import known_shape as shape_of
+from transforms.parse_specs import known_shape
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ def flat_values(batch: pa.RecordBatch, output: Output) -> pa.Array:
     if isinstance(column, pa.ExtensionArray):
         column = column.storage
     values = column.flatten() if pa.types.is_fixed_size_list(column.type) else column
-    expected = batch.num_rows * prod(shape_of(output))
+    expected = batch.num_rows * prod(known_shape(output))
     if column.null_count or values.null_count or len(values) != expected:
         nulls = column.null_count + values.null_count
         raise ValueError(f"output {output.name!r}: expected {expected} values, got {len(values)} with {nulls} nulls")

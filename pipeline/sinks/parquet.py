@@ -9,8 +9,9 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from pipeline.sinks.base import OutputFile, Sink, Writer, Written, flat_values, shape_of
+from pipeline.sinks.base import OutputFile, Sink, Writer, Written, flat_values
 from transforms.columns.base import Output
+from transforms.parse_specs import known_shape
 
 ROW_GROUP_BYTES: Final = 16 << 20
 """Arrow data in a row group: what a reader holds at once."""
@@ -101,7 +102,7 @@ def arrow_schema(outputs: Sequence[Output]) -> pa.Schema:
 
 def _arrow_type(output: Output) -> pa.DataType:
     value = pa.type_for_alias(_ARROW_NAMES.get(output.dtype, output.dtype))
-    return pa.fixed_shape_tensor(value, shape_of(output)) if output.shape else value
+    return pa.fixed_shape_tensor(value, known_shape(output)) if output.shape else value
 
 
 def _value_type(kind: pa.DataType) -> pa.DataType:

@@ -13,11 +13,11 @@ import pyarrow as pa
 from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 
 from pipeline.sinks import wire
-from pipeline.sinks.base import OutputFile, Sink, Writer, Written, flat_values, shape_of
+from pipeline.sinks.base import OutputFile, Sink, Writer, Written, flat_values
 from pipeline.sinks.tfrecord import lists_of
 from pipeline.sources.framing import GZIP, framed
 from transforms.columns.base import Output
-from transforms.parse_specs import sequence_spec
+from transforms.parse_specs import known_shape, sequence_spec
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class _Writer(Writer):
 
 def _entry(batch: pa.RecordBatch, output: Output) -> wire.Pieces:
     """Returns an output as an entry of the map FeatureLists.feature_list, one a row: its name, and a FeatureList."""
-    rows, (steps, *inner) = batch.num_rows, shape_of(output)
+    rows, (steps, *inner) = batch.num_rows, known_shape(output)
     values = flat_values(batch, output)
     if pa.types.is_boolean(values.type):
         values = values.cast(pa.int64())

@@ -11,10 +11,10 @@ from typing import Any, Literal
 import pyarrow as pa
 from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 
-from pipeline.sinks.base import OutputFile, Sink, Writer, Written, flat_values, list_offsets, shape_of
+from pipeline.sinks.base import OutputFile, Sink, Writer, Written, flat_values, list_offsets
 from pipeline.sources.framing import GZIP, framed
 from transforms.columns.base import Output
-from transforms.parse_specs import parse_spec
+from transforms.parse_specs import known_shape, parse_spec
 
 
 @dataclass(frozen=True)
@@ -82,4 +82,4 @@ def lists_of(batch: pa.RecordBatch, output: Output) -> pa.Array:
         values = values.cast(pa.int64())
     elif pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
         values = values.cast(pa.large_binary())
-    return pa.LargeListArray.from_arrays(list_offsets(batch.num_rows, prod(shape_of(output))), values)
+    return pa.LargeListArray.from_arrays(list_offsets(batch.num_rows, prod(known_shape(output))), values)

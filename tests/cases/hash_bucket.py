@@ -50,4 +50,14 @@ CASES = [
         empty=[10, 10],
         dtype="int64",
     ),
+    Case(
+        "hash_bucket_of_any_integer",
+        categorical_column_with_hash_bucket("x", 1000, "int64"),
+        expected=[(-(2**63) + 1, 769), (2**63 - 1, 319)],
+        missing=-1,
+        out_of_bounds=(-(2**63), "integer_overflow"),
+        rejected=[([None], "null_value")],
+        empty=-1,
+        dtype="int64",
+    ),
 ]

@@ -11,28 +11,65 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Union
 
 from pydantic import Field
 
-from transforms.columns import hash_bucket, identity, numeric, passthrough, sequence_numeric
+from transforms.columns import (
+    bucketized,
+    embedding,
+    hash_bucket,
+    identity,
+    indicator,
+    learned_vocabulary,
+    numeric,
+    passthrough,
+    sequence_numeric,
+    vocabulary_file,
+    vocabulary_list,
+    weighted,
+)
 from transforms.columns.base import Column, KeyedColumn, Output
-from transforms.columns.categorical import Categorical
+from transforms.columns.categorical import Categorical, KeyedCategorical
+from transforms.columns.embedding import shared_embeddings
 from transforms.columns.numeric_base import NumericBase
 
 TYPES: Final[dict[str, type[Column]]] = {
     "sequence_numeric_column": sequence_numeric.SequenceNumeric,
     "sequence_categorical_column_with_identity": identity.SequenceIdentity,
     "sequence_categorical_column_with_hash_bucket": hash_bucket.SequenceHashBucket,
+    "sequence_categorical_column_with_vocabulary_list": vocabulary_list.SequenceVocabularyList,
+    "sequence_categorical_column_with_vocabulary_file": vocabulary_file.SequenceVocabularyFile,
+    "sequence_categorical_column_with_learned_vocabulary": learned_vocabulary.SequenceLearnedVocabulary,
     "numeric_column": numeric.Numeric,
     "categorical_column_with_identity": identity.Identity,
     "categorical_column_with_hash_bucket": hash_bucket.HashBucket,
+    "categorical_column_with_vocabulary_list": vocabulary_list.VocabularyList,
+    "categorical_column_with_vocabulary_file": vocabulary_file.VocabularyFile,
+    "categorical_column_with_learned_vocabulary": learned_vocabulary.LearnedVocabulary,
+    "bucketized_column": bucketized.Bucketized,
+    "weighted_categorical_column": weighted.Weighted,
+    "indicator_column": indicator.Indicator,
+    "embedding_column": embedding.Embedding,
+    "shared_embedding_column": embedding.SharedEmbedding,
     "passthrough_column": passthrough.Passthrough,
 }
 
 CLASSES: Final = {kind.__name__: kind for kind in TYPES.values()}
 
+
+def _any(base: Any) -> Any:
+    """Returns a column of any of the types that derive from a class, told by its `type`."""
+    kinds = tuple(kind for kind in TYPES.values() if issubclass(kind, base))
+    return Annotated[Union[kinds], Field(discriminator="type")]  # noqa: UP007
+
+
+# What columns made of columns can be made of: their fields name these, which are known when the table is.
+for _kind in TYPES.values():
+    _inner = {"AnyCategorical": Categorical, "AnyIds": KeyedCategorical, "AnyNumeric": NumericBase}
+    _kind.model_rebuild(_types_namespace={name: _any(base) for name, base in _inner.items()})
+
 if TYPE_CHECKING:
     AnyColumn = Column
     AnyCategorical = Categorical
 else:
-    AnyColumn = Annotated[Union[tuple(TYPES.values())], Field(discriminator="type")]  # noqa: UP007
+    AnyColumn = _any(Column)
 
 
 def constructor(name: str) -> Any:
@@ -56,6 +93,7 @@ __all__ = [  # noqa: PLE0604  # the names of the table, too
     "KeyedColumn",
     "NumericBase",
     "Output",
+    "shared_embeddings",
     *TYPES,
     *CLASSES,
 ]

@@ -7,7 +7,7 @@ A column type is one file beside this one and one line in `transforms.columns.TY
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
@@ -129,6 +129,9 @@ class Column(BaseModel, ABC):
     tensorflow_value_errors: ClassVar[frozenset[str]] = frozenset()
     """Arguments for which TensorFlow's constructor raises a ValueError where others raise a TypeError."""
 
+    tensorflow_class: ClassVar[str] = ""
+    """Name of the class of `tf.feature_column` objects that become columns of this type."""
+
     @classmethod
     def make(cls, **arguments: Any) -> Self:
         """Builds the column; raises the exception types that TensorFlow's constructors raise.
@@ -145,6 +148,11 @@ class Column(BaseModel, ABC):
             excused = [p for p in found if p.location and p.location[0] in cls.tensorflow_value_errors]
             is_type = any(problem.wrong_type for problem in found if problem not in excused)
             raise (TypeError if is_type else ValueError)(lines) from None
+
+    @classmethod
+    def tensorflow_arguments(cls, column: Any, converted: Callable[[Any], Column]) -> dict[str, Any]:
+        """Returns our arguments for an object of `tensorflow_class`; `converted` converts those that it is made of."""
+        raise NotImplementedError
 
     @property
     def type_name(self) -> str:
@@ -196,6 +204,10 @@ class Column(BaseModel, ABC):
         """Returns where an argument of the keyed column stands: in this one, or in one that it is made of."""
         return argument
 
+    def place_of(self, feature: str) -> str:
+        """Returns where the name of a feature that the column reads stands, as `path_to` does."""
+        return "key"
+
     def asks(self) -> Sequence[Ask]:
         """Returns the statistics that are collected for the column."""
         return ()
@@ -209,13 +221,19 @@ class Column(BaseModel, ABC):
         """Whether the column cannot be made dense before the whole data set was read."""
         return self.numeric is not None and any(link.uses_data for link in self.numeric.links)
 
-    def delimiter_of(self, key: str) -> str | None:
-        """Returns what separates the values of a feature that the column reads; None where it is a list."""
-        return self.features[key].delimiter
-
     @abstractmethod
     def check(self, views: Mapping[str, Ragged]) -> Checked:
         """Applies the column's rules to the canonical values of its features."""
+
+    def valid(self, raw: RawTensors) -> tf.Tensor:
+        """Returns the rows that `check` would let through, bool `[batch]`: for a graph, which cannot reject any.
+
+        Whether a row has a feature at all (`required`) tensors do not tell: that is asked of the request.
+        """
+        import tensorflow as tf
+
+        good = [tf.ones([raw[self.key].nrows()], tf.bool), *(part.valid(raw) for part in self.parts)]
+        return tf.reduce_all(tf.stack(good), axis=0)
 
     @abstractmethod
     def outputs(self, length: int | None) -> list[Output]:
@@ -281,6 +299,15 @@ class SequenceMixin(BaseModel):
     def sequence_group(self) -> str:
         """See `Column`."""
         return self.group
+
+
+def rows_without(flags: tf.Tensor, values: tf.RaggedTensor) -> tf.Tensor:
+    """Returns the rows of which no value is flagged, bool `[batch]`; `flags` are as long as the flat values."""
+    import tensorflow as tf
+
+    running = tf.concat([[0], tf.cumsum(tf.cast(flags, tf.int64))], axis=0)
+    ends = tf.gather(running, values.row_splits)
+    return tf.equal(ends[1:], ends[:-1])
 
 
 def faulty_rows(column: Column, reason: str, values: Ragged, bad: np.ndarray, message: str) -> list[Fault]:

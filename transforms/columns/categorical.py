@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from transforms import dtypes
-from transforms.columns.base import Checked, Column, KeyedColumn, Output
+from transforms.columns.base import Checked, Column, KeyedColumn, Output, rows_without
 from transforms.parse import NO_ID, NO_WORD, Form
 from transforms.ragged import Ragged
 from transforms.rejection import Fault
@@ -117,6 +117,9 @@ class KeyedCategorical(Categorical, KeyedColumn):
     max_ids: Annotated[int, Field(strict=True, ge=1)] = 1
     padding_id: Annotated[int, Field(strict=True, ge=-(2**63), lt=2**63)] = -1
 
+    in_a_range: ClassVar[bool] = False
+    """Whether the values are ids in a range; else every value is a word."""
+
     @property
     def word_dtype(self) -> str:
         """Declared dtype of the ids or words in the source."""
@@ -140,7 +143,8 @@ class KeyedCategorical(Categorical, KeyedColumn):
     def form(self) -> Form:
         """See the base class."""
         width = self.max_ids if self.is_sequence else 1
-        return Form(self.name, self.word_dtype, self.delimiter, width, ids=True, scalars=not self.is_sequence)
+        whole = dtypes.carrier(self.word_dtype) == "int64" and not self.in_a_range
+        return Form(self.name, self.word_dtype, self.delimiter, width, True, whole, scalars=not self.is_sequence)
 
     def check_values(self, values: Ragged) -> Checked:
         """See the base class."""
@@ -161,6 +165,21 @@ class KeyedCategorical(Categorical, KeyedColumn):
     def check_words(self, values: Ragged, there: np.ndarray) -> Checked:
         """Applies the rules of the family to the values that are `there` (bool, as long as the values)."""
         return Checked([])
+
+    def valid(self, raw: RawTensors) -> tf.Tensor:
+        """See the base class."""
+        import tensorflow as tf
+
+        values = raw[self.key]
+        words = values.flat_values
+        wrong = self.wrong_words(words)
+        there = tf.not_equal(words, NO_ID if words.dtype.is_integer else NO_WORD)
+        good = tf.ones([values.nrows()], tf.bool) if self.is_sequence else values.row_lengths() <= self.max_ids
+        return good if wrong is None else tf.logical_and(good, rows_without(tf.logical_and(wrong, there), values))
+
+    def wrong_words(self, words: tf.Tensor) -> tf.Tensor | None:
+        """Returns the values that `check_words` rejects rows for, bool in their shape; None for none."""
+        return None
 
     @abstractmethod
     def ids_of(self, words: tf.Tensor, fitted: Fitted) -> tf.Tensor:
@@ -209,3 +228,9 @@ def python_int(value: Any) -> Any:
 
 WORD_DTYPES = (*dtypes.STRINGS, *dtypes.INTEGERS)
 """What words may be: text, which must be UTF-8; bytes, which may be anything; integers, which count as their decimal text."""
+
+
+def tensorflow_dtype(column: Any) -> str:
+    """Returns the dtype of a column of TensorFlow's; text is `bytes`, as TensorFlow, which takes any."""
+    name = dtypes.dtype_name(column.dtype)
+    return "bytes" if name == "string" else name

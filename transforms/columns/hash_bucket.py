@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from transforms.columns.base import SequenceMixin, dtype_among
-from transforms.columns.categorical import WORD_DTYPES, KeyedCategorical, python_int, text_of
+from transforms.columns.base import Column, SequenceMixin, dtype_among
+from transforms.columns.categorical import WORD_DTYPES, KeyedCategorical, python_int, tensorflow_dtype, text_of
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -26,10 +27,15 @@ class HashBucketBase(KeyedCategorical):
       dtype: `string` (checked to be UTF-8), `bytes`, or an integer dtype.
     """
 
-    tensorflow_value_errors: ClassVar[frozenset[str]] = frozenset({"key", "dtype", "hash_bucket_size"})
+    tensorflow_value_errors: ClassVar[frozenset[str]] = frozenset({"key", "dtype"})
 
     hash_bucket_size: Annotated[int, Field(strict=True, ge=1, lt=2**63)]
     dtype: Annotated[str, dtype_among(WORD_DTYPES, "string, bytes or an integer dtype")] = "string"
+
+    @classmethod
+    def tensorflow_arguments(cls, column: Any, converted: Callable[[Any], Column]) -> dict[str, Any]:
+        """See the base class."""
+        return {"key": column.key, "hash_bucket_size": column.hash_bucket_size, "dtype": tensorflow_dtype(column)}
 
     @property
     def word_dtype(self) -> str:
@@ -57,6 +63,8 @@ class SequenceHashBucket(SequenceMixin, HashBucketBase):
 class HashBucket(HashBucketBase):
     """One hashed word an example, a scalar int64 (`[max_ids]`). An absent or empty feature is `padding_id`."""
 
+    tensorflow_class: ClassVar[str] = "HashedCategoricalColumn"
+
     type: Literal["categorical_column_with_hash_bucket"] = "categorical_column_with_hash_bucket"
 
 
@@ -69,10 +77,10 @@ def sequence_categorical_column_with_hash_bucket(
     10
 
     Raises:
-      TypeError: an argument is missing or unknown.
-      ValueError: the size is below 1 or no int, the dtype is neither text nor an integer, the key is no text.
+      TypeError: the size is no int; an argument is missing or unknown.
+      ValueError: the size is None or below 1, the dtype is neither text nor an integer, the key is no text.
     """
-    size = python_int(hash_bucket_size)
+    size = _size(hash_bucket_size)
     return SequenceHashBucket.make(key=key, hash_bucket_size=size, dtype=dtype, **more)
 
 
@@ -80,4 +88,10 @@ def categorical_column_with_hash_bucket(
     key: str, hash_bucket_size: int, dtype: Any = "string", **more: Any
 ) -> HashBucket:
     """Builds a `HashBucket` context column; arguments and errors as `sequence_categorical_column_with_hash_bucket`."""
-    return HashBucket.make(key=key, hash_bucket_size=python_int(hash_bucket_size), dtype=dtype, **more)
+    return HashBucket.make(key=key, hash_bucket_size=_size(hash_bucket_size), dtype=dtype, **more)
+
+
+def _size(value: Any) -> Any:
+    if value is None:  # a ValueError in TensorFlow, where any other wrong type is a TypeError
+        raise ValueError("hash_bucket_size: expected an int >= 1, got None")
+    return python_int(value)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
-from transforms.columns.base import Checked, SequenceMixin, faulty_rows
+from transforms.columns.base import Checked, Column, SequenceMixin, faulty_rows
 from transforms.columns.categorical import KeyedCategorical, python_int
 from transforms.ragged import Ragged
 
@@ -27,11 +28,17 @@ class IdentityBase(KeyedCategorical):
       on_out_of_range: `"reject"` rejects the row, `"fail"` stops the job.
     """
 
+    in_a_range: ClassVar[bool] = True
     tensorflow_value_errors: ClassVar[frozenset[str]] = frozenset({"key"})
 
     num_buckets: Annotated[int, Field(strict=True, ge=1)]
     default_value: Annotated[int, Field(strict=True)] | None = None
     on_out_of_range: Literal["reject", "fail"] = "reject"
+
+    @classmethod
+    def tensorflow_arguments(cls, column: Any, converted: Callable[[Any], Column]) -> dict[str, Any]:
+        """See the base class."""
+        return {"key": column.key, "num_buckets": column.number_buckets, "default_value": column.default_value}
 
     @property
     def id_count(self) -> int:
@@ -62,6 +69,12 @@ class IdentityBase(KeyedCategorical):
         faults = faulty_rows(self, "out_of_range", values, outside, message)
         return Checked([replace(fault, fatal=fatal) for fault in faults])
 
+    def wrong_words(self, words: tf.Tensor) -> tf.Tensor | None:
+        """See the base class."""
+        import tensorflow as tf
+
+        return None if self.default_value is not None else tf.logical_or(words < 0, words >= self.num_buckets)
+
     def ids_of(self, words: tf.Tensor, fitted: Fitted) -> tf.Tensor:
         """See the base class."""
         import tensorflow as tf
@@ -85,6 +98,8 @@ class SequenceIdentity(SequenceMixin, IdentityBase):
 
 class Identity(IdentityBase):
     """One id an example, a scalar int64 (`[max_ids]`). An absent or empty feature is `padding_id` (TensorFlow: no id)."""
+
+    tensorflow_class: ClassVar[str] = "IdentityCategoricalColumn"
 
     type: Literal["categorical_column_with_identity"] = "categorical_column_with_identity"
 

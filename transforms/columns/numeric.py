@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, Self
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import StrictFloat, StrictInt, model_validator
 
-from transforms.columns.base import Checked, Output
+from transforms.columns.base import Checked, Column, Output
 from transforms.columns.numeric_base import NumericBase, Steps
 from transforms.ragged import Ragged
 from transforms.rejection import Fault
@@ -32,8 +33,19 @@ class Numeric(NumericBase):
       default_value: one number, or one for each value of the shape (flat, row-major); None for no default.
     """
 
+    tensorflow_class: ClassVar[str] = "NumericColumn"
+
+    tensorflow_value_errors: ClassVar[frozenset[str]] = frozenset({"key"})
+
     type: Literal["numeric_column"] = "numeric_column"
     default_value: Number | tuple[Number, ...] | list[Number] | None = None
+
+    @classmethod
+    def tensorflow_arguments(cls, column: Any, converted: Callable[[Any], Column]) -> dict[str, Any]:
+        """See the base class."""
+        return {name: getattr(column, name) for name in ("key", "shape", "default_value", "dtype", "normalizer_fn")}
+
+    non_finite: Literal["reject", "fill", "keep", "mean"] = "reject"
 
     @model_validator(mode="after")
     def _default_fits(self) -> Self:
@@ -68,6 +80,16 @@ class Numeric(NumericBase):
             faults.append(Fault("wrong_value_count", self.name, wrong, shown, message))
         return Checked(faults, completed=np.where(absent, width, 0), flags=finite.flags)
 
+    def valid(self, raw: RawTensors) -> tf.Tensor:
+        """See the base class."""
+        import tensorflow as tf
+
+        count = raw[self.key].row_lengths()
+        whole = tf.equal(count, self.step_width)
+        if self.default_value is not None:
+            whole = tf.logical_or(whole, tf.equal(count, 0))
+        return tf.logical_and(whole, self.valid_finite(raw[self.key]))
+
     def outputs(self, length: int | None) -> list[Output]:
         """See the base class."""
         made = [Output(self.name, self.dtype, self.shape, "values", self.name)]
@@ -85,10 +107,12 @@ class Numeric(NumericBase):
         there = values.row_lengths() > 0
         start = tf.where(there, values.row_splits[:-1], tf.size(flat, tf.int64) - width)
         made = tf.gather(flat, start[:, tf.newaxis] + tf.range(width, dtype=tf.int64))
-        observed = tf.logical_and(self.observed_in(made), there[:, tf.newaxis])
-        shape = [-1, *self.shape]
-        rows = tf.range(values.nrows())
-        return Steps(tf.reshape(made, shape), tf.reshape(observed, shape), rows, values.nrows(), raw)
+        finite, there = self.observed_in(made), there[:, tf.newaxis]
+        imputed = tf.logical_and(tf.logical_not(finite), there) if self.non_finite == "mean" else None
+        shape, rows = [-1, *self.shape], tf.range(values.nrows())
+        observed = tf.reshape(tf.logical_and(finite, there), shape)
+        imputed = None if imputed is None else tf.reshape(imputed, shape)
+        return Steps(tf.reshape(made, shape), observed, rows, values.nrows(), raw, imputed)
 
     def dense(self, raw: RawTensors, window: Window | None, fitted: Fitted) -> dict[str, tf.Tensor]:
         """See the base class."""
@@ -96,9 +120,11 @@ class Numeric(NumericBase):
 
         steps = self.steps(raw, window)
         normal = self.normalize(steps, fitted)
-        if self.non_finite == "fill":
+        if self.fills:
             default = tf.reshape(tf.cast(self._default(), normal.dtype), [1, *self.shape])
-            normal = tf.where(self.observed_in(steps.values), normal, default)
+            # The default of an absent example is normalised as a value is.
+            given = self.given(steps, fitted) | self.observed_in(steps.values)
+            normal = tf.where(given, normal, default)
         made = {self.name: normal}
         if self.observed_mask:
             made[f"{self.name}_observed"] = tf.cast(steps.observed, tf.int64)

@@ -14,8 +14,8 @@ from pydantic_core import PydanticCustomError
 
 from transforms import dtypes
 from transforms.asks import Ask
-from transforms.columns.base import Checked, KeyedColumn, NumericDtype, Shape, faulty_rows
-from transforms.normalizers import Function, Normalizer, NormalizerField
+from transforms.columns.base import Checked, KeyedColumn, NumericDtype, Shape, faulty_rows, rows_without
+from transforms.normalizers import Function, Normalizer, NormalizerField, Statistics
 from transforms.parse import Form
 from transforms.ragged import Ragged
 
@@ -39,6 +39,8 @@ class Steps:
       rows: int64 `[n]`, the row of each, ascending.
       num_rows: int64, rows in the batch.
       raw: all features of the batch, for what else the statistics go by.
+      imputed: bool `[n, *shape]`, which of the values are gaps that something takes the place of before normalising: the last
+        value before them (which `values` holds already), or the mean (which `normalize` puts there). None for none.
     """
 
     values: tf.Tensor
@@ -46,6 +48,7 @@ class Steps:
     rows: tf.Tensor
     num_rows: tf.Tensor
     raw: RawTensors
+    imputed: tf.Tensor | None = None
 
 
 class NumericBase(KeyedColumn):
@@ -54,17 +57,22 @@ class NumericBase(KeyedColumn):
     Attributes:
       shape: shape of the values in one step (in one example, for a context column).
       dtype: what the values are cast to; parsed as int64 or float32 before.
-      normalizer_fn: what present values are put through: `"z_score"`, `{type: z_score, per: column}`, or a function
-        of a dense float tensor `[steps, *shape]`, which a columns file names as `module:function`.
+      normalizer_fn: what present values are put through: a normalizer by name (`"z_score"`) or with options (`{type: z_score,
+        per: column}`), a function of a dense float tensor `[steps, *shape]`, which a columns file names as `module:function`,
+        or a list of these, one after the other.
       non_finite: what happens to NaN and infinities. `"reject"` rejects the row, `"fill"` puts `default_value` there
-        after normalising, `"keep"` lets them through as TensorFlow does.
+        after normalising, `"keep"` lets them through as TensorFlow does. `"mean"` puts the mean of the data set's raw values
+        there before normalising (of the dimension, or of the column where the first normalizer goes by it), so that a z-score
+        is 0; without any value there is no mean, and it is `"fill"`. `"forward_fill"`, for sequences, repeats the last value of
+        the same dimension before it in the row, also from a step that is cut off; a gap without one is as with `"fill"`. No
+        statistics count what was put there, but for those that a function finds with analyzers of its own.
       observed_mask: also write which values were observed (bool, in the shape of the values): neither padding nor filled.
     """
 
     shape: Shape = (1,)
     dtype: NumericDtype = "float32"
     normalizer_fn: NormalizerField = None
-    non_finite: Literal["reject", "fill", "keep"] = "reject"
+    non_finite: Literal["reject", "fill", "keep", "mean", "forward_fill"] = "reject"
     observed_mask: bool = Field(default=False, strict=True)
 
     @property
@@ -76,6 +84,16 @@ class NumericBase(KeyedColumn):
     def numeric(self) -> NumericBase:
         """See the base class."""
         return self
+
+    @property
+    def needs_data(self) -> bool:
+        """See the base class."""
+        return self.non_finite == "mean" or super().needs_data
+
+    @property
+    def fills(self) -> bool:
+        """Whether gaps are filled: NaN and infinities do not come out."""
+        return self.non_finite not in ("reject", "keep")
 
     @property
     def links(self) -> tuple[Normalizer, ...]:
@@ -128,7 +146,15 @@ class NumericBase(KeyedColumn):
         if self.non_finite == "reject":
             message = "expected finite numbers (non_finite: reject)"
             faults = faulty_rows(self, "non_finite", values, bad, message)
-        return Checked(faults, flags={"non_finite": bad, **({"filled": bad} if self.non_finite == "fill" else {})})
+        return Checked(faults, flags={"non_finite": bad, **({"filled": bad} if self.fills else {})})
+
+    def valid_finite(self, values: tf.RaggedTensor) -> tf.Tensor:
+        """Returns the rows that `check_finite` lets through, bool `[batch]`."""
+        import tensorflow as tf
+
+        if self.non_finite != "reject" or values.dtype.is_integer:
+            return tf.ones([values.nrows()], tf.bool)
+        return rows_without(~tf.math.is_finite(values.flat_values), values)
 
     def observed_in(self, values: tf.Tensor) -> tf.Tensor:
         """Returns which of the raw values count as observed: bool, in their shape."""
@@ -146,26 +172,50 @@ class NumericBase(KeyedColumn):
 
     def before(self, link: int, steps: Steps, fitted: Fitted, owner: str) -> tf.Tensor:
         """Returns the values `[n, *shape]` as they are before one link of the chain."""
+        return self._put_through(self.links[:link], self.cast(steps.values), steps, fitted, owner)
+
+    def normalize(self, steps: Steps, fitted: Fitted, owner: str | None = None) -> tf.Tensor:
+        """Normalises steps, imputed ones too, and returns `[n, *shape]` in the carrier of the result's dtype."""
         import tensorflow as tf
 
         values = self.cast(steps.values)
-        for k, normalizer in enumerate(self.links[:link]):
+        if self.non_finite == "mean" and steps.imputed is not None:
+            mean = self.raw_statistics(fitted, owner).mean
+            # Rounded to float32, the mean of large numbers close together could be many deviations away from itself.
+            wide = tf.float64 if not (self.links and isinstance(self.links[0], Function)) else values.dtype
+            values = tf.where(steps.imputed, tf.cast(mean, wide), tf.cast(values, wide))
+        result = self._put_through(self.links, values, steps, fitted, owner or self.name)
+        if result.dtype.is_integer or result.dtype.is_bool:
+            return tf.cast(result, tf.int64)
+        if self.dtype in ("float16", "bfloat16"):  # rounded here, so that every format and the graph give the same
+            result = tf.cast(result, tf.as_dtype(self.dtype))
+        return tf.cast(result, tf.float32)
+
+    def _put_through(
+        self, links: Sequence[Normalizer], values: tf.Tensor, steps: Steps, fitted: Fitted, owner: str
+    ) -> tf.Tensor:
+        import tensorflow as tf
+
+        for k, normalizer in enumerate(links):
             if values.dtype.is_integer and isinstance(normalizer, Function):
                 values = tf.cast(values, tf.float32)
             statistics = fitted.statistics(owner, k, normalizer, values, steps)
             values = normalizer.apply(values, statistics)
         return values
 
-    def normalize(self, steps: Steps, fitted: Fitted, owner: str | None = None) -> tf.Tensor:
-        """Normalises steps and returns `[n, *shape]` in the carrier of the result's dtype."""
-        import tensorflow as tf
+    def raw_statistics(self, fitted: Fitted, owner: str | None = None) -> Statistics:
+        """Returns the data set's statistics of the raw values: what the first of the asks is about."""
+        name = fitted.owner_of(owner or self.name)
+        return fitted.packed(next(ask for ask in fitted.spec.asks if ask.owner == name))
 
-        result = self.before(len(self.links), steps, fitted, owner or self.name)
-        if result.dtype.is_integer or result.dtype.is_bool:
-            return tf.cast(result, tf.int64)
-        if self.dtype in ("float16", "bfloat16"):  # rounded here, so that every format and the graph give the same
-            result = tf.cast(result, tf.as_dtype(self.dtype))
-        return tf.cast(result, tf.float32)
+    def given(self, steps: Steps, fitted: Fitted, owner: str | None = None) -> tf.Tensor:
+        """Returns which values are normalised, bool `[n, *shape]`: observed, or imputed. `default_value` stands elsewhere."""
+        if steps.imputed is None:
+            return steps.observed
+        imputed = steps.imputed
+        if self.non_finite == "mean":
+            imputed &= self.raw_statistics(fitted, owner).count > 0
+        return steps.observed | imputed
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

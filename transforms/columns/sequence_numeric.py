@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field, StrictFloat, StrictInt, model_validator
 
-from transforms.columns.base import Checked, Output, SequenceMixin
+from transforms.columns.base import Checked, Column, Output, SequenceMixin
 from transforms.columns.numeric_base import NumericBase, Steps
 from transforms.ragged import Ragged
 from transforms.rejection import Fault
@@ -35,11 +36,20 @@ class SequenceNumeric(SequenceMixin, NumericBase):
       normalize_padding: normalise the padding too.
     """
 
+    tensorflow_class: ClassVar[str] = "SequenceNumericColumn"
+
     type: Literal["sequence_numeric_column"] = "sequence_numeric_column"
     default_value: StrictInt | StrictFloat = 0.0
     incomplete_step: Literal["reject", "pad"] = "reject"
     statistics_over: Literal["kept", "all"] = "kept"
     normalize_padding: bool = Field(default=False, strict=True)
+
+    @classmethod
+    def tensorflow_arguments(cls, column: Any, converted: Callable[[Any], Column]) -> dict[str, Any]:
+        """See the base class."""
+        function = None if column.normalizer_fn is None else OnSparse(column.normalizer_fn)
+        given = {name: getattr(column, name) for name in ("key", "shape", "default_value", "dtype")}
+        return {**given, "normalizer_fn": function}
 
     @model_validator(mode="after")
     def _default_fits(self) -> Self:
@@ -66,6 +76,15 @@ class SequenceNumeric(SequenceMixin, NumericBase):
         steps = -(-values.lengths // width)
         return Checked(faults, steps, completed, flags=finite.flags)
 
+    def valid(self, raw: RawTensors) -> tf.Tensor:
+        """See the base class."""
+        import tensorflow as tf
+
+        finite = self.valid_finite(raw[self.key])
+        if self.incomplete_step == "pad":
+            return finite
+        return tf.logical_and(finite, tf.equal(raw[self.key].row_lengths() % self.step_width, 0))
+
     def outputs(self, length: int | None) -> list[Output]:
         """See the base class."""
         shape = (length, *self.shape)
@@ -85,34 +104,45 @@ class SequenceNumeric(SequenceMixin, NumericBase):
             flat, there = _complete(values, self.step_width, self._default(values.dtype))
         else:
             flat, there = tf.reshape(values.flat_values, [-1, self.step_width]), None
-        if window is not None:
-            flat, there = window.select(flat), None if there is None else window.select(there)
-            rows = window.select(rows)
         observed = self.observed_in(flat)
+        gaps = tf.logical_not(observed)
         if there is not None:
-            observed = tf.logical_and(observed, there)
-        shape = [-1, *self.shape]
-        return Steps(tf.reshape(flat, shape), tf.reshape(observed, shape), rows, values.nrows(), raw)
+            observed, gaps = observed & there, gaps & there
+        imputed = gaps if self.non_finite == "mean" else None
+        if self.non_finite == "forward_fill":  # before steps are cut off: what they hold counts
+            flat, imputed = _forward_filled(flat, observed, gaps, rows)
+
+        def kept(tensor: tf.Tensor) -> tf.Tensor:
+            chosen = tensor if window is None else window.select(tensor)
+            return tf.reshape(chosen, [-1, *self.shape])
+
+        rows = rows if window is None else window.select(rows)
+        imputed = None if imputed is None else kept(imputed)
+        return Steps(kept(flat), kept(observed), rows, values.nrows(), raw, imputed)
 
     def dense(self, raw: RawTensors, window: Window | None, fitted: Fitted) -> dict[str, tf.Tensor]:
         """See the base class."""
         import tensorflow as tf
 
         assert window is not None
-        steps = self.steps(raw, window)
-        normal, padding = self.normalize(steps, fitted), None
+        every = self.statistics_over == "all" and any(link.per == "row" for link in self.links)
+        steps = self.steps(raw, None if every else window)
+        given = self.given(steps, fitted)
         if self.normalize_padding:
             normal, padding = self._with_padding(steps, fitted)
-            given = self.observed_in(steps.values)  # completed values are padding, too: normalised
+            given |= self.observed_in(steps.values)  # completed values are padding, too: normalised
         else:
-            given = steps.observed
+            normal = self.normalize(steps, fitted)
             padding = tf.fill([1, *self.shape], self._default(normal.dtype))
-        if self.non_finite == "fill" or self.incomplete_step == "pad":
+        if self.fills or self.incomplete_step == "pad":
             normal = tf.where(given, normal, self._default(normal.dtype))
+        observed = steps.observed
+        if every:  # a row's own statistics count the steps that are cut off only now
+            normal, observed = window.select(normal), window.select(observed)
         made = {self.name: window.place(normal, padding)}
         if self.observed_mask:
             nothing = tf.zeros([1, *self.shape], tf.bool)
-            made[f"{self.name}_observed"] = tf.cast(window.place(steps.observed, nothing), tf.int64)
+            made[f"{self.name}_observed"] = tf.cast(window.place(observed, nothing), tf.int64)
         return made
 
     def _with_padding(self, steps: Steps, fitted: Fitted) -> tuple[tf.Tensor, tf.Tensor]:
@@ -125,6 +155,7 @@ class SequenceNumeric(SequenceMixin, NumericBase):
             values=tf.concat([steps.values, padding], axis=0),
             observed=tf.concat([steps.observed, tf.zeros_like(padding, tf.bool)], axis=0),
             rows=tf.concat([steps.rows, [0]], axis=0),
+            imputed=None if steps.imputed is None else tf.concat([steps.imputed, tf.zeros_like(padding, tf.bool)], 0),
         )
         normal = self.normalize(both, fitted)
         return normal[:-1], normal[-1:]
@@ -148,6 +179,36 @@ def _complete(values: tf.RaggedTensor, width: int, fill: tf.Tensor) -> tuple[tf.
     real = at < tf.repeat(splits[1:], steps)[:, tf.newaxis]
     flat = tf.concat([values.flat_values, fill[tf.newaxis]], axis=0)
     return tf.gather(flat, tf.where(real, at, tf.size(flat, tf.int64) - 1)), real
+
+
+def _forward_filled(
+    values: tf.Tensor, observed: tf.Tensor, gaps: tf.Tensor, rows: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Puts into the gaps the last observed value of the same row and dimension before it.
+
+    Args:
+      values: `[steps, width]`.
+      observed: bool `[steps, width]`.
+      gaps: bool `[steps, width]`, where a value is wanted.
+      rows: int64 `[steps]`, ascending.
+
+    Returns:
+      The values, and which of them were put there.
+    """
+    import tensorflow as tf
+
+    # Dimension by dimension, so that whatever was observed before stands before.
+    there, numbers = (tf.reshape(tf.transpose(tensor), [-1]) for tensor in (observed, values))
+    places = tf.concat([tf.where(there)[:, 0], [0]], axis=0)  # one more to point at where nothing is observed
+    seen = tf.cumsum(tf.cast(there, tf.int64))
+    last = tf.gather(places, tf.maximum(seen - 1, 0))
+    size, width = tf.size(rows, tf.int64), values.shape[1]
+    of = tf.tile(rows, [width]) + tf.repeat(tf.range(width, dtype=tf.int64), size) * (tf.reduce_max(rows) + 1)
+    same = tf.logical_and(seen > 0, tf.equal(tf.gather(of, last), of))
+    across = [width, tf.shape(rows)[0]]
+    filled, found = (tf.transpose(tf.reshape(tensor, across)) for tensor in (tf.gather(numbers, last), same))
+    put = tf.logical_and(gaps, found)
+    return tf.where(put, filled, values), put
 
 
 def sequence_numeric_column(
@@ -178,3 +239,31 @@ def sequence_numeric_column(
     return SequenceNumeric.make(
         key=key, shape=shape, default_value=default_value, dtype=dtype, normalizer_fn=normalizer_fn, **more
     )
+
+
+class OnSparse:
+    """A `normalizer_fn` of a TensorFlow sequence column, which is given a SparseTensor there.
+
+    It is called with one here, too, whose rows are the present steps; where it takes none (the documented
+    `lambda x: (x - 3.0) / 4.2` raises a TypeError in TensorFlow) with the dense steps.
+    """
+
+    def __init__(self, function: Callable[[Any], Any]):
+        self.function = function
+
+    def __call__(self, values: Any) -> Any:
+        """Normalises steps `[n, *shape]`."""
+        import tensorflow as tf
+
+        flat = tf.reshape(values, [tf.shape(values)[0], -1])
+        size = tf.shape(flat, tf.int64)
+        places = tf.stack(tf.meshgrid(tf.range(size[0]), tf.range(size[1]), indexing="ij"), axis=-1)
+        sparse = tf.SparseTensor(tf.reshape(places, [-1, 2]), tf.reshape(flat, [-1]), size)
+        try:
+            result = self.function(sparse)
+        except (TypeError, ValueError, AttributeError):
+            return self.function(values)
+        result = result.values if isinstance(result, tf.SparseTensor) else result
+        result = tf.reshape(result, tf.shape(values))
+        result.set_shape(values.shape)
+        return result

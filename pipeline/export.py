@@ -1,0 +1,44 @@
+"""The graphs of a data set on disk: the serving model is made, and each has a digest that says whether it is still the same."""
+
+from __future__ import annotations
+
+import hashlib
+
+from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+
+from pipeline import layout
+from pipeline.layout import Layout
+from transforms.spec import Spec
+
+BLOCK_BYTES = 1 << 20
+
+
+def save_serving(spec: Spec, place: Layout) -> str:
+    """Makes the serving model of the transform that a run has staged; returns its staged directory."""
+    from transforms import serving
+
+    target: str = place.staged(layout.SERVING)
+    serving.save(spec, place.staged(layout.TRANSFORM), target)
+    return target
+
+
+def digest(path: str) -> str:
+    """Returns the SHA-256 of a tree: of the line `<SHA-256 of the file> <relative path>` of every file, in order of the paths.
+
+    >>> digest("/nowhere")[:8]  # a tree without files
+    'e3b0c442'
+    """
+    root = path.rstrip("/") + "/"
+    found = [entry.path for entry in FileSystems.match([root + "**"])[0].metadata_list]
+    lines = [f"{file_digest(file)} {file.removeprefix(root)}\n" for file in sorted(found)]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def file_digest(path: str) -> str:
+    """Returns the SHA-256 of a file, as hexadecimal text."""
+    made = hashlib.sha256()
+    with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+        while block := file.read(BLOCK_BYTES):
+            made.update(block)
+    return made.hexdigest()

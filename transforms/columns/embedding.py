@@ -1,0 +1,411 @@
+"""`embedding_column` and `shared_embedding_column`: ids for an embedding layer, or the vectors of a table that is given."""
+
+from __future__ import annotations
+
+import os
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+
+import numpy as np
+from pydantic import BeforeValidator, Field, PlainSerializer, PrivateAttr, StrictFloat, StrictInt, model_validator
+
+from transforms.columns.base import Column, Key, Output
+from transforms.columns.categorical import Categorical, dense_ids, id_outputs, placed, python_int
+from transforms.columns.learned_vocabulary import learners
+from transforms.columns.wrapper import IdWrapper
+from transforms.embedding_tables import EmbeddingTable, read_table, table_of
+from transforms.errors import SpecFault
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from transforms.columns.categorical import Categorical as AnyCategorical
+    from transforms.densify import RawTensors
+    from transforms.fitted import Fitted
+    from transforms.window import Window
+
+
+def _dimension(value: Any) -> Any:
+    if value is None:  # TensorFlow calls it a wrong value and not a wrong type
+        raise ValueError("expected an int >= 1, got None")
+    return value
+
+
+def _table(value: Any) -> Any:
+    """Takes a path, an array or a table; an array becomes a table."""
+    if value is None or isinstance(value, str | EmbeddingTable):
+        return value
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, np.ndarray):
+        return table_of(value)
+    raise ValueError(f"expected the path of a table or an array, got {type(value).__name__}")
+
+
+def _initializer(value: Any) -> Any:
+    """Names an initializer: metadata, since weights belong to training.
+
+    A callable with a configuration, as Keras has them, shows it: `Constant(value=0.5)`.
+    """
+    if value is None or isinstance(value, str):
+        return value
+    if not callable(value):
+        raise ValueError("expected the name of an initializer or a callable, got " + repr(value))
+    if isinstance(value, type) or hasattr(value, "__qualname__"):
+        return str(value.__qualname__)
+    config = value.get_config() if hasattr(value, "get_config") else {}
+    given = ", ".join(f"{name}={setting!r}" for name, setting in config.items() if setting is not None)
+    return f"{type(value).__name__}({given})"
+
+
+Dimension = Annotated[int, Field(strict=True, ge=1), BeforeValidator(_dimension)]
+Table = Annotated[
+    str | EmbeddingTable | None,
+    BeforeValidator(_table, json_schema_input_type=str | None),
+    PlainSerializer(lambda table: getattr(table, "source", table) or None, when_used="json"),
+]
+Initializer = Annotated[str | None, BeforeValidator(_initializer, json_schema_input_type=str | None)]
+MaxNorm = Annotated[StrictInt, Field(gt=0)] | Annotated[StrictFloat, Field(gt=0, allow_inf_nan=False)]
+
+
+class EmbeddingBase(IdWrapper):
+    """Arguments of both embedding columns.
+
+    Weights belong to training. So without a `table` the ids are written, as the inner column writes them, and what a model
+    needs to build the layer goes into the manifest. With a `table` the vectors are written.
+
+    Attributes:
+      categorical_column: the column of ids.
+      dimension: values of a vector.
+      combiner: how the vectors of several ids in a step become one: `"mean"`, `"sum"`, or `"sqrtn"` (the sum divided by the
+        root of the sum of squared weights).
+      max_norm: a vector with a larger Euclidean norm is shortened to it before vectors are combined.
+      table: path of a table of `[ids, dimension]` numbers, `.npy` or Parquet (in Python an array, too).
+      initializer: name of the initializer that the layer is to have: metadata.
+      trainable: whether the layer is to be trained: metadata.
+      ckpt_to_load_from: checkpoint that the layer is to be restored from: metadata.
+      tensor_name_in_ckpt: name of the tensor in that checkpoint: metadata.
+      use_safe_embedding_lookup: whether the layer is to treat steps without an id as zeros: metadata. A table does always.
+    """
+
+    tensorflow_value_errors: ClassVar[frozenset[str]] = frozenset(
+        {"initializer", "ckpt_to_load_from", "tensor_name_in_ckpt"}
+    )
+
+    categorical_column: AnyCategorical
+    dimension: Dimension
+    combiner: Literal["mean", "sum", "sqrtn"] = "mean"
+    max_norm: MaxNorm | None = None
+    table: Table = None
+    initializer: Initializer = None
+    trainable: bool = Field(default=True, strict=True)
+    ckpt_to_load_from: str | None = Field(default=None, strict=True)
+    tensor_name_in_ckpt: str | None = Field(default=None, strict=True)
+    use_safe_embedding_lookup: bool = Field(default=True, strict=True)
+    _table: EmbeddingTable | None = PrivateAttr(default=None)
+
+    @property
+    @abstractmethod
+    def collection(self) -> str:
+        """What the weights are called: columns of one collection share them."""
+
+    @model_validator(mode="after")
+    def _arguments_fit(self) -> Self:
+        if (self.ckpt_to_load_from is None) != (self.tensor_name_in_ckpt is None):
+            given, lacks = "ckpt_to_load_from", "tensor_name_in_ckpt"
+            if self.ckpt_to_load_from is None:
+                given, lacks = lacks, given
+            raise ValueError(f"{given} needs a {lacks}")
+        if self.table is None:
+            return self
+        for name in ("initializer", "ckpt_to_load_from"):
+            if getattr(self, name) is not None:
+                raise ValueError(f"{name} does not apply with a table, which has the values")
+        if not self.use_safe_embedding_lookup:
+            raise ValueError("use_safe_embedding_lookup must be true with a table: a step without an id is zeros")
+        if self.inner.id_count is None:
+            raise ValueError(f"table needs to know how many ids {self.inner.name!r} has: give it a top_k")
+        try:  # pydantic 2.14 comes here again for a column that becomes a part of a spec: its file may be out of sight
+            read = self._table or (read_table(self.table) if isinstance(self.table, str) else self.table)
+            self._table = read.checked(self.inner.id_count, self.dimension)
+        except ValueError as error:
+            raise ValueError(f"table {error}") from None
+        return self
+
+    def with_table_in(self, folder: str) -> Self:
+        """Returns the column with its table, if it has one, in a folder."""
+        if self._table is None:
+            return self
+        placed = self._table.placed(folder)
+        made = self.model_copy(update={"table": self.table if isinstance(self.table, str) else placed})
+        made._table = placed
+        return made
+
+    def outputs(self, length: int | None) -> list[Output]:
+        """See the base class."""
+        if self._table is None:
+            return [replace(output, source=self.name) for output in id_outputs(self.inner, self.name, length)]
+        shape = (length, self.dimension) if self.is_sequence else (self.dimension,)
+        return [Output(self.name, "float32", shape, "values", self.name, self.is_sequence)]
+
+    def dense(self, raw: RawTensors, window: Window | None, fitted: Fitted) -> dict[str, tf.Tensor]:
+        """See the base class."""
+        steps = self.inner_ids(raw, window, fitted)
+        if self._table is None:
+            return dense_ids(self.inner, self.name, steps, window)
+        from transforms.embedding_lookup import combined, embedding_rows
+
+        rows = embedding_rows(self._table, self.max_norm, fitted.track)
+        return {self.name: placed(combined(rows, steps, self.combiner), window, 0.0)}
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What a model needs to build the layer, as JSON holds it."""
+        made: dict[str, Any] = {"collection": self.collection, "id_count": self.inner.id_count}
+        made |= {name: getattr(self, name) for name in _SHARED}
+        made["padding_id"] = self.inner.padding
+        written = [output.name for output in self.outputs(None)]
+        if self._table is not None:
+            made["table"] = {"path": self._table.source, "digest": self._table.digest}
+            return {**made, "vectors": written[0]}
+        return {**made, "table": None, "ids": written[0], "weights": written[1] if self.inner.weighted else None}
+
+
+_SHARED = (
+    "dimension",
+    "combiner",
+    "max_norm",
+    "initializer",
+    "trainable",
+    "ckpt_to_load_from",
+    "tensor_name_in_ckpt",
+    "use_safe_embedding_lookup",
+)
+"""Arguments in which the columns of one collection must agree."""
+
+
+class Embedding(EmbeddingBase):
+    """Ids of an embedding of its own, `[T]` int64; or with a `table` their vectors, `[T, dimension]` float32.
+
+    Several ids of a step are combined, those of a weighted column with their weights. A step without an id is zeros, as
+    padding is, and counts in the length.
+    """
+
+    tensorflow_class: ClassVar[str] = "EmbeddingColumn"
+
+    type: Literal["embedding_column"] = "embedding_column"
+
+    @classmethod
+    def tensorflow_arguments(cls, column: Any, converted: Callable[[Any], Column]) -> dict[str, Any]:
+        """See the base class."""
+        names = ("dimension", "combiner", "initializer", "max_norm", "trainable", "use_safe_embedding_lookup")
+        given = {name: getattr(column, name) for name in (*names, "ckpt_to_load_from", "tensor_name_in_ckpt")}
+        return {"categorical_column": converted(column.categorical_column), **given}
+
+    @property
+    def name(self) -> str:
+        """See the base class."""
+        return f"{self.inner.name}_embedding"
+
+    @property
+    def collection(self) -> str:
+        """See the base class."""
+        return self.name
+
+
+class SharedEmbedding(EmbeddingBase):
+    """Ids of an embedding that several columns share, `[T]` int64; or with a `table` their vectors, `[T, dimension]` float32.
+
+    The columns of a collection have the same number of ids and agree in all arguments but the column of ids.
+
+    Attributes:
+      shared_embedding_collection_name: name of the weights that the columns of the collection share.
+    """
+
+    tensorflow_class: ClassVar[str] = "SharedEmbeddingColumn"
+
+    type: Literal["shared_embedding_column"] = "shared_embedding_column"
+    shared_embedding_collection_name: Key
+
+    @classmethod
+    def tensorflow_arguments(cls, column: Any, converted: Callable[[Any], Column]) -> dict[str, Any]:
+        """See the base class."""
+        creator = column.shared_embedding_column_creator  # it has no other face
+        own = {name: getattr(column, name) for name in ("combiner", "max_norm", "use_safe_embedding_lookup")}
+        names = ("dimension", "initializer", "ckpt_to_load_from", "tensor_name_in_ckpt", "trainable")
+        shared = {name: getattr(creator, f"_{name}") for name in names}
+        collection = {"shared_embedding_collection_name": creator._name}
+        return {"categorical_column": converted(column.categorical_column), **own, **shared, **collection}
+
+    @property
+    def name(self) -> str:
+        """See the base class."""
+        return f"{self.inner.name}_shared_embedding"
+
+    @property
+    def collection(self) -> str:
+        """See the base class."""
+        return self.shared_embedding_collection_name
+
+
+def embeddings_of(columns: Iterable[Column], words: Mapping[str, int]) -> dict[str, dict[str, Any]]:
+    """Returns what a model needs to build its embedding layers, by column, for the manifest.
+
+    Args:
+      columns: all columns.
+      words: by column, how many words it learned.
+    """
+    made = {column.name: column.metadata for column in columns if isinstance(column, EmbeddingBase)}
+    for name, count in words.items():
+        if name in made and made[name]["id_count"] is None:
+            (learner,) = learners(column for column in columns if column.name == name).values()
+            made[name]["id_count"] = count + learner.num_oov_buckets
+    return made
+
+
+def with_tables_in(columns: Iterable[Column], folder: str) -> list[Column]:
+    """Returns the columns with their tables in a folder that workers reach, so that what is pickled stays small.
+
+    See `EmbeddingTable.placed`.
+    """
+    return [column.with_table_in(folder) if isinstance(column, EmbeddingBase) else column for column in columns]
+
+
+def collection_faults(columns: Sequence[Column]) -> list[SpecFault]:
+    """Returns in what the columns of one shared embedding disagree."""
+    faults = []
+    first: dict[str, tuple[int, SharedEmbedding]] = {}
+    for k, column in enumerate(columns):
+        if not isinstance(column, SharedEmbedding):
+            continue
+        before, other = first.setdefault(column.collection, (k, column))
+        for name, (ours, theirs) in _differences(column, other).items():
+            message = (
+                f"expected {theirs}, as columns[{before}] of the collection {column.collection!r} has it, got {ours}"
+            )
+            faults.append(SpecFault(f"columns[{k}].{name}", message))
+    return faults
+
+
+def _differences(column: SharedEmbedding, other: SharedEmbedding) -> dict[str, tuple[str, str]]:
+    """Returns arguments to what each of two columns has."""
+    found = {}
+    if column.inner.id_count != other.inner.id_count:
+        found["categorical_column"] = (f"{column.inner.id_count} ids", f"{other.inner.id_count} ids")
+    for name in _SHARED:
+        ours, theirs = getattr(column, name), getattr(other, name)
+        if ours != theirs:
+            found[name] = (repr(ours), repr(theirs))
+    if column._table != other._table:
+        found["table"] = (repr(column.table), repr(other.table))
+    return found
+
+
+def embedding_column(
+    categorical_column: Any,
+    dimension: Any,
+    combiner: str = "mean",
+    initializer: Any = None,
+    ckpt_to_load_from: Any = None,
+    tensor_name_in_ckpt: Any = None,
+    max_norm: Any = None,
+    trainable: bool = True,
+    use_safe_embedding_lookup: bool = True,
+    **more: Any,
+) -> Embedding:
+    """Builds an `Embedding` with TensorFlow's own arguments; the others by keyword.
+
+    >>> from transforms import sequence_categorical_column_with_identity
+    >>> embedding_column(sequence_categorical_column_with_identity("items", 10), 4).metadata["id_count"]
+    10
+
+    Args:
+      categorical_column: the column of ids.
+      dimension: values of a vector.
+      combiner: `"mean"`, `"sum"` or `"sqrtn"`.
+      initializer: a callable or a name, for the manifest.
+      ckpt_to_load_from: for the manifest.
+      tensor_name_in_ckpt: for the manifest.
+      max_norm: the largest norm of a vector.
+      trainable: for the manifest.
+      use_safe_embedding_lookup: for the manifest.
+      **more: `table`.
+
+    Raises:
+      TypeError: the dimension is no int.
+      ValueError: the column is not categorical, the dimension is below 1, the combiner is none of these, the initializer is
+        neither callable nor a name, one of `ckpt_to_load_from` and `tensor_name_in_ckpt` lacks, the table cannot be read or
+        does not fit.
+    """
+    return Embedding.make(
+        categorical_column=categorical_column,
+        dimension=python_int(dimension),
+        combiner=combiner,
+        initializer=initializer,
+        ckpt_to_load_from=ckpt_to_load_from,
+        tensor_name_in_ckpt=tensor_name_in_ckpt,
+        max_norm=max_norm,
+        trainable=trainable,
+        use_safe_embedding_lookup=use_safe_embedding_lookup,
+        **more,
+    )
+
+
+def shared_embedding_column(
+    categorical_column: Any, dimension: Any, shared_embedding_collection_name: str, **more: Any
+) -> SharedEmbedding:
+    """Builds one column of a shared embedding, which `shared_embeddings` does for all of them; errors as there."""
+    return SharedEmbedding.make(
+        categorical_column=categorical_column,
+        dimension=python_int(dimension),
+        shared_embedding_collection_name=shared_embedding_collection_name,
+        **more,
+    )
+
+
+def shared_embeddings(
+    categorical_columns: Iterable[Any],
+    dimension: Any,
+    combiner: str = "mean",
+    initializer: Any = None,
+    shared_embedding_collection_name: str | None = None,
+    **more: Any,
+) -> list[SharedEmbedding]:
+    """Builds the columns of a shared embedding with TensorFlow's own arguments, in the order of the columns of ids.
+
+    >>> from transforms import sequence_categorical_column_with_identity
+    >>> ids = [sequence_categorical_column_with_identity(key, 10) for key in ("seen", "liked")]
+    >>> shared_embeddings(ids, 4)[0].collection
+    'liked_seen_shared_embedding'
+
+    Args:
+      categorical_columns: the columns of ids, all of one type and with equally many ids.
+      dimension: values of a vector.
+      combiner: `"mean"`, `"sum"` or `"sqrtn"`.
+      initializer: a callable or a name, for the manifest.
+      shared_embedding_collection_name: what they share; made of the columns' names unless given.
+      **more: the other arguments of `SharedEmbedding`.
+
+    Raises:
+      TypeError, ValueError: as `embedding_column`; the columns are of several types or have not equally many ids.
+    """
+    columns = list(categorical_columns)
+    for column in columns:
+        if not isinstance(column, Categorical):
+            raise ValueError(f"categorical_columns: expected categorical columns, got {type(column).__name__}")
+    kinds = {_kind(column) for column in columns}
+    counts = {column.id_count for column in columns}
+    if not columns or len(kinds) > 1 or len(counts) > 1:
+        got = f"types {sorted(kinds)}" if len(kinds) != 1 else f"{sorted(map(str, counts))} ids"
+        raise ValueError(f"categorical_columns: expected columns of one type and with equally many ids, got {got}")
+    name = shared_embedding_collection_name or "_".join(sorted(column.name for column in columns)) + "_shared_embedding"
+    arguments = {"combiner": combiner, "initializer": initializer, **more}
+    return [shared_embedding_column(column, dimension, name, **arguments) for column in columns]
+
+
+def _kind(column: Categorical) -> str:
+    """Returns the type of a column of ids: weights and sequences aside, as TensorFlow compares them."""
+    inner = column.parts[0] if column.weighted else column
+    return inner.type_name.removeprefix("sequence_")

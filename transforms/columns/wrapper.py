@@ -1,0 +1,104 @@
+"""What columns made of another column share: they read, check and learn what that one does."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from transforms.columns.base import Checked, Column
+from transforms.ragged import Ragged
+
+if TYPE_CHECKING:
+    from transforms.asks import Ask
+    from transforms.columns.categorical import Categorical, StepIds
+    from transforms.columns.numeric_base import NumericBase
+    from transforms.densify import RawTensors
+    from transforms.fitted import Fitted
+    from transforms.parse import Form
+    from transforms.window import Window
+
+
+class Wrapper(Column):
+    """A column made of another one, which stands in the field `inner_field`."""
+
+    inner_field: ClassVar[str]
+
+    @property
+    @abstractmethod
+    def inner(self) -> Column:
+        """The column that it is made of."""
+
+    @property
+    def parts(self) -> tuple[Column, ...]:
+        """See the base class."""
+        return (self.inner,)
+
+    @property
+    def key(self) -> str:
+        """See the base class."""
+        return self.inner.key
+
+    @property
+    def features(self) -> Mapping[str, Form]:
+        """See the base class."""
+        return self.inner.features
+
+    @property
+    def sequence_group(self) -> str | None:
+        """See the base class."""
+        return self.inner.sequence_group
+
+    @property
+    def step_width(self) -> int:
+        """See the base class."""
+        return self.inner.step_width
+
+    @property
+    def numeric(self) -> NumericBase | None:
+        """See the base class."""
+        return self.inner.numeric
+
+    @property
+    def needs_data(self) -> bool:
+        """See the base class."""
+        return self.inner.needs_data
+
+    def path_to(self, argument: str) -> str:
+        """See the base class."""
+        return f"{self.inner_field}.{self.inner.path_to(argument)}"
+
+    def place_of(self, feature: str) -> str:
+        """See the base class."""
+        return f"{self.inner_field}.{self.inner.place_of(feature)}"
+
+    def asks(self) -> Sequence[Ask]:
+        """See the base class. Names of a spec's columns differ, those of what they are made of need not: it asks for itself."""
+        return [replace(ask, owner=self.name) for ask in self.inner.asks()]
+
+    def check(self, views: Mapping[str, Ragged]) -> Checked:
+        """See the base class."""
+        return self.inner.check(views)
+
+
+class IdWrapper(Wrapper):
+    """A column made of the ids of a categorical one."""
+
+    inner_field: ClassVar[str] = "categorical_column"
+
+    if TYPE_CHECKING:  # a field of each of them
+
+        @property
+        def categorical_column(self) -> Any:
+            """The column of ids."""
+
+    @property
+    def inner(self) -> Categorical:
+        """See the base class."""
+        column: Categorical = self.categorical_column
+        return column
+
+    def inner_ids(self, raw: RawTensors, window: Window | None, fitted: Fitted) -> StepIds:
+        """Returns the ids of the kept steps, with the statistics and words that were found for this column."""
+        return self.inner.step_ids(raw, window, fitted.on_behalf(self.inner.name, self.name))

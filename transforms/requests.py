@@ -1,0 +1,235 @@
+"""Requests to raw tensors: what `transforms.parse` does to Arrow columns, for tensors inside a serving graph.
+
+A request is what somebody's server holds: for every feature a ragged tensor of integers, floats or text. What comes out is what
+`densify` takes, and for each row whether `parse` would have let it through: a graph cannot reject a row, it can only say so.
+`tests/test_requests.py` holds the two against each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import tensorflow as tf
+
+from transforms import dtypes
+from transforms.columns.base import rows_without
+from transforms.leaves import FLOAT_TEXT, INTEGER_TEXT, LARGEST_EXACT_FLOAT
+from transforms.parse import NO_ID, NO_WEIGHT, NO_WORD, Form
+from transforms.spec import Spec
+
+SPACES: Final = r"[\x09-\x0d\x1c-\x20\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}]"
+"""What Arrow 25 trims off text, as RE2 writes it; `tf.strings.strip` knows ASCII only."""
+
+Raw = dict[str, tf.RaggedTensor]
+
+
+def request_specs(spec: Spec) -> dict[str, tf.RaggedTensorSpec]:
+    """Returns the type of every feature of a request: ragged, int64 row splits.
+
+    Returns:
+      `[batch, (values)]`, text where a delimiter separates values; `[batch, (steps), (ids)]` for a sequence of several ids a
+      step.
+    """
+    made = {}
+    for key, form in forms(spec).items():
+        rank = 2 if is_nested(form) else 1
+        kind = tf.as_dtype(form.carrier)
+        made[key] = tf.RaggedTensorSpec([None] * (rank + 1), kind, ragged_rank=rank, row_splits_dtype=tf.int64)
+    return made
+
+
+def forms(spec: Spec) -> dict[str, Form]:
+    """Returns how the features that the graph takes are parsed."""
+    return {key: spec.features[key] for key in spec.graph_inputs}
+
+
+def is_nested(form: Form) -> bool:
+    """Returns whether a request gives one list a step: a step holds several ids, and how many only the list tells."""
+    return form.ids and form.step_width > 1 and not form.scalars and form.delimiter is None
+
+
+def canonical(spec: Spec, given: Mapping[str, tf.RaggedTensor]) -> tuple[Raw, tf.Tensor]:
+    """Returns the features of a request as `densify` takes them, and bool `[batch]`: which rows can be parsed.
+
+    Where a row cannot be, its values are arbitrary; no other row's are touched.
+    """
+    raw, good = {}, []
+    for key, form in forms(spec).items():
+        raw[key], fine = canonical_feature(given[key], form)
+        good.append(fine)
+    return raw, tf.reduce_all(tf.stack(good), axis=0)
+
+
+def canonical_feature(given: tf.RaggedTensor, form: Form) -> tuple[tf.RaggedTensor, tf.Tensor]:
+    """Parses one feature, `[batch, (values)]` or `[batch, (steps), (values)]`; see `canonical`."""
+    good = tf.ones([given.nrows()], tf.bool)
+    if form.delimiter is not None:
+        given, good = _split_text(given, form.delimiter)
+    rows, steps = given.row_splits, None
+    if given.ragged_rank > 1:
+        steps = given.values.row_splits
+        held = given.values.row_lengths()
+        wrong = held > form.step_width if form.ids else tf.not_equal(held, form.step_width)
+        good = tf.logical_and(good, rows_without(wrong, given.with_values(held)))
+        given = tf.RaggedTensor.from_row_splits(given.values.values, tf.gather(steps, rows), validate=False)
+    values, bad = _leaves(given.values, form)
+    good = tf.logical_and(good, rows_without(bad, given))
+    if form.ids and form.step_width > 1 and not form.scalars:
+        return _padded_steps(values, rows, steps, form.step_width), good
+    return given.with_values(values), good
+
+
+def one_value_a_step(values: tf.RaggedTensor) -> tf.RaggedTensor:
+    """Returns a flat list as a nested one, every value a step of its own, as `parse` takes it."""
+    steps = tf.RaggedTensor.from_row_splits(values.values, tf.range(tf.size(values.values, tf.int64) + 1))
+    return values.with_values(steps)
+
+
+def without_padding(raw: tf.RaggedTensor, form: Form) -> tf.RaggedTensor:
+    """Returns canonical steps of ids as the nested lists that they were, `[batch, (steps), (ids)]`."""
+    steps = tf.reshape(raw.values, [-1, form.step_width])
+    marker = _marker(raw.dtype)
+    there = ~tf.math.is_nan(steps) if raw.dtype.is_floating else tf.not_equal(steps, marker)
+    held = tf.reduce_sum(tf.cast(there, tf.int64), axis=1)
+    inner = tf.RaggedTensor.from_row_lengths(tf.boolean_mask(steps, there), held)
+    return tf.RaggedTensor.from_row_splits(inner, raw.row_splits // form.step_width)
+
+
+def _marker(kind: tf.DType) -> tf.Tensor:
+    """Returns what stands where a step has no id, word or weight."""
+    return tf.constant(NO_ID if kind.is_integer else NO_WEIGHT if kind.is_floating else NO_WORD, kind)
+
+
+def blanked(raw: Raw, good: tf.Tensor) -> Raw:
+    """Returns the features with all rows empty that are not `good`: what they hold can do no harm to others then."""
+    made = {}
+    for key, values in raw.items():
+        # As `value_rowids`, which takes 20 operations: they are what tracing and saving a wide graph costs.
+        ends = values.row_splits[1:]
+        row = tf.searchsorted(ends, tf.range(tf.size(values.values, tf.int64)), side="right", out_type=tf.int64)
+        kept = tf.boolean_mask(values.values, tf.gather(good, row))
+        lengths = tf.where(good, ends - values.row_splits[:-1], 0)
+        splits = tf.concat([[0], tf.cumsum(lengths)], axis=0)
+        made[key] = tf.RaggedTensor.from_row_splits(kept, splits, validate=False)
+    return made
+
+
+def present(serialized: tf.Tensor, key: str) -> tf.Tensor:
+    """Returns whether serialized tf.Examples hold a feature at all, bool `[batch]`.
+
+    `tf.io.parse_example` gives an empty list for a feature that is absent and for one that is empty; only the latter satisfies
+    `required`. As in the job, a feature without a kind is absent.
+    """
+    (features,) = tf.io.decode_proto(serialized, "tensorflow.Example", ["features"], [tf.string])[1]
+    (entries,) = tf.io.decode_proto(features[:, 0], "tensorflow.Features", ["feature"], [tf.string])[1]
+    entry = "tensorflow.Features.FeatureEntry"
+    keys, values = tf.io.decode_proto(entries, entry, ["key", "value"], [tf.string, tf.string])[1]
+    kinds = ["bytes_list", "float_list", "int64_list"]
+    held = tf.io.decode_proto(values[..., 0], "tensorflow.Feature", kinds, [tf.string] * 3)[0]
+    return tf.reduce_any(tf.logical_and(tf.equal(keys[..., 0], key), tf.reduce_any(held > 0, axis=-1)), axis=-1)
+
+
+def _padded_steps(values: tf.Tensor, rows: tf.Tensor, steps: tf.Tensor | None, width: int) -> tf.RaggedTensor:
+    """Gives every step `width` places, the marker of none where it has no id.
+
+    Args:
+      values: the ids or words, flat.
+      rows: splits of the rows in steps.
+      steps: splits of the steps in values; None where every value is a step of its own.
+      width: places in a step.
+    """
+    splits = tf.range(tf.size(values, tf.int64) + 1) if steps is None else steps
+    dense = tf.RaggedTensor.from_row_splits(values, splits, validate=False).to_tensor(
+        _marker(values.dtype), shape=[None, width]
+    )
+    return tf.RaggedTensor.from_row_splits(tf.reshape(dense, [-1]), rows * width, validate=False)
+
+
+def _split_text(given: tf.RaggedTensor, delimiter: str) -> tuple[tf.RaggedTensor, tf.Tensor]:
+    """Splits one string a row; several, or text that is not UTF-8, are no row."""
+    count = given.row_lengths()
+    one = tf.concat([given.values, [""]], axis=0)
+    text = tf.gather(one, tf.where(count > 0, given.row_splits[:-1], tf.size(given.values, tf.int64)))
+    good = tf.logical_and(count <= 1, _is_utf8(text))
+    text = _trimmed(text)
+    parts = tf.strings.split(text, delimiter)
+    # One empty text stands for no value at all.
+    there = tf.logical_and(good, tf.not_equal(text, ""))
+    return blanked({"": tf.cast(parts, tf.string).with_row_splits_dtype(tf.int64)}, there)[""], good
+
+
+def _trimmed(text: tf.Tensor) -> tf.Tensor:
+    return tf.strings.regex_replace(text, f"^{SPACES}+|{SPACES}+$", "")
+
+
+def _is_utf8(text: tf.Tensor) -> tf.Tensor:
+    return tf.equal(text, tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="replace"))
+
+
+def _leaves(values: tf.Tensor, form: Form) -> tuple[tf.Tensor, tf.Tensor]:
+    """Converts flat values to the carrier: `transforms.leaves.convert`. Returns them, and which are no such value."""
+    carrier = dtypes.carrier(form.dtype)
+    if carrier == "string":
+        return _words(values, form)
+    bad = tf.zeros_like(values, tf.bool)
+    if values.dtype == tf.string:
+        values, bad = (_integers_from_text if carrier == "int64" else _floats_from_text)(values)
+    values, beyond = (_integers if carrier == "int64" else _floats)(values, form)
+    return values, tf.logical_or(bad, beyond)
+
+
+def _words(values: tf.Tensor, form: Form) -> tuple[tf.Tensor, tf.Tensor]:
+    bad = tf.zeros_like(values, tf.bool) if form.dtype == "bytes" else ~_is_utf8(values)
+    return values, tf.logical_or(bad, tf.equal(values, NO_WORD)) if form.ids else bad
+
+
+def _integers(values: tf.Tensor, form: Form) -> tuple[tf.Tensor, tf.Tensor]:
+    low, high = dtypes.integer_range(form.dtype)
+    bad = tf.zeros_like(values, tf.bool)
+    if values.dtype.is_floating:
+        wide = tf.cast(values, tf.float64)
+        bad = ~tf.logical_and(tf.equal(tf.floor(wide), wide), tf.abs(wide) <= LARGEST_EXACT_FLOAT)
+        values = tf.where(bad, tf.zeros_like(wide), wide)
+    values = tf.cast(values, tf.int64)
+    bad = tf.logical_or(bad, tf.logical_or(values < low, values > high))
+    if form.ids and form.any_integer:
+        bad = tf.logical_or(bad, tf.equal(values, NO_ID))
+    elif form.ids:  # as `parse` has it: outside every range like its neighbour
+        values = tf.where(tf.equal(values, NO_ID), tf.constant(NO_ID + 1, tf.int64), values)
+    return values, bad
+
+
+def _floats(values: tf.Tensor, form: Form) -> tuple[tf.Tensor, tf.Tensor]:
+    wide = values if values.dtype == tf.float32 else tf.cast(values, tf.float64)
+    narrow = tf.cast(wide, tf.float32)
+    limit = dtypes.largest_float(form.dtype)
+    over = tf.logical_and(tf.math.is_finite(wide), ~(tf.abs(narrow) <= tf.constant(limit, tf.float32)))
+    narrow = tf.where(over, tf.sign(narrow) * tf.constant(float("inf"), tf.float32), narrow)
+    bad = tf.math.is_nan(narrow) if form.ids else tf.zeros_like(over)  # no weight, and the marker of none
+    return narrow, tf.logical_or(bad, over) if form.reject_overflow else bad
+
+
+def _floats_from_text(text: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    text = _trimmed(text)
+    number = tf.strings.regex_full_match(text, FLOAT_TEXT)
+    return tf.strings.to_number(tf.where(number, text, "0"), tf.float64), ~number
+
+
+def _integers_from_text(text: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Parses decimal integers; those beyond 64 bits are bad. TensorFlow's own op would fail the whole batch for one."""
+    text = _trimmed(text)
+    number = tf.strings.regex_full_match(text, INTEGER_TEXT)
+    negative = tf.strings.regex_full_match(text, "-.*")
+    digits = tf.strings.regex_replace(tf.where(number, text, "0"), "^[+-]?0*", "")
+    size = tf.strings.length(digits)
+    fits = size <= 19
+    digits = tf.strings.join(["0" * 19, tf.where(fits, digits, "")])
+    first = tf.where(fits, size, 0)  # so that exactly 19 are left, zeros in front
+    high = tf.strings.to_number(tf.strings.substr(digits, first, tf.fill(tf.shape(first), 10)), tf.int64)
+    low = tf.strings.to_number(tf.strings.substr(digits, first + 10, tf.fill(tf.shape(first), 9)), tf.int64)
+    top, rest = divmod(2**63, 10**9)
+    last = tf.where(negative, tf.constant(rest, tf.int64), tf.constant(rest - 1, tf.int64))
+    fits = tf.logical_and(fits, tf.logical_or(high < top, tf.logical_and(tf.equal(high, top), low <= last)))
+    size_of = high * 10**9 + low  # wraps to -2**63 where that is meant
+    return tf.where(negative, -size_of, size_of), ~tf.logical_and(number, fits)

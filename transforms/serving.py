@@ -1,0 +1,189 @@
+"""The serving model: from serialized tf.Examples, or ragged tensors, to the dense features that the job wrote.
+
+A SavedModel that needs TensorFlow alone. It holds the graph that tf.Transform saved, between what a request is parsed with
+(`transforms.requests`) and what makes every feature dense, in its declared dtype. What the job would reject comes out as an
+empty row with `VALID` false: a graph cannot leave rows out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+import tensorflow as tf
+
+from transforms import dtypes, requests
+from transforms.columns import Output
+from transforms.densify import steps_of
+from transforms.graph import final_outputs, spoiling_columns, to_arrays, written_values
+from transforms.spec import Spec
+
+VALID: Final = "__valid__"
+"""Output that says which rows the job would have written, bool `[batch]`. No column can have such a name."""
+
+SIGNATURE: Final = tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
+RAGGED: Final = "ragged"
+
+TRANSFORM_FN: Final = "transform_fn"
+"""Where tf.Transform saves its graph, in the directory of a transform."""
+
+
+class ServingModel(tf.Module):
+    """What is saved.
+
+    Args:
+      spec: the columns.
+      transform_dir: directory of the graph that a job saved.
+
+    Attributes:
+      outputs: the dense features, but for pass-through columns, with their shapes (T known) and dtypes.
+    """
+
+    def __init__(self, spec: Spec, transform_dir: str):
+        super().__init__()
+        self._spec = spec
+        self._graph = tf.saved_model.load(f"{transform_dir.rstrip('/')}/{TRANSFORM_FN}")
+        self._forms = requests.forms(spec)
+        self.outputs = self._outputs()
+        features = requests.request_specs(spec)
+        # Traced once, and called by all that can be called from outside. There is no Python for autograph to look at.
+        rows = tf.function(self._answer, [features, tf.TensorSpec([None], tf.bool)], autograph=False)
+        self._rows = rows.get_concrete_function()
+        self.ragged = tf.function(self._from_ragged, [features], autograph=False)
+
+    def signatures(self) -> dict[str, Any]:
+        """Returns what a server can call, by name."""
+        examples = tf.TensorSpec([None], tf.string, name="examples")
+        parts = {name: tensor for _, named in self._components().items() for name, tensor in named.items()}
+        return {
+            SIGNATURE: tf.function(self._from_examples, [examples], autograph=False),
+            RAGGED: tf.function(self._from_components, autograph=False).get_concrete_function(**parts),
+        }
+
+    def _outputs(self) -> list[Output]:
+        """Finds T and the dtypes that normalizers gave, from a row without any feature."""
+        nothing = {}
+        for key, kind in self._spec.graph_inputs.items():
+            nothing[key] = tf.RaggedTensor.from_row_lengths(tf.zeros([0], kind), tf.constant([0], tf.int64))
+        passed = {column.name for column in self._spec.columns if not column.in_graph}
+        found = final_outputs(self._spec, to_arrays(self._graph.transform_fn(nothing)))
+        return [output for output in found if output.name not in passed]
+
+    def _from_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Serialized tf.Examples, string `[batch]`."""
+        features = {
+            key: tf.io.RaggedFeature(tf.as_dtype(form.carrier), row_splits_dtype=tf.int64)
+            for key, form in self._forms.items()
+        }
+        given = tf.io.parse_example(examples, features)
+        good = [tf.ones(tf.shape(examples), tf.bool)]
+        good += [requests.present(examples, key) for key in self._required()]
+        nested = {
+            key: requests.one_value_a_step(given[key]) for key, form in self._forms.items() if requests.is_nested(form)
+        }
+        return self._rows({**given, **nested}, tf.reduce_all(tf.stack(good), axis=0))
+
+    def _from_ragged(self, features: Mapping[str, tf.RaggedTensor]) -> dict[str, tf.Tensor]:
+        one = next(iter(features.values()))
+        return self._rows(features, tf.ones([one.nrows()], tf.bool))
+
+    def _from_components(self, **parts: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Ragged tensors as their parts, which is what a signature takes: see `_components`."""
+        given = {}
+        for key, named in self._components().items():
+            values, *splits = (parts[name] for name in named)
+            for inner in reversed(splits):
+                values = tf.RaggedTensor.from_row_splits(values, inner)
+            given[key] = values
+        return self._from_ragged(given)
+
+    def _components(self) -> dict[str, dict[str, tf.TensorSpec]]:
+        """Returns the parts of every feature of a request by name: flat values, row splits, then splits of the steps."""
+        made: dict[str, dict[str, tf.TensorSpec]] = {}
+        taken: set[str] = set()
+        for key, kind in requests.request_specs(self._spec).items():
+            name = _input_name(key, taken)
+            named = {name: tf.TensorSpec([None], kind.dtype, name)}
+            for part in ("row_splits", "step_splits")[: kind.ragged_rank]:
+                named[f"{name}_{part}"] = tf.TensorSpec([None], tf.int64, f"{name}_{part}")
+            taken |= set(named)
+            made[key] = named
+        return made
+
+    def _answer(self, given: Mapping[str, tf.RaggedTensor], good: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Returns every output, and which rows are valid; `good` says which of them can be."""
+        raw, parsed = requests.canonical(self._spec, given)
+        for rule in (parsed, *rules(self._spec, raw)):
+            good = tf.logical_and(good, rule)
+        # A row that is wrong could shift the values of its neighbours: it takes part without any.
+        made = self._graph.transform_fn(requests.blanked(raw, good))
+        dense = {output.name: _dense(made[output.name], output) for output in self.outputs}
+        good = tf.logical_and(good, _unspoilt(self._spec, dense))
+        cast = {output.name: tf.cast(dense[output.name], _dtype(output)) for output in self.outputs}
+        return {**cast, VALID: good}
+
+    def _required(self) -> list[str]:
+        """Returns the features that a row must have, if only with an empty list."""
+        columns = [part for c in self._spec.columns if c.in_graph for part in (c, *c.parts)]
+        return list(dict.fromkeys(c.key for c in columns if getattr(c, "required", False)))
+
+
+def save(spec: Spec, transform_dir: str, target: str) -> None:
+    """Writes the serving model of a graph that a job saved.
+
+    Args:
+      spec: the columns.
+      transform_dir: directory of the transform.
+      target: directory of the SavedModel, on any file system that TensorFlow knows.
+    """
+    model = ServingModel(spec, transform_dir)
+    tf.saved_model.save(model, target, signatures=model.signatures())
+
+
+def _input_name(key: str, taken: set[str]) -> str:
+    """Returns a name that TensorFlow takes for an argument: letters of ASCII, digits and underscores, a letter first."""
+    name = re.sub(r"[^A-Za-z0-9]", "_", key)
+    name = name if name[0].isalpha() else f"arg_{name}"
+    while taken & {name, f"{name}_row_splits", f"{name}_step_splits"}:
+        name += "_"
+    return name
+
+
+def rules(spec: Spec, raw: Mapping[str, tf.RaggedTensor]) -> list[tf.Tensor]:
+    """Returns for every rule of the columns and the groups which rows keep it, bool `[batch]`; see `stages`."""
+    kept = [column.valid(raw) for column in spec.columns if column.in_graph]
+    for name in spec.group_names:
+        first, *others = (steps_of(column, raw) for column in spec.members(name))
+        kept += [tf.equal(first, other) for other in others]
+        size = spec.group(name).fixed_length
+        if spec.group(name).truncate == "reject" and size:
+            kept.append(first <= size)
+    return kept
+
+
+def _unspoilt(spec: Spec, dense: Mapping[str, tf.Tensor]) -> tf.Tensor:
+    """Returns the rows in which no normalizer made a non-finite number; see `graph.normalizer_faults`."""
+    one = next(iter(dense.values()))
+    good = tf.ones(tf.shape(one)[:1], tf.bool)
+    for column, numeric in spoiling_columns(spec):
+        values = tf.cast(written_values(column, dense, spec), tf.float32)
+        fine = tf.math.is_finite(values)
+        if dtypes.carrier(numeric.dtype) == "float32":
+            fine = tf.logical_and(fine, tf.abs(values) <= dtypes.largest_float(numeric.dtype))
+        good = tf.logical_and(good, tf.reduce_all(tf.reshape(fine, [tf.shape(values)[0], -1]), axis=1))
+    return good
+
+
+def _dense(tensor: Any, output: Output) -> tf.Tensor:
+    """Returns an output in its shape. Where T was left to the data it is a ragged tensor of rows that are all T long."""
+    shape = [n for n in output.shape if n is not None]
+    flat = tensor.flat_values if isinstance(tensor, tf.RaggedTensor) else tensor
+    rows = tensor.nrows() if isinstance(tensor, tf.RaggedTensor) else tf.shape(tensor, tf.int64)[0]
+    made = tf.reshape(flat, tf.concat([[rows], np.array(shape, np.int64)], axis=0))
+    return tf.ensure_shape(made, [None, *shape])
+
+
+def _dtype(output: Output) -> tf.DType:
+    return tf.as_dtype("string" if output.dtype == "bytes" else output.dtype)
