@@ -37,7 +37,7 @@ def test_the_example_is_known_to_its_file_and_to_the_table():
 
 def test_the_lines_shown_are_lines_of_the_file():
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    shown = re.search(r"```\n   (class HashBucketBase.*?)```", text, re.DOTALL)
+    shown = re.search(r"```\n(class HashBucketBase.*?)```", text, re.DOTALL)
     assert shown is not None
     real = (ROOT / "transforms/columns/hash_bucket.py").read_text(encoding="utf-8")
     for line in shown[1].splitlines():

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import BeforeValidator, Field, PlainSerializer, PrivateAttr, StrictFloat, StrictInt, model_validator
+from pydantic import BeforeValidator, Field, PlainSerializer, PrivateAttr, model_validator
 
 from transforms.columns.base import Column, Key, Output
 from transforms.columns.categorical import Categorical, dense_ids, id_outputs, placed, python_int
@@ -67,7 +67,7 @@ Table = Annotated[
     PlainSerializer(lambda table: getattr(table, "source", table) or None, when_used="json"),
 ]
 Initializer = Annotated[str | None, BeforeValidator(_initializer, json_schema_input_type=str | None)]
-MaxNorm = Annotated[StrictInt, Field(gt=0)] | Annotated[StrictFloat, Field(gt=0, allow_inf_nan=False)]
+MaxNorm = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
 
 
 class EmbeddingBase(IdWrapper):
