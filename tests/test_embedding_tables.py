@@ -198,7 +198,7 @@ def test_columns_of_a_collection_agree():
         f"columns[1].dimension: expected 3, {where}, got 4",
         f"columns[1].combiner: expected 'mean', {where}, got 'sum'",
         f"columns[1].initializer: expected None, {where}, got 'zeros'",
-        f"columns[1].max_norm: expected None, {where}, got 2",
+        f"columns[1].max_norm: expected None, {where}, got 2.0",
         f"columns[1].table: expected EmbeddingTable(source=''), {where}, got None",
     }
     make_spec([one, *shared_embeddings([other], 4, shared_embedding_collection_name="songs")])

@@ -408,7 +408,7 @@ def test_errors_of_shared_embeddings_are_tensorflows():
         ),
         (
             lambda: embedding_column(categorical_column_with_identity("x", 3), 2, max_norm=0),
-            "max_norm: expected an int > 0, got 0",
+            "max_norm: expected a number > 0.0, got 0",
         ),
     ],
 )

@@ -16,6 +16,7 @@ from apache_beam.io.filesystems import FileSystems
 from transforms import moments
 from transforms.asks import Ask
 from transforms.columns.learned_vocabulary import LearnedVocabularyBase
+from transforms.combining import Combined, Found
 from transforms.densify import RawTensors, densify, fit
 from transforms.details import contribution
 from transforms.details_analyzer import analyze_details, by_ask, read_outcome
@@ -43,33 +44,6 @@ class _Merge(beam.CombineFn):
 
     def extract_output(self, accumulator: np.ndarray) -> np.ndarray:
         return accumulator
-
-
-class _Combine(beam.PTransform):
-    """Both of tf.Transform's stages: batches to accumulators (what its cache keeps), and accumulators to one."""
-
-    def __init__(self, dimensions: int):
-        super().__init__()
-        self._merge = _Merge(dimensions)
-        self._of = repr(dimensions)
-
-    def __repr__(self) -> str:
-        # tf.Transform 1.21 makes names in its cache of this; Beam's own has an address in it.
-        return f"{type(self).__name__}({self._of})"
-
-    def expand(self, pcoll: beam.PCollection) -> beam.PCollection:
-        return pcoll | "Merge" >> beam.CombineGlobally(self._merge)
-
-
-class _Extract(beam.PTransform):
-    """The merged table as the analyzer's output; also written down, so that people can read it."""
-
-    def __init__(self, path: str):
-        super().__init__()
-        self._path = path
-
-    def expand(self, pcoll: beam.PCollection) -> tuple[beam.PCollection]:
-        return (pcoll | "WriteStatistics" >> beam.Map(_written, self._path),)
 
 
 def _written(table: np.ndarray, path: str) -> np.ndarray:
@@ -113,9 +87,9 @@ class Analyzers:
             return tf.constant(self._given[level].table, tf.float64)
         width = table_width(self._spec, level)
         analyzer = tft.experimental.CacheablePTransformAnalyzer(
-            make_accumulators_ptransform=_Combine(width),
-            merge_accumulators_ptransform=_Combine(width),
-            extract_output_ptransform=_Extract(self._path(moments_file(level))),
+            make_accumulators_ptransform=Combined(_Merge(width), repr(width)),
+            merge_accumulators_ptransform=Combined(_Merge(width), repr(width)),
+            extract_output_ptransform=Found(_written, self._path(moments_file(level))),
             cache_coder=tft.experimental.SimpleJsonPTransformAnalyzerCacheCoder(),
         )
         # One table, one output: tf.Transform 1.21 refuses to cache an analyzer with several.

@@ -14,6 +14,7 @@ import tensorflow_transform as tft
 from apache_beam.io.filesystems import FileSystems
 
 from transforms.asks import Ask
+from transforms.combining import Combined, Found
 from transforms.details import PARTS, Details
 
 
@@ -39,33 +40,6 @@ class _Merge(beam.CombineFn):
 
     def extract_output(self, accumulator: Details) -> Details:
         return accumulator.compact()
-
-
-class _Combine(beam.PTransform):
-    """Both of tf.Transform's stages: batches to accumulators (what its cache keeps), and accumulators to one."""
-
-    def __init__(self, asks: Sequence[Ask]):
-        super().__init__()
-        self._merge = _Merge(asks)
-        self._of = repr(asks)
-
-    def __repr__(self) -> str:
-        # tf.Transform 1.21 makes names in its cache of this; Beam's own has an address in it.
-        return f"{type(self).__name__}({self._of})"
-
-    def expand(self, pcoll: beam.PCollection) -> beam.PCollection:
-        return pcoll | "Merge" >> beam.CombineGlobally(self._merge)
-
-
-class _Extract(beam.PTransform):
-    """What was found as the analyzer's output; also written down, so that people can read it."""
-
-    def __init__(self, path: str):
-        super().__init__()
-        self._path = path
-
-    def expand(self, pcoll: beam.PCollection) -> tuple[beam.PCollection]:
-        return (pcoll | "WriteDetails" >> beam.Map(_written, self._path),)
 
 
 def _written(details: Details, path: str) -> np.ndarray:
@@ -110,9 +84,9 @@ def analyze_details(level: int, asks: Sequence[Ask], contributed: Sequence[tf.Te
       For each ask its part of `Details.outcome`, text `[PARTS]`.
     """
     analyzer = tft.experimental.CacheablePTransformAnalyzer(
-        make_accumulators_ptransform=_Combine(asks),
-        merge_accumulators_ptransform=_Combine(asks),
-        extract_output_ptransform=_Extract(path),
+        make_accumulators_ptransform=Combined(_Merge(asks), repr(asks)),
+        merge_accumulators_ptransform=Combined(_Merge(asks), repr(asks)),
+        extract_output_ptransform=Found(_written, path),
         cache_coder=_PickleCacheCoder(),
     )
     # One output: tf.Transform 1.21 refuses to cache an analyzer with several.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any, Literal
@@ -40,28 +40,54 @@ class TFRecord(Sink):
     def open(self, path: str, outputs: Sequence[Output]) -> Writer:
         """See the base class."""
         parse_spec(outputs)
-        return _Writer(
-            OutputFile(path), outputs, zlib.compressobj(self.level, wbits=GZIP) if self.compression else None
-        )
+        return RecordWriter(OutputFile(path), Examples(outputs).encode, self._packer())
+
+    def _packer(self) -> Any:
+        return zlib.compressobj(self.level, wbits=GZIP) if self.compression else None
 
 
-class _Writer(Writer):
-    def __init__(self, file: OutputFile, outputs: Sequence[Output], packer: Any):
-        self._file = file
+class Examples:
+    """Encodes dense batches as serialized tf.Examples.
+
+    Args:
+      outputs: what is encoded; other columns of a batch are left out.
+    """
+
+    def __init__(self, outputs: Sequence[Output]):
         self._outputs = list(outputs)
-        self._packer = packer
         self._encoder = RecordBatchToExamplesEncoder()
+
+    def encode(self, batch: pa.RecordBatch) -> list[bytes]:
+        """Returns one record a row; empty ones where there are no outputs."""
+        if not self._outputs:
+            return [b""] * batch.num_rows
+        columns = [lists_of(batch, output) for output in self._outputs]
+        lists = pa.RecordBatch.from_arrays(columns, [output.name for output in self._outputs])
+        return list(self._encoder.encode(lists))
+
+
+class RecordWriter(Writer):
+    """Writes what becomes a record a row.
+
+    Args:
+      file: where to.
+      encode: makes the records of a batch.
+      packer: compresses (see zlib), or None.
+    """
+
+    def __init__(self, file: OutputFile, encode: Callable[[pa.RecordBatch], list[bytes]], packer: Any):
+        self._file, self._encode, self._packer = file, encode, packer
         self._rows = 0
 
     def write(self, batch: pa.RecordBatch) -> int:
-        columns = [lists_of(batch, output) for output in self._outputs]
-        lists = pa.RecordBatch.from_arrays(columns, [output.name for output in self._outputs])
-        data = framed(self._encoder.encode(lists))
+        """See the base class."""
+        data = framed(self._encode(batch))
         self._file.write(self._packer.compress(data) if self._packer else data)
         self._rows += batch.num_rows
         return batch.num_rows
 
     def close(self) -> Written:
+        """See the base class."""
         if self._packer:
             self._file.write(self._packer.flush())
             self._packer = None
@@ -69,6 +95,7 @@ class _Writer(Writer):
         return self._file.written(self._rows)
 
     def abort(self) -> None:
+        """See the base class."""
         self._file.abort()
 
 
