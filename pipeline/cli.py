@@ -179,7 +179,7 @@ def _find_functions(columns: str, spec: Spec, debug: bool) -> None:
         quiet.quiet_logs()  # these modules load TensorFlow
     sys.path.insert(0, os.path.dirname(os.path.abspath(columns)))
     os.environ["PYTHONPATH"] = os.pathsep.join([sys.path[0], *filter(None, [os.environ.get("PYTHONPATH")])])
-    faults = check_functions(spec)
+    faults = check_functions(spec, columns)
     if faults:
         raise SpecError(faults)
 

@@ -252,7 +252,9 @@ def message_of(error: BaseException) -> str:
     """Returns the one line that matters of an error that came through a runner, which wraps it in tracebacks as text."""
     text = str(error)
     found = re.findall(r"(?:transforms\.errors\.)?JobError: (.*)", text)
-    line = found[-1] if found else (text.strip().splitlines() or [type(error).__name__])[-1]
+    # TensorFlow ends its messages with the place in the graph: `[Op:...]`, `[[{{node ...}}]]`.
+    lines = [line for line in text.strip().splitlines() if not re.match(r"\s*\[(Op:|\[)|\s*$", line)]
+    line = found[-1] if found else (lines or [type(error).__name__])[-1]
     return re.sub(r"\s*\[while running .*$", "", line).strip()
 
 

@@ -66,6 +66,10 @@ def read_details(spec: Spec, staging: str) -> list[dict[str, Any]]:
     return [one for file in files for one in file["details"]]
 
 
+def _as_json(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value if isinstance(value, str | int | float) else str(value)
+
+
 def _total(tally: Tally, *key: str) -> int:
     return sum(count for k, count in tally.items() if k[1:] == key)
 
@@ -81,7 +85,8 @@ def _numeric(column: Column, ask: Ask, table: np.ndarray) -> dict[str, Any]:
         made[name] = np.where(count > 0, shaped.astype(object), np.array(None, object)).tolist()
     normalizer = column.numeric.normalizer_fn if column.numeric is not None else None
     if normalizer is not None:
-        made["normalizer"] = {name: str(value) for name, value in normalizer if value is not None}
+        links = [{name: _as_json(value) for name, value in link if value is not None} for link in normalizer.links]
+        made["normalizer"] = links[0] if len(links) == 1 else links
     return made
 
 

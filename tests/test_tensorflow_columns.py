@@ -100,6 +100,12 @@ def test_embeddings():
     assert len({column.shared_embedding_collection_name for column in spec.columns}) == 1  # type: ignore[attr-defined]
 
 
+def test_ours_around_theirs():
+    inner = fc.sequence_categorical_column_with_identity("x", 7)
+    assert ours("indicator_column", inner) == converted(fc.indicator_column(inner))
+    assert ours("bucketized_column", fc.numeric_column("x"), boundaries=[1.0]).name == "x_bucketized"
+
+
 def test_more_arguments_go_to_the_column_of_the_feature():
     theirs = fc.indicator_column(fc.sequence_categorical_column_with_identity("x", 7))
     made: Any = converted(theirs, group="g", max_ids=3)

@@ -156,7 +156,10 @@ def _opened(path: str) -> BinaryIO:
 
 
 def _from_npy(file: BinaryIO) -> np.ndarray:
-    found: np.ndarray = np.load(file, allow_pickle=False)
+    try:
+        found: np.ndarray = np.load(file, allow_pickle=False)
+    except (ValueError, EOFError):  # NumPy's own text advises to unpickle it
+        raise ValueError("expected an .npy file of numbers") from None
     if not isinstance(found, np.ndarray):
         raise ValueError("expected one array")
     return found

@@ -183,9 +183,16 @@ def dense_batch(batch: pa.RecordBatch, arrays: Arrays, spec: Spec) -> pa.RecordB
             array = array.astype(bool)
         width = int(np.prod(array.shape[1:], dtype=np.int64))
         flat = pa.array(array.reshape(-1))
-        columns[output.name] = flat if array.ndim == 1 else pa.FixedSizeListArray.from_arrays(flat, width)
+        columns[output.name] = flat if array.ndim == 1 else _fixed_size(flat, width, batch.num_rows)
     columns[rows.ROW_COLUMN] = pa.array(rows.row_numbers(batch))
     return pa.RecordBatch.from_pydict(columns).replace_schema_metadata({rows.FILE_KEY: rows.file_of(batch).encode()})
+
+
+def _fixed_size(flat: pa.Array, width: int, count: int) -> pa.Array:
+    """Returns values as `count` lists of `width`. pyarrow 25 makes none of width 0 from values: every sequence is empty then."""
+    if width:
+        return pa.FixedSizeListArray.from_arrays(flat, width)
+    return pa.array([[]] * count, pa.list_(flat.type, 0))
 
 
 def _passed_through(column: Column, batch: pa.RecordBatch) -> pa.Array:

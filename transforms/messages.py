@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import reprlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import UnionType
 from typing import Annotated, Any, Final, Union, get_args, get_origin
@@ -170,7 +170,10 @@ def _message(found: Sequence[ErrorDetails], location: Location, model: type[Base
         return f"expected a value (this {noun} is required), got nothing"
     if kind == "union_tag_invalid":
         tag = got if isinstance(details["input"], Mapping) else context["tag"]
-        return _unknown("column type", tag, _quoted(context["expected_tags"]))
+        fitting = _quoted(context["expected_tags"])
+        if tag in _column_types():  # inside another column: not every type can stand there
+            return f"expected {' or '.join(_kinds(fitting))}, got {shown(tag)}"
+        return _unknown("column type", tag, fitting)
     if kind == "default_value":
         return f"expected a number that fits {context['dtype']}, got {shown(context['value'])}"
     own = _own_message(details)
@@ -181,6 +184,18 @@ def _message(found: Sequence[ErrorDetails], location: Location, model: type[Base
     allowed = [name for details in found for name in _quoted(details.get("ctx", {}).get("expected", ""))]
     hint = nearest(got, allowed) if isinstance(got, str) else ""
     return f"expected {wanted}, got {_got(got, kind)}{hint or context.get('hint', '')}"
+
+
+def _column_types() -> Collection[str]:
+    from transforms.columns import TYPES
+
+    return TYPES
+
+
+def _kinds(fitting: Sequence[str]) -> list[str]:
+    """Returns what columns of some types are called: all of them would be a long list."""
+    numeric = [name for name in fitting if name.endswith("numeric_column")]
+    return [*map(repr, numeric), *(["a categorical column"] if len(numeric) < len(fitting) else [])]
 
 
 def _got(value: Any, kind: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -253,19 +253,31 @@ def _key_faults(spec: Spec) -> list[SpecFault]:
     return [*faults, *_normalizer_key_faults(spec)]
 
 
+def _why_no_key(column: Column) -> str:
+    """Returns why statistics cannot go by a column, or an empty string."""
+    form = column.features[column.key]
+    if column.is_sequence:
+        return "is a sequence"
+    if form.delimiter is not None:
+        return "is delimited text"
+    if dtypes.carrier(form.dtype) == "float32":  # a number with a fraction has no text that is exactly it
+        return f"holds numbers ({form.dtype})"
+    return "" if column.step_width == 1 else f"has several values ({column.step_width})"
+
+
 def _normalizer_key_faults(spec: Spec) -> list[SpecFault]:
     """A normalizer by key goes by a context feature, which some column must read."""
     faults = []
-    read = [(c, c.features[c.key]) for c in spec.columns if not c.is_sequence]
-    # A number with a fraction has no text that is exactly it.
-    context = {c.key for c, form in read if form.delimiter is None and dtypes.carrier(form.dtype) != "float32"}
+    unfit = {c.key: why for c in spec.columns if (why := _why_no_key(c))}
+    context = {c.key for c in spec.columns} - set(unfit)
     for k, column in enumerate(spec.columns):
         numeric = column.numeric
         for place, link in zip(places(numeric.normalizer_fn), numeric.links, strict=True) if numeric else ():
             if link.key is not None and link.key not in context:
                 known = ", ".join(map(repr, sorted(context))) or "there is none"
+                why = f", which {unfit[link.key]}" if link.key in unfit else nearest(link.key, context)
                 message = (
-                    f"expected the key of a context column ({known}), got {link.key!r}{nearest(link.key, context)}"
+                    f"expected the key of a context column of one word or integer ({known}), got {link.key!r}{why}"
                 )
                 where = f"columns[{k}].{column.path_to('normalizer_fn')}{place}.key"
                 faults.append(SpecFault(where, message))
@@ -275,11 +287,15 @@ def _normalizer_key_faults(spec: Spec) -> list[SpecFault]:
 def _name_faults(spec: Spec) -> list[SpecFault]:
     faults = []
     seen: dict[str, str] = {}
-    for output in spec.outputs():
-        what = f"{output.kind} of {output.source!r}"
+    named = [(f"columns[{k}]", output) for k, column in enumerate(spec.columns) for output in column.outputs(None)]
+    named += [(path_of(("sequence_groups", o.source)), o) for o in spec.outputs() if o.kind in _OF_A_GROUP]
+    for where, output in named:
         if output.name in seen:
             faults.append(
-                SpecFault("columns", f"two outputs are named {output.name!r}: {seen[output.name]} and {what}")
+                SpecFault(where, f"two outputs are named {output.name!r}: this one and one of {seen[output.name]}")
             )
-        seen[output.name] = what
+        seen.setdefault(output.name, where)
     return faults
+
+
+_OF_A_GROUP: Final = ("length", "mask", "concatenation")

@@ -23,7 +23,8 @@ _ARROW_NAMES: Final = {"string": "large_string", "bytes": "large_binary", "bfloa
 class Parquet(Sink):
     """Writes a column for each output in its dtype (bfloat16, which Arrow lacks, as float32), without nulls.
 
-    An output with a shape is a `fixed_shape_tensor`; readers that do not know that type see fixed-size lists.
+    An output with a shape is a `fixed_shape_tensor`; readers that do not know that type see fixed-size lists. One without any
+    value (T is 0 where every sequence is empty) is a column of empty lists.
     """
 
     @property
@@ -102,11 +103,15 @@ def arrow_schema(outputs: Sequence[Output]) -> pa.Schema:
 
 def _arrow_type(output: Output) -> pa.DataType:
     value = pa.type_for_alias(_ARROW_NAMES.get(output.dtype, output.dtype))
+    if 0 in known_shape(
+        output
+    ):  # every sequence is empty; pyarrow 25 ends the process when it writes fixed lists of nothing
+        return pa.list_(value)
     return pa.fixed_shape_tensor(value, known_shape(output)) if output.shape else value
 
 
 def _value_type(kind: pa.DataType) -> pa.DataType:
-    return kind.value_type if isinstance(kind, pa.FixedShapeTensorType) else kind
+    return kind.value_type if isinstance(kind, pa.FixedShapeTensorType) or pa.types.is_list(kind) else kind
 
 
 def _column(batch: pa.RecordBatch, output: Output, kind: pa.DataType) -> pa.Array:
@@ -115,6 +120,8 @@ def _column(batch: pa.RecordBatch, output: Output, kind: pa.DataType) -> pa.Arra
         values = values.cast(_value_type(kind))
     if not output.shape:
         return values
+    if pa.types.is_list(kind):
+        return pa.array([[]] * batch.num_rows, kind)
     lists = pa.FixedSizeListArray.from_arrays(values, type=kind.storage_type)
     return pa.ExtensionArray.from_storage(kind, lists)
 

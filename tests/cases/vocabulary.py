@@ -46,7 +46,12 @@ CASES = [
         expected=[([[7, -1], [], [7]], [[0, 1], [-9, -9], [0, -9]]), (["007", "+7"], [[0, -9], [0, -9], [-9, -9]])],
         missing=[[-9, -9]] * T,
         out_of_bounds=([8, 2**63 - 1, -(2**63) + 1], [[1, -9]] * T),
-        rejected=[([-(2**63)], "integer_overflow"), ([[1, 2, 3]], "wrong_step_width"), ([1.5], "not_an_integer"), (["a"], "not_a_number")],
+        rejected=[
+            ([-(2**63)], "integer_overflow"),
+            ([[1, 2, 3]], "wrong_step_width"),
+            ([1.5], "not_an_integer"),
+            (["a"], "not_a_number"),
+        ],
         empty=[[-9, -9]] * T,
         dtype="int64",
     ),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
+import numpy as np
 from pydantic import Field, StrictFloat, StrictInt, model_validator
 
 from transforms.asks import Ask
@@ -77,6 +78,10 @@ class Bucketized(Wrapper, Categorical):
         for before, after in pairwise(at):
             if before >= after:
                 raise ValueError(f"boundaries must ascend, got {before} before {after}")
+            if np.float32(before) >= np.float32(after):
+                raise ValueError(
+                    f"boundaries must differ as float32, in which values are compared, got {before} and {after}"
+                )
         if len(self.inner.shape) > 1:
             shape = list(self.inner.shape)
             raise ValueError(

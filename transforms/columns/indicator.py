@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Self
 
 from pydantic import model_validator
 
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from transforms.densify import RawTensors
     from transforms.fitted import Fitted
     from transforms.window import Window
+
+
+WIDEST: Final = 1 << 24
+"""Places in a step, 64 MiB of them: what is wider cannot be meant to be written for every step."""
 
 
 class Indicator(IdWrapper):
@@ -53,6 +57,11 @@ class Indicator(IdWrapper):
             raise ValueError(
                 f"categorical_column {self.inner.name!r} learns how many ids there are: give it a top_k, "
                 "so that the width of its indicator is known"
+            )
+        if self.inner.id_count > WIDEST:
+            raise ValueError(
+                f"categorical_column {self.inner.name!r} has {self.inner.id_count} ids: an indicator has at most {WIDEST} places "
+                "a step; an embedding_column needs none"
             )
         return self
 

@@ -230,6 +230,8 @@ class NumericBase(KeyedColumn):
           PydanticCustomError: it does not (a ValueError).
         """
         finite = isinstance(value, int) or np.isfinite(value)  # NumPy takes no int of more than 64 bits
+        if self.links and self.links[-1].only_last and not (finite and int(value) == value and abs(value) < 2**63):
+            raise ValueError(f"default_value {value} is no integer, which {self.normalizer_fn!r} makes of every value")
         if dtypes.carrier(self.dtype) == "int64":
             low, high = dtypes.integer_range(self.dtype)
             if not finite or int(value) != value or not low <= value <= high:

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from pydantic import model_validator
+
 from transforms.columns.base import Checked, Column
 from transforms.ragged import Ragged
 
@@ -24,6 +26,16 @@ class Wrapper(Column):
     """A column made of another one, which stands in the field `inner_field`."""
 
     inner_field: ClassVar[str]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _tensorflows_own(cls, data: Any) -> Any:
+        """Takes a column of TensorFlow's for the one that this is made of."""
+        from transforms.tensorflow_columns import converted, is_tensorflow
+
+        if isinstance(data, dict) and is_tensorflow(data.get(cls.inner_field)):
+            return {**data, cls.inner_field: converted(data[cls.inner_field])}
+        return data
 
     @property
     @abstractmethod
