@@ -202,11 +202,11 @@ FAULTS: list[tuple[str, list[str]]] = [
             ("{type: z_score, key: k}", ".key: 'k' does not apply to per 'dimension': only 'key' goes by a feature"),
             (
                 "{type: z_score, per: key, key: k}",
-                ".key: expected the key of a context column (there is none), got 'k'",
+                ".key: expected the key of a context column of one word or integer (there is none), got 'k'",
             ),
             (
                 "[log1p, {type: z_score, per: key, key: k}]",
-                "[1].key: expected the key of a context column (there is none), got 'k'",
+                "[1].key: expected the key of a context column of one word or integer (there is none), got 'k'",
             ),
             ("{type: z_score, per: key, key: ''}", ".key: expected 1 or more characters, got ''"),
             ("{type: min_max, feature_range: [0]}", ".feature_range: expected two numbers in ascending order, got [0]"),
@@ -376,17 +376,14 @@ FAULTS: list[tuple[str, list[str]]] = [
     (
         ("columns:\n  - {type: sequence_numeric_column, key: a}\n  - {type: numeric_column, key: a, dtype: int64}\n"),
         [
-            "line 1: columns: two outputs are named 'a': values of 'a' and values of 'a'",
-            ("line 3: columns[1].key: 'a' is parsed in another way by columns[0]: a feature has one dtype and form"),
+            "line 3: columns[1].key: 'a' is parsed in another way by columns[0]: a feature has one dtype and form",
+            "line 3: columns[1]: two outputs are named 'a': this one and one of columns[0]",
         ],
     ),
     (
         ("columns:\n  - {type: numeric_column, key: sequence_length}\n  - {type: sequence_numeric_column, key: a}\n"),
         [
-            (
-                "line 1: columns: two outputs are named 'sequence_length': values of 'sequence_length' and "
-                "length of 'sequence'"
-            )
+            "line 2: columns[0]: two outputs are named 'sequence_length': this one and one of the group 'sequence'",
         ],
     ),
     # YAML that says too much
@@ -536,7 +533,6 @@ columns:
         "line 3: sequence_groups.history.truncate: expected 'head', 'tail' or 'reject', got 'heda'; did you mean 'head'?",
         "line 3: sequence_groups.history.paddding: unknown key 'paddding'; did you mean 'padding'?",
         "line 4: sequence_groups.other.truncate: truncate: reject needs a max_length that is a number, got 'longest'",
-        "line 6: columns: two outputs are named 'z': values of 'z' and values of 'z'",
         "line 7: columns[0].num_buckets: expected an int, got 1000.0",
         "line 7: columns[0].group: unknown sequence group 'histroy', known: 'history', 'other', 'unused'; "
         "did you mean 'history'?",
@@ -544,6 +540,7 @@ columns:
         "line 11: columns[1].shape: duplicate key, it stands on line 10 already",
         "line 13: columns[1].group: duplicate key, it stands on line 12 already",
         f"line 14: columns[2].group: unknown key 'group', known: {names(Numeric)}",
+        "line 16: columns[4]: two outputs are named 'z': this one and one of columns[3]",
         "line 17: columns[5].key: names that begin with '__' are reserved, got '__w'",
     ]
 

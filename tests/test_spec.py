@@ -22,12 +22,12 @@ A, B = sequence_numeric_column("a"), sequence_numeric_column("b", group="other")
 @pytest.mark.parametrize(
     ("columns", "groups", "paths"),
     [
-        ([A, A], None, ["columns"]),
-        ([A, sequence_categorical_column_with_identity("a", 3)], None, ["columns[1].key", "columns"]),
-        ([A, numeric_column("a", observed_mask=True)], None, ["columns[1].key", "columns"]),
-        ([A, passthrough_column("sequence_length")], None, ["columns"]),
-        ([A, passthrough_column("sequence_mask")], None, ["columns"]),
-        ([sequence_numeric_column("a", observed_mask=True), numeric_column("a_observed")], None, ["columns"]),
+        ([A, A], None, ["columns[1]"]),
+        ([A, sequence_categorical_column_with_identity("a", 3)], None, ["columns[1].key", "columns[1]"]),
+        ([A, numeric_column("a", observed_mask=True)], None, ["columns[1].key", "columns[1]"]),
+        ([A, passthrough_column("sequence_length")], None, ["columns[1]"]),
+        ([A, passthrough_column("sequence_mask")], None, ["columns[1]"]),
+        ([sequence_numeric_column("a", observed_mask=True), numeric_column("a_observed")], None, ["columns[1]"]),
         ([A, B], None, ["columns[1].group"]),
         ([A, B], {"othr": SequenceGroup()}, ["columns[0].group", "columns[1].group", "sequence_groups.othr"]),
         ([B], {"other": SequenceGroup(truncate="reject")}, ["sequence_groups.other.truncate"]),

@@ -171,7 +171,7 @@ def _message(found: Sequence[ErrorDetails], location: Location, model: type[Base
     if kind == "union_tag_invalid":
         tag = got if isinstance(details["input"], Mapping) else context["tag"]
         fitting = _quoted(context["expected_tags"])
-        if tag in _column_types():  # inside another column: not every type can stand there
+        if isinstance(tag, str) and tag in _column_types():  # inside another column: not every type can stand there
             return f"expected {' or '.join(_kinds(fitting))}, got {shown(tag)}"
         return _unknown("column type", tag, fitting)
     if kind == "default_value":

@@ -287,8 +287,8 @@ def _normalizer_key_faults(spec: Spec) -> list[SpecFault]:
 def _name_faults(spec: Spec) -> list[SpecFault]:
     faults = []
     seen: dict[str, str] = {}
-    named = [(f"columns[{k}]", output) for k, column in enumerate(spec.columns) for output in column.outputs(None)]
-    named += [(path_of(("sequence_groups", o.source)), o) for o in spec.outputs() if o.kind in _OF_A_GROUP]
+    named = [(f"the group {o.source!r}", o) for o in spec.outputs() if o.kind in _OF_A_GROUP]
+    named += [(f"columns[{k}]", output) for k, column in enumerate(spec.columns) for output in column.outputs(None)]
     for where, output in named:
         if output.name in seen:
             faults.append(
