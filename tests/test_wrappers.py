@@ -385,11 +385,14 @@ def test_errors_of_shared_embeddings_are_tensorflows():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: indicator_column(numeric_column("x")), "categorical_column: unknown column type 'numeric_column'"),
+        (
+            lambda: indicator_column(numeric_column("x")),
+            "categorical_column: expected a categorical column, got 'numeric_column'",
+        ),
         (lambda: indicator_column(3), "categorical_column: expected a column"),
         (
             lambda: bucketized_column(categorical_column_with_identity("x", 3), [0]),
-            "source_column: unknown column type",
+            "source_column: expected 'sequence_numeric_column' or 'numeric_column', got",
         ),
         (lambda: bucketized_column(numeric_column("x"), [0, float("nan")]), "boundaries: must be finite, got nan"),
         (lambda: bucketized_column(numeric_column("x"), [0], 3), "expected boundaries or num_quantiles, got both"),
