@@ -27,14 +27,16 @@ env: $(INSTALLED) ## make .venv from requirements.lock and install seqcols into 
 # The stamp is a copy of the lock, so that a checkout which only touches the file costs nothing. From scratch, so that what
 # a new lock no longer names does not stay behind. Importing TensorFlow without byte code takes 20 s instead of 4, so
 # compile here, on all cores, whatever PYTHONDONTWRITEBYTECODE says; some libraries ship files that are templates or for
-# another Python, which do not compile and need not.
+# another Python, which do not compile and need not. --no-deps: the lock is whole, so nothing is left to resolve; pip 23.2,
+# which Python 3.11 brings, takes the newest version of what a package wants with an extra, whatever the lock pins.
 $(LOCKED): requirements.lock
 	@if cmp -s requirements.lock $@; then touch $@; exit; fi; set -e; \
 	$(CHECK_PYTHON); \
 	echo "making .venv with $(PYTHON)"; \
 	"$(PYTHON)" -m venv --clear .venv; \
 	echo "installing the packages of requirements.lock (about 3 minutes, 3 GB on disk)"; \
-	$(PIP_INSTALL) --no-compile --require-hashes -r requirements.lock; \
+	$(PIP_INSTALL) --no-compile --no-deps --require-hashes -r requirements.lock; \
+	$(BIN)/python -m pip check --disable-pip-version-check; \
 	echo "compiling byte code"; \
 	env -u PYTHONDONTWRITEBYTECODE -u PYTHONPYCACHEPREFIX $(BIN)/python -W ignore -m compileall -qq -j 0 .venv/lib || true; \
 	cp requirements.lock $@
