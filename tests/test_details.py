@@ -370,3 +370,12 @@ def test_statistics_json_shows_quantiles_and_keys(job):
     ]
     assert columns["z"]["fitted"][0]["keys"] == 4
     assert "fitted" not in columns["row"]
+
+
+def test_large_batches_do_not_pile_up():
+    """Memory stays flat: a batch whose values went into sketches waits no longer than one of few values."""
+    details = Details((Ask("x", 0, 0, "dimension", (1,), probabilities=(0.5,)),))
+    for _ in range(30):
+        numbers = np.arange(20_000, dtype=np.float64)
+        details = details.add(numbers, np.zeros(0, np.int64), np.zeros(0, object), np.array([[20_000, 0]]))
+        assert len(details.waiting) <= 3

@@ -32,6 +32,9 @@ COARSE_EPS: Final = 1e-2
 SAMPLED: Final = 10_000
 """Quantiles that a sketch is asked for, at even distances; the one nearest to what is wanted is taken."""
 
+SKETCH_SIZE: Final = 100_000
+"""Values that take about as much memory as a sketch does while it grows."""
+
 _MANY: Final = 2**32
 """Values that a sketch expects; with fewer it is more exact than it must be."""
 
@@ -66,8 +69,8 @@ class Quantiles:
 
     @property
     def size(self) -> int:
-        """Number of values that are kept."""
-        return len(self.values)
+        """Number of values that are kept, a sketch counting as what it takes: not to count it would let sketches pile up."""
+        return len(self.values) + SKETCH_SIZE * len(self.sketches)
 
     def merge(self, others: Iterable[Quantiles]) -> Quantiles:
         """Adds the values of others to these, and returns this."""
