@@ -30,7 +30,7 @@ from transforms import analyze, fit, spec_text
 from transforms.spec import Spec
 from transforms.tally import Tally, add
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 MAX_PARTS: Final = 16
 """Parts that one run adds to a cache. Each is a branch of the graph, about 1 s of CPU and 30 MB; 48 took 50 s and 2.3 GB."""
 

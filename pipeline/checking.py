@@ -14,7 +14,7 @@ from apache_beam.pvalue import AsSingleton
 from pipeline import coders, job, layout, ledger
 from pipeline.finish import DONE, FAILED, TOO_MANY_REJECTED, Plan, refuse_absent, too_many_rejected
 from pipeline.summaries import Rejects, first_rejects, sum_tallies
-from transforms import rows
+from transforms import digests, rows
 from transforms.beam import in_global_window
 from transforms.errors import JobError
 from transforms.ragged import Ragged
@@ -52,6 +52,7 @@ class _CountAccepted(beam.DoFn):
     def process(self, batch: pa.RecordBatch) -> None:
         file = rows.file_of(batch)
         self._tally[file, "rows", "written"] += batch.num_rows
+        self._tally[file, "digest", "written"] += digests.total(batch.column(rows.DIGEST_COLUMN))
         for name in self._spec.group_names:
             first = self._spec.members(name)[0]
             steps = -(-Ragged.of(batch.column(first.key)).lengths // first.step_width)

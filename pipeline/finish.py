@@ -20,6 +20,7 @@ from pipeline.cache_files import Piece
 from pipeline.inputs import Inputs
 from pipeline.layout import Layout
 from pipeline.writing import Part
+from transforms import digests
 from transforms.analyze import Level
 from transforms.columns import Output
 from transforms.columns.embedding import embeddings_of
@@ -108,6 +109,8 @@ def _checked(plan: Plan, got: Collected) -> dict[str, Any]:
         in_files = sum(part.rows for part in parts)
         if in_files != rows[what]:
             faults.append(f"{rows[what]} rows {what}, {in_files} in the files")
+        elif digests.as_text(sum(part.row_digest for part in parts)) != book["row_digests"][what]:
+            faults.append(f"the rows in the files are not those that were {what} (their digests differ)")
     analysed = _analysed(plan, got)
     if plan.passes == 2:
         faults += ledger.differences(analysed, got.tally, {file.path for file in plan.inputs.files})
@@ -132,8 +135,8 @@ def _checked(plan: Plan, got: Collected) -> dict[str, Any]:
     learned = vocabularies.described(plan.spec, staged)
     embeddings = embeddings_of(plan.spec.columns, {name: found["words"] for name, found in learned.items()})
     graphs = {"transform": staged, "serving": serving}
-    digests = {name: export.digest(path) for name, path in graphs.items() if path}
-    content = {**_manifest(plan, got, book), "vocabularies": learned, "embeddings": embeddings, "graph_sha256": digests}
+    trees = {name: export.digest(path) for name, path in graphs.items() if path}
+    content = {**_manifest(plan, got, book), "vocabularies": learned, "embeddings": embeddings, "graph_sha256": trees}
     publish.publish(plan.place, content, book, stats, staged, plan.replaces, serving)
     cache.commit(plan.analysis, got.kept, dict(got.by_part))
     return {"status": DONE, "message": "", **kept}

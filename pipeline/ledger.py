@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from transforms import digests
 from transforms.columns import Column
 from transforms.spec import Spec
 from transforms.tally import COLUMN_COUNTS, Tally
@@ -23,11 +24,11 @@ def build(tally: Tally, spec: Spec, sizes: Mapping[str, int | None]) -> dict[str
       sizes: T of every sequence group.
 
     Returns:
-      `rows`, `columns`, and the same under `files` for every file.
+      `rows`, `row_digests` (see `transforms.digests`), `columns`, and the same under `files` for every file.
     """
     by_file: dict[str, Tally] = defaultdict(Counter)
     for key, count in tally.items():
-        if key[1] in ("rows", "column", "group"):
+        if key[1] in ("rows", "digest", "column", "group"):
             by_file[key[0]][key[1:]] += count
     files = {file: _one(counts, spec, sizes) for file, counts in sorted(by_file.items())}
     total: Tally = Counter()
@@ -39,8 +40,9 @@ def build(tally: Tally, spec: Spec, sizes: Mapping[str, int | None]) -> dict[str
 def _one(counts: Tally, spec: Spec, sizes: Mapping[str, int | None]) -> dict[str, Any]:
     rows = {what: counts["rows", what] for what in ("read", "written", "rejected")}
     reasons = {k[1].partition(":")[2]: n for k, n in sorted(counts.items()) if k[0] == "rows" and ":" in k[1] and n}
+    marks = {what: digests.as_text(counts["digest", what]) for what in ("read", "written", "rejected")}
     columns = {column.name: _column(column, counts, rows["written"], sizes) for column in spec.columns}
-    return {"rows": {**rows, "rejected_by_reason": reasons}, "columns": columns}
+    return {"rows": {**rows, "rejected_by_reason": reasons}, "row_digests": marks, "columns": columns}
 
 
 def _column(column: Column, counts: Tally, written: int, sizes: Mapping[str, int | None]) -> dict[str, int]:
@@ -63,6 +65,9 @@ def imbalances(ledger: Mapping[str, Any]) -> list[str]:
         if rows["read"] != rows["written"] + rows["rejected"]:
             sides = f"{rows['read']} read, {rows['written']} written, {rows['rejected']} rejected"
             faults.append(f"{file}: rows do not balance: {sides}")
+        read, written, rejected = (int(entry["row_digests"][what], 16) for what in ("read", "written", "rejected"))
+        if (read - written - rejected) % 2**64:
+            faults.append(f"{file}: the rows written and rejected are not those that were read (their digests differ)")
         for name, c in entry["columns"].items():
             if c["values"] != c["kept"] + c["truncated"] + c["rejected"]:
                 sides = f"{c['values']} in, {c['kept']} kept, {c['truncated']} truncated, {c['rejected']} rejected"
@@ -80,6 +85,6 @@ def differences(first: Tally, second: Tally, among: Collection[str] | None = Non
     """
     # What the parser counts: a row that a normalizer spoils is rejected by the second pass alone.
     parsed = ("values", "present", "nulls")
-    both = {key for key in (*first, *second) if key[-1] in parsed or key[1:] == ("rows", "read")}
+    both = {key for key in (*first, *second) if key[-1] in parsed or key[1:] in (("rows", "read"), ("digest", "read"))}
     files = sorted({key[0] for key in both if first[key] != second[key] and (among is None or key[0] in among)})
     return [f"{file}: read differently by the second pass; it changed during the run" for file in files]

@@ -12,7 +12,7 @@ from apache_beam.pvalue import TaggedOutput
 
 from pipeline.progress import Note
 from pipeline.sources import BatchLimits, Split, source_for
-from transforms import rows
+from transforms import digests, rows
 from transforms.beam import GOOD, REJECTED, TALLIES, in_global_window
 from transforms.columns import Column
 from transforms.errors import JobError, nearest
@@ -87,11 +87,15 @@ class _Read(beam.DoFn):
                 checked = True
             if read.batch is not None and read.batch.num_rows:
                 count += read.batch.num_rows
-                yield read.batch
+                batch = digests.attach(read.batch, features)
+                self._tally[split.path, "digest", "read"] += digests.total(batch.column(rows.DIGEST_COLUMN))
+                yield batch
             if read.rejected is not None:
                 count += read.rejected.num_rows
-                self._tally.update(count_rejected(read.rejected))
-                yield TaggedOutput(REJECTED, read.rejected)
+                rejected = digests.attach_rejected(read.rejected)
+                self._tally[split.path, "digest", "read"] += digests.total(rejected.column("digest"))
+                self._tally.update(count_rejected(rejected))
+                yield TaggedOutput(REJECTED, rejected)
             self._tally[split.path, "rows", "read"] += count
             self._note.add(count, read.size)
 

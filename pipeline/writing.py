@@ -20,7 +20,7 @@ from apache_beam.pvalue import TaggedOutput
 from pipeline import samples
 from pipeline.samples import Sample
 from pipeline.sinks import SINKS, Writer
-from transforms import rejection, rows
+from transforms import digests, rejection, rows
 from transforms.beam import TALLIES, in_global_window
 from transforms.columns import Output
 from transforms.spec import Spec, length_name
@@ -30,19 +30,29 @@ SHARD_BYTES: Final = 512 << 20
 """A bundle begins another shard past this many bytes of Arrow data."""
 
 REJECTED_OUTPUTS: Final = [
-    Output(field.name, {"int64": "int64", "binary": "bytes"}.get(str(field.type), "string"), (), "values", field.name)
+    Output(
+        field.name,
+        {"string": "string", "binary": "bytes"}.get(str(field.type), str(field.type)),
+        (),
+        "values",
+        field.name,
+    )
     for field in rejection.SCHEMA
 ]
 
 
 @dataclass(frozen=True)
 class Part:
-    """A file that a bundle wrote: where, how much, what is in it, and where some of its rows come from."""
+    """A file that a bundle wrote: where, how much, what is in it, and where some of its rows come from.
+
+    `row_digest` is the sum of the digests of its rows (see `transforms.digests`).
+    """
 
     path: str
     rows: int
     bytes: int
     sha256: str
+    row_digest: int = 0
     outputs: tuple[Output, ...] = ()
     samples: tuple[Sample, ...] = ()
 
@@ -51,6 +61,7 @@ class Part:
         made = asdict(self)
         del made["outputs"], made["samples"]
         made["path"] = self.path.removeprefix(root).lstrip("/")
+        made["row_digest"] = digests.as_text(self.row_digest)
         if self.samples:
             made["samples"] = samples.by_file(self.samples)
         return made
@@ -112,20 +123,23 @@ class WriteShards(beam.DoFn):
         path = beam.io.filesystems.FileSystems.join(
             self._folder, f"{self._run_id}-{uuid.uuid4().hex[:12]}{sink.suffix}"
         )
-        self._writer = sink.open(path, self._outputs)
+        self._writer, self._digest = sink.open(path, self._outputs), 0
         self._sampler = samples.Sampler()
 
     def _close(self) -> Part:
         assert self._writer is not None
         done = self._writer.close()
         self._writer, self._size = None, 0
-        return Part(done.path, done.rows, done.bytes, done.sha256, self._outputs, self._sampler.samples)
+        return Part(done.path, done.rows, done.bytes, done.sha256, self._digest, self._outputs, self._sampler.samples)
 
     def _count(self, batch: pa.RecordBatch, written: int) -> None:
+        digest = digests.total(batch.column("digest" if self._spec is None else rows.DIGEST_COLUMN))
+        self._digest += digest
         if self._spec is None:
             return
         file = rows.file_of(batch)
         self._tally[file, "rows", "written"] += written
+        self._tally[file, "digest", "written"] += digest
         for group in self._spec.group_names:
             lengths = batch.column(length_name(group)).to_numpy()
             self._tally[file, "group", group, "steps"] += int(np.sum(lengths))

@@ -105,6 +105,20 @@ def test_a_row_lost_in_one_file_and_doubled_in_another_is_noticed():
     assert not any(fault.startswith("all files: rows") for fault in faults)
 
 
+def test_rows_that_are_not_those_that_were_read_are_noticed():
+    """As many rows as there should be, but one of them twice and another one not at all."""
+    counts = balanced()
+    counts["a", "digest", "read"] = 2**64 - 1 + 7
+    counts["a", "digest", "written"], counts["a", "digest", "rejected"] = 2**64 - 3, 2 + 7
+    counts["b", "digest", "read"] = counts["b", "digest", "written"] = 2**70 + 5  # sums are modulo 2^64
+    made = book(counts)
+    assert made["files"]["b"]["row_digests"] == {"read": "5".zfill(16), "written": "5".zfill(16), "rejected": "0" * 16}
+    assert ledger.imbalances(made) == []
+    counts["a", "digest", "written"] += 1
+    what = "the rows written and rejected are not those that were read (their digests differ)"
+    assert ledger.imbalances(book(counts)) == [f"a: {what}", f"all files: {what}"]
+
+
 def test_the_message_names_file_column_and_figures():
     counts = balanced()
     counts["a", "column", "x", "values"] += 1
@@ -113,7 +127,8 @@ def test_the_message_names_file_column_and_figures():
 
 
 @pytest.mark.parametrize(
-    "key", [("a", "rows", "read"), ("a", "column", "x", "values"), ("a", "column", "w", "present")]
+    "key",
+    [("a", "rows", "read"), ("a", "digest", "read"), ("a", "column", "x", "values"), ("a", "column", "w", "present")],
 )
 def test_passes_that_read_differently_are_noticed(key):
     first, second = balanced(), balanced()

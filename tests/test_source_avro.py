@@ -193,7 +193,7 @@ def test_values_types_rows_and_records_are_those_of_the_file(tmp_path, codec, in
     [kind], [stream] = rows.encode_records(steps[1].batch, np.array([3]))
     assert kind == "arrow-ipc" and recovered(stream) == expected(path)[3]
     assert SOURCE.features(path) == TYPES
-    assert steps[0].batch.schema.names == [*TYPES, *rows.RESERVED]
+    assert steps[0].batch.schema.names == [*TYPES, rows.ROW_COLUMN, rows.RECORD_COLUMN]
 
 
 def test_what_a_row_becomes_depends_on_that_row_alone(tmp_path):

@@ -178,7 +178,7 @@ def test_values_rows_and_records_are_those_of_the_file(tmp_path):
         assert rows.encode_records(steps[1].batch, np.array([3])) == (["csv"], [lines[3].encode()])
         assert sum(step.size for step in steps) == SOURCE.splits(str(path))[0].size
         assert SOURCE.features(str(path)) == dict.fromkeys(["id", "seq", "name"], pa.large_string())
-        assert steps[0].batch.schema.names == ["id", "seq", "name", *rows.RESERVED]
+        assert steps[0].batch.schema.names == ["id", "seq", "name", rows.ROW_COLUMN, rows.RECORD_COLUMN]
 
 
 def test_batches_keep_both_limits(tmp_path):

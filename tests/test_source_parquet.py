@@ -116,7 +116,7 @@ def test_features_are_the_schema(tmp_path):
 
 def test_a_feature_that_the_file_lacks_is_absent(tmp_path):
     path = write(tmp_path / "a.parquet", pa.table({"y": [1]}))
-    assert read(path)[0].batch.schema.names == ["y", *rows.RESERVED]
+    assert read(path)[0].batch.schema.names == ["y", rows.ROW_COLUMN, rows.RECORD_COLUMN]
 
 
 def test_every_cut_is_noticed(tmp_path):

@@ -185,6 +185,8 @@ def dense_batch(batch: pa.RecordBatch, arrays: Arrays, spec: Spec) -> pa.RecordB
         flat = pa.array(array.reshape(-1))
         columns[output.name] = flat if array.ndim == 1 else _fixed_size(flat, width, batch.num_rows)
     columns[rows.ROW_COLUMN] = pa.array(rows.row_numbers(batch))
+    if rows.DIGEST_COLUMN in batch.schema.names:
+        columns[rows.DIGEST_COLUMN] = batch.column(rows.DIGEST_COLUMN)
     return pa.RecordBatch.from_pydict(columns).replace_schema_metadata({rows.FILE_KEY: rows.file_of(batch).encode()})
 
 

@@ -26,9 +26,11 @@ SCHEMA: Final = pa.schema(
         ("message", pa.string()),
         ("record_format", pa.string()),
         ("record", pa.binary()),
+        ("digest", pa.uint64()),
     ]
 )
-"""Columns of a table of rejected rows. `record` is the original record (see `rows.encode_records`)."""
+"""Columns of a table of rejected rows. `record` is the original record (see `rows.encode_records`), `digest` that of the row (see
+`transforms.digests`), null where its batch has none."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,8 @@ def split(batch: pa.RecordBatch, faults: Iterable[Fault]) -> tuple[np.ndarray, p
         return good, None
     good[bad] = False
     formats, records = rows.encode_records(batch, bad)
+    carried = rows.DIGEST_COLUMN in batch.schema.names
+    digests = batch.column(rows.DIGEST_COLUMN).take(pa.array(bad)) if carried else pa.nulls(len(bad), pa.uint64())
     rejected = pa.RecordBatch.from_pydict(
         {
             "file": [rows.file_of(batch)] * len(bad),
@@ -123,6 +127,7 @@ def split(batch: pa.RecordBatch, faults: Iterable[Fault]) -> tuple[np.ndarray, p
             "message": [fault.message for fault, _ in chosen],
             "record_format": formats,
             "record": records,
+            "digest": digests,
         },
         schema=SCHEMA,
     )

@@ -3,7 +3,8 @@
 A batch is an Arrow RecordBatch. Beside its own columns it may carry
 - the file name, in the schema's metadata under `FILE_KEY`;
 - `ROW_COLUMN`, int64: the row's number in its file, from 0;
-- `RECORD_COLUMN`: the original record. Binary: the record's own bytes (TFRecord). Struct: the original columns.
+- `RECORD_COLUMN`: the original record. Binary: the record's own bytes (TFRecord). Struct: the original columns;
+- `DIGEST_COLUMN`, uint64: the row's digest, in the job (see `transforms.digests`).
 A batch without them is somebody's own: rows count from 0 and the record is made from the columns.
 """
 
@@ -18,7 +19,8 @@ FILE_KEY: Final = b"seqcols.file"
 FORMAT_KEY: Final = b"seqcols.record_format"
 ROW_COLUMN: Final = "__row__"
 RECORD_COLUMN: Final = "__record__"
-RESERVED: Final = (ROW_COLUMN, RECORD_COLUMN)
+DIGEST_COLUMN: Final = "__digest__"
+RESERVED: Final = (ROW_COLUMN, RECORD_COLUMN, DIGEST_COLUMN)
 
 ARROW_IPC: Final = "arrow-ipc"
 """Record format of a row of a columnar source: an Arrow IPC stream of one row, values and types exact."""
@@ -95,7 +97,7 @@ def row_numbers(batch: pa.RecordBatch) -> np.ndarray:
 def origin_columns(batch: pa.RecordBatch) -> dict[str, pa.Array]:
     """Returns the columns that carry the origin, made where the batch has none."""
     if RECORD_COLUMN in batch.schema.names:
-        return {name: batch.column(name) for name in RESERVED}
+        return {name: batch.column(name) for name in RESERVED if name in batch.schema.names}
     return {ROW_COLUMN: pa.array(row_numbers(batch)), RECORD_COLUMN: _as_struct(batch)}
 
 

@@ -2,6 +2,7 @@
 
 A tally is a Counter of tuples that adds up across batches, bundles and workers:
 - `(file, "rows", what)`: rows read, written, rejected, and `rejected:<reason>`;
+- `(file, "digest", what)`: the sum of the digests of the rows read, written, rejected (see `transforms.digests`);
 - `(file, "column", name, what)`: values of a column, `what` one of `COLUMN_COUNTS`;
 - `(file, "group", name, "steps")`: steps written;
 - `("", "length", group, bucket)`: accepted rows by length before truncation, see `length_bucket`;
@@ -65,11 +66,11 @@ def count_rejected(rejected: pa.RecordBatch | None) -> Tally:
     tally: Tally = Counter()
     if rejected is None:
         return tally
-    groups = pa.table([rejected.column("file"), rejected.column("reason")], ["file", "reason"])
-    counted = groups.group_by(["file", "reason"]).aggregate([([], "count_all")]).to_pylist()
-    for entry in counted:
+    groups = pa.table(rejected.select(["file", "reason", "digest"])).group_by(["file", "reason"])
+    for entry in groups.aggregate([([], "count_all"), ("digest", "sum")]).to_pylist():
         tally[entry["file"], "rows", "rejected"] += entry["count_all"]
         tally[entry["file"], "rows", f"rejected:{entry['reason']}"] += entry["count_all"]
+        tally[entry["file"], "digest", "rejected"] += entry["digest_sum"] or 0  # Arrow's sums are modulo 2^64
     return tally
 
 
