@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from apache_beam.io.filesystems import FileSystems
 
-from pipeline import layout, manifest, publish
+from pipeline import kill_points, layout, leftovers, manifest, publish
 from pipeline.layout import Layout
 
 _ACTIVE: Final[list[Layout]] = []
@@ -21,17 +21,17 @@ PATIENCE_SECONDS: Final = 60.0
 
 @contextlib.contextmanager
 def run_in(place: Layout) -> Iterator[None]:
-    """Makes the folders that a run writes to, and remembers it while the block runs.
+    """Makes the folders that a run writes to, removes what dead runs left there, and remembers the run while the block runs.
 
     Raises:
       JobError: a folder cannot be made.
     """
     _ACTIVE.append(place)
     try:
-        for folder in (place.staging, place.at(layout.EXAMPLES), place.at(layout.REJECTED)):
-            layout.make_dirs(folder)
-        layout.write_bytes(place.staged(layout.TOKEN), b"")
-        yield
+        with leftovers.living(place):
+            leftovers.sweep(place)
+            kill_points.at("begun")
+            yield
     finally:
         # Also after a failure here: a run that does not clean up itself is cleaned up as a failed one.
         if place in _ACTIVE:
@@ -69,10 +69,11 @@ def clean(
         for entry in FileSystems.match([place.at(folder, f"{place.run_id}-*")])[0].metadata_list:
             if entry.path not in named:
                 layout.delete(entry.path)
-    for name in () if done else publish.own_names(place).values():
+    for name in () if done else publish.own_names(place.run_id).values():
         layout.delete(place.at(name))
     if rejected and not done:
         layout.write_json(place.at(layout.REJECTED, f"{place.run_id}-ledger.json"), ledger)
+    kill_points.at("cleaned")
     layout.delete(place.staging)
     for folder in (layout.EXAMPLES, layout.REJECTED):
         layout.delete_if_empty(place.at(folder))
@@ -86,7 +87,7 @@ def _has_published(place: Layout, patience: float) -> bool:
     """Waits for a run that is publishing in another process to be done with it."""
     ends = time.monotonic() + patience
     while layout.exists(place.staging) and not layout.exists(place.result) and time.monotonic() < ends:
-        if not layout.exists(place.staged(layout.PUBLISHING)):
+        if layout.decided(place) != layout.PUBLISHING:
             return False  # neither claimed: the run had not begun in earnest
         time.sleep(0.1)
     return _is_current(place)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import cache, export, layout, ledger, manifest, publish, statistics, vocabularies
+from pipeline import cache, export, kill_points, layout, ledger, manifest, publish, statistics, vocabularies
 from pipeline.cache_files import Piece
 from pipeline.inputs import Inputs
 from pipeline.layout import Layout
@@ -87,12 +87,15 @@ def finish(plan: Plan, got: Collected) -> dict[str, Any]:
     Raises:
       JobError: the run failed, or was not published because of its rejects.
     """
+    kill_points.at("finish")
     try:
         result = _checked(plan, got)
+        kill_points.at("published")
     except JobError as error:
         result = {"status": FAILED, "message": str(error)}
     result["rejected_examples"] = got.examples
     layout.write_json(plan.place.result, result)
+    kill_points.at("result")
     if result["status"] != DONE:
         cache.discard(got.kept)
         raise JobError(result["message"])
@@ -137,9 +140,10 @@ def _checked(plan: Plan, got: Collected) -> dict[str, Any]:
     graphs = {"transform": staged, "serving": serving}
     trees = {name: export.digest(path) for name, path in graphs.items() if path}
     content = {**_manifest(plan, got, book), "vocabularies": learned, "embeddings": embeddings, "graph_sha256": trees}
-    publish.publish(plan.place, content, book, stats, staged, plan.replaces, serving)
+    kill_points.at("staged")
+    note = publish.publish(plan.place, content, book, stats, staged, plan.replaces, serving)
     cache.commit(plan.analysis, got.kept, dict(got.by_part))
-    return {"status": DONE, "message": "", **kept}
+    return {"status": DONE, "message": "", "notes": [note] if note else [], **kept}
 
 
 def _analysed(plan: Plan, got: Collected) -> Tally:
@@ -207,7 +211,7 @@ def _manifest(plan: Plan, got: Collected, book: dict[str, Any]) -> dict[str, Any
         "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "format": plan.sink,
         "columns": plan.columns_text,
-        "inputs": [{"path": file.path, "bytes": file.size} for file in plan.inputs.files],
+        "inputs": manifest.inputs_of(plan.inputs.files),
         "examples": {
             "rows": book["rows"]["written"],
             "features": manifest.features_of(outputs),

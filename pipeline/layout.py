@@ -13,6 +13,7 @@ from typing import Any, Final
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
+from pipeline.stores import store_of, write_synced
 from transforms.errors import JobError
 
 MANIFEST: Final = "manifest.json"
@@ -23,7 +24,8 @@ SERVING: Final = "serving"
 STATISTICS: Final = "statistics.json"
 LEDGER: Final = "ledger.json"
 STAGING_PREFIX: Final = ".seqcols-"
-TOKEN: Final = "open"
+ALIVE: Final = "alive"
+DECIDED: Final = "decided"
 PUBLISHING: Final = "publishing"
 STOPPED: Final = "stopped"
 
@@ -91,16 +93,31 @@ def delete(path: str) -> None:
 
 
 def claim(place: Layout, how: str) -> bool:
-    """Decides once how a run ends, `"publishing"` or `"stopped"`: whoever renames the token first.
+    """Decides once how a run ends, `"publishing"` or `"stopped"`: whoever makes the file that says so first.
 
     A run that is stopped removes its files only if it is not being published at that moment, maybe by another process.
 
     Returns:
-      Whether the run ends (or already ended) this way.
+      Whether the run ends (or already ended) this way. A run whose staging folder is gone was stopped.
+
+    Raises:
+      OSError: a run that wants to publish cannot write that down.
     """
-    with contextlib.suppress(Exception):
-        FileSystems.rename([place.staged(TOKEN)], [place.staged(how)])
-    return exists(place.staged(how))
+    try:
+        store_of(place.output).create(place.staged(DECIDED), how.encode())
+    except FileNotFoundError:
+        pass
+    except OSError:
+        if how == PUBLISHING:
+            raise
+    return decided(place) in (how, "" if how == STOPPED else how)
+
+
+def decided(place: Layout) -> str:
+    """Returns how it was decided that a run ends, an empty string where it was not."""
+    with contextlib.suppress(OSError):
+        return store_of(place.output).read(place.staged(DECIDED))[0].decode()
+    return ""
 
 
 def delete_if_empty(path: str) -> None:
@@ -118,13 +135,18 @@ def read_json(path: str) -> Any:
 
 def write_bytes(path: str, data: bytes) -> None:
     """Writes a file and, where it lies on a disk, makes sure that it is there after a power cut."""
+    if "://" not in path:
+        write_synced(path, data)
+        return
     with FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
         file.write(data)
-        with contextlib.suppress(AttributeError, OSError):  # object stores have neither
-            file.flush()
-            os.fsync(file.fileno())
 
 
 def write_json(path: str, content: Any) -> None:
-    """Writes a JSON file; a number that JSON lacks (NaN, infinity) is an error, not a broken file."""
-    write_bytes(path, (json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode())
+    """Writes a JSON file; see `as_json`."""
+    write_bytes(path, as_json(content))
+
+
+def as_json(content: Any) -> bytes:
+    """Returns a JSON text; a number that JSON lacks (NaN, infinity) is an error, not a broken file."""
+    return (json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()

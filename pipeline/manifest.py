@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from apache_beam.io.filesystems import FileSystems
 
+from pipeline.inputs import InputFile
 from pipeline.layout import MANIFEST, exists, read_json
 from transforms.columns import Output
 from transforms.errors import JobError
@@ -87,6 +88,11 @@ def read(root: str) -> Manifest:
         found = content.get("format_version")
         raise JobError(f"{path!r}: expected format_version {FORMAT_VERSION}, got {found!r}")
     return Manifest(root, content)
+
+
+def inputs_of(files: Iterable[InputFile]) -> list[dict[str, Any]]:
+    """Returns the files that were read as the manifest lists them."""
+    return [{"path": file.path, "bytes": file.size} for file in files]
 
 
 def features_of(outputs: Sequence[Output]) -> dict[str, Any]:

@@ -1,33 +1,37 @@
 """Publishing: from files of a run to a data set that readers see whole, or not at all.
 
-1. Everything that the run wrote has a name of its own (shards, transform, statistics, ledger).
-2. `manifest.json` is replaced in one step. From here on readers see the new data set.
+1. Everything that the run wrote has a name of its own (shards, graphs, statistics, ledger), and is on the disk.
+2. `manifest.json` is replaced in one step, by a run that has seen what it replaces. From here on readers see the new data set.
 3. What the old manifest named is removed.
-4. The transform, the statistics and the ledger are copied to their plain names, and the manifest is replaced once more to
-   name those. Until now a reader that follows the manifest found them under their own names.
+4. On a disk: graphs, statistics and ledger are copied to their plain names, and the manifest is replaced once more to name
+   those. Until now a reader that follows the manifest found them under their own names. In an object store, where no lock keeps
+   another run from doing the same at the same moment, they keep their own names.
 
-A run that dies between two steps leaves a whole data set, old or new, and files that no manifest names.
+A run that dies between two steps leaves a whole data set, old or new, and files that no manifest names: `leftovers` finds them.
 """
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
+import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
-from apache_beam.io.filesystem import BeamIOError, CompressionTypes
+from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
-from pipeline import layout
+from pipeline import kill_points, layout
 from pipeline.layout import LEDGER, MANIFEST, SERVING, STATISTICS, TRANSFORM, Layout
 from pipeline.manifest import named_files
+from pipeline.stores import Conflict, Store, Version, store_of, sync_folder
 from transforms.errors import JobError
 
 ANY: Final = "*"
 """Whatever run was published before."""
+
+PLAIN_NAMES: Final = {"statistics": STATISTICS, "ledger": LEDGER, "transform": TRANSFORM, "serving": SERVING}
+"""What a manifest names beside the shards, and what it is called once it is published on a disk."""
 
 _HERE: Final[list[Layout]] = []
 
@@ -40,7 +44,7 @@ def publish(
     staged_transform: str,
     replaces: str | None = ANY,
     staged_serving: str = "",
-) -> None:
+) -> str:
     """Publishes a data set. One run at a time does so in a directory of this machine.
 
     Args:
@@ -52,18 +56,37 @@ def publish(
       replaces: the run that was published there when this one began, None for none.
       staged_serving: folder with the serving model; an empty string where there is none.
 
+    Returns:
+      What went wrong after the data set was published, which it then is all the same; an empty string for nothing.
+
     Raises:
-      JobError: another run has published there since, or this one was stopped.
+      JobError: another run has published there since, or this one was stopped, or a file cannot be written.
     """
     _HERE.append(place)
+    store = store_of(place.output)
+    staged = {"transform": staged_transform, "serving": staged_serving}
     try:
-        with _alone(place):
-            old = layout.read_json(place.at(MANIFEST)) if layout.exists(place.at(MANIFEST)) else None
+        with store.alone(place.output):
+            data, seen = store.read(place.at(MANIFEST))
+            old = json.loads(data) if data else None
             found = old.get("run") if old else None
             if replaces != ANY and found not in (replaces, place.run_id):
                 raise JobError(f"another run ({found}) has published in {place.output!r} meanwhile; this one has not")
-            staged = {"transform": staged_transform, "serving": staged_serving}
-            _publish(place, content, ledger, statistics, staged, old)
+            if layout.decided(place) == layout.STOPPED:
+                raise JobError("the run was stopped")
+            own = _write_own(place, ledger, statistics, staged)
+            if not layout.claim(place, layout.PUBLISHING):
+                raise JobError("the run was stopped")
+            kill_points.at("decided")
+            named = {**content, **own}
+            seen = _replace_manifest(store, place, named, seen)
+            kill_points.at("manifest")
+            if old:  # of this very run, where an engine tries its last step again
+                _remove(place, set(named_files(old)) - set(named_files(named)))
+            kill_points.at("removed")
+            return _take_plain_names(store, place, content, own, seen) if store.is_local else ""
+    except OSError as error:
+        raise JobError(f"{error.filename or place.output}: cannot be published ({error.strerror or error})") from error
     finally:
         _HERE.remove(place)
 
@@ -73,68 +96,72 @@ def is_publishing_here() -> bool:
     return bool(_HERE)
 
 
-@contextlib.contextmanager
-def _alone(place: Layout) -> Iterator[None]:
-    """Holds a lock on the directory, which ends with the process whatever happens. Object stores have none."""
-    if "://" in place.output:
-        yield
-        return
-    descriptor = os.open(place.output, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def own_names(place: Layout) -> dict[str, str]:
-    """Returns the names that statistics, ledger and graphs have until the data set is published."""
+def own_names(run_id: str) -> dict[str, str]:
+    """Returns the names that statistics, ledger and graphs of a run have until the data set is published."""
     return {
-        "statistics": f"statistics-{place.run_id}.json",
-        "ledger": f"ledger-{place.run_id}.json",
-        "transform": f"transform-{place.run_id}",
-        "serving": f"serving-{place.run_id}",
+        name: f"{os.path.splitext(plain)[0]}-{run_id}{os.path.splitext(plain)[1]}"
+        for name, plain in PLAIN_NAMES.items()
     }
 
 
-def _publish(
-    place: Layout,
-    content: dict[str, Any],
-    ledger: Mapping[str, Any],
-    statistics: Mapping[str, Any],
-    staged: Mapping[str, str],
-    old: Mapping[str, Any] | None,
-) -> None:
-    own: dict[str, str | None] = {**own_names(place), **{name: None for name, path in staged.items() if not path}}
-    layout.write_json(place.at(own["statistics"]), statistics)  # type: ignore[arg-type]
-    layout.write_json(place.at(own["ledger"]), ledger)  # type: ignore[arg-type]
+def _write_own(
+    place: Layout, ledger: Mapping[str, Any], statistics: Mapping[str, Any], staged: Mapping[str, str]
+) -> dict[str, str | None]:
+    """Writes what is not there yet under the run's own names, and returns these; None for a graph that there is not."""
+    own = own_names(place.run_id)
+    layout.write_json(place.at(own["statistics"]), statistics)
+    kill_points.at("statistics")
+    layout.write_json(place.at(own["ledger"]), ledger)
+    kill_points.at("ledger")
     for name, path in staged.items():
         if path:
-            _copy(path, place.at(own[name]))  # type: ignore[arg-type]
-    if not layout.claim(place, layout.PUBLISHING):
-        raise JobError("the run was stopped")
-    _replace_manifest(place, {**content, **own})
-    if old:
-        _remove(place, old)
-    names = {"statistics": STATISTICS, "ledger": LEDGER, "transform": TRANSFORM, "serving": SERVING}
-    plain = {name: target if own[name] else None for name, target in names.items()}
-    for name, target in plain.items():
-        if target:
-            layout.delete(place.at(target))
-            _copy(place.at(own[name]), place.at(target))  # type: ignore[arg-type]
-    _replace_manifest(place, {**content, **plain})
-    for left in own.values():
-        if left:
-            layout.delete(place.at(left))
+            _copy(path, place.at(own[name]))
+            kill_points.at("graph")
+    for folder in ("", layout.EXAMPLES, layout.REJECTED):
+        if layout.exists(place.at(folder) if folder else place.output):
+            sync_folder(place.at(folder) if folder else place.output)
+    kill_points.at("graphs")
+    return {**own, **{name: None for name, path in staged.items() if not path}}
 
 
-def _replace_manifest(place: Layout, content: Mapping[str, Any]) -> None:
-    temporary = place.at(f"{MANIFEST}.{place.run_id}")
-    layout.write_json(temporary, content)
+def _take_plain_names(
+    store: Store, place: Layout, content: dict[str, Any], own: Mapping[str, str | None], seen: Version
+) -> str:
+    """Copies what has the run's own names to the plain ones, names those in the manifest, and removes the copies.
+
+    Returns:
+      Why that failed, where it did: the manifest then goes on naming what has the run's own names.
+    """
+    plain = {name: target if own[name] else None for name, target in PLAIN_NAMES.items()}
     try:
-        FileSystems.rename([temporary], [place.at(MANIFEST)])
-    except (BeamIOError, OSError) as error:
-        raise JobError(f"cannot replace {place.at(MANIFEST)!r}: {error}") from error
+        for name, target in plain.items():
+            if target:
+                layout.delete(place.at(target))
+                kill_points.at("plain-removed")
+                _copy(place.at(own[name] or ""), place.at(target))
+                kill_points.at("plain-copied")
+        kill_points.at("plain")
+        _replace_manifest(store, place, {**content, **plain}, seen)
+        kill_points.at("manifest-again")
+    except (OSError, JobError) as error:
+        names = ", ".join(filter(None, own.values()))
+        return f"published, but {names} could not be copied to their plain names ({' '.join(str(error).split())})"
+    for left in filter(None, own.values()):
+        layout.delete(place.at(left))
+        kill_points.at("own-removed")
+    return ""
+
+
+def _replace_manifest(store: Store, place: Layout, content: Mapping[str, Any], seen: Version) -> Version:
+    path = place.at(MANIFEST)
+    try:
+        return store.replace(path, layout.as_json(content), seen)
+    except Conflict as error:
+        raise JobError(
+            f"another run has published in {place.output!r} at this very moment; this one has not"
+        ) from error
+    except OSError as error:
+        raise JobError(f"cannot replace {path!r}: {error.strerror or error}") from error
 
 
 def _copy(source: str, target: str) -> None:
@@ -144,17 +171,23 @@ def _copy(source: str, target: str) -> None:
         with FileSystems.open(source, compression_type=CompressionTypes.UNCOMPRESSED) as file:
             layout.write_bytes(target, file.read())
         return
+    folders = set()
     for entry in found:
         relative = entry.path.removeprefix(source).lstrip("/")
         where = FileSystems.join(target, *relative.split("/"))
-        layout.make_dirs(FileSystems.split(where)[0])
+        folder = FileSystems.split(where)[0]
+        layout.make_dirs(folder)
+        folders.add(folder)
         with FileSystems.open(entry.path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
             layout.write_bytes(where, file.read())
+    for folder in folders:
+        sync_folder(folder)
 
 
-def _remove(place: Layout, old: Mapping[str, Any]) -> None:
+def _remove(place: Layout, names: Collection[str]) -> None:
     """Removes what an old manifest named. It lists nothing outside the directory, but is only a file: check."""
-    for relative in named_files(old):
+    for relative in sorted(names):
         inside = ".." not in relative.split("/") and not relative.startswith("/")
         if inside and not re.search(r"[*?\[\]]", relative):  # Beam's file systems would expand a pattern
             layout.delete(place.at(*relative.split("/")))
+            kill_points.at("removing")

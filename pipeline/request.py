@@ -78,9 +78,19 @@ def checked_output(request: Request) -> str:
             raise UsageError(f"--output {path!r}: is a symbolic link, give the directory itself")
         if os.path.exists(path) and not os.path.isdir(path):
             raise UsageError(f"--output {path!r}: is not a directory")
-    if published_run(path) is not None and not request.overwrite:
+    path = path.rstrip("/")
+    if not request.overwrite and published_run(path) not in (None, interrupted_run(path)):
         raise UsageError(f"--output {path!r}: holds a finished data set; --overwrite replaces it")
-    return path.rstrip("/")
+    return path
+
+
+def interrupted_run(output: str) -> str | None:
+    """Returns the run that a directory's manifest is of if that run has died before it was done, else None."""
+    from pipeline.layout import Layout
+    from pipeline.leftovers import was_interrupted
+
+    run = published_run(output)
+    return run if run is not None and was_interrupted(Layout(output, run)) else None
 
 
 def published_run(output: str) -> str | None:

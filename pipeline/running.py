@@ -15,13 +15,13 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-from pipeline import cache, checking, cleaning, job, layout, progress
+from pipeline import cache, checking, cleaning, job, kill_points, layout, manifest, progress
 from pipeline.columns_file import dumps
 from pipeline.finish import DONE, FAILED, Plan
 from pipeline.inputs import Inputs, match
 from pipeline.layout import Layout
 from pipeline.reading import refuse_schema
-from pipeline.request import Request, UsageError, check_values, checked_output, published_run
+from pipeline.request import Request, UsageError, check_values, checked_output, interrupted_run, published_run
 from pipeline.sources import source_for
 from transforms import analyze
 from transforms.columns.embedding import with_tables_in
@@ -70,12 +70,14 @@ def run(request: Request, stream: TextIO | None = None) -> Outcome:
       JobError: the input cannot be read.
     """
     check_values(request)
+    if kill_points.unknown():
+        points = ", ".join(kill_points.POINTS)
+        raise UsageError(f"{kill_points.VARIABLE}: expected one of {points}, got {kill_points.unknown()!r}")
     if not request.spec.graph_inputs:  # tf.Transform 1.21 refuses a graph without inputs
         raise SpecError([SpecFault("columns", "expected a column to densify, got only passthrough_column")])
     place = Layout(checked_output(request), layout.new_run_id())
-    # Without --overwrite nothing may be there when this run publishes, whatever came since the check above.
-    replaces = published_run(place.output) if request.overwrite else None
     inputs = match(request.inputs)
+    replaces = _replaced(request, place, inputs)
     names = _preflight(inputs, request.spec)
     others = match(request.statistics_inputs)
     passes = 2 if others.files or _needs_analysis(request.spec) else 1
@@ -107,6 +109,26 @@ def run(request: Request, stream: TextIO | None = None) -> Outcome:
         _take_result(place, outcome)
         cleaning.clean(place, outcome.status == DONE, outcome.rejected_files, outcome.ledger)
     return outcome
+
+
+def _replaced(request: Request, place: Layout, inputs: Inputs) -> str | None:
+    """Returns the run whose data set this one replaces, None for none.
+
+    Without --overwrite nothing may be there when this run publishes, whatever came since the directory was checked, except what
+    the same command published before it was killed.
+    """
+    if request.overwrite:
+        return published_run(place.output)
+    dead = interrupted_run(place.output)
+    if dead is not None:
+        content = manifest.read(place.output).content
+        asked = (request.format, _columns_text(request.spec), manifest.inputs_of(inputs.files))
+        if asked != (content["format"], content["columns"], content["inputs"]):
+            raise UsageError(
+                f"--output {place.output!r}: holds a whole data set of other inputs or columns, whose run was killed before it "
+                f"was done; --overwrite replaces it"
+            )
+    return dead
 
 
 def _with_tables_in_reach(plan: Plan) -> Plan:
@@ -267,5 +289,6 @@ def _take_result(place: Layout, outcome: Outcome) -> None:
     result = layout.read_json(place.result)
     outcome.status, outcome.message = result["status"], result["message"]
     outcome.ledger = result.get("ledger", {})
+    outcome.notes = [*outcome.notes, *result.get("notes", [])]
     outcome.rejected_files = result.get("rejected_files", [])
     outcome.rejected_examples = result.get("rejected_examples", {})

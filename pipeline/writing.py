@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 from apache_beam.pvalue import TaggedOutput
 
-from pipeline import samples
+from pipeline import kill_points, samples
 from pipeline.samples import Sample
 from pipeline.sinks import SINKS, Writer
 from transforms import digests, rejection, rows
@@ -130,6 +130,7 @@ class WriteShards(beam.DoFn):
         assert self._writer is not None
         done = self._writer.close()
         self._writer, self._size = None, 0
+        kill_points.at("shard")
         return Part(done.path, done.rows, done.bytes, done.sha256, self._digest, self._outputs, self._sampler.samples)
 
     def _count(self, batch: pa.RecordBatch, written: int) -> None:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
-from apache_beam.io.filesystems import FileSystems
 
-from pipeline import Request, cleaning, layout, publish, running
+from pipeline import Request, cleaning, layout, leftovers, publish, running
 from pipeline.layout import Layout
 from pipeline.manifest import FORMAT_VERSION, named_files, read
 from pipeline.tf_examples import write_examples
+from tests.faults.injection import before_changes, failing, killed_before
 from tests.jobs import listing, read_arrays, run_job
 from transforms import (
     SequenceGroup,
@@ -25,9 +27,7 @@ from transforms import (
 )
 from transforms.errors import JobError, SpecError
 
-
-class Killed(BaseException):
-    """Stands for a kill: nothing catches it."""
+OLD, NEW, NEXT = (f"2026010{day}T000000-0000000{day}" for day in (1, 2, 3))
 
 
 def shard(place: Layout, name: str, rows: int) -> dict[str, Any]:
@@ -41,13 +41,13 @@ def shard(place: Layout, name: str, rows: int) -> dict[str, Any]:
 def written(root: Path, run: str, shards: int) -> tuple[Layout, dict[str, Any], str]:
     """What a run has before it publishes: its shards, its content, its staged transform."""
     place = Layout(str(root), run)
-    files = [shard(place, f"{k}.tfrecord", k + 1) for k in range(shards)]
+    files = [shard(place, f"{k:012x}.tfrecord", k + 1) for k in range(shards)]
     rows = sum(file["rows"] for file in files)
     graph = Path(place.staged("transform"))
     (graph / "variables").mkdir(parents=True)
     (graph / "saved_model.pb").write_text(run)
     (graph / "variables" / "data").write_bytes(run.encode() * 100)
-    layout.write_bytes(place.staged(layout.TOKEN), b"")
+    layout.write_bytes(place.staged(layout.ALIVE), b"")
     content = {
         "format_version": FORMAT_VERSION,
         "run": run,
@@ -84,11 +84,11 @@ def published(root: Path) -> list[str]:
 
 
 def test_a_published_data_set_has_plain_names(tmp_path):
-    publish_run(tmp_path, "one", 2)
-    assert whole(tmp_path) == "one"
+    publish_run(tmp_path, OLD, 2)
+    assert whole(tmp_path) == OLD
     assert published(tmp_path) == [
-        "examples/one-0.tfrecord",
-        "examples/one-1.tfrecord",
+        f"examples/{OLD}-000000000000.tfrecord",
+        f"examples/{OLD}-000000000001.tfrecord",
         "ledger.json",
         "manifest.json",
         "statistics.json",
@@ -100,95 +100,81 @@ def test_a_published_data_set_has_plain_names(tmp_path):
 
 @pytest.mark.parametrize("before", [1, 2, 5])
 def test_overwriting_leaves_nothing_of_the_old_one(tmp_path, before):
-    publish_run(tmp_path, "one", before)
+    publish_run(tmp_path, OLD, before)
     (tmp_path / "mine.txt").write_text("not the data set's")
-    publish_run(tmp_path, "two", 2)
-    assert whole(tmp_path) == "two"
-    assert not [name for name in published(tmp_path) if "one" in name]
+    publish_run(tmp_path, NEW, 2)
+    assert whole(tmp_path) == NEW
+    assert not [name for name in published(tmp_path) if OLD in name]
     assert (tmp_path / "mine.txt").exists() and len(published(tmp_path)) == 8
 
 
 def test_without_rows_there_is_no_transform(tmp_path):
-    publish_run(tmp_path, "one", 2)
-    publish_run(tmp_path, "two", 0, transform=False)
-    assert whole(tmp_path) == "two"
+    publish_run(tmp_path, OLD, 2)
+    publish_run(tmp_path, NEW, 0, transform=False)
+    assert whole(tmp_path) == NEW
     assert published(tmp_path) == ["ledger.json", "manifest.json", "statistics.json"]
 
 
 def test_the_manifest_is_replaced_in_one_step(tmp_path, monkeypatch):
     """A reader that looks whenever a file is touched always finds a whole data set."""
-    publish_run(tmp_path, "one", 3)
+    publish_run(tmp_path, OLD, 3)
     seen = []
-    for owner, name in ((FileSystems, "create"), (FileSystems, "rename"), (FileSystems, "delete")):
-        monkeypatch.setattr(
-            owner, name, staticmethod(looking(getattr(owner, name), lambda: seen.append(whole(tmp_path))))
-        )
-    publish_run(tmp_path, "two", 1)
-    assert seen[0] == "one" and seen[-1] == "two" and len(seen) > 10
+    with before_changes(str(tmp_path), lambda number, path: seen.append(whole(tmp_path))):
+        publish_run(tmp_path, NEW, 1)
+    assert seen[0] == OLD and seen[-1] == whole(tmp_path) == NEW and len(seen) > 10
     assert seen == sorted(seen)
 
 
-def looking(function: Any, look: Any) -> Any:
-    def call(*args: Any, **more: Any) -> Any:
-        look()
-        result = function(*args, **more)
-        look()
-        return result
-
-    return call
-
-
-STEPS = 60
-
-
 @pytest.mark.parametrize("old", [0, 1, 5])
-def test_killed_at_any_step_the_data_set_is_whole(tmp_path_factory, monkeypatch, old):
-    """Every call that changes the file system, killed before it and after it."""
+def test_killed_before_any_change_the_data_set_is_whole(tmp_path_factory, old):
+    """Before every call that changes the file system, in a process that then ends without another word."""
     runs = set()
-    finished = False
-    for step in range(STEPS):
+    for number in range(1, 200):
         root = tmp_path_factory.mktemp("killed")
         if old:
-            publish_run(root, "old", old)
-        place, content, graph = written(root, "new", 3)
-        work = functools.partial(publish.publish, place, content, {"run": "new"}, {"run": "new"}, graph)
-        finished = not kill_at(step, monkeypatch, work)
+            publish_run(root, OLD, old)
+        place, content, graph = written(root, NEW, 3)
+        work = functools.partial(publish.publish, place, content, {"run": NEW}, {"run": NEW}, graph)
+        killed = killed_before(number, str(root), work)
         if (root / "manifest.json").exists():
             runs.add(whole(root))
         else:
             assert not old
-        # The same again succeeds, whatever was left behind.
-        publish_run(root, "next", 2)
-        assert whole(root) == "next"
-        if finished:
+        # The same again succeeds, whatever was left behind, and nothing of that stays.
+        following = Layout(str(root), NEXT)
+        with leftovers.living(following):
+            assert NEW in leftovers.sweep(following)
+            assert not (root / "manifest.json").exists() or whole(root) in (OLD, NEW)
+        publish_run(root, NEXT, 2)
+        assert whole(root) == NEXT
+        assert not [name for name in published(root) if NEW in name or OLD in name or ".tmp" in name]
+        if not killed:
             break
-    assert finished and runs == ({"old", "new"} if old else {"new"})
+    assert not killed and number > 20 and runs == ({OLD, NEW} if old else {NEW})
 
 
-def kill_at(step: int, monkeypatch: pytest.MonkeyPatch, work: Any) -> bool:
-    """Runs, killed at the n-th point; returns whether it came that far."""
-    left = [step]
-
-    def tick() -> None:
-        left[0] -= 1
-        if left[0] < 0:
-            raise Killed
-
-    with monkeypatch.context() as patched:
-        for name in ("create", "rename", "delete"):
-            patched.setattr(FileSystems, name, staticmethod(looking(getattr(FileSystems, name), tick)))
-        patched.setattr(layout, "delete", deleting)
-        try:
-            work()
-        except Killed:
-            return True
-    return False
-
-
-def deleting(path: str) -> None:
-    """As `layout.delete`, which takes an exception of the file system for a file that is not there."""
-    if layout.exists(path):
-        FileSystems.delete([path])
+@pytest.mark.parametrize("old", [0, 1, 5])
+def test_a_change_that_fails_leaves_a_whole_data_set(tmp_path_factory, old):
+    """A full disk, from any change on: an error that names a path, or a data set that is published all the same."""
+    for number in range(1, 200):
+        root = tmp_path_factory.mktemp("full")
+        if old:
+            publish_run(root, OLD, old)
+        place, content, graph = written(root, NEW, 3)
+        note = None
+        with failing(number, str(root)) as injected, contextlib.suppress(JobError):
+            try:
+                note = publish.publish(place, content, {"run": NEW}, {"run": NEW}, graph)
+            except JobError as error:
+                assert str(root) in str(error) and "No space left" in str(error)
+                raise
+        if (root / "manifest.json").exists():
+            assert whole(root) == (OLD if note is None else NEW)
+        else:
+            assert not old and note is None
+        if injected.seen < number:
+            break
+    assert injected.seen < number and note == "" and number > 20
 
 
 def test_a_manifest_cannot_name_files_outside(tmp_path):
@@ -197,30 +183,41 @@ def test_a_manifest_cannot_name_files_outside(tmp_path):
     other.mkdir()
     (other / "precious").write_text("mine")
     root = tmp_path / "root"
-    publish_run(root, "one", 1)
+    publish_run(root, OLD, 1)
     content = json.loads((root / "manifest.json").read_text())
     names = ["../other/precious", str(other / "precious"), "examples/../../other/precious"]
     content["examples"]["files"] += [{"path": name, "rows": 0, "bytes": 0, "sha256": ""} for name in names]
     content["statistics"] = "../other/precious"
     (root / "manifest.json").write_text(json.dumps(content))
-    publish_run(root, "two", 1)
-    assert (other / "precious").read_text() == "mine" and whole(root) == "two"
+    publish_run(root, NEW, 1)
+    assert (other / "precious").read_text() == "mine" and whole(root) == NEW
 
 
 def test_a_manifest_that_cannot_be_replaced_is_an_error(tmp_path, monkeypatch):
-    rename = FileSystems.rename
+    replace = os.replace
 
-    def refuse(sources: list[str], targets: list[str]) -> None:
-        if targets[0].endswith("manifest.json"):
-            raise OSError("read-only")
-        rename(sources, targets)
+    def refuse(source: str, target: str) -> None:
+        if target.endswith("manifest.json"):
+            raise OSError(30, "read-only")
+        replace(source, target)
 
-    publish_run(tmp_path, "one", 1)
-    monkeypatch.setattr(FileSystems, "rename", staticmethod(refuse))
+    publish_run(tmp_path, OLD, 1)
+    monkeypatch.setattr(os, "replace", refuse)
     with pytest.raises(JobError, match=r"cannot replace .*manifest.json.*read-only"):
-        publish_run(tmp_path, "two", 1)
+        publish_run(tmp_path, NEW, 1)
     monkeypatch.undo()
-    assert whole(tmp_path) == "one"
+    assert whole(tmp_path) == OLD
+    assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_the_last_step_may_be_tried_again(tmp_path):
+    """An engine that lost its worker, or only its answer, runs the last step again: what it published stays."""
+    publish_run(tmp_path, OLD, 2)
+    place, content, graph = written(tmp_path, NEW, 3)
+    for _ in range(3):
+        publish.publish(place, dict(content), {"run": NEW}, {"run": NEW}, graph, replaces=OLD)
+        assert whole(tmp_path) == NEW
+        assert len([name for name in published(tmp_path) if name.startswith("examples/")]) == 3
 
 
 def test_reading_what_is_no_data_set(tmp_path):
@@ -243,69 +240,67 @@ IDS = make_spec(
 )
 
 
-@pytest.mark.parametrize("when", ["statistics", "manifest"])
-def test_a_run_that_fails_once_its_manifest_stands_keeps_its_shards(tmp_path, monkeypatch, when):
-    """A full disk while the plain names are made: the manifest names the new shards already, so cleaning up must spare them."""
+def test_a_run_whose_plain_names_cannot_be_made_is_done(tmp_path, monkeypatch):
+    """A full disk once the manifest stands: the data set is whole, under the run's own names; the next run puts that right."""
     write_examples(str(tmp_path / "a.tfrecord"), [{"id": k, "ids": [k]} for k in range(5)])
-    replaced = publish._replace_manifest
-    calls: list[Any] = []
+    copy = publish._copy
 
-    def full(*args: Any) -> None:
-        if calls or when == "manifest":
+    def full(source: str, target: str) -> None:
+        if Path(target).name == "serving":
             raise OSError(28, "no space left on device")
+        copy(source, target)
 
-    def replace(place: Layout, content: Any) -> None:
-        if calls and when == "manifest":
-            full()
-        replaced(place, content)
-        calls.append(content)
-        if when == "statistics":
-            monkeypatch.setattr(publish, "_copy", full)
-
-    monkeypatch.setattr(publish, "_replace_manifest", replace)
-    outcome = run_job(IDS, tmp_path / "a.tfrecord", tmp_path / "out")
-    assert calls, outcome.message
-    arrays = read_arrays(tmp_path / "out")
-    assert arrays["id"].tolist() == [0, 1, 2, 3, 4]
+    with monkeypatch.context() as patched:
+        patched.setattr(publish, "_copy", full)
+        outcome = run_job(IDS, tmp_path / "a.tfrecord", tmp_path / "out")
+    assert outcome.status == "done"
+    assert "could not be copied to their plain names" in outcome.notes[-1] and "no space left" in outcome.notes[-1]
+    manifest = read(str(tmp_path / "out"))
+    run = manifest.content["run"]
+    assert manifest.content["transform"] == f"transform-{run}" and manifest.content["ledger"] == f"ledger-{run}.json"
+    assert read_arrays(tmp_path / "out")["id"].tolist() == [0, 1, 2, 3, 4]
+    assert run_job(IDS, tmp_path / "a.tfrecord", tmp_path / "out", overwrite=True).status == "done"
+    assert not [name for name in listing(tmp_path / "out") if run in name]
+    assert read(str(tmp_path / "out")).content["serving"] == "serving"
 
 
 def test_a_run_that_was_stopped_does_not_publish(tmp_path):
-    publish_run(tmp_path, "old", 1)
-    place, content, graph = written(tmp_path, "new", 2)
+    publish_run(tmp_path, OLD, 1)
+    place, content, graph = written(tmp_path, NEW, 2)
     assert layout.claim(place, layout.STOPPED)
     with pytest.raises(JobError, match="was stopped"):
         publish.publish(place, content, {}, {}, graph)
-    assert whole(tmp_path) == "old"
+    assert whole(tmp_path) == OLD
 
 
 def test_a_run_that_publishes_is_not_cleaned_away(tmp_path):
-    place, content, graph = written(tmp_path, "new", 2)
+    place, content, graph = written(tmp_path, NEW, 2)
     with cleaning.run_in(place):
-        publish.publish(place, content, {"run": "new"}, {"run": "new"}, graph)
+        publish.publish(place, content, {"run": NEW}, {"run": NEW}, graph)
         layout.write_json(place.result, {"status": "done"})
         assert cleaning.stop()
-    assert whole(tmp_path) == "new"
+    assert whole(tmp_path) == NEW
     assert not Path(place.staging).exists()
 
 
 def test_a_run_that_is_stopped_is_cleaned_away(tmp_path):
-    publish_run(tmp_path, "old", 1)
-    place, _, _ = written(tmp_path, "new", 2)
+    publish_run(tmp_path, OLD, 1)
+    place, _, _ = written(tmp_path, NEW, 2)
     with cleaning.run_in(place):
         assert not cleaning.stop()
-    assert whole(tmp_path) == "old"
-    assert not list(tmp_path.rglob("*new*"))
+    assert whole(tmp_path) == OLD
+    assert not list(tmp_path.rglob(f"*{NEW}*"))
 
 
 def test_of_two_runs_the_second_is_refused(tmp_path):
     """Both began in an empty directory; the one that comes second must not replace what it has not seen."""
-    first, second = written(tmp_path, "first", 2), written(tmp_path, "second", 1)
-    publish.publish(first[0], first[1], {"run": "first"}, {"run": "first"}, first[2], replaces=None)
-    with pytest.raises(JobError, match=r"another run \(first\) has published"):
+    first, second = written(tmp_path, OLD, 2), written(tmp_path, NEW, 1)
+    publish.publish(first[0], first[1], {"run": OLD}, {"run": OLD}, first[2], replaces=None)
+    with pytest.raises(JobError, match=rf"another run \({OLD}\) has published"):
         publish.publish(second[0], second[1], {}, {}, second[2], replaces=None)
     assert not cleaning.clean(second[0])
-    assert whole(tmp_path) == "first"
-    assert not list(tmp_path.rglob("*second*"))
+    assert whole(tmp_path) == OLD
+    assert not list(tmp_path.rglob(f"*{NEW}*"))
 
 
 def test_what_is_published_while_a_run_gets_ready_is_not_replaced(tmp_path, monkeypatch):
@@ -314,15 +309,15 @@ def test_what_is_published_while_a_run_gets_ready_is_not_replaced(tmp_path, monk
     root, preflight = tmp_path / "root", running._preflight
 
     def meanwhile(*arguments: Any) -> Any:
-        publish_run(root, "other", 1)
+        publish_run(root, NEXT, 1)
         return preflight(*arguments)
 
     monkeypatch.setattr(running, "_preflight", meanwhile)
     spec = make_spec([categorical_column_with_identity("k", 2)])
     outcome = running.run(Request(spec, [str(tmp_path / "in.tfrecord")], str(root)))
     assert outcome.status == "failed"
-    assert "another run (other) has published" in outcome.message
-    assert whole(root) == "other"
+    assert f"another run ({NEXT}) has published" in outcome.message
+    assert whole(root) == NEXT
 
 
 def test_columns_that_only_pass_through_are_refused_before_the_run(tmp_path):
