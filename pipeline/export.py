@@ -13,6 +13,9 @@ from transforms.spec import Spec
 
 BLOCK_BYTES = 1 << 20
 
+STATISTICS = "statistics"
+"""Folder in that of a saved graph with the statistics that it was made of."""
+
 
 def save_serving(spec: Spec, place: Layout) -> str:
     """Makes the serving model of the transform that a run has staged; returns its staged directory."""
@@ -21,6 +24,18 @@ def save_serving(spec: Spec, place: Layout) -> str:
     target: str = place.staged(layout.SERVING)
     serving.save(spec, place.staged(layout.TRANSFORM), target)
     return target
+
+
+def keep_statistics(spec: Spec, place: Layout) -> None:
+    """Copies the files with the statistics into the transform that a run has staged: `seqcols repair` needs them."""
+    from transforms.analyze import statistics_files  # which imports TensorFlow
+
+    for name in statistics_files(spec):
+        with FileSystems.open(place.staged(name), compression_type=CompressionTypes.UNCOMPRESSED) as file:
+            data = file.read()
+        folder = FileSystems.join(place.staged(layout.TRANSFORM), STATISTICS)
+        layout.make_dirs(folder)
+        layout.write_bytes(FileSystems.join(folder, name), data)
 
 
 def digest(path: str) -> str:

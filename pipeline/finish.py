@@ -134,6 +134,8 @@ def _checked(plan: Plan, got: Collected) -> dict[str, Any]:
     if apart:
         stats |= {"rows": analysed["", "rows", "written"], "of": plan.analysis.described()}
     staged = plan.place.staged(layout.TRANSFORM) if rows["written"] else ""
+    if staged and plan.passes == 2:
+        export.keep_statistics(plan.spec, plan.place)
     serving = export.save_serving(plan.spec, plan.place) if staged else ""
     learned = vocabularies.described(plan.spec, staged)
     embeddings = embeddings_of(plan.spec.columns, {name: found["words"] for name, found in learned.items()})

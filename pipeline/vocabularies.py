@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
@@ -11,9 +11,6 @@ from apache_beam.io.filesystems import FileSystems
 from transforms.columns.learned_vocabulary import learners
 from transforms.lookup import NO_WORDS
 from transforms.spec import Spec
-
-ASSETS: Final = ("transform_fn", "assets")
-"""Where tf.Transform puts them, under the directory that it saves a graph in."""
 
 
 def described(spec: Spec, transform: str) -> Mapping[str, Any]:
@@ -27,13 +24,15 @@ def described(spec: Spec, transform: str) -> Mapping[str, Any]:
       `file`, the path of a text file under the directory of the graph, one word a line, whose first line has the id 0; and
       `words`, how many there are. A vocabulary of no words has none, and in its file the one line that tf.Transform puts there.
     """
+    from transforms.analyze import ASSETS  # which imports TensorFlow
+
     made = {}
     for column in spec.columns if transform else ():
         for name in learners([column]):
             with FileSystems.open(
-                FileSystems.join(transform, *ASSETS, name), compression_type=CompressionTypes.UNCOMPRESSED
+                FileSystems.join(transform, *ASSETS.split("/"), name), compression_type=CompressionTypes.UNCOMPRESSED
             ) as file:
                 content = file.read()
             words = 0 if content.rstrip(b"\n") == NO_WORDS else content.count(b"\n")
-            made[column.name] = {"file": "/".join((*ASSETS, name)), "words": words}
+            made[column.name] = {"file": f"{ASSETS}/{name}", "words": words}
     return made

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import apache_beam as beam
 import numpy as np
@@ -15,14 +15,20 @@ from apache_beam.io.filesystems import FileSystems
 
 from transforms import moments
 from transforms.asks import Ask
-from transforms.columns.learned_vocabulary import LearnedVocabularyBase
+from transforms.columns.learned_vocabulary import LearnedVocabularyBase, learners
 from transforms.combining import Combined, Found
 from transforms.densify import RawTensors, densify, fit
 from transforms.details import contribution
-from transforms.details_analyzer import analyze_details, by_ask, read_outcome
+from transforms.details_analyzer import analyze_details, by_ask, outcome_file, read_outcome
 from transforms.fitted import Asked, not_fitted, table_width
-from transforms.lookup import Vocabulary
+from transforms.lookup import Vocabulary, Words
 from transforms.spec import Spec
+
+ASSETS: Final = "transform_fn/assets"
+"""Where tf.Transform puts vocabularies, under the folder that it saves a graph in."""
+
+LearnedWords = Mapping[str, Sequence[bytes]]
+"""Learned vocabularies by `LearnedVocabularyBase.vocabulary_name`."""
 
 
 class _Merge(beam.CombineFn):
@@ -74,12 +80,13 @@ class Analyzers:
       spec: the columns.
       folder: where what was found is also written down, for people (`moments.json` and others); an empty string for nowhere.
       given: what is known already, of the first levels.
+      words: the learned vocabularies by name, where they are known already.
     """
 
     track = staticmethod(tft.make_and_track_object)
 
-    def __init__(self, spec: Spec, folder: str, given: Sequence[Level] = ()):
-        self._spec, self._folder, self._given = spec, folder, tuple(given)
+    def __init__(self, spec: Spec, folder: str, given: Sequence[Level] = (), words: LearnedWords | None = None):
+        self._spec, self._folder, self._given, self._words = spec, folder, tuple(given), words
 
     def moments(self, level: int, table: tf.Tensor) -> tf.Tensor:
         """See `transforms.fitted.Combine`."""
@@ -113,6 +120,9 @@ class Analyzers:
 
     def vocabulary(self, column: LearnedVocabularyBase, words: tf.Tensor) -> Vocabulary:
         """See `transforms.fitted.Combine`."""
+        if self._words is not None:
+            name = column.vocabulary_name
+            return Words(self._words[name], name, self.track)
         file = tft.vocabulary(
             words,
             top_k=column.top_k,
@@ -149,6 +159,26 @@ def joined(folder: str, name: str) -> str:
     return str(FileSystems.join(folder, name)) if folder else name
 
 
+def statistics_files(spec: Spec) -> list[str]:
+    """Returns the names of all files that the statistics of a data set are written down in, those of vocabularies aside."""
+    made = []
+    for level in range(spec.levels):
+        if table_width(spec, level):
+            made.append(moments_file(level))
+        if any(ask.level == level and not ask.packed for ask in spec.asks):
+            made += [details_file(level), outcome_file(details_file(level))]
+    return made
+
+
+def read_words(spec: Spec, folder: str) -> dict[str, tuple[bytes, ...]]:
+    """Returns the learned vocabularies by name, as tf.Transform has written them into the folder of a saved graph."""
+    made = {}
+    for name in learners(spec.columns):
+        with FileSystems.open(joined(joined(folder, ASSETS), name)) as file:
+            made[name] = tuple(file.read().removesuffix(b"\n").split(b"\n"))
+    return made
+
+
 def read_level(spec: Spec, folder: str, level: int) -> Level:
     """Returns what a pass found of one level and wrote down in a folder."""
     table = details = None
@@ -171,15 +201,16 @@ def level_fn(spec: Spec, folder: str, given: Sequence[Level]) -> Callable[[RawTe
 
 
 def preprocessing_fn(
-    spec: Spec, folder: str, analyze: bool, given: Sequence[Level] = ()
+    spec: Spec, folder: str, analyze: bool, given: Sequence[Level] = (), words: LearnedWords | None = None
 ) -> Callable[[RawTensors], dict[str, Any]]:
     """Returns the function that tf.Transform traces.
 
     Args:
       spec: the columns.
       folder: where the statistics are also written down.
-      analyze: whether the data is read for statistics. Without, the graph has no analyzers of ours.
+      analyze: whether there are statistics. Without, the graph has no analyzers of ours.
       given: what earlier passes found.
+      words: learned vocabularies that an earlier run found.
 
     Returns:
       A function of ragged tensors by feature. Its outputs are dense; where T is left to the data the outputs of that group are
@@ -187,7 +218,7 @@ def preprocessing_fn(
     """
 
     def preprocess(inputs: RawTensors) -> dict[str, Any]:
-        analyzers = Analyzers(spec, folder, given)
+        analyzers = Analyzers(spec, folder, given, words)
         fitted = fit(spec, inputs, analyzers) if analyze else not_fitted(spec, analyzers.track)
         made = densify(spec, inputs, fitted)
         return {name: static(tensor) for name, tensor in made.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import pickle
 from collections.abc import Iterable, Sequence
@@ -47,16 +48,21 @@ def _written(details: Details, path: str) -> np.ndarray:
     if path:
         with FileSystems.create(path) as file:
             file.write(json.dumps({"details": details.readable()}).encode())
-        with FileSystems.create(f"{path}.pickle") as file:
-            file.write(pickle.dumps(tuple(bytes(part) for part in outcome.reshape(-1))))
+        parts = [base64.b64encode(bytes(part)).decode() for part in outcome.reshape(-1)]
+        with FileSystems.create(outcome_file(path)) as file:
+            file.write(json.dumps({"outcome": parts}).encode())
     return outcome
+
+
+def outcome_file(path: str) -> str:
+    """Returns the file beside the readable one that holds what the analyzer gave, for `read_outcome`."""
+    return path.removesuffix(".json") + "-outcome.json"
 
 
 def read_outcome(path: str) -> tuple[bytes, ...]:
     """Returns what the analyzer gave, as it was written down beside its readable form."""
-    with FileSystems.open(f"{path}.pickle") as file:
-        found: tuple[bytes, ...] = pickle.loads(file.read())
-    return found
+    with FileSystems.open(outcome_file(path)) as file:
+        return tuple(base64.b64decode(part) for part in json.loads(file.read())["outcome"])
 
 
 class _PickleCacheCoder(tft.experimental.PTransformAnalyzerCacheCoder):

@@ -58,6 +58,7 @@ def save_transform(
     staging: str,
     allow_empty: bool = True,
     given: Sequence[analyze.Level] = (),
+    words: analyze.LearnedWords | None = None,
 ) -> tuple[beam.PCollection, Mapping[DatasetKey, DatasetCache]]:
     """Finds the statistics of a data set and saves the graph that uses them.
 
@@ -68,13 +69,14 @@ def save_transform(
       target: directory of the graph, what `tft.TFTransformOutput` opens.
       staging: folder for what is needed meanwhile, and for the statistics as files (`analyze.moments_file`). Workers reach it.
       allow_empty: whether a graph of no rows is saved. tf.Transform makes an identity graph of them.
-      given: what earlier passes found.
+      given: what earlier passes found; without data, all that there is.
+      words: learned vocabularies that an earlier run found.
 
     Returns:
       A PCollection with one element, there when the graph is saved; and what is to be kept in the cache, by part.
     """
     config = _adapter(spec)
-    preprocess = analyze.preprocessing_fn(spec, staging, data is not None, given)
+    preprocess = analyze.preprocessing_fn(spec, staging, data is not None or bool(given), given, words)
     cache: Mapping[DatasetKey, DatasetCache] = {}
     with tft_beam.Context(temp_dir=analyze.joined(staging, "tft"), force_tf_compat_v1=False):
         if isinstance(data, Datasets):
