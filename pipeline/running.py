@@ -236,10 +236,18 @@ def _tuning(request: Request, sizes: list[int], titles: list[str], stream: TextI
     if not request.runs_here:
         yield job.Tuning(spread=True)
         return
-    with tempfile.TemporaryDirectory(prefix="seqcols-progress-") as folder:
+    with _folder_for_notes() as folder:
         tuning = job.Tuning(spread=request.workers != 1, notes=folder)
-        with progress.shown(folder, titles, sizes, stream) if stream else contextlib.nullcontext():
+        with progress.shown(folder, titles, sizes, stream) if stream and folder else contextlib.nullcontext():
             yield tuning
+
+
+def _folder_for_notes() -> contextlib.AbstractContextManager[str]:
+    """Returns a folder for notes of progress, or no name where the disk for such has no room: no run fails for that."""
+    try:
+        return tempfile.TemporaryDirectory(prefix="seqcols-progress-", ignore_cleanup_errors=True)
+    except OSError:
+        return contextlib.nullcontext("")
 
 
 def _options(request: Request) -> PipelineOptions:

@@ -50,13 +50,18 @@ def forked(work: Callable[[], bool]) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def run(folder: Path, ids: range, overwrite: bool, point: str = "") -> int:
-    """Runs a job over rows with these ids in a child process that is to kill itself at a point."""
+def request_of(folder: Path, ids: range, overwrite: bool) -> Request:
+    """Returns what runs a job over rows with these ids, and one that is rejected."""
     source = folder / f"{ids.start}-{ids.stop}.tfrecord"
     if not source.exists():
         bad = [{"id": k} for k in ids[:1]]  # the column is required: a rejected row
         write_examples(str(source), [*bad, *({"id": k, "x": [float(k)] * (k % 4)} for k in ids)])
-    request = Request(SPEC, [str(source)], str(folder / "out"), format="parquet", overwrite=overwrite, max_rejected=1.0)
+    return Request(SPEC, [str(source)], str(folder / "out"), format="parquet", overwrite=overwrite, max_rejected=1.0)
+
+
+def run(folder: Path, ids: range, overwrite: bool, point: str = "") -> int:
+    """Runs a job over rows with these ids in a child process that is to kill itself at a point."""
+    request = request_of(folder, ids, overwrite)
 
     def work() -> bool:
         os.environ[VARIABLE] = point

@@ -1,0 +1,107 @@
+"""The disk is full from some moment of a run on: nothing but an error that names a path, the old data set whole, nothing left.
+
+`python -m tests.faults.full_disks [MOST]`: from before the first change of a file to after the last; and for growing largest sizes
+of a file, beyond which the operating system refuses to write.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import resource
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from pipeline import leftovers, manifest, running
+from tests.faults.figures import note
+from tests.faults.injection import failing
+from tests.faults.kills import BEFORE, NEW, forked, ids_in, request_of, run
+from transforms.errors import JobError
+
+SIZES: Final = [0, 1, 100, 1000, 3000, 10_000, 30_000, 100_000, 300_000]
+OLD: Final = BEFORE["a larger data set"]
+
+
+@contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """Lets every write beyond a size fail with EFBIG, in this process for good."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+    yield
+
+
+def outcome_of(folder: Path, fault: Callable[[], AbstractContextManager[Any]]) -> dict[str, Any]:
+    """Runs a job with a fault in a child process; returns how it ended and how many changes it had got to."""
+    reader, writer = os.pipe()
+
+    def work() -> bool:
+        request = request_of(folder, NEW, overwrite=True)
+        with fault() as injected:
+            try:
+                done = running.run(request)
+                how = {"status": done.status, "message": done.message, "notes": list(done.notes)}
+            except JobError as error:
+                how = {"status": "failed", "message": str(error), "notes": []}
+        os.write(writer, json.dumps({**how, "seen": getattr(injected, "seen", 0)}).encode())
+        return True
+
+    try:
+        code = forked(work)
+        assert code == 0, code
+        os.close(writer)
+        writer = -1
+        made: dict[str, Any] = json.loads(os.read(reader, 1 << 16))
+        return made
+    finally:
+        os.close(reader)
+        if writer >= 0:
+            os.close(writer)
+
+
+def trial(fault: Callable[[], AbstractContextManager[Any]], what: str) -> int:
+    """Runs over an old data set with a fault; returns how many changes of files there were."""
+    with tempfile.TemporaryDirectory() as name:
+        folder, root = Path(name), Path(name) / "out"
+        assert run(folder, OLD, False) == 0
+        how = outcome_of(folder, fault)
+        said = how["message"] or " ".join(how["notes"])
+        if how["status"] == "done":
+            assert ids_in(root) == set(NEW), what
+        else:
+            assert ids_in(root) == set(OLD), what
+            assert "\n" not in said and re.search(r"/.*(No space left|File too large)", said), (what, said)
+        assert how["status"] == "failed" or not said or "plain names" in said, (what, said)
+        assert run(folder, NEW, True) == 0, what
+        assert ids_in(root) == set(NEW)
+        left = leftovers.unnamed(leftovers.listing(str(root)), manifest.read(str(root)).content)
+        assert not left, (what, left)
+        return int(how["seen"])
+
+
+def main(most: int) -> None:
+    """Tries each moment, or so many of them, evenly spread."""
+    with tempfile.TemporaryDirectory() as name:
+        assert run(Path(name), OLD, False) == 0
+        root = str(Path(name) / "out")
+        changes = outcome_of(Path(name), lambda: failing(10**9, root))["seen"]
+    count = min(changes, most)
+    moments = [1 + k * changes // count for k in range(count)]
+    sizes = SIZES[:: max(len(SIZES) // most, 1)][:most]
+    faults: list[tuple[str, Callable[[], AbstractContextManager[Any]]]] = []
+    faults += [(f"change {k}", lambda k=k: failing(k, tempfile.gettempdir(), errno.ENOSPC)) for k in moments]  # type: ignore[misc]
+    faults += [(f"size {n}", lambda n=n: largest_file(n)) for n in sizes]  # type: ignore[misc]
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda fault: trial(fault[1], fault[0]), faults))
+    note("disk full", moments=len(moments), of=changes, sizes=len(sizes), damaged=0)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 200)
