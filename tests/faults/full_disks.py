@@ -1,7 +1,7 @@
 """The disk is full from some moment of a run on: nothing but an error that names a path, the old data set whole, nothing left.
 
-`python -m tests.faults.full_disks [MOST]`: from before the first change of a file to after the last; and for growing largest sizes
-of a file, beyond which the operating system refuses to write.
+`python -m tests.faults.full_disks [MOST]`: from before the first change of a file to after the last; and for growing sizes
+of the largest file, beyond which the operating system refuses to write.
 """
 
 from __future__ import annotations
