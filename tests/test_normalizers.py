@@ -417,6 +417,35 @@ def test_a_function_in_a_chain():
     assert apply([{"x": [1, 2, 3]}], [column])["x"].reshape(-1).tolist() == np.float32([0.4, 0.7, 1.0]).tolist()
 
 
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "float16"])
+def test_buckets_are_int64_whatever_fits_the_column(dtype: str):
+    """200 of them do not fit an int8, and -1, which pads them, no uint8."""
+    values = np.arange(100 if dtype == "int8" else 200)
+    column = sequence_numeric_column(
+        "x",
+        dtype=dtype,
+        default_value=-1,
+        normalizer_fn={"type": "bucketize", "boundaries": [k / 2 for k in range(200)]},
+    )
+    done = apply([{"x": values.tolist()}, {"x": [99]}], [column])
+    assert done["x"].dtype == np.int64
+    np.testing.assert_array_equal(done["x"][0, :, 0], np.minimum(2 * values + 1, 200))
+    assert done["x"][1, :2, 0].tolist() == [199, -1]
+
+
+def test_the_default_of_buckets_is_one_that_an_int64_holds():
+    buckets = {"type": "bucketize", "num_buckets": 2}
+    for dtype, default in [("float32", 0.5), ("float32", 2.0**63), ("uint8", 2**63)]:
+        with pytest.raises(ValueError, match="expected a number that fits int64, in which buckets are"):
+            sequence_numeric_column("x", dtype=dtype, default_value=default, normalizer_fn=buckets)
+    for build, more in [
+        (sequence_numeric_column, {"normalize_padding": True}),
+        (numeric_column, {}),
+    ]:  # it is normalised
+        with pytest.raises(ValueError, match="expected a number that fits uint8, got -1"):
+            build("x", dtype="uint8", default_value=-1, normalizer_fn=buckets, **more)
+
+
 def test_a_logarithm_that_is_none_rejects_the_row():
     rows = [{"x": [0.0, 1.0]}, {"x": [-1.0]}, {"x": [-2.0]}]
     done = apply(rows, [sequence_numeric_column("x", normalizer_fn="log1p")])

@@ -9,9 +9,16 @@ import pytest
 import tensorflow as tf
 
 from tests.oracle import context_numeric, sequence_features
-from transforms import SequenceGroup, SpecError, apply, make_spec
+from transforms import (
+    SequenceGroup,
+    SpecError,
+    apply,
+    dtypes,
+    make_output_parse_example_spec,
+    make_parse_example_spec,
+    make_spec,
+)
 from transforms.columns import constructor
-from transforms.parse_specs import make_output_parse_example_spec, make_parse_example_spec
 from transforms.tensorflow_columns import converted
 
 fc = tf.feature_column
@@ -203,3 +210,18 @@ def test_output_parse_spec():
     assert make_output_parse_example_spec(columns, lengths={"sequence": 4}) == found
     with pytest.raises(ValueError, match="expected a known shape"):
         make_output_parse_example_spec(columns)
+
+
+@pytest.mark.parametrize("normalizer", [None, "z_score", {"type": "bucketize", "num_buckets": 3}, ["log1p", "max_abs"]])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float64", "int8", "uint64"])
+def test_the_output_spec_is_of_what_normalizers_make(normalizer, dtype):
+    columns = [
+        ours("sequence_numeric_column", "x", dtype=dtype, normalizer_fn=normalizer),
+        ours("numeric_column", "y", dtype=dtype, normalizer_fn=normalizer),
+    ]
+    group = SequenceGroup(max_length=2)
+    found = make_output_parse_example_spec(columns, group)
+    made = apply([{"x": [1, 2], "y": 1}], columns, group)
+    for output in made.outputs:  # with the dtypes that really came out
+        carrier = "int64" if output.dtype == "bool" else dtypes.carrier(output.dtype)
+        assert (found[output.name].dtype.name, tuple(found[output.name].shape)) == (carrier, output.shape), output

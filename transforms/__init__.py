@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from transforms.fit import Fit, FitAndDensify
     from transforms.memory import Applied, apply
     from transforms.ml_transform import SequenceColumns
+    from transforms.parse_specs import make_output_parse_example_spec, make_parse_example_spec
     from transforms.preprocessing import make_preprocessing_fn
 
 _LATE = {
@@ -27,6 +28,8 @@ _LATE = {
     "SequenceColumns": "transforms.ml_transform",
     "Validate": "transforms.beam",
     "apply": "transforms.memory",
+    "make_output_parse_example_spec": "transforms.parse_specs",
+    "make_parse_example_spec": "transforms.parse_specs",
     "make_preprocessing_fn": "transforms.preprocessing",
 }
 
@@ -62,6 +65,8 @@ __all__ = [  # noqa: PLE0604  # the names of the table, too
     "Validate",
     "ZScore",
     "apply",
+    "make_output_parse_example_spec",
+    "make_parse_example_spec",
     "make_preprocessing_fn",
     "make_spec",
     "shared_embeddings",

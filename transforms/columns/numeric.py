@@ -92,7 +92,7 @@ class Numeric(NumericBase):
 
     def outputs(self, length: int | None) -> list[Output]:
         """See the base class."""
-        made = [Output(self.name, self.dtype, self.shape, "values", self.name)]
+        made = [Output(self.name, self.output_dtype, self.shape, "values", self.name)]
         if self.observed_mask:
             made.append(Output(f"{self.name}_observed", "bool", self.shape, "observed", self.name))
         return made

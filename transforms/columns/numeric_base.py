@@ -100,6 +100,19 @@ class NumericBase(KeyedColumn):
         """The normalizers that values are put through, one after the other."""
         return self.normalizer_fn.links if self.normalizer_fn is not None else ()
 
+    @property
+    def output_dtype(self) -> str:
+        """Name of the dtype that the values are written in: the declared one, or that of what the last normalizer makes.
+
+        Buckets are int64, whatever fits the declared dtype; everything else makes floats of integers. Of a function that is an
+        assumption, which `Output.settled` corrects.
+        """
+        if not self.links:
+            return self.dtype
+        if self.links[-1].only_last:
+            return "int64"
+        return "float32" if dtypes.carrier(self.dtype) == "int64" else self.dtype
+
     def asks(self) -> Sequence[Ask]:
         """See the base class."""
         return self.asks_of(self.name)
@@ -223,17 +236,24 @@ class NumericBase(KeyedColumn):
             raise ValueError(f"non_finite={self.non_finite!r} does not apply to {self.dtype}")
         return self
 
-    def fitting_default(self, value: Number) -> None:
+    def fitting_default(self, value: Number, normalized: bool = True) -> None:
         """Checks that a default value fits the dtype, and is finite unless the column keeps non-finite values.
+
+        Args:
+          value: the default value.
+          normalized: whether it is put through the normalizers. Otherwise -1 may pad the buckets of an unsigned column.
 
         Raises:
           PydanticCustomError: it does not (a ValueError).
         """
         finite = isinstance(value, int) or np.isfinite(value)  # NumPy takes no int of more than 64 bits
-        if self.links and self.links[-1].only_last and not (finite and int(value) == value and abs(value) < 2**63):
-            raise ValueError(f"default_value {value} is no integer, which {self.normalizer_fn!r} makes of every value")
+        buckets = bool(self.links) and self.links[-1].only_last
+        if buckets and not (finite and int(value) == value and abs(value) < 2**63):
+            raise PydanticCustomError(
+                "default_value", "default_value", dict(value=value, dtype="int64, in which buckets are")
+            )
         if dtypes.carrier(self.dtype) == "int64":
-            low, high = dtypes.integer_range(self.dtype)
+            low, high = dtypes.integer_range("int64" if buckets and not normalized else self.dtype)
             if not finite or int(value) != value or not low <= value <= high:
                 message = "default_value {value} does not fit {dtype}"
                 raise PydanticCustomError("default_value", message, dict(value=value, dtype=self.dtype))

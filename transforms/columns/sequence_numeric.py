@@ -53,7 +53,7 @@ class SequenceNumeric(SequenceMixin, NumericBase):
 
     @model_validator(mode="after")
     def _default_fits(self) -> Self:
-        self.fitting_default(self.default_value)
+        self.fitting_default(self.default_value, self.normalize_padding)
         by = next((link.per for link in self.links if link.per in ("row", "key")), None)
         if self.normalize_padding and by:
             raise ValueError(f"normalize_padding does not apply with statistics by {by}: padding belongs to none")
@@ -88,7 +88,7 @@ class SequenceNumeric(SequenceMixin, NumericBase):
     def outputs(self, length: int | None) -> list[Output]:
         """See the base class."""
         shape = (length, *self.shape)
-        made = [Output(self.name, self.dtype, shape, "values", self.name, sequence=True)]
+        made = [Output(self.name, self.output_dtype, shape, "values", self.name, sequence=True)]
         if self.observed_mask:
             made.append(Output(f"{self.name}_observed", "bool", shape, "observed", self.name, sequence=True))
         return made
