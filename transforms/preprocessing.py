@@ -23,9 +23,11 @@ def make_preprocessing_fn(
 ) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
     """Returns a function for `tft_beam.AnalyzeDataset` and its like, and for TFX's Transform component.
 
-    It takes what tf.Transform gives for `make_parse_example_spec(columns)`: of every feature a SparseTensor `[batch, values]`,
-    a RaggedTensor (`[batch, (steps), (ids)]` where a step has several ids) or a dense tensor `[batch]` or `[batch, ...]`. It
-    returns what the job writes, but for pass-through columns: lengths and masks int64, values int64 or float32. Where T is the
+    It takes the features of `make_parse_example_spec(columns)`: of each a SparseTensor `[batch, values]`, a RaggedTensor
+    (`[batch, (steps), (ids)]` where a step has several ids) or a dense tensor `[batch]` or `[batch, ...]`.
+    tf.Transform 1.21 refuses a `FixedLenFeature` with a default: give it every feature as a `VarLenFeature`.
+
+    It returns what the job writes, but for pass-through columns: lengths and masks int64, values int64 or float32. Where T is the
     longest row they are ragged tensors whose rows are all T long, because tf.Transform refuses a dense one of unknown size.
 
     A graph cannot leave a row out. A row that the job would reject counts in no statistics, comes out empty, and has 0 in the
