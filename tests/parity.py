@@ -17,8 +17,9 @@ import tensorflow as tf
 import tf_keras
 from tensorflow.python.feature_column.feature_column_v2 import FeatureTransformationCache
 
-from transforms import SequenceGroup, apply
+from transforms import SequenceGroup, apply, shared_embeddings
 from transforms.columns import Column, constructor
+from transforms.tensorflow_columns import converted
 
 fc = tf.feature_column
 Rng = np.random.Generator
@@ -151,19 +152,31 @@ def listed(rng: Rng, case: Case) -> Family:
 
 
 def from_file(rng: Rng, case: Case) -> Family:
-    """A vocabulary in a file: line ends of either kind, the last one there or not, maybe only the first words."""
-    words = [str(word) for word in rng.permutation([w for w in WORDS if w])[: rng.integers(1, 8)]]
+    """A vocabulary in a file, words or integers, maybe only the first of them: lines that end in either way, the last one maybe
+    not, or the records of a gzipped TFRecord."""
+    integers = rng.random() < 0.25
+    chosen = rng.permutation(20) - 3 if integers else rng.permutation([w for w in WORDS if w])
+    words = [str(word) for word in chosen[: rng.integers(1, 8)]]
     folder = tempfile.TemporaryDirectory()
     case.files.append(folder)
-    path = Path(folder.name) / "words.txt"
-    end = pick(rng, "\n", "\r\n")
-    path.write_bytes((end.join(words) + pick(rng, "", end)).encode())
+    path = Path(folder.name) / pick(rng, "words.txt", "words.txt", "words.tfrecord.gz")
+    if path.suffix == ".gz":
+        with tf.io.TFRecordWriter(str(path), "GZIP") as writer:
+            for word in words:
+                writer.write(word.encode())
+    else:
+        end = pick(rng, "\n", "\r\n")
+        path.write_bytes((end.join(words) + pick(rng, "", end)).encode())
     size = int(rng.integers(1, len(words) + 1))
     more = out_of_vocabulary(rng, size)
     arguments = {"vocabulary_file": str(path), "vocabulary_size": pick(rng, None, size), **more}
     if arguments["vocabulary_size"] is None:
         size = len(words)
     ids = size + more.get("num_oov_buckets", 0)
+    if integers:
+        return Family(
+            "vocabulary_file", {**arguments, "dtype": tf.int64}, ids, tf.int64, lambda: int(rng.integers(-5, 25))
+        )
     return Family("vocabulary_file", arguments, ids, tf.string, lambda: pick(rng, *WORDS))
 
 
@@ -173,11 +186,17 @@ FAMILIES = [identity, hashed, listed, from_file]
 def categorical(
     rng: Rng, case: Case, key: str, steps: list[int], most: int = 1, sequence: bool = True
 ) -> tuple[Any, Any, int]:
-    """Adds a categorical column of a random family with its feature; returns ours, theirs and its number of ids."""
+    """Adds a categorical column of a random family with its feature; returns ours, theirs and its number of ids.
+
+    Ours is built by our constructor, or made of theirs.
+    """
     family = pick(rng, *FAMILIES)(rng, case)
     prefix = ("sequence_" if sequence else "") + "categorical_column_with_"
-    mine = ours(prefix + family.name, key, **family.arguments, max_ids=most)
     theirs = getattr(fc, prefix + family.name)(key, **family.arguments)
+    if rng.random() < 0.5:
+        mine = converted(theirs, max_ids=most)
+    else:
+        mine = ours(prefix + family.name, key, **family.arguments, max_ids=most)
     if most > 1 and sequence:
         rows = [[[family.draw() for _ in range(rng.integers(1, most + 1))] for _ in range(n)] for n in steps]
     else:
@@ -218,8 +237,10 @@ def numeric(
     sparse_function = function and (lambda s: s.with_values(function(tf.cast(s.values, tf.float32))))
     draw = (lambda: int(rng.integers(-99, 99))) if kind.is_integer else (lambda: float(np.float32(rng.normal() * 10)))
     put(case, key, [[draw() for _ in range(n * width)] for n in steps], kind, rng)
-    mine = ours("sequence_numeric_column", key, shape, default, kind, function)
-    return mine, fc.sequence_numeric_column(key, shape, default, kind, sparse_function)
+    theirs = fc.sequence_numeric_column(key, shape, default, kind, sparse_function)
+    if rng.random() < 0.5:
+        return converted(theirs), theirs
+    return ours("sequence_numeric_column", key, shape, default, kind, function), theirs
 
 
 # --- one function for each kind of case
@@ -258,28 +279,24 @@ def embedding_case(rng: Rng) -> Case:
 
 
 def shared_embedding_case(rng: Rng) -> Case:
-    """shared_embeddings with a table over two sequences."""
-    case = Case("sequence", [], [])
-    steps, buckets = lengths(rng), int(pick(rng, 2, 10))
-    names = ["b", "a"]
+    """shared_embeddings with a table over two sequences, or two context columns."""
+    sequence = bool(rng.random() < 0.7)
+    case = Case("sequence" if sequence else "context", [], [])
+    steps, family, names = lengths(rng), pick(rng, *FAMILIES)(rng, case), ["b", "a"]
+    kind = ("sequence_" if sequence else "") + f"categorical_column_with_{family.name}"
     for name in names:
-        put(case, name, [[int(rng.integers(buckets)) for _ in range(n)] for n in steps], tf.int64, rng)
+        counts = steps if sequence else [int(rng.integers(0, 4)) for _ in steps]
+        put(case, name, [[family.draw() for _ in range(n)] for n in counts], family.kind, rng)
     dimension, combiner, norm = int(rng.integers(1, 4)), pick(rng, "mean", "sum", "sqrtn"), pick(rng, None, 0.7)
-    table = table_of(rng, buckets, dimension)
-    kind = "sequence_categorical_column_with_identity"
-    mine = [ours(kind, name, buckets) for name in names]
-    theirs = [getattr(fc, kind)(name, buckets) for name in names]
-    case.ours = [*shared(mine, dimension, combiner, norm, table)]
+    table = table_of(rng, family.ids, dimension)
+    theirs = [getattr(fc, kind)(name, **family.arguments) for name in names]
+    mine = theirs
+    if not sequence or rng.random() < 0.5:
+        mine = [ours(kind, name, **family.arguments, **({} if sequence else {"max_ids": 3})) for name in names]
+    case.ours = [*shared_embeddings(mine, dimension, combiner, max_norm=norm, table=table)]
     # TensorFlow makes them in a graph only: see `in_a_graph`.
     case.theirs = [lambda: fc.shared_embeddings(theirs, dimension, combiner, constant(table), max_norm=norm)]
     return case
-
-
-def shared(columns: list[Any], dimension: int, combiner: str, norm: float | None, table: np.ndarray) -> list[Column]:
-    """Our shared embeddings."""
-    from transforms import shared_embeddings
-
-    return list(shared_embeddings(columns, dimension, combiner, max_norm=norm, table=table))
 
 
 def concatenated_case(rng: Rng) -> Case:
@@ -307,18 +324,21 @@ def concatenated_case(rng: Rng) -> Case:
 def context_numeric_case(rng: Rng) -> Case:
     """numeric_column."""
     case = Case("context", [], [])
-    shape, default = pick(rng, (1,), 2, (3, 2)), pick(rng, None, -1.5, 2.0)
-    width, function = int(np.prod(shape)), pick(rng, None, lambda x: (x - 3.0) / 4.2)
+    shape, kind = pick(rng, (1,), 2, (3, 2)), pick(rng, tf.float32, tf.float32, tf.float64, tf.int64)
+    default = pick(rng, None, -1, 2) if kind.is_integer else pick(rng, None, -1.5, 2.0)
+    # TensorFlow gives a function integers, which the documented one cannot take.
+    width, function = int(np.prod(shape)), None if kind.is_integer else pick(rng, None, lambda x: (x - 3.0) / 4.2)
     count = int(rng.integers(1, 8))
-    rows = [[float(np.float32(v)) for v in rng.normal(size=width)] for _ in range(count)]
+    rows = [[float(np.float32(v)) for v in rng.normal(size=width) * 9] for _ in range(count)]
+    rows = [[int(v) for v in row] for row in rows] if kind.is_integer else rows
     given = [default is None or rng.random() < 0.7 for _ in rows]
     case.rows = [{"x": row} if there else {} for row, there in zip(rows, given, strict=True)]
     fill = [default or 0.0] * width
     dense = [row if there else fill for row, there in zip(rows, given, strict=True)]
-    shaped = np.array(dense, np.float32).reshape(count, *([shape] if isinstance(shape, int) else shape))
+    shaped = np.array(dense, kind.as_numpy_dtype).reshape(count, *([shape] if isinstance(shape, int) else shape))
     case.features["x"] = tf.constant(shaped)
-    case.ours = [ours("numeric_column", "x", shape, default, "float32", function)]
-    case.theirs = [fc.numeric_column("x", shape, default, tf.float32, function)]
+    case.theirs = [fc.numeric_column("x", shape, default, kind, function)]
+    case.ours = [pick(rng, ours("numeric_column", "x", shape, default, kind, function), converted(case.theirs[0]))]
     return case
 
 
@@ -354,9 +374,9 @@ def bucketized_case(rng: Rng) -> Case:
     values = values.astype(np.float32)
     case.rows = [{"x": row.tolist()} for row in values]
     case.features["x"] = tf.constant(values)
-    source = ours("numeric_column", "x", (width,))
-    case.ours = [ours("indicator_column", ours("bucketized_column", source, boundaries=edges))]
-    case.theirs = [fc.bucketized_column(fc.numeric_column("x", (width,)), edges)]
+    theirs = fc.bucketized_column(fc.numeric_column("x", (width,)), edges)
+    mine = ours("bucketized_column", ours("numeric_column", "x", (width,)), boundaries=edges)
+    case.theirs, case.ours = [theirs], [ours("indicator_column", pick(rng, mine, theirs))]
     return case
 
 
@@ -385,26 +405,29 @@ def compare(case: Case) -> None:
         np.testing.assert_array_equal(made["x"].reshape(expected.shape), expected)
     elif case.how == "sequence":
         if callable(case.theirs[0]):
-            dense, steps = in_a_graph(case)
+            dense, steps = in_a_graph(case, tf_keras.experimental.SequenceFeatures)
         else:
             dense, steps = tf_keras.experimental.SequenceFeatures(case.theirs, autocast=False)(case.features)
         ours_dense, ours_steps = made.sequence_input()
         np.testing.assert_array_equal(ours_steps, steps)
         np.testing.assert_allclose(ours_dense, tf.cast(dense, tf.float32), rtol=1e-6, atol=1e-6)
     else:
-        dense = tf_keras.layers.DenseFeatures(case.theirs, autocast=False)(case.features).numpy()
-        np.testing.assert_allclose(made[case.ours[0].name].reshape(dense.shape), dense, rtol=1e-6, atol=1e-6)
+        layer = tf_keras.layers.DenseFeatures
+        lazy = callable(case.theirs[0])
+        dense = in_a_graph(case, layer) if lazy else layer(case.theirs, autocast=False)(case.features).numpy()
+        flat = [made[name].reshape(len(dense), -1) for name in sorted(column.name for column in case.ours)]
+        np.testing.assert_allclose(np.concatenate(flat, 1), dense.reshape(len(dense), -1), rtol=1e-6, atol=1e-6)
 
 
-def in_a_graph(case: Case) -> tuple[np.ndarray, np.ndarray]:
-    """SequenceFeatures of columns that TensorFlow can only make in a graph."""
+def in_a_graph(case: Case, layer: Any) -> Any:
+    """What a layer gives for columns that TensorFlow can only make in a graph."""
     given = {key: (s.indices.numpy(), s.values.numpy(), s.dense_shape.numpy()) for key, s in case.features.items()}
     with tf.Graph().as_default():
         features = {key: tf.SparseTensor(*parts) for key, parts in given.items()}
-        dense, steps = tf_keras.experimental.SequenceFeatures(case.theirs[0](), autocast=False)(features)
+        made = layer(case.theirs[0](), autocast=False)(features)
         with tf.compat.v1.Session() as session:
-            session.run(tf.compat.v1.global_variables_initializer())
-            return session.run((dense, steps))  # type: ignore[no-any-return]
+            session.run([tf.compat.v1.global_variables_initializer(), tf.compat.v1.tables_initializer()])
+            return session.run(made)
 
 
 def dense_ids(case: Case) -> np.ndarray:

@@ -6,6 +6,7 @@ run time or never) or trips over it (AttributeError, AssertionError), we refuse 
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ CONSTRUCTORS: dict[str, tuple[str, ...]] = {
     "categorical_column_with_hash_bucket": ("key", "hash_bucket_size", "dtype"),
     "categorical_column_with_vocabulary_list": ("key", "vocabulary_list", "dtype", "default_value", "num_oov_buckets"),
     "categorical_column_with_vocabulary_file": (
-        *("key", "vocabulary_file", "vocabulary_size", "num_oov_buckets", "default_value", "dtype"),
+        *("key", "vocabulary_file", "vocabulary_size", "dtype", "default_value", "num_oov_buckets", "file_format"),
     ),
     "indicator_column": ("categorical_column",),
     "embedding_column": (
@@ -59,22 +60,29 @@ CONSTRUCTORS: dict[str, tuple[str, ...]] = {
         *("ckpt_to_load_from", "tensor_name_in_ckpt", "use_safe_embedding_lookup"),
     ),
     "shared_embeddings": (
-        "categorical_columns",
-        "dimension",
-        "combiner",
-        "max_norm",
-        "shared_embedding_collection_name",
+        *(
+            "categorical_columns",
+            "dimension",
+            "combiner",
+            "initializer",
+            "shared_embedding_collection_name",
+            "max_norm",
+        ),
+        *("trainable", "ckpt_to_load_from", "tensor_name_in_ckpt", "use_safe_embedding_lookup"),
     ),
     "weighted_categorical_column": ("categorical_column", "weight_feature_key", "dtype"),
     "bucketized_column": ("source_column", "boundaries"),
 }
 CONSTRUCTORS |= {
-    f"sequence_{name}": args for name, args in CONSTRUCTORS.items() if name.startswith("categorical_column")
+    f"sequence_{name}": tuple(arg for arg in args if arg != "file_format")
+    for name, args in CONSTRUCTORS.items()
+    if name.startswith("categorical_column")
 }
 
 DIFFERENT: dict[tuple[str, str], str] = {
     ("numeric_column", "default_value"): "TensorFlow looks at the shape of a default before its type",
     ("embedding_column", "initializer"): "the name of one is accepted: at rest it is metadata",
+    ("shared_embeddings", "initializer"): "as for embedding_column",
     ("bucketized_column", "boundaries"): "TensorFlow sorts a list before it looks at the types in it",
 }
 """Constructor and argument for which the types of errors differ, and why."""
@@ -102,6 +110,22 @@ def test_errors_are_of_tensorflows_type(name, argument, tmp_path):
         assert different, "no longer different: take it out of the table"
     else:
         assert not different
+
+
+@pytest.mark.parametrize("name", [*CONSTRUCTORS, "make_parse_example_spec"])
+def test_arguments_have_tensorflows_order_names_and_defaults(name):
+    theirs, ours = (list(inspect.signature(getattr(module, name)).parameters.values()) for module in (fc, transforms))
+    if name in CONSTRUCTORS:
+        assert set(CONSTRUCTORS[name]) == {one.name for one in theirs}
+    assert [one.name for one in ours[: len(theirs)]] == [one.name for one in theirs]
+    for one, other in zip(ours, theirs, strict=False):
+        same = one.default == (other.default.name if isinstance(other.default, tf.DType) else other.default)
+        assert same or one.name == "boundaries", one  # ours may be learned, too: num_quantiles
+
+
+def test_no_constructor_of_tensorflows_is_left_out():
+    public = {name for name in dir(fc) if not name.startswith("_")} - {"make_parse_example_spec", "crossed_column"}
+    assert set(CONSTRUCTORS) == public
 
 
 @pytest.mark.parametrize("name", CONSTRUCTORS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import gzip
 import pickle
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from apache_beam.internal import cloudpickle
 from tensorflow.python.feature_column.feature_column_v2 import FeatureTransformationCache
 
 from pipeline.columns_file import dumps, load, loads
+from pipeline.sources.framing import framed
 from tests.jobs import done, read_arrays
 from transforms import assets, graph
 from transforms.columns import constructor
@@ -135,6 +137,34 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
             in_file("x", path)
     with pytest.raises(ValueError, match="which is empty"):
         in_file("x", written(tmp_path, b""))
+
+
+@pytest.mark.parametrize("name", ["words.tfrecord.gz", "words.bin"])
+def test_records_of_a_gzipped_tfrecord(tmp_path, name):
+    """Found by the end of the name, or told; each record is a word, with whatever bytes it has."""
+    path, words = str(tmp_path / name), [b"b ", b"a\r", b"c\nd", b"\xc3\xa9"]
+    with tf.io.TFRecordWriter(path, "GZIP") as writer:
+        for word in words:
+            writer.write(word)
+    more: dict[str, Any] = {} if name.endswith(".gz") else {"file_format": "tfrecord_gzip"}
+    in_context = constructor("categorical_column_with_vocabulary_file")
+    theirs = fc.categorical_column_with_vocabulary_file("x", path, **more)
+    asked = [*words, b"b", b"a"]
+    for column in (in_context("x", path, dtype="bytes", **more), theirs):
+        assert apply([{"x": word} for word in asked], [column])["x"].tolist() == [0, 1, 2, 3, -1, -1]
+    assert tensorflow_ids(theirs, [[[word] for word in asked]])[0, :, 0].tolist() == [0, 1, 2, 3, -1, -1]
+    with pytest.raises(ValueError, match=r"expected 5 words \(vocabulary_size\)"):
+        in_context("x", path, 5, **more)
+
+
+@pytest.mark.parametrize("content", [b"a\nb\n", gzip.compress(b"a\nb\n"), gzip.compress(framed([b"a"]))[:-9], b""])
+def test_what_is_no_gzipped_tfrecord_is_said(tmp_path, content):
+    path = written(tmp_path, content)
+    with pytest.raises(ValueError, match=r"expected a gzipped TFRecord file \(file_format\)|which is empty"):
+        in_file("x", path, file_format="tfrecord_gzip")
+    path = written(tmp_path, gzip.compress(framed([b"a", b"a"])))
+    with pytest.raises(ValueError, match=r"record 2: expected every word once"):
+        in_file("x", path, file_format="tfrecord_gzip")
 
 
 def test_a_file_is_read_once_and_again_when_it_changes(tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ Needs neither TensorFlow nor (for local files) Beam: what is wrong with a vocabu
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import os
 import pickle
@@ -102,7 +103,7 @@ def _shown(word: bytes) -> str:
         return shown(word)
 
 
-def read_vocabulary(path: str, dtype: str, size: int | None = None) -> WordList:
+def read_vocabulary(path: str, dtype: str, size: int | None = None, file_format: str | None = None) -> WordList:
     r"""Reads the words of a file, one a line, as TensorFlow reads them.
 
     A line ends with `\n` or `\r\n`, the last one may lack it. Spaces are kept. What a process has read it remembers as long
@@ -112,13 +113,16 @@ def read_vocabulary(path: str, dtype: str, size: int | None = None) -> WordList:
       path: a local file, or one of Beam's file systems (`gs://...`).
       dtype: of the words.
       size: how many of the lines are words, the first ones; None for all of them.
+      file_format: `text`, or `tfrecord_gzip`: a gzipped TFRecord file, each record a word. None goes by the name: the latter
+        where it ends in `tfrecord.gz`.
 
     Raises:
       ValueError: the file cannot be read, holds no words or fewer than `size`, or a word is blank, repeated or does not fit the
         dtype; TensorFlow finds some of these only when it looks the first word up.
     """
+    in_records = file_format == "tfrecord_gzip" or (file_format is None and path.endswith("tfrecord.gz"))
     try:
-        return _words(path, _stamp(path), dtype, size)
+        return _words(path, _stamp(path), dtype, size, in_records)
     except OSError as error:
         why = (getattr(error, "strerror", None) or str(error)).lower()
         raise ValueError(f"cannot read {path!r}: {why}") from None
@@ -140,20 +144,20 @@ def _stamp(path: str) -> tuple[float, int]:
 
 
 @lru_cache(maxsize=32)
-def _words(path: str, stamp: tuple[float, int], dtype: str, size: int | None) -> WordList:
-    lines = _lines(path, stamp)
+def _words(path: str, stamp: tuple[float, int], dtype: str, size: int | None, in_records: bool) -> WordList:
+    lines, unit = (_records(path, stamp), "record") if in_records else (_lines(path, stamp), "line")
     if not lines:
-        raise ValueError(f"expected a word in every line of {path!r}, which is empty")
+        raise ValueError(f"expected a word in every {unit} of {path!r}, which is empty")
     if size is not None and size > len(lines):
         raise ValueError(f"expected {size} words (vocabulary_size) in {path!r}, got {len(lines)}")
     words = lines[:size]
     try:
         blank = words.index(b"") if b"" in words else -1
         if blank >= 0:
-            raise BadWord(blank, "expected a word, got a blank line")
+            raise BadWord(blank, f"expected a word, got a blank {unit}")
         return WordList.of(words, dtype)
     except BadWord as error:
-        raise ValueError(f"{path!r} line {error.place + 1}: {error.why}") from None
+        raise ValueError(f"{path!r} {unit} {error.place + 1}: {error.why}") from None
 
 
 @lru_cache(maxsize=8)
@@ -162,6 +166,24 @@ def _lines(path: str, stamp: tuple[float, int]) -> tuple[bytes, ...]:
     if lines[-1] == b"":
         lines.pop()
     return tuple(line[:-1] if line.endswith(b"\r") else line for line in lines)
+
+
+@lru_cache(maxsize=8)
+def _records(path: str, stamp: tuple[float, int]) -> tuple[bytes, ...]:
+    """The records of a gzipped TFRecord file. gzip's checksum covers all of it: those of the records need no second look."""
+    packed, wrong = _read(path), f"expected a gzipped TFRecord file (file_format), got {path!r}"
+    try:
+        data = gzip.decompress(packed)
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        raise ValueError(wrong) from None
+    found, at = [], 0
+    while at < len(data):
+        end = at + 12 + int.from_bytes(data[at : at + 8], "little")
+        found.append(data[at + 12 : end])
+        at = end + 4
+    if at != len(data):
+        raise ValueError(wrong)
+    return tuple(found)
 
 
 def _read(path: str) -> bytes:

@@ -15,7 +15,7 @@ from transforms.groups import SequenceGroup
 from transforms.spec import Spec, columns_in, make_spec
 
 
-def make_parse_example_spec(columns: Sequence[Any] | Any | Spec) -> dict[str, Any]:
+def make_parse_example_spec(feature_columns: Sequence[Any] | Any | Spec) -> dict[str, Any]:
     """Returns how `tf.io.parse_example` reads raw rows for the columns, as `tf.feature_column.make_parse_example_spec` does.
 
     A sequence, or a feature of ids, is a `VarLenFeature`; a `numeric_column` and a `passthrough_column` a `FixedLenFeature` with
@@ -23,7 +23,7 @@ def make_parse_example_spec(columns: Sequence[Any] | Any | Spec) -> dict[str, An
     the dtype, and parsing then fails for every other. A delimited feature is one string.
 
     Args:
-      columns: the columns, of ours or of `tf.feature_column`, or a spec.
+      feature_columns: the columns, of ours or of `tf.feature_column`, or a spec.
 
     Raises:
       SpecError: the columns do not work together.
@@ -32,7 +32,7 @@ def make_parse_example_spec(columns: Sequence[Any] | Any | Spec) -> dict[str, An
 
     # Groups do not matter to parsing, and need not be given.
     made: dict[str, Any] = {}
-    for column in _columns(columns):
+    for column in _columns(feature_columns):
         for key, form in column.features.items():
             kind = tf.as_dtype(form.carrier)
             leaf = column.numeric or column  # what a bucketized column is made of

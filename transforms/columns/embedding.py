@@ -371,6 +371,11 @@ def shared_embeddings(
     combiner: str = "mean",
     initializer: Any = None,
     shared_embedding_collection_name: str | None = None,
+    ckpt_to_load_from: str | None = None,
+    tensor_name_in_ckpt: str | None = None,
+    max_norm: float | None = None,
+    trainable: bool = True,
+    use_safe_embedding_lookup: bool = True,
     **more: Any,
 ) -> list[SharedEmbedding]:
     """Builds the columns of a shared embedding with TensorFlow's own arguments, in the order of the columns of ids.
@@ -386,22 +391,40 @@ def shared_embeddings(
       combiner: `"mean"`, `"sum"` or `"sqrtn"`.
       initializer: a callable or a name, for the manifest.
       shared_embedding_collection_name: what they share; made of the columns' names unless given.
+      ckpt_to_load_from: for the manifest, as are `tensor_name_in_ckpt`, `trainable` and `use_safe_embedding_lookup`.
+      tensor_name_in_ckpt: see above.
+      max_norm: a longer vector is shortened to this Euclidean norm.
+      trainable: see above.
+      use_safe_embedding_lookup: see above.
       **more: the other arguments of `SharedEmbedding`.
 
     Raises:
       TypeError, ValueError: as `embedding_column`; the columns are of several types or have not equally many ids.
     """
-    columns = list(categorical_columns)
-    for column in columns:
+    from transforms.tensorflow_columns import converted, is_tensorflow
+
+    columns: list[Categorical] = []
+    for given in categorical_columns:
+        column = converted(given) if is_tensorflow(given) else given
         if not isinstance(column, Categorical):
             raise ValueError(f"categorical_columns: expected categorical columns, got {type(column).__name__}")
+        columns.append(column)
     kinds = {_kind(column) for column in columns}
     counts = {column.id_count for column in columns}
     if not columns or len(kinds) > 1 or len(counts) > 1:
         got = f"types {sorted(kinds)}" if len(kinds) != 1 else f"{sorted(map(str, counts))} ids"
         raise ValueError(f"categorical_columns: expected columns of one type and with equally many ids, got {got}")
     name = shared_embedding_collection_name or "_".join(sorted(column.name for column in columns)) + "_shared_embedding"
-    arguments = {"combiner": combiner, "initializer": initializer, **more}
+    arguments = {
+        "combiner": combiner,
+        "initializer": initializer,
+        "ckpt_to_load_from": ckpt_to_load_from,
+        "tensor_name_in_ckpt": tensor_name_in_ckpt,
+        "max_norm": max_norm,
+        "trainable": trainable,
+        "use_safe_embedding_lookup": use_safe_embedding_lookup,
+        **more,
+    }
     return [shared_embedding_column(column, dimension, name, **arguments) for column in columns]
 
 

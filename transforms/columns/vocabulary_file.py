@@ -37,20 +37,21 @@ class VocabularyFileBase(VocabularyBase):
       vocabulary_size: how many of its lines are words, the first ones; all of them, unless given.
       default_value: the id of an unknown word; -1, or none given, for no id. Not with `num_oov_buckets`.
       dtype: `string` (the file must be UTF-8), `bytes`, or an integer dtype: lines are decimal integers then.
+      file_format: `text`, or `tfrecord_gzip`: a gzipped TFRecord file, each record a word. Unless given the name decides: the
+        latter where it ends in `tfrecord.gz`.
     """
 
     vocabulary_file: Annotated[str, Field(strict=True, min_length=1), BeforeValidator(_path)]
     vocabulary_size: Annotated[int, Field(strict=True, ge=1)] | None = None
     default_value: Annotated[int, Field(strict=True)] | None = None
     dtype: Annotated[str, dtype_among(WORD_DTYPES, "string, bytes or an integer dtype")] = "string"
+    file_format: Literal["text", "tfrecord_gzip"] | None = None
     _list: WordList = PrivateAttr()
 
     @classmethod
     def tensorflow_arguments(cls, column: Any, converted: Callable[[Any], Column]) -> dict[str, Any]:
         """See the base class."""
-        if (column.file_format or "text") != "text":
-            raise ValueError(f"column {column.key!r}: file_format: expected 'text', got {column.file_format!r}")
-        own = {"vocabulary_file": column.vocabulary_file, "vocabulary_size": column.vocabulary_size}
+        own = {name: getattr(column, name) for name in ("vocabulary_file", "vocabulary_size", "file_format")}
         return {**super().tensorflow_arguments(column, converted), **own}
 
     @model_validator(mode="after")
@@ -58,7 +59,7 @@ class VocabularyFileBase(VocabularyBase):
         if self.default_value is not None and self.num_oov_buckets:
             self.check_default(self.default_value, True, None)
         try:
-            self._list = read_vocabulary(self.vocabulary_file, self.dtype, self.vocabulary_size)
+            self._list = read_vocabulary(self.vocabulary_file, self.dtype, self.vocabulary_size, self.file_format)
         except ValueError as error:
             raise ValueError(f"vocabulary_file {error}") from None
         self.check_default(self.unknown_id, False, len(self._list.words))
@@ -145,11 +146,15 @@ def categorical_column_with_vocabulary_file(
     key: str,
     vocabulary_file: Any,
     vocabulary_size: int | None = None,
-    num_oov_buckets: int | None = 0,
-    default_value: int | None = None,
     dtype: Any = "string",
+    default_value: int | None = None,
+    num_oov_buckets: int | None = 0,
+    file_format: str | None = None,
     **more: Any,
 ) -> VocabularyFile:
-    """Builds a `VocabularyFile` context column; as `sequence_categorical_column_with_vocabulary_file`."""
+    """Builds a `VocabularyFile` context column; as `sequence_categorical_column_with_vocabulary_file`.
+
+    The order of the arguments is TensorFlow's, and another one than that of the sequence column.
+    """
     given = _arguments(vocabulary_file, vocabulary_size, num_oov_buckets, default_value)
-    return VocabularyFile.make(key=key, dtype=dtype, **given, **more)
+    return VocabularyFile.make(key=key, dtype=dtype, file_format=file_format, **given, **more)
