@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
+from typing import Any
 
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
@@ -45,9 +47,13 @@ def digest(path: str) -> str:
     'e3b0c442'
     """
     root = path.rstrip("/") + "/"
-    found = [entry.path for entry in FileSystems.match([root + "**"])[0].metadata_list]
-    lines = [f"{file_digest(file)} {file.removeprefix(root)}\n" for file in sorted(found)]
+    lines = [f"{file_digest(file)} {file.removeprefix(root)}\n" for file in layout.files_below(path.rstrip("/"))]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def json_digests(**contents: Mapping[str, Any]) -> dict[str, str]:
+    """Returns the SHA-256 of the JSON file that each content becomes, as hexadecimal text."""
+    return {name: hashlib.sha256(layout.json_bytes(content)).hexdigest() for name, content in contents.items()}
 
 
 def file_digest(path: str) -> str:

@@ -142,11 +142,20 @@ def write_bytes(path: str, data: bytes) -> None:
         file.write(data)
 
 
-def write_json(path: str, content: Any) -> None:
-    """Writes a JSON file; see `as_json`."""
-    write_bytes(path, as_json(content))
-
-
-def as_json(content: Any) -> bytes:
-    """Returns a JSON text; a number that JSON lacks (NaN, infinity) is an error, not a broken file."""
+def json_bytes(content: Any) -> bytes:
+    """Returns the bytes of a JSON file; a number that JSON lacks (NaN, infinity) is an error, not a broken file."""
     return (json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def write_json(path: str, content: Any) -> None:
+    """Writes a JSON file."""
+    write_bytes(path, json_bytes(content))
+
+
+def files_below(folder: str) -> list[str]:
+    """Returns the paths of all files below a folder, in order; none where there is no such folder."""
+    if "://" in folder:
+        found = FileSystems.match([folder.rstrip("/") + "/**"])[0].metadata_list
+        return sorted(entry.path for entry in found)
+    # Not FileSystems.match: it would take a folder with brackets in its name for a pattern.
+    return sorted(os.path.join(at, name) for at, _, names in os.walk(folder) for name in names)

@@ -14,8 +14,6 @@ import time
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
-from apache_beam.io.filesystems import FileSystems
-
 from pipeline import layout
 from pipeline.layout import EXAMPLES, LEDGER, MANIFEST, REJECTED, Layout
 from pipeline.manifest import named_files
@@ -104,8 +102,7 @@ def sweep(place: Layout) -> list[str]:
 def listing(output: str) -> list[str]:
     """Returns the files in a directory and below, relative to it."""
     root = output.rstrip("/") + "/"
-    found = FileSystems.match([root + "**"])[0].metadata_list
-    return sorted(entry.path.removeprefix(root) for entry in found)
+    return [path.removeprefix(root) for path in layout.files_below(output)]
 
 
 def unnamed(files: Collection[str], manifest: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -4,16 +4,61 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 from apache_beam.io.filesystems import FileSystems
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.inputs import InputFile
 from pipeline.layout import MANIFEST, exists, read_json
 from transforms.columns import Output
 from transforms.errors import JobError
+from transforms.messages import problems, shown
 
 FORMAT_VERSION: Final = 1
+
+_Count = Annotated[int, Field(ge=0)]
+
+
+class _Part(BaseModel):
+    """What must stand in a manifest for anything to be read by it. What else stands there is passed over."""
+
+    model_config = ConfigDict(strict=True)
+
+
+class _File(_Part):
+    path: str
+    rows: _Count
+    bytes: _Count
+    sha256: str
+
+
+class _Feature(_Part):
+    dtype: str
+    shape: list[_Count]
+    kind: str
+    source: str
+    sequence: bool = False
+
+
+class _Files(_Part):
+    rows: _Count
+    files: list[_File]
+
+
+class _Examples(_Files):
+    features: dict[str, _Feature]
+
+
+class _Content(_Part):
+    run: str
+    format: str
+    examples: _Examples
+    rejected: _Files
+    transform: str | None
+    serving: str | None
+    statistics: str
+    ledger: str
 
 
 @dataclass(frozen=True)
@@ -78,21 +123,38 @@ def read(root: str) -> Manifest:
     """Reads the manifest of a data set.
 
     Raises:
-      JobError: there is none (the directory holds no finished data set), or it is of a later format.
+      JobError: there is none (the directory holds no finished data set), it is damaged, or it is of a later format.
     """
     path = FileSystems.join(root, MANIFEST)
     if not exists(path):
         raise JobError(f"{root!r} holds no finished data set: there is no {MANIFEST}")
-    content = read_json(path)
-    if content.get("format_version") != FORMAT_VERSION:
-        found = content.get("format_version")
-        raise JobError(f"{path!r}: expected format_version {FORMAT_VERSION}, got {found!r}")
+    try:
+        content = read_json(path)
+    except (OSError, ValueError, RecursionError) as error:
+        raise JobError(f"{path!r}: cannot be read ({' '.join(str(error).split())[:300]})") from error
+    found = content.get("format_version") if isinstance(content, Mapping) else None
+    if found != FORMAT_VERSION:
+        raise JobError(f"{path!r}: expected format_version {FORMAT_VERSION}, got {shown(found)}")
+    try:
+        _Content.model_validate(content)
+    except ValidationError as error:
+        first = problems(error, _Content, content, noun="key")[0]
+        raise JobError(f"{path!r}: is damaged: {first.path}: {first.message}") from error
     return Manifest(root, content)
 
 
 def inputs_of(files: Iterable[InputFile]) -> list[dict[str, Any]]:
     """Returns the files that were read as the manifest lists them."""
     return [{"path": file.path, "bytes": file.size} for file in files]
+
+
+def is_inside(relative: str) -> bool:
+    """Returns whether a path that a manifest names lies in its directory. A manifest is only a file: anything may stand there.
+
+    >>> is_inside("examples/a.parquet"), is_inside("../a"), is_inside("/etc/passwd"), is_inside("")
+    (True, False, False, False)
+    """
+    return bool(relative) and ".." not in relative.split("/") and not relative.startswith("/") and "://" not in relative
 
 
 def features_of(outputs: Sequence[Output]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TextIO
@@ -83,6 +83,36 @@ def shown(folder: str, passes: list[str], total_bytes: int | Sequence[int], stre
     finally:
         stop.set()
         thread.join()
+
+
+@contextlib.contextmanager
+def counted(total: int, stream: TextIO | None) -> Iterator[Callable[[str, int], None]]:
+    """Shows on a terminal how much of a total is done; elsewhere nothing.
+
+    Args:
+      total: bytes, or what else is counted.
+      stream: where to show it.
+
+    Yields:
+      What is told of it: the file that is read, and how much of it since the last time.
+    """
+    if stream is None or not stream.isatty():
+        yield lambda path, count: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns: list[Any] = [
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}", markup=False),
+    ]
+    with Progress(*columns, console=Console(file=stream), transient=True) as progress:
+        task = progress.add_task("", total=max(total, 1))
+        yield lambda path, count: progress.update(task, advance=count, description=os.path.basename(path))
 
 
 def _bars(folder: str, passes: list[str], totals: list[int], stream: TextIO, stop: threading.Event) -> None:

@@ -21,9 +21,9 @@ from typing import Any, Final
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
-from pipeline import kill_points, layout
+from pipeline import export, kill_points, layout
 from pipeline.layout import LEDGER, MANIFEST, SERVING, STATISTICS, TRANSFORM, Layout
-from pipeline.manifest import named_files
+from pipeline.manifest import is_inside, named_files
 from pipeline.stores import Conflict, Store, Version, store_of, sync_folder
 from transforms.errors import JobError
 
@@ -49,7 +49,7 @@ def publish(
 
     Args:
       place: where.
-      content: the manifest but for `transform`, `serving`, `statistics` and `ledger`, which are set here.
+      content: the manifest but for `transform`, `serving`, `statistics`, `ledger` and `json_sha256`, which are set here.
       ledger: what `ledger.json` holds.
       statistics: what `statistics.json` holds.
       staged_transform: folder with the saved graph; an empty string where there is none.
@@ -62,6 +62,7 @@ def publish(
     Raises:
       JobError: another run has published there since, or this one was stopped, or a file cannot be written.
     """
+    content = {**content, "json_sha256": export.json_digests(statistics=statistics, ledger=ledger)}
     _HERE.append(place)
     store = store_of(place.output)
     staged = {"transform": staged_transform, "serving": staged_serving}
@@ -155,7 +156,7 @@ def _take_plain_names(
 def _replace_manifest(store: Store, place: Layout, content: Mapping[str, Any], seen: Version) -> Version:
     path = place.at(MANIFEST)
     try:
-        return store.replace(path, layout.as_json(content), seen)
+        return store.replace(path, layout.json_bytes(content), seen)
     except Conflict as error:
         raise JobError(
             f"another run has published in {place.output!r} at this very moment; this one has not"
@@ -187,7 +188,6 @@ def _copy(source: str, target: str) -> None:
 def _remove(place: Layout, names: Collection[str]) -> None:
     """Removes what an old manifest named. It lists nothing outside the directory, but is only a file: check."""
     for relative in sorted(names):
-        inside = ".." not in relative.split("/") and not relative.startswith("/")
-        if inside and not re.search(r"[*?\[\]]", relative):  # Beam's file systems would expand a pattern
+        if is_inside(relative) and not re.search(r"[*?\[\]]", relative):  # Beam's file systems would expand a pattern
             layout.delete(place.at(*relative.split("/")))
             kill_points.at("removing")

@@ -13,22 +13,17 @@ from transforms import rows
 from transforms.columns import Output
 
 
-def read_rows(
-    source: Source, path: str, features: dict[str, str], wanted: np.ndarray, whole: bool = False
-) -> tuple[list[pa.RecordBatch], int]:
-    """Returns the rows of a file with these numbers (ascending), and how many rows were read: all of them if `whole`."""
+def read_rows(source: Source, path: str, features: dict[str, str], wanted: np.ndarray) -> list[pa.RecordBatch]:
+    """Returns the rows of a file with these numbers (ascending)."""
     found: list[pa.RecordBatch] = []
-    count = 0
     for split in source.splits(path):
         for batch in _batches(source, split, features):
-            numbers = rows.row_numbers(batch)
-            count += batch.num_rows
-            chosen = np.isin(numbers, wanted)
+            chosen = np.isin(rows.row_numbers(batch), wanted)
             if chosen.any():
                 found.append(batch.filter(pa.array(chosen)))
-            if not whole and sum(part.num_rows for part in found) == len(wanted):
-                return found, count
-    return found, count
+            if sum(part.num_rows for part in found) == len(wanted):
+                return found
+    return found
 
 
 def _batches(source: Source, split: Any, features: dict[str, str]) -> Iterator[pa.RecordBatch]:

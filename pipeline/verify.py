@@ -1,229 +1,116 @@
-"""Verify a data set: rows of its inputs through its serving model, against what the job wrote for the very same rows."""
+"""Verify a data set: its files against the manifest, then rows of its inputs through its serving model against its files."""
 
 from __future__ import annotations
 
-import itertools
-import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final, TextIO
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, TextIO
 
-import numpy as np
-import pyarrow as pa
-
-from pipeline import export, samples
-from pipeline.columns_file import loads
-from pipeline.inputs import match
-from pipeline.manifest import Manifest
+from pipeline import progress, verify_files, verify_rows
 from pipeline.manifest import read as read_manifest
-from pipeline.read_back import arrays_at, read_rows
-from pipeline.samples import Sample
-from pipeline.served import Model, difference
-from pipeline.sources import SOURCES, source_for
-from pipeline.sources.base import size_of
-from transforms import dtypes, rows
-from transforms.errors import JobError, SpecError, nearest
-from transforms.spec import Spec
+from pipeline.verify_files import Files
+from pipeline.verify_rows import Compared
 
 DEFAULT_ROWS: Final = 1000
 
-Say = Callable[[str], None]
+MOST_LINES: Final = 20
+"""Faults, and notes, that are listed; of more there is a count."""
 
 
 @dataclass
 class Verified:
-    """What was compared.
+    """A data set that was verified.
 
     Attributes:
-      rows: rows of the data set that were looked up in the input and computed again.
-      as_requests: how many of them went in as the serialized tf.Examples that they are; the others as ragged tensors.
-      features: features of each.
-      values: values of all of them.
-      shards: files that were read whole, their SHA-256 and their rows counted.
-      not_equal: features that were compared within `FUNCTION_TOLERANCE`, not bit for bit.
-      difference: the first difference, one line; an empty string for none.
+      root: its directory.
+      files: what was found of its files.
+      compared: what was found of its rows; None where they were not compared.
     """
 
-    rows: int = 0
-    as_requests: int = 0
-    features: int = 0
-    values: int = 0
-    shards: int = 0
-    not_equal: list[str] = field(default_factory=list)
-    difference: str = ""
+    root: str
+    files: Files
+    compared: Compared | None = None
+
+    @property
+    def faults(self) -> list[str]:
+        """All that is wrong, one line each; nothing for a data set that is as it was published."""
+        return [*self.files.faults, *filter(None, [self.compared.difference if self.compared else ""])]
 
 
-@dataclass(frozen=True)
-class _Shard:
-    """A file of the data set and the samples of it that are compared."""
-
-    path: str
-    entry: dict[str, Any]
-    samples: list[Sample]
-
-
-def verify(root: str, inputs: Sequence[str] = (), most: int = DEFAULT_ROWS, say: Say = lambda line: None) -> Verified:
-    """Compares sample rows of a data set with what its serving model makes of the same rows of the input.
-
-    Also checks the digests of the graphs, and of every shard that is read its size, rows and SHA-256.
+def verify(root: str, inputs: Sequence[str] = (), most: int = DEFAULT_ROWS, stream: TextIO | None = None) -> Verified:
+    """Verifies a data set: all its files, then, if those are right, some of its rows.
 
     Args:
       root: directory of the data set.
       inputs: patterns of the input files, where they do not lie any more where the manifest says.
-      most: about how many rows.
-      say: is told how far it is, a line at a time.
+      most: about how many rows are compared; with 0 neither the inputs nor TensorFlow is needed.
+      stream: where progress is shown, if it is a terminal.
 
     Raises:
-      JobError: the data set or an input cannot be read.
+      JobError: there is no data set, or its rows cannot be compared: an input is not there, say.
     """
-    manifest = read_manifest(root)
-    spec = _spec(manifest)
-    done = Verified(features=len(manifest.outputs))
-    for name, expected in manifest.content.get("graph_sha256", {}).items():
-        if export.digest(manifest.path(manifest.content[name])) != expected:
-            done.difference = f"{manifest.path(manifest.content[name])}: its files are not those that were published"
-            return done
-    if not manifest.rows:
-        return done
-    chosen = _chosen(manifest, most)
-    if not chosen:
-        raise JobError(f"{root!r}: its manifest does not say where rows come from (written by an older seqcols)")
-    where = _found_inputs(manifest, inputs, {sample.file for shard in chosen for sample in shard.samples})
-    model = Model(manifest, spec)
-    done.features, done.not_equal = len(model.outputs), model.inexact
-    for number, shard in enumerate(chosen):
-        say(f"shard {number + 1} of {len(chosen)}: {shard.path}")
-        done.difference = _compare(manifest, spec, model, shard, where, done)
-        if done.difference:
-            break
+    done = files(root, stream)
+    if most and not done.faults:
+        compare(done, inputs, most, stream)
     return done
 
 
-def _spec(manifest: Manifest) -> Spec:
-    try:
-        return loads(manifest.content["columns"], "the columns in the manifest")
-    except SpecError as error:
-        why = str(error).splitlines()[0]
-        raise JobError(f"{manifest.root!r}: the columns cannot be read back from the manifest: {why}") from error
+def files(root: str, stream: TextIO | None = None) -> Verified:
+    """Verifies the files of a data set.
+
+    Raises:
+      JobError: there is no data set.
+    """
+    manifest = read_manifest(root.rstrip("/") or "/")
+    with progress.counted(verify_files.bytes_to_read(manifest), stream) as tell:
+        return Verified(manifest.root, verify_files.check(manifest, tell))
 
 
-def _chosen(manifest: Manifest, most: int) -> list[_Shard]:
-    """Spreads the rows over the shards, and over each shard."""
-    entries = [entry for entry in manifest.content["examples"]["files"] if samples.of_entry(entry)]
-    entries = _spread(entries, most)
-    made = []
-    for entry in entries:
-        found, share = samples.of_entry(entry), -(-most // len(entries))
-        each = min(samples.WINDOW, max(1, -(-share // len(found))))
-        found = [s._replace(size=min(s.size, each)) for s in _spread(found, share)]
-        made.append(_Shard(manifest.path(entry["path"]), entry, found))
-    return made
+def compare(done: Verified, inputs: Sequence[str] = (), most: int = DEFAULT_ROWS, stream: TextIO | None = None) -> None:
+    """Compares rows of a data set whose files were verified, and notes what was found; see `pipeline.verify_rows`.
 
-
-def _spread(items: list[Any], most: int) -> list[Any]:
-    """Returns at most so many of the items, evenly spread, the first among them."""
-    count = min(len(items), most)
-    return [items[k * len(items) // count] for k in range(count)]
-
-
-def _found_inputs(manifest: Manifest, patterns: Sequence[str], needed: set[str]) -> dict[str, str]:
-    """Returns where the input files lie now: as the manifest says, or the file of that name among those given."""
-    sizes = {file["path"]: file["bytes"] for file in manifest.content["inputs"]}
-    given = [file.path for file in match(patterns).files] if patterns else []
-    found = {}
-    for path in sorted(needed):
-        name = os.path.basename(path)
-        same = [other for other in given if other == path] or [p for p in given if os.path.basename(p) == name]
-        if patterns and not same:
-            hint = nearest(name, [os.path.basename(p) for p in given])
-            raise JobError(f"--input: no file is named {name!r}, as {path!r} that the manifest names{hint}")
-        # Of several files of one name the one whose path ends like this one.
-        found[path] = max(same or [path], key=lambda other: _parts_alike(other, path))
-        size = size_of(found[path])
-        if path in sizes and size != sizes[path]:
-            raise JobError(
-                f"{found[path]}: another file than was read: {size:,} bytes, the manifest says {sizes[path]:,}"
-            )
-    return found
-
-
-def _parts_alike(one: str, other: str) -> int:
-    """Returns how many folders two paths share, counted from the file up."""
-    pairs = zip(reversed(one.split("/")), reversed(other.split("/")), strict=False)
-    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
-
-
-def _compare(manifest: Manifest, spec: Spec, model: Model, shard: _Shard, where: dict[str, str], done: Verified) -> str:
-    """Compares the samples of one shard; returns the first difference, or an empty string."""
-    if export.file_digest(shard.path) != shard.entry["sha256"]:
-        return f"{shard.path}: its SHA-256 is not what the manifest says"
-    done.shards += 1
-    positions = np.concatenate([np.arange(s.position, s.position + s.size) for s in shard.samples])
-    source = SOURCES["parquet" if manifest.format == "parquet" else "tfrecord"]
-    features = {o.name: "int64" if o.dtype == "bool" else dtypes.carrier(o.dtype) for o in model.outputs}
-    written, count = read_rows(source, shard.path, features, positions, whole=True)
-    if count != shard.entry["rows"]:
-        return f"{shard.path}: {count:,} rows, the manifest says {shard.entry['rows']:,}"
-    for file in sorted({sample.file for sample in shard.samples}):
-        rows_in = np.concatenate([np.arange(s.row, s.row + s.size) for s in shard.samples if s.file == file])
-        rows_out = np.concatenate([np.arange(s.position, s.position + s.size) for s in shard.samples if s.file == file])
-        order = np.argsort(rows_in)
-        found = _compare_file(spec, model, where[file], rows_in[order], rows_out[order], shard, written, done)
-        if found:
-            return found
-    return ""
-
-
-def _compare_file(
-    spec: Spec,
-    model: Model,
-    path: str,
-    rows_in: np.ndarray,
-    rows_out: np.ndarray,
-    shard: _Shard,
-    written: list[pa.RecordBatch],
-    done: Verified,
-) -> str:
-    """Compares rows of one input file, ascending, with the rows of the shard that they became."""
-    wanted = {key: form.carrier for key, form in spec.features.items()}
-    batches, _ = read_rows(source_for(path), path, wanted, rows_in)
-    if sum(batch.num_rows for batch in batches) != len(rows_in):
-        return f"{path}: has not all the rows any more that {shard.path} was made of"
-    for batch in batches:
-        numbers = rows.row_numbers(batch)
-        at = rows_out[np.searchsorted(rows_in, numbers)]
-        made, as_requests = model.answer(batch)
-        expected = arrays_at(written, at, model.outputs)
-        found = difference(model, made, expected)
-        if found is not None:
-            row, what = found
-            return f"{path} row {numbers[row]} ({shard.path} row {at[row]}): {what}"
-        done.rows += batch.num_rows
-        done.as_requests += as_requests
-        done.values += sum(array.size for array in expected.values())
-    return ""
+    Raises:
+      JobError: they cannot be compared.
+    """
+    manifest = read_manifest(done.root)
+    with progress.counted(min(most, manifest.rows), stream) as tell:
+        done.compared = verify_rows.compare(manifest, inputs, most, tell)
 
 
 def text(done: Verified) -> str:
-    """Returns what was compared, for people."""
-    shards = f"{done.shards} shard{'s' * (done.shards != 1)} read"
-    lines = [f"compared {done.rows:,} rows, {done.features} features, {done.values:,} values; {shards}"]
-    lines.append(f"{done.as_requests:,} rows as serialized tf.Examples, {done.rows - done.as_requests:,} as tensors")
-    if done.not_equal:
-        lines.append(
-            f"within 1e-6 of the largest value: {', '.join(done.not_equal)} (made by a function); else bit for bit"
-        )
-    if done.difference:
-        lines.append(f"different: {done.difference}")
-    return "\n".join(lines if done.difference else [*lines, "all equal"])
+    """Returns what was verified, for people, and what they may want to know; not the faults."""
+    held = done.files
+    lines = [
+        f"{held.files:,} files read, {held.bytes:,} bytes of data: {held.rows:,} rows of examples, {held.rejected:,} rejected"
+    ]
+    lines += listed([f"note: {note}" for note in held.notes])
+    if done.compared:
+        lines += _compared(done.compared)
+    if not done.faults:
+        lines.append("all equal" if done.compared else "all files as the manifest says; no rows were compared")
+    return "\n".join(lines)
 
 
-def teller(stream: TextIO | None) -> Say:
-    """Returns what tells people how far it is: one line that is written over on a terminal, nothing elsewhere."""
-    if stream is None or not stream.isatty():
-        return lambda line: None
-    from rich.console import Console
+def _compared(found: Compared) -> list[str]:
+    lines = [
+        f"compared {found.rows:,} rows, {found.features} features, {found.values:,} values",
+        f"{found.as_requests:,} rows as serialized tf.Examples, {found.rows - found.as_requests:,} as tensors",
+    ]
+    if found.not_equal:
+        names = ", ".join(found.not_equal)
+        lines.append(f"within 1e-6 of the largest value: {names} (made by a function); else bit for bit")
+    return lines
 
-    status = Console(file=stream).status("")
-    status.start()
-    return status.update
+
+def listed(lines: Sequence[str]) -> list[str]:
+    """Returns the first lines, and how many more there are."""
+    more = len(lines) - MOST_LINES
+    return [*lines[:MOST_LINES], *([f"and {more:,} more"] if more > 0 else [])]
+
+
+def message(done: Verified) -> str:
+    """Returns the faults for people: the one there is, or how many and the first of them, a line each."""
+    faults = done.faults
+    if len(faults) == 1:
+        return faults[0]
+    return "\n".join([f"{done.root}: {len(faults):,} faults", *listed(faults)])

@@ -81,7 +81,7 @@ class SequenceExampleDecoder:
 
     def _batch(self, found: pa.RecordBatch, count: int) -> pa.RecordBatch:
         """Takes the features asked for, with the kinds expected where nothing has one; expects the kinds found."""
-        context, lists = _features_of(found)
+        context, lists = features_of(found)
         for name, column in context.items():
             if name in self._context and not pa.types.is_null(column.type):
                 self._context[name] = CARRIERS[column.type]
@@ -138,7 +138,7 @@ def _schema(context: Mapping[str, str], lists: Mapping[str, str], lists_name: st
     return schema.SerializeToString()
 
 
-def _features_of(batch: pa.RecordBatch) -> tuple[dict[str, pa.Array], dict[str, pa.Array]]:
+def features_of(batch: pa.RecordBatch) -> tuple[dict[str, pa.Array], dict[str, pa.Array]]:
     """Returns what a decoder found in the context, and in the feature lists: they are one struct."""
     # Not by its name: without a schema, a context feature may have the same.
     structs = [column for column in batch.columns if pa.types.is_struct(column.type)]
@@ -247,7 +247,7 @@ def kinds(records: Sequence[bytes]) -> dict[str, pa.DataType]:
         first, second = kinds(records[: len(records) // 2]), kinds(records[len(records) // 2 :])
         return {**second, **{n: t for n, t in first.items() if _says(t) or not _says(second.get(n, pa.null()))}}
     found: dict[str, tuple[int, pa.DataType]] = {}
-    for name, array in itertools.chain.from_iterable(features.items() for features in _features_of(batch)):
+    for name, array in itertools.chain.from_iterable(features.items() for features in features_of(batch)):
         first_row = int(np.argmax(_present(array))) if _says(array.type) else len(records)
         if name not in found or first_row < found[name][0]:
             found[name] = first_row, array.type

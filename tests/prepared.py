@@ -1,0 +1,121 @@
+"""Data sets made without a job: real shards, a ledger that balances, folders in place of the graphs. For tests of files."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline import export, layout, ledger, publish
+from pipeline.layout import Layout
+from pipeline.manifest import FORMAT_VERSION, features_of
+from pipeline.sinks import SINKS
+from pipeline.writing import REJECTED_OUTPUTS, Part
+from transforms import SequenceGroup, make_spec, rejection, sequence_numeric_column
+from transforms.columns import Output
+
+SPEC = make_spec([sequence_numeric_column("x", 2)], SequenceGroup(max_length=3))
+
+OUTPUTS = [
+    Output("id", "int64", (), "values", "id"),
+    Output("x", "float32", (3, 2), "values", "x", sequence=True),
+    Output("small", "float16", (3,), "values", "small", sequence=True),
+    Output("sequence_length", "int64", (), "length", "sequence"),
+    Output("sequence_mask", "bool", (3,), "mask", "sequence", sequence=True),
+]
+
+
+def rows(count: int, first: int = 0) -> pa.RecordBatch:
+    """Dense rows of `OUTPUTS`; no two have the same values."""
+    at = np.arange(first, first + count)
+
+    def lists(values: np.ndarray, width: int) -> pa.Array:
+        return pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), width)
+
+    return pa.RecordBatch.from_pydict(
+        {
+            "id": pa.array(at),
+            "x": lists((at[:, None] + np.arange(6) / 10).astype(np.float32), 6),
+            "small": lists(np.tile(at[:, None], 3).astype(np.float32), 3),
+            "sequence_length": pa.array(np.full(count, 3)),
+            "sequence_mask": lists(np.ones((count, 3), bool), 3),
+        }
+    )
+
+
+def rejects(count: int) -> pa.RecordBatch:
+    """Rejected rows, whatever columns their table has."""
+    values = {"string": "why", "int64": 5, "binary": b"record"}
+    arrays = [pa.array([values.get(str(f.type), 0)] * count, f.type) for f in rejection.SCHEMA]
+    return pa.RecordBatch.from_arrays(arrays, schema=rejection.SCHEMA)
+
+
+@dataclass
+class Prepared:
+    """What a run has before it publishes."""
+
+    place: Layout
+    content: dict[str, Any]
+    ledger: dict[str, Any]
+    graphs: dict[str, str] = field(default_factory=dict)
+
+    def publish(self, **more: Any) -> None:
+        publish.publish(
+            self.place,
+            self.content,
+            self.ledger,
+            {"rows": self.content["examples"]["rows"]},
+            self.graphs.get("transform", ""),
+            staged_serving=self.graphs.get("serving", ""),
+            **more,
+        )
+        layout.delete(self.place.staging)
+
+
+def prepare(
+    root: str, format: str = "tfrecord", shards: tuple[int, ...] = (4, 4, 3), rejected: int = 2, run: str = "run"
+) -> Prepared:
+    """Writes shards of so many rows each, and a file of rejected rows."""
+    place = Layout(root, run)
+    for folder in (layout.EXAMPLES, layout.REJECTED):
+        layout.make_dirs(place.at(folder))
+    firsts = np.cumsum([0, *shards])
+    examples = [
+        _written(place, layout.EXAMPLES, k, format, OUTPUTS, rows(n, int(firsts[k]))) for k, n in enumerate(shards)
+    ]
+    refused = [_written(place, layout.REJECTED, 0, "parquet", REJECTED_OUTPUTS, rejects(rejected))] if rejected else []
+    counted = {"read": sum(shards) + rejected, "written": sum(shards), "rejected": rejected}
+    book = ledger.build(Counter({("in", "rows", what): n for what, n in counted.items()}), SPEC, {"sequence": 0})
+    graphs = {name: _graph(place, name) for name in ("transform", "serving")} if examples else {}
+    content = {
+        "format_version": FORMAT_VERSION,
+        "run": run,
+        "format": format,
+        "inputs": [],
+        "examples": {"rows": sum(shards), "features": features_of(OUTPUTS), "files": examples},
+        "rejected": {"rows": rejected, "files": refused},
+        "graph_sha256": {name: export.digest(path) for name, path in graphs.items()},
+    }
+    layout.write_bytes(place.staged(layout.TOKEN), b"")
+    return Prepared(place, content, book, graphs)
+
+
+def _written(
+    place: Layout, folder: str, number: int, format: str, outputs: list[Output], batch: pa.RecordBatch
+) -> dict[str, Any]:
+    writer = SINKS[format].open(place.at(folder, f"{place.run_id}-{number}{SINKS[format].suffix}"), outputs)
+    writer.write(batch)
+    done = writer.close()
+    return Part(done.path, done.rows, done.bytes, done.sha256).entry(place.output)
+
+
+def _graph(place: Layout, name: str) -> str:
+    graph = Path(place.staged(name))
+    (graph / "variables").mkdir(parents=True)
+    (graph / "saved_model.pb").write_text(f"{name} of {place.run_id}")
+    (graph / "variables" / "data").write_bytes(b"weights" * 100)
+    return str(graph)
