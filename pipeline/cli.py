@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final, NoReturn
@@ -13,18 +12,17 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import click
 
 from pipeline import quiet
+from pipeline.ending import FAILED, TOO_MANY_REJECTED, Commands, end_now, reported, say, stop
 from pipeline.request import DEFAULT_MAX_REJECTED, FORMATS, Request, UsageError, check_values, checked_output
 
 if TYPE_CHECKING:
     from pipeline.running import Outcome
     from transforms.spec import Spec
 
-OK, FAILED, WRONG_USE, TOO_MANY_REJECTED, INTERRUPTED = 0, 1, 2, 3, 130
-
 BEAM_OPTIONS: Final = {"ignore_unknown_options": True, "allow_extra_args": True}
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(version("seqcols"), prog_name="seqcols")
 def cli() -> None:
     """Turn variable-length sequences into dense, validated, normalised, training-ready data.
@@ -103,10 +101,11 @@ def demo_command(directory: str) -> None:
     """Make a small sample (watch histories, temperature series, a few bad rows) and run the main job on it."""
     from pipeline.demo import make_sample
 
-    quiet.quiet_logs()
-    columns, inputs, output = make_sample(directory)
-    click.echo(f"sample: {inputs}\ncolumns file: {columns}\n")
-    click.echo(f"$ seqcols run {columns} --input '{inputs}' --output {output} --overwrite\n")
+    with reported(False):
+        quiet.quiet_logs()
+        columns, inputs, output = make_sample(directory)
+    say(f"sample: {inputs}", f"columns file: {columns}", "")
+    say(f"$ seqcols run {columns} --input '{inputs}' --output {output} --overwrite", "")
     _carry_out("run", columns, inputs=[inputs], output=output, overwrite=True)
 
 
@@ -131,49 +130,34 @@ def verify_command(directory: str, inputs: tuple[str, ...], rows: int, debug: bo
 
     Exit codes: 0 as it was published, 1 different or unreadable, 2 wrong use.
     """
-    from pipeline import verify
-    from transforms.errors import JobError
+    with reported(debug):
+        from pipeline import verify
 
-    try:
         done = verify.files(directory, sys.stderr)
         if rows and not done.faults:
             if not debug:
                 quiet.quiet_logs()
             verify.compare(done, inputs, rows, sys.stderr)
-    except JobError as error:
-        _stop(FAILED, str(error), debug)
-    click.echo(verify.text(done))
+    say(*verify.lines(done))
     if done.faults:
-        _stop(FAILED, verify.message(done))
+        stop(FAILED, *verify.messages(done))
 
 
 def _carry_out(what: str, columns: str, debug: bool = False, **asked: Any) -> None:
     """Runs or checks, prints the summary and exits with the code that the outcome has."""
-    from pipeline.columns_file import load
-    from transforms.errors import JobError, SpecError
+    with reported(debug, columns):
+        from pipeline.columns_file import load
 
-    try:
         spec = load(columns)
         _find_functions(columns, spec, debug)
         request = Request(spec, **asked)
         check_values(request)
         _refuse_unknown(request.beam_args)
         outcome = _execute(what, request, debug)
-    except SpecError as error:
-        count = f"{len(error.faults)} faults\n" if len(error.faults) > 1 else ""
-        name = "" if str(error).startswith(columns) else f"{columns}: "
-        _stop(WRONG_USE, f"{name}{count}{error}", debug)
-    except UsageError as error:
-        _stop(WRONG_USE, str(error), debug)
-    except JobError as error:
-        _stop(FAILED, str(error), debug)
-    except KeyboardInterrupt:
-        _end_now(signal.SIGINT, None)
-        raise
     if outcome.status == "too_many_rejected":
-        _stop(TOO_MANY_REJECTED, outcome.message)
+        stop(TOO_MANY_REJECTED, outcome.message)
     if outcome.status != "done":
-        _stop(FAILED, outcome.message)
+        stop(FAILED, outcome.message, error=outcome.error if debug else None)
 
 
 def _find_functions(columns: str, spec: Spec, debug: bool) -> None:
@@ -203,7 +187,11 @@ def _refuse_unknown(arguments: Sequence[str]) -> None:
 
     from transforms.errors import nearest
 
-    parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
+    class Parser(argparse.ArgumentParser):
+        def error(self, message: str) -> NoReturn:
+            raise UsageError(message)  # argparse would print its help and end the process
+
+    parser = Parser(allow_abbrev=False, add_help=False)
     for options in PipelineOptions.__subclasses__():
         options._add_argparse_args(parser)
     unknown = parser.parse_known_args(list(arguments))[1]
@@ -231,7 +219,7 @@ def _execute(what: str, request: Request, debug: bool) -> Outcome:
     if what == "run":
         checked_output(request)  # before TensorFlow is loaded: nobody should wait for "holds a finished data set"
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _end_now)
+        signal.signal(number, end_now)
     from pipeline import summary
 
     if not debug:
@@ -240,37 +228,9 @@ def _execute(what: str, request: Request, debug: bool) -> Outcome:
 
     with quiet.workers(debug or request.workers == 1) as stream:
         outcome = (runs.run if what == "run" else runs.check)(request, stream)
-    for note in outcome.notes:
-        click.echo(f"seqcols: {note}", err=True)
-    text = summary.text(what, request, outcome)
-    if text:
-        click.echo(text)
+    say(*(f"seqcols: {note}" for note in outcome.notes), err=True)
+    say(*summary.lines(what, request, outcome))
     return outcome
-
-
-def _end_now(number: int, frame: Any) -> None:
-    """Cleans up and ends the process, from the signal handler itself. A run that is publishing is let finish.
-
-    An exception raised here could be swallowed: it arises wherever the program is, TensorFlow's callbacks included. And the
-    in-process runner's workers would go on in their threads.
-    """
-    publish = sys.modules.get("pipeline.publish")
-    if publish and publish.is_publishing_here():
-        quiet.say("seqcols: publishing, which takes a moment: not stopped\n")
-        return
-    for again in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(again, signal.SIG_IGN)
-    cleaning = sys.modules.get("pipeline.cleaning")
-    published = cleaning.stop() if cleaning else False
-    quiet.say(f"seqcols: stopped; {'the data set had been' if published else 'nothing was'} published\n")
-    os._exit(INTERRUPTED)
-
-
-def _stop(code: int, message: str, debug: bool = False) -> NoReturn:
-    if debug and sys.exc_info()[0] is not None:
-        traceback.print_exc()
-    click.echo(f"seqcols: error: {message}", err=True)
-    sys.exit(code)
 
 
 def main() -> None:

@@ -83,7 +83,7 @@ def make_dirs(path: str) -> None:
     try:
         os.makedirs(path, exist_ok=True)
     except OSError as error:
-        raise JobError(f"cannot make the directory {path!r}: {error.strerror}") from error
+        raise JobError(f"cannot make the directory {path!r}: {str(error.strerror).lower()}") from error
 
 
 def delete(path: str) -> None:
@@ -134,12 +134,19 @@ def read_json(path: str) -> Any:
 
 
 def write_bytes(path: str, data: bytes) -> None:
-    """Writes a file and, where it lies on a disk, makes sure that it is there after a power cut."""
-    if "://" not in path:
-        write_synced(path, data)
-        return
-    with FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
-        file.write(data)
+    """Writes a file and, where it lies on a disk, makes sure that it is there after a power cut.
+
+    Raises:
+      JobError: it cannot be written.
+    """
+    try:
+        if "://" not in path:
+            write_synced(path, data)
+            return
+        with FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+            file.write(data)
+    except OSError as error:
+        raise JobError(f"{path}: cannot be written ({(error.strerror or str(error)).lower()})") from error
 
 
 def json_bytes(content: Any) -> bytes:

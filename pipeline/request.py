@@ -20,6 +20,11 @@ DEFAULT_MAX_REJECTED: Final = 0.1
 class UsageError(ValueError):
     """The request itself cannot be carried out: one line a person can act on."""
 
+    def __init__(self, message: str):
+        from transforms.escaping import one_line  # loads the columns, which help need not
+
+        super().__init__(one_line(message))
+
 
 @dataclass(frozen=True)
 class Request:
@@ -76,8 +81,7 @@ def checked_output(request: Request) -> str:
         path = os.path.abspath(path)
         if os.path.islink(path):
             raise UsageError(f"--output {path!r}: is a symbolic link, give the directory itself")
-        if os.path.exists(path) and not os.path.isdir(path):
-            raise UsageError(f"--output {path!r}: is not a directory")
+        _refuse_no_directory("--output", path)
     path = path.rstrip("/")
     if not request.overwrite and published_run(path) not in (None, interrupted_run(path)):
         raise UsageError(f"--output {path!r}: holds a finished data set; --overwrite replaces it")
@@ -91,6 +95,15 @@ def interrupted_run(output: str) -> str | None:
 
     run = published_run(output)
     return run if run is not None and was_interrupted(Layout(output, run)) else None
+
+
+def _refuse_no_directory(option: str, given: str) -> None:
+    """Refuses a path at which no directory can be made, because it, or what it lies below, is something else."""
+    path = os.path.abspath(given)
+    while not os.path.lexists(path):
+        path = os.path.dirname(path)
+    if not os.path.isdir(path):
+        raise UsageError(f"{option} {given!r}: {path!r} is not a directory")
 
 
 def published_run(output: str) -> str | None:
@@ -129,13 +142,8 @@ def check_values(request: Request) -> None:
         raise UsageError("--statistics-input: expected a file pattern, got ''")
     if re.search(r"[*?\[\]\x00-\x1f]", request.cache) or ".." in re.split(r"[/\\]", request.cache):
         raise UsageError(f"--cache {request.cache!r}: expected a directory without glob or control characters or '..'")
-    if (
-        request.cache
-        and "://" not in request.cache
-        and os.path.exists(request.cache)
-        and not os.path.isdir(request.cache)
-    ):
-        raise UsageError(f"--cache {request.cache!r}: is not a directory")
+    if request.cache and "://" not in request.cache:
+        _refuse_no_directory("--cache", request.cache)
     if "" in request.inputs:
         raise UsageError("--input: expected a file pattern, got ''")
     if not request.inputs:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,11 +11,13 @@ from functools import partial
 from typing import Any, TextIO
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.runners.runner import create_runner
 
 from pipeline import cache, checking, cleaning, job, kill_points, layout, manifest, progress
 from pipeline.columns_file import dumps
+from pipeline.failures import message_of, of_function
 from pipeline.finish import DONE, FAILED, Plan
 from pipeline.inputs import Inputs, match
 from pipeline.layout import Layout
@@ -25,7 +26,7 @@ from pipeline.request import Request, UsageError, check_values, checked_output, 
 from pipeline.sources import source_for
 from transforms import analyze
 from transforms.columns.embedding import with_tables_in
-from transforms.errors import JobError, SpecError, SpecFault
+from transforms.errors import JobError, SpecError, SpecFault, nearest
 from transforms.normalizers import Function
 from transforms.spec import Spec
 
@@ -44,6 +45,7 @@ class Outcome:
       repeated: input files that several patterns matched.
       passes: how often the input was read.
       notes: what a person should know of the run, a line each.
+      error: what was raised, where something was.
     """
 
     status: str
@@ -55,6 +57,7 @@ class Outcome:
     repeated: Sequence[str] = ()
     passes: int = 1
     notes: Sequence[str] = ()
+    error: BaseException | None = None
 
 
 def run(request: Request, stream: TextIO | None = None) -> Outcome:
@@ -73,6 +76,7 @@ def run(request: Request, stream: TextIO | None = None) -> Outcome:
     if kill_points.unknown():
         points = ", ".join(kill_points.POINTS)
         raise UsageError(f"{kill_points.VARIABLE}: expected one of {points}, got {kill_points.unknown()!r}")
+    _refuse_runner(request)
     if not request.spec.graph_inputs:  # tf.Transform 1.21 refuses a graph without inputs
         raise SpecError([SpecFault("columns", "expected a column to densify, got only passthrough_column")])
     place = Layout(checked_output(request), layout.new_run_id())
@@ -221,13 +225,7 @@ def _needs_analysis(spec: Spec) -> bool:
     try:
         return bool(tft.get_analyze_input_columns(preprocess, input_specs(spec))) or spec.needs_analysis
     except Exception as error:  # whatever a person's function raises
-        raise _of_function(error) from error
-
-
-def _of_function(error: Exception) -> SpecError:
-    line = (str(error).strip().splitlines() or ["no message"])[-1].strip()
-    kind = "" if type(error) in (ValueError, TypeError) else f"{type(error).__name__}: "
-    return SpecError([SpecFault("columns", kind + line)])
+        raise of_function(error) from error
 
 
 @contextlib.contextmanager
@@ -250,6 +248,22 @@ def _folder_for_notes() -> contextlib.AbstractContextManager[str]:
         return contextlib.nullcontext("")
 
 
+def _refuse_runner(request: Request) -> None:
+    """Refuses a runner that is not there, before anything is read.
+
+    Raises:
+      UsageError: naming the nearest one.
+    """
+    if request.runs_here:
+        return
+    name = _options(request).view_as(StandardOptions).runner
+    try:
+        create_runner(name)
+    except Exception as error:  # a name is imported, which may raise anything
+        hint = nearest(str(name), StandardOptions.KNOWN_RUNNER_NAMES)
+        raise UsageError(f"--runner {name!r}: cannot be loaded{hint or f' ({message_of(error)})'}") from error
+
+
 def _options(request: Request) -> PipelineOptions:
     """Returns Beam's options: ours first, so that what a person asks for by Beam's own names wins."""
     args = ["--no_save_main_session"]
@@ -269,23 +283,13 @@ def _execute(request: Request, build: Any, outcome: Outcome) -> None:
     except JobError:
         raise
     except Exception as error:  # tracing runs the normalizer functions
-        raise error if isinstance(error, SpecError) else _of_function(error) from error
+        raise of_function(error) from error
     try:
         root.run().wait_until_finish()
     except Exception as error:
         if message_of(error).endswith("KeyboardInterrupt"):  # Beam 2.77 makes a RuntimeError of it
             raise KeyboardInterrupt from error
-        outcome.status, outcome.message = FAILED, message_of(error)
-
-
-def message_of(error: BaseException) -> str:
-    """Returns the one line that matters of an error that came through a runner, which wraps it in tracebacks as text."""
-    text = str(error)
-    found = re.findall(r"(?:transforms\.errors\.)?JobError: (.*)", text)
-    # TensorFlow ends its messages with the place in the graph: `[Op:...]`, `[[{{node ...}}]]`.
-    lines = [line for line in text.strip().splitlines() if not re.match(r"\s*\[(Op:|\[)|\s*$", line)]
-    line = found[-1] if found else (lines or [type(error).__name__])[-1]
-    return re.sub(r"\s*\[while running .*$", "", line).strip()
+        outcome.status, outcome.message, outcome.error = FAILED, message_of(error), error
 
 
 def _take_result(place: Layout, outcome: Outcome) -> None:

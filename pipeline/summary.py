@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pipeline import layout
+from transforms.escaping import one_line
 
 if TYPE_CHECKING:
     from pipeline.request import Request
@@ -15,20 +16,20 @@ if TYPE_CHECKING:
 COLUMN_HEADS = ("values", "kept", "truncated", "rejected", "padded", "replaced", "filled")
 
 
-def text(what: str, request: Request, outcome: Outcome) -> str:
+def lines(what: str, request: Request, outcome: Outcome) -> list[str]:
     """Returns the summary: rows, columns, rejected rows with examples, and where everything lies."""
     if outcome.status == "failed" and not outcome.rejected_files:
-        return ""
-    parts = []
+        return []
+    parts: list[list[str]] = []
     if outcome.ledger:
-        parts += [_rows(what, outcome), _columns(outcome.ledger)]
+        parts += [[_rows(what, outcome)], _columns(outcome.ledger)]
     if outcome.rejected_examples:
         parts.append(_rejects(outcome))
     if outcome.repeated:
-        parts.append("matched by several patterns, read once: " + ", ".join(outcome.repeated))
+        parts.append(["matched by several patterns, read once: " + ", ".join(outcome.repeated)])
     if what == "run":
         parts.append(_places(request, outcome))
-    return "\n\n".join(parts)
+    return [line for part in parts for line in ("", *part)][1:]
 
 
 def _rows(what: str, outcome: Outcome) -> str:
@@ -41,15 +42,15 @@ def _rows(what: str, outcome: Outcome) -> str:
     return f"rows: {counts}{share}{passes}{balance}"
 
 
-def _columns(ledger: Mapping[str, Any]) -> str:
+def _columns(ledger: Mapping[str, Any]) -> list[str]:
     heads = ("column", *COLUMN_HEADS)
     lines: list[tuple[str, ...]] = [heads]
     for name, counts in ledger["columns"].items():
-        lines.append((name, *(f"{counts[head]:,}" for head in COLUMN_HEADS)))
+        lines.append((one_line(name), *(f"{counts[head]:,}" for head in COLUMN_HEADS)))
     return table(lines)
 
 
-def table(lines: list[tuple[str, ...]]) -> str:
+def table(lines: list[tuple[str, ...]]) -> list[str]:
     """Returns lines of cells as aligned text: the first cell to the left, figures to the right."""
     widths = [max(len(line[k]) for line in lines) for k in range(len(lines[0]))]
     made = []
@@ -59,10 +60,10 @@ def table(lines: list[tuple[str, ...]]) -> str:
             *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)),
         ]
         made.append("  ".join(cells).rstrip())
-    return "\n".join(made)
+    return made
 
 
-def _rejects(outcome: Outcome) -> str:
+def _rejects(outcome: Outcome) -> list[str]:
     lines = ["rejected rows, the first of every reason:"]
     counts = outcome.ledger.get("rows", {}).get("rejected_by_reason", {})
     for reason, examples in outcome.rejected_examples.items():
@@ -71,13 +72,13 @@ def _rejects(outcome: Outcome) -> str:
             where = f"{os.path.basename(row['file'])} row {row['row']}"
             column = f" column {row['column']!r}:" if row["column"] else ""
             lines.append(f"    {where}{column} {row['value']} - {row['message']}")
-    return "\n".join(lines)
+    return lines
 
 
-def _places(request: Request, outcome: Outcome) -> str:
+def _places(request: Request, outcome: Outcome) -> list[str]:
     root = outcome.output
     if outcome.status != "done":
-        return f"rejected rows: {os.path.join(root, layout.REJECTED)}"
+        return [f"rejected rows: {os.path.join(root, layout.REJECTED)}"]
     lines = [(layout.MANIFEST, "what the data set is; readers follow it")]
     if outcome.ledger["rows"]["written"]:
         lines.append((layout.EXAMPLES + "/", f"the data, {request.format}"))
@@ -86,4 +87,4 @@ def _places(request: Request, outcome: Outcome) -> str:
         lines.append((layout.REJECTED + "/", "rejected rows, their records recoverable (Parquet)"))
     lines.append((layout.STATISTICS, "counts, means, variances, lengths"))
     lines.append((layout.LEDGER, "every row and value accounted for, by file"))
-    return "\n".join([f"written to {root}", *(f"  {name:<16} {what}" for name, what in lines)])
+    return [f"written to {root}", *(f"  {name:<16} {what}" for name, what in lines)]

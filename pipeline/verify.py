@@ -77,18 +77,17 @@ def compare(done: Verified, inputs: Sequence[str] = (), most: int = DEFAULT_ROWS
         done.compared = verify_rows.compare(manifest, inputs, most, tell)
 
 
-def text(done: Verified) -> str:
+def lines(done: Verified) -> list[str]:
     """Returns what was verified, for people, and what they may want to know; not the faults."""
     held = done.files
-    lines = [
-        f"{held.files:,} files read, {held.bytes:,} bytes of data: {held.rows:,} rows of examples, {held.rejected:,} rejected"
-    ]
-    lines += listed([f"note: {note}" for note in held.notes])
+    counts = f"{held.rows:,} rows of examples, {held.rejected:,} rejected"
+    made = [f"{held.files:,} files read, {held.bytes:,} bytes of data: {counts}"]
+    made += _first([f"note: {note}" for note in held.notes])
     if done.compared:
-        lines += _compared(done.compared)
+        made += _compared(done.compared)
     if not done.faults:
-        lines.append("all equal" if done.compared else "all files as the manifest says; no rows were compared")
-    return "\n".join(lines)
+        made.append("all equal" if done.compared else "all files as the manifest says; no rows were compared")
+    return made
 
 
 def _compared(found: Compared) -> list[str]:
@@ -102,15 +101,13 @@ def _compared(found: Compared) -> list[str]:
     return lines
 
 
-def listed(lines: Sequence[str]) -> list[str]:
+def _first(found: Sequence[str]) -> list[str]:
     """Returns the first lines, and how many more there are."""
-    more = len(lines) - MOST_LINES
-    return [*lines[:MOST_LINES], *([f"and {more:,} more"] if more > 0 else [])]
+    more = len(found) - MOST_LINES
+    return [*found[:MOST_LINES], *([f"and {more:,} more"] if more > 0 else [])]
 
 
-def message(done: Verified) -> str:
+def messages(done: Verified) -> list[str]:
     """Returns the faults for people: the one there is, or how many and the first of them, a line each."""
     faults = done.faults
-    if len(faults) == 1:
-        return faults[0]
-    return "\n".join([f"{done.root}: {len(faults):,} faults", *listed(faults)])
+    return faults if len(faults) == 1 else [f"{done.root}: {len(faults):,} faults", *_first(faults)]

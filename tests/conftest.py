@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -36,3 +39,16 @@ def real_data() -> Path:
     if not directory.is_dir():
         pytest.skip(f"{DATA_VARIABLE}={named} is no directory")
     return directory
+
+
+@pytest.fixture
+def command_line() -> Iterator[None]:
+    """Puts back what the command changes in its process, which is this one where a test calls it."""
+    path, handlers = list(sys.path), {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    environment = dict(os.environ)
+    yield
+    sys.path[:] = path
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+    os.environ.clear()
+    os.environ.update(environment)

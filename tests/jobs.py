@@ -11,7 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import tensorflow as tf
+from click.testing import CliRunner, Result
 
+from pipeline.cli import cli
 from pipeline.manifest import Manifest
 from pipeline.manifest import read as read_manifest
 from pipeline.request import Request
@@ -95,6 +97,14 @@ def recovered(record: bytes) -> dict[str, Any]:
 def read_json(root: str | Path, name: str) -> Any:
     """Returns one of the JSON files of a data set."""
     return json.loads((Path(root) / name).read_text())
+
+
+def call(*arguments: Any) -> Result:
+    """Runs the command in this process, with the fixture `command_line`; an exception that it lets through is raised."""
+    result = CliRunner().invoke(cli, [str(argument) for argument in arguments], prog_name="seqcols")
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
 
 
 def listing(root: str | Path) -> list[str]:

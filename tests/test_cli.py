@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +14,11 @@ import click.testing
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.cli import cli
 from pipeline.manifest import read as read_manifest
 from pipeline.tf_examples import write_examples
-from tests.jobs import listing, read_arrays, read_json, read_rejected
+from tests.jobs import call, listing, read_arrays, read_json, read_rejected
+
+pytestmark = pytest.mark.usefixtures("command_line")
 
 COLUMNS = """\
 sequence_groups:
@@ -39,25 +38,6 @@ def folder(tmp_path) -> Path:
         rows: list[Any] = [{"id": 10 * part + k, "videos": [k, k]} for k in range(10)]
         write_examples(str(tmp_path / f"in-{part}.tfrecord"), [*rows, {"id": 99, "videos": [11]}][: 11 - part])
     return tmp_path
-
-
-@pytest.fixture(autouse=True)
-def tidy() -> Iterator[None]:
-    """What the command changes in its process, which is this one here."""
-    path, handler = list(sys.path), signal.getsignal(signal.SIGTERM)
-    environment = dict(os.environ)
-    yield
-    sys.path[:] = path
-    signal.signal(signal.SIGTERM, handler)
-    os.environ.clear()
-    os.environ.update(environment)
-
-
-def call(*arguments: Any) -> click.testing.Result:
-    result = click.testing.CliRunner().invoke(cli, [str(argument) for argument in arguments])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
 
 
 def run(folder: Path, *more: Any, output: str = "out", pattern: str = "in-*.tfrecord") -> click.testing.Result:

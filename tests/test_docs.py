@@ -146,7 +146,7 @@ def test_every_command_and_option_is_explained():
 
 
 def test_exit_codes_are_those_of_the_command():
-    from pipeline import cli as module
+    from pipeline import ending as module
 
     codes = re.search(r"Exit codes: (.*?)\.\n", TEXTS["README.md"], re.DOTALL)
     assert codes is not None
@@ -178,4 +178,4 @@ def test_the_demo_prints_what_the_readme_shows(demo: Path):
     from pipeline import summary
 
     ledger = json.loads(Path("build/demo/output/ledger.json").read_text())
-    assert summary._columns(ledger) in TEXTS["README.md"]
+    assert "\n".join(summary._columns(ledger)) in TEXTS["README.md"]

@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from transforms.escaping import one_line
+
 
 @dataclass(frozen=True)
 class SpecFault:
@@ -23,7 +25,7 @@ class SpecFault:
 
     def __str__(self) -> str:
         where = f"line {self.line}: {self.path}" if self.line else self.path
-        return f"{where}: {self.message}"
+        return one_line(f"{where}: {self.message}")
 
 
 class SpecError(ValueError):
@@ -41,6 +43,9 @@ class SpecError(ValueError):
 
 class JobError(RuntimeError):
     """The run cannot go on: a broken file, an unbalanced ledger, no rows. One line a person can act on."""
+
+    def __init__(self, message: str):
+        super().__init__(one_line(message))
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -10,11 +9,8 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
-from transforms import rows
+from transforms import escaping, rows
 from transforms.errors import JobError
-
-MAX_VALUE_BYTES: Final = 256
-"""How much of an offending value is kept, after escaping."""
 
 SCHEMA: Final = pa.schema(
     [
@@ -57,19 +53,6 @@ class Fault:
         assert len(self.rows) == len(self.values), (self.reason, len(self.rows), len(self.values))
 
 
-def escape(value: str) -> str:
-    r"""Returns text that is safe on a terminal and at most `MAX_VALUE_BYTES` long.
-
-    >>> escape("a\x1b[31m")
-    'a\\x1b[31m'
-    """
-    shown = value[: MAX_VALUE_BYTES + 1].encode("unicode_escape").decode("ascii")
-    shown = re.sub(
-        r"\\udc([89a-f][0-9a-f])", r"\\x\1", shown
-    )  # a byte that is no text, as `surrogateescape` carries it
-    return shown if len(shown) <= MAX_VALUE_BYTES else shown[: MAX_VALUE_BYTES - 3] + "..."
-
-
 def first_faults(faults: Iterable[Fault], num_rows: int) -> tuple[np.ndarray, list[tuple[Fault, int]]]:
     """Picks one fault for each bad row: the first in the order of the rules.
 
@@ -96,7 +79,7 @@ def refuse_fatal(batch: pa.RecordBatch, faults: Iterable[Fault]) -> None:
     for fault in faults:
         if fault.fatal and len(fault.rows):
             where = f"{rows.file_of(batch) or 'input'}: row {rows.row_numbers(batch)[fault.rows[0]]}"
-            raise JobError(f"{where}: column {fault.column!r}: {escape(fault.values[0])}, {fault.message}")
+            raise JobError(f"{where}: column {fault.column!r}: {escaping.value(fault.values[0])}, {fault.message}")
 
 
 def split(batch: pa.RecordBatch, faults: Iterable[Fault]) -> tuple[np.ndarray, pa.RecordBatch | None]:
@@ -123,7 +106,7 @@ def split(batch: pa.RecordBatch, faults: Iterable[Fault]) -> tuple[np.ndarray, p
             "row": rows.row_numbers(batch)[bad],
             "reason": [fault.reason for fault, _ in chosen],
             "column": [fault.column for fault, _ in chosen],
-            "value": [escape(fault.values[k]) for fault, k in chosen],
+            "value": [escaping.value(fault.values[k]) for fault, k in chosen],
             "message": [fault.message for fault, _ in chosen],
             "record_format": formats,
             "record": records,

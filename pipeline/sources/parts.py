@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.sources.base import BatchLimits
-from transforms import rejection, rows
+from transforms import escaping, rejection, rows
 from transforms.ragged import Ragged, splits_of
 
 T = TypeVar("T")
@@ -88,7 +88,7 @@ def with_origins(
     own = records.take(pa.array(list(bad), pa.int64()))
     nothing = pa.RecordBatch.from_arrays([], [])
     batch = rows.with_origin(nothing, path, numbers[list(bad)], own, record_format)
-    shown = [record.as_buffer()[: rejection.MAX_VALUE_BYTES + 1].to_pybytes().decode("latin-1") for record in own]
+    shown = [escaping.of_bytes(record.as_buffer()[: escaping.MAX_VALUE_BYTES + 1].to_pybytes()) for record in own]
     faults = [
         rejection.Fault("bad_record", "", np.array([k]), [value], message)
         for k, (value, message) in enumerate(zip(shown, bad.values(), strict=True))

@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 from transforms import dtypes
 from transforms.asks import Ask
 from transforms.columns.base import Checked, KeyedColumn, NumericDtype, Shape, faulty_rows, rows_without
+from transforms.errors import SpecError, SpecFault
 from transforms.normalizers import Function, Normalizer, NormalizerField, Statistics
 from transforms.parse import Form
 from transforms.ragged import Ragged
@@ -213,8 +214,28 @@ class NumericBase(KeyedColumn):
             if values.dtype.is_integer and isinstance(normalizer, Function):
                 values = tf.cast(values, tf.float32)
             statistics = fitted.statistics(owner, k, normalizer, values, steps)
-            values = normalizer.apply(values, statistics)
+            values = self._applied(normalizer, values, statistics)
         return values
+
+    def _applied(self, normalizer: Normalizer, values: tf.Tensor, statistics: Statistics) -> tf.Tensor:
+        import tensorflow as tf
+
+        if not isinstance(normalizer, Function):
+            return normalizer.apply(values, statistics)
+        try:
+            result = normalizer.apply(values, statistics)
+        except Exception as error:  # whatever a person's function raises
+            why = " ".join(str(error).split())
+            if not why.startswith("normalizer_fn "):  # not what `Function` itself says
+                why = f"normalizer_fn {normalizer.label!r} failed: {type(error).__name__}: {why}"
+            raise SpecError([SpecFault(f"column {self.name!r}", why)]) from error
+        # Steps too few or too many would shift the values of all rows after. TensorFlow escapes quotes in the message.
+        message = f"column {self.name}: normalizer_fn {normalizer.label} must return as many steps as it was given"
+        same = tf.debugging.Assert(tf.equal(tf.shape(result)[0], tf.shape(values)[0]), [message])
+        with tf.control_dependencies(
+            [same] if same is not None else []
+        ):  # None in eager mode, where it has been raised
+            return tf.identity(result)
 
     def raw_statistics(self, fitted: Fitted, owner: str | None = None) -> Statistics:
         """Returns the data set's statistics of the raw values: what the first of the asks is about."""

@@ -51,18 +51,33 @@ class Function(Normalizer):
             raise ValueError(f"normalizer_fn {self.function!r} is not callable, it is {type(found).__name__}")
         return found
 
+    @property
+    def label(self) -> str:
+        """What messages call it: its name, as far as it has one."""
+        return (
+            self.function
+            if isinstance(self.function, str)
+            else getattr(self.function, "__qualname__", repr(self.function))
+        )
+
     def apply(self, values: tf.Tensor, statistics: Statistics) -> tf.Tensor:
         """See the base class.
 
         Raises:
-          ValueError: if the function does not return one step for each step.
+          ValueError: if the function does not return a number for each number. (How many steps it returns is known when the graph
+            runs: the column looks at it.)
         """
         import tensorflow as tf
 
-        result = tf.convert_to_tensor(self.resolve()(values))
+        made = self.resolve()(values)
+        if made is None:
+            raise ValueError(f"normalizer_fn {self.label!r} must return a tensor; it returned None")
+        result = tf.convert_to_tensor(made)
         if result.shape.rank != values.shape.rank or result.shape[1:] != values.shape[1:]:
             raise ValueError(
-                f"normalizer_fn {self.function!r} must return the shape that it was given, {values.shape}; "
+                f"normalizer_fn {self.label!r} must return the shape that it was given, {values.shape}; "
                 f"it returned {result.shape}"
             )
+        if not (result.dtype.is_floating or result.dtype.is_integer or result.dtype.is_bool):
+            raise ValueError(f"normalizer_fn {self.label!r} must return numbers; it returned {result.dtype.name}")
         return result

@@ -1,0 +1,48 @@
+"""Text that came from outside, made safe to show. The one rule for messages, summaries, progress and rejected values.
+
+What can be seen stays; line ends, control characters (with them terminals are told what to do), marks of direction and
+width, and bytes that are no text are escaped as in a Python string.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+MAX_VALUE_BYTES: Final = 256
+"""How much of an offending value is kept, after escaping."""
+
+LONGEST_LINE: Final = 10_000
+"""Characters of a message. The longest path that Linux knows has 4,096 bytes."""
+
+
+def one_line(text: str) -> str:
+    r"""Returns text as one line that is safe on a terminal. Backslashes stay: parts of it may have been escaped before.
+
+    >>> one_line("a\x1b[31m\nb")
+    'a\\x1b[31m\\nb'
+    """
+    shown = text if text.isprintable() else "".join(c if c.isprintable() else _escaped(c) for c in text[:LONGEST_LINE])
+    return shown if len(shown) <= LONGEST_LINE else shown[: LONGEST_LINE - 3] + "..."
+
+
+def value(text: str) -> str:
+    r"""Returns an offending value for people: one line, at most `MAX_VALUE_BYTES` bytes of UTF-8, backslashes doubled.
+
+    >>> value("C:\\temp\x1b")
+    'C:\\\\temp\\x1b'
+    """
+    shown = one_line(text[: MAX_VALUE_BYTES + 1].replace("\\", "\\\\"))
+    data = shown.encode()
+    return shown if len(data) <= MAX_VALUE_BYTES else data[: MAX_VALUE_BYTES - 3].decode(errors="ignore") + "..."
+
+
+def of_bytes(data: bytes) -> str:
+    """Returns bytes as text for `value`: those that are no UTF-8 are escaped there, each by itself."""
+    return data[: MAX_VALUE_BYTES + 1].decode("utf-8", "surrogateescape")
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that is no text, as `surrogateescape` carries it
+        return f"\\x{code - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode("ascii")
