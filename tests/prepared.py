@@ -81,8 +81,8 @@ def prepare(
 ) -> Prepared:
     """Writes shards of so many rows each, and a file of rejected rows."""
     place = Layout(root, run)
-    for folder in (layout.EXAMPLES, layout.REJECTED):
-        layout.make_dirs(place.at(folder))
+    for folder in (place.staging, place.at(layout.EXAMPLES), place.at(layout.REJECTED)):
+        layout.make_dirs(folder)
     firsts = np.cumsum([0, *shards])
     examples = [
         _written(place, layout.EXAMPLES, k, format, OUTPUTS, rows(n, int(firsts[k]))) for k, n in enumerate(shards)
@@ -100,7 +100,7 @@ def prepare(
         "rejected": {"rows": rejected, "files": refused},
         "graph_sha256": {name: export.digest(path) for name, path in graphs.items()},
     }
-    layout.write_bytes(place.staged(layout.TOKEN), b"")
+    layout.write_bytes(place.staged(layout.ALIVE), b"")
     return Prepared(place, content, book, graphs)
 
 
