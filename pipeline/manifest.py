@@ -4,61 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import Any
 
 from apache_beam.io.filesystems import FileSystems
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.inputs import InputFile
 from pipeline.layout import MANIFEST, exists, read_json
+from pipeline.manifest_fields import FORMAT_VERSION, damage
 from transforms.columns import Output
 from transforms.errors import JobError
-from transforms.messages import problems, shown
 
-FORMAT_VERSION: Final = 1
-
-_Count = Annotated[int, Field(ge=0)]
-
-
-class _Part(BaseModel):
-    """What must stand in a manifest for anything to be read by it. What else stands there is passed over."""
-
-    model_config = ConfigDict(strict=True)
-
-
-class _File(_Part):
-    path: str
-    rows: _Count
-    bytes: _Count
-    sha256: str
-
-
-class _Feature(_Part):
-    dtype: str
-    shape: list[_Count]
-    kind: str
-    source: str
-    sequence: bool = False
-
-
-class _Files(_Part):
-    rows: _Count
-    files: list[_File]
-
-
-class _Examples(_Files):
-    features: dict[str, _Feature]
-
-
-class _Content(_Part):
-    run: str
-    format: str
-    examples: _Examples
-    rejected: _Files
-    transform: str | None
-    serving: str | None
-    statistics: str
-    ledger: str
+__all__ = ["FORMAT_VERSION", "Manifest", "features_of", "named_files", "read"]
 
 
 @dataclass(frozen=True)
@@ -130,16 +86,13 @@ def read(root: str) -> Manifest:
         raise JobError(f"{root!r} holds no finished data set: there is no {MANIFEST}")
     try:
         content = read_json(path)
-    except (OSError, ValueError, RecursionError) as error:
-        raise JobError(f"{path!r}: cannot be read ({' '.join(str(error).split())[:300]})") from error
-    found = content.get("format_version") if isinstance(content, Mapping) else None
-    if found != FORMAT_VERSION:
-        raise JobError(f"{path!r}: expected format_version {FORMAT_VERSION}, got {shown(found)}")
-    try:
-        _Content.model_validate(content)
-    except ValidationError as error:
-        first = problems(error, _Content, content, noun="key")[0]
-        raise JobError(f"{path!r}: is damaged: {first.path}: {first.message}") from error
+    except OSError as error:
+        raise JobError(f"{path!r}: cannot be read: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise JobError(f"{path!r}: damaged, no JSON: {error}") from error
+    why = damage(content)
+    if why:
+        raise JobError(f"{path!r}: {why}")
     return Manifest(root, content)
 
 

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from transforms.errors import JobError, one_line
+
 if TYPE_CHECKING:
     from transforms.spec import Spec
 
@@ -18,7 +20,10 @@ DEFAULT_MAX_REJECTED: Final = 0.1
 
 
 class UsageError(ValueError):
-    """The request itself cannot be carried out: one line a person can act on."""
+    """The request itself cannot be carried out: one line a person can act on (see `transforms.errors.one_line`)."""
+
+    def __init__(self, message: str):
+        super().__init__(one_line(message))
 
     def __init__(self, message: str):
         from transforms.escaping import one_line  # loads the columns, which help need not
@@ -112,18 +117,18 @@ def published_run(output: str) -> str | None:
     Raises:
       UsageError: a `manifest.json` lies there that is not ours, or is damaged: it is not ours to replace.
     """
-    from pipeline.layout import MANIFEST, exists, read_json
+    from pipeline import manifest
+    from pipeline.layout import MANIFEST, exists
 
-    path = f"{output.rstrip('/')}/{MANIFEST}"
-    if not exists(path):
+    if not exists(f"{output.rstrip('/')}/{MANIFEST}"):
         return None
     try:
-        content = read_json(path)
-        if content["format_version"] >= 1 and {"examples", "rejected"} <= content.keys():
-            return str(content["run"])
-    except (ValueError, TypeError, KeyError, AttributeError):
-        pass
-    raise UsageError(f"--output {output!r}: its {MANIFEST} is damaged or not of seqcols; choose another directory")
+        return str(manifest.read(output).content["run"])
+    except JobError as error:
+        why = str(error)
+    raise UsageError(
+        f"--output {output!r}: its {MANIFEST} is damaged or not of seqcols; choose another directory ({why})"
+    )
 
 
 def check_values(request: Request) -> None:

@@ -7,6 +7,7 @@ import functools
 import hashlib
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,8 @@ def written(root: Path, run: str, shards: int) -> tuple[Layout, dict[str, Any], 
         "format_version": FORMAT_VERSION,
         "run": run,
         "format": "tfrecord",
+        "columns": "",
+        "inputs": [],
         "examples": {"rows": rows, "features": {}, "files": files},
         "rejected": {"rows": 0, "files": []},
     }
@@ -225,6 +228,40 @@ def test_reading_what_is_no_data_set(tmp_path):
         read(str(tmp_path))
     (tmp_path / "manifest.json").write_text('{"format_version": 99}')
     with pytest.raises(JobError, match="expected format_version 1, got 99"):
+        read(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"run": None}, "damaged: run: expected a string, got None"),
+        ({"inputs": [{"path": "a"}]}, "damaged: inputs[0].bytes: expected a value (this key is required), got nothing"),
+        (
+            {"statistics": "../../mine"},
+            "statistics: expected a path relative to the directory and inside it, got '../../mine'",
+        ),
+        ({"serving": "/tmp"}, "damaged: serving: expected a path relative to the directory and inside it, got '/tmp'"),
+        ({"ledger": "run*"}, "damaged: ledger: expected a path relative to the directory and inside it, got 'run*'"),
+        ({"graph_sha256": {"serving": ""}}, "graph_sha256: expected digests of what is named, got one of 'serving'"),
+        ({"rejected": {"rows": -1, "files": []}}, "damaged: rejected.rows: expected an int >= 0, got -1"),
+        ({"rejected": {"rows": True, "files": []}}, "damaged: rejected.rows: expected an int, got True"),
+    ],
+)
+def test_a_damaged_manifest_says_where(tmp_path, change, message):
+    _, content, _ = written(tmp_path, "one", 1)
+    (tmp_path / "manifest.json").write_text(json.dumps(content))
+    assert read(str(tmp_path)).rows == 1
+    (tmp_path / "manifest.json").write_text(json.dumps({**content, **change}))
+    with pytest.raises(JobError, match=re.escape(message)):
+        read(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[1]", "null", '{"format_version": true}', "\ud800", "9" * 5000, "[" * 100_000]
+)
+def test_what_is_no_manifest_at_all(tmp_path, text):
+    (tmp_path / "manifest.json").write_bytes(text.encode("utf-8", "surrogatepass"))
+    with pytest.raises(JobError, match=r"manifest.json.*(damaged|expected format_version 1)"):
         read(str(tmp_path))
 
 

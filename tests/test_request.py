@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 from pathlib import Path
@@ -105,15 +106,28 @@ def test_links_and_files_are_refused(tmp_path):
     assert checked_output(asked(output=str(tmp_path / "real"))) == str(tmp_path / "real")
 
 
+MANIFEST = {
+    "format_version": 1,
+    "run": "r",
+    "format": "tfrecord",
+    "columns": "",
+    "inputs": [],
+    "examples": {"rows": 0, "features": {}, "files": []},
+    "rejected": {"rows": 0, "files": []},
+}
+
+
 def test_a_finished_data_set_is_refused_without_overwrite(tmp_path):
-    content = '{"format_version": 1, "run": "r", "examples": {}, "rejected": {}}'
-    (tmp_path / "manifest.json").write_text(content)
+    (tmp_path / "manifest.json").write_text(json.dumps(MANIFEST))
     with pytest.raises(UsageError, match="holds a finished data set; --overwrite replaces it"):
         checked_output(asked(output=str(tmp_path)))
     assert checked_output(asked(output=str(tmp_path), overwrite=True)) == str(tmp_path)
 
 
-@pytest.mark.parametrize("content", ["", "broken{", "[]", "3", '{"name": "my web app", "icons": []}'])
+OF_SOMEBODY_ELSE = ["", "broken{", "[]", "3", '{"name": "my web app", "icons": []}']
+
+
+@pytest.mark.parametrize("content", [*OF_SOMEBODY_ELSE, json.dumps({**MANIFEST, "examples": {"files": [None]}})])
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_a_manifest_of_somebody_else_is_never_replaced(tmp_path, content, overwrite):
     (tmp_path / "manifest.json").write_text(content)

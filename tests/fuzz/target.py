@@ -105,7 +105,7 @@ def _check_error(error: Exception) -> None:
     while cause is not None:
         if isinstance(cause, MemoryError):
             raise MemoryError(f"behind {error}") from error
-        cause = cause.__cause__ or cause.__context__
+        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
     for line in lines:
         if not line or len(line) > LONGEST or _UNSAFE.search(line):
             raise Broken(f"the message is no one line of at most {LONGEST} characters: {line[:3000]!r}") from error

@@ -1,0 +1,50 @@
+"""Messages hold what stood in broken files: they stay one line that a terminal can bear."""
+
+from __future__ import annotations
+
+import pickle
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.request import UsageError
+from transforms.errors import MOST_CHARACTERS, JobError, SpecError, SpecFault
+
+DANGEROUS = {"Cc", "Cs", "Zl", "Zp"}
+"""Unicode's categories of control characters, halves of surrogate pairs, and line and paragraph separators."""
+
+TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+texts = st.text(st.characters(), max_size=30) | st.sampled_from(
+    ["\x1b]0;title\x07", "\x9b31m", "a\r\nb", TURNING, "\ud800"]
+)
+
+
+@pytest.mark.parametrize(
+    "make", [JobError, UsageError, lambda text: SpecFault("a", text), lambda text: SpecFault(text, "a", 3)]
+)
+@given(text=texts)
+def test_a_message_is_one_line_without_control_characters(make, text):
+    shown = str(make(text))
+    assert not {unicodedata.category(character) for character in shown} & DANGEROUS
+    assert not set(shown) & set(TURNING)
+    kept = "".join(c for c in text if unicodedata.category(c) not in DANGEROUS and c not in TURNING)
+    assert len(shown) >= len(kept)
+
+
+def test_what_is_harmless_stays_as_it_is():
+    text = "/data/two  spaces/é 日本.csv: row 3: 'a\\b', 😀"
+    assert str(JobError(text)) == text and str(UsageError(text)) == text
+    assert str(JobError("a\nb\x1b[31m\u202ec")) == r"a\nb\x1b[31m\u202ec"
+
+
+def test_a_message_is_bounded():
+    assert len(str(JobError("x" * 10_000))) == MOST_CHARACTERS
+    assert str(JobError("x" * 10_000)).endswith("x...")
+
+
+@pytest.mark.parametrize("error", [JobError("a\nb"), UsageError("a\x00"), SpecError([SpecFault("a", "b\n")])])
+def test_errors_travel_from_workers_as_they_are(error):
+    copy = pickle.loads(pickle.dumps(error))
+    assert type(copy) is type(error) and str(copy) == str(error)
