@@ -27,6 +27,7 @@ from pipeline import layout
 from pipeline.cache_files import Entry, Piece, WritePiece, read_index, read_piece, verify, write_index
 from pipeline.inputs import InputFile, Inputs
 from transforms import analyze, fit, spec_text
+from transforms.errors import one_line
 from transforms.spec import Spec
 from transforms.tally import Tally, add
 
@@ -178,7 +179,8 @@ def _usable(
 
 
 def _damaged(path: str, error: Exception) -> str:
-    return f"--cache: {path} is damaged ({type(error).__name__}: {error}); its files are read again"
+    why = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    return one_line(f"--cache: {path} is damaged ({why}); its files are read again")
 
 
 def datasets(root: beam.Pipeline, analysis: Analysis, parts: Sequence[beam.PCollection]) -> fit.Datasets:

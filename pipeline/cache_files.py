@@ -16,10 +16,12 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline import layout
 from pipeline.inputs import InputFile
 from transforms.beam import in_global_window
+from transforms.messages import path_of
 from transforms.tally import Tally
 
 
@@ -43,6 +45,22 @@ class Entry:
     pieces: Mapping[bytes, tuple[Piece, ...]]
 
 
+class _Strict(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+
+class _PieceFields(_Strict):
+    path: str
+    bytes: int
+    sha256: str
+
+
+class _Index(_Strict):
+    files: tuple[InputFile, ...]
+    tally: list[tuple[tuple[str | int, ...], int]]
+    pieces: dict[str, list[_PieceFields]]
+
+
 def read_index(path: str) -> Entry:
     """Reads an index.
 
@@ -53,13 +71,17 @@ def read_index(path: str) -> Entry:
     content = outer["content"]
     if hashlib.sha256(content.encode()).hexdigest() != outer["sha256"]:
         raise ValueError("the checksum of the index is wrong")
-    index = json.loads(content)
-    tally: Tally = Counter({tuple(key): count for key, count in index["tally"]})
+    try:
+        index = _Index.model_validate_json(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ValueError(f"{path_of(first['loc'])}: {first['msg']}") from None
+    tally: Tally = Counter(dict(index.tally))
     pieces = {
-        base64.b64decode(key): tuple(Piece(0, base64.b64decode(key), **piece) for piece in those)
-        for key, those in index["pieces"].items()
+        base64.b64decode(key): tuple(Piece(0, base64.b64decode(key), p.path, p.bytes, p.sha256) for p in those)
+        for key, those in index.pieces.items()
     }
-    return Entry(tuple(InputFile(**file) for file in index["files"]), tally, pieces)
+    return Entry(index.files, tally, pieces)
 
 
 def verify(piece: Piece) -> None:

@@ -200,6 +200,8 @@ def damage(index: Path, piece: Path, what: str) -> None:
         index.write_text("{")
     elif what == "another kind of file":
         index.write_text("[1, 2]")
+    elif what == "types":  # under a checksum that fits
+        rewritten(index, lambda text: text.replace('"size": ', '"size": [1], "_": '))
     elif what == "piece":
         piece.write_bytes(piece.read_bytes().replace(b"1", b"2"))
     elif what == "missing":
@@ -208,7 +210,7 @@ def damage(index: Path, piece: Path, what: str) -> None:
         piece.write_bytes(piece.read_bytes()[:-3])
 
 
-@pytest.mark.parametrize("what", ["index", "json", "another kind of file", "piece", "missing", "cut"])
+@pytest.mark.parametrize("what", ["index", "json", "another kind of file", "types", "piece", "missing", "cut"])
 def test_a_damaged_entry_is_not_used(filled, tmp_path, what):
     root, files = filled
     stored = Path(shutil.copytree(root, tmp_path / "cache"))

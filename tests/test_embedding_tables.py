@@ -41,6 +41,13 @@ def lists(kind: Any) -> pa.Array:
     return pa.array(VALUES.tolist(), kind)
 
 
+CLAIMS_MUCH = "{'descr': '<f4', 'fortran_order': False, 'shape': (1099511627776, 3), }\n"
+
+
+def npy_header(text: str) -> bytes:
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode()
+
+
 def test_every_form_of_a_file_gives_the_same(tmp_path: Path):
     paths = [
         saved(tmp_path / "a.npy", VALUES),
@@ -67,6 +74,8 @@ def test_every_form_of_a_file_gives_the_same(tmp_path: Path):
         ("a.npy", None, "no such file"),
         ("a.csv", lambda path: path.write_text("1,2"), "expected a file named *.npy or *.parquet"),
         ("a.npy", lambda path: path.write_bytes(b"1,2"), "cannot read"),
+        ("a.npy", lambda path: path.write_bytes(npy_header("{'descr': ")), "expected an .npy file of numbers"),
+        ("a.npy", lambda path: path.write_bytes(npy_header(CLAIMS_MUCH)), "expected an .npy file of numbers"),
         ("a.npy", lambda path: path.mkdir(), "expected a file"),
         ("a.npy", lambda path: saved(path, np.array([None, 3], object)), "cannot read"),
         ("a.npy", lambda path: saved(path, np.array(["a"])), "expected numbers, got str"),

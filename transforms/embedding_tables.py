@@ -157,11 +157,9 @@ def _opened(path: str) -> BinaryIO:
 
 def _from_npy(file: BinaryIO) -> np.ndarray:
     try:
-        found: np.ndarray = np.load(file, allow_pickle=False)
-    except (ValueError, EOFError):  # NumPy's own text advises to unpickle it
-        raise ValueError("expected an .npy file of numbers") from None
-    if not isinstance(found, np.ndarray):
-        raise ValueError("expected one array")
+        found: np.ndarray = np.lib.format.read_array(file, allow_pickle=False)
+    except Exception:  # whatever NumPy falls over in a damaged header; its own text advises to unpickle some files
+        raise ValueError("expected an .npy file of numbers, whole and undamaged") from None
     return found
 
 
