@@ -17,7 +17,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help env demo test test-parity lint format lock bench-memory clean
+.PHONY: help env demo test test-parity fuzz lint format lock bench-memory clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{ printf "%-16s%s\n", $$1, $$2 }'
@@ -85,6 +85,10 @@ build/lock-env/.made:
 test-parity: env ## compare 10,000 seeded cases with TensorFlow's own columns (takes some minutes)
 	@echo "comparing 10,000 cases with TensorFlow"
 	@SEQCOLS_PARITY_CASES=10000 $(BIN)/pytest --dist=load tests/test_parity_fuzz.py $(ARGS)
+
+fuzz: env ## try 100,000 spoilt files, which takes some minutes (ARGS="--first 100000": others; "--seed N": one again)
+	@echo "trying 100,000 spoilt files"
+	@$(BIN)/python -m tests.fuzz.run $(ARGS)
 
 bench-memory: env ## measure peak memory at growing sizes
 	@echo "measuring peak memory (takes some minutes)"

@@ -18,6 +18,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from tests.fuzz.outcome import Broken
+
 PACKAGES: Final = ("/pipeline/", "/transforms/")
 
 
@@ -55,13 +57,7 @@ def _tried(target: Callable[[int], str], seed: int, memory: int) -> dict[str, st
         return {"outcome": target(seed)}
     except BaseException as error:
         _limit(resource.RLIM_INFINITY)
-        kind = (
-            "memory"
-            if isinstance(error, MemoryError)
-            else "broken"
-            if type(error).__name__ == "Broken"
-            else "exception"
-        )
+        kind = "memory" if isinstance(error, MemoryError) else "broken" if isinstance(error, Broken) else "exception"
         summary = f"{type(error).__name__}: {error}"
         return {"finding": kind, "at": _place(error), "summary": summary, "detail": traceback.format_exc()}
     finally:

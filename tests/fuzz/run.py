@@ -18,10 +18,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TextIO
 
+from tests.fuzz.outcome import CLEAN, FAILED, REJECTED
 from tests.fuzz.parent import Event, Limits, Watch
 
 TARGET: Final = "tests.fuzz.target:Target"
-OUTCOMES: Final = ("clean", "rejected", "failed", "finding")
+OUTCOMES: Final = (CLEAN, REJECTED, FAILED, "finding")
 CHUNK: Final = 200
 
 
@@ -94,7 +95,7 @@ def fuzz(
     work = iter([range(first, min(first + CHUNK, seeds.stop)) for first in range(seeds.start, seeds.stop, CHUNK)])
     for event in Watch(target, work, children, limits or Limits()).events():
         report.add(event)
-        if progress and time.monotonic() - said > 2:
+        if progress and time.monotonic() - said > (2 if progress.isatty() else 20):
             said = time.monotonic()
             rate = report.inputs / (said - began)
             end = "\r" if progress.isatty() else "\n"
@@ -128,7 +129,7 @@ def _tell(report: Report, whole: bool) -> None:
     print(f"\n{report.table()}" if not whole else f"\n{dict(report.counts)}")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, target: str = TARGET) -> int:
     """Runs from the command line; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--inputs", type=int, default=100_000, help="how many")
@@ -139,10 +140,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.seed is not None:
         _keep(options.seed, options.folder.absolute())
-        report = fuzz(range(options.seed, options.seed + 1), children=1)
+        report = fuzz(range(options.seed, options.seed + 1), target, children=1)
     else:
         seeds = range(options.first, options.first + options.inputs)
-        report = fuzz(seeds, children=options.children, progress=sys.stderr)
+        report = fuzz(seeds, target, options.children, progress=sys.stderr)
     _tell(report, options.seed is not None)
     return int(bool(report.findings))
 

@@ -29,6 +29,7 @@ from tests.fuzz.corpus import entries, real_entries
 from tests.fuzz.documents import INDEX_KEY
 from tests.fuzz.files import Entry
 from tests.fuzz.mutate import mutated
+from tests.fuzz.outcome import CLEAN, FAILED, REJECTED, Broken
 from tests.fuzz.specs import CHOICES, spec_of
 from transforms import rows
 from transforms.embedding_tables import read_table
@@ -45,16 +46,10 @@ LONGEST: Final = 2000
 _UNSAFE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """What a terminal or a log would not show as it stands: control characters, line ends, directions, what is no text."""
 
-CLEAN, REJECTED, FAILED = "clean", "rejected", "failed"
-
 DENSE_EVERY: Final = 50
 COMPARE_EVERY: Final = 16
 
 Outcome = list[tuple[int, str]]
-
-
-class Broken(AssertionError):
-    """Something that must hold does not."""
 
 
 class Target:

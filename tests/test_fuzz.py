@@ -1,0 +1,104 @@
+"""A share of the fuzzer's inputs, all of which must end as documented; and proof that it notices when one does not."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import subprocess
+import sys
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from pipeline.sources.framing import records
+from tests.fuzz import run
+from tests.fuzz.corpus import entries
+from tests.fuzz.mutate import mutated, spoilt_records
+from tests.fuzz.parent import Limits
+from tests.fuzz.planted import FAULTS
+
+INPUTS = 3000
+QUICK = Limits(seconds=0.5, idle=3.0, memory=1 << 30)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)  # some 20 s on two cores of its own
+def test_no_input_ends_otherwise_than_documented():
+    report = run.fuzz(range(INPUTS))
+    found = "\n".join(f"--seed {one.seed} ({one.name}, {one.at}): {one.summary}" for one in report.findings)
+    assert not report.findings, found
+    assert report.inputs == INPUTS
+    reached = Counter(outcome for (_, outcome), count in report.counts.items() if count)
+    assert reached["clean"] > 10 and reached["rejected"] > 5 and reached["failed"] > 10  # formats that got there
+
+
+@pytest.fixture(scope="module")
+def planted() -> run.Report:
+    return run.fuzz(range(20), "tests.fuzz.planted:Faulty", 2, QUICK)
+
+
+@pytest.mark.parametrize("seed", FAULTS)
+def test_planted_faults_are_found(planted, seed):
+    (found,) = [finding for finding in planted.findings if finding.seed == seed]
+    assert (found.kind, found.name) == (FAULTS[seed][1], "odd")
+    assert found.summary.startswith(FAULTS[seed][2])
+    assert "planted.py" in found.detail or seed == 11  # _exit says nothing
+
+
+def test_every_input_is_tried_once_whatever_happens_before_it(planted):
+    assert planted.inputs == 20 and len(planted.findings) == len(FAULTS)
+    assert planted.counts == {
+        ("even", "clean"): 10,
+        ("odd", "clean"): 10 - len(FAULTS),
+        ("odd", "finding"): len(FAULTS),
+    }
+    assert planted.table().splitlines()[-1].split() == ["all", "20", "13", "0", "0", "7"]
+
+
+def test_findings_of_one_place_are_told_once(planted):
+    doubled = run.Report(findings=[*planted.findings, *planted.findings])
+    told = list(doubled.distinct())
+    assert len(told) == len(FAULTS)
+    assert all(len(seeds) == 2 for _, seeds in told)
+
+
+def test_a_target_that_does_not_start_ends_the_run():
+    with pytest.raises(RuntimeError, match="the target does not start"):
+        run.fuzz(range(3), "tests.fuzz.planted:Unborn", 1, QUICK)
+
+
+@pytest.mark.parametrize(("first", "code"), [(0, 0), (6, 1)])
+def test_the_exit_code_says_whether_something_was_found(first, code, capsys):
+    options = ["--inputs", "2", "--first", str(first), "--children", "1"]
+    assert run.main(options, "tests.fuzz.planted:Faulty") == code
+    said = capsys.readouterr().out
+    assert ("exception at fuzz/planted.py" in said) == bool(code)
+    assert "--seed 7" in said or not code
+
+
+def inputs() -> list[str]:
+    """Some inputs as digests, made as the target makes them."""
+    made = entries()
+    return [hashlib.sha256(mutated(made[k % len(made)], made, random.Random(k))).hexdigest() for k in range(300)]
+
+
+def test_an_input_is_the_same_in_every_process():
+    """Protobuf writes maps in an order of its own in each process, and Python hashes texts."""
+    program = "import json; from tests.test_fuzz import inputs; print(json.dumps(inputs()))"
+    environment = {**os.environ, "PYTHONHASHSEED": "77"}
+    made = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, check=True)
+    assert json.loads(made.stdout.splitlines()[-1]) == inputs()
+
+
+def test_mutations_spoil_what_is_behind_checksums():
+    """Records are spoilt under checksums that fit: the decoder sees them, and not the reader of the frames alone."""
+    (entry, *others) = [entry for entry in entries() if entry.layout == "tfrecord"]
+    before = list(records([entry.data], "", 1 << 30))
+    changed: Counter[Any] = Counter()
+    for seed in range(200):
+        after = list(records([spoilt_records(entry.data, [e.data for e in others], random.Random(seed))], "", 1 << 30))
+        changed[after != before] += 1
+    assert changed[True] > 190
