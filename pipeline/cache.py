@@ -27,7 +27,7 @@ from pipeline import layout
 from pipeline.cache_files import Entry, Piece, WritePiece, read_index, read_piece, verify, write_index
 from pipeline.inputs import InputFile, Inputs
 from transforms import analyze, fit, spec_text
-from transforms.errors import one_line
+from transforms.escaping import one_line
 from transforms.spec import Spec
 from transforms.tally import Tally, add
 

@@ -75,10 +75,10 @@ class _Manifest(_Fields):
     examples: _Examples
     rejected: _Files
     graph_sha256: dict[Literal["transform", "serving"], str] = {}
-    transform: _Path | None = None
-    serving: _Path | None = None
-    statistics: _Path | None = None
-    ledger: _Path | None = None
+    transform: _Path | None
+    serving: _Path | None
+    statistics: _Path
+    ledger: _Path
 
     @model_validator(mode="after")
     def _has_its_graphs(self) -> _Manifest:

@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from transforms.errors import JobError, one_line
-
 if TYPE_CHECKING:
     from transforms.spec import Spec
 
@@ -20,10 +18,7 @@ DEFAULT_MAX_REJECTED: Final = 0.1
 
 
 class UsageError(ValueError):
-    """The request itself cannot be carried out: one line a person can act on (see `transforms.errors.one_line`)."""
-
-    def __init__(self, message: str):
-        super().__init__(one_line(message))
+    """The request itself cannot be carried out: one line a person can act on (see `transforms.escaping.one_line`)."""
 
     def __init__(self, message: str):
         from transforms.escaping import one_line  # loads the columns, which help need not
@@ -88,7 +83,8 @@ def checked_output(request: Request) -> str:
             raise UsageError(f"--output {path!r}: is a symbolic link, give the directory itself")
         _refuse_no_directory("--output", path)
     path = path.rstrip("/")
-    if not request.overwrite and published_run(path) not in (None, interrupted_run(path)):
+    published = published_run(path)
+    if not request.overwrite and published not in (None, interrupted_run(path)):
         raise UsageError(f"--output {path!r}: holds a finished data set; --overwrite replaces it")
     return path
 
@@ -119,6 +115,7 @@ def published_run(output: str) -> str | None:
     """
     from pipeline import manifest
     from pipeline.layout import MANIFEST, exists
+    from transforms.errors import JobError
 
     if not exists(f"{output.rstrip('/')}/{MANIFEST}"):
         return None

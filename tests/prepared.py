@@ -94,8 +94,9 @@ def prepare(
     content = {
         "format_version": FORMAT_VERSION,
         "run": run,
-        "format": format,
+        "columns": "",
         "inputs": [],
+        "format": format,
         "examples": {"rows": sum(shards), "features": features_of(OUTPUTS), "files": examples},
         "rejected": {"rows": rejected, "files": refused},
         "graph_sha256": {name: export.digest(path) for name, path in graphs.items()},

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.request import UsageError
-from transforms.errors import MOST_CHARACTERS, JobError, SpecError, SpecFault
+from transforms.errors import JobError, SpecError, SpecFault
+from transforms.escaping import LONGEST_LINE
 
 DANGEROUS = {"Cc", "Cs", "Zl", "Zp"}
 """Unicode's categories of control characters, halves of surrogate pairs, and line and paragraph separators."""
@@ -40,8 +41,8 @@ def test_what_is_harmless_stays_as_it_is():
 
 
 def test_a_message_is_bounded():
-    assert len(str(JobError("x" * 10_000))) == MOST_CHARACTERS
-    assert str(JobError("x" * 10_000)).endswith("x...")
+    assert len(str(JobError("x" * 20_000))) == LONGEST_LINE
+    assert str(JobError("x" * 20_000)).endswith("x...")
 
 
 @pytest.mark.parametrize("error", [JobError("a\nb"), UsageError("a\x00"), SpecError([SpecFault("a", "b\n")])])

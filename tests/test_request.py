@@ -114,6 +114,10 @@ MANIFEST = {
     "inputs": [],
     "examples": {"rows": 0, "features": {}, "files": []},
     "rejected": {"rows": 0, "files": []},
+    "transform": None,
+    "serving": None,
+    "statistics": "statistics.json",
+    "ledger": "ledger.json",
 }
 
 

@@ -3,27 +3,8 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
-
-MOST_CHARACTERS: Final = 2000
-"""How much of a message is shown."""
-
-_UNSAFE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-"""What a terminal does not show but obeys, what ends a line, what turns text round, and what is no text."""
-
-
-def one_line(text: str) -> str:
-    r"""Returns a message as one line that is safe on a terminal: part of it may come out of a broken file.
-
-    >>> print(one_line("a\nb \x1b[31m é"))
-    a\nb \x1b[31m é
-    """
-    shown = _UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
-    return shown if len(shown) <= MOST_CHARACTERS else shown[: MOST_CHARACTERS - 3] + "..."
-
 
 from transforms.escaping import one_line
 
@@ -62,9 +43,6 @@ class SpecError(ValueError):
 
 class JobError(RuntimeError):
     """The run cannot go on: a broken file, an unbalanced ledger, no rows. One line a person can act on (see `one_line`)."""
-
-    def __init__(self, message: str):
-        super().__init__(one_line(message))
 
     def __init__(self, message: str):
         super().__init__(one_line(message))

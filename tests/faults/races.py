@@ -40,6 +40,8 @@ def prepared(output: str, run: str, shards: int) -> Callable[[str | None], Any]:
     content = {
         "format_version": manifest.FORMAT_VERSION,
         "run": run,
+        "columns": "",
+        "inputs": [],
         "format": "tfrecord",
         "examples": {"rows": shards, "features": {}, "files": files},
         "rejected": {"rows": 0, "files": []},

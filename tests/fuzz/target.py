@@ -34,8 +34,8 @@ from tests.fuzz.specs import CHOICES, spec_of
 from transforms import rows
 from transforms.embedding_tables import read_table
 from transforms.errors import JobError, SpecError
+from transforms.escaping import MAX_VALUE_BYTES
 from transforms.reasons import REASONS
-from transforms.rejection import MAX_VALUE_BYTES
 from transforms.spec import Spec
 from transforms.stage_functions import densify_stage, mark
 from transforms.stages import parse_batch, validate_batch
