@@ -30,10 +30,11 @@ def build(root: beam.Pipeline, plan: Plan, tuning: job.Tuning) -> beam.PCollecti
     accepted = only.good | "Accepted" >> beam.ParDo(_CountAccepted(plan.spec))
     return (
         root
-        | "End" >> beam.Create([plan], reshuffle=False)
+        | "End" >> beam.Create([None], reshuffle=False)
         | "Finish"
         >> beam.Map(
             _finish,
+            plan,  # no element: see `job.build`
             AsSingleton(sum_tallies((*only.tallies, accepted), "Ledger")),
             AsSingleton(first_rejects(only.rejected)),
         )
@@ -63,7 +64,7 @@ class _CountAccepted(beam.DoFn):
         yield in_global_window(self._tally)
 
 
-def _finish(plan: Plan, tally: Tally, examples: Rejects) -> dict[str, Any]:
+def _finish(_: None, plan: Plan, tally: Tally, examples: Rejects) -> dict[str, Any]:
     """Writes down how the check ended; T where the data decides it is the longest accepted row."""
     longest = {name: int(tally["", "length_max", name]) for name in plan.spec.group_names}
     sizes = {name: plan.spec.group(name).fixed_length or longest[name] for name in plan.spec.group_names}

@@ -79,10 +79,11 @@ def build(root: beam.Pipeline, plan: Plan, tuning: Tuning) -> beam.PCollection:
     table = _table(plan, analysis.ready, dense[TABLES])
     return (
         root
-        | "End" >> beam.Create([plan], reshuffle=False)
+        | "End" >> beam.Create([None], reshuffle=False)
         | "Finish"
         >> beam.Map(
             _finish,
+            plan,  # no element: those are pickled without cloudpickle, which takes no lambda of a column
             parts=AsList(written.parts),
             rejected=AsList(rejected | "RejectedParts" >> beam.Flatten()),
             tally=AsSingleton(sum_tallies(counted, "Ledger")),
@@ -185,5 +186,5 @@ def _read_table(_: Any, path: str) -> np.ndarray:
     return np.array(layout.read_json(path)["table"], np.float64).reshape(len(moments.ROWS), -1)
 
 
-def _finish(plan: Plan, **got: Any) -> dict[str, Any]:
+def _finish(_: None, plan: Plan, **got: Any) -> dict[str, Any]:
     return finish(plan, Collected(**got))

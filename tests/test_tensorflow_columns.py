@@ -5,9 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
 
+from pipeline import Request, check
+from tests.jobs import done as job_done
+from tests.jobs import read_arrays
 from tests.oracle import context_numeric, sequence_features
 from transforms import (
     SequenceGroup,
@@ -173,6 +178,30 @@ def test_results_are_tensorflows():
     context = fc.numeric_column("x", (2,), (5.0, 6.0))
     rows = [{"x": [1.0, 2.0]}, {"x": None}]
     np.testing.assert_allclose(apply(rows, [context])["x"], context_numeric(rows, context, {"x": "float32"}))
+
+
+def test_a_job_of_tensorflows_columns(tmp_path):
+    """As a team has them: with functions that have no name. They travel to the workers all the same."""
+    rng = np.random.default_rng(1)
+    rows: list[dict[str, Any]] = [
+        {"id": [k], "x": rng.normal(size=n).astype("f4").tolist(), "a": rng.integers(0, 5, n).tolist(), "c": [float(k)]}
+        for k, n in enumerate((3, 0, 7, 1))
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
+    theirs = [
+        fc.sequence_numeric_column("x", normalizer_fn=sparse_line),
+        fc.indicator_column(fc.sequence_categorical_column_with_identity("a", 5)),
+    ]
+    context = fc.numeric_column("c", normalizer_fn=lambda c: c * 2.0 - 1.0)
+    group = SequenceGroup(max_length=7, concatenate=True)
+    spec = make_spec([*theirs, context, ours("passthrough_column", "id", "int64")], group)
+    assert check(Request(spec, [str(tmp_path / "a.parquet")])).status == "done"
+    job_done(spec, tmp_path / "a.parquet", tmp_path / "out")
+    made = read_arrays(tmp_path / "out", sort_by="id")
+    dense, lengths = sequence_features(rows, theirs, {"x": "float32", "a": "int64", "id": "int64", "c": "float32"})
+    np.testing.assert_allclose(made["sequence_input"], dense, rtol=1e-6)
+    np.testing.assert_array_equal(made["sequence_length"], lengths)
+    assert made["c"].tolist() == [[-1], [1], [3], [5]]
 
 
 def test_parse_specs():
