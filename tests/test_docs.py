@@ -132,6 +132,21 @@ def test_every_argument_of_groups_and_normalizers_is_explained():
     assert all(name in normalizers for name in NORMALIZERS)
 
 
+def test_every_column_and_argument_of_tensorflow_is_in_the_readme():
+    import inspect
+
+    import tensorflow as tf
+
+    table = section("README.md", "## TensorFlow's columns")
+    for name in dir(tf.feature_column):
+        if name.startswith("_"):
+            continue
+        row = re.sub(r"^categorical_column_with_.*", "categorical_column_with_*", name)
+        assert f"| `{row}` |" in table, name
+        for argument in inspect.signature(getattr(tf.feature_column, name)).parameters:
+            assert f"`{argument}`" in table or name == "crossed_column", (name, argument)
+
+
 def options(command: click.Command) -> set[str]:
     """Returns the names of a command's options."""
     return {name for param in command.params if isinstance(param, click.Option) for name in param.opts}
