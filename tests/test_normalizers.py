@@ -446,6 +446,26 @@ def test_the_default_of_buckets_is_one_that_an_int64_holds():
             build("x", dtype="uint8", default_value=-1, normalizer_fn=buckets, **more)
 
 
+def fails(x: Any) -> Any:
+    raise KeyError("no\nsuch thing")
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (fails, r"failed: KeyError: 'no\\nsuch thing'"),
+        ("os:getcwd", r"'os:getcwd' failed: TypeError: .* takes no arguments \(1 given\)"),
+        ("tensorflow.strings:as_string", r"must return numbers, it returned string"),
+        ("tensorflow:reduce_sum", r"must return the shape that it was given, .*; it returned \(\)"),
+        ("math:no", "cannot import normalizer_fn 'math:no'"),
+    ],
+)
+def test_a_function_that_fails_is_named_with_its_column(function: Any, message: str):
+    with pytest.raises(ValueError, match=f"^column 'x': .*{message}") as caught:
+        apply([{"x": [1.0]}], [sequence_numeric_column("x", normalizer_fn=["log1p", function])])
+    assert "\n" not in str(caught.value)
+
+
 def test_a_logarithm_that_is_none_rejects_the_row():
     rows = [{"x": [0.0, 1.0]}, {"x": [-1.0]}, {"x": [-2.0]}]
     done = apply(rows, [sequence_numeric_column("x", normalizer_fn="log1p")])

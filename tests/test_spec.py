@@ -32,6 +32,7 @@ A, B = sequence_numeric_column("a"), sequence_numeric_column("b", group="other")
         ([A, B], {"othr": SequenceGroup()}, ["columns[0].group", "columns[1].group", "sequence_groups.othr"]),
         ([B], {"other": SequenceGroup(truncate="reject")}, ["sequence_groups.other.truncate"]),
         ([A], {"unused": SequenceGroup()}, ["columns[0].group", "sequence_groups.unused"]),
+        ([A], {"sequence": SequenceGroup(max_length=1 << 29)}, ["sequence_groups.sequence.max_length"]),
         ([numeric_column("__row__")], None, ["columns[0].key"]),
         ([], None, ["columns"]),
     ],
@@ -41,6 +42,14 @@ def test_faults(columns, groups, paths):
         make_spec(columns, groups)
     assert {fault.path for fault in caught.value.faults} == set(paths)
     assert pickle.loads(pickle.dumps(caught.value)).faults == caught.value.faults
+
+
+def test_an_example_has_two_gib_at_most():
+    """As many as protobuf takes; what is larger would fail only when memory ends."""
+    wide = sequence_numeric_column("c", shape=(3, 7))
+    assert make_spec([A, wide], SequenceGroup(max_length=(1 << 29) // 22))
+    with pytest.raises(SpecError, match=r"expected at most 24403223 \(values a step: 22; .*\), got 24403224"):
+        make_spec([A, wide], SequenceGroup(max_length=(1 << 29) // 22 + 1))
 
 
 def test_a_near_name_is_suggested():

@@ -209,7 +209,8 @@ def columns_in(columns: Any) -> list[Any]:
 
 def cross_faults(spec: Spec) -> list[SpecFault]:
     """Returns what is wrong between columns and groups, each of which is right by itself."""
-    return [*_group_faults(spec), *_key_faults(spec), *_name_faults(spec), *collection_faults(spec.columns)]
+    faults = [*_group_faults(spec), *_size_faults(spec), *_key_faults(spec), *_name_faults(spec)]
+    return [*faults, *collection_faults(spec.columns)]
 
 
 def _group_faults(spec: Spec) -> list[SpecFault]:
@@ -234,6 +235,19 @@ def _group_faults(spec: Spec) -> list[SpecFault]:
         elif policy.concatenate and not spec.concatenation(name):
             message = "expected a column of numbers in the group (ids need an indicator_column or an embedding table)"
             faults.append(SpecFault(path_of((*path, "concatenate")), message))
+    return faults
+
+
+def _size_faults(spec: Spec) -> list[SpecFault]:
+    faults = []
+    for name in spec.group_names:
+        steps = spec.group(name).fixed_length or 0
+        outputs = [output for column in spec.members(name) for output in column.outputs(None) if output.sequence]
+        width = sum(math.prod(n for n in output.shape[1:] if n) for output in outputs)
+        if 4 * width * steps >= LARGEST_EXAMPLE:
+            most = (LARGEST_EXAMPLE - 1) // (4 * width)
+            message = f"expected at most {most} (values a step: {width}; an example has 2 GiB at most), got {steps}"
+            faults.append(SpecFault(path_of(("sequence_groups", name, "max_length")), message))
     return faults
 
 
@@ -299,3 +313,6 @@ def _name_faults(spec: Spec) -> list[SpecFault]:
 
 
 _OF_A_GROUP: Final = ("length", "mask", "concatenation")
+
+LARGEST_EXAMPLE: Final = 1 << 31
+"""Bytes of a tf.Example, at most: protobuf's own limit."""
