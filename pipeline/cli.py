@@ -69,7 +69,7 @@ def _common(command: Any) -> Any:
     multiple=True,
     help="File or pattern that counts for the statistics but is not written; may be given again.",
 )
-@click.option("--allow-empty", is_flag=True, help="Publish a data set without rows, if the input has none.")
+@click.option("--allow-empty", is_flag=True, help="Publish a data set without rows, if there are none to read.")
 def run_command(context: click.Context, /, **options: Any) -> None:
     """Read --input by the columns file COLUMNS and write a data set to --output.
 

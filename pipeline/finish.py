@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import cache, export, kill_points, layout, ledger, manifest, publish, statistics, vocabularies
+from pipeline import cache, export, kill_points, layout, ledger, manifest, preflight, publish, statistics, vocabularies
 from pipeline.cache_files import Piece
 from pipeline.inputs import Inputs
 from pipeline.layout import Layout
@@ -114,7 +114,7 @@ def _checked(plan: Plan, got: Collected) -> dict[str, Any]:
             faults.append(f"{rows[what]} rows {what}, {in_files} in the files")
         elif digests.as_text(sum(part.row_digest for part in parts)) != book["row_digests"][what]:
             faults.append(f"the rows in the files are not those that were {what} (their digests differ)")
-    analysed = _analysed(plan, got)
+    analysed = _analysed(plan, got.analysis_tally)
     if plan.passes == 2:
         faults += ledger.differences(analysed, got.tally, {file.path for file in plan.inputs.files})
     if faults:
@@ -148,10 +148,20 @@ def _checked(plan: Plan, got: Collected) -> dict[str, Any]:
     return {"status": DONE, "message": "", "notes": [note] if note else [], **kept}
 
 
-def _analysed(plan: Plan, got: Collected) -> Tally:
+def check_analysis(plan: Plan, tally: Tally) -> None:
+    """Looks at what the analysis counted, so that what cannot be published is not read once more.
+
+    Raises:
+      JobError: a column is absent in all rows, or a file does not belong to the others.
+    """
+    if plan.passes == 2:
+        refuse_absent(plan, ledger.build(_analysed(plan, tally), plan.spec, {}))
+
+
+def _analysed(plan: Plan, counted: Tally) -> Tally:
     """Returns everything that was counted for the statistics, in this run or in the one that filled the cache."""
     tally = plan.analysis.cached_tally()
-    add(tally, got.analysis_tally)
+    add(tally, counted)
     rows = Counter(
         {what: sum(n for key, n in tally.items() if key[1:] == ("rows", what)) for what in ("read", "rejected")}
     )
@@ -186,7 +196,7 @@ def group_of(spec: Spec, output: Output) -> str:
 
 
 def refuse_absent(plan: Plan, book: Mapping[str, Any]) -> None:
-    """Refuses a column that no row has: it is a misspelt one.
+    """Refuses a column that no row has: it is a misspelt one. And files that do not belong to the others.
 
     Raises:
       JobError: naming the nearest feature.
@@ -198,6 +208,7 @@ def refuse_absent(plan: Plan, book: Mapping[str, Any]) -> None:
             raise JobError(
                 f"column {column.name!r}: the feature {column.key!r} is absent in all {readable:,} rows{hint}"
             )
+    preflight.refuse_odd_files(book, [file.path for file in plan.inputs.files], plan.spec.columns)
 
 
 def _manifest(plan: Plan, got: Collected, book: dict[str, Any]) -> dict[str, Any]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from apache_beam.io.filesystems import FileSystems
 
+from pipeline.request import GLOB
 from transforms.errors import JobError
 
 
@@ -32,10 +34,14 @@ class InputFile:
 
 @dataclass(frozen=True)
 class Inputs:
-    """The files of a run in order of their names, and those that more than one pattern matched (read once)."""
+    """The files of a run in order of their names, and those that were matched more than once (read once).
+
+    `notes`: what a person should know, a line each.
+    """
 
     files: tuple[InputFile, ...]
     repeated: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:
@@ -43,22 +49,36 @@ class Inputs:
         return sum(file.size for file in self.files)
 
 
-def match(patterns: Sequence[str]) -> Inputs:
-    """Expands patterns through Beam's file systems; a file that several match is read once.
+def match(patterns: Sequence[str], allow_empty: bool = False) -> Inputs:
+    """Expands patterns through Beam's file systems; a file that several match, or that has several names, is read once.
+
+    Args:
+      patterns: paths, or patterns of them.
+      allow_empty: whether a pattern may match nothing. (A path that is no pattern must be there.)
 
     Raises:
       JobError: a pattern matches no file.
     """
-    found_files: dict[str, InputFile] = {}
+    files: dict[str, InputFile] = {}
     times: Counter[str] = Counter()
+    notes = []
     for pattern in patterns:
         # Beam 2.77 finds nothing for a local pattern without a directory (`*.tfrecord`).
         where = pattern if "://" in pattern else os.path.abspath(pattern)
-        for file in _matched(pattern, where):
-            found_files[file.path] = file
-            times[file.path] += 1
-    files = tuple(found_files[path] for path in sorted(found_files))
-    return Inputs(files, tuple(path for path in sorted(times) if times[path] > 1))
+        found = _matched(pattern, where)
+        if not found and not (allow_empty and re.search(GLOB, pattern)):
+            folders = "://" not in where and any(map(os.path.isdir, glob.iglob(where)))
+            raise JobError(f"input {pattern!r}: {'only directories match' if folders else 'no file matches'}")
+        if not found:
+            notes.append(f"input {pattern!r}: no file matches")
+        for file in found:
+            # A symbolic link is the file that it leads to.
+            same = file.path if "://" in file.path else os.path.realpath(file.path)
+            files[same] = min(files.get(same, file), file, key=lambda one: one.path)
+            times[same] += 1
+    ordered = sorted(files.items(), key=lambda item: item[1].path)
+    repeated = tuple(file.path for same, file in ordered if times[same] > 1)
+    return Inputs(tuple(file for _, file in ordered), repeated, tuple(notes))
 
 
 def _matched(pattern: str, where: str) -> list[InputFile]:
@@ -73,9 +93,6 @@ def _matched(pattern: str, where: str) -> list[InputFile]:
     if not found and "://" not in where and os.path.isfile(where):  # its name only looks like a pattern
         status = os.stat(where)
         found = [InputFile(where, status.st_size, status.st_mtime)]
-    if not found:
-        folders = "://" not in where and any(map(os.path.isdir, glob.iglob(where)))
-        raise JobError(f"input {pattern!r}: {'only directories match' if folders else 'no file matches'}")
     for file in found:
         _refuse_other(pattern, file.path)
     return found

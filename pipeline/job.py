@@ -23,7 +23,7 @@ import numpy as np
 from apache_beam.pvalue import AsList, AsSingleton
 
 from pipeline import cache, coders, layout
-from pipeline.finish import Collected, Plan, finish
+from pipeline.finish import Collected, Plan, check_analysis, finish
 from pipeline.reading import ReadBatches
 from pipeline.sources import BatchLimits
 from pipeline.summaries import first_rejects, sum_tallies
@@ -67,7 +67,12 @@ def build(root: beam.Pipeline, plan: Plan, tuning: Tuning) -> beam.PCollection:
     coders.register()
     files = root | "Files" >> beam.Create([file.path for file in plan.inputs.files], reshuffle=False)
     analysis = _analyse(root, plan, tuning)
-    gated = files | "Gate" >> beam.Map(lambda path, _: path, AsSingleton(analysis.ready))
+    analysed = AsSingleton(sum_tallies(analysis.tallies, "AnalysisLedger")) if analysis.tallies else Counter()
+    counted_well = (
+        root | "Analysed" >> beam.Create([plan], reshuffle=False) | "Look" >> beam.Map(check_analysis, analysed)
+    )
+    waits_for = (AsSingleton(analysis.ready), AsSingleton(counted_well))
+    gated = files | "Gate" >> beam.Map(lambda path, *_: path, *waits_for)
     second = read_pass(gated, "Transform", plan.spec, tuning, plan.passes - 1)
     transform = plan.place.staged(layout.TRANSFORM)
     dense = second.good | "Densify" >> Densify(plan.spec, transform=transform, moments=plan.passes == 1)
@@ -87,9 +92,7 @@ def build(root: beam.Pipeline, plan: Plan, tuning: Tuning) -> beam.PCollection:
             parts=AsList(written.parts),
             rejected=AsList(rejected | "RejectedParts" >> beam.Flatten()),
             tally=AsSingleton(sum_tallies(counted, "Ledger")),
-            analysis_tally=AsSingleton(sum_tallies(analysis.tallies, "AnalysisLedger"))
-            if analysis.tallies
-            else Counter(),
+            analysis_tally=analysed,
             kept=_all(root, analysis.kept, "Kept"),
             by_part=_all(root, analysis.by_part, "ByPart"),
             table=AsSingleton(table),

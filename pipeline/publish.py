@@ -49,7 +49,7 @@ def publish(
 
     Args:
       place: where.
-      content: the manifest but for `transform`, `serving`, `statistics`, `ledger` and `json_sha256`, which are set here.
+      content: the manifest but for `transform`, `serving`, `statistics` and `ledger`, which are set here.
       ledger: what `ledger.json` holds.
       statistics: what `statistics.json` holds.
       staged_transform: folder with the saved graph; an empty string where there is none.

@@ -16,6 +16,9 @@ FORMATS: Final = ("tfrecord", "tfrecord.gz", "parquet", "sequence_example", "seq
 
 DEFAULT_MAX_REJECTED: Final = 0.1
 
+GLOB: Final = r"[*?\[\]]"
+"""Characters that make a path a pattern to Beam's file systems."""
+
 
 class UsageError(ValueError):
     """The request itself cannot be carried out: one line a person can act on (see `transforms.escaping.one_line`)."""
@@ -71,7 +74,7 @@ def checked_output(request: Request) -> str:
     path = request.output
     if not path:
         raise UsageError("--output: expected a directory")
-    if re.search(r"[*?\[\]]", path):
+    if re.search(GLOB, path):
         raise UsageError(f"--output {path!r}: a glob character could match other people's files")
     if any(ord(c) < 32 for c in path):
         raise UsageError(f"--output {path!r}: control characters are not allowed")
@@ -142,7 +145,7 @@ def check_values(request: Request) -> None:
         raise UsageError(f"--workers: expected 0 (all cores) or more, got {request.workers!r}")
     if "" in request.statistics_inputs:
         raise UsageError("--statistics-input: expected a file pattern, got ''")
-    if re.search(r"[*?\[\]\x00-\x1f]", request.cache) or ".." in re.split(r"[/\\]", request.cache):
+    if re.search(rf"{GLOB}|[\x00-\x1f]", request.cache) or ".." in re.split(r"[/\\]", request.cache):
         raise UsageError(f"--cache {request.cache!r}: expected a directory without glob or control characters or '..'")
     if request.cache and "://" not in request.cache:
         _refuse_no_directory("--cache", request.cache)

@@ -15,15 +15,13 @@ from apache_beam.options.pipeline_options import PipelineOptions, StandardOption
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.runner import create_runner
 
-from pipeline import cache, checking, cleaning, job, kill_points, layout, manifest, progress
+from pipeline import cache, checking, cleaning, job, kill_points, layout, manifest, preflight, progress
 from pipeline.columns_file import dumps
 from pipeline.failures import message_of, of_function
 from pipeline.finish import DONE, FAILED, Plan
 from pipeline.inputs import Inputs, match
 from pipeline.layout import Layout
-from pipeline.reading import refuse_schema
 from pipeline.request import Request, UsageError, check_values, checked_output, interrupted_run, published_run
-from pipeline.sources import source_for
 from transforms import analyze
 from transforms.columns.embedding import with_tables_in
 from transforms.errors import JobError, SpecError, SpecFault, nearest
@@ -80,12 +78,14 @@ def run(request: Request, stream: TextIO | None = None) -> Outcome:
     if not request.spec.graph_inputs:  # tf.Transform 1.21 refuses a graph without inputs
         raise SpecError([SpecFault("columns", "expected a column to densify, got only passthrough_column")])
     place = Layout(checked_output(request), layout.new_run_id())
-    inputs = match(request.inputs)
+    inputs = match(request.inputs, request.allow_empty)
     replaces = _replaced(request, place, inputs)
-    names = _preflight(inputs, request.spec)
     others = match(request.statistics_inputs)
+    names = _preflight(inputs, request.spec)
     passes = 2 if others.files or _needs_analysis(request.spec) else 1
     analysis = _planned(request, inputs, others) if passes == 2 else cache.Analysis(())
+    looked_at = {file.path for file in inputs.files}  # and what the cache has is not even opened
+    _preflight(Inputs(tuple(file for file in analysis.read if file.path not in looked_at)), request.spec)
     plan = Plan(
         place,
         request.spec,
@@ -101,7 +101,11 @@ def run(request: Request, stream: TextIO | None = None) -> Outcome:
     )
     before = _levels_before(request, passes)
     outcome = Outcome(
-        FAILED, output=place.output, repeated=inputs.repeated, passes=passes + before, notes=analysis.notes
+        FAILED,
+        output=place.output,
+        repeated=inputs.repeated,
+        passes=passes + before,
+        notes=[*inputs.notes, *analysis.notes],
     )
     titles = ["analyse"] * (before + passes - 1) + ["transform"]
     sizes = [sum(file.size for file in analysis.read)] * (before + passes - 1) + [inputs.size]
@@ -202,15 +206,8 @@ def _columns_text(spec: Spec) -> str:
 
 
 def _preflight(inputs: Inputs, spec: Spec) -> tuple[str, ...]:
-    """Looks at the first file, so that a misspelt column fails at once; returns the names of its features."""
-    if not inputs.files:
-        return ()
-    path = inputs.files[0].path
-    source = source_for(path)
-    features = source.features(path)
-    if source.has_schema:
-        refuse_schema(path, features, spec.columns)
-    return tuple(features)
+    """Looks at the files before anything is written; returns the names of the features that the first one holds."""
+    return preflight.look([file.path for file in inputs.files], spec.columns)
 
 
 def _needs_analysis(spec: Spec) -> bool:

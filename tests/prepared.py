@@ -10,13 +10,16 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline import export, layout, ledger, publish
+from pipeline import cleaning, export, layout, ledger, publish
 from pipeline.layout import Layout
 from pipeline.manifest import FORMAT_VERSION, features_of
 from pipeline.sinks import SINKS
 from pipeline.writing import REJECTED_OUTPUTS, Part
 from transforms import SequenceGroup, make_spec, rejection, sequence_numeric_column
 from transforms.columns import Output
+
+RUN = "20260101T000000-00000000"
+"""Name of a run."""
 
 SPEC = make_spec([sequence_numeric_column("x", 2)], SequenceGroup(max_length=3))
 
@@ -64,20 +67,22 @@ class Prepared:
     graphs: dict[str, str] = field(default_factory=dict)
 
     def publish(self, **more: Any) -> None:
-        publish.publish(
-            self.place,
-            self.content,
-            self.ledger,
-            {"rows": self.content["examples"]["rows"]},
-            self.graphs.get("transform", ""),
-            staged_serving=self.graphs.get("serving", ""),
-            **more,
-        )
-        layout.delete(self.place.staging)
+        """Publishes as a run does, and cleans up after it."""
+        with cleaning.run_in(self.place):
+            publish.publish(
+                self.place,
+                self.content,
+                self.ledger,
+                {"rows": self.content["examples"]["rows"]},
+                self.graphs.get("transform", ""),
+                staged_serving=self.graphs.get("serving", ""),
+                **more,
+            )
+            cleaning.clean(self.place, done=True)
 
 
 def prepare(
-    root: str, format: str = "tfrecord", shards: tuple[int, ...] = (4, 4, 3), rejected: int = 2, run: str = "run"
+    root: str, format: str = "tfrecord", shards: tuple[int, ...] = (4, 4, 3), rejected: int = 2, run: str = RUN
 ) -> Prepared:
     """Writes shards of so many rows each, and a file of rejected rows."""
     place = Layout(root, run)
