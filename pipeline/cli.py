@@ -46,7 +46,7 @@ def _common(command: Any) -> Any:
     ]
     for option in reversed(options):
         command = option(command)
-    return click.pass_context(click.argument("columns", type=click.Path())(command))
+    return click.pass_context(click.argument("columns")(command))
 
 
 @cli.command("run", context_settings=BEAM_OPTIONS)
@@ -96,7 +96,7 @@ def schema_command() -> None:
 
 
 @cli.command("demo")
-@click.argument("directory", default="seqcols-demo", type=click.Path())
+@click.argument("directory", default="seqcols-demo")
 def demo_command(directory: str) -> None:
     """Make a small sample (watch histories, temperature series, a few bad rows) and run the main job on it."""
     from pipeline.demo import make_sample
@@ -110,7 +110,7 @@ def demo_command(directory: str) -> None:
 
 
 @cli.command("verify")
-@click.argument("directory", type=click.Path())
+@click.argument("directory")
 @click.option(
     "--input", "inputs", multiple=True, help="File or pattern of the inputs, where they were moved; may be given again."
 )

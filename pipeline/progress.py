@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TextIO
 
+from transforms.escaping import one_line
+
 SECONDS_BETWEEN_NOTES: Final = 0.25
 MEASURABLE_SECONDS: Final = 0.5
 """No rate is shown for less: it would be a figure of chance."""
@@ -112,7 +114,7 @@ def counted(total: int, stream: TextIO | None) -> Iterator[Callable[[str, int], 
     ]
     with Progress(*columns, console=Console(file=stream), transient=True) as progress:
         task = progress.add_task("", total=max(total, 1))
-        yield lambda path, count: progress.update(task, advance=count, description=os.path.basename(path))
+        yield lambda path, count: progress.update(task, advance=count, description=one_line(os.path.basename(path)))
 
 
 def _bars(folder: str, passes: list[str], totals: list[int], stream: TextIO, stop: threading.Event) -> None:

@@ -7,11 +7,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pipeline import layout
-from transforms.escaping import one_line
+from transforms import escaping
 
 if TYPE_CHECKING:
     from pipeline.request import Request
     from pipeline.running import Outcome
+
+REPEATED_SHOWN = 5
+"""Files that were matched several times and are named."""
 
 COLUMN_HEADS = ("values", "kept", "truncated", "rejected", "padded", "replaced", "filled")
 
@@ -26,10 +29,12 @@ def lines(what: str, request: Request, outcome: Outcome) -> list[str]:
     if outcome.rejected_examples:
         parts.append(_rejects(outcome))
     if outcome.repeated:
-        parts.append(["matched by several patterns, read once: " + ", ".join(outcome.repeated)])
+        shown, more = outcome.repeated[:REPEATED_SHOWN], len(outcome.repeated) - REPEATED_SHOWN
+        end = f" and {more:,} more" if more > 0 else ""
+        parts.append(["matched several times, read once: " + ", ".join(shown) + end])
     if what == "run":
         parts.append(_places(request, outcome))
-    return [line for part in parts for line in ("", *part)][1:]
+    return [escaping.one_line(line) for part in parts for line in ("", *part)][1:]
 
 
 def _rows(what: str, outcome: Outcome) -> str:
@@ -46,7 +51,7 @@ def _columns(ledger: Mapping[str, Any]) -> list[str]:
     heads = ("column", *COLUMN_HEADS)
     lines: list[tuple[str, ...]] = [heads]
     for name, counts in ledger["columns"].items():
-        lines.append((one_line(name), *(f"{counts[head]:,}" for head in COLUMN_HEADS)))
+        lines.append((escaping.value(name), *(f"{counts[head]:,}" for head in COLUMN_HEADS)))
     return table(lines)
 
 
@@ -70,7 +75,7 @@ def _rejects(outcome: Outcome) -> list[str]:
         lines.append(f"  {reason}: {counts.get(reason, len(examples)):,}")
         for row in examples:
             where = f"{os.path.basename(row['file'])} row {row['row']}"
-            column = f" column {row['column']!r}:" if row["column"] else ""
+            column = f" column '{escaping.value(row['column'])}':" if row["column"] else ""
             lines.append(f"    {where}{column} {row['value']} - {row['message']}")
     return lines
 

@@ -18,6 +18,7 @@ from pipeline.verify_shards import examine
 from pipeline.writing import REJECTED_OUTPUTS
 from transforms.columns import Output
 from transforms.errors import JobError, nearest
+from transforms.escaping import one_line
 
 Tell = Callable[[str, int], None]
 """Is told which file is read, and how many bytes of it since the last time."""
@@ -47,7 +48,7 @@ class Files:
 
     def fault(self, path: str, what: str) -> None:
         """Adds a fault."""
-        self.faults.append(f"{path}: {what}")
+        self.faults.append(one_line(f"{path}: {what}"))
 
 
 def check(manifest: Manifest, tell: Tell = lambda path, count: None) -> Files:
@@ -69,7 +70,7 @@ def check(manifest: Manifest, tell: Tell = lambda path, count: None) -> Files:
     _json(manifest, "statistics", found)
     _balance(manifest, _json(manifest, "ledger", found), found)
     for path in _left(manifest):
-        found.notes.append(f"{path}: {LEFT}")
+        found.notes.append(one_line(f"{path}: {LEFT}"))
     return found
 
 
@@ -180,7 +181,8 @@ def _balance(manifest: Manifest, book: Any, found: Files) -> None:
     path = manifest.path(manifest.content["ledger"])
     try:
         rows = {what: int(book["rows"][what]) for what in ("written", "rejected")}
-        found.faults += [f"{path}: {line}" for line in ledger.imbalances(book)]
+        for line in ledger.imbalances(book):
+            found.fault(path, line)
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         found.fault(path, f"is no ledger ({type(error).__name__}: {' '.join(str(error).split())})")
         return

@@ -22,6 +22,7 @@ from pipeline.sources import SOURCES, source_for
 from pipeline.sources.base import size_of
 from transforms import dtypes, rows
 from transforms.errors import JobError, SpecError, nearest
+from transforms.escaping import one_line
 from transforms.spec import Spec
 
 Tell = Callable[[str, int], None]
@@ -83,7 +84,7 @@ def compare(manifest: Manifest, inputs: Sequence[str], most: int, tell: Tell = l
     for shard in chosen:
         tell(shard.path, 0)
         before = done.rows
-        done.difference = _compare(manifest, spec, model, shard, where, done)
+        done.difference = one_line(_compare(manifest, spec, model, shard, where, done))
         tell(shard.path, done.rows - before)
         if done.difference:
             break

@@ -211,7 +211,7 @@ def test_a_file_that_two_patterns_match_is_read_once(folder):
     result = run(folder, "--input", folder / "in-0.tfrecord")
     assert result.exit_code == 0
     assert "21 read" in result.stdout
-    assert f"matched by several patterns, read once: {folder / 'in-0.tfrecord'}" in result.stdout
+    assert f"matched several times, read once: {folder / 'in-0.tfrecord'}" in result.stdout
 
 
 def test_a_misspelt_key_is_named_with_the_nearest_feature(folder):

@@ -6,6 +6,7 @@ width, and bytes that are no text are escaped as in a Python string.
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 MAX_VALUE_BYTES: Final = 256
@@ -15,13 +16,21 @@ LONGEST_LINE: Final = 10_000
 """Characters of a message. The longest path that Linux knows has 4,096 bytes."""
 
 
+_IGNORED: Final = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+"""What Python takes for printable though it has no width: Default_Ignorable_Code_Point of Unicode's DerivedCoreProperties.txt."""
+
+
 def one_line(text: str) -> str:
     r"""Returns text as one line that is safe on a terminal. Backslashes stay: parts of it may have been escaped before.
 
     >>> one_line("a\x1b[31m\nb")
     'a\\x1b[31m\\nb'
     """
-    shown = text if text.isprintable() else "".join(c if c.isprintable() else _escaped(c) for c in text[:LONGEST_LINE])
+    shown = text[: LONGEST_LINE + 1]
+    if not shown.isprintable() or _IGNORED.search(shown):
+        shown = "".join(c if c.isprintable() and not _IGNORED.match(c) else _escaped(c) for c in shown)
     return shown if len(shown) <= LONGEST_LINE else shown[: LONGEST_LINE - 3] + "..."
 
 
