@@ -34,12 +34,13 @@ class Limits:
     Attributes:
       seconds: of CPU time. On a busy machine that is more by the clock.
       idle: seconds by the clock for one that waits.
-      memory: bytes of address space beyond what the process had before.
+      memory: bytes of address space beyond what the process had before. A page of a Parquet file may say that it is 2 GiB
+        unpacked, which Arrow reserves before it looks; what it then fills is no more than there is.
     """
 
     seconds: float = 5.0
     idle: float = 60.0
-    memory: int = 1 << 30
+    memory: int = 3 << 30
 
 
 class Child:

@@ -172,7 +172,7 @@ def _rows_of(batch: pa.RecordBatch, spec: Spec, dense: bool) -> Outcome:
     valid = validate_batch(parsed.batch, spec)
     bad = [row for stage in (parsed, valid) if stage.rejected is not None for row in _rejected_rows(stage.rejected)]
     good = valid.batch
-    good.validate(full=True)
+    good.select(list(spec.features)).validate(full=True)
     _check(good.num_rows + len(bad) == batch.num_rows, f"{batch.num_rows} rows became {good.num_rows} and {len(bad)}")
     if dense and good.num_rows:
         _check_dense(good, spec)
