@@ -23,6 +23,7 @@ setup(
         "pyarrow>=25,<26",
         "fastavro",
         "google-crc32c",
+        "backports.zstd",
         "click",
         "rich",
         "pydantic>=2",

@@ -29,6 +29,7 @@ from pipeline.inputs import InputFile, Inputs
 from transforms import analyze, fit, spec_text
 from transforms.escaping import one_line
 from transforms.spec import Spec
+from transforms.step_limit import MAX_STEPS
 from transforms.tally import Tally, add
 
 FORMAT_VERSION: Final = 2
@@ -81,13 +82,14 @@ class Analysis:
         return made
 
 
-def plan(root: str, spec: Spec, files: Sequence[InputFile]) -> Analysis:
+def plan(root: str, spec: Spec, files: Sequence[InputFile], max_steps: int = MAX_STEPS) -> Analysis:
     """Looks into the cache and decides which files are read.
 
     Args:
       root: the cache; an empty string for none.
       spec: the columns.
       files: all files that count.
+      max_steps: most steps of a sequence: what is found depends on it.
     """
     files = tuple(files)
     whole = Analysis(files, parts=(files,))
@@ -99,7 +101,7 @@ def plan(root: str, spec: Spec, files: Sequence[InputFile]) -> Analysis:
     if OLD in _needed(spec, keys):
         note = "--cache does not apply: a chain of normalizers fits statistics to what earlier ones made, all files are read"
         return Analysis(files, parts=(files,), notes=(note,))
-    folder = FileSystems.join(root, spec_text.digest(spec, version("seqcols"), str(FORMAT_VERSION)))
+    folder = FileSystems.join(root, spec_text.digest(spec, version("seqcols"), str(FORMAT_VERSION), str(max_steps)))
     files = tuple(_versioned(file) for file in files)
     entries, notes = _usable(folder, files, keys)
     covered = {file for entry in entries for file in entry.files}

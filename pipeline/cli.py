@@ -13,13 +13,38 @@ import click
 
 from pipeline import quiet
 from pipeline.ending import FAILED, TOO_MANY_REJECTED, Commands, end_now, reported, say, stop
-from pipeline.request import DEFAULT_MAX_REJECTED, FORMATS, Request, UsageError, check_values, checked_output
+from pipeline.limits import DEFAULTS
+from pipeline.request import (
+    DEFAULT_MAX_REJECTED,
+    FORMATS,
+    ON_BAD_FILE,
+    Request,
+    UsageError,
+    check_values,
+    checked_output,
+)
 
 if TYPE_CHECKING:
     from pipeline.running import Outcome
     from transforms.spec import Spec
 
 BEAM_OPTIONS: Final = {"ignore_unknown_options": True, "allow_extra_args": True}
+
+
+class _Size(click.ParamType[int]):
+    """A number of bytes, as 268435456 or as 256MiB."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        from pydantic import ByteSize, TypeAdapter, ValidationError
+
+        try:
+            return int(TypeAdapter(ByteSize).validate_python(value))
+        except ValidationError:
+            self.fail(f"expected bytes, as 268435456 or 256MiB, got {value!r}", param, ctx)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -40,6 +65,41 @@ def _common(command: Any) -> Any:
             default=DEFAULT_MAX_REJECTED,
             show_default=True,
             help="Largest share of rows that may be rejected; past it nothing is published (exit code 3).",
+        ),
+        click.option(
+            "--on-bad-file",
+            type=click.Choice(ON_BAD_FILE),
+            default=ON_BAD_FILE[0],
+            show_default=True,
+            help="What a file does that is damaged or cut short: fail the run, or be left out whole (a pass more).",
+        ),
+        click.option(
+            "--max-record-bytes",
+            type=_Size(),
+            default=f"{DEFAULTS.max_record_bytes >> 20}MiB",
+            show_default=True,
+            help="Longest record, line, row or block; a file with a longer one is a bad file.",
+        ),
+        click.option(
+            "--max-steps",
+            type=int,
+            default=DEFAULTS.max_steps,
+            show_default=True,
+            help="Most steps of a sequence; a row with more is rejected.",
+        ),
+        click.option(
+            "--max-unpack-ratio",
+            type=float,
+            default=DEFAULTS.max_unpack_ratio,
+            show_default=True,
+            help="How many times its size a packed file may unpack to; one that unpacks to more is a bad file.",
+        ),
+        click.option(
+            "--max-batch-bytes",
+            type=_Size(),
+            default=f"{DEFAULTS.max_batch_bytes >> 20}MiB",
+            show_default=True,
+            help="How much input is held at once.",
         ),
         click.option("--workers", type=int, default=1, show_default=True, help="Local worker processes; 0: all cores."),
         click.option("--debug", is_flag=True, help="Show tracebacks, and what the libraries log."),
@@ -207,6 +267,11 @@ def _refuse_unknown(arguments: Sequence[str]) -> None:
             "--allow-empty",
             "--cache",
             "--statistics-input",
+            "--on-bad-file",
+            "--max-record-bytes",
+            "--max-steps",
+            "--max-unpack-ratio",
+            "--max-batch-bytes",
             "--debug",
         ]
         name = unknown[0].split("=")[0]

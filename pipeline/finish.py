@@ -19,6 +19,7 @@ from pipeline import cache, export, kill_points, layout, ledger, manifest, prefl
 from pipeline.cache_files import Piece
 from pipeline.inputs import Inputs
 from pipeline.layout import Layout
+from pipeline.limits import DEFAULTS, Limits
 from pipeline.writing import Part
 from transforms import digests
 from transforms.analyze import Level
@@ -48,6 +49,7 @@ class Plan:
       replaces: the run that is published in the directory when this one begins, None for none.
       analysis: the files that the statistics are of, and what the cache has of them.
       given: statistics that passes before the job found: chains of normalizers may need one after the other.
+      limits: what is taken of the files at most.
     """
 
     place: Layout
@@ -62,6 +64,7 @@ class Plan:
     replaces: str | None = None
     analysis: cache.Analysis = field(default_factory=lambda: cache.Analysis(()))
     given: tuple[Level, ...] = ()
+    limits: Limits = DEFAULTS
 
 
 @dataclass
@@ -208,7 +211,7 @@ def refuse_absent(plan: Plan, book: Mapping[str, Any]) -> None:
             raise JobError(
                 f"column {column.name!r}: the feature {column.key!r} is absent in all {readable:,} rows{hint}"
             )
-    preflight.refuse_odd_files(book, [file.path for file in plan.inputs.files], plan.spec.columns)
+    preflight.refuse_odd_files(book, [file.path for file in plan.inputs.files], plan.spec.columns, plan.limits)
 
 
 def _manifest(plan: Plan, got: Collected, book: dict[str, Any]) -> dict[str, Any]:

@@ -24,8 +24,8 @@ from apache_beam.pvalue import AsList, AsSingleton
 
 from pipeline import cache, coders, layout
 from pipeline.finish import Collected, Plan, check_analysis, finish
+from pipeline.limits import DEFAULTS, Limits
 from pipeline.reading import ReadBatches
-from pipeline.sources import BatchLimits
 from pipeline.summaries import first_rejects, sum_tallies
 from pipeline.writing import WriteShards
 from transforms import analyze, moments
@@ -38,16 +38,16 @@ from transforms.tally import Tally
 
 @dataclass(frozen=True)
 class Tuning:
-    """What changes how a job runs, never what it gives.
+    """What changes how a job runs. What it gives depends on the limits alone, which refuse what is too large.
 
     Attributes:
-      limits: how large a batch of input may be.
+      limits: what is taken of the input at most.
       spread: whether files are dealt out to several workers.
       notes: folder for progress notes on this machine, or an empty string.
       passes_before: how often the input was read before, for the notes.
     """
 
-    limits: BatchLimits = field(default_factory=BatchLimits)
+    limits: Limits = DEFAULTS
     spread: bool = True
     notes: str = ""
     passes_before: int = 0
@@ -115,7 +115,7 @@ def read_pass(files: beam.PCollection, label: str, spec: Spec, tuning: Tuning, n
     number += tuning.passes_before
     reading = ReadBatches(spec.columns, tuning.limits, tuning.spread, tuning.notes, number)
     read = files | f"{label}Read" >> reading
-    valid = read[GOOD] | f"{label}Validate" >> Validate(spec)
+    valid = read[GOOD] | f"{label}Validate" >> Validate(spec, max_steps=tuning.limits.max_steps)
     return Pass(valid[GOOD], (read[REJECTED], valid[REJECTED]), (read[TALLIES], valid[TALLIES]))
 
 

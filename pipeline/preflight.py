@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from pipeline.limits import DEFAULTS, Limits
 from pipeline.reading import refuse_schema
 from pipeline.sources import Source, source_for
 from transforms import rows
@@ -52,7 +53,7 @@ class _Seen:
     has_schema: bool
 
 
-def look(paths: Sequence[str], columns: Sequence[Column]) -> tuple[str, ...]:
+def look(paths: Sequence[str], columns: Sequence[Column], limits: Limits = DEFAULTS) -> tuple[str, ...]:
     """Looks at the files before a run, so that one that does not belong fails at once and not after hours.
 
     Files with a schema are all looked at; of the others the first rows of some.
@@ -60,6 +61,7 @@ def look(paths: Sequence[str], columns: Sequence[Column]) -> tuple[str, ...]:
     Args:
       paths: the files, in the order in which faults are said.
       columns: what is read from them.
+      limits: what is taken of them at most.
 
     Returns:
       Names of the features of the first file.
@@ -67,7 +69,7 @@ def look(paths: Sequence[str], columns: Sequence[Column]) -> tuple[str, ...]:
     Raises:
       JobError: a file cannot be read, lacks a feature, or has it in a type that cannot be parsed.
     """
-    sources = [(path, source_for(path)) for path in paths]
+    sources = [(path, source_for(path, limits)) for path in paths]
     loose = [one for one in sources if not one[1].has_schema]
     step = -(-len(loose) // MOST_SAMPLED) if loose else 1
     wanted = {path for path, _ in [*loose[::step], *loose[-1:], *sources[:1]]}
@@ -76,15 +78,15 @@ def look(paths: Sequence[str], columns: Sequence[Column]) -> tuple[str, ...]:
     with ThreadPoolExecutor(THREADS) as pool:
         for start in range(0, len(chosen), MOST_SAMPLED):  # by parts, so that an early fault is not waited for
             part = chosen[start : start + MOST_SAMPLED]
-            found += pool.map(_seen, *zip(*part, strict=True), itertools.repeat(columns))
+            found += pool.map(_seen, *zip(*part, strict=True), itertools.repeat(columns), itertools.repeat(limits))
     for one in found:
         if not one.has_schema:
             _refuse_odd(one, [other for other in found if other is not one], columns)
     return found[0].held if found else ()
 
 
-def _seen(path: str, source: Source, columns: Sequence[Column]) -> _Seen:
-    features = source.features(path, SAMPLED_ROWS)
+def _seen(path: str, source: Source, columns: Sequence[Column], limits: Limits) -> _Seen:
+    features = source.features(path, limits, SAMPLED_ROWS)
     if source.has_schema:
         refuse_schema(path, features, columns)
     return _Seen(path, frozenset(features), _held(features), source.has_schema)
@@ -129,13 +131,16 @@ def _why_odd(absent: Mapping[str, str], all_absent: bool, strange: Sequence[str]
     return ""
 
 
-def refuse_odd_files(book: Mapping[str, Any], paths: Sequence[str], columns: Sequence[Column]) -> None:
+def refuse_odd_files(
+    book: Mapping[str, Any], paths: Sequence[str], columns: Sequence[Column], limits: Limits = DEFAULTS
+) -> None:
     """Looks again at files of which a pass has found that some feature is in none of their rows, and in those of other files.
 
     Args:
       book: the ledger of the pass.
       paths: the files.
       columns: what was read from them.
+      limits: what is taken of them at most.
 
     Raises:
       JobError: such a file does not belong to the others.
@@ -143,12 +148,12 @@ def refuse_odd_files(book: Mapping[str, Any], paths: Sequence[str], columns: Seq
     keys = _keys(columns)
     suspects = [(path, absent) for path in paths if (absent := _absent(book, path, columns))]
     for path, absent in suspects[:MOST_SUSPECTS]:
-        source = source_for(path)
+        source = source_for(path, limits)
         if source.has_schema:
             continue
         others = [other for other in paths if other != path][:COMPARED]
-        known = (_held(source_for(other).features(other, SAMPLED_ROWS)) for other in others)
-        why = _why_odd(absent, len(absent) == len(keys), _strange(_held(source.features(path)), keys, known))
+        known = (_held(source_for(other, limits).features(other, limits, SAMPLED_ROWS)) for other in others)
+        why = _why_odd(absent, len(absent) == len(keys), _strange(_held(source.features(path, limits)), keys, known))
         if why:
             raise JobError(f"{path}: {why}")
 

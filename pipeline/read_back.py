@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline.sources import BatchLimits, Source
+from pipeline.limits import WIDEST
+from pipeline.sources import Source
 from transforms import rows
 from transforms.columns import Output
 
@@ -27,7 +28,7 @@ def read_rows(source: Source, path: str, features: dict[str, str], wanted: np.nd
 
 
 def _batches(source: Source, split: Any, features: dict[str, str]) -> Iterator[pa.RecordBatch]:
-    for read in source.read(split, features, BatchLimits()):
+    for read in source.read(split, features, WIDEST):
         if read.batch is not None and read.batch.num_rows:
             yield rows.without_views(read.batch)
 

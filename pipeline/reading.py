@@ -10,8 +10,9 @@ import apache_beam as beam
 import pyarrow as pa
 from apache_beam.pvalue import TaggedOutput
 
+from pipeline.limits import Limits
 from pipeline.progress import Note
-from pipeline.sources import BatchLimits, Split, source_for
+from pipeline.sources import Split, source_for
 from transforms import digests, rows
 from transforms.beam import GOOD, REJECTED, TALLIES, in_global_window
 from transforms.columns import Column
@@ -27,29 +28,29 @@ class ReadBatches(beam.PTransform):
 
     Args:
       columns: the columns that are read.
-      limits: how large a batch may be.
+      limits: what is taken at most.
       spread: whether splits are dealt out to several workers. That costs a shuffle of their names (never of data).
       notes: folder for progress notes on this machine, or an empty string.
       number: which pass this is, for the notes.
     """
 
-    def __init__(self, columns: Sequence[Column], limits: BatchLimits, spread: bool, notes: str, number: int):
+    def __init__(self, columns: Sequence[Column], limits: Limits, spread: bool, notes: str, number: int):
         super().__init__()
         self._columns, self._limits, self._spread = tuple(columns), limits, spread
         self._notes, self._number = notes, number
 
     def expand(self, files: beam.PCollection) -> beam.pvalue.DoOutputsTuple:
         """Splits and reads."""
-        splits = files | "Split" >> beam.FlatMap(splits_of)
+        splits = files | "Split" >> beam.FlatMap(splits_of, self._limits)
         if self._spread:
             splits |= "Deal" >> beam.Reshuffle()
         read = _Read(self._columns, self._limits, self._notes, self._number)
         return splits | "Read" >> beam.ParDo(read).with_outputs(REJECTED, TALLIES, main=GOOD)
 
 
-def splits_of(path: str) -> list[Split]:
+def splits_of(path: str, limits: Limits) -> list[Split]:
     """Returns the parts of a file that can be read by themselves."""
-    return source_for(path).splits(path)
+    return source_for(path, limits).splits(path)
 
 
 def refuse_schema(path: str, features: Mapping[str, pa.DataType], columns: Sequence[Column]) -> None:
@@ -69,7 +70,7 @@ def refuse_schema(path: str, features: Mapping[str, pa.DataType], columns: Seque
 
 
 class _Read(beam.DoFn):
-    def __init__(self, columns: Sequence[Column], limits: BatchLimits, notes: str, number: int):
+    def __init__(self, columns: Sequence[Column], limits: Limits, notes: str, number: int):
         self._columns, self._limits, self._notes, self._number = columns, limits, notes, number
 
     def start_bundle(self) -> None:
@@ -77,7 +78,7 @@ class _Read(beam.DoFn):
         self._note = Note(self._notes, self._number)
 
     def process(self, split: Split) -> Iterator[Any]:
-        source = source_for(split.path)
+        source = source_for(split.path, self._limits)
         features = {key: form.carrier for column in self._columns for key, form in column.features.items()}
         checked = not source.has_schema
         for read in source.read(split, features, self._limits):

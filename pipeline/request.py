@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from pipeline.limits import DEFAULTS, LARGEST_BYTES, Limits
+
 if TYPE_CHECKING:
     from transforms.spec import Spec
 
@@ -18,6 +20,8 @@ DEFAULT_MAX_REJECTED: Final = 0.1
 
 GLOB: Final = r"[*?\[\]]"
 """Characters that make a path a pattern to Beam's file systems."""
+
+ON_BAD_FILE: Final = ("fail", "skip")
 
 
 class UsageError(ValueError):
@@ -44,6 +48,11 @@ class Request:
       workers: local worker processes.
       cache: directory of the analysis cache, or an empty string for none.
       statistics_inputs: patterns of files that count for the statistics as well, and are not written.
+      max_record_bytes: the longest record, in bytes; a file with a longer one cannot be read. See `Limits`.
+      max_steps: most steps of a sequence; a row with more is rejected.
+      max_unpack_ratio: how many times its size a packed file may unpack to.
+      max_batch_bytes: how much input is held at once, in bytes.
+      on_bad_file: what becomes of a file that cannot be read to its end: `fail` fails the run, `skip` leaves the file out, whole.
       beam_args: any other options of Beam, as on a command line; with `--runner` the job runs there.
     """
 
@@ -57,7 +66,17 @@ class Request:
     workers: int = 1
     cache: str = ""
     statistics_inputs: Sequence[str] = ()
+    max_record_bytes: int = DEFAULTS.max_record_bytes
+    max_steps: int = DEFAULTS.max_steps
+    max_unpack_ratio: float = DEFAULTS.max_unpack_ratio
+    max_batch_bytes: int = DEFAULTS.max_batch_bytes
+    on_bad_file: str = ON_BAD_FILE[0]
     beam_args: Sequence[str] = ()
+
+    @property
+    def limits(self) -> Limits:
+        """What is taken of the input at most."""
+        return Limits(self.max_record_bytes, self.max_steps, self.max_unpack_ratio, self.max_batch_bytes)
 
     @property
     def runs_here(self) -> bool:
@@ -143,6 +162,9 @@ def check_values(request: Request) -> None:
         raise UsageError(f"--max-rejected: expected a fraction from 0 to 1, got {request.max_rejected!r}")
     if request.workers < 0:
         raise UsageError(f"--workers: expected 0 (all cores) or more, got {request.workers!r}")
+    if request.on_bad_file not in ON_BAD_FILE:
+        raise UsageError(f"--on-bad-file: expected one of {', '.join(ON_BAD_FILE)}, got {request.on_bad_file!r}")
+    _check_limits(request)
     if "" in request.statistics_inputs:
         raise UsageError("--statistics-input: expected a file pattern, got ''")
     if re.search(rf"{GLOB}|[\x00-\x1f]", request.cache) or ".." in re.split(r"[/\\]", request.cache):
@@ -153,3 +175,17 @@ def check_values(request: Request) -> None:
         raise UsageError("--input: expected a file pattern, got ''")
     if not request.inputs:
         raise UsageError("--input: expected at least one file pattern")
+
+
+def _check_limits(request: Request) -> None:
+    for option, bytes_given in (
+        ("--max-record-bytes", request.max_record_bytes),
+        ("--max-batch-bytes", request.max_batch_bytes),
+    ):
+        if type(bytes_given) is not int or not 1 <= bytes_given <= LARGEST_BYTES:
+            raise UsageError(f"{option}: expected 1 to {LARGEST_BYTES} bytes, got {bytes_given!r}")
+    if type(request.max_steps) is not int or request.max_steps < 1:
+        raise UsageError(f"--max-steps: expected 1 or more, got {request.max_steps!r}")
+    ratio = request.max_unpack_ratio
+    if type(ratio) not in (int, float) or not ratio >= 1:
+        raise UsageError(f"--max-unpack-ratio: expected 1 or more, got {ratio!r}")

@@ -81,11 +81,11 @@ def run(request: Request, stream: TextIO | None = None) -> Outcome:
     inputs = match(request.inputs, request.allow_empty)
     replaces = _replaced(request, place, inputs)
     others = match(request.statistics_inputs)
-    names = _preflight(inputs, request.spec)
+    names = _preflight(inputs, request)
     passes = 2 if others.files or _needs_analysis(request.spec) else 1
     analysis = _planned(request, inputs, others) if passes == 2 else cache.Analysis(())
     looked_at = {file.path for file in inputs.files}  # and what the cache has is not even opened
-    _preflight(Inputs(tuple(file for file in analysis.read if file.path not in looked_at)), request.spec)
+    _preflight(Inputs(tuple(file for file in analysis.read if file.path not in looked_at)), request)
     plan = Plan(
         place,
         request.spec,
@@ -98,6 +98,7 @@ def run(request: Request, stream: TextIO | None = None) -> Outcome:
         names,
         replaces,
         analysis,
+        limits=request.limits,
     )
     before = _levels_before(request, passes)
     outcome = Outcome(
@@ -176,11 +177,13 @@ def check(request: Request, stream: TextIO | None = None) -> Outcome:
     if not request.runs_here:
         raise UsageError("check runs on this machine: --runner does not apply")
     inputs = match(request.inputs)
-    names = _preflight(inputs, request.spec)
+    names = _preflight(inputs, request)
     _needs_analysis(request.spec)  # traces the normalizer functions, so that a broken one is found
     with tempfile.TemporaryDirectory(prefix="seqcols-") as folder:
         place = Layout(folder, layout.new_run_id())
-        plan = Plan(place, request.spec, "", inputs, request.format, request.max_rejected, True, 1, names)
+        plan = Plan(
+            place, request.spec, "", inputs, request.format, request.max_rejected, True, 1, names, limits=request.limits
+        )
         layout.make_dirs(place.staging)
         outcome = Outcome(FAILED, repeated=inputs.repeated)
         with _tuning(request, [inputs.size], ["check"], stream) as tuning:
@@ -194,7 +197,7 @@ def _planned(request: Request, inputs: Inputs, others: Inputs) -> cache.Analysis
     """Decides which files the statistics are of, and which of them are read for it."""
     files = {file.path: file for file in (*others.files, *inputs.files)}
     folder = request.cache if "://" in request.cache else os.path.abspath(request.cache) if request.cache else ""
-    return cache.plan(folder, request.spec, [files[path] for path in sorted(files)])
+    return cache.plan(folder, request.spec, [files[path] for path in sorted(files)], request.max_steps)
 
 
 def _columns_text(spec: Spec) -> str:
@@ -205,9 +208,9 @@ def _columns_text(spec: Spec) -> str:
         return repr(spec)
 
 
-def _preflight(inputs: Inputs, spec: Spec) -> tuple[str, ...]:
+def _preflight(inputs: Inputs, request: Request) -> tuple[str, ...]:
     """Looks at the files before anything is written; returns the names of the features that the first one holds."""
-    return preflight.look([file.path for file in inputs.files], spec.columns)
+    return preflight.look([file.path for file in inputs.files], request.spec.columns, request.limits)
 
 
 def _needs_analysis(spec: Spec) -> bool:
@@ -229,10 +232,10 @@ def _needs_analysis(spec: Spec) -> bool:
 def _tuning(request: Request, sizes: list[int], titles: list[str], stream: TextIO | None) -> Iterator[job.Tuning]:
     """Yields how to run the job, with its progress shown meanwhile where it runs here."""
     if not request.runs_here:
-        yield job.Tuning(spread=True)
+        yield job.Tuning(request.limits, spread=True)
         return
     with _folder_for_notes() as folder:
-        tuning = job.Tuning(spread=request.workers != 1, notes=folder)
+        tuning = job.Tuning(request.limits, spread=request.workers != 1, notes=folder)
         with progress.shown(folder, titles, sizes, stream) if stream and folder else contextlib.nullcontext():
             yield tuning
 

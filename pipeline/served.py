@@ -7,6 +7,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
+from pipeline.limits import WIDEST
 from pipeline.manifest import Manifest
 from transforms import rows
 from transforms.columns import Output
@@ -83,7 +84,7 @@ def ragged_request(batch: pa.RecordBatch, spec: Spec) -> dict[str, Any]:
     from transforms import graph, requests
     from transforms.stages import parse_batch
 
-    parsed = parse_batch(batch, spec.columns).batch
+    parsed = parse_batch(batch, spec.columns, WIDEST.max_steps).batch
     if parsed.num_rows != batch.num_rows:
         raise JobError(f"{rows.file_of(batch)}: rows that were written cannot be parsed any more")
     made = graph.raw_tensors(parsed, spec)

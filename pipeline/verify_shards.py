@@ -14,13 +14,13 @@ import pyarrow as pa
 from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 from tfx_bsl.coders.sequence_example_coder import SequenceExamplesToRecordBatchDecoder
 
+from pipeline.limits import WIDEST
 from pipeline.sinks.parquet import arrow_schema
-from pipeline.sources import SOURCES, BatchLimits, framing
+from pipeline.sources import SOURCES, framing, packing
 from pipeline.sources.base import open_input
 from pipeline.sources.examples import TYPES
 from pipeline.sources.parts import batches, halved
 from pipeline.sources.sequence_examples import features_of
-from pipeline.sources.tfrecord import TFRecord
 from transforms.columns import Output
 from transforms.errors import JobError
 from transforms.parse_specs import known_shape, parse_spec
@@ -60,7 +60,7 @@ def examine(path: str, format: str, outputs: Sequence[Output], tell: Tell) -> Co
       JobError: the file cannot be opened.
     """
     found = Contents()
-    hashed = _hashed(framing.Blocks(open_input(path), path), found, tell)
+    hashed = _hashed(packing.Blocks(open_input(path), path), found, tell)
     features: dict[str, str] = {}
     try:
         if format == "parquet":
@@ -91,10 +91,10 @@ def _hashed(blocks: Iterable[bytes], found: Contents, tell: Tell) -> Iterator[by
 def _read_records(
     path: str, blocks: Iterator[bytes], kind: _Records, found: Contents, features: dict[str, str]
 ) -> None:
-    source = SOURCES["tfrecord"]
-    assert isinstance(source, TFRecord)
-    data, unit = framing.uncompressed(blocks, path)
-    for records in batches(framing.records(data, path, source.max_record_bytes, unit), BatchLimits()):
+    codec = packing.codec_of(path, b"")
+    data = packing.unpacked(blocks, codec, path, WIDEST.max_unpack_ratio) if codec else blocks
+    unit = "uncompressed byte" if codec else "byte"
+    for records in batches(framing.records(data, path, WIDEST.max_record_bytes, unit), WIDEST):
         for name, what in kind.faults(records, found.rows):
             features.setdefault(name, what)
         found.rows += len(records)
@@ -103,12 +103,12 @@ def _read_records(
 def _read_parquet(path: str, outputs: Sequence[Output], found: Contents, features: dict[str, str], tell: Tell) -> None:
     source = SOURCES["parquet"]
     wanted = {field.name: field.type for field in arrow_schema(outputs)}
-    held = source.features(path)
+    held = source.features(path, WIDEST)
     for name in (*wanted, *(name for name in held if name not in wanted)):
         if held.get(name) != wanted.get(name):
             features[name] = _other(name, wanted.get(name, _ABSENT), held.get(name, _ABSENT))
     for split in source.splits(path):
-        for read in source.read(split, {}, BatchLimits()):
+        for read in source.read(split, {}, WIDEST):
             assert read.batch is not None
             for name in wanted.keys() & held.keys():
                 nulls = read.batch.column(name).is_null().to_numpy(zero_copy_only=False)

@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from pipeline.limits import DEFAULTS, Limits
 from pipeline.request import FORMATS, Request, UsageError, check_values, checked_output
 from pipeline.sinks import SINKS
 from transforms import make_spec, sequence_numeric_column
+from transforms.step_limit import MAX_STEPS
 
 SPEC = make_spec([sequence_numeric_column("x")])
 
@@ -34,6 +36,15 @@ def test_the_formats_are_the_sinks():
         ({"max_rejected": 10}, "--max-rejected: .* got 10"),
         ({"max_rejected": float("nan")}, "--max-rejected: .* got nan"),
         ({"workers": -1}, "--workers: expected 0 .* or more, got -1"),
+        ({"on_bad_file": "ignore"}, "--on-bad-file: expected one of fail, skip, got 'ignore'"),
+        ({"max_record_bytes": 0}, "--max-record-bytes: expected 1 to 2147483647 bytes, got 0"),
+        ({"max_record_bytes": 2**31}, "--max-record-bytes: .* got 2147483648"),
+        ({"max_record_bytes": "1MiB"}, "--max-record-bytes: .* got '1MiB'"),
+        ({"max_batch_bytes": -1}, "--max-batch-bytes: expected 1 to 2147483647 bytes, got -1"),
+        ({"max_steps": 0}, "--max-steps: expected 1 or more, got 0"),
+        ({"max_steps": 1.5}, "--max-steps: .* got 1.5"),
+        ({"max_unpack_ratio": 0.5}, "--max-unpack-ratio: expected 1 or more, got 0.5"),
+        ({"max_unpack_ratio": float("nan")}, "--max-unpack-ratio: .* got nan"),
         ({"inputs": []}, "--input: expected at least one file pattern"),
     ],
 )
@@ -42,9 +53,36 @@ def test_values_that_are_not_allowed(more, message):
         check_values(asked(**more))
 
 
-@pytest.mark.parametrize("more", [{}, {"max_rejected": 0}, {"max_rejected": 1}, {"workers": 0}, {"format": "parquet"}])
+VALUES: list[dict[str, Any]] = [
+    {},
+    {"max_rejected": 0},
+    {"max_rejected": 1},
+    {"workers": 0},
+    {"format": "parquet"},
+    {"on_bad_file": "skip"},
+    {"max_record_bytes": 2**31 - 1, "max_batch_bytes": 1, "max_steps": 1, "max_unpack_ratio": 1},
+    {"max_unpack_ratio": float("inf")},
+]
+
+
+@pytest.mark.parametrize("more", VALUES)
 def test_values_that_are(more):
     check_values(asked(**more))
+
+
+def test_the_limits_are_those_asked_for():
+    assert asked().limits == DEFAULTS
+    limits = asked(max_record_bytes=1, max_steps=2, max_unpack_ratio=3.0, max_batch_bytes=4).limits
+    assert limits == Limits(max_record_bytes=1, max_steps=2, max_unpack_ratio=3.0, max_batch_bytes=4)
+
+
+def test_the_steps_that_help_shows_are_those_of_the_transforms():
+    assert DEFAULTS.max_steps == MAX_STEPS
+
+
+def test_limits_are_at_least_one():
+    with pytest.raises(ValueError, match="max_batch_rows: expected 1 or more, got 0"):
+        Limits(max_batch_rows=0)
 
 
 @pytest.mark.parametrize("args", [["--runner=X"], ["--runner", "X"], ["--a", "--runner=X"]])

@@ -12,9 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.limits import Limits
 from pipeline.sinks import SINKS
 from pipeline.sinks.parquet import ROW_GROUP_BYTES, arrow_schema
-from pipeline.sources import SOURCES, BatchLimits
+from pipeline.sources import SOURCES
 from transforms import rows
 from transforms.columns.base import Output
 from transforms.errors import JobError
@@ -65,7 +66,7 @@ def write(path: Any, *batches: pa.RecordBatch, outputs: list[Output] = OUTPUTS) 
 def read(path: Any) -> list[dict[str, Any]]:
     """Values by name as our own source reads them, batch by batch."""
     source = SOURCES["parquet"]
-    steps = [step for s in source.splits(str(path)) for step in source.read(s, {}, BatchLimits())]
+    steps = [step for s in source.splits(str(path)) for step in source.read(s, {}, Limits())]
     batches = [step.batch for step in steps if step.batch is not None]
     return [{n: b.column(n).to_pylist() for n in b.schema.names if n != rows.RECORD_COLUMN} for b in batches]
 

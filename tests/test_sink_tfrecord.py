@@ -14,8 +14,9 @@ import pyarrow as pa
 import pytest
 import tensorflow as tf
 
+from pipeline.limits import Limits
 from pipeline.sinks import SINKS
-from pipeline.sources import SOURCES, BatchLimits
+from pipeline.sources import SOURCES
 from transforms.columns.base import Output
 from transforms.errors import JobError
 from transforms.parse_specs import feature_spec, parse_spec
@@ -96,7 +97,7 @@ def test_our_own_source_reads_it_back(tmp_path, sink):
     values = values_of(50)
     write(sink, path, batch_of(values))
     [split] = SOURCES["tfrecord"].splits(str(path))
-    [step] = SOURCES["tfrecord"].read(split, {"x": "float32"}, BatchLimits())
+    [step] = SOURCES["tfrecord"].read(split, {"x": "float32"}, Limits())
     assert step.batch is not None
     assert step.batch.column("x").to_pylist() == values["x"].reshape(50, 12).tolist()
 
@@ -187,4 +188,4 @@ def test_a_flipped_bit_is_noticed(tmp_path):
         damaged[bit // 8] ^= 1 << bit % 8
         path.write_bytes(damaged)
         with pytest.raises(JobError, match=r"a\.tfrecord: "):
-            list(SOURCES["tfrecord"].read(SOURCES["tfrecord"].splits(str(path))[0], {}, BatchLimits()))
+            list(SOURCES["tfrecord"].read(SOURCES["tfrecord"].splits(str(path))[0], {}, Limits()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime
 import io
 import json
@@ -21,8 +22,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.sources import SOURCES, BatchLimits, source_for
-from pipeline.sources.avro import Avro
+from pipeline.limits import Limits
+from pipeline.sources import SOURCES, packing, source_for
+from tests.faults.formats import BLOCK_PACKERS, SYNC, avro_bytes, avro_container, repacked
 from tests.jobs import assert_balanced, done, read_arrays, read_rejected, recovered, run_job
 from transforms import (
     SequenceGroup,
@@ -36,8 +38,11 @@ from transforms import (
 from transforms.errors import JobError
 
 SOURCE = SOURCES["avro"]
-LIMITS: list[dict[str, int]] = [{}, {"rows": 1}, {"rows": 7}, {"bytes": 1}, {"bytes": 100}]
-SYNC = bytes(range(16))
+LIMITS: list[dict[str, int]] = [
+    {},
+    *({"max_batch_rows": n} for n in (1, 7)),
+    *({"max_batch_bytes": n} for n in (1, 100)),
+]
 
 
 def record(*fields: tuple[str, Any], name: str = "R") -> dict[str, Any]:
@@ -111,15 +116,17 @@ def made_rows(count: int, seed: int = 0) -> list[dict[str, Any]]:
     return [made_row(rng, k) for k in range(count)]
 
 
-def write(path: Path, schema: Any, records: Sequence[Any], **options: Any) -> str:
-    with path.open("wb") as handle:
-        fastavro.writer(handle, schema, records, sync_marker=SYNC, **options)
+def write(path: Path, schema: Any, records: Sequence[Any], codec: str = "null", sync_interval: int = 16_000) -> str:
+    """Of snappy and zstandard fastavro writes what is packed afterwards: it needs another library for them."""
+    by_hand = codec in BLOCK_PACKERS
+    whole = avro_container(schema, records, "null" if by_hand else codec, sync_interval)
+    path.write_bytes(repacked(whole, codec) if by_hand else whole)
     return str(path)
 
 
 def reads(path: str | Path, **limits: int) -> list[Any]:
     [split] = SOURCE.splits(str(path))
-    return list(SOURCE.read(split, {}, BatchLimits(**limits)))
+    return list(SOURCE.read(split, {}, Limits(**limits)))
 
 
 def results(steps: Sequence[Any]) -> list[dict[str, tuple[Any, pa.DataType]]]:
@@ -150,26 +157,20 @@ def expected(path: str | Path) -> list[Any]:
         return [as_arrow(row) for row in fastavro.reader(handle)]
 
 
+CODECS = ["null", "deflate", "bzip2", "xz", "zstandard", "snappy"]
+
+
 def as_arrow(row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: list(value.items()) if name == "map" else value for name, value in row.items()}
-
-
-def number(value: int) -> bytes:
-    """An integer as Avro writes it."""
-    value, made = value << 1 ^ value >> 63, b""
-    while value > 0x7F:
-        made += bytes([value & 0x7F | 0x80])
-        value >>= 7
-    return made + bytes([value])
 
 
 def container(schema: Any, *blocks: tuple[int, bytes], codec: str = "null") -> bytes:
     """A file, put together by hand; blocks are counts and data."""
     text = schema if isinstance(schema, bytes) else json.dumps(schema).encode()
     meta = {b"avro.schema": text, b"avro.codec": codec.encode()}
-    head = b"".join(number(len(part)) + part for entry in meta.items() for part in entry)
-    body = b"".join(number(count) + number(len(data)) + data + SYNC for count, data in blocks)
-    return b"Obj\x01" + number(len(meta)) + head + number(0) + SYNC + body
+    head = b"".join(avro_bytes(len(part)) + part for entry in meta.items() for part in entry)
+    body = b"".join(avro_bytes(count) + avro_bytes(len(data)) + data + SYNC for count, data in blocks)
+    return b"Obj\x01" + avro_bytes(len(meta)) + head + avro_bytes(0) + SYNC + body
 
 
 def encoded(schema: Any, *records: Any) -> bytes:
@@ -179,19 +180,20 @@ def encoded(schema: Any, *records: Any) -> bytes:
     return out.getvalue()
 
 
-@pytest.mark.parametrize("codec", ["null", "deflate", "bzip2", "xz"])
+@pytest.mark.parametrize("codec", CODECS)
 @pytest.mark.parametrize("interval", [1000, 10_000_000])
 def test_values_types_rows_and_records_are_those_of_the_file(tmp_path, codec, interval):
     path = write(tmp_path / "a.avro", SCHEMA, made_rows(1500), codec=codec, sync_interval=interval)
+    plain = write(tmp_path / "plain.avro", SCHEMA, made_rows(1500))
     steps = reads(path)
     found = results(steps)
-    assert [{name: value for name, (value, _) in row.items()} for row in found] == expected(path)
+    assert [{name: value for name, (value, _) in row.items()} for row in found] == expected(plain)
     assert all({name: kind for name, (_, kind) in row.items()} == TYPES for row in found)
     assert [step.batch.num_rows for step in steps if step.batch is not None] == [0, 1024, 476]
     assert all(rows.file_of(step.batch) == path for step in steps if step.batch is not None)
     assert sum(step.size for step in steps) == SOURCE.splits(path)[0].size
     [kind], [stream] = rows.encode_records(steps[1].batch, np.array([3]))
-    assert kind == "arrow-ipc" and recovered(stream) == expected(path)[3]
+    assert kind == "arrow-ipc" and recovered(stream) == expected(plain)[3]
     assert SOURCE.features(path) == TYPES
     assert steps[0].batch.schema.names == [*TYPES, rows.ROW_COLUMN, rows.RECORD_COLUMN]
 
@@ -206,7 +208,7 @@ def test_what_a_row_becomes_depends_on_that_row_alone(tmp_path):
 def test_batches_keep_both_limits(tmp_path):
     schema = record(("x", array("long")))
     path = write(tmp_path / "a.avro", schema, [{"x": [0] * (5000 if k == 300 else k % 50)} for k in range(700)])
-    batches = [step.batch for step in reads(path, rows=100, bytes=1000) if step.batch is not None]
+    batches = [step.batch for step in reads(path, max_batch_rows=100, max_batch_bytes=1000) if step.batch is not None]
     sizes = [batch.column("x").nbytes // 8 for batch in batches]
     assert sum(batch.num_rows for batch in batches) == 700 and max(batch.num_rows for batch in batches) <= 100
     assert [batch.num_rows for batch, size in zip(batches, sizes, strict=True) if size > 1000] == [1]
@@ -331,7 +333,7 @@ def test_logical_types_are_what_lies_underneath(tmp_path):
 
 def test_logical_types_that_python_or_avro_have_not(tmp_path):
     schema = record(("at", logical("long", "timestamp-micros")), ("odd", logical("bytes", "decimal", precision="9")))
-    (tmp_path / "a.avro").write_bytes(container(schema, (1, number(2**62) + number(1) + b"x")))
+    (tmp_path / "a.avro").write_bytes(container(schema, (1, avro_bytes(2**62) + avro_bytes(1) + b"x")))
     assert read(tmp_path / "a.avro") == [{"at": 2**62, "odd": b"x"}]
 
 
@@ -362,7 +364,7 @@ def test_names_defaults_and_nested_definitions(tmp_path):
             {"name": "i2", "type": ["null", "b.In"]},
         ],
     }
-    data = number(0) + number(0) + number(1) + number(7) + number(0) + number(1) + number(0)
+    data = avro_bytes(0) + avro_bytes(0) + avro_bytes(1) + avro_bytes(7) + avro_bytes(0) + avro_bytes(1) + avro_bytes(0)
     (tmp_path / "a.avro").write_bytes(container(schema, (1, data)))
     assert read(tmp_path / "a.avro") == [{"e": "X", "i": {"e": "X"}, "l": [7], "i2": {"e": "X"}}]
 
@@ -370,18 +372,24 @@ def test_names_defaults_and_nested_definitions(tmp_path):
 def test_files_without_rows(tmp_path):
     path = write(tmp_path / "a.avro", SCHEMA, [])
     assert read(path) == [] and SOURCE.features(path) == TYPES
-    (tmp_path / "b.avro").write_bytes(container(record(("x", "int")), (0, b""), (1, number(5)), (0, b"")))
+    (tmp_path / "b.avro").write_bytes(container(record(("x", "int")), (0, b""), (1, avro_bytes(5)), (0, b"")))
     assert read(tmp_path / "b.avro") == [{"x": 5}]
     assert results(reads(write(tmp_path / "c.avro", record(), [{}, {}]))) == [{}, {}]
 
 
-@pytest.mark.parametrize("codec", ["null", "deflate"])
+def block_ends(whole: bytes) -> list[int]:
+    return [at + len(SYNC) for at in range(len(whole)) if whole[at : at + len(SYNC)] == SYNC]
+
+
+@pytest.mark.parametrize("codec", ["null", "deflate", "snappy", "zstandard"])
 def test_every_cut_is_noticed_except_between_two_blocks(tmp_path, codec):
     path = write(tmp_path / "a.avro", SCHEMA, made_rows(60), codec=codec, sync_interval=300)
-    whole = Path(path).read_bytes()
-    ends = [at + len(SYNC) for at in range(len(whole)) if whole[at : at + len(SYNC)] == SYNC]
+    plain = write(tmp_path / "plain.avro", SCHEMA, made_rows(60), sync_interval=300)
+    whole, unpacked = Path(path).read_bytes(), Path(plain).read_bytes()
+    ends = block_ends(whole)
     assert len(ends) > 5 and ends[-1] == len(whole)
-    before = {end: sum(1 for _ in fastavro.reader(io.BytesIO(whole[:end]))) for end in ends}
+    counts = [sum(1 for _ in fastavro.reader(io.BytesIO(unpacked[:end]))) for end in block_ends(unpacked)]
+    before = dict(zip(ends, counts, strict=True))
     for size in [
         *random.Random(1).sample(range(len(whole)), 300),
         *(end + k for end in ends[:-1] for k in (-1, 0, 1, 2)),
@@ -395,7 +403,50 @@ def test_every_cut_is_noticed_except_between_two_blocks(tmp_path, codec):
         assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("codec", ["null", "deflate", "bzip2", "xz"])
+WRITTEN_BY_CRAMJAM = {
+    "snappy": b"""T2JqAQQUYXZyby5jb2RlYwxzbmFwcHkWYXZyby5zY2hlbWHMAXsidHlwZSI6ICJyZWNvcmQiLCAibmFtZSI6ICJyIiwgImZpZWxkcyI6IFt7
+        Im5hbWUiOiAieCIsICJ0eXBlIjogeyJ0eXBlIjogImFycmF5IiwgIml0ZW1zIjogImxvbmcifX1dfQAAAQIDBAUGBwgJCgsMDQ4PBkKIARDwAQIEBv4D
+        ANIDADQAAAKAgICAgICAgIABAPyLAykAAQIDBAUGBwgJCgsMDQ4P""",
+    "zstandard": b"""T2JqAQQUYXZyby5jb2RlYxJ6c3RhbmRhcmQWYXZyby5zY2hlbWHMAXsidHlwZSI6ICJyZWNvcmQiLCAibmFtZSI6ICJyIiwgImZpZWxkcyI6
+        IFt7Im5hbWUiOiAieCIsICJ0eXBlIjogeyJ0eXBlIjogImFycmF5IiwgIml0ZW1zIjogImxvbmcifX1dfQAAAQIDBAUGBwgJCgsMDQ4PBjootS/9IIil
+        AABY8AECBAYAAAKAAQACADiCSFOnBQABAgMEBQYHCAkKCwwNDg8=""",
+}
+
+
+@pytest.mark.parametrize("codec", WRITTEN_BY_CRAMJAM)
+def test_files_that_fastavro_wrote_with_cramjam(tmp_path, codec):
+    (tmp_path / "a.avro").write_bytes(base64.b64decode(WRITTEN_BY_CRAMJAM[codec]))
+    assert read(tmp_path / "a.avro") == [{"x": [1, 2, 3] * 40}, {"x": []}, {"x": [2**62]}]
+
+
+def test_snappy_blocks_are_checked(tmp_path):
+    data = avro_bytes(3) * 1000
+    packed = BLOCK_PACKERS["snappy"](data)
+    size = b"\xff\xff\xff\xff\x0f"  # 4 GiB, as snappy claims it
+    wrong = {
+        packed[:-1] + bytes([packed[-1] ^ 1]): "damaged, it cannot be unpacked .bad checksum",
+        packed[:10] + packed[-4:]: "damaged, it cannot be unpacked",
+        b"": "damaged, it cannot be unpacked",
+        b"\x80" * 9: "damaged, it cannot be unpacked",
+        size + packed[2:]: r"unpacked it has more than 268435456 bytes \(--max-record-bytes\)",
+    }
+    for block, what in wrong.items():
+        (tmp_path / "a.avro").write_bytes(container(ONE, (1000, block), codec="snappy"))
+        with pytest.raises(JobError, match=rf"^\S+a\.avro: block at byte \d+: {what}"):
+            read(tmp_path / "a.avro")
+
+
+@pytest.mark.parametrize("codec", CODECS[1:])
+def test_a_file_of_blocks_that_unpack_to_too_much_is_broken(tmp_path, codec, monkeypatch):
+    monkeypatch.setattr(packing, "MEASURED_BYTES", 1 << 20)
+    path = write(tmp_path / "a.avro", record(("x", array("long"))), [{"x": [7] * 500_000}] * 6, codec=codec)
+    ratio = 18 if codec == "snappy" else 500
+    assert len(read(path, max_unpack_ratio=10**6)) == 6
+    with pytest.raises(JobError, match=r"^\S+a\.avro: unpacks to [\d,]+ times its size .* \(--max-unpack-ratio\)"):
+        read(path, max_unpack_ratio=ratio)
+
+
+@pytest.mark.parametrize("codec", CODECS)
 def test_a_flipped_bit_is_an_error_of_the_file_or_changes_values(tmp_path, codec):
     """Blocks have no checksums: most of what is wrong with the values themselves is not noticed."""
     whole = Path(write(tmp_path / "a.avro", SCHEMA, made_rows(40), codec=codec, sync_interval=400)).read_bytes()
@@ -428,8 +479,8 @@ ONE = record(("x", "long"))
         (b"", "not an Avro container file"),
         (b"Obj\x02" + bytes(100), "not an Avro container file"),
         (b"id,x\n1,2\n", "not an Avro container file"),
-        (b"Obj\x01" + number(2**40), "header: cut short"),
-        (b"Obj\x01" + number(1) + number(2**40), "header: damaged: it claims 1099511627776 bytes"),
+        (b"Obj\x01" + avro_bytes(2**40), "header: cut short"),
+        (b"Obj\x01" + avro_bytes(1) + avro_bytes(2**40), "header: it claims 1099511627776 bytes"),
         (b"Obj\x01" + b"\xff" * 20, "header: damaged: a number is longer than ten bytes"),
         (container(b"{"), "the header holds no schema"),
         (container(b"[" * 100_000), "the header holds no schema"),
@@ -439,8 +490,10 @@ ONE = record(("x", "long"))
         (container({"type": "record"}), "its schema cannot be read"),
         (container(7), "its schema cannot be read"),
         (container(record(("__record__", "int"))), "the column name '__record__' is reserved"),
-        (container(ONE, codec="snappy"), "codec 'snappy' cannot be read, expected one of null, deflate, bzip2, xz"),
-        (container(ONE, codec="zstandard"), "codec 'zstandard' cannot be read"),
+        (
+            container(ONE, codec="lz4"),
+            "codec 'lz4' cannot be read, expected one of null, deflate, bzip2, xz, zstandard",
+        ),
     ],
 )
 def test_headers_that_cannot_be_read(tmp_path, data, what):
@@ -457,17 +510,20 @@ HEAD = len(container(ONE))
 @pytest.mark.parametrize(
     ("data", "what"),
     [
-        (number(-1) + number(0) + SYNC, "damaged: it claims -1 records"),
-        (number(1) + number(2**40) + b"x", "damaged: it claims 1099511627776 bytes, at most 268435456 are allowed"),
-        (number(1) + number(-5) + b"x", "damaged: it claims -5 bytes"),
-        (number(1) + number(9) + b"x", "cut short: 8 bytes or more are missing"),
-        (number(2) + number(1) + number(5) + SYNC, r"damaged: row 4 cannot be decoded"),
-        (number(1) + number(2) + number(5) * 2 + SYNC, "damaged: 1 bytes are left after its last record"),
-        (number(1) + number(1) + number(5) + SYNC[::-1], "damaged: the sync marker after it is another one"),
+        (avro_bytes(-1) + avro_bytes(0) + SYNC, "damaged: it claims -1 records"),
+        (avro_bytes(1) + avro_bytes(2**40) + b"x", "it claims 1099511627776 bytes, at most 268435456 are allowed"),
+        (avro_bytes(1) + avro_bytes(-5) + b"x", "damaged: it claims -5 bytes"),
+        (avro_bytes(1) + avro_bytes(9) + b"x", "cut short: 8 bytes or more are missing"),
+        (avro_bytes(2) + avro_bytes(1) + avro_bytes(5) + SYNC, r"damaged: row 4 cannot be decoded"),
+        (avro_bytes(1) + avro_bytes(2) + avro_bytes(5) * 2 + SYNC, "damaged: 1 bytes are left after its last record"),
+        (
+            avro_bytes(1) + avro_bytes(1) + avro_bytes(5) + SYNC[::-1],
+            "damaged: the sync marker after it is another one",
+        ),
     ],
 )
 def test_blocks_that_cannot_be_read(tmp_path, data, what):
-    good = (3, number(1) * 3)
+    good = (3, avro_bytes(1) * 3)
     (tmp_path / "a.avro").write_bytes(container(ONE, good) + data)
     at = len(container(ONE, good))
     with pytest.raises(JobError, match=rf"^\S+/a\.avro: block at byte {at}: {what}"):
@@ -475,7 +531,7 @@ def test_blocks_that_cannot_be_read(tmp_path, data, what):
 
 
 def test_an_integer_that_is_too_long_for_its_type(tmp_path):
-    (tmp_path / "a.avro").write_bytes(container(record(("x", "int")), (2, number(1) + number(2**31))))
+    (tmp_path / "a.avro").write_bytes(container(record(("x", "int")), (2, avro_bytes(1) + avro_bytes(2**31))))
     with pytest.raises(JobError, match=r"a\.avro: rows 0 to 1 do not fit its schema"):
         read(tmp_path / "a.avro")
 
@@ -485,12 +541,11 @@ def test_an_absurd_block_is_refused_before_it_fills_memory(tmp_path, size):
     packer = zlib.compressobj(9, wbits=-15)
     bomb = packer.compress(bytes(size)) + packer.flush()
     (tmp_path / "a.avro").write_bytes(container(ONE, (1, bomb), codec="deflate"))
-    source = Avro(max_block_bytes=1 << 20)
     tracemalloc.start()
     with pytest.raises(
         JobError, match="unpacked it has more than 1048576 bytes" if size > 100 else "99 bytes are left"
     ):
-        list(source.read(source.splits(str(tmp_path / "a.avro"))[0], {}, BatchLimits()))
+        list(SOURCE.read(SOURCE.splits(str(tmp_path / "a.avro"))[0], {}, Limits(max_record_bytes=1 << 20)))
     assert tracemalloc.get_traced_memory()[1] < 4 << 20
     tracemalloc.stop()
 
@@ -502,7 +557,7 @@ def test_a_large_file_takes_bounded_memory(tmp_path):
     del rows_
     before, peak, count = pa.total_allocated_bytes(), 0, 0
     tracemalloc.start()
-    for step in SOURCE.read(SOURCE.splits(path)[0], {}, BatchLimits(bytes=1 << 20)):
+    for step in SOURCE.read(SOURCE.splits(path)[0], {}, Limits(max_batch_bytes=1 << 20)):
         peak = max(peak, pa.total_allocated_bytes() - before)
         count += step.batch.num_rows if step.batch is not None else 0
     assert count == 10_000

@@ -19,8 +19,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.sources import SOURCES, BatchLimits, csv_records, framing, source_for
-from pipeline.sources.csv_text import CSV
+from pipeline.limits import Limits
+from pipeline.sources import SOURCES, csv_records, packing, source_for
 from tests.jobs import assert_balanced, done, read_arrays, read_rejected, run_job
 from transforms import (
     SequenceGroup,
@@ -35,7 +35,11 @@ from transforms import (
 from transforms.errors import JobError
 
 SOURCE = SOURCES["csv"]
-LIMITS: list[dict[str, int]] = [{}, {"rows": 1}, {"rows": 3}, {"bytes": 1}, {"bytes": 40}]
+LIMITS: list[dict[str, int]] = [
+    {},
+    *({"max_batch_rows": n} for n in (1, 3)),
+    *({"max_batch_bytes": n} for n in (1, 40)),
+]
 BLOCKS = [1, 2, 7, 64, 1 << 20]
 
 Row = tuple[bytes, Any]
@@ -49,8 +53,8 @@ def write(path: Path, text: str | bytes) -> Path:
 
 def reads(path: Path, features: Iterable[str], block: int = 1 << 20, **limits: int) -> list[Any]:
     [split] = SOURCE.splits(str(path))
-    with mock.patch.object(framing, "BLOCK_BYTES", block):
-        return list(SOURCE.read(split, dict.fromkeys(features, "string"), BatchLimits(**limits)))
+    with mock.patch.object(packing, "BLOCK_BYTES", block):
+        return list(SOURCE.read(split, dict.fromkeys(features, "string"), Limits(**limits)))
 
 
 def results(steps: Sequence[Any]) -> list[Row]:
@@ -125,6 +129,12 @@ def open_at_end(text: str, delimiter: str) -> bool:
     return last != ["more"]
 
 
+def cut_short(text: str, names: Sequence[str], delimiter: str) -> bool:
+    """Whether the last row has too few cells and no line end."""
+    *_, row = [None, *csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)]
+    return bool(row) and len(row) < len(names) and not text.endswith(("\n", "\r"))
+
+
 def as_text(made: list[Row]) -> list[Row]:
     """Without the difference between nothing and an empty text, which Python's module does not make."""
     return [
@@ -141,8 +151,9 @@ SOUPS = st.text(alphabet='a,,"""\n\n\r\t\ufeffé', max_size=80)
 def test_any_text_is_read_as_python_reads_it(tmp_path, soup, width, suffix, limits, block):
     names, delimiter = ["x", "y", "z"][:width], "\t" if suffix == ".tsv" else ","
     path = write(tmp_path / f"soup{suffix}", delimiter.join(names) + "\n" + soup)
-    if open_at_end(soup, delimiter):
-        with pytest.raises(JobError, match="a quote is open until the end of the file"):
+    problem = "a quote is open until the end of the file" if open_at_end(soup, delimiter) else ""
+    if problem or cut_short(soup, names, delimiter):
+        with pytest.raises(JobError, match=problem or "cut short: its last row, at byte"):
             read(path, names, block=block, **limits)
     else:
         assert as_text(read(path, names, block=block, **limits)) == expected(soup, names, delimiter)
@@ -185,11 +196,11 @@ def test_batches_keep_both_limits(tmp_path):
     lines = [f"{k},{'x' * (5000 if k == 300 else k % 50)}\n" for k in range(700)]
     path = write(tmp_path / "a.csv", "id,x\n" + "".join(lines))
     for block in [64, 1000, 1 << 20]:
-        batches = [step.batch for step in reads(path, ["id"], block=block, rows=100, bytes=1000)]
+        batches = [step.batch for step in reads(path, ["id"], block=block, max_batch_rows=100, max_batch_bytes=1000)]
         sizes = [sum(map(len, batch.column(rows.RECORD_COLUMN).to_pylist())) for batch in batches]
         assert sum(batch.num_rows for batch in batches) == 700 and max(batch.num_rows for batch in batches) <= 100
         assert [batch.num_rows for batch, size in zip(batches, sizes, strict=True) if size > 1000] == [1]
-    batches = [step.batch for step in reads(path, ["id"], rows=7)]
+    batches = [step.batch for step in reads(path, ["id"], max_batch_rows=7)]
     assert {batch.num_rows for batch in batches[1:]} == {7}
 
 
@@ -348,19 +359,20 @@ def test_a_quote_left_open_does_not_swallow_the_rest(tmp_path):
 def test_a_row_that_does_not_end_takes_bounded_memory(tmp_path):
     """Most of all a quote left open at the start of a large file."""
     path = write(tmp_path / "a.csv.gz", b'x,y\n1,2\n3,"' + b"a,b\n" * (16 << 20))
-    source = CSV(max_record_bytes=1 << 20)
+    limits = Limits(max_record_bytes=1 << 20)
     tracemalloc.start()
     with pytest.raises(
-        JobError, match=r"row 1: it is longer than 1048576 bytes \(the row starts at byte 8 of the text\)"
+        JobError,
+        match=r"row 1: it is longer than 1048576 bytes \(--max-record-bytes\) \(the row starts at byte 8 of the text\)",
     ):
-        list(source.read(source.splits(str(path))[0], {"x": "string"}, BatchLimits()))
+        list(SOURCE.read(SOURCE.splits(str(path))[0], {"x": "string"}, limits))
     assert tracemalloc.get_traced_memory()[1] < 48 << 20
     tracemalloc.stop()
 
 
 @pytest.mark.parametrize("block", [*BLOCKS, 30, 45])
 def test_a_row_is_too_long_wherever_blocks_are_cut(tmp_path, block):
-    source = CSV(max_record_bytes=20)
+    limits = Limits(max_record_bytes=20)
     for size, what in [
         (20, ""),
         (21, "row 2: it is longer"),
@@ -368,10 +380,13 @@ def test_a_row_is_too_long_wherever_blocks_are_cut(tmp_path, block):
         (500, "row 2: it is longer"),
     ]:
         path = write(tmp_path / "a.csv", b"\xef\xbb\xbfx,y\n1,2\n\n3,4\n" + b"a" * (size - 3) + b",b\n5,6\n")
-        with mock.patch.object(framing, "BLOCK_BYTES", block):
-            found = source.read(source.splits(str(path))[0], {"x": "string"}, BatchLimits())
+        with mock.patch.object(packing, "BLOCK_BYTES", block):
+            found = SOURCE.read(SOURCE.splits(str(path))[0], {"x": "string"}, limits)
             if what:
-                with pytest.raises(JobError, match=rf"{what} than 20 bytes \(the row starts at byte 16 of the text\)"):
+                with pytest.raises(
+                    JobError,
+                    match=rf"{what} than 20 bytes \(--max-record-bytes\) \(the row starts at byte 16 of the text\)",
+                ):
                     list(found)
             else:
                 assert len(results(list(found))) == 4
@@ -382,7 +397,7 @@ def test_a_large_file_takes_bounded_memory(tmp_path):
     path = write(tmp_path / "a.csv.gz", b"x,y,z\n" + line * (1 << 19))
     before, peak, count = pa.total_allocated_bytes(), 0, 0
     tracemalloc.start()
-    for step in SOURCE.read(SOURCE.splits(str(path))[0], {"y": "string"}, BatchLimits()):
+    for step in SOURCE.read(SOURCE.splits(str(path))[0], {"y": "string"}, Limits()):
         peak = max(peak, pa.total_allocated_bytes() - before)
         count += step.batch.num_rows if step.batch is not None else 0
     assert count == 1 << 19
@@ -408,6 +423,22 @@ def test_every_cut_of_a_gzip_file_is_noticed(tmp_path):
     assert len(read(tmp_path / "packed.csv", ["x"])) == 300
 
 
+def test_a_last_row_with_too_few_cells_and_no_line_end_was_cut_short(tmp_path):
+    for last in [b"3", b'"a"', b'"a,\n"', b"\xff"]:
+        for more in [b"1,2\n", b"", b"\n\n", b'"\n",2\r']:
+            path = write(tmp_path / "a.csv", b"\xef\xbb\xbfx,y\n" + more + last)
+            where = path.stat().st_size - len(last)
+            what = (
+                rf"^\S+/a\.csv: cut short: its last row, at byte {where} of the text, has 1 of 2 cells and no line end$"
+            )
+            for block in BLOCKS:
+                with pytest.raises(JobError, match=what):
+                    read(path, ["x"], block=block)
+            assert read(write(path, b"x,y\n" + more + last + b"\n"), ["x"])[-1][1] == "expected 2 cells, got 1"
+            assert read(write(path, b"x,y\n" + more + last + b","), ["y"])[-1][1] == {"y": None}
+    assert read(write(path, b"x,y\n1,2,3"), ["x"]) == [(b"1,2,3", "expected 2 cells, got 3")]
+
+
 def test_missing_files(tmp_path):
     with pytest.raises(JobError, match="cannot be read"):
         SOURCE.splits(str(tmp_path / "missing.csv"))
@@ -418,7 +449,6 @@ def test_missing_files(tmp_path):
 def test_the_name_chooses_the_source():
     for name in ["a.csv", "a.TSV", "x/a.csv.gz", "a.tsv.gz"]:
         assert source_for(name) is SOURCE
-    assert source_for("a.gz") is SOURCES["tfrecord"]
     assert pickle.loads(pickle.dumps(SOURCE)) == SOURCE
 
 

@@ -19,9 +19,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.sources import SOURCES, BatchLimits, json_rows, source_for
+from pipeline.limits import Limits
+from pipeline.sources import SOURCES, json_rows, source_for
 from pipeline.sources.framing import framed
-from pipeline.sources.jsonl import JSONLines, lines_of
+from pipeline.sources.jsonl import lines_of
 from tests.jobs import assert_balanced, done, read_arrays, read_rejected
 from transforms import (
     SequenceGroup,
@@ -46,9 +47,9 @@ def write(path: Path, lines: Sequence[bytes], end: bytes = b"\n") -> str:
     return str(path)
 
 
-def read(path: Any, features: Mapping[str, str] = WANTED, source: Any = SOURCE, **limits: int) -> list[Any]:
-    [split] = source.splits(str(path))
-    return list(source.read(split, features, BatchLimits(**limits)))
+def read(path: Any, features: Mapping[str, str] = WANTED, **limits: int) -> list[Any]:
+    [split] = SOURCE.splits(str(path))
+    return list(SOURCE.read(split, features, Limits(**limits)))
 
 
 def records_of(reads: Sequence[Any]) -> list[bytes]:
@@ -163,11 +164,11 @@ def test_values_rows_and_records_are_those_of_the_file(tmp_path, packed):
 
 def test_batches_keep_both_limits(tmp_path):
     data = [*lines(300), b'{"c": "' + b"x" * 5000 + b'"}', *lines(20)]
-    reads = read(write(tmp_path / "a", data), rows=100, bytes=1000)
+    reads = read(write(tmp_path / "a", data), max_batch_rows=100, max_batch_bytes=1000)
     sizes = [sum(map(len, step.batch.column(rows.RECORD_COLUMN).to_pylist())) for step in reads]
     assert records_of(reads) == data
     assert [step.batch.num_rows for step, size in zip(reads, sizes, strict=True) if size > 1000] == [1]
-    assert max(len(step.batch) for step in read(write(tmp_path / "b", data), rows=7)) == 7
+    assert max(len(step.batch) for step in read(write(tmp_path / "b", data), max_batch_rows=7)) == 7
 
 
 GOOD = [b'{"a": [1, 2], "b": [0.5], "c": "x"}', b'{"a": [3]}', b'{"b": [2, 2.5]}', b"{}"]
@@ -319,7 +320,7 @@ def line(draw: Any) -> bytes:
 def test_every_row_is_what_it_is_alone(tmp_path, data, most, seed):
     for shuffle in (random.Random(seed), random.Random(seed + 1)):
         shuffle.shuffle(data)
-        reads = read(write(tmp_path / "data", [GOOD[0], *data]), rows=most)
+        reads = read(write(tmp_path / "data", [GOOD[0], *data]), max_batch_rows=most)
         assert records_of(reads) == [GOOD[0], *data]
         assert outcomes(reads) == [expected(entry) for entry in [GOOD[0], *data]]
 
@@ -454,10 +455,14 @@ def test_lines_are_cut_alike_whatever_the_blocks():
 def test_a_line_that_is_too_long_is_an_error(tmp_path):
     data = [b'{"c": "%s"}' % (b"x" * 50), b'{"c": "%s"}' % (b"x" * 51)]
     path = write(tmp_path / "data", data)
-    assert records_of(read(path, source=JSONLines(max_line_bytes=60))) == data
-    with pytest.raises(JobError, match=r"^\S+data: a line at byte 0 or after: longer than 59 bytes$"):
-        read(path, source=JSONLines(max_line_bytes=59))
-    with pytest.raises(JobError, match=r"^f: the line at uncompressed byte 6: longer than 10 bytes$"):
+    assert records_of(read(path, max_record_bytes=60)) == data
+    with pytest.raises(
+        JobError, match=r"^\S+data: a line at byte 0 or after: longer than 59 bytes \(--max-record-bytes\)$"
+    ):
+        read(path, max_record_bytes=59)
+    with pytest.raises(
+        JobError, match=r"^f: the line at uncompressed byte 6: longer than 10 bytes \(--max-record-bytes\)$"
+    ):
         list(lines_of([b"12345\n", b"1234567", b"1234567", b"\n"], "f", 10, "uncompressed byte"))
 
 
@@ -479,7 +484,7 @@ def test_memory_is_that_of_a_few_blocks(tmp_path):
     path.write_bytes(data * 30)
     tracemalloc.start()
     [split] = SOURCE.splits(str(path))
-    rows_read = sum(len(step.batch or ()) for step in SOURCE.read(split, WANTED, BatchLimits()))
+    rows_read = sum(len(step.batch or ()) for step in SOURCE.read(split, WANTED, Limits()))
     assert rows_read == 30_000 and split.size > 60 << 20
     assert tracemalloc.get_traced_memory()[1] < 30 << 20
     tracemalloc.stop()
@@ -488,21 +493,40 @@ def test_memory_is_that_of_a_few_blocks(tmp_path):
 def test_nulls_alone_are_values_also_where_steps_are_expected(tmp_path):
     nested, alone = b'{"a": [[1], null, [2, 3]]}', b'{"a": [null, null]}'
     data = [nested] * 100 + [alone] + [nested] * 30 + [b'{"a": null}', b'{"a": []}', b'{"a": [[null]]}', b'{"a": [[]]}']
-    reads = read(write(tmp_path / "data", data), rows=50)
+    reads = read(write(tmp_path / "data", data), max_batch_rows=50)
     assert outcomes(reads) == [expected(entry) for entry in data]
     assert expected(alone)[0] == [("null_value", "null")]
 
 
-def test_a_cut_in_the_last_line_is_a_bad_row(tmp_path):
+def test_every_cut_is_noticed_except_at_the_end_of_a_line(tmp_path):
     data = lines(40)
-    whole = b"\n".join(data)
-    path = tmp_path / "cut"
-    for size in random.Random(1).sample(range(1, len(whole)), 100):
+    whole, path = b"\n".join(data), tmp_path / "cut"
+    ends = np.cumsum([len(line) + 1 for line in data])
+    for size in [*random.Random(1).sample(range(1, len(whole)), 100), *ends[:5], *(ends[:5] - 1), *(ends[:5] - 2)]:
         path.write_bytes(whole[:size])
-        kept = whole[:size].rstrip(b"\n").split(b"\n")
-        reads = read(path)
-        assert records_of(reads) == kept
-        assert outcomes(reads)[-1] == expected(kept[-1])
+        count = np.searchsorted(ends, size, side="right")
+        if size in ends or size + 1 in ends:
+            assert records_of(read(path)) == data[: count + (size + 1 in ends)]
+            continue
+        where = 0 if count == 0 else ends[count - 1]
+        with pytest.raises(
+            JobError, match=rf"^\S+/cut: cut short: the last line, at byte {where}, has no line end and"
+        ):
+            read(path)
+
+
+def test_a_last_line_without_an_end_is_whole_where_it_is_json(tmp_path):
+    deep = b'{"a": ' + b"[" * 5000 + b"]" * 5000 + b"}"
+    for last in [b'{"a": 1}', b'{"a": 1} \r', b"12", b"[1]", b"NaN", b'"x"', b'\xef\xbb\xbf{"a": [2]}', deep, b" "]:
+        (tmp_path / "data").write_bytes(b'{"a": [1]}\n' * (not last.startswith(b"\xef")) + last)
+        read(tmp_path / "data")
+    cut = [b'{"a": 1', b'{"a": {}', b"tru", b'"\xc3"', b'{"a": "\xc3"}', b"x", b"{}}", b"[1", b'{"a": [{}', deep[:-9]]
+    for last in cut:
+        (tmp_path / "data").write_bytes(b'{"a": [1]}\n' + last)
+        with pytest.raises(
+            JobError, match=r"^\S+/data: cut short: the last line, at byte 11, has no line end and is no"
+        ):
+            read(tmp_path / "data")
 
 
 def test_every_cut_of_a_gzip_file_is_noticed(tmp_path):
@@ -540,7 +564,7 @@ def test_features_of_the_first_rows(tmp_path):
 def test_the_name_or_the_first_bytes_choose_the_source(tmp_path):
     for name in ["a.jsonl", "a.NDJSON", "run[1]/a.jsonl.gz", "a.tfrecord.ndjson.gz"]:
         assert source_for(name) is SOURCE
-    assert source_for("a.jsonl.tfrecord.gz") is source_for("jsonl.gz") is SOURCES["tfrecord"]
+    assert source_for("a.jsonl.tfrecord.gz") is SOURCES["tfrecord"]
     for text in (b'{"a": 1}\n', b" \n\t{", b"{" + b"x" * 200):
         (tmp_path / "part-0").write_bytes(text)
         assert source_for(str(tmp_path / "part-0")) is SOURCE

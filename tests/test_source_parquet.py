@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.sources import SOURCES, BatchLimits, Split
+from pipeline.limits import Limits
+from pipeline.sources import SOURCES, Split
 from transforms import rows
 from transforms.errors import JobError
 
@@ -40,9 +41,7 @@ def write(path: Any, data: pa.Table, **options: Any) -> str:
 
 
 def read(path: str, **limits: int) -> list[Any]:
-    return [
-        step for split in SOURCE.splits(path) for step in SOURCE.read(split, {"x": "float32"}, BatchLimits(**limits))
-    ]
+    return [step for split in SOURCE.splits(path) for step in SOURCE.read(split, {"x": "float32"}, Limits(**limits))]
 
 
 def whole(reads: list[Any]) -> pa.Table:
@@ -54,7 +53,7 @@ def whole(reads: list[Any]) -> pa.Table:
 def test_values_rows_and_origin_are_those_of_the_file(tmp_path, compression):
     data = table(2500)
     path = write(tmp_path / "run[1].parquet", data, row_group_size=1000, compression=compression)
-    reads = read(path, rows=300)
+    reads = read(path, max_batch_rows=300)
     assert whole(reads).equals(data)
     numbers = np.concatenate([rows.row_numbers(step.batch) for step in reads])
     assert (numbers == np.arange(2500)).all()
@@ -73,13 +72,13 @@ def test_values_rows_and_origin_are_those_of_the_file(tmp_path, compression):
 def test_splits_stand_alone(tmp_path):
     data = table(50)
     path = write(tmp_path / "a.parquet", data, row_group_size=20)
-    assert whole(list(SOURCE.read(SOURCE.splits(path)[1], {}, BatchLimits()))).equals(data.slice(20, 20))
+    assert whole(list(SOURCE.read(SOURCE.splits(path)[1], {}, Limits()))).equals(data.slice(20, 20))
 
 
 def test_batches_keep_both_limits(tmp_path):
     lengths = [1] * 500 + [20_000] + [1] * 300 + [3000] * 50  # far from even: the average says little
     data = pa.table({"x": pa.array([np.arange(n) for n in lengths], pa.large_list(pa.int64()))})
-    reads = read(write(tmp_path / "a.parquet", data), rows=128, bytes=50_000)
+    reads = read(write(tmp_path / "a.parquet", data), max_batch_rows=128, max_batch_bytes=50_000)
     assert whole(reads).equals(data)
     assert max(step.batch.num_rows for step in reads) <= 128
     sizes = [(step.batch.column("x").nbytes, step.batch.num_rows) for step in reads]
@@ -92,7 +91,7 @@ def test_columns_that_repeat_themselves_do_not_fill_memory(tmp_path):
     path = write(tmp_path / "a.parquet", pa.table({"x": zeros}), compression="zstd")
     before = pa.total_allocated_bytes()
     peak = 0
-    for step in SOURCE.read(SOURCE.splits(path)[0], {}, BatchLimits(bytes=1 << 20)):
+    for step in SOURCE.read(SOURCE.splits(path)[0], {}, Limits(max_batch_bytes=1 << 20)):
         peak = max(peak, pa.total_allocated_bytes() - before)
         assert step.batch is not None and step.batch.column("x").nbytes <= 1 << 20
     assert peak < 16 << 20  # of 80 MB
@@ -136,9 +135,9 @@ def test_a_damaged_page_names_file_and_row_group(tmp_path):
     damaged[start + 4000] ^= 1
     Path(path).write_bytes(damaged)
     splits = SOURCE.splits(path)
-    assert len(whole(list(SOURCE.read(splits[0], {}, BatchLimits())))) == 1000
+    assert len(whole(list(SOURCE.read(splits[0], {}, Limits())))) == 1000
     with pytest.raises(JobError, match=r"a\.parquet: row group 1: damaged.*(CRC|checksum)"):
-        list(SOURCE.read(splits[1], {}, BatchLimits()))
+        list(SOURCE.read(splits[1], {}, Limits()))
 
 
 @pytest.mark.parametrize(
@@ -156,4 +155,4 @@ def test_missing_files_and_directories(tmp_path):
         with pytest.raises(JobError, match="cannot be opened"):
             SOURCE.splits(str(path))
         with pytest.raises(JobError, match="cannot be opened"):
-            list(SOURCE.read(Split(str(path), 0), {}, BatchLimits()))
+            list(SOURCE.read(Split(str(path), 0), {}, Limits()))

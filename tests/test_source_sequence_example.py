@@ -15,7 +15,8 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.sources import SOURCES, BatchLimits, wire
+from pipeline.limits import Limits
+from pipeline.sources import SOURCES, wire
 from pipeline.sources.framing import framed
 from tests.jobs import assert_balanced, done, read_arrays, read_rejected
 from tests.test_source_tfrecord import BAD, example, feature, read, results, write
@@ -237,7 +238,7 @@ def test_every_row_is_what_its_own_bytes_say(tmp_path, records, most, shuffle):
     path = tmp_path / "data"
     for _ in range(2):
         path.write_bytes(framed(records))
-        assert found_in(read(path, WANTED, rows=most)) == [(entry, expected(entry)) for entry in records]
+        assert found_in(read(path, WANTED, max_batch_rows=most)) == [(entry, expected(entry)) for entry in records]
         shuffle.shuffle(records)
 
 
@@ -340,7 +341,7 @@ def test_a_file_cut_short_is_an_error(tmp_path, packed):
         path.write_bytes(data[:size])
         if packed or size not in ends:
             with pytest.raises(JobError, match=r"cut short|not a TFRecord"):
-                list(SOURCE.read(SOURCE.splits(str(path))[0], WANTED, BatchLimits()))
+                list(SOURCE.read(SOURCE.splits(str(path))[0], WANTED, Limits()))
 
 
 def test_a_job_over_sequence_examples_writes_what_it_writes_for_examples(tmp_path):

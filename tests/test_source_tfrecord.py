@@ -16,9 +16,10 @@ import pyarrow as pa
 import pytest
 import tensorflow as tf
 
-from pipeline.sources import SOURCES, BatchLimits, source_for
-from pipeline.sources.framing import framed, gunzip, masked_crc
-from pipeline.sources.tfrecord import TFRecord
+from pipeline.limits import Limits
+from pipeline.sources import SOURCES, source_for
+from pipeline.sources.framing import framed, masked_crc
+from pipeline.sources.packing import unpacked
 from transforms import rejection, rows
 from transforms.errors import JobError
 
@@ -61,7 +62,7 @@ def write(path: Any, records: Iterable[bytes], compression: str = "") -> str:
 
 def read(path: Any, features: Mapping[str, str] = FEATURES, **limits: int) -> list[Any]:
     [split] = SOURCE.splits(str(path))
-    return list(SOURCE.read(split, features, BatchLimits(**limits)))
+    return list(SOURCE.read(split, features, Limits(**limits)))
 
 
 def results(reads: list[Any]) -> dict[int, tuple[bytes, Any]]:
@@ -113,13 +114,11 @@ def test_values_rows_and_records_are_those_of_the_file(tmp_path, compression):
 
 def test_batches_keep_both_limits(tmp_path):
     records = [*examples(300), example(id=[1], s=[b"x" * 5000]), *examples(20)]
-    reads = read(write(tmp_path / "a", records), rows=100, bytes=1000)
+    reads = read(write(tmp_path / "a", records), max_batch_rows=100, max_batch_bytes=1000)
     sizes = [sum(map(len, step.batch.column(rows.RECORD_COLUMN).to_pylist())) for step in reads]
     assert sum(step.batch.num_rows for step in reads) == len(records)
     assert [step.batch.num_rows for step, size in zip(reads, sizes, strict=True) if size > 1000] == [1]
-    assert max(len(step.batch) for step in read(write(tmp_path / "b", records), rows=7)) == 7
-    with pytest.raises(ValueError, match="at least 1"):
-        BatchLimits(rows=0)
+    assert max(len(step.batch) for step in read(write(tmp_path / "b", records), max_batch_rows=7)) == 7
 
 
 def test_every_cut_is_noticed_except_between_two_records(tmp_path):
@@ -185,13 +184,13 @@ def test_an_absurd_length_is_refused_before_anything_is_allocated(tmp_path):
     assert tracemalloc.get_traced_memory()[1] < 16 << 20
     tracemalloc.stop()
     with pytest.raises(JobError, match="at most 3 are allowed"):
-        list(TFRecord(max_record_bytes=3).read(SOURCE.splits(str(path))[0], {}, BatchLimits()))
+        read(path, max_record_bytes=3)
 
 
 def test_a_gzip_bomb_takes_little_memory():
     packed = gzip.compress(bytes(128 << 20))
     tracemalloc.start()
-    assert sum(map(len, gunzip([packed], "bomb"))) == 128 << 20
+    assert sum(map(len, unpacked([packed], "gzip", "bomb", 2000.0))) == 128 << 20
     assert tracemalloc.get_traced_memory()[1] < 16 << 20
     tracemalloc.stop()
 
@@ -262,7 +261,7 @@ def test_rows_of_any_kinds_keep_their_own_values_in_any_order(tmp_path):
     want = None
     for order in range(4):
         path = write(tmp_path / f"{order}", records)
-        reads = read(path, rows=[1024, 1024, 64, 5][order])
+        reads = read(path, max_batch_rows=[1024, 1024, 64, 5][order])
         made = results(reads)
         assert [made[k][0] for k in range(len(records))] == records
         assert all(result == expected(r) for r, result in made.values() if isinstance(result, dict))
@@ -288,11 +287,27 @@ def test_features_of_the_first_rows(tmp_path):
 
 
 def test_the_name_or_the_first_bytes_choose_the_source(tmp_path):
-    for name in ["a.tfrecord", "a.TFRecords", "a.tfrecord.gz", "x/a.gz"]:
+    for name in [
+        "a.tfrecord",
+        "a.TFRecords",
+        "a.tfrecord.gz",
+        "x/a.jsonl.tfrecords.ZST",
+        "a.tfrecord.bz2",
+        "a.tfrecord.xz",
+    ]:
         assert source_for(name) is SOURCE
     assert source_for("run[1]/a.parquet") is source_for("a.pq") is SOURCES["parquet"]
     (tmp_path / "a.parquet-00000-of-00001").write_bytes(b"PAR1...")
     (tmp_path / "part-0").write_bytes(b"")
     assert source_for(str(tmp_path / "a.parquet-00000-of-00001")) is SOURCES["parquet"]
     assert source_for(str(tmp_path / "part-0")) is SOURCE
+    (tmp_path / "part-0.gz").write_bytes(gzip.compress(framed([b"x"])))
+    assert source_for(str(tmp_path / "part-0.gz")) is SOURCE
+    (tmp_path / "part-1.gz").write_bytes(gzip.compress(b'{"x": 1}'))
+    assert source_for(str(tmp_path / "part-1.gz")) is SOURCES["jsonl"]
+    for name in ["a.parquet.gz", "a.avro.zst"]:
+        with pytest.raises(
+            JobError, match=r"^a\.\w+\.\w+: \w+ files cannot be read packed as a whole, unpack it first"
+        ):
+            source_for(name)
     assert pickle.loads(pickle.dumps(SOURCE)) == SOURCE

@@ -32,6 +32,7 @@ from transforms.parse import canonical_type
 from transforms.spec import Spec, make_spec
 from transforms.stage_functions import StageFunction, densify_stage, mark, parse_stage, stage_of, validate_stage
 from transforms.stages import Stage
+from transforms.step_limit import MAX_STEPS
 from transforms.tally import Tally, add
 
 GOOD: Final = "good"
@@ -206,9 +207,10 @@ class _Stage(beam.PTransform):
         self,
         columns: Sequence[Column] | Column | Spec,
         sequence_groups: dict[str, SequenceGroup] | SequenceGroup | None = None,
+        max_steps: int = MAX_STEPS,
     ):
         super().__init__()
-        self.spec = make_spec(columns, sequence_groups)
+        self.spec, self.max_steps = make_spec(columns, sequence_groups), max_steps
 
     def make(self) -> StageFunction:
         """Returns the stage function; called on a worker."""
@@ -225,11 +227,12 @@ class Parse(_Stage):
     Args:
       columns: one column, several, or a whole spec.
       sequence_groups: policies by group (see `SequenceGroup`).
+      max_steps: most steps of a sequence; a row with more is rejected (`over_limit`).
     """
 
     def make(self) -> StageFunction:
         """See the base class."""
-        return parse_stage(self.spec)
+        return parse_stage(self.spec, self.max_steps)
 
 
 class Validate(_Stage):
@@ -237,7 +240,7 @@ class Validate(_Stage):
 
     def make(self) -> StageFunction:
         """See the base class."""
-        return validate_stage(self.spec)
+        return validate_stage(self.spec, self.max_steps)
 
 
 class Densify(_Stage):
@@ -252,6 +255,7 @@ class Densify(_Stage):
         group has a `max_length` that is a number.
       moments: also collect the moments of the numeric columns (see `moments`), in the output `TABLES`.
       ready: a PCollection of one element to wait for, where the same pipeline makes the directory: see `transforms.fit.Fit`.
+      max_steps: as of `Parse`.
 
     Raises:
       ValueError: statistics are needed and `transform` is missing.
@@ -264,8 +268,9 @@ class Densify(_Stage):
         transform: str | None = None,
         moments: bool = False,
         ready: beam.PCollection | None = None,
+        max_steps: int = MAX_STEPS,
     ):
-        super().__init__(columns, sequence_groups)
+        super().__init__(columns, sequence_groups, max_steps)
         if transform is None and self.spec.needs_analysis:
             raise ValueError(
                 "these columns need statistics (or the longest row) of the data set: give transform=DIR of a finished job"
@@ -281,4 +286,4 @@ class Densify(_Stage):
 
     def make(self) -> StageFunction:
         """See the base class."""
-        return densify_stage(self.spec, self._transform, self._moments)
+        return densify_stage(self.spec, self._transform, self._moments, self.max_steps)

@@ -33,6 +33,7 @@ from transforms.errors import JobError
 from transforms.groups import SequenceGroup
 from transforms.spec import Spec, make_spec
 from transforms.stage_functions import StageFunction, validate_stage
+from transforms.step_limit import MAX_STEPS
 
 CARRIERS: Final = {"int64": pa.int64(), "float32": pa.float32(), "string": pa.large_binary()}
 
@@ -190,6 +191,7 @@ class Fit(beam.PTransform):
       columns: one column, several, or a whole spec.
       sequence_groups: policies by group (see `SequenceGroup`).
       transform: the directory to write; workers must reach it. A transform in it is replaced.
+      max_steps: most steps of a sequence; a row with more is rejected (`over_limit`).
 
     Raises:
       ValueError: there is no column to densify, or the directory has glob characters in its name.
@@ -201,9 +203,11 @@ class Fit(beam.PTransform):
         sequence_groups: dict[str, SequenceGroup] | SequenceGroup | None = None,
         *,
         transform: str,
+        max_steps: int = MAX_STEPS,
     ):
         super().__init__()
         self.spec, self.transform = make_spec(columns, sequence_groups), transform.rstrip("/")
+        self.max_steps = max_steps
         if re.search(r"[*?\[\]]", transform):  # Beam 2.77 takes the path of what it deletes for a pattern
             raise ValueError(f"expected a directory without glob characters, got {transform!r}")
         if not self.spec.graph_inputs:  # tf.Transform 1.21 refuses a graph without inputs
@@ -220,7 +224,7 @@ class Fit(beam.PTransform):
         return Fitting(ready, valid[REJECTED], valid[TALLIES])
 
     def _stage(self) -> StageFunction:
-        return validate_stage(self.spec)
+        return validate_stage(self.spec, self.max_steps)
 
 
 def _clean_up(_: Any, staging: str, made: str) -> str:
@@ -243,11 +247,15 @@ class FitAndDensify(beam.PTransform):
         sequence_groups: dict[str, SequenceGroup] | SequenceGroup | None = None,
         *,
         transform: str,
+        max_steps: int = MAX_STEPS,
     ):
         super().__init__()
-        self._fit = Fit(columns, sequence_groups, transform=transform)
+        self._fit = Fit(columns, sequence_groups, transform=transform, max_steps=max_steps)
 
     def expand(self, pcoll: beam.PCollection) -> beam.pvalue.DoOutputsTuple:
         """Fits, then densifies."""
         fitted = pcoll | "Fit" >> self._fit
-        return pcoll | "Densify" >> Densify(self._fit.spec, transform=self._fit.transform, ready=fitted.ready)
+        densify = Densify(
+            self._fit.spec, transform=self._fit.transform, ready=fitted.ready, max_steps=self._fit.max_steps
+        )
+        return pcoll | "Densify" >> densify

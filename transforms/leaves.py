@@ -62,7 +62,7 @@ def convert(values: pa.Array, dtype: str, reject_overflow: bool = True) -> Leave
     if pa.types.is_null(values.type):
         values = values.cast(pa.int64() if dtypes.carrier(dtype) == "int64" else pa.float32())
     faults: list[LeafFault] = []
-    if _is_text(values.type):
+    if is_text(values.type):
         values, faults = _numbers_from_text(values, dtypes.carrier(dtype))
     elif not (pa.types.is_integer(values.type) or pa.types.is_floating(values.type)):
         faults = [_wrong_type(values, dtype)]
@@ -113,7 +113,8 @@ def _plain(values: pa.Array) -> pa.Array:
     return values
 
 
-def _is_text(kind: pa.DataType) -> bool:
+def is_text(kind: pa.DataType) -> bool:
+    """Tells whether a type is text or bytes."""
     types = pa.types
     return bool(
         types.is_string(kind) or types.is_large_string(kind) or types.is_binary(kind) or types.is_large_binary(kind)
@@ -216,7 +217,7 @@ def _utf8(values: pa.Array) -> tuple[pa.Array, list[LeafFault]]:
 def _strings(values: pa.Array, dtype: str) -> Leaves:
     nulls = _where(pc.is_null(values))
     faults = [LeafFault("null_value", nulls, f"expected text ({dtype}), got null")] if len(nulls) else []
-    if not _is_text(values.type):
+    if not is_text(values.type):
         if len(nulls) < len(values):
             faults.append(_wrong_type(values, dtype))
         values = pa.nulls(len(values), pa.large_binary())

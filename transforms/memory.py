@@ -25,6 +25,7 @@ from transforms.lookup import NO_WORDS, Vocabulary, Words, keep_in
 from transforms.rejection import SCHEMA
 from transforms.spec import Spec, dense, input_name, length_name, make_spec, mask_name
 from transforms.stages import Stage, parse_batch, reject_late, validate_batch
+from transforms.step_limit import MAX_STEPS
 from transforms.tally import Tally, add
 
 
@@ -96,6 +97,7 @@ def apply(
     *,
     fitted: Fitted | None = None,
     transform: str | None = None,
+    max_steps: int = MAX_STEPS,
 ) -> Applied:
     """Parses, validates, normalises and densifies rows in memory: the same code that the job runs.
 
@@ -110,6 +112,7 @@ def apply(
       sequence_groups: policies by group; one policy is that of the default group.
       fitted: statistics found before. Without (and without `transform`) they are found in these rows.
       transform: directory of a saved graph; its statistics are used.
+      max_steps: most steps of a sequence; a row with more is rejected (`over_limit`).
 
     Raises:
       SpecError: the columns do not work together.
@@ -119,7 +122,7 @@ def apply(
     tally: Tally = Counter()
     accepted, rejected = [], []
     for batch in batches_of(data):
-        parsed = parse_batch(batch, spec.columns)
+        parsed = parse_batch(batch, spec.columns, max_steps)
         valid = validate_batch(parsed.batch, spec)
         tally["", "rows", "read"] += batch.num_rows
         add(tally, parsed.tally)

@@ -7,7 +7,7 @@ context columns plain scalars.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -15,8 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms import dtypes, leaves
-from transforms.ragged import Ragged, splits_of
+from transforms.ragged import Ragged, is_list, splits_of
 from transforms.rejection import Fault
+from transforms.step_limit import MAX_STEPS, too_long
 
 NO_ID: Final = -(2**63)
 """What stands in a canonical column of integer ids where a step has none: an empty step, or one with fewer than it may have."""
@@ -60,6 +61,11 @@ class Form:
         return (self.dtype, self.delimiter, self.step_width, self.ids, self.any_integer, self.scalars)
 
     @property
+    def values_a_step(self) -> int:
+        """How many values of a flat list are one step."""
+        return 1 if self.ids and not self.scalars else self.step_width
+
+    @property
     def carrier(self) -> str:
         """What is expected in the source: text where a sequence is one string, else the dtype's carrier."""
         return dtypes.carrier(self.dtype) if self.delimiter is None else "string"
@@ -75,30 +81,41 @@ class Parsed:
     nulls: int
 
 
-def parse(array: pa.Array, form: Form) -> Parsed:
+def parse(array: pa.Array, form: Form, max_steps: int = MAX_STEPS) -> Parsed:
     """Parses one column of a batch.
 
     >>> form = Form("x", "int64", delimiter=",")
     >>> parse(pa.array(["1,2", "", None]), form).array.to_pylist()
     [[1, 2], [], None]
+
+    Args:
+      array: the column as the source has it.
+      form: what it must become.
+      max_steps: most steps of a row. One with more is a fault, and empty from then on.
     """
     if isinstance(array, pa.ExtensionArray):
         array = array.storage
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
-    if form.delimiter is not None:
-        return _parse_delimited(array, form)
-    return _parse_lists(array, form, [])
+    long = too_long(array, max_steps, form.values_a_step, form.delimiter)
+    parsed = _parse_delimited if form.delimiter is not None else _parse_lists
+    if long is None:
+        return parsed(array, form, [])
+    shown, message = [f"{n} steps" for n in long.steps.tolist()], f"expected at most {max_steps} steps (--max-steps)"
+    made = parsed(long.rest, form, [Fault("over_limit", form.name, long.rows, shown, message)])
+    values_in = made.values_in.copy()
+    values_in[long.rows] = long.values
+    return replace(made, values_in=values_in)
 
 
 def column_type_error(kind: pa.DataType, form: Form) -> str:
     """Returns why no value of an Arrow type can be parsed, or an empty string where some can."""
     none = pa.nulls(0, kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind)
     if form.delimiter is not None:
-        text = Ragged.of(none).values if _is_list(none.type) else none
+        text = Ragged.of(none).values if is_list(none.type) else none
         return "" if _is_text_or_null(text.type) else f"expected delimited text, got {kind}"
     depth = 0
-    while _is_list(none.type):
+    while is_list(none.type):
         none, depth = Ragged.of(none).values, depth + 1
     if depth > 2 or (depth == 0 and not form.scalars and not pa.types.is_null(none.type)):
         return f"expected a list of {form.dtype} values, got {kind}"
@@ -119,15 +136,7 @@ def _refuses(kind: pa.DataType, dtype: str) -> bool:
 
 
 def _is_text_or_null(kind: pa.DataType) -> bool:
-    types = pa.types
-    tests = (types.is_string, types.is_large_string, types.is_binary, types.is_large_binary, types.is_null)
-    return any(test(kind) for test in tests)
-
-
-def _is_list(kind: pa.DataType) -> bool:
-    types = pa.types
-    tests = (types.is_list, types.is_large_list, types.is_fixed_size_list, types.is_list_view, types.is_large_list_view)
-    return any(test(kind) for test in tests)
+    return bool(leaves.is_text(kind) or pa.types.is_null(kind))
 
 
 def _row_faults(form: Form, outer: Ragged, values: pa.Array, found: leaves.LeafFault) -> Fault:
@@ -142,13 +151,13 @@ def _whole_rows(reason: str, form: Form, array: pa.Array, rows: np.ndarray, mess
 
 
 def _parse_lists(array: pa.Array, form: Form, faults: list[Fault]) -> Parsed:
-    if not _is_list(array.type):
+    if not is_list(array.type):
         array = _lists_of_one(array, form, faults)
     outer = Ragged.of(array)
-    if not _is_list(outer.values.type):
+    if not is_list(outer.values.type):
         return _finish(outer, outer.values, form, faults)
     inner = Ragged.of(outer.values)
-    if _is_list(inner.values.type):
+    if is_list(inner.values.type):
         # Only the rows that do hold lists within steps: another row gave the array its type.
         deep = leaves.LeafFault("wrong_type", np.flatnonzero(inner.lengths), "nested too deep")
         if len(deep.positions):
@@ -252,10 +261,9 @@ def _lists_of_one(array: pa.Array, form: Form, faults: list[Fault]) -> pa.Array:
     return Ragged(pa.nulls(0, _canonical(form.dtype)), np.zeros(len(array) + 1, np.int64), present).to_list_array()
 
 
-def _parse_delimited(array: pa.Array, form: Form) -> Parsed:
+def _parse_delimited(array: pa.Array, form: Form, faults: list[Fault]) -> Parsed:
     """Splits one string a row. A list of one string, as a tf.Example holds it, counts as that string."""
-    faults: list[Fault] = []
-    if _is_list(array.type):
+    if is_list(array.type):
         outer = Ragged.of(array)
         several = np.flatnonzero(outer.lengths > 1)
         if len(several):

@@ -51,6 +51,13 @@ class Ragged:
         return pa.LargeListArray.from_arrays(pa.array(self.splits), self.values, mask=mask)
 
 
+def is_list(kind: pa.DataType) -> bool:
+    """Tells whether a type is one of Arrow's lists."""
+    types = pa.types
+    tests = (types.is_list, types.is_large_list, types.is_fixed_size_list, types.is_list_view, types.is_large_list_view)
+    return any(test(kind) for test in tests)
+
+
 def splits_of(lengths: np.ndarray) -> np.ndarray:
     """Returns int64 row splits `[rows + 1]` for the lengths `[rows]`."""
     splits = np.zeros(len(lengths) + 1, np.int64)

@@ -6,6 +6,7 @@ from typing import Final
 
 REASONS: Final[dict[str, str]] = {
     "bad_record": "the record cannot be decoded at all",
+    "over_limit": "the sequence has more steps than a run takes (--max-steps)",
     "wrong_type": "the value has a type that the column does not accept",
     "not_a_number": "the text is not a number",
     "not_an_integer": "the number has a fraction (or is not finite) and the column holds integers",

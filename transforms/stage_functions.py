@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from transforms.spec import Spec
 from transforms.stages import Stage, parse_batch, reject_late, validate_batch
+from transforms.step_limit import MAX_STEPS
 
 STAGE_KEY: Final = b"seqcols.stage"
 """Schema metadata that says how far a batch has come."""
@@ -26,22 +27,22 @@ def stage_of(batch: pa.RecordBatch) -> bytes:
     return bytes((batch.schema.metadata or {}).get(STAGE_KEY, b""))
 
 
-def parse_stage(spec: Spec) -> StageFunction:
+def parse_stage(spec: Spec, max_steps: int = MAX_STEPS) -> StageFunction:
     """Returns the function that parses a batch."""
 
     def run(batch: pa.RecordBatch) -> Iterator[Stage]:
-        done = parse_batch(batch, spec.columns)
+        done = parse_batch(batch, spec.columns, max_steps)
         yield Stage(mark(done.batch, b"parsed"), done.rejected, done.tally)
 
     return run
 
 
-def validate_stage(spec: Spec) -> StageFunction:
+def validate_stage(spec: Spec, max_steps: int = MAX_STEPS) -> StageFunction:
     """Returns the function that validates a batch, parsed first where it is not."""
 
     def run(batch: pa.RecordBatch) -> Iterator[Stage]:
         if stage_of(batch) != b"parsed":
-            parsed = parse_batch(batch, spec.columns)
+            parsed = parse_batch(batch, spec.columns, max_steps)
             yield Stage(parsed.batch.slice(0, 0), parsed.rejected, parsed.tally)
             batch = parsed.batch
         done = validate_batch(batch, spec)
@@ -50,13 +51,16 @@ def validate_stage(spec: Spec) -> StageFunction:
     return run
 
 
-def densify_stage(spec: Spec, transform: str | None, moments: bool = False) -> StageFunction:
+def densify_stage(
+    spec: Spec, transform: str | None, moments: bool = False, max_steps: int = MAX_STEPS
+) -> StageFunction:
     """Returns the function that densifies a batch, parsed and validated first where it is not.
 
     Args:
       spec: the columns.
       transform: directory of a saved graph, or None where no statistics are needed.
       moments: whether to collect the moments of the numeric columns on the way.
+      max_steps: most steps of a sequence; a row with more is rejected.
     """
     # TensorFlow takes seconds to import: only the stage that needs it pays.
     from transforms import graph
@@ -64,7 +68,7 @@ def densify_stage(spec: Spec, transform: str | None, moments: bool = False) -> S
 
     run_graph = graph.saved_graph(spec, transform) if transform else graph.fitted_graph(not_fitted(spec))
     collect = graph.moments_graph(spec) if moments else lambda batch: None
-    validate = validate_stage(spec)
+    validate = validate_stage(spec, max_steps)
 
     def run(batch: pa.RecordBatch) -> Iterator[Stage]:
         if stage_of(batch) != b"validated":

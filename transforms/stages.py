@@ -21,6 +21,7 @@ from transforms.parse import Parsed, parse
 from transforms.ragged import Ragged
 from transforms.rejection import Fault
 from transforms.spec import Spec
+from transforms.step_limit import MAX_STEPS
 from transforms.tally import Tally, add, count_lengths, count_rejected, presence
 
 
@@ -41,10 +42,10 @@ class Stage:
     table: np.ndarray | None = None
 
 
-def parse_batch(batch: pa.RecordBatch, columns: Sequence[Column]) -> Stage:
+def parse_batch(batch: pa.RecordBatch, columns: Sequence[Column], max_steps: int = MAX_STEPS) -> Stage:
     """Parses the source columns of a batch to canonical list columns, by key; other columns are dropped.
 
-    A feature that the batch does not have at all is absent in every row.
+    A feature that the batch does not have at all is absent in every row. A row with more than `max_steps` steps is rejected.
     """
     batch = rows.without_views(batch)
     file = rows.file_of(batch)
@@ -55,7 +56,7 @@ def parse_batch(batch: pa.RecordBatch, columns: Sequence[Column]) -> Stage:
         for key, form in column.features.items():
             if key not in by_key:
                 source = batch.column(key) if key in batch.schema.names else pa.nulls(batch.num_rows)
-                by_key[key] = parse(source, form)
+                by_key[key] = parse(source, form, max_steps)
                 faults += by_key[key].faults
     good, rejected = rejection.split(batch, faults)
     for column in columns:

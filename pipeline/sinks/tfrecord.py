@@ -12,7 +12,8 @@ import pyarrow as pa
 from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 
 from pipeline.sinks.base import OutputFile, Sink, Writer, Written, flat_values, list_offsets
-from pipeline.sources.framing import GZIP, framed
+from pipeline.sources.framing import framed
+from pipeline.sources.packing import GZIP
 from transforms.columns.base import Output
 from transforms.parse_specs import known_shape, parse_spec
 

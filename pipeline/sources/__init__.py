@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
+from pipeline.limits import DEFAULTS, Limits
 from pipeline.sources.avro import Avro
-from pipeline.sources.base import BatchLimits, Read, Source, Split, open_input
+from pipeline.sources.base import Read, Source, Split, broken
 from pipeline.sources.csv_text import CSV
-from pipeline.sources.framing import is_header, unpacked_head
+from pipeline.sources.framing import is_header
 from pipeline.sources.jsonl import JSONLines
+from pipeline.sources.packing import Content, bare_name
 from pipeline.sources.parquet import Parquet
 from pipeline.sources.tfrecord import TFRecord
 
@@ -24,27 +26,28 @@ MAGIC: Final = {b"PAR1": "parquet", b"Obj\x01": "avro"}
 SNIFFED_BYTES: Final = 256
 
 
-def source_for(path: str) -> Source:
+def source_for(path: str, limits: Limits = DEFAULTS) -> Source:
     """Returns the source that reads a file, by the end of its name; otherwise its first bytes decide.
 
     Raises:
-      JobError: the name says nothing and the file cannot be opened.
+      JobError: the name says nothing and the file cannot be opened; or it is packed, and of a format that never is.
     """
-    named = [
-        (len(end), name) for name, source in SOURCES.items() for end in source.suffixes if path.lower().endswith(end)
-    ]
-    if named:
-        return SOURCES[max(named)[1]]  # the longest: `.jsonl.gz` is more than `.gz`
-    with open_input(path) as handle:
-        return SOURCES[_format_of(handle.read(SNIFFED_BYTES))]
+    bare = bare_name(path)
+    # The longest ending counts.
+    named = [(len(end), name) for name, source in SOURCES.items() for end in source.suffixes if bare.endswith(end)]
+    name = max(named)[1] if named else _format_of(next(iter(Content(path, limits, is_header)), b""))
+    if not SOURCES[name].packed and bare != path.lower():
+        raise broken(path, f"{name} files cannot be read packed as a whole, unpack it first")
+    return SOURCES[name]
 
 
 def _format_of(head: bytes) -> str:
+    """Returns the format of a file by its first bytes, unpacked."""
     for magic, name in MAGIC.items():
         if head.startswith(magic):
             return name
-    is_json = not is_header(head) and unpacked_head(head).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{")
+    is_json = not is_header(head) and head[:SNIFFED_BYTES].removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{")
     return "jsonl" if is_json else "tfrecord"
 
 
-__all__ = ["SOURCES", "BatchLimits", "Read", "Source", "Split", "source_for"]
+__all__ = ["SOURCES", "Read", "Source", "Split", "source_for"]

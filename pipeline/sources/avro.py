@@ -10,10 +10,11 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
+from pipeline.limits import DEFAULTS, Limits
 from pipeline.sources import avro_schema
 from pipeline.sources.avro_container import Container
 from pipeline.sources.avro_schema import UNREADABLE, VARYING
-from pipeline.sources.base import BatchLimits, Read, Source, Split, broken, open_input, size_of
+from pipeline.sources.base import Read, Source, Split, broken, open_input, size_of
 from pipeline.sources.parts import of_rows
 from transforms import rows
 
@@ -26,24 +27,20 @@ class Avro(Source):
 
     The rows of a batch that differ in the types of a union come in batches of their own. fastavro makes a dict of
     every row, which takes most of the time; from there on it is columns.
-
-    Attributes:
-      max_block_bytes: the largest block allowed, packed and unpacked, in bytes.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = (".avro",)
+    packed: ClassVar[bool] = False
     has_schema: ClassVar[bool] = True
-
-    max_block_bytes: int = 256 << 20
 
     def splits(self, path: str) -> list[Split]:
         """See the base class."""
         return [Split(path, size=size_of(path))]
 
-    def read(self, split: Split, features: Mapping[str, str], limits: BatchLimits) -> Iterator[Read]:
+    def read(self, split: Split, features: Mapping[str, str], limits: Limits) -> Iterator[Read]:
         """See the base class. First comes a batch without rows that has all fields of the schema."""
         with open_input(split.path) as handle:
-            container = Container(handle, split.path, self.max_block_bytes)
+            container = Container(handle, split.path, limits)
             table = _Table(split.path, container.schema)
             yield Read(table.empty(), None, 0)
             row, seen = 0, 0
@@ -56,17 +53,17 @@ class Avro(Source):
             if container.at > seen:
                 yield Read(None, None, container.at - seen)
 
-    def features(self, path: str, sample: int = 1000) -> dict[str, pa.DataType]:
+    def features(self, path: str, limits: Limits = DEFAULTS, sample: int = 1000) -> dict[str, pa.DataType]:
         """See the base class. The schema tells; no row is read. A union of several types has the null type."""
         with open_input(path) as handle:
-            return _Table(path, Container(handle, path, self.max_block_bytes).schema).types
+            return _Table(path, Container(handle, path, limits).schema).types
 
 
-def _batches(records: Iterator[tuple[_Row, int]], limits: BatchLimits) -> Iterator[list[_Row]]:
+def _batches(records: Iterator[tuple[_Row, int]], limits: Limits) -> Iterator[list[_Row]]:
     held: list[_Row] = []
     size = 0
     for record, length in records:
-        if held and (len(held) >= limits.rows or size + length > limits.bytes):
+        if held and (len(held) >= limits.max_batch_rows or size + length > limits.max_batch_bytes):
             yield held
             held, size = [], 0
         held.append(record)

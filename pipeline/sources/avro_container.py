@@ -9,25 +9,65 @@ with a negative count for one without records, and does not look whether a block
 
 from __future__ import annotations
 
-import bz2
 import json
-import lzma
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Final
+from typing import BinaryIO, Final
 
+import pyarrow as pa
+
+from pipeline.limits import Limits
 from pipeline.sources.base import broken
+from pipeline.sources.packing import PACKINGS, Inflater, Meter, Unpacker
 
 MAGIC: Final = b"Obj\x01"
 SYNC_BYTES: Final = 16
+CRC_BYTES: Final = 4
 
-_UNPACKERS: Final[dict[str, Callable[[], Any] | None]] = {
-    "null": None,
-    "deflate": lambda: zlib.decompressobj(-zlib.MAX_WBITS),
-    "bzip2": bz2.BZ2Decompressor,
-    "xz": lzma.LZMADecompressor,
+Unpack = Callable[[bytes, int], bytes | None]
+
+
+def _one_stream(make: Callable[[], Unpacker]) -> Unpack:
+    def unpack(data: bytes, most: int) -> bytes | None:
+        unpacker = make()
+        unpacked = unpacker.decompress(data, most + 1)
+        if len(unpacked) > most:
+            return None
+        if not unpacker.eof:  # data after the end are common: fastavro leaves part of zlib's checksum there
+            raise ValueError("its packed data end early")
+        return unpacked
+
+    return unpack
+
+
+def _snappy(data: bytes, most: int) -> bytes | None:
+    """Unpacks Google's raw snappy, which begins with the size of what is packed, and verifies the CRC-32 after it."""
+    packed, crc = data[:-CRC_BYTES], data[-CRC_BYTES:]
+    size = sum((byte & 0x7F) << 7 * k for k, byte in enumerate(packed[: _varint_bytes(packed)]))
+    if size > most:
+        return None
+    unpacked: bytes = pa.Codec("snappy").decompress(packed, size, asbytes=True)
+    if zlib.crc32(unpacked).to_bytes(CRC_BYTES, "big") != crc:
+        raise ValueError("bad checksum (CRC-32)")
+    return unpacked
+
+
+def _varint_bytes(data: bytes) -> int:
+    return 1 + next((k for k, byte in enumerate(data[:5]) if byte < 0x80), 4)
+
+
+_UNPACK: Final[dict[str, Unpack]] = {
+    "null": lambda data, most: data,
+    "deflate": _one_stream(lambda: Inflater(-zlib.MAX_WBITS)),
+    "bzip2": _one_stream(PACKINGS["bz2"].unpacker),
+    "xz": _one_stream(PACKINGS["xz"].unpacker),
+    "zstandard": _one_stream(PACKINGS["zstd"].unpacker),
+    "snappy": _snappy,
 }
+"""Codec to what unpacks a block of it: None where it holds more bytes than allowed."""
+
+_DAMAGED: Final = (ValueError, zlib.error, pa.ArrowException, *(e for p in PACKINGS.values() for e in p.errors))
 
 
 @dataclass(frozen=True)
@@ -51,7 +91,8 @@ class Container:
     Args:
       handle: the open file.
       path: its name, for errors.
-      most: the largest block allowed in bytes, packed and unpacked, and the longest header.
+      limits: the largest block allowed, packed and unpacked, and the longest part of a header; and how much the file may
+        unpack to.
 
     Attributes:
       schema: the schema of its records, as JSON has it.
@@ -61,8 +102,9 @@ class Container:
       JobError: it is no such file, or one with a codec that cannot be read.
     """
 
-    def __init__(self, handle: BinaryIO, path: str, most: int):
-        self._handle, self._path, self._most = handle, path, most
+    def __init__(self, handle: BinaryIO, path: str, limits: Limits):
+        self._handle, self._path, self._most = handle, path, limits.max_record_bytes
+        self._meter = Meter(path, limits.max_unpack_ratio)
         self.at = 0
         self._where = f"{path}: header"
         if self._handle.read(len(MAGIC)) != MAGIC:
@@ -71,9 +113,9 @@ class Container:
         metadata = self._metadata()
         self._sync = self._take(SYNC_BYTES)
         codec = metadata.get("avro.codec", b"null").decode("utf-8", "replace")
-        if codec not in _UNPACKERS:
-            raise broken(path, f"codec {codec!r} cannot be read, expected one of {', '.join(_UNPACKERS)}")
-        self._unpacker = _UNPACKERS[codec]
+        if codec not in _UNPACK:
+            raise broken(path, f"codec {codec!r} cannot be read, expected one of {', '.join(_UNPACK)}")
+        self._unpack = _UNPACK[codec]
         try:
             self.schema = json.loads(metadata["avro.schema"])
         except (KeyError, ValueError, RecursionError) as error:
@@ -107,17 +149,13 @@ class Container:
         return found
 
     def _unpacked(self, data: bytes) -> bytes:
-        if self._unpacker is None:
-            return data
-        unpacker = self._unpacker()
         try:
-            unpacked: bytes = unpacker.decompress(data, self._most + 1)
-        except (OSError, zlib.error, lzma.LZMAError) as error:
+            unpacked = self._unpack(data, self._most)
+        except _DAMAGED as error:
             raise broken(self._where, "damaged, it cannot be unpacked", error) from error
-        if len(unpacked) > self._most:
-            raise broken(self._where, f"unpacked it has more than {self._most} bytes")
-        if not unpacker.eof:  # data after the end are common: fastavro leaves part of zlib's checksum there
-            raise broken(self._where, "damaged: its packed data end early")
+        if unpacked is None:
+            raise broken(self._where, f"unpacked it has more than {self._most} bytes (--max-record-bytes)")
+        self._meter.add(len(data), len(unpacked))
         return unpacked
 
     def _number(self, first: bytes = b"") -> int:
@@ -133,8 +171,11 @@ class Container:
         raise broken(self._where, "damaged: a number is longer than ten bytes")
 
     def _take(self, size: int) -> bytes:
-        if not 0 <= size <= self._most:
-            raise broken(self._where, f"damaged: it claims {size} bytes, at most {self._most} are allowed")
+        if size < 0:
+            raise broken(self._where, f"damaged: it claims {size} bytes")
+        if size > self._most:
+            allowed = f"at most {self._most} are allowed (--max-record-bytes)"
+            raise broken(self._where, f"it claims {size} bytes, {allowed}")
         data = self._read(size)
         if len(data) < size:
             raise broken(self._where, f"cut short: {size - len(data)} bytes or more are missing")

@@ -12,6 +12,7 @@ from typing import BinaryIO, ClassVar
 
 import pyarrow as pa
 
+from pipeline.limits import DEFAULTS, Limits
 from transforms.errors import JobError
 
 
@@ -33,24 +34,6 @@ class Split:
 
 
 @dataclass(frozen=True)
-class BatchLimits:
-    """How large a batch may be. A single record that is larger is a batch of its own.
-
-    Attributes:
-      rows: most rows in a batch.
-      bytes: most bytes of input in a batch: records as they stand in the (uncompressed) file, Arrow data for
-        a columnar source.
-    """
-
-    rows: int = 1024
-    bytes: int = 8 << 20
-
-    def __post_init__(self) -> None:
-        if self.rows < 1 or self.bytes < 1:
-            raise ValueError(f"batch limits must be at least 1, got rows={self.rows!r}, bytes={self.bytes!r}")
-
-
-@dataclass(frozen=True)
 class Read:
     """One step of reading a split.
 
@@ -69,11 +52,13 @@ class Source(ABC):
     """A file format that rows are read from. Instances are immutable and can be pickled.
 
     Attributes:
-      suffixes: endings of file names of this format, in lower case.
+      suffixes: endings of file names of this format, in lower case, without those of `packing.PACKINGS`.
+      packed: whether files may be packed as a whole.
       has_schema: whether a file says once what all its rows hold, so that a column it lacks is a mistake.
     """
 
     suffixes: ClassVar[tuple[str, ...]]
+    packed: ClassVar[bool] = True
     has_schema: ClassVar[bool] = False
 
     @abstractmethod
@@ -85,21 +70,21 @@ class Source(ABC):
         """
 
     @abstractmethod
-    def read(self, split: Split, features: Mapping[str, str], limits: BatchLimits) -> Iterator[Read]:
+    def read(self, split: Split, features: Mapping[str, str], limits: Limits) -> Iterator[Read]:
         """Reads a split. What a row becomes depends on that row alone, never on its neighbours.
 
         Args:
           split: one of `splits`.
           features: feature key to the carrier (`int64`, `float32` or `string`) that is expected. The carrier
             is a first guess that only speed depends on: values come in the type that they have in the file.
-          limits: how large a batch may be.
+          limits: what is taken at most.
 
         Raises:
           JobError: the file is broken. Rows before the damage may have been read by then.
         """
 
     @abstractmethod
-    def features(self, path: str, sample: int = 1000) -> dict[str, pa.DataType]:
+    def features(self, path: str, limits: Limits = DEFAULTS, sample: int = 1000) -> dict[str, pa.DataType]:
         """Returns the features of a file, name to Arrow type, as far as its first `sample` rows tell.
 
         Raises:

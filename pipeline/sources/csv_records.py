@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -28,17 +28,23 @@ class Records:
       text: what they stand in.
       offsets: int64 `[records + 1]`; record k is `text[offsets[k]:offsets[k + 1]]`, its line end included.
       malformed: bool `[records]`: something stands after a closing quote.
+      start: where in the (unpacked) file the text starts, in bytes.
       problem: why no record can be found after these, or an empty string.
     """
 
     text: bytes
     offsets: np.ndarray
     malformed: np.ndarray
+    start: int = 0
     problem: str = ""
 
     def without_first(self) -> Records:
         """Returns all records but the first."""
-        return Records(self.text, self.offsets[1:], self.malformed[1:], self.problem)
+        return replace(self, offsets=self.offsets[1:], malformed=self.malformed[1:])
+
+    def is_open_ended(self, k: int) -> bool:
+        """Tells whether a record has no line end, which only the last one of a file may lack."""
+        return self.text[self.offsets[k + 1] - 1] not in (LF, CR)
 
 
 def split(blocks: Iterable[bytes], delimiter: int, most: int) -> Iterator[Records]:
@@ -59,7 +65,7 @@ def split(blocks: Iterable[bytes], delimiter: int, most: int) -> Iterator[Record
             parts.append(next(blocks, b""))
             size += len(parts[-1])
             last = not parts[-1]
-        found = _bounded(_cut(b"".join(parts), delimiter, last), most, last, before)
+        found = _bounded(_cut(b"".join(parts), delimiter, last, before), most, last)
         if found.problem or len(found.malformed):
             yield found
         if found.problem:
@@ -78,7 +84,7 @@ def _without_bom(blocks: Iterable[bytes]) -> tuple[Iterator[bytes], int]:
     return itertools.chain([text] if text else [], blocks), len(head) - len(text)
 
 
-def _bounded(found: Records, most: int, last: bool, before: int) -> Records:
+def _bounded(found: Records, most: int, last: bool) -> Records:
     """Returns the records up to the first that is too long or does not end, wherever the blocks were cut."""
     left = len(found.text) - int(found.offsets[-1])
     long = np.flatnonzero(np.diff(found.offsets) > most)
@@ -87,12 +93,12 @@ def _bounded(found: Records, most: int, last: bool, before: int) -> Records:
     count = int(long[0]) if len(long) else len(found.malformed)
     what = "a quote is open until the end of the file"
     if len(long) or left > most:
-        what = f"it is longer than {most} bytes"
-    problem = f"{what} (the row starts at byte {before + int(found.offsets[count])} of the text)"
-    return Records(found.text, found.offsets[: count + 1], found.malformed[:count], problem)
+        what = f"it is longer than {most} bytes (--max-record-bytes)"
+    problem = f"{what} (the row starts at byte {found.start + int(found.offsets[count])} of the text)"
+    return replace(found, offsets=found.offsets[: count + 1], malformed=found.malformed[:count], problem=problem)
 
 
-def _cut(text: bytes, delimiter: int, last: bool) -> Records:
+def _cut(text: bytes, delimiter: int, last: bool, start: int) -> Records:
     data = np.frombuffer(text, np.uint8)
     quotes, ends = _special_quotes(data, delimiter), _line_ends(data, last)
     if len(quotes):
@@ -106,7 +112,7 @@ def _cut(text: bytes, delimiter: int, last: bool) -> Records:
     after = data[closing + 1]
     wrong = closing[(after != delimiter) & (after != LF) & (after != CR) & (after != QUOTE)]
     malformed[np.searchsorted(offsets, wrong, side="right") - 1] = True
-    return Records(text, offsets, malformed)
+    return Records(text, offsets, malformed, start)
 
 
 def _line_ends(data: np.ndarray, last: bool) -> np.ndarray:

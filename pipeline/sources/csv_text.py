@@ -1,4 +1,4 @@
-"""CSV and TSV files, plain or gzip: a header, then rows of cells, all of them text."""
+"""CSV and TSV files, plain or packed: a header, then rows of cells, all of them text."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from typing import Any, ClassVar, Final
 import numpy as np
 import pyarrow as pa
 
-from pipeline.sources import csv_records, framing
-from pipeline.sources.base import BatchLimits, Read, Source, Split, broken, open_input, size_of
-from pipeline.sources.csv_records import Records
+from pipeline.limits import DEFAULTS, Limits
+from pipeline.sources import csv_records
+from pipeline.sources.base import Read, Source, Split, broken, size_of
+from pipeline.sources.csv_records import CR, LF, Records
+from pipeline.sources.packing import Content, bare_name
 from pipeline.sources.parts import Part, with_origins
 from transforms import rows
 
-_GZIP: Final = b"\x1f\x8b\x08"
 _TEXT: Final = pa.large_string()
 _BYTES: Final = pa.large_binary()
 
@@ -30,36 +31,32 @@ class CSV(Source):
 
     The first line names the features. Every value is text, which columns parse: nothing is inferred. A cell without
     anything in it is an absent feature, `""` is an empty text. A row with another number of cells than the header,
-    or with something after a closing quote, is rejected. An empty line is no row; in a file of one column it is a
-    row without that feature. A byte order mark is skipped.
+    or with something after a closing quote, is rejected. A last row that has no line end and too few cells was cut short,
+    and the file with it. An empty line is no row; in a file of one column it is a row without that feature. A byte order
+    mark is skipped.
 
     Batches hold the features asked for as bytes, because nobody has looked yet whether they are UTF-8: the column
     that reads them does. The record of a row is its own text, line end included.
-
-    Attributes:
-      max_record_bytes: the longest row allowed, in bytes.
     """
 
-    suffixes: ClassVar[tuple[str, ...]] = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
+    suffixes: ClassVar[tuple[str, ...]] = (".csv", ".tsv")
     has_schema: ClassVar[bool] = True
-
-    max_record_bytes: int = 64 << 20
 
     def splits(self, path: str) -> list[Split]:
         """See the base class."""
         return [Split(path, size=size_of(path))]
 
-    def read(self, split: Split, features: Mapping[str, str], limits: BatchLimits) -> Iterator[Read]:
+    def read(self, split: Split, features: Mapping[str, str], limits: Limits) -> Iterator[Read]:
         """See the base class. First comes a batch without rows that has all features of the header."""
-        blocks = framing.Blocks(open_input(split.path), split.path)
-        found = self._records(blocks, split.path)
+        content = Content(split.path, limits)
+        found = _records(content, split.path, limits)
         names, head = _header(found, split.path)
         table = _Table(split.path, names, features)
-        seen = blocks.consumed
+        seen = content.consumed
         yield Read(table.empty(), None, seen)
         row = 0
         for records in itertools.chain([head], found):
-            size, seen = blocks.consumed - seen, blocks.consumed
+            size, seen = content.consumed - seen, content.consumed
             for start, stop in _spans(records.offsets, limits):
                 for batch, rejected in table.rows(records, start, stop, row):
                     row += sum(part.num_rows for part in (batch, rejected) if part is not None)
@@ -68,26 +65,21 @@ class CSV(Source):
             if records.problem:
                 raise broken(split.path, f"row {row}: {records.problem}")
             seen -= size  # where none of the records was a row
-        if blocks.consumed > seen:
-            yield Read(None, None, blocks.consumed - seen)
+        if content.consumed > seen:
+            yield Read(None, None, content.consumed - seen)
 
-    def features(self, path: str, sample: int = 1000) -> dict[str, pa.DataType]:
+    def features(self, path: str, limits: Limits = DEFAULTS, sample: int = 1000) -> dict[str, pa.DataType]:
         """See the base class. The header tells; no row is read."""
-        blocks = framing.Blocks(open_input(path), path)
-        names, _ = _header(self._records(blocks, path), path)
+        names, _ = _header(_records(Content(path, limits), path, limits), path)
         return dict.fromkeys(names, _TEXT)
 
-    def _records(self, blocks: framing.Blocks, path: str) -> Iterator[Records]:
-        data = iter(blocks)
-        head = next(data, b"")
-        data = itertools.chain([head], data) if head else data
-        if path.lower().endswith(".gz") or head.startswith(_GZIP):
-            data = framing.gunzip(data, path)
-        return csv_records.split(data, ord(_delimiter(path)), self.max_record_bytes)
+
+def _records(content: Content, path: str, limits: Limits) -> Iterator[Records]:
+    return csv_records.split(content, ord(_delimiter(path)), limits.max_record_bytes)
 
 
 def _delimiter(path: str) -> str:
-    return "\t" if path.lower().endswith((".tsv", ".tsv.gz")) else ","
+    return "\t" if bare_name(path).endswith(".tsv") else ","
 
 
 def _header(found: Iterator[Records], path: str) -> tuple[list[str], Records]:
@@ -117,12 +109,12 @@ def _header(found: Iterator[Records], path: str) -> tuple[list[str], Records]:
     return names, first.without_first()
 
 
-def _spans(offsets: np.ndarray, limits: BatchLimits) -> Iterator[tuple[int, int]]:
+def _spans(offsets: np.ndarray, limits: Limits) -> Iterator[tuple[int, int]]:
     """Yields first and last (exclusive) record of each batch."""
     start, count = 0, len(offsets) - 1
     while start < count:
-        fits = int(np.searchsorted(offsets, offsets[start] + limits.bytes, side="right")) - 1
-        stop = max(start + 1, min(start + limits.rows, fits, count))
+        fits = int(np.searchsorted(offsets, offsets[start] + limits.max_batch_bytes, side="right")) - 1
+        stop = max(start + 1, min(start + limits.max_batch_rows, fits, count))
         yield start, stop
         start = stop
 
@@ -149,6 +141,10 @@ class _Table:
             filled = ~_are_blank(found, start, stop)
             records, malformed = _filtered(records, filled), malformed[filled]
         columns, wrong = self._parse(records, first_row)
+        if found.is_open_ended(stop - 1) and wrong.get(len(records) - 1, len(self._names)) < len(self._names):
+            at = found.start + int(found.offsets[stop - 1])
+            cells = f"{wrong[len(records) - 1]} of {len(self._names)} cells and no line end"
+            raise broken(self._path, f"cut short: its last row, at byte {at} of the text, has {cells}")
         bad = {k: f"expected {len(self._names)} cells, got {cells}" for k, cells in wrong.items()}
         bad |= dict.fromkeys(np.flatnonzero(malformed).tolist(), "expected nothing after a closing quote")
         good = np.ones(len(records), bool)
@@ -170,6 +166,9 @@ class _Table:
             return "skip"
 
         text = _text(records)
+        if text[text.size - 1] not in (LF, CR):
+            # Arrow 25 takes the empty cell at the end of `"a",` for a quoted one where the text ends there.
+            text = pa.py_buffer(text.to_pybytes() + b"\n")
         if plain := _is_utf8(text):
             table = _read_csv(text, self._names, self._wanted, _delimiter(self._path), skip)
         else:

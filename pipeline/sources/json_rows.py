@@ -166,6 +166,23 @@ def parsed(line: bytes) -> dict[str, Any] | str:
     return made if isinstance(made, dict) else f"expected one JSON object, got {_kind_of(made)}"
 
 
+def is_json(line: bytes) -> bool:
+    """Tells whether a line is a JSON value from its start to its end; one that is nested too deep for Python may be."""
+    bare = line.strip(BLANK)
+    if bare.startswith(b"{"):  # without Python's objects for all that stands in a long line
+        if not bare.endswith(b"}"):
+            return False
+        if _read([bare], {}) is not None:
+            return True
+    try:
+        _loaded(bare.decode())
+    except ValueError:
+        return False
+    except RecursionError:
+        pass
+    return True
+
+
 def _loaded(text: str) -> Any:
     try:
         return json.loads(text)

@@ -1,18 +1,19 @@
-"""JSON Lines files, one JSON object a line, plain or gzip (https://jsonlines.org)."""
+"""JSON Lines files, one JSON object a line, plain or packed (https://jsonlines.org)."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Final
 
 import numpy as np
 import pyarrow as pa
 
-from pipeline.sources import framing
-from pipeline.sources.base import BatchLimits, Read, Source, Split, broken, open_input, size_of
-from pipeline.sources.json_rows import BLANK, JSONDecoder, kinds
+from pipeline.limits import DEFAULTS, Limits
+from pipeline.sources.base import Read, Source, Split, broken, size_of
+from pipeline.sources.json_rows import BLANK, JSONDecoder, is_json, kinds
+from pipeline.sources.packing import Content
 from pipeline.sources.parts import batches, with_origins
 
 RECORD_FORMAT: Final = "json"
@@ -25,28 +26,23 @@ class JSONLines(Source):
     """Reads JSON Lines files, each as one split: rows are numbered, and only the lines before them tell how.
 
     Lines end in a line feed, with or without a carriage return before it. Blank lines are no rows; a line that is no JSON
-    object is a rejected one, also the last one of a file that was cut short in it. A file is taken for gzip when its
-    name ends in `.gz` or its first bytes say so; a byte order mark at its start is skipped.
-
-    Attributes:
-      max_line_bytes: the longest line allowed, in bytes.
+    object is a rejected one. A last line without a line end that is no JSON at all was cut short, and the file with it. A
+    byte order mark at the start of a file is skipped.
     """
 
-    suffixes: ClassVar[tuple[str, ...]] = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
-
-    max_line_bytes: int = 256 << 20
+    suffixes: ClassVar[tuple[str, ...]] = (".jsonl", ".ndjson")
 
     def splits(self, path: str) -> list[Split]:
         """See the base class."""
         return [Split(path, size=size_of(path))]
 
-    def read(self, split: Split, features: Mapping[str, str], limits: BatchLimits) -> Iterator[Read]:
+    def read(self, split: Split, features: Mapping[str, str], limits: Limits) -> Iterator[Read]:
         """See the base class. A feature that no row of a batch has is a column of nulls."""
         decoder = JSONDecoder(features)
-        blocks = framing.Blocks(open_input(split.path), split.path)
+        content = Content(split.path, limits)
         first, seen = split.first_row, 0
-        for lines in batches(self._lines(blocks, split.path), limits):
-            size, seen = blocks.consumed - seen, blocks.consumed
+        for lines in batches(_lines(content, split.path, limits), limits):
+            size, seen = content.consumed - seen, content.consumed
             parts, bad = decoder.decode(lines)
             original, numbers = pa.array(lines, pa.large_binary()), first + np.arange(len(lines))
             for batch, rejected in with_origins(parts, bad, original, numbers, split.path, RECORD_FORMAT):
@@ -54,28 +50,27 @@ class JSONLines(Source):
                 size = 0
             first += len(lines)
 
-    def features(self, path: str, sample: int = 1000) -> dict[str, pa.DataType]:
+    def features(self, path: str, limits: Limits = DEFAULTS, sample: int = 1000) -> dict[str, pa.DataType]:
         """See the base class. What is sampled is also bounded in bytes, as a batch is."""
-        blocks = framing.Blocks(open_input(path), path)
-        lines = itertools.islice(self._lines(blocks, path), sample)
-        return kinds(next(batches(lines, BatchLimits(rows=sample)), []))
+        lines = itertools.islice(_lines(Content(path, limits), path, limits), sample)
+        return kinds(next(batches(lines, replace(limits, max_batch_rows=sample)), []))
 
-    def _lines(self, blocks: framing.Blocks, path: str) -> Iterator[bytes]:
-        data, unit = framing.uncompressed(blocks, path)
-        return lines_of(data, path, self.max_line_bytes, unit)
+
+def _lines(content: Content, path: str, limits: Limits) -> Iterator[bytes]:
+    return lines_of(content, path, limits.max_record_bytes, content.unit)
 
 
 def lines_of(blocks: Iterable[bytes], path: str, most: int, unit: str = "byte") -> Iterator[bytes]:
     """Cuts blocks into lines, without their ends and without blank ones.
 
     Args:
-      blocks: the uncompressed data.
+      blocks: the unpacked data.
       path: name of the file, for errors.
       most: the longest line allowed, in bytes.
       unit: what offsets in errors count.
 
     Raises:
-      JobError: a line is longer than that.
+      JobError: a line is longer than that, or the last one has no end and is no JSON.
     """
     held: list[bytes] = []  # the start of a line, in pieces
     size, start = 0, 0
@@ -85,13 +80,15 @@ def lines_of(blocks: Iterable[bytes], path: str, most: int, unit: str = "byte") 
             text = b"".join([*held, block[:done]])
             if start == 0:
                 text, start = text.removeprefix(_BOM), len(_BOM) if text.startswith(_BOM) else 0
+            if not block and text.strip(BLANK) and not is_json(text):
+                raise broken(path, f"cut short: the last line, at {unit} {start}, has no line end and is no JSON")
             yield from _lines_in(text, most, f"{path}: a line at {unit} {start} or after")
             start += len(text)
             held, size = [], 0
         held.append(block[done:])
         size += len(held[-1])
         if size > most:
-            raise broken(f"{path}: the line at {unit} {start}", f"longer than {most} bytes")
+            raise broken(f"{path}: the line at {unit} {start}", f"longer than {most} bytes (--max-record-bytes)")
 
 
 def _lines_in(text: bytes, most: int, where: str) -> Iterator[bytes]:
@@ -99,5 +96,5 @@ def _lines_in(text: bytes, most: int, where: str) -> Iterator[bytes]:
         text = text.replace(b"\r\n", b"\n")
     lines = text.split(b"\n")
     if max(map(len, lines)) > most:
-        raise broken(where, f"longer than {most} bytes")
+        raise broken(where, f"longer than {most} bytes (--max-record-bytes)")
     return (line for line in lines if line.strip(BLANK))

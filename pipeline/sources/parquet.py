@@ -10,7 +10,8 @@ from typing import Any, ClassVar, Final
 import numpy as np
 import pyarrow as pa
 
-from pipeline.sources.base import BatchLimits, Read, Source, Split, broken, open_input, size_of
+from pipeline.limits import DEFAULTS, Limits
+from pipeline.sources.base import Read, Source, Split, broken, open_input, size_of
 from transforms import rows
 
 _WIDTHS: Final = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 8, "FLOAT": 4, "DOUBLE": 8}
@@ -24,10 +25,11 @@ class Parquet(Source):
     """Reads Parquet files, one row group a split; every column, so that a rejected row can be shown whole.
 
     Page checksums are verified where the file has them. Without them (most writers leave them out) a flipped
-    bit is mostly not noticed.
+    bit is mostly not noticed. How long a row is shows only once it is decoded.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = (".parquet", ".pq")
+    packed: ClassVar[bool] = False
     has_schema: ClassVar[bool] = True
 
     def splits(self, path: str) -> list[Split]:
@@ -40,7 +42,7 @@ class Parquet(Source):
         firsts = np.cumsum([0, *(group.num_rows for group in groups)])
         return [Split(path, k, int(firsts[k]), int(ends[k + 1] - ends[k])) for k in range(len(groups))]
 
-    def read(self, split: Split, features: Mapping[str, str], limits: BatchLimits) -> Iterator[Read]:
+    def read(self, split: Split, features: Mapping[str, str], limits: Limits) -> Iterator[Read]:
         """See the base class. A feature that the file lacks is absent from the batches."""
         where = f"{split.path}: row group {split.part}"
         with _opened(split.path, where) as file:
@@ -48,7 +50,10 @@ class Parquet(Source):
             group = _probed(file, split.part)
             expected, done, spent = group.num_rows, 0, 0
             found = _batches(file, split.part, _batch_rows(group, limits))
-            for batch in (part for whole in found for part in _bounded(whole, limits.bytes)):
+            most = min(limits.max_batch_bytes, limits.max_record_bytes)
+            for batch in (part for whole in found for part in _bounded(whole, most)):
+                if batch.nbytes > limits.max_record_bytes:
+                    raise broken(f"{split.path}: row {split.first_row + done}", _too_long(batch.nbytes, limits))
                 made = rows.with_origin(batch, split.path, split.first_row + done)
                 done += batch.num_rows
                 share = split.size * done // max(expected, 1)
@@ -57,7 +62,7 @@ class Parquet(Source):
         if done != expected:
             raise broken(where, f"holds {done} rows, its metadata say {expected}")
 
-    def features(self, path: str, sample: int = 1000) -> dict[str, pa.DataType]:
+    def features(self, path: str, limits: Limits = DEFAULTS, sample: int = 1000) -> dict[str, pa.DataType]:
         """See the base class. The schema tells; no row is read."""
         with _opened(path) as file:
             return {field.name: field.type for field in file.schema_arrow}
@@ -99,7 +104,7 @@ def _probed(file: Any, part: int) -> Any:
     return file.metadata.row_group(part)
 
 
-def _batch_rows(group: Any, limits: BatchLimits) -> int:
+def _batch_rows(group: Any, limits: Limits) -> int:
     """Returns how many rows of a row group make a batch.
 
     The file's uncompressed size says little of columns that repeat themselves: a run of a million zeros takes
@@ -109,7 +114,11 @@ def _batch_rows(group: Any, limits: BatchLimits) -> int:
     for k in range(group.num_columns):
         column = group.column(k)
         size += max(column.total_uncompressed_size, column.num_values * _WIDTHS.get(column.physical_type, 4))
-    return max(1, min(limits.rows, limits.bytes * group.num_rows // max(size, 1)))
+    return max(1, min(limits.max_batch_rows, limits.max_batch_bytes * group.num_rows // max(size, 1)))
+
+
+def _too_long(size: int, limits: Limits) -> str:
+    return f"{size} bytes as Arrow data, at most {limits.max_record_bytes} are allowed (--max-record-bytes)"
 
 
 def _bounded(batch: pa.RecordBatch, most: int) -> Iterator[pa.RecordBatch]:

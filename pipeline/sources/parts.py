@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 import pyarrow as pa
 
-from pipeline.sources.base import BatchLimits
+from pipeline.limits import Limits
 from transforms import escaping, rejection, rows
 from transforms.ragged import Ragged, splits_of
 
@@ -29,12 +29,12 @@ class Part:
         return cls(batch, np.arange(start, start + batch.num_rows))
 
 
-def batches(records: Iterable[bytes], limits: BatchLimits) -> Iterator[list[bytes]]:
+def batches(records: Iterable[bytes], limits: Limits) -> Iterator[list[bytes]]:
     """Gathers records up to the limits. A record larger than they allow is a batch of its own."""
     held: list[bytes] = []
     size = 0
     for record in records:
-        if held and (len(held) >= limits.rows or size + len(record) > limits.bytes):
+        if held and (len(held) >= limits.max_batch_rows or size + len(record) > limits.max_batch_bytes):
             yield held
             held, size = [], 0
         held.append(record)

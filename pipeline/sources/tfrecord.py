@@ -1,18 +1,20 @@
-"""TFRecord files of tf.Examples or tf.SequenceExamples (also mixed), plain or gzip."""
+"""TFRecord files of tf.Examples or tf.SequenceExamples (also mixed), plain or packed."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Final, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 
+from pipeline.limits import DEFAULTS, Limits
 from pipeline.sources import examples, framing, sequence_examples, wire
-from pipeline.sources.base import BatchLimits, Read, Source, Split, open_input, size_of
+from pipeline.sources.base import Read, Source, Split, size_of
 from pipeline.sources.examples import ExampleDecoder
+from pipeline.sources.packing import Content
 from pipeline.sources.parts import batches, with_origins
 from pipeline.sources.sequence_examples import SequenceExampleDecoder
 
@@ -26,43 +28,43 @@ _Decoder: TypeAlias = ExampleDecoder | SequenceExampleDecoder
 class TFRecord(Source):
     """Reads TFRecord files, each as one split: the format has no marks to start from in the middle.
 
-    A file is taken for gzip when its name ends in `.gz` or its first bytes say so.
-
-    Attributes:
-      max_record_bytes: the longest record allowed, in bytes.
+    A record that is longer than `Limits.max_record_bytes` breaks the file.
     """
 
-    suffixes: ClassVar[tuple[str, ...]] = (".tfrecord", ".tfrecords", ".tfrecord.gz", ".tfrecords.gz", ".gz")
-
-    max_record_bytes: int = 256 << 20
+    suffixes: ClassVar[tuple[str, ...]] = (".tfrecord", ".tfrecords")
 
     def splits(self, path: str) -> list[Split]:
         """See the base class."""
         return [Split(path, size=size_of(path))]
 
-    def read(self, split: Split, features: Mapping[str, str], limits: BatchLimits) -> Iterator[Read]:
+    def read(self, split: Split, features: Mapping[str, str], limits: Limits) -> Iterator[Read]:
         """See the base class. A feature that no row of a batch has is a column of nulls."""
         decoders = _Decoders(features, split.path)
-        blocks = framing.Blocks(open_input(split.path), split.path)
+        content = _opened(split.path, limits)
         first, seen = split.first_row, 0
-        for records in batches(self._records(blocks, split.path), limits):
-            size, seen = blocks.consumed - seen, blocks.consumed
+        for records in batches(_records(content, split.path, limits), limits):
+            size, seen = content.consumed - seen, content.consumed
             for batch, rejected in decoders.decoded(records, first):
                 yield Read(batch, rejected, size)
                 size = 0
             first += len(records)
 
-    def features(self, path: str, sample: int = 1000) -> dict[str, pa.DataType]:
+    def features(self, path: str, limits: Limits = DEFAULTS, sample: int = 1000) -> dict[str, pa.DataType]:
         """See the base class. What is sampled is also bounded in bytes, as a batch is."""
-        blocks = framing.Blocks(open_input(path), path)
-        records = next(batches(itertools.islice(self._records(blocks, path), sample), BatchLimits(rows=sample)), [])
+        found = _records(_opened(path, limits), path, limits)
+        records = next(batches(itertools.islice(found, sample), replace(limits, max_batch_rows=sample)), [])
         if wire.only_features(pa.array(records, pa.large_binary())).all():
             return examples.kinds(records) if records else {}
         return sequence_examples.kinds(records)
 
-    def _records(self, blocks: framing.Blocks, path: str) -> Iterator[bytes]:
-        data, unit = framing.uncompressed(blocks, path)
-        return framing.records(data, path, self.max_record_bytes, unit)
+
+def _opened(path: str, limits: Limits) -> Content:
+    # A plain file whose first record is 560,927 bytes long begins like a gzip file; its checksum tells.
+    return Content(path, limits, framing.is_header)
+
+
+def _records(content: Content, path: str, limits: Limits) -> Iterator[bytes]:
+    return framing.records(content, path, limits.max_record_bytes, content.unit)
 
 
 class _Decoders:

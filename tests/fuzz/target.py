@@ -22,9 +22,10 @@ from pipeline import cache, cache_files, columns_file, manifest, request
 from pipeline.columns_file import load
 from pipeline.inputs import InputFile
 from pipeline.layout import MANIFEST
+from pipeline.limits import Limits
 from pipeline.reading import refuse_schema
 from pipeline.request import UsageError
-from pipeline.sources import BatchLimits, source_for
+from pipeline.sources import source_for
 from tests.fuzz.corpus import entries, real_entries
 from tests.fuzz.documents import INDEX_KEY
 from tests.fuzz.files import Entry
@@ -108,7 +109,7 @@ def _check_error(error: Exception) -> None:
 
 def _read_rows(path: Path, columns: str, seed: int) -> str:
     spec = spec_of(columns, seed % CHOICES)
-    limits = BatchLimits(rows=3 if seed % 8 == 0 else 1024)
+    limits = Limits(max_batch_rows=3 if seed % 8 == 0 else 1024)
     try:
         found = _outcome(str(path), spec, limits, seed % DENSE_EVERY == 0)
     except JobError as error:
@@ -116,7 +117,7 @@ def _read_rows(path: Path, columns: str, seed: int) -> str:
             _must_fail(str(path), spec, error)
         raise
     if seed % COMPARE_EVERY == 0:
-        alone = _outcome(str(path), spec, BatchLimits(rows=1), False)
+        alone = _outcome(str(path), spec, Limits(max_batch_rows=1), False)
         if alone != found:
             differs = [(a, b) for a, b in zip(found, alone, strict=False) if a != b]
             raise Broken(f"rows are others read one by one: {differs[:1]!r:.3000} ({len(found)}, {len(alone)} rows)")
@@ -125,13 +126,13 @@ def _read_rows(path: Path, columns: str, seed: int) -> str:
 
 def _must_fail(path: str, spec: Spec, error: JobError) -> None:
     try:
-        _outcome(path, spec, BatchLimits(rows=1), False)
+        _outcome(path, spec, Limits(max_batch_rows=1), False)
     except JobError:
         return
     raise Broken(f"read one by one the rows do not fail: {error}") from error
 
 
-def _outcome(path: str, spec: Spec, limits: BatchLimits, dense: bool) -> Outcome:
+def _outcome(path: str, spec: Spec, limits: Limits, dense: bool) -> Outcome:
     """Reads a file as the job does; returns what became of each row, by number."""
     source = source_for(path)
     source.features(path)
@@ -146,7 +147,7 @@ def _outcome(path: str, spec: Spec, limits: BatchLimits, dense: bool) -> Outcome
     return sorted(made)
 
 
-def _batches(source: Any, split: Any, spec: Spec, limits: BatchLimits) -> Iterator[pa.RecordBatch]:
+def _batches(source: Any, split: Any, spec: Spec, limits: Limits) -> Iterator[pa.RecordBatch]:
     """Yields the batches of a split, good rows and rejected ones; refuses what the job refuses."""
     features = {key: form.carrier for key, form in spec.features.items()}
     checked, size = not source.has_schema, 0
