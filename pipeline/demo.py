@@ -7,6 +7,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from pipeline.request import UsageError, checked_directory
+
 ROWS: Final = 2000
 FILES: Final = 2
 VIDEOS: Final = 5000
@@ -42,14 +44,20 @@ columns:
 def make_sample(directory: str) -> tuple[str, str, str]:
     """Writes the sample; the same every time.
 
+    Args:
+      directory: where; it is empty, or the sample was written there before.
+
     Returns:
       The columns file, the pattern of the input files, and the directory for the output.
+
+    Raises:
+      UsageError: something else is there.
     """
     from pipeline.tf_examples import write_examples
 
-    folder = os.path.join(directory, "input")
+    columns, folder = os.path.join(directory, "columns.yaml"), os.path.join(directory, "input")
+    _refuse_other(directory, columns, folder)
     os.makedirs(folder, exist_ok=True)
-    columns = os.path.join(directory, "columns.yaml")
     with open(columns, "w", encoding="utf-8") as file:
         file.write(COLUMNS)
     generator = np.random.default_rng(7)
@@ -58,6 +66,22 @@ def make_sample(directory: str) -> tuple[str, str, str]:
         path = os.path.join(folder, f"viewers-{k:05d}-of-{FILES:05d}.tfrecord")
         write_examples(path, rows[k * ROWS // FILES : (k + 1) * ROWS // FILES])
     return columns, os.path.join(folder, "*.tfrecord"), os.path.join(directory, "output")
+
+
+def _refuse_other(directory: str, *own: str) -> None:
+    """Refuses a directory that holds what is not the sample: it would be overwritten, and so would a data set there."""
+    if "://" in checked_directory("demo", directory):
+        raise UsageError(f"demo {directory!r}: expected a directory of this machine")
+    for path in (directory.rstrip("/"), *own):
+        if os.path.islink(path):
+            raise UsageError(f"demo {directory!r}: {path!r} is a symbolic link, give the directory itself")
+    columns = own[0]
+    if os.path.isfile(columns):
+        with open(columns, encoding="utf-8", errors="replace") as file:
+            if file.read(len(COLUMNS) + 1) == COLUMNS:
+                return
+    if os.path.isdir(directory) and os.listdir(directory):
+        raise UsageError(f"demo {directory!r}: is not empty and was not made by the demo; choose another directory")
 
 
 def _row(generator: np.random.Generator, number: int) -> dict[str, Any]:

@@ -99,7 +99,12 @@ def _matched(pattern: str, where: str) -> list[InputFile]:
 
 
 def _refuse_other(pattern: str, path: str) -> None:
-    """Refuses what is no file: a directory, or a pipe, which would be waited for without end and can be read only once."""
+    """Refuses what is no file: a directory, or a pipe, which would be waited for without end and can be read only once.
+
+    Also a file that no ledger could name.
+    """
+    if any("\ud800" <= character <= "\udfff" for character in path):
+        raise JobError(f"input {pattern!r}: {path}: a name that is no UTF-8")
     if "://" in path or os.path.isfile(path):
         return
     if os.path.isdir(path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from apache_beam.io.filesystems import FileSystems
 
 from pipeline.inputs import InputFile
-from pipeline.layout import MANIFEST, exists, read_json
+from pipeline.layout import EXAMPLES, MANIFEST, REJECTED, exists, read_json
 from pipeline.manifest_fields import FORMAT_VERSION, damage
 from transforms.columns import Output
 from transforms.errors import JobError
@@ -101,13 +102,18 @@ def inputs_of(files: Iterable[InputFile]) -> list[dict[str, Any]]:
     return [{"path": file.path, "bytes": file.size} for file in files]
 
 
-def is_inside(relative: str) -> bool:
-    """Returns whether a path that a manifest names lies in its directory. A manifest is only a file: anything may stand there.
+def is_own(part: str, path: Any) -> bool:
+    """Returns whether a path in a manifest is one that a run writes. A manifest is only a file: anything may stand there.
 
-    >>> is_inside("examples/a.parquet"), is_inside("../a"), is_inside("/etc/passwd"), is_inside("")
-    (True, False, False, False)
+    >>> is_own("examples", "examples/a.parquet"), is_own("statistics", "statistics.json"), is_own("statistics", "../a")
+    (True, True, False)
+
+    Args:
+      part: where it stands: `examples`, `rejected`, or the name of a field.
+      path: what stands there.
     """
-    return bool(relative) and ".." not in relative.split("/") and not relative.startswith("/") and "://" not in relative
+    shape = rf"{part}/\w[\w.-]*" if part in (EXAMPLES, REJECTED) else rf"{part}(-[\w-]+)?(\.json)?"
+    return isinstance(path, str) and re.fullmatch(shape, path, re.ASCII) is not None
 
 
 def features_of(outputs: Sequence[Output]) -> dict[str, Any]:
@@ -119,7 +125,9 @@ def features_of(outputs: Sequence[Output]) -> dict[str, Any]:
 
 
 def named_files(content: Mapping[str, Any]) -> Iterator[str]:
-    """Yields the relative path of every file and folder that a manifest names."""
-    for part in ("examples", "rejected"):
-        yield from (entry["path"] for entry in content[part]["files"])
-    yield from (content[name] for name in ("transform", "serving", "statistics", "ledger") if content.get(name))
+    """Yields the relative path of every file and folder that a manifest names, as far as they are of its directory."""
+    for part in (EXAMPLES, REJECTED):
+        yield from (entry["path"] for entry in content[part]["files"] if is_own(part, entry["path"]))
+    for name in ("transform", "serving", "statistics", "ledger"):
+        if is_own(name, content.get(name)):
+            yield content[name]

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
@@ -23,7 +22,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from pipeline import export, kill_points, layout
 from pipeline.layout import LEDGER, MANIFEST, SERVING, STATISTICS, TRANSFORM, Layout
-from pipeline.manifest import is_inside, named_files
+from pipeline.manifest import named_files
 from pipeline.stores import Conflict, Store, Version, store_of, sync_folder
 from transforms.errors import JobError
 
@@ -186,8 +185,7 @@ def _copy(source: str, target: str) -> None:
 
 
 def _remove(place: Layout, names: Collection[str]) -> None:
-    """Removes what an old manifest named. It lists nothing outside the directory, but is only a file: check."""
+    """Removes what an old manifest named."""
     for relative in sorted(names):
-        if is_inside(relative) and not re.search(r"[*?\[\]]", relative):  # Beam's file systems would expand a pattern
-            layout.delete(place.at(*relative.split("/")))
-            kill_points.at("removing")
+        layout.delete(place.at(*relative.split("/")))
+        kill_points.at("removing")

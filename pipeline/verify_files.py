@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from pipeline import export, layout, ledger
 from pipeline.layout import EXAMPLES, MANIFEST, REJECTED
-from pipeline.manifest import Manifest, is_inside, named_files
+from pipeline.manifest import Manifest, is_own, named_files
 from pipeline.request import FORMATS
 from pipeline.sources.base import size_of
 from pipeline.verify_shards import examine
@@ -89,7 +89,7 @@ def _shards(manifest: Manifest, part: str, format: str, outputs: list[Output], f
             found.fault(path, "the manifest names it twice")
             continue
         seen.add(entry["path"])
-        if not _is_there(manifest, entry["path"], found):
+        if not _is_there(manifest, part, entry["path"], found):
             continue
         try:
             held = examine(path, format, outputs, lambda count, path=path: tell(path, count))  # type: ignore[misc]
@@ -112,9 +112,9 @@ def _shards(manifest: Manifest, part: str, format: str, outputs: list[Output], f
     return rows
 
 
-def _is_there(manifest: Manifest, relative: str, found: Files) -> bool:
-    if not is_inside(relative):
-        found.fault(manifest.path(MANIFEST), f"names {relative!r}, which is not in the directory")
+def _is_there(manifest: Manifest, part: str, relative: str, found: Files) -> bool:
+    if not is_own(part, relative):
+        found.fault(manifest.path(MANIFEST), f"names {relative!r} as {part}, which is no name that a run gives")
         return False
     try:
         size_of(manifest.path(relative))
@@ -141,8 +141,8 @@ def _tree(manifest: Manifest, name: str, found: Files) -> None:
         if manifest.rows:
             found.fault(manifest.path(MANIFEST), f"names no {name}, and {manifest.rows:,} examples")
         return
-    if not is_inside(relative):
-        found.fault(manifest.path(MANIFEST), f"names {relative!r}, which is not in the directory")
+    if not is_own(name, relative):
+        found.fault(manifest.path(MANIFEST), f"names {relative!r} as {name}, which is no name that a run gives")
         return
     path = manifest.path(relative)
     files = layout.files_below(path)
@@ -161,7 +161,7 @@ def _tree(manifest: Manifest, name: str, found: Files) -> None:
 def _json(manifest: Manifest, name: str, found: Files) -> Any:
     """Checks the statistics or the ledger; returns the contents, None where they cannot be read."""
     relative = manifest.content[name]
-    if not _is_there(manifest, relative, found):
+    if not _is_there(manifest, name, relative, found):
         return None
     path, expected = manifest.path(relative), _expected(manifest, "json_sha256", name, found)
     try:

@@ -127,7 +127,7 @@ WRONG_OPTIONS = [
     (["--runner=my.own.Runner"], "--runner 'my.own.Runner': cannot be loaded"),
     (["--input", ""], "--input: expected a file pattern, got ''"),
     (["--statistics-input", ""], "--statistics-input: expected a file pattern, got ''"),
-    (["--cache", "a*"], "--cache 'a*': expected a directory without glob"),
+    (["--cache", "a*"], "--cache 'a*': a glob character"),
     (["--cache", "file"], "/file' is not a directory"),
     (["--cache", "file/x"], "--cache 'file/x': "),
     (["--output", ""], "--output: expected a directory"),

@@ -268,8 +268,18 @@ def test_what_is_no_manifest_at_all(tmp_path, text):
 
 def test_every_named_file_is_yielded():
     parts = {part: {"files": [{"path": f"{part}/a"}, {"path": f"{part}/b"}]} for part in ("examples", "rejected")}
-    content = {**parts, "transform": None, "statistics": "s.json", "ledger": "l.json"}
-    assert list(named_files(content)) == ["examples/a", "examples/b", "rejected/a", "rejected/b", "s.json", "l.json"]
+    content = {**parts, "transform": None, "statistics": "statistics.json", "ledger": "ledger-1.json"}
+    expected = ["examples/a", "examples/b", "rejected/a", "rejected/b", "statistics.json", "ledger-1.json"]
+    assert list(named_files(content)) == expected
+
+
+@pytest.mark.parametrize(
+    "name", ["../a", "/a", "", ".", "..", "examples", "a", "a*", "examples/", "rejected/../a", "a\nb", 3, None]
+)
+def test_what_no_run_would_name_is_not(name):
+    parts = {part: {"files": [{"path": name}]} for part in ("examples", "rejected")}
+    content = {**parts, "transform": name, "serving": name, "statistics": name, "ledger": name}
+    assert list(named_files(content)) == []
 
 
 IDS = make_spec(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -113,22 +111,6 @@ def test_paths_that_are_fine(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert checked_output(asked(output=name)) == str(tmp_path / name)
     assert not os.listdir(tmp_path)
-
-
-def test_10000_names_stay_inside_or_are_refused(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    rng = random.Random(3)
-    parts = ["..", ".", "", "*", "?", "[a]", "a", "b.c", "..a", "\\", "\x07", " ", "é", "~", "$HOME", "%2e%2e"]
-    allowed = 0
-    for _ in range(10_000):
-        name = "/".join(rng.choice(parts) for _ in range(rng.randrange(1, 5))).lstrip("/")
-        try:
-            path = checked_output(asked(output=name))
-        except UsageError:
-            continue
-        allowed += 1
-        assert Path(os.path.realpath(path)).is_relative_to(tmp_path)
-    assert allowed > 500 and not os.listdir(tmp_path)
 
 
 def test_links_and_files_are_refused(tmp_path):

@@ -157,7 +157,9 @@ def test_records_of_a_gzipped_tfrecord(tmp_path, name):
         in_context("x", path, 5, **more)
 
 
-@pytest.mark.parametrize("content", [b"a\nb\n", gzip.compress(b"a\nb\n", mtime=0), gzip.compress(framed([b"a"]), mtime=0)[:-9], b""])
+@pytest.mark.parametrize(
+    "content", [b"a\nb\n", gzip.compress(b"a\nb\n", mtime=0), gzip.compress(framed([b"a"]), mtime=0)[:-9], b""]
+)
 def test_what_is_no_gzipped_tfrecord_is_said(tmp_path, content):
     path = written(tmp_path, content)
     with pytest.raises(ValueError, match=r"expected a gzipped TFRecord file \(file_format\)|which is empty"):
