@@ -159,7 +159,7 @@ def _parse_lists(array: pa.Array, form: Form, faults: list[Fault]) -> Parsed:
     inner = Ragged.of(outer.values)
     if is_list(inner.values.type):
         # Only the rows that do hold lists within steps: another row gave the array its type.
-        deep = leaves.LeafFault("wrong_type", np.flatnonzero(inner.lengths), "nested too deep")
+        deep = leaves.LeafFault("wrong_type", np.flatnonzero(inner.lengths), "expected values in every step, got lists")
         if len(deep.positions):
             faults = [*faults, _row_faults(form, outer, outer.values, deep)]
         inner = Ragged(pa.nulls(0, _canonical(form.dtype)), np.zeros_like(inner.splits), inner.present)

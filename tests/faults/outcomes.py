@@ -1,0 +1,121 @@
+"""What becomes of rows without a whole job: a source, then parse, validate and densify as the job's workers run them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.sources import BatchLimits, source_for
+from transforms import rows
+from transforms.dict_rows import batches_of
+from transforms.spec import Spec
+from transforms.stage_functions import StageFunction, densify_stage
+from transforms.tally import Tally, add, count_rejected
+
+
+@dataclass
+class Outcomes:
+    """Dense batches, rejected rows by number, and what was counted."""
+
+    dense: list[pa.RecordBatch] = field(default_factory=list)
+    rejected: list[dict[str, Any]] = field(default_factory=list)
+    tally: Tally = field(default_factory=Counter)
+
+    def digests(self) -> dict[int, str]:
+        """Returns a digest of each dense row, by its feature `id`."""
+        made: dict[int, str] = {}
+        for batch in self.dense:
+            arrays = {name: batch.column(name) for name in batch.schema.names if name not in rows.RESERVED}
+            made |= digests({name: _matrix(array) for name, array in arrays.items()})
+        return made
+
+
+def digests(arrays: Mapping[str, np.ndarray]) -> dict[int, str]:
+    """Returns a digest of each row of arrays `[rows, ...]`, by the feature `id`: of the bits of every value."""
+    names = sorted(arrays)
+    made: dict[int, str] = {}
+    for row, number in enumerate(arrays["id"].reshape(-1).tolist()):
+        digest = hashlib.sha256()
+        for name in names:
+            digest.update(name.encode() + _bits(arrays[name][row]))
+        assert int(number) not in made, f"row {number} came out twice"
+        made[int(number)] = digest.hexdigest()
+    return made
+
+
+def _bits(value: Any) -> bytes:
+    """Returns a value's bits, in the dtype that carries it in every format: int64, float32 or text."""
+    array = np.asarray(value)
+    if array.dtype.kind in "OSU":
+        return b"".join(len(text).to_bytes(8, "little") + text for text in map(_text, np.ravel(array).tolist()))
+    return np.ascontiguousarray(array, np.int64 if array.dtype.kind in "biu" else np.float32).tobytes()
+
+
+def _text(value: Any) -> bytes:
+    return value if isinstance(value, bytes) else str(value).encode()
+
+
+def _matrix(array: pa.Array) -> np.ndarray:
+    if isinstance(array, pa.ExtensionArray):
+        array = array.storage
+    if not pa.types.is_fixed_size_list(array.type):
+        return np.asarray(array.to_numpy(zero_copy_only=False))
+    return np.asarray(array.flatten().to_numpy(zero_copy_only=False)).reshape(len(array), -1)
+
+
+_STAGES: dict[int, tuple[Spec, StageFunction]] = {}
+
+
+def densify(spec: Spec) -> StageFunction:
+    """Returns the stage of a spec without statistics; the graph of each is built once."""
+    if id(spec) not in _STAGES:
+        _STAGES[id(spec)] = spec, densify_stage(spec, None)
+    return _STAGES[id(spec)][1]
+
+
+def of_batches(batches: Iterable[pa.RecordBatch], stage: StageFunction) -> Outcomes:
+    """Returns what becomes of batches."""
+    made = Outcomes()
+    for batch in batches:
+        made.tally["", "rows", "read"] += batch.num_rows
+        for done in stage(batch):
+            add(made.tally, done.tally)
+            made.dense += [done.batch] if done.batch.num_rows else []
+            made.rejected += [] if done.rejected is None else done.rejected.to_pylist()
+    made.rejected.sort(key=lambda row: (row["file"], row["row"]))
+    return made
+
+
+def of_rows(data: Iterable[Mapping[str, Any]], spec: Spec) -> Outcomes:
+    """Returns what becomes of rows in memory."""
+    return of_batches(batches_of(data), densify(spec))
+
+
+def of_file(path: Path, spec: Spec, limits: BatchLimits | None = None, stage: StageFunction | None = None) -> Outcomes:
+    """Returns what becomes of the rows of a file."""
+    bad: list[pa.RecordBatch] = []
+    made = of_batches(_read(str(path), spec, limits or BatchLimits(), bad), stage or densify(spec))
+    for table in bad:
+        made.tally["", "rows", "read"] += table.num_rows
+        add(made.tally, count_rejected(table))
+        made.rejected += table.to_pylist()
+    made.rejected.sort(key=lambda row: (row["file"], row["row"]))
+    return made
+
+
+def _read(path: str, spec: Spec, limits: BatchLimits, bad: list[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    features = {key: form.carrier for key, form in spec.features.items()}
+    source = source_for(path)
+    for split in source.splits(path):
+        for read in source.read(split, features, limits):
+            if read.rejected is not None:
+                bad.append(read.rejected)
+            if read.batch is not None and read.batch.num_rows:
+                yield read.batch
