@@ -19,9 +19,11 @@ from transforms import (
     SequenceGroup,
     Validate,
     apply,
+    categorical_column_with_learned_vocabulary,
     make_spec,
     numeric_column,
     passthrough_column,
+    sequence_categorical_column_with_learned_vocabulary,
     sequence_numeric_column,
     spec_text,
 )
@@ -48,6 +50,22 @@ SOURCES: dict[str, list[Any]] = {
 
 def kept(tag: str) -> list[Any]:
     return [value for other, value in _KEPT if other == tag]
+
+
+def test_slices_of_batches(tmp_path):
+    """tfx_bsl makes no ragged tensors of slices. Lists of large text are canonical already, and stay what they are cut from."""
+    words = pa.array([["a"], ["b", "a"], [], ["b"], ["b", "b"]], pa.large_list(pa.large_string()))
+    batch = pa.RecordBatch.from_pydict({"x": words, "shop": pa.array(["u", "v", "u", "v", "v"])})
+    columns = [
+        sequence_categorical_column_with_learned_vocabulary("x"),
+        categorical_column_with_learned_vocabulary("shop"),
+    ]
+    with beam.Pipeline(FnApiRunner()) as root:
+        cut = [batch.slice(0, 2), batch.slice(2, 2), batch.slice(4)]
+        root | beam.Create(cut, reshuffle=False) | Fit(columns, GROUP, transform=str(tmp_path / "t"))
+    made = apply(batch, columns, GROUP, transform=str(tmp_path / "t"))
+    assert made["x"].tolist() == [[1, -1], [0, 1], [-1, -1], [0, -1], [0, 0]]
+    assert made["shop"].tolist() == [1, 0, 1, 0, 0]
 
 
 def assert_as_applied(transform: str) -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 import apache_beam as beam
+import numpy as np
 import pyarrow as pa
 import tensorflow as tf
 import tensorflow_transform.beam as tft_beam
@@ -135,9 +136,15 @@ def _not_empty(graph: str, rows: int) -> str:
 
 
 def _select(batch: pa.RecordBatch, fields: list[str]) -> pa.RecordBatch:
-    """Returns the graph's inputs alone; text as bytes, which is what tfx_bsl's adapter takes."""
+    """Returns the graph's inputs alone, as tfx_bsl's adapter takes them: text as bytes, and (tfx_bsl 1.21) no slices."""
     schema = pa.schema([pa.field(f, _adapted(batch.schema.field(f).type)) for f in fields])
-    return batch.select(fields).replace_schema_metadata(None).cast(schema)
+    chosen = batch.select(fields).replace_schema_metadata(None).cast(schema)
+    whole = [array.take(np.arange(len(array))) if _is_sliced(array) else array for array in chosen.columns]
+    return pa.RecordBatch.from_arrays(whole, schema=schema)
+
+
+def _is_sliced(array: pa.Array) -> bool:
+    return bool(array.offset or array.values.offset)
 
 
 def _adapted(kind: pa.DataType) -> pa.DataType:
