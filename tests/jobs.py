@@ -40,12 +40,16 @@ def done(spec: Spec, inputs: str | Path | Sequence[str | Path], output: str | Pa
 
 def read_arrays(root: str | Path, sort_by: str | None = None) -> Arrays:
     """Returns every feature of a data set, `[rows, ...]`, in the order of the manifest or of one feature's values."""
-    manifest = read_manifest(str(root))
-    arrays = _from_parquet(manifest) if manifest.format == "parquet" else _from_records(manifest)
+    arrays = arrays_of(read_manifest(str(root)))
     if sort_by is not None:
         order = np.argsort(arrays[sort_by], kind="stable")
         arrays = {name: array[order] for name, array in arrays.items()}
     return arrays
+
+
+def arrays_of(manifest: Manifest) -> Arrays:
+    """Returns every feature of the files that a manifest names, `[rows, ...]`."""
+    return _from_parquet(manifest) if manifest.format == "parquet" else _from_records(manifest)
 
 
 def _from_parquet(manifest: Manifest) -> Arrays:
@@ -68,8 +72,13 @@ def _from_records(manifest: Manifest) -> Arrays:
     """As a trainer reads it: tf.data and the manifest's own parse spec, cast to the declared dtypes."""
     packed = "GZIP" if manifest.format.endswith(".gz") else ""
     data = tf.data.TFRecordDataset(manifest.files, compression_type=packed).batch(512)
-    spec = manifest.feature_spec()
-    batches = [tf.io.parse_example(records, spec) for records in data]
+    if manifest.format.startswith("sequence_example"):
+        context, sequences = manifest.sequence_feature_spec()
+        parsed = [tf.io.parse_sequence_example(records, context, sequences) for records in data]
+        batches = [{**one[0], **one[1]} for one in parsed]
+    else:
+        spec = manifest.feature_spec()
+        batches = [tf.io.parse_example(records, spec) for records in data]
     made = {}
     for output in manifest.outputs:
         tensor = tf.concat([batch[output.name] for batch in batches], axis=0)

@@ -16,20 +16,9 @@ import pytest
 import tensorflow as tf
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
-from tests.faults.bad_records import (
-    ALL,
-    BAD,
-    PARQUET,
-    RECORDS,
-    Item,
-    file_name,
-    good_row,
-    in_format,
-    spec_of,
-    typed,
-    write,
-)
+from tests.faults.bad_records import BAD, Item, in_format, spec_of, write
 from tests.faults.outcomes import Outcomes, of_file, of_rows
+from tests.faults.record_formats import ALL, PARQUET, RECORDS, file_name, good_row, typed
 from tests.jobs import recovered
 from transforms.reasons import REASONS
 

@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 
 from pipeline.manifest import read as read_manifest
-from tests.faults.bad_records import ALL, Item, file_name, mixed, spec_of, write
+from tests.faults.bad_records import Item, mixed, spec_of, write
 from tests.faults.figures import note
 from tests.faults.outcomes import digests, of_file
+from tests.faults.record_formats import ALL, file_name
 from tests.jobs import assert_balanced, done, read_arrays, read_rejected
 
 ROWS = int(os.environ.get("SEQCOLS_FAULT_ROWS", "2000"))

@@ -17,7 +17,8 @@ from pipeline.manifest import read as read_manifest
 from pipeline.running import Outcome
 from pipeline.sources.framing import framed
 from pipeline.tf_examples import encode
-from tests.faults.bad_records import PARQUET, SPEC, Bad, Item, Row, file_name, good_row, in_format, write
+from tests.faults.bad_records import SPEC, Bad, Item, in_format, write
+from tests.faults.record_formats import PARQUET, Row, file_name, good_row
 from tests.jobs import assert_balanced, done, listing, read_arrays, read_rejected, recovered, run_job
 from transforms import (
     SequenceGroup,

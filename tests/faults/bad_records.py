@@ -6,9 +6,6 @@ stays what it is (`memory`). What is bad is put into a good row, or done to the 
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +17,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.sources.framing import framed
-from pipeline.tf_examples import encode
+from tests.faults.record_formats import (
+    ALL,
+    AVRO,
+    FRAMED,
+    NAMES,
+    PARQUET,
+    RECORD_OF,
+    RECORDS,
+    Row,
+    feature_list,
+    good_row,
+    typed,
+)
 from transforms import (
     SequenceGroup,
     categorical_column_with_identity,
@@ -31,8 +40,6 @@ from transforms import (
     sequence_numeric_column,
 )
 from transforms.spec import Spec
-
-Row = dict[str, Any]
 
 GROUPS: Final = {
     "watch": SequenceGroup(max_length=4, truncate="tail"),
@@ -64,9 +71,6 @@ SPEC: Final = _spec()
 TEXTS: Final = _spec(";")
 """The same columns where every value is text, as in CSV."""
 
-ALL: Final = ("example", "sequence", "parquet", "jsonl", "csv", "avro", "memory")
-FRAMED: Final = ("example", "sequence")
-RECORDS: Final = (*FRAMED, "jsonl", "csv")
 TYPED: Final = ("parquet", "avro", "memory")
 NESTED: Final = ("sequence", "parquet", "jsonl", "avro", "memory")
 NAN, INF = float("nan"), float("inf")
@@ -114,19 +118,10 @@ def _two(ids: Any, **more: Any) -> Row:
     return {"ids": ids, "x": [0.5] * 4, **more}
 
 
-def _lists(name: str, *steps: Any) -> bytes:
-    """Returns a feature list as bytes that can stand behind a tf.SequenceExample: protobuf takes both for one message."""
-    from tensorflow.core.example import example_pb2
-
-    made = example_pb2.SequenceExample()
-    for step in steps:
-        feature = example_pb2.Example.FromString(encode({name: step})).features.feature[name]
-        made.feature_lists.feature_list[name].feature.add().CopyFrom(feature)
-    return bytes(made.SerializeToString())
-
-
 BAD: Final[Sequence[Bad]] = [
     bad_record("garbage", lambda record: b"no tf.Example\x1b[31m", *FRAMED),
+    bad_record("garbage inside", lambda record: b"\x0a\x05\xff\xff\xff\xff\xff", *FRAMED),
+    bad_record("garbage in a feature list", lambda record: b"\x0a\x00\x12\x05\xff\xff\xff\xff\xff", "sequence"),
     bad_record("garbage", lambda record: b"no JSON \x1b[31m", "jsonl"),
     bad_record("garbage", lambda record: b"no row\x1b[31m\n", "csv"),
     bad_record("cut short", lambda record: record[:-7], *FRAMED, "jsonl"),
@@ -137,8 +132,8 @@ BAD: Final[Sequence[Bad]] = [
     bad_record("two in a line", lambda record: record + b" " + record, "jsonl"),
     bad_record("not UTF-8", lambda record: record.replace(b'"nobody', b'"\xff'), "jsonl"),
     bad_record("an unfinished text", lambda record: record[: record.index(b"nobody")] + b"}", "jsonl"),
-    bad_record("a feature in both places", lambda record: record + _lists("w", 0.5), "sequence"),
-    bad_record("steps of several kinds", lambda record: record + _lists("steps", 0.5, 1), "sequence"),
+    bad_record("a feature in both places", lambda record: record + feature_list("w", 0.5), "sequence"),
+    bad_record("steps of several kinds", lambda record: record + feature_list("steps", 0.5, 1), "sequence"),
     Bad("invalid UTF-8", "invalid_utf8", "name", "\\xff\\xfe", {"name": b"\xff\xfe"}, (*FRAMED, "csv", *TYPED)),
     Bad("a number where text is", "wrong_type", "name", "7", {"name": 7}, (*FRAMED, "jsonl", "avro", "memory")),
     Bad("numbers where a text of them is", "wrong_type", "csv", "[1.5]", {"csv": [1.5]}, (*FRAMED, "jsonl", "memory")),
@@ -186,106 +181,6 @@ def in_format(format: str) -> list[Bad]:
     return [bad for bad in BAD if format in bad.formats]
 
 
-def good_row(rng: random.Random, number: int) -> Row:
-    """Returns a row that no column refuses."""
-    steps = rng.randrange(7)
-    return {
-        "id": number,
-        "name": f"nobody-{number}",
-        "ids": [rng.randrange(10) for _ in range(steps)] or None,
-        "x": [rng.random() for _ in range(2 * steps)],
-        "n": [rng.randrange(100) for _ in range(rng.randrange(1, 4))],
-        "steps": [[rng.random(), rng.random()] for _ in range(rng.randrange(4))],
-        "csv": ",".join(str(rng.randrange(100)) for _ in range(rng.randrange(3))) or None,
-        "w": [rng.random(), rng.random()],
-        "label": rng.randrange(3),
-    }
-
-
-def example(row: Row) -> bytes:
-    """Returns a row as a tf.Example, which has no nested lists: steps lie flat."""
-    return encode({**row, "steps": [value for step in row["steps"] for value in step]})
-
-
-def sequence(row: Row) -> bytes:
-    """Returns a row as a tf.SequenceExample: `steps` and `n` are feature lists, the rest is context."""
-    from tensorflow.core.example import example_pb2
-
-    lists = {"steps": row["steps"], "n": None if row["n"] is None else [[value] for value in row["n"]]}
-    made = example_pb2.SequenceExample()
-    context = encode({name: value for name, value in row.items() if name not in lists})
-    made.context.CopyFrom(example_pb2.Example.FromString(context).features)
-    return bytes(made.SerializeToString()) + b"".join(_lists(name, *steps) for name, steps in lists.items() if steps)
-
-
-def line(row: Row) -> bytes:
-    """Returns a row as a line of JSON, without its end."""
-    return json.dumps(row, ensure_ascii=False).encode()
-
-
-def cells(row: Row) -> bytes:
-    """Returns a row as it stands in a CSV file, its end included."""
-    held = io.StringIO(newline="")
-    csv.writer(held, lineterminator="\n").writerow([_cell(row[name]) for name in NAMES])
-    return held.getvalue().encode("utf-8", "surrogateescape")
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, list):
-        return ";".join(map(_cell, value))
-    return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else "" if value is None else str(value)
-
-
-RECORD_OF: Final[Mapping[str, Callable[[Row], bytes]]] = {
-    "example": example,
-    "sequence": sequence,
-    "jsonl": line,
-    "csv": cells,
-}
-NAMES: Final = list(good_row(random.Random(0), 0))
-
-PARQUET: Final = pa.schema(
-    [
-        ("id", pa.int64()),
-        ("name", pa.binary()),
-        ("ids", pa.list_(pa.int64())),
-        ("x", pa.list_(pa.float32())),
-        ("n", pa.large_list(pa.int64())),
-        ("steps", pa.list_(pa.list_(pa.float32()))),
-        ("csv", pa.string()),
-        ("w", pa.list_(pa.float64())),
-        ("label", pa.float64()),
-        ("not_a_column", pa.string()),
-    ]
-)
-
-_ITEMS: Final = {"type": "array", "items": ["null", "boolean", "long", "double", "string"]}
-AVRO: Final = fastavro.parse_schema(
-    {
-        "type": "record",
-        "name": "Row",
-        "fields": [
-            {"name": "id", "type": "long"},
-            {"name": "name", "type": ["bytes", "long"]},
-            {"name": "ids", "type": ["null", "long", _ITEMS]},
-            {"name": "x", "type": _ITEMS},
-            {"name": "n", "type": ["null", {"type": "array", "items": ["null", "long"]}]},
-            {"name": "steps", "type": {"type": "array", "items": {"type": "array", "items": "double"}}},
-            {"name": "csv", "type": ["null", "string"]},
-            {"name": "w", "type": ["null", {"type": "array", "items": "double"}]},
-            {"name": "label", "type": ["long", "double", {"type": "array", "items": "long"}]},
-            {"name": "not_a_column", "type": ["null", "string"]},
-        ],
-    }
-)
-
-
-def typed(row: Row) -> Row:
-    """Returns a row as it goes into a table: names as bytes, so that they need be no text, and a column that nobody reads."""
-    name = row["name"].encode() if isinstance(row["name"], str) else row["name"]
-    return {**row, "name": name, "not_a_column": f"é{row['id']}"}
-
-
 @dataclass(frozen=True)
 class Item:
     """A row of a data set, and what is bad in it, None for nothing."""
@@ -300,14 +195,6 @@ class Item:
     def values(self) -> Row:
         """Returns the row that it is."""
         return self.bad.row(self.row) if self.bad else self.row
-
-
-SUFFIXES: Final = {"example": ".tfrecord", "sequence": ".tfrecord"}
-
-
-def file_name(format: str, name: str = "part") -> str:
-    """Returns the name of a file of a format."""
-    return name + SUFFIXES.get(format, f".{format}")
 
 
 def spec_of(format: str) -> Spec:

@@ -84,7 +84,7 @@ def of_batches(batches: Iterable[pa.RecordBatch], stage: StageFunction) -> Outco
     """Returns what becomes of batches."""
     made = Outcomes()
     for batch in batches:
-        made.tally["", "rows", "read"] += batch.num_rows
+        made.tally[rows.file_of(batch), "rows", "read"] += batch.num_rows
         for done in stage(batch):
             add(made.tally, done.tally)
             made.dense += [done.batch] if done.batch.num_rows else []
@@ -93,9 +93,9 @@ def of_batches(batches: Iterable[pa.RecordBatch], stage: StageFunction) -> Outco
     return made
 
 
-def of_rows(data: Iterable[Mapping[str, Any]], spec: Spec) -> Outcomes:
+def of_rows(data: Iterable[Mapping[str, Any]], spec: Spec, stage: StageFunction | None = None) -> Outcomes:
     """Returns what becomes of rows in memory."""
-    return of_batches(batches_of(data), densify(spec))
+    return of_batches(batches_of(data), stage or densify(spec))
 
 
 def of_file(path: Path, spec: Spec, limits: BatchLimits | None = None, stage: StageFunction | None = None) -> Outcomes:
@@ -103,7 +103,7 @@ def of_file(path: Path, spec: Spec, limits: BatchLimits | None = None, stage: St
     bad: list[pa.RecordBatch] = []
     made = of_batches(_read(str(path), spec, limits or BatchLimits(), bad), stage or densify(spec))
     for table in bad:
-        made.tally["", "rows", "read"] += table.num_rows
+        made.tally[str(path), "rows", "read"] += table.num_rows
         add(made.tally, count_rejected(table))
         made.rejected += table.to_pylist()
     made.rejected.sort(key=lambda row: (row["file"], row["row"]))
