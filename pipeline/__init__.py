@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pipeline.columns_file import load
+    from pipeline.executing import Outcome
     from pipeline.manifest import Manifest
     from pipeline.manifest import read as read_manifest
     from pipeline.request import Request, UsageError
-    from pipeline.running import Outcome, check, run
+    from pipeline.running import check, run
 
 _LATE = {
     "Manifest": ("pipeline.manifest", "Manifest"),
-    "Outcome": ("pipeline.running", "Outcome"),
+    "Outcome": ("pipeline.executing", "Outcome"),
     "Request": ("pipeline.request", "Request"),
     "UsageError": ("pipeline.request", "UsageError"),
     "check": ("pipeline.running", "check"),

@@ -68,7 +68,7 @@ def _finish(_: None, plan: Plan, tally: Tally, examples: Rejects) -> dict[str, A
     """Writes down how the check ended; T where the data decides it is the longest accepted row."""
     longest = {name: int(tally["", "length_max", name]) for name in plan.spec.group_names}
     sizes = {name: plan.spec.group(name).fixed_length or longest[name] for name in plan.spec.group_names}
-    book = ledger.build(tally, plan.spec, sizes)
+    book = {**ledger.build(tally, plan.spec, sizes), "skipped_files": plan.skipped_files}
     result: dict[str, Any] = {"status": DONE, "message": "", "ledger": book, "rejected_examples": examples}
     try:
         refuse_absent(plan, book)

@@ -13,38 +13,14 @@ import click
 
 from pipeline import quiet
 from pipeline.ending import FAILED, TOO_MANY_REJECTED, Commands, end_now, reported, say, stop
-from pipeline.limits import DEFAULTS
-from pipeline.request import (
-    DEFAULT_MAX_REJECTED,
-    FORMATS,
-    ON_BAD_FILE,
-    Request,
-    UsageError,
-    check_values,
-    checked_output,
-)
+from pipeline.options import common
+from pipeline.request import FORMATS, Request, UsageError, check_values, checked_output
 
 if TYPE_CHECKING:
-    from pipeline.running import Outcome
+    from pipeline.executing import Outcome
     from transforms.spec import Spec
 
 BEAM_OPTIONS: Final = {"ignore_unknown_options": True, "allow_extra_args": True}
-
-
-class _Size(click.ParamType[int]):
-    """A number of bytes, as 268435456 or as 256MiB."""
-
-    name = "size"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if isinstance(value, int):
-            return value
-        from pydantic import ByteSize, TypeAdapter, ValidationError
-
-        try:
-            return int(TypeAdapter(ByteSize).validate_python(value))
-        except ValidationError:
-            self.fail(f"expected bytes, as 268435456 or 256MiB, got {value!r}", param, ctx)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -56,61 +32,8 @@ def cli() -> None:
     """
 
 
-def _common(command: Any) -> Any:
-    options = [
-        click.option("--input", "inputs", multiple=True, required=True, help="File or pattern; may be given again."),
-        click.option(
-            "--max-rejected",
-            type=float,
-            default=DEFAULT_MAX_REJECTED,
-            show_default=True,
-            help="Largest share of rows that may be rejected; past it nothing is published (exit code 3).",
-        ),
-        click.option(
-            "--on-bad-file",
-            type=click.Choice(ON_BAD_FILE),
-            default=ON_BAD_FILE[0],
-            show_default=True,
-            help="What a file does that is damaged or cut short: fail the run, or be left out whole (a pass more).",
-        ),
-        click.option(
-            "--max-record-bytes",
-            type=_Size(),
-            default=f"{DEFAULTS.max_record_bytes >> 20}MiB",
-            show_default=True,
-            help="Longest record, line, row or block; a file with a longer one is a bad file.",
-        ),
-        click.option(
-            "--max-steps",
-            type=int,
-            default=DEFAULTS.max_steps,
-            show_default=True,
-            help="Most steps of a sequence; a row with more is rejected.",
-        ),
-        click.option(
-            "--max-unpack-ratio",
-            type=float,
-            default=DEFAULTS.max_unpack_ratio,
-            show_default=True,
-            help="How many times its size a packed file may unpack to; one that unpacks to more is a bad file.",
-        ),
-        click.option(
-            "--max-batch-bytes",
-            type=_Size(),
-            default=f"{DEFAULTS.max_batch_bytes >> 20}MiB",
-            show_default=True,
-            help="How much input is held at once.",
-        ),
-        click.option("--workers", type=int, default=1, show_default=True, help="Local worker processes; 0: all cores."),
-        click.option("--debug", is_flag=True, help="Show tracebacks, and what the libraries log."),
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return click.pass_context(click.argument("columns")(command))
-
-
 @cli.command("run", context_settings=BEAM_OPTIONS)
-@_common
+@common
 @click.option("--output", required=True, help="Directory of the data set.")
 @click.option(
     "--format",
@@ -139,7 +62,7 @@ def run_command(context: click.Context, /, **options: Any) -> None:
 
 
 @cli.command("check", context_settings=BEAM_OPTIONS)
-@_common
+@common
 def check_command(context: click.Context, /, **options: Any) -> None:
     """Read and validate without writing: the same ledger and the same summary of rejected rows."""
     _carry_out("check", beam_args=context.args, **options)
@@ -257,23 +180,7 @@ def _refuse_unknown(arguments: Sequence[str]) -> None:
     unknown = parser.parse_known_args(list(arguments))[1]
     if unknown:
         known = [name for action in parser._actions for name in action.option_strings]
-        ours = [
-            "--input",
-            "--output",
-            "--format",
-            "--max-rejected",
-            "--overwrite",
-            "--workers",
-            "--allow-empty",
-            "--cache",
-            "--statistics-input",
-            "--on-bad-file",
-            "--max-record-bytes",
-            "--max-steps",
-            "--max-unpack-ratio",
-            "--max-batch-bytes",
-            "--debug",
-        ]
+        ours = [name for option in run_command.params if isinstance(option, click.Option) for name in option.opts]
         name = unknown[0].split("=")[0]
         if not name.startswith("-"):
             raise UsageError(f"unexpected argument {name!r}; quote a pattern ('*.parquet'), or give --input again")

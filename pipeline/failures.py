@@ -22,7 +22,7 @@ def message_of(error: BaseException) -> str:
     text = str(error)
     # tf.Transform 1.21 puts what TensorFlow said before the values of the whole batch.
     inner = re.search(r'trying to apply the transformation: "(.*)"\.\s*Batch instances: ', text, re.DOTALL)
-    found = re.findall(r"(?:transforms\.errors\.)?JobError: (.*)", text)
+    found = re.findall(r"\b(?:JobError|BrokenFile): (.*)", text)
     # TensorFlow ends its messages with the place in the graph: `[Op:...]`, `[[{{node ...}}]]`.
     lines = [one for one in (inner[1] if inner else text).splitlines() if not re.match(r"\s*\[(Op:|\[)|\s*$", one)]
     line = found[-1] if found else (lines or [type(error).__name__])[-1]

@@ -17,7 +17,7 @@ import numpy as np
 
 from pipeline import cache, export, kill_points, layout, ledger, manifest, preflight, publish, statistics, vocabularies
 from pipeline.cache_files import Piece
-from pipeline.inputs import Inputs
+from pipeline.inputs import Inputs, SkippedFile
 from pipeline.layout import Layout
 from pipeline.limits import DEFAULTS, Limits
 from pipeline.writing import Part
@@ -50,6 +50,7 @@ class Plan:
       analysis: the files that the statistics are of, and what the cache has of them.
       given: statistics that passes before the job found: chains of normalizers may need one after the other.
       limits: what is taken of the files at most.
+      skipped: broken files that were left out.
     """
 
     place: Layout
@@ -65,6 +66,12 @@ class Plan:
     analysis: cache.Analysis = field(default_factory=lambda: cache.Analysis(()))
     given: tuple[Level, ...] = ()
     limits: Limits = DEFAULTS
+    skipped: tuple[SkippedFile, ...] = ()
+
+    @property
+    def skipped_files(self) -> list[dict[str, str | int]]:
+        """The files that were left out, as the ledger and the manifest list them."""
+        return [file.entry() for file in self.skipped]
 
 
 @dataclass
@@ -107,7 +114,7 @@ def finish(plan: Plan, got: Collected) -> dict[str, Any]:
 
 def _checked(plan: Plan, got: Collected) -> dict[str, Any]:
     sizes = _sizes(plan.spec, got.parts)
-    book = ledger.build(got.tally, plan.spec, sizes)
+    book = {**ledger.build(got.tally, plan.spec, sizes), "skipped_files": plan.skipped_files}
     rows = book["rows"]
     kept = {"ledger": book, "rejected_files": [part.path for part in got.rejected]}
     faults = ledger.imbalances(book)
@@ -228,6 +235,7 @@ def _manifest(plan: Plan, got: Collected, book: dict[str, Any]) -> dict[str, Any
         "format": plan.sink,
         "columns": plan.columns_text,
         "inputs": manifest.inputs_of(plan.inputs.files),
+        "skipped_files": plan.skipped_files,
         "examples": {
             "rows": book["rows"]["written"],
             "features": manifest.features_of(outputs),

@@ -33,6 +33,25 @@ class InputFile:
 
 
 @dataclass(frozen=True)
+class SkippedFile:
+    """A file that was matched and left out of the run, because it is broken.
+
+    Attributes:
+      path: where it is.
+      size: bytes.
+      reason: why it cannot be read.
+    """
+
+    path: str
+    size: int
+    reason: str
+
+    def entry(self) -> dict[str, str | int]:
+        """Returns it as the ledger and the manifest list it."""
+        return {"path": self.path, "bytes": self.size, "reason": self.reason}
+
+
+@dataclass(frozen=True)
 class Inputs:
     """The files of a run in order of their names, and those that were matched more than once (read once).
 

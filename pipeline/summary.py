@@ -10,8 +10,8 @@ from pipeline import layout
 from transforms import escaping
 
 if TYPE_CHECKING:
+    from pipeline.executing import Outcome
     from pipeline.request import Request
-    from pipeline.running import Outcome
 
 REPEATED_SHOWN = 5
 """Files that were matched several times and are named."""
@@ -32,6 +32,9 @@ def lines(what: str, request: Request, outcome: Outcome) -> list[str]:
         shown, more = outcome.repeated[:REPEATED_SHOWN], len(outcome.repeated) - REPEATED_SHOWN
         end = f" and {more:,} more" if more > 0 else ""
         parts.append(["matched several times, read once: " + ", ".join(shown) + end])
+    if outcome.skipped:
+        count = f"{len(outcome.skipped)} broken file{'s' * (len(outcome.skipped) != 1)}"
+        parts.append([f"skipped {count}, whole:", *(f"  {file.reason}" for file in outcome.skipped)])
     if what == "run":
         parts.append(_places(request, outcome))
     return [escaping.one_line(line) for part in parts for line in ("", *part)][1:]

@@ -14,10 +14,10 @@ import tensorflow as tf
 from click.testing import CliRunner, Result
 
 from pipeline.cli import cli
+from pipeline.executing import Outcome
 from pipeline.manifest import Manifest
 from pipeline.manifest import read as read_manifest
 from pipeline.request import Request
-from pipeline.running import Outcome
 from pipeline.running import run as run_request
 from transforms.spec import Spec
 

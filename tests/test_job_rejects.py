@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.executing import Outcome
 from pipeline.finish import too_many_rejected
 from pipeline.manifest import read as read_manifest
-from pipeline.running import Outcome
 from pipeline.sources.framing import framed
 from pipeline.tf_examples import encode
 from tests.faults.bad_records import SPEC, Bad, Item, in_format, write

@@ -17,9 +17,9 @@ import pytest
 from apache_beam.pvalue import TaggedOutput
 
 from pipeline import ledger
+from pipeline.limits import Limits
 from pipeline.manifest import Manifest, features_of
 from pipeline.manifest import read as read_manifest
-from pipeline.sources import BatchLimits
 from pipeline.writing import Part, WriteShards
 from tests.faults.figures import note
 from tests.faults.outcomes import Outcomes, digests, of_file, of_rows
@@ -95,7 +95,7 @@ def by_job(data: DataSet, paths: list[Path], folder: Path, seed: int) -> tuple[F
 def by_stages(data: DataSet, paths: list[Path], folder: Path, seed: int) -> tuple[Found, StageFunction, Any]:
     """Reads, densifies and writes in this process, what a bundle of the job does."""
     stage = densify_stage(data.spec, None)
-    limits = BatchLimits(rows=(1, 3, 1024)[seed % 3])
+    limits = Limits(max_batch_rows=(1, 3, 1024)[seed % 3])
     made = Outcomes()
     for path in paths:
         one = of_file(path, data.spec, limits, stage)

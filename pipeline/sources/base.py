@@ -47,6 +47,11 @@ class Read:
     rejected: pa.RecordBatch | None
     size: int
 
+    @property
+    def rows(self) -> int:
+        """How many rows this step read, good and rejected ones."""
+        return sum(part.num_rows for part in (self.batch, self.rejected) if part is not None)
+
 
 class Source(ABC):
     """A file format that rows are read from. Instances are immutable and can be pickled.
@@ -82,6 +87,18 @@ class Source(ABC):
         Raises:
           JobError: the file is broken. Rows before the damage may have been read by then.
         """
+
+    def screen(self, split: Split, limits: Limits) -> Iterator[tuple[int, int]]:
+        """Reads a split only to see whether `read` could, to its end.
+
+        Yields:
+          How many rows a step read, and about how many bytes of the file, as `Read.size`.
+
+        Raises:
+          JobError: the file is broken.
+        """
+        for read in self.read(split, {}, limits):
+            yield read.rows, read.size
 
     @abstractmethod
     def features(self, path: str, limits: Limits = DEFAULTS, sample: int = 1000) -> dict[str, pa.DataType]:
@@ -123,7 +140,11 @@ def size_of(path: str) -> int:
         raise broken(path, "cannot be read", error) from error
 
 
-def broken(where: str, what: str, error: BaseException | None = None) -> JobError:
+class BrokenFile(JobError):
+    """A file that cannot be read, or not to its end."""
+
+
+def broken(where: str, what: str, error: BaseException | None = None) -> BrokenFile:
     """Returns the error of a broken file, on one line."""
     why = f" ({' '.join(str(error).split())[:300]})" if error is not None and str(error) else ""
-    return JobError(f"{where}: {what}{why}")
+    return BrokenFile(f"{where}: {what}{why}")

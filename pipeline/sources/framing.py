@@ -14,8 +14,7 @@ from typing import Final
 
 import google_crc32c
 
-from pipeline.sources.base import broken
-from transforms.errors import JobError
+from pipeline.sources.base import BrokenFile, broken
 
 HEADER_BYTES: Final = 12
 FOOTER_BYTES: Final = 4
@@ -91,7 +90,7 @@ def records(blocks: Iterable[bytes], path: str, max_record_bytes: int, unit: str
         at = end
 
 
-def _bad_header(header: bytes, path: str, where: str, is_first: bool, max_record_bytes: int) -> JobError:
+def _bad_header(header: bytes, path: str, where: str, is_first: bool, max_record_bytes: int) -> BrokenFile:
     if is_header(header):
         length = _LENGTH.unpack_from(header)[0]
         allowed = f"at most {max_record_bytes} are allowed (--max-record-bytes)"

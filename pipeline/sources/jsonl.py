@@ -14,7 +14,7 @@ from pipeline.limits import DEFAULTS, Limits
 from pipeline.sources.base import Read, Source, Split, broken, size_of
 from pipeline.sources.json_rows import BLANK, JSONDecoder, is_json, kinds
 from pipeline.sources.packing import Content
-from pipeline.sources.parts import batches, with_origins
+from pipeline.sources.parts import batches, screened, with_origins
 
 RECORD_FORMAT: Final = "json"
 
@@ -49,6 +49,11 @@ class JSONLines(Source):
                 yield Read(batch, rejected, size)
                 size = 0
             first += len(lines)
+
+    def screen(self, split: Split, limits: Limits) -> Iterator[tuple[int, int]]:
+        """See the base class. No line but an unfinished one is decoded."""
+        content = Content(split.path, limits)
+        yield from screened(content, _lines(content, split.path, limits), limits)
 
     def features(self, path: str, limits: Limits = DEFAULTS, sample: int = 1000) -> dict[str, pa.DataType]:
         """See the base class. What is sampled is also bounded in bytes, as a batch is."""

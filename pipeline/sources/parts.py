@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.limits import Limits
+from pipeline.sources.packing import Content
 from transforms import escaping, rejection, rows
 from transforms.ragged import Ragged, splits_of
 
@@ -41,6 +42,14 @@ def batches(records: Iterable[bytes], limits: Limits) -> Iterator[list[bytes]]:
         size += len(record)
     if held:
         yield held
+
+
+def screened(content: Content, records: Iterable[bytes], limits: Limits) -> Iterator[tuple[int, int]]:
+    """Reads records without decoding any: see `Source.screen`."""
+    seen = 0
+    for held in batches(records, limits):
+        size, seen = content.consumed - seen, content.consumed
+        yield len(held), size
 
 
 def halved(

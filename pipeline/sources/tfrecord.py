@@ -15,7 +15,7 @@ from pipeline.sources import examples, framing, sequence_examples, wire
 from pipeline.sources.base import Read, Source, Split, size_of
 from pipeline.sources.examples import ExampleDecoder
 from pipeline.sources.packing import Content
-from pipeline.sources.parts import batches, with_origins
+from pipeline.sources.parts import batches, screened, with_origins
 from pipeline.sources.sequence_examples import SequenceExampleDecoder
 
 EXAMPLE: Final = "tf.Example"
@@ -48,6 +48,11 @@ class TFRecord(Source):
                 yield Read(batch, rejected, size)
                 size = 0
             first += len(records)
+
+    def screen(self, split: Split, limits: Limits) -> Iterator[tuple[int, int]]:
+        """See the base class. No record is decoded: one that cannot be is a rejected row."""
+        content = _opened(split.path, limits)
+        yield from screened(content, _records(content, split.path, limits), limits)
 
     def features(self, path: str, limits: Limits = DEFAULTS, sample: int = 1000) -> dict[str, pa.DataType]:
         """See the base class. What is sampled is also bounded in bytes, as a batch is."""

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline.sources import BatchLimits, source_for
+from pipeline.limits import DEFAULTS, Limits
+from pipeline.sources import source_for
 from transforms import rows
 from transforms.dict_rows import batches_of
 from transforms.spec import Spec
@@ -98,10 +99,10 @@ def of_rows(data: Iterable[Mapping[str, Any]], spec: Spec, stage: StageFunction 
     return of_batches(batches_of(data), stage or densify(spec))
 
 
-def of_file(path: Path, spec: Spec, limits: BatchLimits | None = None, stage: StageFunction | None = None) -> Outcomes:
+def of_file(path: Path, spec: Spec, limits: Limits | None = None, stage: StageFunction | None = None) -> Outcomes:
     """Returns what becomes of the rows of a file."""
     bad: list[pa.RecordBatch] = []
-    made = of_batches(_read(str(path), spec, limits or BatchLimits(), bad), stage or densify(spec))
+    made = of_batches(_read(str(path), spec, limits or DEFAULTS, bad), stage or densify(spec))
     for table in bad:
         made.tally[str(path), "rows", "read"] += table.num_rows
         add(made.tally, count_rejected(table))
@@ -110,7 +111,7 @@ def of_file(path: Path, spec: Spec, limits: BatchLimits | None = None, stage: St
     return made
 
 
-def _read(path: str, spec: Spec, limits: BatchLimits, bad: list[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def _read(path: str, spec: Spec, limits: Limits, bad: list[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     features = {key: form.carrier for key, form in spec.features.items()}
     source = source_for(path)
     for split in source.splits(path):

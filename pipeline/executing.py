@@ -1,0 +1,131 @@
+"""Running one pipeline, here in process or on an engine: with what options, what is shown meanwhile, and how it ended."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TextIO
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.runners.runner import create_runner
+
+from pipeline import job, layout, progress
+from pipeline.failures import message_of, of_function
+from pipeline.finish import FAILED
+from pipeline.inputs import SkippedFile
+from pipeline.layout import Layout
+from pipeline.request import Request, UsageError
+from transforms.errors import JobError, nearest
+
+
+@dataclass
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+      status: `done`, `failed` or `too_many_rejected`.
+      message: why, where it is not done.
+      output: the directory, or an empty string for a check.
+      ledger: the ledger, as far as the run came.
+      rejected_examples: the first rejected rows of every reason.
+      rejected_files: where the rejected rows lie.
+      repeated: input files that several patterns matched.
+      passes: how often the input was read.
+      skipped: broken files that were left out (`on_bad_file`).
+      notes: what a person should know of the run, a line each.
+      error: what was raised, where something was.
+    """
+
+    status: str
+    message: str = ""
+    output: str = ""
+    ledger: dict[str, Any] = field(default_factory=dict)
+    rejected_examples: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    rejected_files: list[str] = field(default_factory=list)
+    repeated: Sequence[str] = ()
+    passes: int = 1
+    notes: Sequence[str] = ()
+    skipped: Sequence[SkippedFile] = ()
+    error: BaseException | None = None
+
+
+@contextlib.contextmanager
+def tuned(request: Request, sizes: list[int], titles: list[str], stream: TextIO | None) -> Iterator[job.Tuning]:
+    """Yields how to run the job, with its progress shown meanwhile where it runs here."""
+    if not request.runs_here:
+        yield job.Tuning(request.limits, spread=True)
+        return
+    with _folder_for_notes() as folder:
+        tuning = job.Tuning(request.limits, spread=request.workers != 1, notes=folder)
+        with progress.shown(folder, titles, sizes, stream) if stream and folder else contextlib.nullcontext():
+            yield tuning
+
+
+def _folder_for_notes() -> contextlib.AbstractContextManager[str]:
+    """Returns a folder for notes of progress, or no name where the disk for such has no room: no run fails for that."""
+    try:
+        return tempfile.TemporaryDirectory(prefix="seqcols-progress-", ignore_cleanup_errors=True)
+    except OSError:
+        return contextlib.nullcontext("")
+
+
+def refuse_runner(request: Request) -> None:
+    """Refuses a runner that is not there, before anything is read.
+
+    Raises:
+      UsageError: naming the nearest one.
+    """
+    if request.runs_here:
+        return
+    name = _options(request).view_as(StandardOptions).runner
+    try:
+        create_runner(name)
+    except Exception as error:  # a name is imported, which may raise anything
+        hint = nearest(str(name), StandardOptions.KNOWN_RUNNER_NAMES)
+        raise UsageError(f"--runner {name!r}: cannot be loaded{hint or f' ({message_of(error)})'}") from error
+
+
+def _options(request: Request) -> PipelineOptions:
+    """Returns Beam's options: ours first, so that what a person asks for by Beam's own names wins."""
+    args = ["--no_save_main_session"]
+    if request.runs_here:
+        mode = "in_memory" if request.workers == 1 else "multi_processing"
+        args += [f"--direct_num_workers={request.workers}", f"--direct_running_mode={mode}"]
+    return PipelineOptions([*args, *request.beam_args])
+
+
+def execute(request: Request, build: Any, outcome: Outcome) -> None:
+    """Builds and runs a pipeline; a failure ends in the outcome, one line long."""
+    # FnApiRunner by itself: `--runner=DirectRunner` would try to download another one first (Beam 2.77).
+    options = _options(request)
+    root = beam.Pipeline(FnApiRunner(), options=options) if request.runs_here else beam.Pipeline(options=options)
+    try:
+        build(root)
+    except JobError:
+        raise
+    except Exception as error:  # tracing runs the normalizer functions
+        raise of_function(error) from error
+    try:
+        root.run().wait_until_finish()
+    except Exception as error:
+        if message_of(error).endswith("KeyboardInterrupt"):  # Beam 2.77 makes a RuntimeError of it
+            raise KeyboardInterrupt from error
+        outcome.status, outcome.message, outcome.error = FAILED, message_of(error), error
+
+
+def take_result(place: Layout, outcome: Outcome) -> None:
+    """Reads how the run ended, as its last step wrote it down."""
+    if not layout.exists(place.result):
+        if not outcome.message:
+            outcome.message = "the job ended without a result"
+        return
+    result = layout.read_json(place.result)
+    outcome.status, outcome.message = result["status"], result["message"]
+    outcome.ledger = result.get("ledger", {})
+    outcome.notes = [*outcome.notes, *result.get("notes", [])]
+    outcome.rejected_files = result.get("rejected_files", [])
+    outcome.rejected_examples = result.get("rejected_examples", {})

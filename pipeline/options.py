@@ -1,0 +1,81 @@
+"""Options that commands share. Imports nothing heavy: help must not wait."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from pipeline.limits import DEFAULTS
+from pipeline.request import DEFAULT_MAX_REJECTED, ON_BAD_FILE
+
+
+class Size(click.ParamType[int]):
+    """A number of bytes, as 268435456 or as 256MiB."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """See the base class."""
+        if isinstance(value, int):
+            return value
+        from pydantic import ByteSize, TypeAdapter, ValidationError
+
+        try:
+            return int(TypeAdapter(ByteSize).validate_python(value))
+        except ValidationError:
+            self.fail(f"expected bytes, as 268435456 or 256MiB, got {value!r}", param, ctx)
+
+
+def common(command: Any) -> Any:
+    """Adds the columns file, and the options of all commands that read the input."""
+    options = [
+        click.option("--input", "inputs", multiple=True, required=True, help="File or pattern; may be given again."),
+        click.option(
+            "--max-rejected",
+            type=float,
+            default=DEFAULT_MAX_REJECTED,
+            show_default=True,
+            help="Largest share of rows that may be rejected; past it nothing is published (exit code 3).",
+        ),
+        click.option(
+            "--on-bad-file",
+            type=click.Choice(ON_BAD_FILE),
+            default=ON_BAD_FILE[0],
+            show_default=True,
+            help="What a file does that is damaged or cut short: fail the run, or be left out whole (a pass more).",
+        ),
+        click.option(
+            "--max-record-bytes",
+            type=Size(),
+            default=f"{DEFAULTS.max_record_bytes >> 20}MiB",
+            show_default=True,
+            help="Longest record, line, row or block; a file with a longer one is a bad file.",
+        ),
+        click.option(
+            "--max-steps",
+            type=int,
+            default=DEFAULTS.max_steps,
+            show_default=True,
+            help="Most steps of a sequence; a row with more is rejected.",
+        ),
+        click.option(
+            "--max-unpack-ratio",
+            type=float,
+            default=DEFAULTS.max_unpack_ratio,
+            show_default=True,
+            help="How many times its size a packed file may unpack to; one that unpacks to more is a bad file.",
+        ),
+        click.option(
+            "--max-batch-bytes",
+            type=Size(),
+            default=f"{DEFAULTS.max_batch_bytes >> 20}MiB",
+            show_default=True,
+            help="How much input is held at once.",
+        ),
+        click.option("--workers", type=int, default=1, show_default=True, help="Local worker processes; 0: all cores."),
+        click.option("--debug", is_flag=True, help="Show tracebacks, and what the libraries log."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return click.pass_context(click.argument("columns", type=click.Path())(command))
