@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 from apache_beam.ml.transforms.base import MLTransform
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.typehints.row_type import RowTypeConstraint
 
 from tests.test_beam_rows import _KEPT, _keep
 from transforms import (
@@ -153,3 +154,20 @@ def test_functions_survive(tmp_path):
     with beam.Pipeline(FnApiRunner()) as root:
         root | beam.Create(rows) | MLTransform(read_artifact_location=location) | "Keep" >> beam.Map(_keep, "good")
     assert [value["x"] for _, value in _KEPT] == [[2.0, 4.0]]
+
+
+def test_several_in_one_and_rows_whose_schema_lacks_a_feature(tmp_path):
+    """What Beam's own transforms declare of their rows is what they computed; the rest is lost where rows pass a coder."""
+    root = beam.Pipeline(FnApiRunner())
+    rows = root | beam.Create([{"x": [1.0, 3.0]}])
+    transform = MLTransform(write_artifact_location=str(tmp_path / "a"))
+    for normalizer in ("z_score", "min_max"):
+        transform = transform.with_transform(SequenceColumns([sequence_numeric_column("x", normalizer_fn=normalizer)]))
+    rows | transform
+    declared = RowTypeConstraint.from_fields([("y", float), ("xs", str)])
+    scaled = rows | "Scaled" >> beam.Map(lambda row: beam.Row(y=1.0, x=row["x"])).with_output_types(declared)
+    transform = MLTransform(write_artifact_location=str(tmp_path / "b")).with_transform(
+        SequenceColumns(COLUMNS, GROUPS)
+    )
+    with pytest.raises(ValueError, match="the schema of the rows has no feature 'id'; it has y, xs"):
+        scaled | "Columns" >> transform

@@ -22,6 +22,7 @@ import tensorflow_transform.beam as tft_beam
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.pvalue import AsSingleton
 from apache_beam.transforms.window import GlobalWindows
+from apache_beam.typehints.row_type import RowTypeConstraint
 from tensorflow_metadata.proto.v0 import path_pb2, schema_pb2
 from tensorflow_transform.beam.analyzer_cache import DatasetCache, DatasetKey
 from tensorflow_transform.tf_metadata import dataset_metadata, metadata_io
@@ -30,7 +31,7 @@ from tfx_bsl.tfxio import tensor_adapter
 from transforms import analyze
 from transforms.beam import GOOD, REJECTED, TALLIES, Densify, StageFn
 from transforms.columns import Column
-from transforms.errors import JobError
+from transforms.errors import JobError, nearest
 from transforms.groups import SequenceGroup
 from transforms.spec import Spec, make_spec
 from transforms.stage_functions import StageFunction, validate_stage
@@ -261,8 +262,23 @@ class FitAndDensify(beam.PTransform):
 
     def expand(self, pcoll: beam.PCollection) -> beam.pvalue.DoOutputsTuple:
         """Fits, then densifies."""
+        _refuse_undeclared(pcoll, self._fit.spec)
         fitted = pcoll | "Fit" >> self._fit
         densify = Densify(
             self._fit.spec, transform=self._fit.transform, ready=fitted.ready, max_steps=self._fit.max_steps
         )
         return pcoll | "Densify" >> densify
+
+
+def _refuse_undeclared(pcoll: beam.PCollection, spec: Spec) -> None:
+    """Refuses rows whose schema lacks a feature: used twice they pass a coder, which drops what is not declared.
+
+    Beam 2.77's transforms of tf.Transform (`ScaleTo01` and the like) declare of their rows only what they computed.
+    """
+    kind = pcoll.element_type
+    declared = kind if isinstance(kind, RowTypeConstraint) else RowTypeConstraint.from_user_type(kind)
+    names = [name for name, _ in declared._fields] if declared is not None else list(spec.features)
+    for key in spec.features:
+        if key not in names:
+            hint = nearest(key, names) or f"; it has {', '.join(names)}"
+            raise ValueError(f"the schema of the rows has no feature {key!r}{hint}")

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -67,7 +68,7 @@ class ProcessColumns(beam.PTransform):
     """
 
     def __init__(self, columns: str, artifact_location: str, artifact_mode: str):
-        super().__init__()
+        super().__init__(f"SequenceColumns-{hashlib.sha256(columns.encode()).hexdigest()[:8]}")  # several differ
         self.columns, self.artifact_location, self.artifact_mode = columns, artifact_location, artifact_mode
         self.handles_rejected = False
         self.threshold = 1.0
