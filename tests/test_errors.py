@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.request import UsageError
+from transforms import apply, sequence_numeric_column
 from transforms.errors import JobError, SpecError, SpecFault
 from transforms.escaping import LONGEST_LINE
 
@@ -32,6 +33,16 @@ def test_a_message_is_one_line_without_control_characters(make, text):
     assert not set(shown) & set(TURNING)
     kept = "".join(c for c in text if unicodedata.category(c) not in DANGEROUS and c not in TURNING)
     assert len(shown) >= len(kept)
+
+
+@given(name=texts.filter(lambda text: "\ud800" not in text))
+def test_what_rejected_rows_say_is_one_line_too(name):
+    """It names types, and a type names the fields in it, which stood in the file."""
+    (found,) = apply([{"x": [{name: 1}]}], sequence_numeric_column("x")).rejected.to_pylist()
+    assert found["reason"] == "wrong_type" and found["message"].startswith("expected numbers (float32), got struct<")
+    for what in ("message", "value"):
+        assert not {unicodedata.category(character) for character in found[what]} & DANGEROUS
+        assert not set(found[what]) & set(TURNING)
 
 
 def test_what_is_harmless_stays_as_it_is():

@@ -107,7 +107,9 @@ def split(batch: pa.RecordBatch, faults: Iterable[Fault]) -> tuple[np.ndarray, p
             "reason": [fault.reason for fault, _ in chosen],
             "column": [fault.column for fault, _ in chosen],
             "value": [escaping.value(fault.values[k]) for fault, k in chosen],
-            "message": [fault.message for fault, _ in chosen],
+            "message": [
+                escaping.one_line(fault.message) for fault, _ in chosen
+            ],  # it may name types, which name fields
             "record_format": formats,
             "record": records,
             "digest": digests,

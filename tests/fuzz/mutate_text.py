@@ -14,6 +14,7 @@ _PLAIN: Final = (
     "9223372036854775808 -9223372036854775809 18446744073709551616 340282366920938463463374607431768211456 "
     "9007199254740993 16777217 3.4e38 3.5e38 null None true false ~ yes { } [ ] [] {} [[]] [[],[1]] [null] [[null]] "
     '"" "\\u0000" "\\ud800" "\\ud83d\\ude00" "\\x1b[31m" \\ " \' `` , ; : :: - -- # & * ! | > % @ << --- ... '
+    '{"\\u001b[31m\\u202e":1} '
     "? !!python/object:os.system !!str !!binary &a *a *b &a[*a] &b{<<:*b} "
     "type key shape dtype group num_buckets default_value normalizer_fn columns sequence_groups version z_score longest "
     "float64 int8 uint64 string bytes bfloat16 math:sqrt os:system id name raw ids x n words t csv w label steps many "

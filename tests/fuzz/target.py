@@ -57,7 +57,9 @@ class Target:
     """Makes the input of a number and tries it; in a folder of its own."""
 
     def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="seqcols-fuzz-")
+        memory = "/dev/shm"  # no disk is to be waited for
+        place = memory if os.access(memory, os.W_OK) else None
+        self._folder = tempfile.TemporaryDirectory(prefix="seqcols-fuzz-", dir=place)
         os.chdir(self._folder.name)  # the index of a cache names its pieces by where they are
         self._made, self._real = entries(), real_entries()
 
