@@ -21,7 +21,7 @@ from tests.fuzz.parent import Limits
 from tests.fuzz.planted import FAULTS
 
 INPUTS = 3000
-QUICK = Limits(seconds=0.5, idle=3.0, memory=1 << 30)
+QUICK = Limits(seconds=0.5, idle=6.0, memory=1 << 30)
 
 
 @pytest.mark.slow
