@@ -33,8 +33,13 @@ Model = TypeVar("Model")
 
 __all__ = ["ColumnsFile", "check_functions", "dumps", "importable_from", "load", "loads"]
 
-LARGEST: Final = 10 * 2**20
-"""Bytes that a columns file may have."""
+LARGEST: Final = 256 * 2**10
+"""Bytes that a columns file may have. ruamel.yaml takes a second for as many of the worst kind."""
+
+MOST_VALUES: Final = 20_000
+"""Values that a columns file may hold: some thousand columns."""
+
+ELSEWHERE: Final = "; a long vocabulary can be a vocabulary_file"
 
 
 def _version(value: Any) -> Any:
@@ -66,7 +71,8 @@ def load(path: str | Path) -> Spec:
     Raises:
       SpecError: the file cannot be read, or with every fault in it, in the order of their lines.
     """
-    return _checked(_read(Path(path)), str(path), Path(path).absolute().parent)
+    document = _document(Path(path))
+    return _checked(document, str(path), Path(path).absolute().parent)
 
 
 def loads(text: str, name: str = "columns file") -> Spec:
@@ -82,7 +88,11 @@ def loads(text: str, name: str = "columns file") -> Spec:
     Raises:
       SpecError: with every fault found, in the order of their lines.
     """
-    return _checked(text, name)
+    return _checked(read_yaml(text, name), name)
+
+
+def _document(path: Path) -> Document:
+    return read_yaml(_read(path), str(path), MOST_VALUES, ELSEWHERE)
 
 
 def _read(path: Path) -> str:
@@ -97,7 +107,7 @@ def _read(path: Path) -> str:
         why = (getattr(error, "strerror", None) or str(error)).lower()
         raise SpecError([SpecFault(name, f"cannot read the columns file: {why}")]) from None
     if len(data) > LARGEST:
-        raise SpecError([SpecFault(name, f"expected at most {LARGEST >> 20} MiB, got a larger file")])
+        raise SpecError([SpecFault(name, f"expected at most {LARGEST >> 10} KiB, got a larger file{ELSEWHERE}")])
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -106,8 +116,7 @@ def _read(path: Path) -> str:
         raise SpecError([SpecFault(name, message, line)]) from None
 
 
-def _checked(text: str, name: str, folder: Path | None = None) -> Spec:
-    document = read_yaml(text, name)
+def _checked(document: Document, name: str, folder: Path | None = None) -> Spec:
     data = document.data if folder is None else _beside(document.data, folder)
     if not isinstance(data, dict):
         raise SpecError([*document.faults, SpecFault(name, f"expected a mapping with 'columns', got {shown(data)}", 1)])
@@ -221,7 +230,7 @@ def check_functions(spec: Spec, path: str | Path | None = None) -> list[SpecFaul
       What is wrong, empty if every function is there. Importing runs the modules' code.
     """
     folder = Path(path).absolute().parent if path else None
-    document = read_yaml(_read(Path(path)), str(path)) if path else Document()
+    document = _document(Path(path)) if path else Document()
     faults = []
     with importable_from(folder):
         for k, column in enumerate(spec.columns):

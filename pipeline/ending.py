@@ -19,6 +19,9 @@ OK, FAILED, WRONG_USE, TOO_MANY_REJECTED, INTERRUPTED = 0, 1, 2, 3, 130
 
 DEBUG: Final = "--debug"
 
+MOST_FAULTS: Final = 100
+"""Faults of a columns file that are listed; of more there is a count."""
+
 
 def say(*lines: str, err: bool = False) -> None:
     """Prints lines. Whatever came from outside is escaped, so that each stays one line and commands no terminal."""
@@ -78,7 +81,8 @@ def _lines_of(error: Exception, columns: str) -> tuple[int, list[str]]:
         faults = [
             str(fault).replace(f"{columns}: ", "", 1) if fault.path == columns else str(fault) for fault in error.faults
         ]
-        several = [f"{columns}: {len(faults)} faults", *faults]
+        more = [f"and {len(faults) - MOST_FAULTS:,} more"] if len(faults) > MOST_FAULTS else []
+        several = [f"{columns}: {len(faults):,} faults", *faults[:MOST_FAULTS], *more]
         return WRONG_USE, several if len(faults) > 1 else [f"{columns}: {faults[0]}"]
     return FAILED, [_unforeseen(error)]
 

@@ -75,17 +75,19 @@ class Document:
         return self.lines.get(path, 0)
 
 
-def read_yaml(text: str, name: str) -> Document:
+def read_yaml(text: str, name: str, most: int = 0, hint: str = "") -> Document:
     """Reads one YAML document.
 
     Args:
       text: the text.
       name: what stands for the path in faults that concern the whole text.
+      most: how many values it may hold, aliases expanded; 0 for `MOST_VALUES`.
+      hint: what to do if there are more.
 
     Raises:
       SpecError: it is no YAML, holds no document, or too much.
     """
-    builder = _Builder(name)
+    builder = _Builder(name, most or MOST_VALUES, hint)
     try:
         for event in _events(text):
             builder.take(event)
@@ -175,8 +177,8 @@ class _Frame:
 class _Builder:
     """Makes data of events. Not recursive, so that no nesting can exhaust the stack."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, name: str, most: int, hint: str) -> None:
+        self.name, self.most, self.hint = name, most, hint
         self.made = Document()
         self.documents = 0
         self.stack: list[_Frame] = []
@@ -209,8 +211,9 @@ class _Builder:
             self.stack.append(_Frame(value, location, self.count, event.anchor))
         elif isinstance(event, ScalarEvent):
             self._add(self._scalar(event, location, line), event.anchor, 0, line)
-        if self.count > MOST_VALUES:
-            raise _Stop(self.name, f"expected at most {MOST_VALUES} values (aliases expanded), got more", line)
+        if self.count > self.most:
+            what = f"expected at most {self.most} values (aliases expanded), got more{self.hint}"
+            raise _Stop(self.name, what, line)
         if len(self.stack) > DEEPEST:
             raise _Stop(self.name, f"nested deeper than {DEEPEST} levels", line)
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 DEFAULT_GROUP: Final = "sequence"
 
-MaxLength = Annotated[int, Field(strict=True, ge=1)] | Literal["longest"]
+MaxLength = Annotated[int, Field(strict=True, ge=1, lt=2**31)] | Literal["longest"]
 
 
 class SequenceGroup(BaseModel):

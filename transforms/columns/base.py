@@ -115,7 +115,7 @@ def _shape(value: Any) -> Any:
     return value if isinstance(value, tuple) else (value,)
 
 
-Dimension = Annotated[int, Field(strict=True, ge=1)]
+Dimension = Annotated[int, Field(strict=True, ge=1, lt=2**31)]
 Shape = Annotated[tuple[Dimension, ...], BeforeValidator(_shape, json_schema_input_type=list[Dimension] | Dimension)]
 Key = Annotated[str, Field(strict=True, min_length=1)]
 

@@ -49,7 +49,7 @@ class Bucketized(Wrapper, Categorical):
     type: Literal["bucketized_column"] = "bucketized_column"
     source_column: AnyNumeric
     boundaries: Annotated[tuple[Boundary, ...], Field(min_length=1)] | None = None
-    num_quantiles: Annotated[int, Field(strict=True, ge=2)] | None = None
+    num_quantiles: Annotated[int, Field(strict=True, ge=2, lt=2**31)] | None = None
 
     @classmethod
     def tensorflow_arguments(cls, column: Any, converted: Callable[[Any], Column]) -> dict[str, Any]:

@@ -114,7 +114,7 @@ class KeyedCategorical(Categorical, KeyedColumn):
         -1, unless chosen otherwise.
     """
 
-    max_ids: Annotated[int, Field(strict=True, ge=1)] = 1
+    max_ids: Annotated[int, Field(strict=True, ge=1, lt=2**31)] = 1
     padding_id: Annotated[int, Field(strict=True, ge=-(2**63), lt=2**63)] = -1
 
     in_a_range: ClassVar[bool] = False

@@ -60,7 +60,7 @@ def _initializer(value: Any) -> Any:
     return f"{type(value).__name__}({given})"
 
 
-Dimension = Annotated[int, Field(strict=True, ge=1), BeforeValidator(_dimension)]
+Dimension = Annotated[int, Field(strict=True, ge=1, lt=2**31), BeforeValidator(_dimension)]
 Table = Annotated[
     str | EmbeddingTable | None,
     BeforeValidator(_table, json_schema_input_type=str | None),

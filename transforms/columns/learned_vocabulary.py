@@ -37,9 +37,9 @@ class LearnedVocabularyBase(VocabularyBase):
       statistics_over: whether the words of `"kept"` steps are counted, or of `"all"` steps, those cut off too.
     """
 
-    top_k: Annotated[int, Field(strict=True, ge=1)] | None = None
-    frequency_threshold: Annotated[int, Field(strict=True, ge=1)] | None = None
-    default_value: Annotated[int, Field(strict=True)] = -1
+    top_k: Annotated[int, Field(strict=True, ge=1, lt=2**63)] | None = None
+    frequency_threshold: Annotated[int, Field(strict=True, ge=1, lt=2**63)] | None = None
+    default_value: Annotated[int, Field(strict=True, lt=2**63)] = -1
     dtype: Annotated[str, dtype_among(WORD_DTYPES, "string, bytes or an integer dtype")] = "string"
     statistics_over: Literal["kept", "all"] = "kept"
 

@@ -42,7 +42,7 @@ class VocabularyFileBase(VocabularyBase):
     """
 
     vocabulary_file: Annotated[str, Field(strict=True, min_length=1), BeforeValidator(_path)]
-    vocabulary_size: Annotated[int, Field(strict=True, ge=1)] | None = None
+    vocabulary_size: Annotated[int, Field(strict=True, ge=1, lt=2**63)] | None = None
     default_value: Annotated[int, Field(strict=True)] | None = None
     dtype: Annotated[str, dtype_among(WORD_DTYPES, "string, bytes or an integer dtype")] = "string"
     file_format: Literal["text", "tfrecord_gzip"] | None = None

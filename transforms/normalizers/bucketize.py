@@ -37,7 +37,7 @@ class Bucketize(Normalizer):
 
     type: Literal["bucketize"] = "bucketize"
     boundaries: Boundaries | None = None
-    num_buckets: Annotated[int, Field(ge=2, strict=True)] | None = None
+    num_buckets: Annotated[int, Field(ge=2, lt=2**31, strict=True)] | None = None
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
