@@ -169,7 +169,7 @@ def _refuse_url(where: str, path: str) -> None:
     """Refuses what is no place in an object store or the like; this machine's own files have no URLs here."""
     if path.lower().startswith("file:"):
         raise UsageError(f"{where}: give the path itself, without file://")
-    if not re.match(r"[^/]+://[^/]", path):
+    if not re.match(r"(hdfs:///|[^/]+://)[^/]", path):
         raise UsageError(f"{where}: expected a bucket, or what the file system calls it, after '://'")
     from apache_beam.io.filesystems import FileSystems
 

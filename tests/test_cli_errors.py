@@ -296,7 +296,14 @@ def test_a_function_that_is_none(folder, module, code, message):
     ],
 )
 def test_a_function_that_fails_when_the_graph_runs(folder, module, code, message):
-    refuses(1, message, *function(code, module), debug=module == "errors_late")
+    refuses(1, message, *function(code, module), debug=False)
+
+
+def test_damage_that_only_the_run_comes_to(folder):
+    """After the rows that are looked at before it."""
+    write_examples("late.tfrecord", [{"id": k, "videos": [k % 10]} for k in range(300)])
+    Path("late.tfrecord").write_bytes(Path("late.tfrecord").read_bytes()[:-3])
+    refuses(1, "late.tfrecord: cut short: 3 bytes of the record at byte", "check", "c.yaml", "--input", "late.tfrecord")
 
 
 @pytest.mark.parametrize("part", ["/.seqcols-", "/examples/", "/statistics-", "/manifest.json"])

@@ -148,7 +148,7 @@ def test_a_finished_data_set_is_refused_without_overwrite(tmp_path):
     assert checked_output(asked(output=str(tmp_path), overwrite=True)) == str(tmp_path)
 
 
-OF_SOMEBODY_ELSE = ["", "broken{", "[]", "3", '{"name": "my web app", "icons": []}']
+OF_SOMEBODY_ELSE = ["", "broken{", "[]", "3", "[" * 100_000, '{"name": "my web app", "icons": []}']
 
 
 @pytest.mark.parametrize("content", [*OF_SOMEBODY_ELSE, json.dumps({**MANIFEST, "examples": {"files": [None]}})])
