@@ -16,7 +16,7 @@ import pytest
 from pipeline.manifest import read as read_manifest
 from tests.faults.bad_records import Item, mixed, spec_of, write
 from tests.faults.figures import note
-from tests.faults.outcomes import digests, of_file
+from tests.faults.outcomes import MOST_STEPS, digests, of_file
 from tests.faults.record_formats import ALL, file_name
 from tests.jobs import assert_balanced, done, read_arrays, read_rejected
 
@@ -48,7 +48,7 @@ def test_one_bad_row_in_a_hundred_changes_no_good_row(tmp_path, formats):
     for path, (format, _, part) in zip(paths, files, strict=True):
         write(path, format, part)
     sink = "tfrecord.gz" if "csv" in formats or "parquet" in formats else "parquet"
-    outcome = done(spec_of(formats[0]), paths, tmp_path / "out", format=sink, max_rejected=SHARE)
+    outcome = done(spec_of(formats[0]), paths, tmp_path / "out", format=sink, max_rejected=SHARE, max_steps=MOST_STEPS)
     made = digests(read_arrays(tmp_path / "out"))
     rejected = read_rejected(read_manifest(str(tmp_path / "out")).rejected_files).to_pylist()
     assert_balanced(outcome.ledger)

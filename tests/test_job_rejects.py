@@ -18,6 +18,7 @@ from pipeline.manifest import read as read_manifest
 from pipeline.sources.framing import framed
 from pipeline.tf_examples import encode
 from tests.faults.bad_records import SPEC, Bad, Item, in_format, write
+from tests.faults.outcomes import MOST_STEPS
 from tests.faults.record_formats import PARQUET, Row, file_name, good_row
 from tests.jobs import assert_balanced, done, listing, read_arrays, read_rejected, recovered, run_job
 from transforms import (
@@ -61,7 +62,14 @@ def case(request, tmp_path_factory) -> Case:
         items.update({(name, number): item for number, item in enumerate(own)})
         write(folder / name, request.param, own)
     output = "parquet" if request.param == "example" else "tfrecord"
-    outcome = done(SPEC, folder / file_name(request.param, "*"), folder / "out", format=output, max_rejected=1.0)
+    outcome = done(
+        SPEC,
+        folder / file_name(request.param, "*"),
+        folder / "out",
+        format=output,
+        max_rejected=1.0,
+        max_steps=MOST_STEPS,
+    )
     return Case(request.param, items, folder / "out", outcome)
 
 

@@ -7,6 +7,7 @@ delimiter or a line end: a quote that somebody forgot to close shows there. `\n`
 
 from __future__ import annotations
 
+import io
 import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ BOM: Final = b"\xef\xbb\xbf"
 QUOTE: Final = ord('"')
 LF: Final = ord("\n")
 CR: Final = ord("\r")
+SCANNED_BYTES: Final = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -57,21 +59,31 @@ def split(blocks: Iterable[bytes], delimiter: int, most: int) -> Iterator[Record
         the records with a `problem`.
     """
     blocks, before = _without_bom(blocks)
-    held, last = b"", False
+    held, last = io.BytesIO(), False  # a long record stands here once, not in parts and joined
     while not last:
-        parts, size = [held], len(held)
         # Twice what is held, so that a long record is looked through a few times and not once a block.
-        while size <= 2 * len(held) and not last:
-            parts.append(next(blocks, b""))
-            size += len(parts[-1])
-            last = not parts[-1]
-        found = _bounded(_cut(b"".join(parts), delimiter, last, before), most, last)
+        last = _filled(held, min(2 * held.tell(), most), blocks)
+        found = _bounded(_cut(held.getvalue(), delimiter, last, before), most, last)
         if found.problem or len(found.malformed):
             yield found
         if found.problem:
             return
-        held = found.text[found.offsets[-1] :]
-        before += int(found.offsets[-1])
+        done = int(found.offsets[-1])
+        if done:
+            held = io.BytesIO()
+            held.write(found.text[done:])
+            before += done
+        del found
+
+
+def _filled(held: io.BytesIO, least: int, blocks: Iterator[bytes]) -> bool:
+    """Adds blocks to what is held until it is more than `least` bytes; returns whether there are no more."""
+    while held.tell() <= least:
+        block = next(blocks, b"")
+        if not block:
+            return True
+        held.write(block)
+    return False
 
 
 def _without_bom(blocks: Iterable[bytes]) -> tuple[Iterator[bytes], int]:
@@ -117,14 +129,21 @@ def _cut(text: bytes, delimiter: int, last: bool, start: int) -> Records:
 
 def _line_ends(data: np.ndarray, last: bool) -> np.ndarray:
     """Returns where lines end, inside quotes too: the position of the last byte of each line end."""
-    returns = data == CR
-    if not returns.any():
-        return np.flatnonzero(data == LF)
-    ends = np.flatnonzero(returns | (data == LF))
+    returns, feeds = _places(data, CR), _places(data, LF)
+    if not len(returns):
+        return feeds
+    ends = np.sort(np.concatenate([returns, feeds]))
     # What follows a return at the end of the data is not known yet; it may belong to the same line end.
     following = data[np.minimum(ends + 1, len(data) - 1)]
     pair = np.where(ends + 1 < len(data), following == LF, not last)
-    return ends[~(returns[ends] & pair)]
+    return ends[~((data[ends] == CR) & pair)]
+
+
+def _places(data: np.ndarray, byte: int) -> np.ndarray:
+    """Returns where a byte stands, int64, without a mask as long as the data."""
+    parts = (data[at : at + SCANNED_BYTES] for at in range(0, len(data), SCANNED_BYTES))
+    found = [np.flatnonzero(part == byte) + k * SCANNED_BYTES for k, part in enumerate(parts)]
+    return np.concatenate(found) if found else np.zeros(0, np.int64)
 
 
 def _special_quotes(data: np.ndarray, delimiter: int) -> np.ndarray:
@@ -132,7 +151,7 @@ def _special_quotes(data: np.ndarray, delimiter: int) -> np.ndarray:
 
     Of two quotes that stand for one in a quoted cell the first closes it and the second opens it again.
     """
-    quotes = np.flatnonzero(data == QUOTE)
+    quotes = _places(data, QUOTE)
     if not len(quotes):
         return quotes
     previous = data[quotes - 1]

@@ -36,6 +36,9 @@ class Parquet(Source):
         """See the base class."""
         with _opened(path) as file:
             groups = [file.metadata.row_group(k) for k in range(file.num_row_groups)]
+            rows_in, rows_said = sum(group.num_rows for group in groups), file.metadata.num_rows
+        if rows_in != rows_said:  # the footer has no checksum
+            raise broken(path, f"damaged: its row groups have {rows_in} rows, its metadata say {rows_said}")
         # Not the sizes of their columns: see `_probed`.
         shares = np.cumsum([0.0, *(max(group.total_byte_size, 1) for group in groups)])
         ends = (size_of(path) * (shares / max(shares[-1], 1))).astype(np.int64)

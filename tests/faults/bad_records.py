@@ -173,6 +173,7 @@ BAD: Final[Sequence[Bad]] = [
     Bad("a negative id", "out_of_range", "ids", "-1 at step 0", _two([-1, 1])),
     Bad("columns of other lengths", "length_mismatch", "x", "ids: 3, x: 2", {"ids": [1, 2, 3], "x": [0.0] * 4}),
     Bad("too long", "too_long", "n", "4 steps", {"n": [1, 2, 3, 4]}),
+    Bad("more steps than anybody has", "over_limit", "csv", "51 steps", {"csv": ",".join("1" * 51)}),
 ]  # fmt: skip
 
 

@@ -100,7 +100,7 @@ def main(most: int) -> None:
     faults += [(f"size {n}", lambda n=n: largest_file(n)) for n in sizes]  # type: ignore[misc]
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda fault: trial(fault[1], fault[0]), faults))
-    note("disk full", moments=len(moments), of=changes, sizes=len(sizes), damaged=0)
+    note("disk full", len(faults), changes=changes, sizes=len(sizes), damaged=0)
 
 
 if __name__ == "__main__":

@@ -71,13 +71,15 @@ def _matrix(array: pa.Array) -> np.ndarray:
     return np.asarray(array.flatten().to_numpy(zero_copy_only=False)).reshape(len(array), -1)
 
 
+MOST_STEPS = 50
+
 _STAGES: dict[int, tuple[Spec, StageFunction]] = {}
 
 
 def densify(spec: Spec) -> StageFunction:
     """Returns the stage of a spec without statistics; the graph of each is built once."""
     if id(spec) not in _STAGES:
-        _STAGES[id(spec)] = spec, densify_stage(spec, None)
+        _STAGES[id(spec)] = spec, densify_stage(spec, None, max_steps=MOST_STEPS)
     return _STAGES[id(spec)][1]
 
 
