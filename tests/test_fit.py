@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -194,3 +197,32 @@ def test_the_digest_changes_with_what_counts(monkeypatch):
     before = digest(named)
     monkeypatch.setattr(inspect, "getsource", lambda module: "another source")
     assert digest(named) != before
+
+
+def test_the_digest_of_a_function_is_the_same_in_every_process():
+    """A pickled spec is not: what is in its sets is ordered by hashes. Another function is another one."""
+    script = """
+import numpy as np
+from transforms import *
+from transforms.spec_text import digest
+ids = sequence_categorical_column_with_identity("ids", 2)
+def of(function, table):
+    embedded = embedding_column(ids, 2, table=np.array(table))
+    print(digest(make_spec([sequence_numeric_column("x", normalizer_fn=[function, "z_score"]), embedded])))
+of(lambda x: x * 2, [[1, 2], [3, 4]])
+of(lambda x: x * 3, [[1, 2], [3, 4]])
+of(lambda x: x * 2, [[1, 2], [3, 5]])
+"""
+    made = [
+        subprocess.run(
+            [sys.executable, "-c", script],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            cwd=Path(__file__).parent.parent,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.split()
+        for seed in ("1", "2")
+    ]
+    assert made[0] == made[1]
+    assert len(set(made[0])) == 3

@@ -60,13 +60,26 @@ def digest(spec: Spec, *more: str) -> str:
       spec: the columns.
       more: what else counts.
     """
-    made = hashlib.sha256(dumps(spec).encode())
+    text = dumps(spec)
+    made = hashlib.sha256((_stable(spec) if text.startswith(PICKLED) else text).encode())
     for part in (*more, *(_source(link) for link in spec.normalizers if isinstance(link, Function))):
         made.update(b"\0" + part.encode())
     for path in _files(spec):
         with open(path, "rb") as file:
             made.update(b"\0" + hashlib.file_digest(file, "sha256").digest())
     return made.hexdigest()[:16]
+
+
+def _stable(spec: Spec) -> str:
+    """Returns text for a spec that JSON does not hold: not its pickle, which holds sets, in another order in every process."""
+    kinds = [f"{type(link).__module__}:{type(link).__qualname__}" for link in spec.normalizers]
+    return json.dumps([spec.model_dump(serialize_as_any=True), kinds], default=_of_pickle)
+
+
+def _of_pickle(value: Any) -> str:
+    from apache_beam.internal.cloudpickle import cloudpickle
+
+    return hashlib.sha256(cloudpickle.dumps(value)).hexdigest()
 
 
 def _plain(dumped: Any) -> Any:
