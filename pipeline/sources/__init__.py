@@ -6,11 +6,11 @@ from typing import Final
 
 from pipeline.limits import DEFAULTS, Limits
 from pipeline.sources.avro import Avro
-from pipeline.sources.base import Read, Source, Split, broken
+from pipeline.sources.base import Read, Source, Split, broken, open_input
 from pipeline.sources.csv_text import CSV
 from pipeline.sources.framing import is_header
 from pipeline.sources.jsonl import JSONLines
-from pipeline.sources.packing import Content, bare_name
+from pipeline.sources.packing import Content, bare_name, codec_of
 from pipeline.sources.parquet import Parquet
 from pipeline.sources.tfrecord import TFRecord
 
@@ -35,10 +35,19 @@ def source_for(path: str, limits: Limits = DEFAULTS) -> Source:
     bare = bare_name(path)
     # The longest ending counts.
     named = [(len(end), name) for name, source in SOURCES.items() for end in source.suffixes if bare.endswith(end)]
-    name = max(named)[1] if named else _format_of(next(iter(Content(path, limits, is_header)), b""))
+    name = max(named)[1] if named else _format_of(_head(path, limits))
     if not SOURCES[name].packed and bare != path.lower():
         raise broken(path, f"{name} files cannot be read packed as a whole, unpack it first")
     return SOURCES[name]
+
+
+def _head(path: str, limits: Limits) -> bytes:
+    """Returns the first bytes of a file, unpacked."""
+    with open_input(path) as handle:
+        head = handle.read(SNIFFED_BYTES)
+    if not codec_of(path, b"" if is_header(head) else head):
+        return head
+    return next(iter(Content(path, limits, is_header)), b"")[:SNIFFED_BYTES]
 
 
 def _format_of(head: bytes) -> str:
@@ -46,7 +55,7 @@ def _format_of(head: bytes) -> str:
     for magic, name in MAGIC.items():
         if head.startswith(magic):
             return name
-    is_json = not is_header(head) and head[:SNIFFED_BYTES].removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{")
+    is_json = not is_header(head) and head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{")
     return "jsonl" if is_json else "tfrecord"
 
 
