@@ -176,6 +176,7 @@ def test_other_columns_share_nothing(filled, change):
     root, files = filled
     assert not cache.plan(str(root), spec(), files).parts
     assert cache.plan(str(root), spec(**change), files).read == tuple(files)
+    assert cache.plan(str(root), spec(), files, max_steps=5).read == tuple(files)
     other = make_spec(spec().columns, GROUP.model_copy(update={"truncate": "tail"}))
     assert cache.plan(str(root), other, files).read == tuple(files)
 

@@ -156,3 +156,27 @@ def test_missing_files_and_directories(tmp_path):
             SOURCE.splits(str(path))
         with pytest.raises(JobError, match="cannot be opened"):
             list(SOURCE.read(Split(str(path), 0), {}, Limits()))
+
+
+def test_a_footer_that_names_fewer_rows_is_noticed(tmp_path):
+    """It has no checksum, but says how many rows there are for the file, for each row group, and for each column of one."""
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"x": np.arange(1000), "y": np.arange(1000) % 7}), path, write_page_checksum=True)
+    whole = path.read_bytes()
+    number = b"\xd0\x0f"  # 1000, zigzag and in seven bits a byte
+    footer = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
+    places = [at for at in range(footer, len(whole)) if whole.startswith(number, at)]
+    assert len(places) >= 4
+    noticed = []
+    for at in places:
+        path.write_bytes(whole[:at] + b"\xc0\x0f" + whole[at + 2 :])  # 992
+        try:
+            assert len(whole_of(path)) == 1000
+        except JobError as error:
+            noticed.append(str(error))
+    assert any("its row groups have 992 rows, its metadata say 1000" in error for error in noticed)
+    assert any("its row groups have 1000 rows, its metadata say 992" in error for error in noticed)
+
+
+def whole_of(path: Any) -> pa.Table:
+    return whole([step for split in SOURCE.splits(str(path)) for step in SOURCE.read(split, {}, Limits())])
