@@ -6,7 +6,6 @@ stands in the staging folder, where the launcher finds it if it waits.
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -227,11 +226,14 @@ def _manifest(plan: Plan, got: Collected, book: dict[str, Any]) -> dict[str, Any
         got.parts[0].outputs if got.parts else tuple(plan.spec.outputs(dict.fromkeys(plan.spec.longest_groups, 0)))
     )
     ordered = sorted(got.parts, key=lambda part: part.path)
+    created = manifest.created_now()
+    counts = {what: book["rows"][what] for what in ("read", "written", "rejected")}
     return {
         "format_version": manifest.FORMAT_VERSION,
         "seqcols": version("seqcols"),
         "run": plan.place.run_id,
-        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "created": created,
+        "runs": [{"run": plan.place.run_id, "created": created, "kind": "run", **counts}],
         "format": plan.sink,
         "columns": plan.columns_text,
         "inputs": manifest.inputs_of(plan.inputs.files),

@@ -24,6 +24,7 @@ from apache_beam.pvalue import AsList, AsSingleton
 
 from pipeline import cache, coders, layout
 from pipeline.finish import Collected, Plan, check_analysis, finish
+from pipeline.layout import Layout
 from pipeline.limits import DEFAULTS, Limits
 from pipeline.reading import ReadBatches
 from pipeline.summaries import first_rejects, sum_tallies
@@ -74,14 +75,8 @@ def build(root: beam.Pipeline, plan: Plan, tuning: Tuning) -> beam.PCollection:
     waits_for = (AsSingleton(analysis.ready), AsSingleton(counted_well))
     gated = files | "Gate" >> beam.Map(lambda path, *_: path, *waits_for)
     second = read_pass(gated, "Transform", plan.spec, tuning, plan.passes - 1)
-    transform = plan.place.staged(layout.TRANSFORM)
-    dense = second.good | "Densify" >> Densify(plan.spec, transform=transform, moments=plan.passes == 1)
-    write = WriteShards(plan.place.at(layout.EXAMPLES), plan.place.run_id, plan.sink, plan.spec)
-    written = dense[GOOD] | "Write" >> beam.ParDo(write).with_outputs(TALLIES, main="parts")
-    refused = (*second.rejected, dense[REJECTED])
-    rejected = [_write_rejected(part, plan, k) for k, part in enumerate(refused)]
-    counted = (*second.tallies, dense[TALLIES], written[TALLIES])
-    table = _table(plan, analysis.ready, dense[TABLES])
+    written = write_pass(second, plan.place, plan.spec, plan.sink, moments=plan.passes == 1)
+    table = _table(plan, analysis.ready, written.tables)
     return (
         root
         | "End" >> beam.Create([None], reshuffle=False)
@@ -90,13 +85,13 @@ def build(root: beam.Pipeline, plan: Plan, tuning: Tuning) -> beam.PCollection:
             _finish,
             plan,  # no element: those are pickled without cloudpickle, which takes no lambda of a column
             parts=AsList(written.parts),
-            rejected=AsList(rejected | "RejectedParts" >> beam.Flatten()),
-            tally=AsSingleton(sum_tallies(counted, "Ledger")),
+            rejected=AsList(written.rejected),
+            tally=AsSingleton(sum_tallies(written.tallies, "Ledger")),
             analysis_tally=analysed,
             kept=_all(root, analysis.kept, "Kept"),
             by_part=_all(root, analysis.by_part, "ByPart"),
             table=AsSingleton(table),
-            examples=AsSingleton(first_rejects(refused)),
+            examples=AsSingleton(first_rejects(written.refused)),
         )
     )
 
@@ -119,9 +114,43 @@ def read_pass(files: beam.PCollection, label: str, spec: Spec, tuning: Tuning, n
     return Pass(valid[GOOD], (read[REJECTED], valid[REJECTED]), (read[TALLIES], valid[TALLIES]))
 
 
-def _write_rejected(rejected: beam.PCollection, plan: Plan, number: int) -> beam.PCollection:
+@dataclass
+class Written:
+    """What a pass has written: files of examples and of rejected rows, what was counted, and what was rejected.
+
+    `tables` are the moments of the numeric columns, where they were asked for.
+    """
+
+    parts: beam.PCollection
+    rejected: beam.PCollection
+    tallies: tuple[beam.PCollection, ...]
+    refused: tuple[beam.PCollection, ...]
+    tables: beam.PCollection
+
+
+def write_pass(read: Pass, place: Layout, spec: Spec, sink: str, moments: bool, sampled: bool = True) -> Written:
+    """Adds densifying by the staged transform, and writing.
+
+    Args:
+      read: the rows.
+      place: where they are written.
+      spec: the columns.
+      sink: name of the sink.
+      moments: whether the moments of the numeric columns are collected on the way.
+      sampled: whether it is noted where some rows come from (see `pipeline.samples`).
+    """
+    dense = read.good | "Densify" >> Densify(spec, transform=place.staged(layout.TRANSFORM), moments=moments)
+    write = WriteShards(place.at(layout.EXAMPLES), place.run_id, sink, spec, sampled=sampled)
+    written = dense[GOOD] | "Write" >> beam.ParDo(write).with_outputs(TALLIES, main="parts")
+    refused = (*read.rejected, dense[REJECTED])
+    rejected = [_write_rejected(part, place, k) for k, part in enumerate(refused)]
+    counted = (*read.tallies, dense[TALLIES], written[TALLIES])
+    return Written(written.parts, rejected | "RejectedParts" >> beam.Flatten(), counted, refused, dense[TABLES])
+
+
+def _write_rejected(rejected: beam.PCollection, place: Layout, number: int) -> beam.PCollection:
     """Writes one output of rejected rows. Several are not flattened first: that would hold them all in memory."""
-    write = WriteShards(plan.place.at(layout.REJECTED), plan.place.run_id, "parquet", None)
+    write = WriteShards(place.at(layout.REJECTED), place.run_id, "parquet", None)
     return (rejected | f"WriteRejected{number}" >> beam.ParDo(write).with_outputs(TALLIES, main="parts")).parts
 
 

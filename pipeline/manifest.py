@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -95,6 +96,11 @@ def read(root: str) -> Manifest:
     if why:
         raise JobError(f"{path!r}: {why}")
     return Manifest(root, content)
+
+
+def created_now() -> str:
+    """Returns the time, as manifests hold it."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
 def inputs_of(files: Iterable[InputFile]) -> list[dict[str, Any]]:

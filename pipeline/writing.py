@@ -76,11 +76,20 @@ class WriteShards(beam.DoFn):
       sink: name of the sink.
       spec: the columns; None for tables of rejected rows.
       shard_bytes: when a shard is full.
+      sampled: whether it is noted where some rows come from (see `pipeline.samples`).
     """
 
-    def __init__(self, folder: str, run_id: str, sink: str, spec: Spec | None, shard_bytes: int = SHARD_BYTES):
+    def __init__(
+        self,
+        folder: str,
+        run_id: str,
+        sink: str,
+        spec: Spec | None,
+        shard_bytes: int = SHARD_BYTES,
+        sampled: bool = True,
+    ):
         self._folder, self._run_id, self._sink = folder, run_id, sink
-        self._spec, self._shard_bytes = spec, shard_bytes
+        self._spec, self._shard_bytes, self._sampled = spec, shard_bytes, sampled and spec is not None
         self._writer: Writer | None = None
 
     def start_bundle(self) -> None:
@@ -95,7 +104,7 @@ class WriteShards(beam.DoFn):
             self._open(batch)
         assert self._writer is not None
         written = self._writer.write(batch)
-        if self._spec is not None:
+        if self._sampled:
             self._sampler.add(batch)
         self._count(batch, written)
         self._size += batch.nbytes

@@ -42,7 +42,12 @@ def attach(batch: pa.RecordBatch, features: Collection[str]) -> pa.RecordBatch:
     else:
         content = contents(records)
     found = of_rows(rows.file_of(batch), rows.row_numbers(batch), content)
-    return batch.append_column(pa.field(rows.DIGEST_COLUMN, pa.uint64()), pa.array(found))
+    return with_digests(batch, pa.array(found))
+
+
+def with_digests(batch: pa.RecordBatch, found: pa.Array) -> pa.RecordBatch:
+    """Returns a batch with digests of its rows that are at hand, uint64 `[rows]`."""
+    return batch.append_column(pa.field(rows.DIGEST_COLUMN, pa.uint64()), found)
 
 
 def of_records(rejected: pa.RecordBatch | pa.Table) -> np.ndarray:

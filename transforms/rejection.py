@@ -22,11 +22,12 @@ SCHEMA: Final = pa.schema(
         ("message", pa.string()),
         ("record_format", pa.string()),
         ("record", pa.binary()),
+        ("header", pa.string()),
         ("digest", pa.uint64()),
     ]
 )
-"""Columns of a table of rejected rows. `record` is the original record (see `rows.encode_records`), `digest` that of the row (see
-`transforms.digests`), null where its batch has none."""
+"""Columns of a table of rejected rows. `record` is the original record (see `rows.encode_records`), `header` what it needs to be
+read again (empty for nothing), `digest` that of the row (see `transforms.digests`; null where its batch has none)."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,7 @@ def split(batch: pa.RecordBatch, faults: Iterable[Fault]) -> tuple[np.ndarray, p
             ],  # it may name types, which name fields
             "record_format": formats,
             "record": records,
+            "header": [(batch.schema.metadata or {}).get(rows.HEADER_KEY, b"").decode()] * len(bad),
             "digest": digests,
         },
         schema=SCHEMA,

@@ -1,7 +1,8 @@
 """Where the rows of a batch come from: file, row number and original record travel with the values.
 
 A batch is an Arrow RecordBatch. Beside its own columns it may carry
-- the file name, in the schema's metadata under `FILE_KEY`;
+- the file name, in the schema's metadata under `FILE_KEY`; and what its records need to be read again (the header of a CSV
+  file) under `HEADER_KEY`;
 - `ROW_COLUMN`, int64: the row's number in its file, from 0;
 - `RECORD_COLUMN`: the original record. Binary: the record's own bytes (TFRecord). Struct: the original columns;
 - `DIGEST_COLUMN`, uint64: the row's digest, in the job (see `transforms.digests`).
@@ -17,6 +18,7 @@ import pyarrow as pa
 
 FILE_KEY: Final = b"seqcols.file"
 FORMAT_KEY: Final = b"seqcols.record_format"
+HEADER_KEY: Final = b"seqcols.record_header"
 ROW_COLUMN: Final = "__row__"
 RECORD_COLUMN: Final = "__record__"
 DIGEST_COLUMN: Final = "__digest__"
@@ -32,6 +34,7 @@ def with_origin(
     first_row: int | np.ndarray,
     records: pa.Array | None = None,
     record_format: str = "",
+    header: str = "",
 ) -> pa.RecordBatch:
     """Returns the batch with its origin attached.
 
@@ -41,13 +44,15 @@ def with_origin(
       first_row: number of the first row in the file, or int64 `[rows]` of all of them.
       records: the original records, binary `[rows]`; None for a columnar source, whose record is the row itself.
       record_format: what `records` are, for example `"tf.Example"`.
+      header: what they need to be read again, where they do not say all themselves.
     """
     numbers = first_row if isinstance(first_row, np.ndarray) else np.arange(first_row, first_row + batch.num_rows)
     if records is None:
         records, record_format = _as_struct(batch), ARROW_IPC
     schema = batch.schema.append(pa.field(ROW_COLUMN, pa.int64()))
     schema = schema.append(pa.field(RECORD_COLUMN, records.type))
-    schema = schema.with_metadata({FILE_KEY: file.encode(), FORMAT_KEY: record_format.encode()})
+    metadata = {FILE_KEY: file.encode(), FORMAT_KEY: record_format.encode()}
+    schema = schema.with_metadata({**metadata, **({HEADER_KEY: header.encode()} if header else {})})
     return pa.RecordBatch.from_arrays([*batch.columns, pa.array(numbers, pa.int64()), records], schema=schema)
 
 

@@ -50,8 +50,8 @@ class CSV(Source):
         """See the base class. First comes a batch without rows that has all features of the header."""
         content = Content(split.path, limits)
         found = _records(content, split.path, limits)
-        names, head = _header(found, split.path)
-        table = _Table(split.path, names, features)
+        names, header, head = _header(found, split.path)
+        table = _Table(split.path, names, header, features)
         seen = content.consumed
         yield Read(table.empty(), None, seen)
         row = 0
@@ -70,7 +70,7 @@ class CSV(Source):
 
     def features(self, path: str, limits: Limits = DEFAULTS, sample: int = 1000) -> dict[str, pa.DataType]:
         """See the base class. The header tells; no row is read."""
-        names, _ = _header(_records(Content(path, limits), path, limits), path)
+        names, *_ = _header(_records(Content(path, limits), path, limits), path)
         return dict.fromkeys(names, _TEXT)
 
 
@@ -82,8 +82,8 @@ def _delimiter(path: str) -> str:
     return "\t" if bare_name(path).endswith(".tsv") else ","
 
 
-def _header(found: Iterator[Records], path: str) -> tuple[list[str], Records]:
-    """Takes the header from the records; returns the names in it, and what else stood in the first records."""
+def _header(found: Iterator[Records], path: str) -> tuple[list[str], str, Records]:
+    """Takes the header from the records; returns the names in it, its text, and what else stood in the first records."""
     first = next(found, None)
     if first is None:
         raise broken(path, "empty, expected a header that names the features")
@@ -106,7 +106,7 @@ def _header(found: Iterator[Records], path: str) -> tuple[list[str], Records]:
             raise broken(path, f"the column name {name!r} is reserved")
         if times > 1:
             raise broken(path, f"has {times} columns named {name!r}")
-    return names, first.without_first()
+    return names, text.rstrip("\r\n"), first.without_first()
 
 
 def _spans(offsets: np.ndarray, limits: Limits) -> Iterator[tuple[int, int]]:
@@ -122,20 +122,20 @@ def _spans(offsets: np.ndarray, limits: Limits) -> Iterator[tuple[int, int]]:
 class _Table:
     """Records of one file to batches: the cells of the features asked for, and the records that are no rows."""
 
-    def __init__(self, path: str, names: list[str], features: Mapping[str, str]):
-        self._path, self._names = path, names
+    def __init__(self, path: str, names: list[str], header: str, features: Mapping[str, str]):
+        self._path, self._names, self._header = path, names, header
         self._wanted = [name for name in names if name in features]
         self._format = "tsv" if _delimiter(path) == "\t" else "csv"
 
     def empty(self) -> pa.RecordBatch:
         """Returns a batch of all features without rows."""
         none = pa.RecordBatch.from_arrays([pa.nulls(0, _TEXT)] * len(self._names), self._names)
-        return rows.with_origin(none, self._path, 0, pa.nulls(0, _BYTES), self._format)
+        return rows.with_origin(none, self._path, 0, pa.nulls(0, _BYTES), self._format, self._header)
 
     def rows(
-        self, found: Records, start: int, stop: int, first_row: int
+        self, found: Records, start: int, stop: int, first_row: int, numbers: np.ndarray | None = None
     ) -> Iterator[tuple[pa.RecordBatch | None, pa.RecordBatch | None]]:
-        """Yields the rows of some records, good and rejected ones, the first of them numbered `first_row`."""
+        """Yields the rows of some records, good and rejected ones: from `first_row` on, or numbered otherwise."""
         records, malformed = _array(found, start, stop), found.malformed[start:stop]
         if len(self._names) > 1:
             filled = ~_are_blank(found, start, stop)
@@ -152,8 +152,10 @@ class _Table:
         parsed = np.delete(good, list(wrong))
         batch = pa.RecordBatch.from_arrays([_filtered(column, parsed) for column in columns], self._wanted)
         parts = [Part(batch, np.flatnonzero(good))] if good.any() else []
-        numbers = first_row + np.arange(len(records))
-        yield from with_origins(parts, dict(sorted(bad.items())), records, numbers, self._path, self._format)
+        numbers = first_row + np.arange(len(records)) if numbers is None else numbers
+        yield from with_origins(
+            parts, dict(sorted(bad.items())), records, numbers, self._path, self._format, self._header
+        )
 
     def _parse(self, records: pa.Array, first_row: int) -> tuple[list[pa.Array], dict[int, int]]:
         """Returns the columns asked for, and for each record with a wrong number of cells (left out) that number."""
@@ -180,6 +182,39 @@ class _Table:
             raise broken(self._path, f"the {len(records)} rows from row {first_row} on cannot be told apart")
         columns = [table.column(name).combine_chunks() for name in self._wanted]
         return columns if plain else [_narrowed(column) for column in columns], wrong
+
+
+def decoded(
+    records: Sequence[bytes], path: str, features: Mapping[str, str], header: str
+) -> Iterator[tuple[pa.RecordBatch | None, pa.RecordBatch | None]]:
+    """Yields rows whose texts were read before, numbered from 0: good and rejected ones.
+
+    Args:
+      records: the text of each row.
+      path: the file that they stood in; its name says what delimits them.
+      features: see `Source.read`.
+      header: the first line of the file.
+    """
+    ended = [record if record.endswith((b"\n", b"\r")) else record + b"\n" for record in records]
+    names, text, _ = _header(iter([_one(header.encode() + b"\n", path)]), path)
+    found = [_one(record, path) for record in ended]
+    fine = np.array([len(one.malformed) == 1 and not one.problem and not _are_blank(one, 0, 1)[0] for one in found])
+    own = [found[k] for k in np.flatnonzero(fine).tolist()]
+    if own:
+        offsets = np.cumsum([0, *(len(one.text) for one in own)])
+        whole = Records(b"".join(one.text for one in own), offsets, np.concatenate([one.malformed for one in own]))
+        table = _Table(path, names, text, features)
+        yield from table.rows(whole, 0, len(own), 0, np.flatnonzero(fine))
+    bad = np.flatnonzero(~fine)
+    kept = pa.array([records[k] for k in bad.tolist()], _BYTES)
+    why = dict.fromkeys(range(len(bad)), "expected the text of one row")
+    yield from with_origins([], why, kept, bad, path, "tsv" if _delimiter(path) == "\t" else "csv", text)
+
+
+def _one(text: bytes, path: str) -> Records:
+    """Returns what stands in the text of one row."""
+    nothing = Records(text, np.zeros(1, np.int64), np.zeros(0, bool))
+    return next(csv_records.split([text], ord(_delimiter(path)), len(text)), nothing)
 
 
 def _array(found: Records, start: int, stop: int) -> pa.Array:

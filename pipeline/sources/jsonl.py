@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Final
 
@@ -43,9 +43,7 @@ class JSONLines(Source):
         first, seen = split.first_row, 0
         for lines in batches(_lines(content, split.path, limits), limits):
             size, seen = content.consumed - seen, content.consumed
-            parts, bad = decoder.decode(lines)
-            original, numbers = pa.array(lines, pa.large_binary()), first + np.arange(len(lines))
-            for batch, rejected in with_origins(parts, bad, original, numbers, split.path, RECORD_FORMAT):
+            for batch, rejected in _decoded(decoder, lines, split.path, first):
                 yield Read(batch, rejected, size)
                 size = 0
             first += len(lines)
@@ -59,6 +57,21 @@ class JSONLines(Source):
         """See the base class. What is sampled is also bounded in bytes, as a batch is."""
         lines = itertools.islice(_lines(Content(path, limits), path, limits), sample)
         return kinds(next(batches(lines, replace(limits, max_batch_rows=sample)), []))
+
+
+def decoded(
+    records: Sequence[bytes], path: str, features: Mapping[str, str], header: str
+) -> Iterator[tuple[pa.RecordBatch | None, pa.RecordBatch | None]]:
+    """Yields lines that were read before, numbered from 0: good and rejected ones. There is no header."""
+    yield from _decoded(JSONDecoder(features), records, path, 0)
+
+
+def _decoded(
+    decoder: JSONDecoder, lines: Sequence[bytes], path: str, first: int
+) -> Iterator[tuple[pa.RecordBatch | None, pa.RecordBatch | None]]:
+    parts, bad = decoder.decode(lines)
+    original, numbers = pa.array(lines, pa.large_binary()), first + np.arange(len(lines))
+    yield from with_origins(parts, bad, original, numbers, path, RECORD_FORMAT)
 
 
 def _lines(content: Content, path: str, limits: Limits) -> Iterator[bytes]:

@@ -77,7 +77,13 @@ def of_rows(batch: pa.RecordBatch, count: int) -> pa.RecordBatch:
 
 
 def with_origins(
-    parts: Iterable[Part], bad: Mapping[int, str], records: pa.Array, numbers: np.ndarray, path: str, record_format: str
+    parts: Iterable[Part],
+    bad: Mapping[int, str],
+    records: pa.Array,
+    numbers: np.ndarray,
+    path: str,
+    record_format: str,
+    header: str = "",
 ) -> Iterator[tuple[pa.RecordBatch | None, pa.RecordBatch | None]]:
     """Yields what became of the records of one batch: good rows with their origin, then the rejected ones.
 
@@ -88,15 +94,16 @@ def with_origins(
       numbers: int64 `[records]`, their row numbers in the file.
       path: the file.
       record_format: what the records are.
+      header: what they need to be read again, see `rows.with_origin`.
     """
     for part in parts:
         own = records if len(part.positions) == len(records) else records.take(pa.array(part.positions))
-        yield rows.with_origin(part.batch, path, numbers[part.positions], own, record_format), None
+        yield rows.with_origin(part.batch, path, numbers[part.positions], own, record_format, header), None
     if not bad:
         return
     own = records.take(pa.array(list(bad), pa.int64()))
     nothing = pa.RecordBatch.from_arrays([], [])
-    batch = rows.with_origin(nothing, path, numbers[list(bad)], own, record_format)
+    batch = rows.with_origin(nothing, path, numbers[list(bad)], own, record_format, header)
     shown = [escaping.of_bytes(record.as_buffer()[: escaping.MAX_VALUE_BYTES + 1].to_pybytes()) for record in own]
     faults = [
         rejection.Fault("bad_record", "", np.array([k]), [value], message)

@@ -72,6 +72,13 @@ def _records(content: Content, path: str, limits: Limits) -> Iterator[bytes]:
     return framing.records(content, path, limits.max_record_bytes, content.unit)
 
 
+def decoded(
+    records: Sequence[bytes], path: str, features: Mapping[str, str], header: str
+) -> Iterator[tuple[pa.RecordBatch | None, pa.RecordBatch | None]]:
+    """Yields records that were read before, numbered from 0: good and rejected ones. There is no header."""
+    yield from _Decoders(features, path).decoded(records, 0)
+
+
 class _Decoders:
     """Decodes the records of one file, each as what it is."""
 

@@ -1,0 +1,219 @@
+"""`seqcols repair`: the rejected rows of a data set go through again, and are added to it as a further run.
+
+The data set's statistics stay what they are, and so do the rows that are written: other columns may only let more rows pass. The
+ledger of the whole is that of the first run, in which every rejected row is now written, or rejected again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+
+from pipeline import layout, manifest
+from pipeline.columns_file import loads
+from pipeline.export import STATISTICS
+from pipeline.inputs import match
+from pipeline.kept_rows import PLACE, batches_of
+from pipeline.layout import Layout
+from pipeline.manifest import Manifest
+from pipeline.request import UsageError
+from transforms import analyze
+from transforms.analyze import LearnedWords, Level
+from transforms.columns.learned_vocabulary import learners
+from transforms.errors import JobError, SpecError
+from transforms.spec import Spec
+
+
+@dataclass(frozen=True)
+class Repair:
+    """What is to be repaired.
+
+    Attributes:
+      rejected: the directory `rejected/` of a data set, the data set's own, or files (a pattern) with rejected rows of it whose
+        records somebody has mended.
+      spec: the columns by which the rows are read now.
+      output: directory of the data set; it may be left out where `rejected` says it.
+      inputs: patterns of the files that the data set was made of, where they do not lie any more where the manifest says.
+      workers: local worker processes.
+    """
+
+    rejected: str
+    spec: Spec
+    output: str = ""
+    inputs: Sequence[str] = ()
+    workers: int = 1
+
+
+@dataclass(frozen=True)
+class RepairPlan:
+    """A repair that can be carried out.
+
+    Attributes:
+      place: where it writes.
+      spec: the columns.
+      columns_text: the columns as YAML, for the manifest.
+      before: the data set as it is.
+      mended: files with records that are read instead of those that were kept.
+      inputs: see `Repair`.
+      levels: the statistics of the data set (see `Spec.levels`).
+      words: its learned vocabularies; None where the columns have none.
+      sizes: T of every sequence group.
+    """
+
+    place: Layout
+    spec: Spec
+    columns_text: str
+    before: Manifest
+    mended: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
+    levels: tuple[Level, ...] = ()
+    words: LearnedWords | None = None
+    sizes: Mapping[str, int | None] = field(default_factory=dict)
+
+
+def planned(asked: Repair, columns_text: str) -> RepairPlan:
+    """Looks at what is there, and whether the columns fit it.
+
+    Raises:
+      UsageError: there is nothing to repair, or what is given does not belong to the data set.
+      JobError: the data set, or a file, cannot be read.
+      SpecError: the columns would make other features, or ask for statistics that the data set does not have.
+    """
+    root, mended = _located(asked)
+    before = manifest.read(root)
+    if not before.content["rejected"]["rows"]:
+        raise UsageError(f"{root!r}: no row of this data set was rejected")
+    if not before.content["transform"]:
+        raise UsageError(f"{root!r}: has no row that was written, and so no statistics: run the job again")
+    _refuse_other_rows(before, mended)
+    old = _spec_of(before)
+    sizes = {name: _size(before, old, name) for name in asked.spec.group_names}
+    _refuse_other_features(asked.spec, sizes, before)
+    place = Layout(root, layout.new_run_id())
+    plan = RepairPlan(place, asked.spec, columns_text, before, mended, tuple(asked.inputs), sizes=sizes)
+    return _with_statistics(plan, old)
+
+
+def _located(asked: Repair) -> tuple[str, tuple[str, ...]]:
+    """Returns the directory of the data set, and files with mended records."""
+    given = asked.rejected.rstrip("/")
+    if not layout.exists(given) or given.endswith(".parquet"):
+        if not asked.output:
+            raise UsageError(
+                f"{asked.rejected!r}: --output: expected the directory of the data set that these rows are of"
+            )
+        return os.path.abspath(asked.output) if "://" not in asked.output else asked.output, _files(asked.rejected)
+    root = given[: -len(layout.REJECTED) - 1] if given.endswith(f"/{layout.REJECTED}") else given
+    root = "." if given == layout.REJECTED else root
+    return os.path.abspath(root) if "://" not in root else root, ()
+
+
+def _files(pattern: str) -> tuple[str, ...]:
+    return tuple(file.path for file in match([pattern]).files)
+
+
+def _refuse_other_rows(before: Manifest, mended: Sequence[str]) -> None:
+    """Refuses mended records of rows that the data set has not rejected.
+
+    Raises:
+      UsageError: naming the first.
+    """
+    if not mended:
+        return
+    known = {place for batch in batches_of(before.rejected_files, PLACE) for place in _places(batch)}
+    for batch in batches_of(mended, PLACE):
+        for file, row in _places(batch):
+            if (file, row) not in known:
+                raise UsageError(f"{mended[0]}: {file} row {row} is no rejected row of {before.root!r}")
+
+
+def _places(batch: Any) -> list[tuple[str, int]]:
+    return list(zip(*(batch.column(name).to_pylist() for name in PLACE), strict=True))
+
+
+def _spec_of(before: Manifest) -> Spec:
+    try:
+        return loads(str(before.content["columns"]), "the columns in the manifest")
+    except SpecError as error:
+        why = str(error).splitlines()[0]
+        raise JobError(f"{before.root!r}: the columns cannot be read back from the manifest: {why}") from error
+
+
+def _refuse_other_features(spec: Spec, sizes: Mapping[str, int | None], before: Manifest) -> None:
+    """Refuses columns that make other features than those that are written.
+
+    Raises:
+      SpecError: naming the first difference.
+    """
+    wanted = {output.name: output for output in spec.outputs(dict(sizes))}
+    for output in before.outputs:
+        if output.name not in wanted:
+            raise SpecError(
+                f"the feature {output.name!r} of the data set is missing: a repair adds rows, not other features"
+            )
+        made = wanted.pop(output.name)
+        for what in ("shape", "kind", "source"):
+            if getattr(made, what) != getattr(output, what):
+                raise SpecError(
+                    f"the feature {output.name!r} would have the {what} {getattr(made, what)!r}, the data set has "
+                    f"{getattr(output, what)!r}: run the job again"
+                )
+    if wanted:
+        raise SpecError(
+            f"the feature {next(iter(wanted))!r} is none of the data set's: a repair adds rows, not other features"
+        )
+
+
+def _size(before: Manifest, old: Spec, group: str) -> int | None:
+    """Returns T of a group as it is written."""
+    if group not in old.group_names:
+        return None
+    members = {column.name for column in old.members(group)} | {group}
+    return next(
+        (o.shape[0] for o in before.outputs if o.sequence and o.source in members), old.group(group).fixed_length
+    )
+
+
+def _with_statistics(plan: RepairPlan, old: Spec) -> RepairPlan:
+    """Copies the statistics of the data set into the staging folder's place, and returns the plan with them.
+
+    Raises:
+      SpecError: the columns ask for others.
+      JobError: they are not there.
+    """
+    if not plan.spec.needs_analysis and not old.needs_analysis:
+        return plan
+    if plan.spec.asks != old.asks or plan.spec.longest_groups != old.longest_groups:
+        raise SpecError("the columns ask for other statistics than the data set was made with: run the job again")
+    unknown = set(learners(plan.spec.columns)) - set(learners(old.columns))
+    if unknown:
+        raise SpecError("a column learns another vocabulary than the data set has: run the job again")
+    transform = plan.before.path(plan.before.content["transform"])
+    folder = analyze.joined(transform, STATISTICS)
+    names = analyze.statistics_files(plan.spec)
+    lost = [name for name in names if not layout.exists(analyze.joined(folder, name))]
+    if lost:
+        raise JobError(
+            f"{analyze.joined(folder, lost[0])}: is not there; it was written by an older seqcols: run the job again"
+        )
+    levels = tuple(analyze.read_level(plan.spec, folder, level) for level in range(plan.spec.levels)) if names else ()
+    words = analyze.read_words(plan.spec, transform) if learners(plan.spec.columns) else None
+    return replace(plan, levels=levels, words=words)
+
+
+def keep_statistics(plan: RepairPlan) -> None:
+    """Copies the statistics, and the vocabularies, of the data set to those of the graph that was staged."""
+    transform = plan.before.path(plan.before.content["transform"])
+    names = [f"{STATISTICS}/{name}" for name in analyze.statistics_files(plan.spec) if plan.levels]
+    names += [f"{analyze.ASSETS}/{name}" for name in plan.words or ()]
+    for name in names:
+        with FileSystems.open(analyze.joined(transform, name), compression_type=CompressionTypes.UNCOMPRESSED) as file:
+            data = file.read()
+        target = plan.place.staged(layout.TRANSFORM, *name.split("/"))
+        layout.make_dirs(FileSystems.split(target)[0])
+        layout.write_bytes(target, data)

@@ -1,0 +1,173 @@
+"""The graph of a repair, and its end: read the rejected rows, validate, densify by the statistics that there are, write, publish.
+
+rejected/ -> read -> validate -> densify -> write ---+
+|         |           |                +-> the ledger of the whole -> publish
++---------+-----------+-> rejected/ ---+
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from importlib.metadata import version
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.pvalue import AsList, AsSingleton
+
+from pipeline import (
+    coders,
+    export,
+    job,
+    layout,
+    ledger,
+    manifest,
+    publish,
+    repair_ledger,
+    verify_rows,
+    vocabularies,
+)
+from pipeline.finish import DONE, FAILED
+from pipeline.kept_rows import ReadKept
+from pipeline.limits import WIDEST
+from pipeline.manifest import Manifest
+from pipeline.repair import RepairPlan, keep_statistics
+from pipeline.summaries import Rejects, first_rejects, sum_tallies
+from pipeline.writing import Part
+from transforms import digests
+from transforms.beam import GOOD, REJECTED, TALLIES, Validate
+from transforms.columns.embedding import embeddings_of
+from transforms.errors import JobError
+from transforms.fit import save_transform
+from transforms.tally import Tally
+
+COMPARED_ROWS = 1000
+"""Rows that were written already and are compared with what the new columns give for them."""
+
+
+def build(root: beam.Pipeline, plan: RepairPlan, tuning: job.Tuning) -> beam.PCollection:
+    """Adds a repair to a pipeline; one element comes out, what `_finish` wrote down."""
+    coders.register()
+    spec, transform = plan.spec, plan.place.staged(layout.TRANSFORM)
+    ready, _ = save_transform(root, spec, None, transform, plan.place.staging, given=plan.levels, words=plan.words)
+    files = root | "Files" >> beam.Create(plan.before.rejected_files, reshuffle=False)
+    gated = files | "Gate" >> beam.Map(lambda path, _: path, AsSingleton(ready))
+    kept = gated | "Kept" >> ReadKept(spec.columns, plan.mended, WIDEST, tuning.notes, 0)
+    valid = kept[GOOD] | "Validate" >> Validate(spec, max_steps=tuning.limits.max_steps)
+    read = job.Pass(valid[GOOD], (kept[REJECTED], valid[REJECTED]), (kept[TALLIES], valid[TALLIES]))
+    written = job.write_pass(read, plan.place, spec, str(plan.before.content["format"]), moments=False, sampled=False)
+    return (
+        root
+        | "End" >> beam.Create([None], reshuffle=False)
+        | "Finish"
+        >> beam.Map(
+            _finish,
+            plan,
+            AsList(written.parts),
+            AsList(written.rejected),
+            AsSingleton(sum_tallies(written.tallies, "Ledger")),
+            AsSingleton(first_rejects(written.refused)),
+        )
+    )
+
+
+def _finish(
+    _: None, plan: RepairPlan, parts: Sequence[Part], rejected: Sequence[Part], tally: Tally, examples: Rejects
+) -> dict[str, Any]:
+    """Checks and publishes, and writes down how the repair ended."""
+    try:
+        result = _published(plan, parts, rejected, tally)
+    except JobError as error:
+        result = {"status": FAILED, "message": str(error)}
+    result["rejected_examples"] = examples
+    layout.write_json(plan.place.result, result)
+    if result["status"] != DONE:
+        raise JobError(result["message"])
+    return result
+
+
+def _published(plan: RepairPlan, parts: Sequence[Part], rejected: Sequence[Part], tally: Tally) -> dict[str, Any]:
+    before = plan.before
+    first = layout.read_json(before.path(before.content["ledger"]))
+    further = ledger.build(tally, plan.spec, plan.sizes)
+    whole = repair_ledger.merged(first, further, tally)
+    faults = [*repair_ledger.differences(first, further), *ledger.imbalances(further), *ledger.imbalances(whole)]
+    for what, files in (("written", parts), ("rejected", rejected)):
+        found = (sum(part.rows for part in files), digests.as_text(sum(part.row_digest for part in files)))
+        if found != (further["rows"][what], further["row_digests"][what]):
+            faults.append(f"{further['rows'][what]} rows {what}, others in the files")
+    if faults:
+        raise JobError(f"the ledger does not balance: {faults[0]}")
+    keep_statistics(plan)
+    serving = export.save_serving(plan.spec, plan.place)
+    notes = _compared(plan)
+    content = _manifest(plan, parts, rejected, whole, further)
+    statistics = layout.read_json(before.path(before.content["statistics"]))
+    staged = plan.place.staged(layout.TRANSFORM)
+    note = publish.publish(plan.place, content, whole, statistics, staged, str(before.content["run"]), serving)
+    return {
+        "status": DONE,
+        "message": "",
+        "notes": [*notes, *filter(None, [note])],
+        "ledger": whole,
+        "repaired": further["rows"],
+        "rejected_files": [part.path for part in rejected],
+    }
+
+
+def _compared(plan: RepairPlan) -> list[str]:
+    """Compares rows that are written already with what the new columns give for them.
+
+    Returns:
+      What could not be compared, for people.
+
+    Raises:
+      JobError: a row differs.
+    """
+    staged = f"{layout.STAGING_PREFIX}{plan.place.run_id}/{layout.SERVING}"
+    now = Manifest(plan.before.root, {**plan.before.content, "serving": staged, "columns": plan.columns_text})
+    try:
+        found = verify_rows.compare(now, plan.inputs, COMPARED_ROWS)
+    except JobError as error:
+        return [f"the rows already written were not compared with what these columns give: {error}"]
+    if found.difference:
+        raise JobError(
+            f"these columns would change rows that are written already; run the job again: {found.difference}"
+        )
+    return [f"{found.rows:,} rows already written were compared: these columns give the same"]
+
+
+def _manifest(
+    plan: RepairPlan,
+    parts: Sequence[Part],
+    rejected: Sequence[Part],
+    whole: Mapping[str, Any],
+    further: Mapping[str, Any],
+) -> dict[str, Any]:
+    before, root = plan.before.content, plan.place.output
+    transform = plan.place.staged(layout.TRANSFORM)
+    learned = vocabularies.described(plan.spec, transform)
+    graphs = {"transform": transform, "serving": plan.place.staged(layout.SERVING)}
+    own = [replace(part, path=part.path).entry(root) for part in sorted(parts, key=lambda part: part.path)]
+    added = {what: further["rows"][what] for what in ("read", "written", "rejected")}
+    now = manifest.created_now()
+    return {
+        **{name: value for name, value in before.items() if name not in publish.PLAIN_NAMES},
+        "seqcols": version("seqcols"),
+        "run": plan.place.run_id,
+        "created": now,
+        "columns": plan.columns_text,
+        "runs": [*before["runs"], {"run": plan.place.run_id, "created": now, "kind": "repair", **added}],
+        "examples": {
+            **before["examples"],
+            "rows": whole["rows"]["written"],
+            "files": [*before["examples"]["files"], *own],
+        },
+        "rejected": {
+            "rows": whole["rows"]["rejected"],
+            "files": [part.entry(root) for part in sorted(rejected, key=lambda part: part.path)],
+        },
+        "vocabularies": learned,
+        "embeddings": embeddings_of(plan.spec.columns, {name: found["words"] for name, found in learned.items()}),
+        "graph_sha256": {name: export.digest(path) for name, path in graphs.items()},
+    }

@@ -1,0 +1,45 @@
+"""Running a repair, here."""
+
+from __future__ import annotations
+
+from typing import TextIO
+
+from pipeline import cleaning, repair_job, running
+from pipeline.finish import DONE, FAILED
+from pipeline.limits import DEFAULTS
+from pipeline.repair import Repair, planned
+from pipeline.request import Request
+from pipeline.running import Outcome
+from transforms.errors import SpecError, SpecFault
+
+
+def repair(asked: Repair, stream: TextIO | None = None) -> Outcome:
+    """Runs rejected rows through the columns again and adds those that pass to their data set.
+
+    Args:
+      asked: what is asked for.
+      stream: where progress is shown; None shows none.
+
+    Returns:
+      How it ended; its `ledger` is that of the whole data set, `repaired` what became of the rows that were read.
+
+    Raises:
+      UsageError: it cannot be carried out.
+      SpecError: the columns do not fit the data set.
+      JobError: the data set, or a file, cannot be read.
+    """
+    request = Request(asked.spec, inputs=["-"], workers=asked.workers)
+    if running._needs_analysis(asked.spec) and not asked.spec.needs_analysis:
+        what = "a normalizer function has analyzers of its own, whose statistics are not kept: run the job again"
+        raise SpecError([SpecFault("columns", what)])
+    plan = planned(asked, running._columns_text(asked.spec))
+    size = sum(entry["bytes"] for entry in plan.before.content["rejected"]["files"])
+    outcome = Outcome(FAILED, output=plan.place.output)
+    with cleaning.run_in(plan.place), running._tuning(request, [size], ["repair"], stream) as tuning:
+        running._execute(request, lambda root: repair_job.build(root, plan, tuning), outcome)
+        running._take_result(plan.place, outcome)
+        cleaning.clean(plan.place, outcome.status == DONE)
+    return outcome
+
+
+__all__ = ["DEFAULTS", "Repair", "repair"]
