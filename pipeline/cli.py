@@ -126,6 +126,43 @@ def verify_command(directory: str, inputs: tuple[str, ...], rows: int, debug: bo
         stop(FAILED, *verify.messages(done))
 
 
+@cli.command("repair")
+@click.argument("rejected")
+@click.option("--columns", required=True, help="The columns file to read them by.")
+@click.option("--output", default="", help="Directory of the data set, where REJECTED is a file of mended rows.")
+@click.option(
+    "--input", "inputs", multiple=True, help="File or pattern of the inputs, where they were moved; may be given again."
+)
+@click.option("--workers", type=int, default=1, show_default=True, help="Local worker processes; 0: all cores.")
+@click.option("--debug", is_flag=True, help="Show tracebacks, and what the libraries log.")
+def repair_command(debug: bool, columns: str, **options: Any) -> None:
+    """Put the rejected rows of a data set through --columns again, and add those that pass to it.
+
+    REJECTED is DIR/rejected of a data set, or a Parquet file of its rejected rows whose records were mended. Statistics stay
+    those of the data set; columns that would change rows already written are refused.
+
+    Exit codes: 0 done, 1 failed, 2 wrong use or columns file.
+    """
+    with reported(debug, columns):
+        from pipeline.columns_file import load
+        from pipeline.request import check_workers
+
+        spec = load(columns)
+        _find_functions(columns, spec, debug)
+        check_workers(options["workers"])
+        _prepare(debug)
+        from pipeline import summary
+        from pipeline.repair import Repair
+        from pipeline.repairing import repair
+
+        with quiet.workers(debug or options["workers"] == 1) as stream:
+            outcome = repair(Repair(spec=spec, **options), stream)
+        say(*(f"seqcols: {note}" for note in outcome.notes), err=True)
+        say(*summary.of_repair(outcome))
+    if outcome.status != "done":
+        stop(FAILED, outcome.message, error=outcome.error if debug else None)
+
+
 def _carry_out(what: str, columns: str, debug: bool = False, **asked: Any) -> None:
     """Runs or checks, prints the summary and exits with the code that the outcome has."""
     with reported(debug, columns):
@@ -190,19 +227,23 @@ def _refuse_unknown(arguments: Sequence[str]) -> None:
 def _execute(what: str, request: Request, debug: bool) -> Outcome:
     if what == "run":
         checked_output(request)  # before TensorFlow is loaded: nobody should wait for "holds a finished data set"
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, end_now)
-    from pipeline import summary
-
-    if not debug:
-        quiet.quiet_logs()
+    _prepare(debug)
     import pipeline.running as runs
+    from pipeline import summary
 
     with quiet.workers(debug or request.workers == 1) as stream:
         outcome = (runs.run if what == "run" else runs.check)(request, stream)
     say(*(f"seqcols: {note}" for note in outcome.notes), err=True)
     say(*summary.lines(what, request, outcome))
     return outcome
+
+
+def _prepare(debug: bool) -> None:
+    """Gets ready for a job: what a signal does, and what the libraries may say."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end_now)
+    if not debug:
+        quiet.quiet_logs()
 
 
 def main() -> None:

@@ -37,6 +37,7 @@ class Outcome:
       passes: how often the input was read.
       skipped: broken files that were left out (`on_bad_file`).
       notes: what a person should know of the run, a line each.
+      repaired: of a repair, how many rows were `read`, `written` and `rejected`.
       error: what was raised, where something was.
     """
 
@@ -50,6 +51,7 @@ class Outcome:
     passes: int = 1
     notes: Sequence[str] = ()
     skipped: Sequence[SkippedFile] = ()
+    repaired: dict[str, int] = field(default_factory=dict)
     error: BaseException | None = None
 
 
@@ -126,6 +128,7 @@ def take_result(place: Layout, outcome: Outcome) -> None:
     result = layout.read_json(place.result)
     outcome.status, outcome.message = result["status"], result["message"]
     outcome.ledger = result.get("ledger", {})
+    outcome.repaired = result.get("repaired", {})
     outcome.notes = [*outcome.notes, *result.get("notes", [])]
     outcome.rejected_files = result.get("rejected_files", [])
     outcome.rejected_examples = result.get("rejected_examples", {})

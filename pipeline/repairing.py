@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TextIO
 
 from pipeline import cleaning, repair_job, running
+from pipeline.executing import Outcome, execute, take_result, tuned
 from pipeline.finish import DONE, FAILED
 from pipeline.limits import DEFAULTS
 from pipeline.repair import Repair, planned
 from pipeline.request import Request
-from pipeline.running import Outcome
 from transforms.errors import SpecError, SpecFault
 
 
@@ -29,15 +29,15 @@ def repair(asked: Repair, stream: TextIO | None = None) -> Outcome:
       JobError: the data set, or a file, cannot be read.
     """
     request = Request(asked.spec, inputs=["-"], workers=asked.workers)
-    if running._needs_analysis(asked.spec) and not asked.spec.needs_analysis:
+    if running.needs_analysis(asked.spec) and not asked.spec.needs_analysis:
         what = "a normalizer function has analyzers of its own, whose statistics are not kept: run the job again"
         raise SpecError([SpecFault("columns", what)])
-    plan = planned(asked, running._columns_text(asked.spec))
+    plan = planned(asked, running.columns_text(asked.spec))
     size = sum(entry["bytes"] for entry in plan.before.content["rejected"]["files"])
-    outcome = Outcome(FAILED, output=plan.place.output)
-    with cleaning.run_in(plan.place), running._tuning(request, [size], ["repair"], stream) as tuning:
-        running._execute(request, lambda root: repair_job.build(root, plan, tuning), outcome)
-        running._take_result(plan.place, outcome)
+    outcome = Outcome(FAILED, output=plan.place.output, passes=0)
+    with cleaning.run_in(plan.place), tuned(request, [size], ["repair"], stream) as tuning:
+        execute(request, lambda root: repair_job.build(root, plan, tuning), outcome)
+        take_result(plan.place, outcome)
         cleaning.clean(plan.place, outcome.status == DONE)
     return outcome
 

@@ -212,6 +212,16 @@ def published_run(output: str) -> str | None:
     )
 
 
+def check_workers(workers: int) -> None:
+    """Checks the number of workers.
+
+    Raises:
+      UsageError: it is negative.
+    """
+    if workers < 0:
+        raise UsageError(f"--workers: expected 0 (all cores) or more, got {workers!r}")
+
+
 def check_values(request: Request) -> None:
     """Checks what needs no file system.
 
@@ -222,8 +232,7 @@ def check_values(request: Request) -> None:
         raise UsageError(f"--format: expected one of {', '.join(FORMATS)}, got {request.format!r}")
     if not 0 <= request.max_rejected <= 1:
         raise UsageError(f"--max-rejected: expected a fraction from 0 to 1, got {request.max_rejected!r}")
-    if request.workers < 0:
-        raise UsageError(f"--workers: expected 0 (all cores) or more, got {request.workers!r}")
+    check_workers(request.workers)
     if request.on_bad_file not in ON_BAD_FILE:
         raise UsageError(f"--on-bad-file: expected one of {', '.join(ON_BAD_FILE)}, got {request.on_bad_file!r}")
     _check_limits(request)

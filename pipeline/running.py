@@ -49,14 +49,14 @@ def run(request: Request, stream: TextIO | None = None) -> Outcome:
     inputs, others, skipped = _screened(request, place.output, stream)
     _refuse_other_command(request, place, replaces, inputs)
     names = _preflight(inputs, request)
-    passes = 2 if others.files or _needs_analysis(request.spec) else 1
+    passes = 2 if others.files or needs_analysis(request.spec) else 1
     analysis = _planned(request, inputs, others) if passes == 2 else cache.Analysis(())
     looked_at = {file.path for file in inputs.files}  # and what the cache has is not even opened
     _preflight(Inputs(tuple(file for file in analysis.read if file.path not in looked_at)), request)
     plan = Plan(
         place,
         request.spec,
-        _columns_text(request.spec),
+        columns_text(request.spec),
         inputs,
         request.format,
         request.max_rejected,
@@ -107,7 +107,7 @@ def _refuse_other_command(request: Request, place: Layout, dead: str | None, inp
     if request.overwrite or dead is None:
         return
     content = manifest.read(place.output).content
-    asked = (request.format, _columns_text(request.spec), manifest.inputs_of(inputs.files))
+    asked = (request.format, columns_text(request.spec), manifest.inputs_of(inputs.files))
     if asked != (content["format"], content["columns"], content["inputs"]):
         raise UsageError(
             f"--output {place.output!r}: holds a whole data set of other inputs or columns, whose run was killed before it "
@@ -154,7 +154,7 @@ def check(request: Request, stream: TextIO | None = None) -> Outcome:
     with tempfile.TemporaryDirectory(prefix="seqcols-") as folder:
         inputs, _, skipped = _screened(request, folder, stream)
         names = _preflight(inputs, request)
-        _needs_analysis(request.spec)  # traces the normalizer functions, so that a broken one is found
+        needs_analysis(request.spec)  # traces the normalizer functions, so that a broken one is found
         place = Layout(folder, layout.new_run_id())
         plan = Plan(
             place, request.spec, "", inputs, request.format, request.max_rejected, True, 1, names, limits=request.limits
@@ -203,7 +203,7 @@ def _planned(request: Request, inputs: Inputs, others: Inputs) -> cache.Analysis
     return cache.plan(folder, request.spec, [files[path] for path in sorted(files)], request.max_steps)
 
 
-def _columns_text(spec: Spec) -> str:
+def columns_text(spec: Spec) -> str:
     """Returns the columns as YAML; as a description where a function has no name that YAML could give."""
     try:
         return dumps(spec)
@@ -216,7 +216,7 @@ def _preflight(inputs: Inputs, request: Request) -> tuple[str, ...]:
     return preflight.look([file.path for file in inputs.files], request.spec.columns, request.limits)
 
 
-def _needs_analysis(spec: Spec) -> bool:
+def needs_analysis(spec: Spec) -> bool:
     """Whether the data must be read first: for our statistics, or for analyzers that a normalizer function brings."""
     if not any(isinstance(link, Function) for link in spec.normalizers):
         return spec.needs_analysis

@@ -40,11 +40,23 @@ def lines(what: str, request: Request, outcome: Outcome) -> list[str]:
     return [escaping.one_line(line) for part in parts for line in ("", *part)][1:]
 
 
+def of_repair(outcome: Outcome) -> list[str]:
+    """Returns the summary of a repair: what became of the rejected rows, the data set as it is now, what is still rejected."""
+    if outcome.status != "done":
+        return []
+    rows = outcome.repaired
+    what = f"{rows['written']:,} of {rows['read']:,} rejected rows are written now, {rows['rejected']:,} are rejected again"
+    parts = [[f"repaired: {what}"], [_rows("run", outcome)], _columns(outcome.ledger)]
+    if outcome.rejected_examples:
+        parts.append(_rejects(outcome))
+    return [escaping.one_line(line) for part in parts for line in ("", *part)][1:]
+
+
 def _rows(what: str, outcome: Outcome) -> str:
     rows = outcome.ledger["rows"]
     share = f" ({rows['rejected'] / rows['read']:.2%})" if rows["read"] else ""
     wrote = "written" if what == "run" else "accepted"
-    passes = f", {outcome.passes} pass{'es' * (outcome.passes > 1)}" if what == "run" else ""
+    passes = f", {outcome.passes} pass{'es' * (outcome.passes > 1)}" if what == "run" and outcome.passes else ""
     balance = "; the ledger balances" if outcome.status == "done" else ""
     counts = f"{rows['read']:,} read, {rows['written']:,} {wrote}, {rows['rejected']:,} rejected"
     return f"rows: {counts}{share}{passes}{balance}"
