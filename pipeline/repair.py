@@ -26,6 +26,7 @@ from transforms import analyze
 from transforms.analyze import LearnedWords, Level
 from transforms.columns.learned_vocabulary import learners
 from transforms.errors import JobError, SpecError
+from transforms.normalizers import Normalizer
 from transforms.spec import Spec
 
 
@@ -94,6 +95,7 @@ def planned(asked: Repair, columns_text: str) -> RepairPlan:
     old = _spec_of(before)
     sizes = {name: _size(before, old, name) for name in asked.spec.group_names}
     _refuse_other_features(asked.spec, sizes, before)
+    _refuse_other_normalizers(asked.spec, old)
     place = Layout(root, layout.new_run_id())
     plan = RepairPlan(place, asked.spec, columns_text, before, mended, tuple(asked.inputs), sizes=sizes)
     return _with_statistics(plan, old)
@@ -126,7 +128,7 @@ def _refuse_other_rows(before: Manifest, mended: Sequence[str]) -> None:
     if not mended:
         return
     known = {place for batch in batches_of(before.rejected_files, PLACE) for place in _places(batch)}
-    for batch in batches_of(mended, PLACE):
+    for batch in batches_of(mended, [*PLACE, "record"]):
         for file, row in _places(batch):
             if (file, row) not in known:
                 raise UsageError(f"{mended[0]}: {file} row {row} is no rejected row of {before.root!r}")
@@ -167,6 +169,26 @@ def _refuse_other_features(spec: Spec, sizes: Mapping[str, int | None], before: 
         raise SpecError(
             f"the feature {next(iter(wanted))!r} is none of the data set's: a repair adds rows, not other features"
         )
+
+
+def _refuse_other_normalizers(spec: Spec, old: Spec) -> None:
+    """Refuses normalizers that the rows already written were not put through.
+
+    Raises:
+      SpecError: naming the first.
+    """
+    were = {column.name: column.numeric for column in old.numeric_columns}
+    for column in spec.numeric_columns:
+        now, before = column.numeric, were.get(column.name)
+        if now is not None and before is not None and now.links != before.links:
+            raise SpecError(
+                f"column {column.name!r}: the data set was made with another normalizer_fn, "
+                f"{_labels(before.links)}, not {_labels(now.links)}: run the job again"
+            )
+
+
+def _labels(links: Sequence[Normalizer]) -> str:
+    return ", ".join(str(getattr(link, "type", "function")) for link in links) or "none"
 
 
 def _size(before: Manifest, old: Spec, group: str) -> int | None:

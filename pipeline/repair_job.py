@@ -39,6 +39,7 @@ from transforms.beam import GOOD, REJECTED, TALLIES, Validate
 from transforms.columns.embedding import embeddings_of
 from transforms.errors import JobError
 from transforms.fit import save_transform
+from transforms.spec import Spec
 from transforms.tally import Tally
 
 COMPARED_ROWS = 1000
@@ -53,7 +54,7 @@ def build(root: beam.Pipeline, plan: RepairPlan, tuning: job.Tuning) -> beam.PCo
     files = root | "Files" >> beam.Create(plan.before.rejected_files, reshuffle=False)
     gated = files | "Gate" >> beam.Map(lambda path, _: path, AsSingleton(ready))
     kept = gated | "Kept" >> ReadKept(spec.columns, plan.mended, WIDEST, tuning.notes, 0)
-    valid = kept[GOOD] | "Validate" >> Validate(spec, max_steps=tuning.limits.max_steps)
+    valid = kept[GOOD] | "Validate" >> Validate(_no_longer(spec, plan.sizes), max_steps=tuning.limits.max_steps)
     read = job.Pass(valid[GOOD], (kept[REJECTED], valid[REJECTED]), (kept[TALLIES], valid[TALLIES]))
     written = job.write_pass(read, plan.place, spec, str(plan.before.content["format"]), moments=False, sampled=False)
     return (
@@ -69,6 +70,15 @@ def build(root: beam.Pipeline, plan: RepairPlan, tuning: job.Tuning) -> beam.PCo
             AsSingleton(first_rejects(written.refused)),
         )
     )
+
+
+def _no_longer(spec: Spec, sizes: Mapping[str, int | None]) -> Spec:
+    """Returns the columns with a rule more: where T is the longest row of the data set, no row that is added is longer."""
+    groups = {
+        name: spec.group(name).model_copy(update={"max_length": sizes[name], "truncate": "reject"})
+        for name in spec.longest_groups
+    }
+    return spec.model_copy(update={"sequence_groups": {**spec.sequence_groups, **groups}})
 
 
 def _finish(
@@ -90,8 +100,11 @@ def _published(plan: RepairPlan, parts: Sequence[Part], rejected: Sequence[Part]
     before = plan.before
     first = layout.read_json(before.path(before.content["ledger"]))
     further = ledger.build(tally, plan.spec, plan.sizes)
+    others = repair_ledger.differences(first, further)
+    if others:
+        raise JobError(f"the ledger does not balance: {others[0]}")
     whole = repair_ledger.merged(first, further, tally)
-    faults = [*repair_ledger.differences(first, further), *ledger.imbalances(further), *ledger.imbalances(whole)]
+    faults = [*ledger.imbalances(further), *ledger.imbalances(whole)]
     for what, files in (("written", parts), ("rejected", rejected)):
         found = (sum(part.rows for part in files), digests.as_text(sum(part.row_digest for part in files)))
         if found != (further["rows"][what], further["row_digests"][what]):
@@ -119,17 +132,22 @@ def _compared(plan: RepairPlan) -> list[str]:
     """Compares rows that are written already with what the new columns give for them.
 
     Returns:
-      What could not be compared, for people.
+      How many, for people; nothing where the columns are those of the data set.
 
     Raises:
-      JobError: a row differs.
+      JobError: a row differs; or the inputs, which are needed for it, are not there any more.
     """
+    if plan.columns_text == plan.before.content["columns"]:  # only records were mended
+        return []
     staged = f"{layout.STAGING_PREFIX}{plan.place.run_id}/{layout.SERVING}"
     now = Manifest(plan.before.root, {**plan.before.content, "serving": staged, "columns": plan.columns_text})
     try:
         found = verify_rows.compare(now, plan.inputs, COMPARED_ROWS)
     except JobError as error:
-        return [f"the rows already written were not compared with what these columns give: {error}"]
+        where = "" if plan.inputs else "; --input says where the inputs lie now"
+        raise JobError(
+            f"rows already written cannot be compared with what these columns give: {error}{where}"
+        ) from error
     if found.difference:
         raise JobError(
             f"these columns would change rows that are written already; run the job again: {found.difference}"

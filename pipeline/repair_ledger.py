@@ -73,7 +73,7 @@ def _column(
 
 def differences(first: Mapping[str, Any], further: Mapping[str, Any]) -> list[str]:
     """Returns what shows that other rows were read than the first run had rejected, one line each."""
-    faults = []
+    faults = [f"{name}: is no file of this data set" for name in further["files"] if name not in first["files"]]
     for name, entry in first["files"].items():
         own = further["files"].get(name)
         read = own["rows"]["read"] if own else 0

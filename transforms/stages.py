@@ -114,7 +114,7 @@ def _group_faults(name: str, group: SequenceGroup, members: dict[str, Checked]) 
             of = np.array([k for k, other in enumerate(different) if other == column])
             faults.append(Fault("length_mismatch", column, uneven[of], [shown[k] for k in of], message))
     size = group.fixed_length
-    if group.truncate == "reject" and size:
+    if group.truncate == "reject" and size is not None:
         long = np.flatnonzero(steps[0] > size)
         if len(long):
             shown = [f"{k} steps" for k in steps[0, long]]
