@@ -69,9 +69,9 @@ def build(root: beam.Pipeline, plan: Plan, tuning: Tuning) -> beam.PCollection:
     files = root | "Files" >> beam.Create([file.path for file in plan.inputs.files], reshuffle=False)
     analysis = _analyse(root, plan, tuning)
     analysed = AsSingleton(sum_tallies(analysis.tallies, "AnalysisLedger")) if analysis.tallies else Counter()
-    counted_well = (
-        root | "Analysed" >> beam.Create([plan], reshuffle=False) | "Look" >> beam.Map(check_analysis, analysed)
-    )
+    looked = root | "Analysed" >> beam.Create([None], reshuffle=False)
+    # The plan is no element: those are pickled without cloudpickle, which takes no lambda of a column.
+    counted_well = looked | "Look" >> beam.Map(lambda _, *counted: check_analysis(*counted), plan, analysed)
     waits_for = (AsSingleton(analysis.ready), AsSingleton(counted_well))
     gated = files | "Gate" >> beam.Map(lambda path, *_: path, *waits_for)
     second = read_pass(gated, "Transform", plan.spec, tuning, plan.passes - 1)
@@ -83,7 +83,7 @@ def build(root: beam.Pipeline, plan: Plan, tuning: Tuning) -> beam.PCollection:
         | "Finish"
         >> beam.Map(
             _finish,
-            plan,  # no element: those are pickled without cloudpickle, which takes no lambda of a column
+            plan,
             parts=AsList(written.parts),
             rejected=AsList(written.rejected),
             tally=AsSingleton(sum_tallies(written.tallies, "Ledger")),

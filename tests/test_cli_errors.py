@@ -340,7 +340,7 @@ def test_verifying_a_damaged_data_set(folder):
     (folder / "done" / "ledger.json").write_text("{")
     refuses(1, "done: 2 faults", "verify", "done", lines=3, debug=False)
     (folder / "done" / "manifest.json").write_text("{")
-    refuses(1, "'done/manifest.json': cannot be read", "verify", "done")
+    refuses(1, "'done/manifest.json': damaged, no JSON: ", "verify", "done")
 
 
 def test_a_bug_is_one_line_too(folder, monkeypatch):

@@ -597,7 +597,7 @@ def test_files_that_cannot_be_read(tmp_path: Path):
     path = tmp_path / "columns.yaml"
     assert fault_of_file(path) == "f.yaml: cannot read the columns file: no such file or directory"
     assert fault_of_file(tmp_path) == "f.yaml: cannot read the columns file: expected a file, got a directory"
-    assert fault_of_file(tmp_path / "a\0b").endswith("a\\x00b: cannot read the columns file: embedded null byte")
+    assert fault_of_file(tmp_path / "a\0b") == "f.yaml: cannot read the columns file: embedded null byte"
     os.mkfifo(path)
     assert (
         fault_of_file(path) == "f.yaml: cannot read the columns file: expected a file, got neither file nor directory"

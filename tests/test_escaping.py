@@ -303,6 +303,12 @@ def test_verify(tmp_path):
             continue
         changed = json.loads(json.dumps(whole))
         changed["examples"]["files"][0]["path"] = f"examples/{payload}"
+        path.write_text(json.dumps(changed))
+        try:  # most are no names of files of a data set
+            assert verify.files(str(tmp_path / "out")).faults
+        except JobError as error:
+            assert "manifest.json': damaged: examples.files[0].path: " in str(error) and safe(str(error))
+        changed["examples"]["files"][0]["path"] = whole["examples"]["files"][0]["path"]
         changed["examples"]["features"][payload] = changed["examples"]["features"].pop("small")
         path.write_text(json.dumps(changed))
         done = verify.files(str(tmp_path / "out"))

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from pipeline import running
 from pipeline.cli import cli
+from pipeline.executing import Outcome
 from pipeline.limits import DEFAULTS, Limits
 from pipeline.request import Request
 from pipeline.sources import packing
@@ -28,7 +29,7 @@ def spec(name: str) -> Any:
     )
 
 
-def checked(path: Path, **more: Any) -> running.Outcome:
+def checked(path: Path, **more: Any) -> Outcome:
     return running.check(Request(spec(path.name), [str(path)], max_rejected=1.0, **more))
 
 

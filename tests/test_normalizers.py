@@ -455,7 +455,7 @@ def fails(x: Any) -> Any:
     [
         (fails, r"failed: KeyError: 'no\\nsuch thing'"),
         ("os:getcwd", r"'os:getcwd' failed: TypeError: .* takes no arguments \(1 given\)"),
-        ("tensorflow.strings:as_string", r"must return numbers, it returned string"),
+        ("tensorflow.strings:as_string", r"must return numbers; it returned string"),
         ("tensorflow:reduce_sum", r"must return the shape that it was given, .*; it returned \(\)"),
         ("math:no", "cannot import normalizer_fn 'math:no'"),
     ],

@@ -357,7 +357,8 @@ def test_what_is_published_while_a_run_gets_ready_is_not_replaced(tmp_path, monk
     root, preflight = tmp_path / "root", running._preflight
 
     def meanwhile(*arguments: Any) -> Any:
-        publish_run(root, NEXT, 1)
+        if not (root / "manifest.json").exists():
+            publish_run(root, NEXT, 1)
         return preflight(*arguments)
 
     monkeypatch.setattr(running, "_preflight", meanwhile)

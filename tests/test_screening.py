@@ -15,6 +15,7 @@ from pipeline.cli import cli
 from pipeline.limits import Limits
 from pipeline.request import Request
 from pipeline.sources import source_for
+from pipeline.sources.base import BrokenFile
 from tests.faults.formats import KINDS, rows_of
 from tests.jobs import assert_balanced, done, listing, read_arrays, read_json, run_job
 from transforms import SequenceGroup, make_spec, passthrough_column, sequence_numeric_column
@@ -78,8 +79,8 @@ def test_the_broken_files_are_listed(mixed):
 
 
 def test_by_default_a_broken_file_fails_the_run(mixed, tmp_path):
-    outcome = run_job(SPEC, str(mixed["root"] / "in" / "*"), tmp_path / "out")
-    assert outcome.status == "failed" and "cut short" in outcome.message and not outcome.skipped
+    with pytest.raises(BrokenFile, match="cut short"):
+        run_job(SPEC, str(mixed["root"] / "in" / "*"), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -168,8 +169,8 @@ def test_a_run_without_a_good_file_fails(tmp_path):
 def test_a_file_of_another_schema_is_no_broken_file(tmp_path, monkeypatch):
     put(tmp_path / "in", "a-zstd.parquet", 30, 1)
     (tmp_path / "in" / "b.csv").write_text("id,y\n1,2\n")
-    outcome = run_job(SPEC, str(tmp_path / "in" / "*"), tmp_path / "out", on_bad_file="skip")
-    assert outcome.status == "failed" and "b.csv: column 'x': the file has no feature 'x'" in outcome.message
+    with pytest.raises(JobError, match=r"b\.csv: column 'x': the file has no feature 'x'"):
+        run_job(SPEC, str(tmp_path / "in" / "*"), tmp_path / "out", on_bad_file="skip")
     monkeypatch.setattr(screening, "build", None)  # a misspelt column is not screened first
     spec = make_spec(sequence_numeric_column("xx"), SequenceGroup(max_length=6))
     with pytest.raises(JobError, match="no feature 'xx'"):

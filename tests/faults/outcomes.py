@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from pipeline.limits import DEFAULTS, Limits
 from pipeline.sources import source_for
+from transforms import digests as row_digests
 from transforms import rows
 from transforms.dict_rows import batches_of
 from transforms.spec import Spec
@@ -88,6 +89,8 @@ def of_batches(batches: Iterable[pa.RecordBatch], stage: StageFunction) -> Outco
     made = Outcomes()
     for batch in batches:
         made.tally[rows.file_of(batch), "rows", "read"] += batch.num_rows
+        if rows.DIGEST_COLUMN in batch.schema.names:
+            made.tally[rows.file_of(batch), "digest", "read"] += row_digests.total(batch.column(rows.DIGEST_COLUMN))
         for done in stage(batch):
             add(made.tally, done.tally)
             made.dense += [done.batch] if done.batch.num_rows else []
@@ -107,6 +110,7 @@ def of_file(path: Path, spec: Spec, limits: Limits | None = None, stage: StageFu
     made = of_batches(_read(str(path), spec, limits or DEFAULTS, bad), stage or densify(spec))
     for table in bad:
         made.tally[str(path), "rows", "read"] += table.num_rows
+        made.tally[str(path), "digest", "read"] += row_digests.total(table.column("digest"))
         add(made.tally, count_rejected(table))
         made.rejected += table.to_pylist()
     made.rejected.sort(key=lambda row: (row["file"], row["row"]))
@@ -119,6 +123,6 @@ def _read(path: str, spec: Spec, limits: Limits, bad: list[pa.RecordBatch]) -> I
     for split in source.splits(path):
         for read in source.read(split, features, limits):
             if read.rejected is not None:
-                bad.append(read.rejected)
+                bad.append(row_digests.attach_rejected(read.rejected))
             if read.batch is not None and read.batch.num_rows:
-                yield read.batch
+                yield row_digests.attach(read.batch, features)
