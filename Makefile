@@ -17,7 +17,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help env demo test test-parity fuzz lint format lock bench-memory clean
+.PHONY: help env demo test test-parity fuzz faults lint format lock bench-memory clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{ printf "%-16s%s\n", $$1, $$2 }'
@@ -89,6 +89,10 @@ test-parity: env ## compare 10,000 seeded cases with TensorFlow's own columns (t
 fuzz: env ## try 100,000 spoilt files, which takes some minutes (ARGS="--first 100000": others; "--seed N": one again)
 	@echo "trying 100,000 spoilt files"
 	@$(BIN)/python -m tests.fuzz.run $(ARGS)
+
+faults: env ## inject every kind of fault at its full figures, half an hour (ARGS="--only disk"; --write: into docs/faults.md)
+	@echo "injecting faults (about half an hour)"
+	@$(BIN)/python -m tests.faults.run $(ARGS)
 
 bench-memory: env ## measure peak memory at growing sizes
 	@echo "measuring peak memory (takes some minutes)"

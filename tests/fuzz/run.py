@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TextIO
 
+from tests.faults.figures import note
 from tests.fuzz.outcome import CLEAN, FAILED, REJECTED
 from tests.fuzz.parent import Event, Limits, Watch
 
@@ -129,6 +130,11 @@ def _tell(report: Report, whole: bool) -> None:
     print(f"\n{report.table()}" if not whole else f"\n{dict(report.counts)}")
 
 
+def outcomes_of(report: Report) -> dict[str, int]:
+    """Returns how many inputs ended how."""
+    return {outcome: sum(n for (_, one), n in report.counts.items() if one == outcome) for outcome in OUTCOMES[:3]}
+
+
 def main(arguments: Sequence[str] | None = None, target: str = TARGET) -> int:
     """Runs from the command line; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -144,6 +150,7 @@ def main(arguments: Sequence[str] | None = None, target: str = TARGET) -> int:
     else:
         seeds = range(options.first, options.first + options.inputs)
         report = fuzz(seeds, target, options.children, progress=sys.stderr)
+        note("spoilt files", report.inputs, findings=len(report.findings), **outcomes_of(report))
     _tell(report, options.seed is not None)
     return int(bool(report.findings))
 
