@@ -21,7 +21,7 @@ from pipeline.reading import refuse_schema
 from pipeline.sources import Source, source_for
 from transforms import rows
 from transforms.columns import Column
-from transforms.errors import JobError
+from transforms.errors import JobError, listed
 
 MOST_SAMPLED: Final = 64
 """Files without a schema whose first rows are looked at, spread over all of them."""
@@ -127,7 +127,7 @@ def _why_odd(absent: Mapping[str, str], all_absent: bool, strange: Sequence[str]
             name = next(name for name in strange if name.casefold() == near[0])
             return f"column {column!r}: the feature {key!r} is absent; did you mean {name!r}?"
     if all_absent and strange:
-        return f"has none of the features {', '.join(absent)}; it has {', '.join(strange)}"
+        return f"has none of the features {listed(absent)}; it has {listed(strange)}"
     return ""
 
 

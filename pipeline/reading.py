@@ -16,7 +16,7 @@ from pipeline.sources import Split, source_for
 from transforms import digests, rows
 from transforms.beam import GOOD, REJECTED, TALLIES, in_global_window
 from transforms.columns import Column
-from transforms.errors import JobError, nearest
+from transforms.errors import JobError, listed, nearest
 from transforms.parse import column_type_error
 from transforms.tally import Tally, count_rejected
 
@@ -62,7 +62,7 @@ def refuse_schema(path: str, features: Mapping[str, pa.DataType], columns: Seque
     for column, key, form in ((c, key, form) for c in columns for key, form in c.features.items()):
         if key not in features:
             names = [name for name in features if name not in rows.RESERVED]
-            hint = nearest(key, names) or f"; it has {', '.join(names)}"
+            hint = nearest(key, names) or f"; it has {listed(names)}"
             raise JobError(f"{path}: column {column.name!r}: the file has no feature {key!r}{hint}")
         why = column_type_error(features[key], form)
         if why:

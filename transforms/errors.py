@@ -48,6 +48,17 @@ class JobError(RuntimeError):
         super().__init__(one_line(message))
 
 
+def listed(names: Iterable[str]) -> str:
+    """Returns names as a list for a message: the first 20, of each 60 characters, and how many more there are.
+
+    >>> listed(["a", "b"])
+    'a, b'
+    """
+    every = list(names)
+    shown = [name if len(name) <= 60 else f"{name[:57]}..." for name in every[:20]]
+    return ", ".join(shown) + (f" and {len(every) - 20} more" if len(every) > 20 else "")
+
+
 def nearest(name: str, allowed: Iterable[str]) -> str:
     """Returns `"; did you mean 'x'?"` for the closest allowed name, or an empty string when none is close.
 

@@ -31,7 +31,7 @@ from tfx_bsl.tfxio import tensor_adapter
 from transforms import analyze
 from transforms.beam import GOOD, REJECTED, TALLIES, Densify, StageFn
 from transforms.columns import Column
-from transforms.errors import JobError, nearest
+from transforms.errors import JobError, listed, nearest
 from transforms.groups import SequenceGroup
 from transforms.spec import Spec, make_spec
 from transforms.stage_functions import StageFunction, validate_stage
@@ -280,5 +280,5 @@ def _refuse_undeclared(pcoll: beam.PCollection, spec: Spec) -> None:
     names = [name for name, _ in declared._fields] if declared is not None else list(spec.features)
     for key in spec.features:
         if key not in names:
-            hint = nearest(key, names) or f"; it has {', '.join(names)}"
+            hint = nearest(key, names) or f"; it has {listed(names)}"
             raise ValueError(f"the schema of the rows has no feature {key!r}{hint}")
