@@ -104,11 +104,13 @@ def execute(request: Request, build: Any, outcome: Outcome) -> None:
     """Builds and runs a pipeline; a failure ends in the outcome, one line long."""
     # FnApiRunner by itself: `--runner=DirectRunner` would try to download another one first (Beam 2.77).
     options = _options(request)
-    root = beam.Pipeline(FnApiRunner(), options=options) if request.runs_here else beam.Pipeline(options=options)
     try:
+        root = beam.Pipeline(FnApiRunner(), options=options) if request.runs_here else beam.Pipeline(options=options)
         build(root)
     except JobError:
         raise
+    except OSError as error:  # Beam and TensorFlow use temporary files of their own
+        raise JobError(message_of(error)) from error
     except Exception as error:  # tracing runs the normalizer functions
         raise of_function(error) from error
     try:

@@ -74,8 +74,8 @@ def is_alive(place: Layout) -> bool:
 
 
 def was_interrupted(place: Layout) -> bool:
-    """Returns whether a run has died on the way."""
-    return layout.exists(place.staging) and not layout.exists(place.result) and not is_alive(place)
+    """Returns whether a run has died on the way: its staging folder, which goes last, is still there."""
+    return layout.exists(place.staging) and not is_alive(place)
 
 
 def sweep(place: Layout) -> list[str]:

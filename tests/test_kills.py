@@ -15,7 +15,7 @@ from tests.faults.kills import NOT_OVER_NOTHING, SPEC
 
 
 def test_killed_at_some_points():
-    points = ["shard", "manifest", "plain-removed"]
+    points = ["shard", "manifest", "result"]
     done = subprocess.run(
         [sys.executable, "-m", "tests.faults.kills", *points], check=False, capture_output=True, text=True
     )

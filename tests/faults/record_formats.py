@@ -57,7 +57,9 @@ def feature_list(name: str, *steps: Any) -> bytes:
     made = example_pb2.SequenceExample()
     for step in steps:
         feature = example_pb2.Example.FromString(encode({name: step})).features.feature[name]
-        made.feature_lists.feature_list[name].feature.add().CopyFrom(example_pb2.Feature() if step == [] else feature)
+        added = made.feature_lists.feature_list[name].feature.add()
+        if step != []:
+            added.CopyFrom(feature)
     return bytes(made.SerializeToString())
 
 
