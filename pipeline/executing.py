@@ -110,7 +110,7 @@ def execute(request: Request, build: Any, outcome: Outcome) -> None:
     except JobError:
         raise
     except OSError as error:  # Beam and TensorFlow use temporary files of their own
-        raise JobError(message_of(error)) from error
+        raise JobError(f"{error.filename or 'temporary files'}: {(error.strerror or str(error)).lower()}") from error
     except Exception as error:  # tracing runs the normalizer functions
         raise of_function(error) from error
     try:
