@@ -23,7 +23,7 @@ from typing import Any, Final
 from pipeline import leftovers, manifest, running
 from tests.faults.figures import note
 from tests.faults.injection import failing
-from tests.faults.kills import BEFORE, NEW, forked, ids_in, request_of, run
+from tests.faults.kills import BEFORE, NEW, forked, ids_in, published_before, request_of, run
 from transforms.errors import JobError
 
 SIZES: Final = [0, 1, 100, 1000, 3000, 10_000, 30_000, 100_000, 300_000]
@@ -70,7 +70,7 @@ def trial(fault: Callable[[], AbstractContextManager[Any]], what: str) -> int:
     """Runs over an old data set with a fault; returns how many changes of files there were."""
     with tempfile.TemporaryDirectory() as name:
         folder, root = Path(name), Path(name) / "out"
-        assert run(folder, OLD, False) == 0
+        published_before(folder, OLD)
         how = outcome_of(folder, fault)
         said = how["message"] or " ".join(how["notes"])
         if how["status"] == "done":
@@ -89,7 +89,7 @@ def trial(fault: Callable[[], AbstractContextManager[Any]], what: str) -> int:
 def main(most: int) -> None:
     """Tries each moment, or so many of them, evenly spread."""
     with tempfile.TemporaryDirectory() as name:
-        assert run(Path(name), OLD, False) == 0
+        published_before(Path(name), OLD)
         root = str(Path(name) / "out")
         changes = outcome_of(Path(name), lambda: failing(10**9, root))["seen"]
     count = min(changes, most)
