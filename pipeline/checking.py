@@ -51,6 +51,7 @@ class _CountAccepted(beam.DoFn):
         self._tally: Tally = Counter()
 
     def process(self, batch: pa.RecordBatch) -> None:
+        """Adds a batch of accepted rows to the tally."""
         file = rows.file_of(batch)
         self._tally[file, "rows", "written"] += batch.num_rows
         self._tally[file, "digest", "written"] += digests.total(batch.column(rows.DIGEST_COLUMN))

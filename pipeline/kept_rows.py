@@ -60,6 +60,7 @@ class _ReadKept(beam.DoFn):
         self._note = Note(self._notes, self._number)
 
     def process(self, split: Split) -> Iterator[Any]:
+        """Reads a split; yields good batches, and rejected rows tagged `REJECTED`."""
         features = {key: form.carrier for column in self._columns for key, form in column.features.items()}
         for read in SOURCES["parquet"].read(split, {}, self._limits):
             assert read.batch is not None

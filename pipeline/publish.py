@@ -177,7 +177,9 @@ def _copy(source: str, target: str) -> None:
         where = FileSystems.join(target, *relative.split("/"))
         folder = FileSystems.split(where)[0]
         layout.make_dirs(folder)
-        folders.add(folder)
+        while folder not in folders and len(folder) >= len(target):  # a folder that holds only folders counts too
+            folders.add(folder)
+            folder = FileSystems.split(folder)[0]
         with FileSystems.open(entry.path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
             layout.write_bytes(where, file.read())
     for folder in folders:

@@ -78,6 +78,7 @@ class _Read(beam.DoFn):
         self._note = Note(self._notes, self._number)
 
     def process(self, split: Split) -> Iterator[Any]:
+        """Reads a split; yields good batches, and rejected rows tagged `REJECTED`."""
         source = source_for(split.path, self._limits)
         features = {key: form.carrier for column in self._columns for key, form in column.features.items()}
         checked = not source.has_schema

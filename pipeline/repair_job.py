@@ -8,7 +8,6 @@ rejected/ -> read -> validate -> densify -> write ---+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
 
@@ -166,7 +165,7 @@ def _manifest(
     transform = plan.place.staged(layout.TRANSFORM)
     learned = vocabularies.described(plan.spec, transform)
     graphs = {"transform": transform, "serving": plan.place.staged(layout.SERVING)}
-    own = [replace(part, path=part.path).entry(root) for part in sorted(parts, key=lambda part: part.path)]
+    own = [part.entry(root) for part in sorted(parts, key=lambda part: part.path)]
     added = {what: further["rows"][what] for what in ("read", "written", "rejected")}
     now = manifest.created_now()
     return {

@@ -7,7 +7,6 @@ from typing import TextIO
 from pipeline import cleaning, repair_job, running
 from pipeline.executing import Outcome, execute, take_result, tuned
 from pipeline.finish import DONE, FAILED
-from pipeline.limits import DEFAULTS
 from pipeline.repair import Repair, planned
 from pipeline.request import Request
 from transforms.errors import SpecError, SpecFault
@@ -40,6 +39,3 @@ def repair(asked: Repair, stream: TextIO | None = None) -> Outcome:
         take_result(plan.place, outcome)
         cleaning.clean(plan.place, outcome.status == DONE)
     return outcome
-
-
-__all__ = ["DEFAULTS", "Repair", "repair"]

@@ -186,6 +186,7 @@ class _Builder:
         self.count = 0
 
     def take(self, event: Event) -> None:
+        """Takes the next event of the parser; raises a fault for what a columns file may not have."""
         mark: StringMark = event.start_mark
         line = mark.line + 1
         if isinstance(event, DocumentStartEvent):

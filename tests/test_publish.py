@@ -374,3 +374,33 @@ def test_columns_that_only_pass_through_are_refused_before_the_run(tmp_path):
     with pytest.raises(SpecError, match="expected a column to densify"):
         running.run(request)
     assert not (tmp_path / "out").exists()
+
+
+def test_everything_is_flushed_before_the_manifest_names_it(tmp_path, monkeypatch):
+    """What a power cut would lose: each file that the first manifest names, and the names in their folders."""
+    write_examples(str(tmp_path / "in.tfrecord"), [{"k": k} for k in range(4)])
+    flushed: set[str] = set()
+    missing: list[list[str]] = []
+    fsync, replace = os.fsync, os.replace
+
+    def noted(number: int) -> None:
+        flushed.add(os.readlink(f"/proc/self/fd/{number}"))
+        fsync(number)
+
+    def replaced(source: str, target: str) -> None:
+        if os.path.basename(target) == "manifest.json":
+            content = json.loads(Path(source).read_text())
+            root = os.path.dirname(target)
+            named = [os.path.join(root, name) for name in named_files(content)]
+            files = [str(f) for name in named for f in (Path(name).rglob("*") if os.path.isdir(name) else [Path(name)])]
+            wanted = {*(f for f in files if os.path.isfile(f)), *(os.path.dirname(f) for f in files), source}
+            missing.append(sorted(wanted - flushed))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    monkeypatch.setattr(os, "replace", replaced)
+    spec = make_spec([categorical_column_with_identity("k", 3)])
+    request = Request(spec, [str(tmp_path / "in.tfrecord")], str(tmp_path / "root"), max_rejected=1.0)
+    outcome = running.run(request)
+    assert outcome.status == "done", outcome.message
+    assert missing and not any(missing), missing

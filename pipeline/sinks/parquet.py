@@ -59,6 +59,7 @@ class _Writer(Writer):
         )
 
     def write(self, batch: pa.RecordBatch) -> int:
+        """Holds a batch until a row group is full; returns its number of rows."""
         columns = [
             _column(batch, output, field.type) for output, field in zip(self._outputs, self._schema, strict=True)
         ]

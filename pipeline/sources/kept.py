@@ -19,7 +19,7 @@ Decoded = Iterator[tuple[pa.RecordBatch | None, pa.RecordBatch | None]]
 
 def _decoded_ipc(records: Sequence[bytes], path: str, features: Mapping[str, str], header: str) -> Decoded:
     """Yields rows of columnar sources, numbered from 0; those of one schema in one batch."""
-    found = [_opened(record, path, k) for k, record in enumerate(records)]
+    found = [_opened(record, path) for record in records]
     groups: dict[str, list[int]] = {}
     for k, batch in enumerate(found):
         groups.setdefault(batch.schema.to_string(), []).append(k)
@@ -36,7 +36,7 @@ def _empty(table: pa.Table) -> pa.Array:
     return pa.array([{}] * table.num_rows, pa.struct([]))
 
 
-def _opened(record: bytes, path: str, number: int) -> pa.RecordBatch:
+def _opened(record: bytes, path: str) -> pa.RecordBatch:
     try:
         with pa.ipc.open_stream(record) as stream:
             batch = stream.read_next_batch()
