@@ -71,7 +71,7 @@ lock: build/lock-env/.made ## rewrite requirements.lock, keeping its versions wh
 	@cp requirements.lock build/requirements.lock
 	@printf 'setuptools>=77\nwheel\n' | build/lock-env/bin/uv pip compile --quiet --no-config --no-header \
 		--python build/lock-env/bin/python --python-version 3.11 --python-platform linux --generate-hashes \
-		--extra test --extra lint $(ARGS) --output-file build/requirements.lock setup.py -
+		--extra test --extra lint --extra bench $(ARGS) --output-file build/requirements.lock setup.py -
 	@! grep -nF -e '://' -e '$(CURDIR)' build/requirements.lock
 	@cp build/requirements.lock requirements.lock
 
