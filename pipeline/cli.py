@@ -133,7 +133,11 @@ def verify_command(directory: str, inputs: tuple[str, ...], rows: int, debug: bo
 @click.option(
     "--input", "inputs", multiple=True, help="File or pattern of the inputs, where they were moved; may be given again."
 )
-@click.option("--workers", type=int, default=1, show_default=True, help="Local worker processes; 0: all cores.")
+@click.option(
+    "--workers",
+    type=int,
+    help="Local worker threads; 0: all cores. Left out, a small input has one and a large one up to four.",
+)
 @click.option("--debug", is_flag=True, help="Show tracebacks, and what the libraries log.")
 def repair_command(debug: bool, columns: str, **options: Any) -> None:
     """Put the rejected rows of a data set through --columns again, and add those that pass to it.
@@ -155,8 +159,7 @@ def repair_command(debug: bool, columns: str, **options: Any) -> None:
         from pipeline.repair import Repair
         from pipeline.repairing import repair
 
-        with quiet.workers(debug or options["workers"] == 1) as stream:
-            outcome = repair(Repair(spec=spec, **options), stream)
+        outcome = repair(Repair(spec=spec, **options), sys.stderr)
         say(*(f"seqcols: {note}" for note in outcome.notes), err=True)
         say(*summary.of_repair(outcome))
     if outcome.status != "done":
@@ -231,7 +234,7 @@ def _execute(what: str, request: Request, debug: bool) -> Outcome:
     import pipeline.running as runs
     from pipeline import summary
 
-    with quiet.workers(debug or request.workers == 1) as stream:
+    with quiet.workers(debug or not request.has_processes) as stream:
         outcome = (runs.run if what == "run" else runs.check)(request, stream)
     say(*(f"seqcols: {note}" for note in outcome.notes), err=True)
     say(*summary.lines(what, request, outcome))

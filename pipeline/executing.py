@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TextIO
+from typing import Any, Final, TextIO
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
@@ -20,6 +21,13 @@ from pipeline.inputs import SkippedFile
 from pipeline.layout import Layout
 from pipeline.request import Request, UsageError
 from transforms.errors import JobError, nearest
+
+
+ONE_WORKER_BYTES: Final = 64 << 20
+"""An input smaller than this has one local worker, unless somebody asks for more."""
+
+MOST_WORKERS: Final = 4
+"""Python's own part of the work, which one thread at a time does, leaves no work for more of them."""
 
 
 @dataclass
@@ -62,9 +70,15 @@ def tuned(request: Request, sizes: list[int], titles: list[str], stream: TextIO 
         yield job.Tuning(request.limits, spread=True)
         return
     with _folder_for_notes() as folder:
-        tuning = job.Tuning(request.limits, spread=request.workers != 1, notes=folder)
+        workers = _workers(max(sizes)) if request.workers is None else request.workers
+        tuning = job.Tuning(request.limits, workers, spread=workers != 1, notes=folder)
         with progress.shown(folder, titles, sizes, stream) if stream and folder else contextlib.nullcontext():
             yield tuning
+
+
+def _workers(size: int) -> int:
+    """Returns how many workers an input of so many bytes is worth: each traces the graph anew, which takes a second."""
+    return 1 if size < ONE_WORKER_BYTES else min(len(os.sched_getaffinity(0)), MOST_WORKERS)
 
 
 def _folder_for_notes() -> contextlib.AbstractContextManager[str]:
@@ -91,19 +105,20 @@ def refuse_runner(request: Request) -> None:
         raise UsageError(f"--runner {name!r}: cannot be loaded{hint or f' ({message_of(error)})'}") from error
 
 
-def _options(request: Request) -> PipelineOptions:
+def _options(request: Request, workers: int = 1) -> PipelineOptions:
     """Returns Beam's options: ours first, so that what a person asks for by Beam's own names wins."""
     args = ["--no_save_main_session"]
     if request.runs_here:
-        mode = "in_memory" if request.workers == 1 else "multi_processing"
-        args += [f"--direct_num_workers={request.workers}", f"--direct_running_mode={mode}"]
+        # Threads share TensorFlow, which every process would load, in seconds and 700 MB. What takes long lets go of the GIL.
+        mode = "in_memory" if workers == 1 else "multi_threading"
+        args += [f"--direct_num_workers={workers}", f"--direct_running_mode={mode}"]
     return PipelineOptions([*args, *request.beam_args])
 
 
-def execute(request: Request, build: Any, outcome: Outcome) -> None:
+def execute(request: Request, build: Any, outcome: Outcome, workers: int = 1) -> None:
     """Builds and runs a pipeline; a failure ends in the outcome, one line long."""
     # FnApiRunner by itself: `--runner=DirectRunner` would try to download another one first (Beam 2.77).
-    options = _options(request)
+    options = _options(request, workers)
     try:
         root = beam.Pipeline(FnApiRunner(), options=options) if request.runs_here else beam.Pipeline(options=options)
         build(root)

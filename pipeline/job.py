@@ -43,12 +43,14 @@ class Tuning:
 
     Attributes:
       limits: what is taken of the input at most.
+      workers: local workers.
       spread: whether files are dealt out to several workers.
       notes: folder for progress notes on this machine, or an empty string.
       passes_before: how often the input was read before, for the notes.
     """
 
     limits: Limits = DEFAULTS
+    workers: int = 1
     spread: bool = True
     notes: str = ""
     passes_before: int = 0

@@ -33,7 +33,7 @@ class Limits:
     max_steps: int = DEFAULT_MAX_STEPS
     max_unpack_ratio: float = 500.0
     max_batch_bytes: int = 8 << 20
-    max_batch_rows: int = 1024
+    max_batch_rows: int = 4096
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():

@@ -73,7 +73,11 @@ def common(command: Any) -> Any:
             show_default=True,
             help="How much input is held at once.",
         ),
-        click.option("--workers", type=int, default=1, show_default=True, help="Local worker processes; 0: all cores."),
+        click.option(
+            "--workers",
+            type=int,
+            help="Local worker threads; 0: all cores. Left out, a small input has one and a large one up to four.",
+        ),
         click.option("--debug", is_flag=True, help="Show tracebacks, and what the libraries log."),
     ]
     for option in reversed(options):

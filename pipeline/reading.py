@@ -10,6 +10,7 @@ import apache_beam as beam
 import pyarrow as pa
 from apache_beam.pvalue import TaggedOutput
 
+from pipeline import allocator
 from pipeline.limits import Limits
 from pipeline.progress import Note
 from pipeline.sources import Split, source_for
@@ -72,6 +73,10 @@ def refuse_schema(path: str, features: Mapping[str, pa.DataType], columns: Seque
 class _Read(beam.DoFn):
     def __init__(self, columns: Sequence[Column], limits: Limits, notes: str, number: int):
         self._columns, self._limits, self._notes, self._number = columns, limits, notes, number
+
+    def setup(self) -> None:
+        """Prepares the worker's memory for batches."""
+        allocator.keep_freed()
 
     def start_bundle(self) -> None:
         self._tally: Tally = Counter()

@@ -40,14 +40,14 @@ class Repair:
       spec: the columns by which the rows are read now.
       output: directory of the data set; it may be left out where `rejected` says it.
       inputs: patterns of the files that the data set was made of, where they do not lie any more where the manifest says.
-      workers: local worker processes.
+      workers: local worker threads, 0 for all cores; None leaves it to the size of the input.
     """
 
     rejected: str
     spec: Spec
     output: str = ""
     inputs: Sequence[str] = ()
-    workers: int = 1
+    workers: int | None = None
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ def repair(asked: Repair, stream: TextIO | None = None) -> Outcome:
     size = sum(entry["bytes"] for entry in plan.before.content["rejected"]["files"])
     outcome = Outcome(FAILED, output=plan.place.output, passes=0)
     with cleaning.run_in(plan.place), tuned(request, [size], ["repair"], stream) as tuning:
-        execute(request, lambda root: repair_job.build(root, plan, tuning), outcome)
+        execute(request, lambda root: repair_job.build(root, plan, tuning), outcome, tuning.workers)
         take_result(plan.place, outcome)
         cleaning.clean(plan.place, outcome.status == DONE)
     return outcome

@@ -55,7 +55,7 @@ class Request:
       max_rejected: the largest share of rows that may be rejected, 0 to 1.
       overwrite: whether a finished data set is replaced.
       allow_empty: whether a data set without rows is published.
-      workers: local worker processes.
+      workers: local worker threads, 0 for all cores; None leaves it to the size of the input.
       cache: directory of the analysis cache, or an empty string for none.
       statistics_inputs: patterns of files that count for the statistics as well, and are not written.
       max_record_bytes: the longest record, in bytes; a file with a longer one cannot be read. See `Limits`.
@@ -73,7 +73,7 @@ class Request:
     max_rejected: float = DEFAULT_MAX_REJECTED
     overwrite: bool = False
     allow_empty: bool = False
-    workers: int = 1
+    workers: int | None = None
     cache: str = ""
     statistics_inputs: Sequence[str] = ()
     max_record_bytes: int = DEFAULTS.max_record_bytes
@@ -92,6 +92,11 @@ class Request:
     def runs_here(self) -> bool:
         """Whether the job runs in this process and its local workers."""
         return not any(arg == "--runner" or arg.startswith("--runner=") for arg in self.beam_args)
+
+    @property
+    def has_processes(self) -> bool:
+        """Whether local workers are processes: Beam's own `--direct_running_mode=multi_processing`."""
+        return any("multi_processing" in arg for arg in self.beam_args)
 
 
 def checked_output(request: Request) -> str:
@@ -212,13 +217,13 @@ def published_run(output: str) -> str | None:
     )
 
 
-def check_workers(workers: int) -> None:
+def check_workers(workers: int | None) -> None:
     """Checks the number of workers.
 
     Raises:
       UsageError: it is negative.
     """
-    if workers < 0:
+    if workers is not None and workers < 0:
         raise UsageError(f"--workers: expected 0 (all cores) or more, got {workers!r}")
 
 

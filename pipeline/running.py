@@ -83,7 +83,7 @@ def run(request: Request, stream: TextIO | None = None) -> Outcome:
         plan = _find_levels(request, _with_tables_in_reach(plan), tuning, before, outcome)
         if not outcome.message:
             main = replace(tuning, passes_before=before)
-            execute(request, lambda root: job.build(root, plan, main), outcome)
+            execute(request, lambda root: job.build(root, plan, main), outcome, tuning.workers)
         take_result(place, outcome)
         cleaning.clean(place, outcome.status == DONE, outcome.rejected_files, outcome.ledger)
     return outcome
@@ -134,7 +134,7 @@ def _find_levels(request: Request, plan: Plan, tuning: job.Tuning, count: int, o
     """Runs the passes that find the first levels of statistics, and returns the plan with them; a failure is in the outcome."""
     for level in range(count):
         build = partial(job.build_level, plan=plan, tuning=replace(tuning, passes_before=level))
-        execute(request, build, outcome)
+        execute(request, build, outcome, tuning.workers)
         if outcome.message:
             break
         plan = replace(plan, given=(*plan.given, analyze.read_level(plan.spec, plan.place.staging, level)))
@@ -164,7 +164,7 @@ def check(request: Request, stream: TextIO | None = None) -> Outcome:
         outcome = Outcome(FAILED, repeated=inputs.repeated, skipped=skipped)
         with tuned(request, [inputs.size], ["check"], stream) as tuning:
             plan = _with_tables_in_reach(plan)
-            execute(request, lambda root: checking.build(root, plan, tuning), outcome)
+            execute(request, lambda root: checking.build(root, plan, tuning), outcome, tuning.workers)
         take_result(place, outcome)
     return outcome
 
@@ -190,7 +190,8 @@ def _screened(request: Request, output: str, stream: TextIO | None) -> tuple[Inp
     place, outcome = Layout(output, layout.new_run_id()), Outcome(FAILED)
     size = sum(file.size for file in read.values())
     with cleaning.run_in(place), tuned(request, [size], ["screen"], stream) as tuning:
-        execute(request, lambda root: screening.build(root, place, list(read.values()), tuning), outcome)
+        build = partial(screening.build, place=place, files=list(read.values()), tuning=tuning)
+        execute(request, build, outcome, tuning.workers)
         if outcome.message:
             raise JobError(outcome.message)
         return screening.without_broken(place, inputs, others)

@@ -185,7 +185,7 @@ def encoded(schema: Any, *records: Any) -> bytes:
 def test_values_types_rows_and_records_are_those_of_the_file(tmp_path, codec, interval):
     path = write(tmp_path / "a.avro", SCHEMA, made_rows(1500), codec=codec, sync_interval=interval)
     plain = write(tmp_path / "plain.avro", SCHEMA, made_rows(1500))
-    steps = reads(path)
+    steps = reads(path, max_batch_rows=1024)
     found = results(steps)
     assert [{name: value for name, (value, _) in row.items()} for row in found] == expected(plain)
     assert all({name: kind for name, (_, kind) in row.items()} == TYPES for row in found)

@@ -180,7 +180,7 @@ def test_values_rows_and_records_are_those_of_the_file(tmp_path):
     lines = [f'{k},"{",".join(map(str, range(k % 5)))}",é{k}\n' for k in range(2500)]
     for suffix in [".csv", ".csv.gz"]:
         path = write(tmp_path / f"a{suffix}", "id,seq,name\n" + "".join(lines))
-        steps = reads(path, ["name", "seq", "other"])
+        steps = reads(path, ["name", "seq", "other"], max_batch_rows=1024)
         for k, (record, row) in enumerate(results(steps)):
             assert record == lines[k].encode()
             assert row == {"seq": ",".join(map(str, range(k % 5))).encode(), "name": f"é{k}".encode()}

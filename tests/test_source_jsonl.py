@@ -151,7 +151,7 @@ def test_values_rows_and_records_are_those_of_the_file(tmp_path, packed):
     path = write(tmp_path / "data", data)
     if packed:
         Path(path).write_bytes(gzip.compress(Path(path).read_bytes()))
-    reads = read(path)
+    reads = read(path, max_batch_rows=1024)
     assert records_of(reads) == data
     assert [step.batch.num_rows for step in reads] == [1024, 1024, 452]
     for name in WANTED:
@@ -340,18 +340,18 @@ def test_plain_files_are_read_by_arrow_alone(tmp_path, monkeypatch, large, long)
     for k in range(3000):
         row = {"a": [k - 5, long], "b": [-0.0, large, k, 0.5], "c": [words[k % len(words)]], "d": [-0.0, long * 99]}
         data.append(json.dumps(row, ensure_ascii=False).encode())
-    reads = read(write(tmp_path / "guessed", data))
+    reads = read(write(tmp_path / "guessed", data), max_batch_rows=1024)
     assert not seen and [step.batch.num_rows for step in reads] == [1024, 1024, 952]
     path = write(tmp_path / "unlike", [json.dumps({"a": "x", "b": [[k, 0.5]], "c": k}).encode() for k in range(3000)])
-    reads = read(path)
+    reads = read(path, max_batch_rows=1024)
     assert len(seen) == 16 and [step.batch.num_rows for step in reads] == [1024, 1024, 952]
     assert [str(column.type) for column in reads[2].batch.columns[:3]] == [
         "string",
         "list<item: list<item: double>>",
         "int64",
     ]
-    assert read(path, {"nope": "string"})[0].batch.column("nope").null_count == 1024
-    assert [step.batch.num_rows for step in read(path, {})] == [1024, 1024, 952]
+    assert read(path, {"nope": "string"}, max_batch_rows=1024)[0].batch.column("nope").null_count == 1024
+    assert [step.batch.num_rows for step in read(path, {}, max_batch_rows=1024)] == [1024, 1024, 952]
 
 
 def test_ids_longer_than_floats_hold_after_a_stray_float(tmp_path):

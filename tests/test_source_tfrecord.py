@@ -104,7 +104,7 @@ def typed(value: list[Any] | None, kind: str) -> tuple[list[Any] | None, str]:
 def test_values_rows_and_records_are_those_of_the_file(tmp_path, compression):
     records = examples(2500)
     path = write(tmp_path / "data.bin", records, compression)
-    reads = read(path)
+    reads = read(path, max_batch_rows=1024)
     assert results(reads) == {k: (record, expected(record)) for k, record in enumerate(records)}
     assert [step.batch.num_rows for step in reads] == [1024, 1024, 452]
     assert all(rows.file_of(step.batch) == path for step in reads)
@@ -274,9 +274,9 @@ def test_rows_of_any_kinds_keep_their_own_values_in_any_order(tmp_path):
 
 def test_a_file_unlike_the_guess_is_read_in_whole_batches(tmp_path):
     path = write(tmp_path / "data", [example(id=[1.0], x=[1, 2]) for _ in range(3000)])
-    assert [step.batch.num_rows for step in read(path)] == [1024, 1024, 952]
-    assert [step.batch.num_rows for step in read(path, {})] == [1024, 1024, 952]
-    assert read(path, {"nope": "string"})[0].batch.column("nope").null_count == 1024
+    assert [step.batch.num_rows for step in read(path, max_batch_rows=1024)] == [1024, 1024, 952]
+    assert [step.batch.num_rows for step in read(path, {}, max_batch_rows=1024)] == [1024, 1024, 952]
+    assert read(path, {"nope": "string"}, max_batch_rows=1024)[0].batch.column("nope").null_count == 1024
 
 
 def test_features_of_the_first_rows(tmp_path):

@@ -30,12 +30,14 @@ _SECOND: Final = np.uint64(0x94D049BB133111EB)
 
 
 def attach(batch: pa.RecordBatch, features: Collection[str]) -> pa.RecordBatch:
-    """Returns a batch with the digests of its rows in the column `rows.DIGEST_COLUMN`, uint64.
+    """Returns a batch with the digests of its rows in the column `rows.DIGEST_COLUMN`, uint64, unless it has them.
 
     Args:
       batch: rows with their origin (see `transforms.rows`).
       features: the columns that count as a row's content where it has no record of bytes.
     """
+    if rows.DIGEST_COLUMN in batch.schema.names:
+        return batch
     records = batch.column(rows.RECORD_COLUMN)
     if pa.types.is_struct(records.type):
         content = _together([batch.column(name) for name in sorted(features) if name in batch.schema.names], len(batch))

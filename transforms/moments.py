@@ -49,16 +49,18 @@ def of_batch(values: tf.Tensor, observed: tf.Tensor) -> tf.Tensor:
     """
     import tensorflow as tf
 
-    wide = tf.where(observed, tf.cast(values, tf.float64), 0.0)
-    count = tf.reduce_sum(tf.cast(observed, tf.float64), axis=0)
+    # A dimension a line: TensorFlow sums along lines several times as fast as down columns.
+    there = tf.transpose(observed)
+    wide = tf.where(there, tf.cast(tf.transpose(values), tf.float64), 0.0)
+    count = tf.reduce_sum(tf.cast(there, tf.float64), axis=1)
     safe = tf.maximum(count, 1.0)
-    mean = tf.reduce_sum(wide, axis=0) / safe
-    off = tf.where(observed, wide - mean, 0.0)
+    mean = tf.reduce_sum(wide, axis=1) / safe
+    off = tf.where(there, wide - mean[:, tf.newaxis], 0.0)
     # The second term is zero but for rounding of the mean; it takes that rounding out again.
-    m2 = tf.reduce_sum(off * off, axis=0) - tf.square(tf.reduce_sum(off, axis=0)) / safe
+    m2 = tf.reduce_sum(off * off, axis=1) - tf.square(tf.reduce_sum(off, axis=1)) / safe
     infinity = tf.constant(np.inf, tf.float64)
-    low = tf.reduce_min(tf.where(observed, wide, infinity), axis=0)
-    high = tf.reduce_max(tf.where(observed, wide, -infinity), axis=0)
+    low = tf.reduce_min(tf.where(there, wide, infinity), axis=1)
+    high = tf.reduce_max(tf.where(there, wide, -infinity), axis=1)
     return tf.stack([count, mean, tf.maximum(m2, 0.0), low, high])
 
 

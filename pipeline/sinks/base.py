@@ -183,8 +183,3 @@ def flat_values(batch: pa.RecordBatch, output: Output) -> pa.Array:
         nulls = column.null_count + values.null_count
         raise ValueError(f"output {output.name!r}: expected {expected} values, got {len(values)} with {nulls} nulls")
     return values
-
-
-def list_offsets(rows: int, width: int) -> pa.Array:
-    """Returns the int64 offsets `[rows + 1]` of rows that have `width` values each."""
-    return pa.array(np.arange(rows + 1, dtype=np.int64) * width)

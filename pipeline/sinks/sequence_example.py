@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
-import numpy as np
 import pyarrow as pa
 
 from pipeline.sinks import wire
 from pipeline.sinks.base import OutputFile, Writer, flat_values
-from pipeline.sinks.tfrecord import Examples, RecordWriter, TFRecord
+from pipeline.sinks.tfrecord import Examples, RecordWriter, TFRecord, feature_of
 from transforms.columns.base import Output
 from transforms.parse_specs import known_shape, sequence_spec
 
@@ -51,31 +50,18 @@ class _SequenceExamples:
 
     def encode(self, batch: pa.RecordBatch) -> list[bytes]:
         """Returns one record a row."""
-        context = self._context.encode(batch)
-        if not self._lists or not batch.num_rows:
-            return context
-        lists = wire.field(2, wire.joined([wire.field(1, _entry(batch, output)) for output in self._lists]))
-        splits = np.concatenate([[0], np.cumsum(lists.sizes)])
-        data = lists.data.tobytes()
-        return [one + data[a:b] for one, a, b in zip(context, splits[:-1], splits[1:], strict=True)]
+        whole = self._context.pieces(batch)
+        if self._lists:
+            lists = wire.field(2, wire.joined(_entry(batch, output) for output in self._lists))
+            whole = wire.joined([whole, lists])
+        found: list[bytes] = whole.strings(batch.num_rows).to_pylist()
+        return found
 
 
 def _entry(batch: pa.RecordBatch, output: Output) -> wire.Pieces:
     """Returns an output as an entry of the map FeatureLists.feature_list, one a row: its name, and a FeatureList."""
     rows, (steps, *inner) = batch.num_rows, known_shape(output)
-    values = flat_values(batch, output)
-    if pa.types.is_boolean(values.type):
-        values = values.cast(pa.int64())
-    numbers = values.to_numpy(zero_copy_only=False)
-    width = prod(inner)
-    if pa.types.is_floating(values.type):
-        number = 2  # Feature.float_list
-        flat = np.ascontiguousarray(numbers.astype("<f4")).view(np.uint8)
-        packed = wire.Pieces(flat, np.full(rows * steps, 4 * width, np.int64))
-    else:
-        number = 3  # Feature.int64_list
-        packed = wire.varints(numbers).grouped(np.full(rows * steps, width, np.int64))
-    features = wire.field(number, wire.field(1, packed))
-    feature_list = wire.field(1, features).grouped(np.full(rows, steps, np.int64))
-    name = wire.constant(output.name.encode(), rows)
-    return wire.joined([wire.field(1, name), wire.field(2, feature_list)])
+    features = feature_of(flat_values(batch, output), prod(inner), rows * steps)
+    feature_list = wire.field(1, features).grouped(steps, rows)
+    name = wire.field(1, wire.constant(output.name.encode()))
+    return wire.field(1, wire.joined([name, wire.field(2, feature_list)]))

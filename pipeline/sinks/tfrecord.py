@@ -9,9 +9,9 @@ from math import prod
 from typing import Any, Literal
 
 import pyarrow as pa
-from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 
-from pipeline.sinks.base import OutputFile, Sink, Writer, Written, flat_values, list_offsets
+from pipeline.sinks import wire
+from pipeline.sinks.base import OutputFile, Sink, Writer, Written, flat_values
 from pipeline.sources.framing import framed
 from pipeline.sources.packing import GZIP
 from transforms.columns.base import Output
@@ -22,8 +22,7 @@ from transforms.parse_specs import known_shape, parse_spec
 class TFRecord(Sink):
     """Writes a feature for each output: its values in row-major order, as its carrier (bool as int64).
 
-    The same rows give the same values, not the same bytes: protobuf leaves the order of an example's features open, and
-    tfx_bsl 1.21 encodes them in another order each time. The gzip header holds no time.
+    The same rows give the same bytes: features stand in the order of the outputs. The gzip header holds no time.
 
     Attributes:
       compression: `"gzip"` or None.
@@ -50,21 +49,43 @@ class TFRecord(Sink):
 class Examples:
     """Encodes dense batches as serialized tf.Examples.
 
+    Field numbers are those of tensorflow/core/example/example.proto and feature.proto.
+
     Args:
       outputs: what is encoded; other columns of a batch are left out.
     """
 
     def __init__(self, outputs: Sequence[Output]):
         self._outputs = list(outputs)
-        self._encoder = RecordBatchToExamplesEncoder()
 
     def encode(self, batch: pa.RecordBatch) -> list[bytes]:
         """Returns one record a row; empty ones where there are no outputs."""
+        found: list[bytes] = self.pieces(batch).strings(batch.num_rows).to_pylist()
+        return found
+
+    def pieces(self, batch: pa.RecordBatch) -> wire.Pieces:
+        """Returns the records of a batch, not yet put together."""
         if not self._outputs:
-            return [b""] * batch.num_rows
-        columns = [lists_of(batch, output) for output in self._outputs]
-        lists = pa.RecordBatch.from_arrays(columns, [output.name for output in self._outputs])
-        return list(self._encoder.encode(lists))
+            return wire.constant(b"")
+        return wire.field(1, wire.joined(self._entry(batch, output) for output in self._outputs))
+
+    @staticmethod
+    def _entry(batch: pa.RecordBatch, output: Output) -> wire.Pieces:
+        """Returns an output as an entry of the map Features.feature: its name, and a Feature."""
+        feature = feature_of(flat_values(batch, output), prod(known_shape(output)), batch.num_rows)
+        return wire.field(1, wire.joined([wire.field(1, wire.constant(output.name.encode())), wire.field(2, feature)]))
+
+
+def feature_of(values: pa.Array, width: int, count: int) -> wire.Pieces:
+    """Returns `count` messages Feature of `width` values each, given row after row."""
+    if pa.types.is_floating(values.type):
+        packed = wire.floats(values.to_numpy().reshape(count, width))
+        return wire.field(2, wire.field(1, packed))
+    if pa.types.is_integer(values.type) or pa.types.is_boolean(values.type):
+        numbers = values.cast(pa.int64()).to_numpy()
+        return wire.field(3, wire.field(1, wire.varints(numbers.reshape(count, width))))
+    strings = wire.field(1, wire.values(values))
+    return wire.field(1, strings if width == 1 else strings.grouped(width, count))
 
 
 class RecordWriter(Writer):
@@ -98,16 +119,3 @@ class RecordWriter(Writer):
     def abort(self) -> None:
         """See the base class."""
         self._file.abort()
-
-
-def lists_of(batch: pa.RecordBatch, output: Output) -> pa.Array:
-    """Returns a column as a list array of what the encoder takes.
-
-    That of tfx_bsl 1.21 refuses fixed-size lists, booleans and text.
-    """
-    values = flat_values(batch, output)
-    if pa.types.is_boolean(values.type):
-        values = values.cast(pa.int64())
-    elif pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
-        values = values.cast(pa.large_binary())
-    return pa.LargeListArray.from_arrays(list_offsets(batch.num_rows, prod(known_shape(output))), values)

@@ -8,7 +8,7 @@ has no header and no footer, so one that was cut between two records cannot be t
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -28,7 +28,10 @@ def masked_crc(data: bytes) -> int:
     >>> hex(masked_crc(b"abc"))
     '0x21f5b4f0'
     """
-    crc = google_crc32c.value(data)
+    return _masked(google_crc32c.value(data))
+
+
+def _masked(crc: int) -> int:
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
@@ -38,11 +41,12 @@ def _header(length: int) -> bytes:
     return packed + _CRC.pack(masked_crc(packed))
 
 
-def framed(records: Iterable[bytes]) -> bytes:
+def framed(records: Sequence[bytes]) -> bytes:
     """Returns the records as they stand in a TFRecord file."""
-    parts: list[bytes] = []
-    for record in records:
-        parts += (_header(len(record)), record, _CRC.pack(masked_crc(record)))
+    parts = [b""] * (3 * len(records))
+    parts[0::3] = map(_header, map(len, records))
+    parts[1::3] = records
+    parts[2::3] = map(_CRC.pack, map(masked_crc, records))
     return b"".join(parts)
 
 
@@ -51,7 +55,13 @@ def is_header(data: bytes) -> bool:
     return len(data) >= HEADER_BYTES and data[:HEADER_BYTES] == _header(_LENGTH.unpack_from(data)[0])
 
 
-def records(blocks: Iterable[bytes], path: str, max_record_bytes: int, unit: str = "byte") -> Iterator[bytes]:
+def records(
+    blocks: Iterable[bytes],
+    path: str,
+    max_record_bytes: int,
+    unit: str = "byte",
+    checksums: list[int] | None = None,
+) -> Iterator[bytes]:
     """Cuts blocks into records and checks both checksums of each.
 
     Args:
@@ -60,6 +70,7 @@ def records(blocks: Iterable[bytes], path: str, max_record_bytes: int, unit: str
       max_record_bytes: the longest record allowed. A header that claims more is an error before anything is
         allocated.
       unit: what offsets in errors count.
+      checksums: takes the CRC-32C of every record, before it is yielded; None for nobody.
 
     Raises:
       JobError: anything but whole records.
@@ -83,9 +94,12 @@ def records(blocks: Iterable[bytes], path: str, max_record_bytes: int, unit: str
                 where, missing = f"{unit} {start}", end - len(buffer)
                 raise broken(path, f"cut short: {missing} bytes of the record at {where} are missing")
         record = buffer[at + HEADER_BYTES : end - FOOTER_BYTES]
-        if buffer[end - FOOTER_BYTES : end] != _CRC.pack(masked_crc(record)):
+        crc = google_crc32c.value(record)
+        if buffer[end - FOOTER_BYTES : end] != _CRC.pack(_masked(crc)):
             what = f"the record at {unit} {start + at}, {length} bytes long"
             raise broken(path, f"bad checksum (CRC-32C) of {what}")
+        if checksums is not None:
+            checksums.append(crc)
         yield record
         at = end
 

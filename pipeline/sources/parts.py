@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from pipeline.limits import Limits
 from pipeline.sources.packing import Content
-from transforms import escaping, rejection, rows
+from transforms import digests, escaping, rejection, rows
 from transforms.ragged import Ragged, splits_of
 
 T = TypeVar("T")
@@ -84,6 +84,7 @@ def with_origins(
     path: str,
     record_format: str,
     header: str = "",
+    checksums: np.ndarray | None = None,
 ) -> Iterator[tuple[pa.RecordBatch | None, pa.RecordBatch | None]]:
     """Yields what became of the records of one batch: good rows with their origin, then the rejected ones.
 
@@ -95,10 +96,15 @@ def with_origins(
       path: the file.
       record_format: what the records are.
       header: what they need to be read again, see `rows.with_origin`.
+      checksums: uint64 `[records]`, their CRC-32C where they are at hand: good rows get their digests of them.
     """
     for part in parts:
         own = records if len(part.positions) == len(records) else records.take(pa.array(part.positions))
-        yield rows.with_origin(part.batch, path, numbers[part.positions], own, record_format, header), None
+        made = rows.with_origin(part.batch, path, numbers[part.positions], own, record_format, header)
+        if checksums is not None:
+            found = digests.of_rows(path, numbers[part.positions], checksums[part.positions])
+            made = digests.with_digests(made, pa.array(found))
+        yield made, None
     if not bad:
         return
     own = records.take(pa.array(list(bad), pa.int64()))

@@ -42,9 +42,12 @@ class TFRecord(Source):
         decoders = _Decoders(features, split.path)
         content = _opened(split.path, limits)
         first, seen = split.first_row, 0
-        for records in batches(_records(content, split.path, limits), limits):
+        checksums: list[int] = []
+        for records in batches(_records(content, split.path, limits, checksums), limits):
             size, seen = content.consumed - seen, content.consumed
-            for batch, rejected in decoders.decoded(records, first):
+            own = np.array(checksums[: len(records)], np.uint64)
+            del checksums[: len(records)]
+            for batch, rejected in decoders.decoded(records, first, own):
                 yield Read(batch, rejected, size)
                 size = 0
             first += len(records)
@@ -68,8 +71,8 @@ def _opened(path: str, limits: Limits) -> Content:
     return Content(path, limits, framing.is_header)
 
 
-def _records(content: Content, path: str, limits: Limits) -> Iterator[bytes]:
-    return framing.records(content, path, limits.max_record_bytes, content.unit)
+def _records(content: Content, path: str, limits: Limits, checksums: list[int] | None = None) -> Iterator[bytes]:
+    return framing.records(content, path, limits.max_record_bytes, content.unit, checksums)
 
 
 def decoded(
@@ -88,18 +91,18 @@ class _Decoders:
         self._path = path
 
     def decoded(
-        self, records: Sequence[bytes], first_row: int
+        self, records: Sequence[bytes], first_row: int, checksums: np.ndarray | None = None
     ) -> Iterator[tuple[pa.RecordBatch | None, pa.RecordBatch | None]]:
         """Yields the rows of a batch of records, good and rejected ones: all tf.Examples, then all tf.SequenceExamples.
 
         By kind, and not in runs: a tf.SequenceExample without feature lists looks like a tf.Example, so that in an
-        ordinary file they may alternate.
+        ordinary file they may alternate. Their digests are made of the checksums (CRC-32C), where these are at hand.
         """
         original = pa.array(records, pa.large_binary())
         numbers = first_row + np.arange(len(records))
         plain = wire.only_features(original)
         if plain.all():
-            yield from self._rows(self._examples, records, original, numbers, EXAMPLE)
+            yield from self._rows(self._examples, records, original, numbers, checksums, EXAMPLE)
             return
         listed = ~plain & wire.has_lists(original)
         kinds: list[tuple[_Decoder, str, np.ndarray]] = [
@@ -111,7 +114,10 @@ class _Decoders:
             chosen = np.flatnonzero(mask)
             if len(chosen):
                 own = list(itertools.compress(records, mask))
-                yield from self._rows(decoder, own, original.take(pa.array(chosen)), numbers[chosen], record_format)
+                sums = None if checksums is None else checksums[chosen]
+                yield from self._rows(
+                    decoder, own, original.take(pa.array(chosen)), numbers[chosen], sums, record_format
+                )
 
     def _rows(
         self,
@@ -119,8 +125,9 @@ class _Decoders:
         records: Sequence[bytes],
         original: pa.Array,
         numbers: np.ndarray,
+        checksums: np.ndarray | None,
         record_format: str,
     ) -> Iterator[tuple[pa.RecordBatch | None, pa.RecordBatch | None]]:
         found, bad = decoder.decode(records)
         bad = {position: message or f"expected a serialized {record_format}" for position, message in bad.items()}
-        yield from with_origins(found, bad, original, numbers, self._path, record_format)
+        yield from with_origins(found, bad, original, numbers, self._path, record_format, checksums=checksums)

@@ -41,7 +41,17 @@ def _works(child: psutil.Process) -> bool:
 def trial(folder: Path, inputs: Path, seed: int) -> float:
     """Runs a job with two workers and kills one; returns how long it then took to fail."""
     (folder / "columns.yaml").write_text(COLUMNS)
-    arguments = ["--input", str(inputs), "--output", str(folder / "out"), "--workers", "2", "--max-rejected", "1"]
+    arguments = [
+        "--input",
+        str(inputs),
+        "--output",
+        str(folder / "out"),
+        "--workers",
+        "2",
+        "--direct_running_mode=multi_processing",
+        "--max-rejected",
+        "1",
+    ]
     command = [sys.executable, "-m", "pipeline.cli", "run", str(folder / "columns.yaml"), *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as job:
         process, rng = psutil.Process(job.pid), random.Random(seed)
