@@ -13,7 +13,7 @@ import tensorflow as tf
 from rich.progress import Progress
 
 from pipeline.columns_file import loads
-from tests.benchmarks import compare, data, jobs, run, tables, wide
+from tests.benchmarks import chart, compare, data, jobs, run, tables, wide
 from tests.benchmarks.goals import GOALS, Goal
 from tests.benchmarks.jobs import JOBS, OURS, TFT
 from tests.benchmarks.measured import Measured, measure
@@ -159,6 +159,12 @@ def test_the_page_is_made_of_what_is_kept(tmp_path: Path, results: Results):
     assert text.startswith("before\n") and text.endswith("\nafter\n") and "old" not in text
     assert "- J4: 2026-01-01, a machine" in text
     assert "| seqcols | 1,000 | 3 | 2.00 | 4.00 | 10 | 500 |" in text
+
+
+def test_the_figure_shows_what_was_measured():
+    made = Results("J2", "", "", {(OURS, n): [Measured(n * 1e-5, n * 3e-5, 2_000_000)] for n in jobs.MAIN})
+    shown = [(point["contender"], point["panel"], round(point["value"], 6)) for point in chart.points({"J2": made})]
+    assert shown == [(OURS, "cpu", 30), (OURS, "wall", 10), (OURS, "peak", 2)]
 
 
 def test_contenders_begin_in_turn():

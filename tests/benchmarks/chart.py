@@ -50,14 +50,12 @@ def _panel(made: list[dict[str, Any]], job: str, panel: str) -> Any:
     shown = [point for point in made if (point["job"], point["panel"]) == (job, panel)]
     first = panel == next(iter(PANELS))
     most = max(point["value"] for point in shown)
-    names = alt.Axis(title=TITLES[job], labels=first, ticks=False, domain=False, labelFontSize=12, titlePadding=8)
+    names = alt.Axis(title=TITLES[job], ticks=False, domain=False, labelFontSize=12, minExtent=85)
     names = names if first else alt.Axis(title=None, labels=False, ticks=False, domain=False)
-    values = alt.Axis(
-        title=PANELS[panel], grid=False, tickCount=4, titleFontSize=12, format="~s" if most > 5000 else ","
-    )
+    values = alt.Axis(title=PANELS[panel], grid=False, tickCount=4, titleFontSize=12, format=",.0f")
     bars = alt.Chart(alt.Data(values=shown)).encode(
         y=alt.Y("contender:N", sort=BARS[job], axis=names),
-        x=alt.X("value:Q", axis=values, scale=alt.Scale(domain=[0, most * 1.2], nice=False)),
+        x=alt.X("value:Q", axis=values, scale=alt.Scale(domain=[0, most * 1.25], nice=False)),
     )
     colour = alt.condition(alt.datum.contender == OURS, alt.value("#1f6feb"), alt.value("#a8b3c2"))
     text = bars.mark_text(align="left", dx=4, fontSize=12).encode(text=alt.Text("value:Q", format=",.0f"))

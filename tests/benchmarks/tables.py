@@ -42,7 +42,7 @@ class Table:
 def measured(job: Job, results: Results) -> Table:
     """Medians of a job's runs."""
     lines = []
-    for (name, rows), made in sorted(results.runs.items(), key=lambda run: run[0][1]):
+    for (name, rows), made in sorted(results.runs.items(), key=lambda run: (not run[0][1], run[0][1])):
         wall, cpu = results.median(name, rows, "wall"), results.median(name, rows, "cpu")
         peak = f"{results.median(name, rows, 'peak') / 1e6:,.0f}"
         counts = [f"{rows:,}", f"{rows / wall:,.0f}"] if rows else ["", ""]
