@@ -17,7 +17,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help env demo test test-parity fuzz faults lint format lock bench-memory clean
+.PHONY: help env demo test test-parity fuzz faults lint format lock bench bench-memory clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{ printf "%-16s%s\n", $$1, $$2 }'
@@ -93,6 +93,10 @@ fuzz: env ## try 100,000 spoilt files, which takes some minutes (ARGS="--first 1
 faults: env ## inject every kind of fault at its full figures, half an hour (ARGS="--only disk"; --write: into docs/faults.md)
 	@echo "injecting faults (about half an hour)"
 	@$(BIN)/python -m tests.faults.run $(ARGS)
+
+bench: env ## run all benchmarks against their peers, half an hour (ARGS="--only J1,J4"; --quick; --write: into docs/benchmarks.md)
+	@echo "running the benchmarks (about half an hour)"
+	@$(BIN)/python -m tests.benchmarks.run $(ARGS)
 
 bench-memory: env ## measure peak memory at growing sizes
 	@echo "measuring peak memory (takes some minutes)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +16,13 @@ COLUMNS = """\
 sequence_groups:
   steps: {max_length: 128, truncate: tail, mask: false}
 columns:
-  - {type: sequence_categorical_column_with_identity, key: watches, num_buckets: 100000, group: steps}
+  - {type: sequence_categorical_column_with_identity, key: watches, num_buckets: 100000, padding_id: 0, group: steps}
   - {type: sequence_numeric_column, key: temperature, normalizer_fn: z_score, group: steps}
   - {type: sequence_numeric_column, key: accel, shape: [3], normalizer_fn: z_score, group: steps}
   - {type: categorical_column_with_identity, key: label, num_buckets: 2}
 """
 BLOCK = 10_000
+Rows = Callable[[np.random.Generator, int], pa.RecordBatch]
 
 
 def batch(generator: np.random.Generator, rows: int) -> pa.RecordBatch:
@@ -40,22 +42,41 @@ def batch(generator: np.random.Generator, rows: int) -> pa.RecordBatch:
     return pa.RecordBatch.from_pydict(arrays)
 
 
-def make(folder: Path, rows: int, kind: str = "tfrecord", files: int = 4, seed: int = 11) -> str:
-    """Writes `rows` rows into `files` files, once; returns their pattern."""
-    target = folder / f"{kind}-{rows}"
+def make(
+    folder: Path,
+    rows: int,
+    kind: str = "tfrecord",
+    files: int = 4,
+    rows_of: Rows = batch,
+    name: str = "",
+    seed: int = 11,
+) -> str:
+    """Writes `rows` rows into `files` files, once; returns their pattern.
+
+    Args:
+      folder: where data sets are kept.
+      rows: how many, a multiple of `files`.
+      kind: `tfrecord` or `parquet`.
+      files: how many. File k is the same in all data sets whose files have as many rows.
+      rows_of: makes rows.
+      name: begins the name of the data set's folder.
+      seed: of all random numbers.
+    """
+    target = folder / f"{name}{kind}-{rows}"
     pattern = str(target / f"part-*.{kind}")
     if (target / "done").exists():
         return pattern
     target.mkdir(parents=True, exist_ok=True)
     for number in range(files):
         generator = np.random.default_rng([seed, number])
-        _write(target / f"part-{number:03d}.{kind}", generator, rows // files, kind)
+        count = rows // files
+        blocks = (rows_of(generator, min(BLOCK, count - first)) for first in range(0, count, BLOCK))
+        _write(target / f"part-{number:03d}.{kind}", blocks, kind)
     (target / "done").touch()
     return pattern
 
 
-def _write(path: Path, generator: np.random.Generator, rows: int, kind: str) -> None:
-    blocks = (batch(generator, min(BLOCK, rows - first)) for first in range(0, rows, BLOCK))
+def _write(path: Path, blocks: Iterable[pa.RecordBatch], kind: str) -> None:
     if kind == "tfrecord":
         encoder = RecordBatchToExamplesEncoder()
         with path.open("wb") as file:

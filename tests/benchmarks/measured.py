@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import psutil
 
 SAMPLE_SECONDS = 0.02
+FAMILY_EVERY = 10
+"""Samples between two looks for new processes: a look reads every process of the machine, which is not free."""
 
 
 @dataclass(frozen=True)
@@ -20,8 +22,9 @@ class Measured:
 
     Attributes:
       wall: seconds by the clock.
-      cpu: seconds of user and system time, of the process and of all children that it waited for.
-      peak: largest sum of resident memory over all its processes, in bytes, looked at every 20 ms.
+      cpu: seconds of user and system time, of the process and of all that it started.
+      peak: largest sum of resident memory over all its processes, in bytes, looked at every 20 ms. Pages that processes share
+        count once for each.
     """
 
     wall: float
@@ -29,11 +32,11 @@ class Measured:
     peak: int
 
 
-def measure(command: Sequence[str], environment: Mapping[str, str] | None = None) -> Measured:
-    """Runs a command to its end.
+def measure(command: Sequence[str], environment: Mapping[str, str] | None = None, code: int = 0) -> Measured:
+    """Runs a command to its end, which must have this exit code.
 
     Raises:
-      RuntimeError: it failed; what it said is in the message.
+      RuntimeError: it has another; what the command said is in the message.
     """
     began = time.perf_counter()
     process = subprocess.Popen(
@@ -43,9 +46,9 @@ def measure(command: Sequence[str], environment: Mapping[str, str] | None = None
     assert process.stderr is not None
     reader = threading.Thread(target=lambda: said.append(process.stderr.read()))  # type: ignore[union-attr]
     reader.start()
-    watched, peak, status, usage = psutil.Process(process.pid), 0, 0, None
+    family, status, usage = _Family(process.pid), 0, None
     while usage is None:
-        peak = max(peak, sum(_resident(member) for member in [watched, *_children(watched)]))
+        family.look()
         pid, status, found = os.wait4(process.pid, os.WNOHANG)
         if pid:
             usage = found
@@ -54,9 +57,42 @@ def measure(command: Sequence[str], environment: Mapping[str, str] | None = None
     wall = time.perf_counter() - began
     process.returncode = os.waitstatus_to_exitcode(status)
     reader.join()
-    if process.returncode:
-        raise RuntimeError(f"{' '.join(command)} failed:\n{said[0].decode(errors='replace')[-3000:]}")
-    return Measured(wall, usage.ru_utime + usage.ru_stime, peak)
+    if process.returncode != code:
+        text = said[0].decode(errors="replace")[-3000:]
+        raise RuntimeError(f"{' '.join(command)} ended with code {process.returncode}, expected {code}:\n{text}")
+    return Measured(wall, max(usage.ru_utime + usage.ru_stime, family.cpu), family.peak)
+
+
+class _Family:
+    """A process and all that it started: the peak of their memory, and the CPU time that was seen of each.
+
+    The system adds up the CPU time of children that were waited for; of a worker that nobody waits for, this is what remains.
+    """
+
+    def __init__(self, pid: int):
+        self._first, self._members, self._looks = psutil.Process(pid), [psutil.Process(pid)], 0
+        self._cpu: dict[int, float] = {}
+        self.peak = 0
+
+    @property
+    def cpu(self) -> float:
+        """Seconds, as far as they were seen."""
+        return sum(self._cpu.values())
+
+    def look(self) -> None:
+        if self._looks % FAMILY_EVERY == 0:
+            self._members = [self._first, *_children(self._first)]
+        self._looks += 1
+        resident = 0
+        for member in self._members:
+            try:
+                with member.oneshot():
+                    resident += member.memory_info().rss
+                    times = member.cpu_times()
+                self._cpu[member.pid] = times.user + times.system
+            except psutil.Error:
+                continue
+        self.peak = max(self.peak, resident)
 
 
 def _children(process: psutil.Process) -> list[psutil.Process]:
@@ -65,10 +101,3 @@ def _children(process: psutil.Process) -> list[psutil.Process]:
         return found
     except psutil.Error:
         return []
-
-
-def _resident(process: psutil.Process) -> int:
-    try:
-        return int(process.memory_info().rss)
-    except psutil.Error:
-        return 0

@@ -6,43 +6,13 @@ python -m tests.benchmarks.memory [--rows 40000] [--kind tfrecord|parquet] [--wo
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
-import time
 from pathlib import Path
 
-import psutil
-
 from tests.benchmarks import data
+from tests.benchmarks.measured import measure
 
 ALLOWED_GROWTH = 1.05
-
-
-def peak_memory(command: list[str]) -> tuple[float, float]:
-    """Runs a command; returns the peak of resident memory summed over all its processes (MB), and wall seconds."""
-    began, peak = time.perf_counter(), 0
-    process = psutil.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    while process.poll() is None:
-        family = [process, *_children(process)]
-        peak = max(peak, sum(_resident(member) for member in family))
-        time.sleep(0.02)
-    if process.returncode:
-        raise SystemExit(f"{' '.join(command)} failed:\n{process.stderr.read().decode()}")
-    return peak / 1e6, time.perf_counter() - began
-
-
-def _children(process: psutil.Process) -> list[psutil.Process]:
-    try:
-        return process.children(recursive=True)
-    except psutil.NoSuchProcess:
-        return []
-
-
-def _resident(process: psutil.Process) -> int:
-    try:
-        return process.memory_info().rss
-    except psutil.NoSuchProcess:
-        return 0
 
 
 def main() -> int:
@@ -77,9 +47,9 @@ def main() -> int:
             str(output),
         ]
         command += ["--format", options.kind, "--overwrite", f"--workers={options.workers}"]
-        peak, wall = peak_memory(command)
-        peaks.append(peak)
-        print(f"{rows:>10,} {peak:>9,.0f} {wall:>8.1f}", flush=True)
+        made = measure(command)
+        peaks.append(made.peak)
+        print(f"{rows:>10,} {made.peak / 1e6:>9,.0f} {made.wall:>8.1f}", flush=True)
     growth = peaks[1] / peaks[0]
     print(f"ten times the rows: {growth:.3f} times the memory (allowed {ALLOWED_GROWTH})")
     return int(growth > ALLOWED_GROWTH)

@@ -1,1 +1,1 @@
-"""What people use instead, each as its own documentation recommends, for the same job: `python -m tests.benchmarks.peers.<name>`."""
+"""What people use instead, each as its own documentation recommends: `python -m tests.benchmarks.peers.<name> IN OUT`."""

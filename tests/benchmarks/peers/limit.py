@@ -10,126 +10,122 @@ import os
 import struct
 import sys
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 import google_crc32c
 import numpy as np
 import pyarrow as pa
-from google.protobuf import text_format
+from google.protobuf import text_format  # type: ignore[import-untyped]
 from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder, RecordBatchToExamplesEncoder
 
 T = 128
 BATCH = 1024
-READ_BYTES = 8 << 20
+READ_BYTES = 1 << 20
+LENGTH, CRC = struct.Struct("<Q"), struct.Struct("<I")
 KINDS = {"watches": "INT", "temperature": "FLOAT", "accel": "FLOAT", "label": "INT"}
+WIDTHS = {"watches": 1, "temperature": 1, "accel": 3}
 
 
-def decoder(names: Sequence[str]) -> ExamplesToRecordBatchDecoder:
-    text = "".join(f'feature {{ name: "{name}" type: {KINDS[name]} }}' for name in names)
-    schema = text_format.Parse(text, schema_pb2.Schema())
-    return ExamplesToRecordBatchDecoder(schema.SerializeToString())
+def masked(data: bytes) -> int:
+    crc = google_crc32c.value(data)
+    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
-def masked(crc: int) -> int:
-    return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
+@lru_cache(maxsize=1 << 16)
+def header(length: int) -> bytes:
+    packed = LENGTH.pack(length)
+    return packed + CRC.pack(masked(packed))
 
 
 def records(path: str) -> Iterator[bytes]:
+    """Checks the checksum of every record."""
     with open(path, "rb") as file:
-        data, at = b"", 0
-        while True:
+        data, more = b"", b"-"
+        while more:
             more = file.read(READ_BYTES)
-            data, at = data[at:] + more, 0
+            data, at = data + more, 0
             while len(data) - at >= 12:
-                (length,) = struct.unpack_from("<Q", data, at)
-                if len(data) - at < length + 16:
+                end = at + 12 + LENGTH.unpack_from(data, at)[0]
+                if len(data) < end + 4:
                     break
-                record = data[at + 12 : at + 12 + length]
-                (crc,) = struct.unpack_from("<I", data, at + 12 + length)
-                assert masked(google_crc32c.value(record)) == crc
+                record = data[at + 12 : end]
+                assert CRC.unpack_from(data, end)[0] == masked(record)
                 yield record
-                at += length + 16
-            if not more:
-                assert at == len(data)
-                return
+                at = end + 4
+            data = data[at:]
+        assert not data
 
 
 def batches(pattern: str, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    decode, held = decoder(names), []
+    text = "".join(f'feature {{ name: "{name}" type: {KINDS[name]} }}' for name in names)
+    decoder = ExamplesToRecordBatchDecoder(text_format.Parse(text, schema_pb2.Schema()).SerializeToString())
+    held: list[bytes] = []
     for path in sorted(glob.glob(pattern)):
         for record in records(path):
             held.append(record)
             if len(held) == BATCH:
-                yield decode.DecodeBatch(held)
+                yield decoder.DecodeBatch(held)
                 held = []
     if held:
-        yield decode.DecodeBatch(held)
+        yield decoder.DecodeBatch(held)
 
 
-def values(batch: pa.RecordBatch, name: str) -> tuple[np.ndarray, np.ndarray]:
+def last_steps(batch: pa.RecordBatch, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the values of the last T steps of each row, one row after the other, and their number by row."""
     column = batch.column(batch.schema.get_field_index(name))
-    return column.flatten().to_numpy(), np.asarray(column.offsets)
+    lengths = np.diff(column.offsets)
+    kept = np.minimum(lengths, T * WIDTHS[name])
+    cut_and_kept = np.stack([lengths - kept, kept], axis=1).reshape(-1)
+    return column.flatten().to_numpy()[np.repeat(np.tile([False, True], len(kept)), cut_and_kept)], kept
 
 
-def moments(pattern: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    found = {name: (0, np.zeros(width), np.zeros(width)) for name, width in (("temperature", 1), ("accel", 3))}
-    for batch in batches(pattern, ["temperature", "accel"]):
-        for name, (count, mean, m2) in found.items():
-            flat, splits = values(batch, name)
-            width = len(mean)
-            starts = np.maximum(splits[1:] - T * width, splits[:-1])  # kept steps: the last T
-            kept = np.arange(len(flat)) - np.repeat(starts, np.diff(splits)) >= 0
-            part = flat[kept].astype(np.float64).reshape(-1, width)
-            n, own = len(part), part.mean(axis=0)
-            delta, both = own - mean, count + n
-            m2 = m2 + ((part - own) ** 2).sum(axis=0) + delta**2 * count * n / both
-            found[name] = both, mean + delta * n / both, m2
-    return {name: (mean, np.sqrt(m2 / count)) for name, (count, mean, m2) in found.items()}
+def moments(pattern: str) -> dict[str, list[tuple[np.float32, np.float32]]]:
+    """Returns mean and deviation by dimension: batches in two steps, merged by Chan's rule."""
+    found = {name: np.zeros((WIDTHS[name], 3)) for name in ("temperature", "accel")}  # count, mean, squared deviations
+    for batch in batches(pattern, list(found)):
+        for name, table in found.items():
+            values, _ = last_steps(batch, name)
+            for k, (count, mean, squares) in enumerate(table):
+                part = values[k :: len(table)]
+                own = part.mean(dtype=np.float64)
+                part = part - np.float32(own)
+                delta, both = own - mean, count + len(part)
+                merged = squares + float(part @ part) + delta**2 * count * len(part) / both
+                table[k] = both, mean + delta * len(part) / both, merged
+    return {
+        name: [(np.float32(mean), np.float32(np.sqrt(squares / count))) for count, mean, squares in table]
+        for name, table in found.items()
+    }
 
 
-def dense(flat: np.ndarray, splits: np.ndarray, width: int) -> np.ndarray:
-    rows = len(splits) - 1
-    lengths = np.minimum(np.diff(splits) // width, T)
-    out = np.zeros((rows, T, width), flat.dtype)
-    steps = np.arange(T)
-    there = steps < lengths[:, None]
-    starts = splits[1:] // width - lengths
-    out[there] = flat.reshape(-1, width)[(starts[:, None] + steps)[there]]
+def dense(values: np.ndarray, kept: np.ndarray, width: int) -> np.ndarray:
+    out = np.zeros((len(kept), T * width), values.dtype)
+    out[np.arange(T * width) < kept[:, None]] = values
     return out
 
 
 def listed(array: np.ndarray) -> pa.Array:
-    rows, flat = len(array), np.ascontiguousarray(array).reshape(-1)
+    rows, flat = len(array), array.reshape(-1)
     return pa.ListArray.from_arrays(np.arange(rows + 1, dtype=np.int32) * (len(flat) // rows), pa.array(flat))
 
 
 def main(pattern: str, output: str) -> None:
     found = moments(pattern)
-    encode = RecordBatchToExamplesEncoder()
+    encoder = RecordBatchToExamplesEncoder()
     os.makedirs(output, exist_ok=True)
     with open(os.path.join(output, "examples.tfrecord"), "wb") as file:
         for batch in batches(pattern, list(KINDS)):
-            columns, lengths = {}, None
-            for name, width in (("watches", 1), ("temperature", 1), ("accel", 3)):
-                flat, splits = values(batch, name)
-                if name in found:
-                    mean, deviation = found[name]
-                    flat = ((flat.reshape(-1, width) - mean.astype("f4")) / deviation.astype("f4")).reshape(-1)
-                else:
-                    lengths = np.minimum(np.diff(splits), T)
-                columns[name] = listed(dense(flat, splits, width))
-            assert lengths is not None
-            columns["label"] = listed(values(batch, "label")[0][:, None])
-            columns["steps_length"] = listed(lengths.astype(np.int64)[:, None])
-            parts = []
-            for record in encode.encode(pa.RecordBatch.from_pydict(columns)):
-                header = struct.pack("<Q", len(record))
-                parts += [
-                    header,
-                    struct.pack("<I", masked(google_crc32c.value(header))),
-                    record,
-                    struct.pack("<I", masked(google_crc32c.value(record))),
-                ]
+            columns = {"label": batch.column(batch.schema.get_field_index("label"))}
+            for name, width in WIDTHS.items():
+                values, kept = last_steps(batch, name)
+                for k, (mean, deviation) in enumerate(found.get(name, ())):
+                    values[k::width] = (values[k::width] - mean) / deviation
+                columns[name] = listed(dense(values, kept, width))
+            columns["steps_length"] = listed(kept.astype(np.int64) // width)
+            parts: list[bytes] = []
+            for record in encoder.encode(pa.RecordBatch.from_pydict(columns)):
+                parts += (header(len(record)), record, CRC.pack(masked(record)))
             file.write(b"".join(parts))
 
 

@@ -1,7 +1,7 @@
 """Beam's MLTransform as its documentation shows it: dicts, a transform a column; padding and encoding are user code.
 
-`python -m tests.benchmarks.peers.ml_transform INPUT_PATTERN OUTPUT_DIR`: job J1, on the runner in this process. It takes flat lists,
-so the three dimensions of `accel` are three columns.
+`python -m tests.benchmarks.peers.ml_transform INPUT_PATTERN OUTPUT_DIR`: job J1, on the runner in this process. It takes
+flat lists, so the three dimensions of `accel` are three columns.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from collections.abc import Callable
 from typing import Any
 
 import apache_beam as beam
@@ -36,30 +37,32 @@ def last_steps(ragged: tf.RaggedTensor, width: int = 1) -> tf.Tensor:
 def preprocessing_fn(inputs: dict[str, Any]) -> dict[str, Any]:
     watches = inputs["watches"]
     temperature, accel = (inputs[name][:, -T * width :] for name, width in (("temperature", 1), ("accel", 3)))
-    steps = tf.reshape(accel.flat_values, [-1, 3])
-    mean, variance = tft.mean(steps, reduce_instance_dims=False), tft.var(steps, reduce_instance_dims=False)
-    scaled = accel.with_flat_values(tf.reshape((steps - mean) / tf.sqrt(variance), [-1]))
+    by_dimension = tft.scale_to_z_score(tf.reshape(accel.flat_values, [-1, 3]), elementwise=True)
     return {
         "watches": last_steps(watches),
         "temperature": last_steps(tft.scale_to_z_score(temperature)),
-        "accel": last_steps(scaled, 3),
+        "accel": last_steps(accel.with_flat_values(tf.reshape(by_dimension, [-1])), 3),
         "label": inputs["label"],
         "steps_length": tf.minimum(watches.row_lengths(), T),
     }
 
 
 def main(pattern: str, output: str) -> None:
+    run(pattern, output, FEATURES, preprocessing_fn)
+
+
+def run(pattern: str, output: str, features: dict[str, Any], preprocess: Callable[..., Any]) -> None:
     source = tfxio.TFExampleRecord(
-        file_pattern=pattern, telemetry_descriptors=["bench"], schema=schema_utils.schema_from_feature_spec(FEATURES)
+        file_pattern=pattern, telemetry_descriptors=["bench"], schema=schema_utils.schema_from_feature_spec(features)
     )
-    with tempfile.TemporaryDirectory() as scratch, tft_beam.Context(temp_dir=scratch):
-        with beam.Pipeline(FnApiRunner()) as root:
-            raw = root | "Read" >> source.BeamSource()
-            (data, _), _ = (raw, source.TensorAdapterConfig()) | tft_beam.AnalyzeAndTransformDataset(
-                preprocessing_fn, output_record_batches=True
-            )
-            records = data | beam.FlatMapTuple(lambda batch, _: RecordBatchToExamples(batch))
-            records | beam.io.WriteToTFRecord(os.path.join(output, "examples"), file_name_suffix=".tfrecord")
+    scratch = tempfile.TemporaryDirectory()
+    with scratch as folder, tft_beam.Context(temp_dir=folder), beam.Pipeline(FnApiRunner()) as root:
+        raw = root | "Read" >> source.BeamSource()
+        (data, _), _ = (raw, source.TensorAdapterConfig()) | tft_beam.AnalyzeAndTransformDataset(
+            preprocess, output_record_batches=True
+        )
+        records = data | beam.FlatMapTuple(lambda batch, _: RecordBatchToExamples(batch))
+        records | beam.io.WriteToTFRecord(os.path.join(output, "examples"), file_name_suffix=".tfrecord")
 
 
 if __name__ == "__main__":
