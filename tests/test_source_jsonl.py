@@ -486,7 +486,7 @@ def test_memory_is_that_of_a_few_blocks(tmp_path):
     [split] = SOURCE.splits(str(path))
     rows_read = sum(len(step.batch or ()) for step in SOURCE.read(split, WANTED, Limits()))
     assert rows_read == 30_000 and split.size > 60 << 20
-    assert tracemalloc.get_traced_memory()[1] < 30 << 20
+    assert tracemalloc.get_traced_memory()[1] < 48 << 20  # batches of 8 MiB, as records and as columns
     tracemalloc.stop()
 
 

@@ -105,7 +105,7 @@ def sequences(count: int, seed: int = 0) -> list[bytes]:
 def test_values_are_those_of_tensorflows_parser(tmp_path, compression):
     records = sequences(2500)
     path = write(tmp_path / "data.bin", records, compression)
-    reads = read(path, WANTED)
+    reads = read(path, WANTED, max_batch_rows=1024)
     assert [step.batch.num_rows for step in reads] == [1024, 1024, 452]
     kinds = {"b": tf.io.RaggedFeature(tf.float32), "c": tf.io.RaggedFeature(tf.string)}
     context, lists, _ = tf.io.parse_sequence_example(records, {"a": tf.io.FixedLenFeature([1], tf.int64)}, kinds)
@@ -133,7 +133,7 @@ def test_files_of_both_keep_their_batches_few(tmp_path):
     for k in range(0, 2048, 3):
         records[k] = sequence({"a": [k]})
     assert records[0] == example(a=[0])
-    reads = read(write(tmp_path / "data", records), WANTED)
+    reads = read(write(tmp_path / "data", records), WANTED, max_batch_rows=1024)
     assert found_in(reads) == [(record, expected(record)) for record in records]
     assert len(reads) == 4
 
