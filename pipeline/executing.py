@@ -22,7 +22,6 @@ from pipeline.layout import Layout
 from pipeline.request import Request, UsageError
 from transforms.errors import JobError, nearest
 
-
 ONE_WORKER_BYTES: Final = 64 << 20
 """An input smaller than this has one local worker, unless somebody asks for more."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -46,15 +47,15 @@ def build(
     by_name = {column.name: column for column in spec.columns}
     raw = [(by_name[ask.owner], ask, place) for ask, place in zip(asks, places, strict=True) if ask.link == 0]
     numeric = {column.name: _numeric(column, ask, table[:, place]) for column, ask, place in raw}
-    columns = {}
+    columns, totals = {}, _over_files(tally)
     for column in spec.columns:
         counted = ("values", "nulls", "non_finite", "replaced", "filled", "absent", "empty")
-        counts = {what: _total(tally, "column", column.name, what) for what in counted}
+        counts = {what: totals["column", column.name, what] for what in counted}
         columns[column.name] = {"type": column.type_name, **numeric.get(column.name, {}), **counts}
         fitted = [{k: v for k, v in one.items() if k != "column"} for one in details if one["column"] == column.name]
         columns[column.name] |= {"fitted": fitted} if fitted else {}
     groups = {name: {"T": sizes.get(name), **_lengths(tally, name)} for name in spec.group_names}
-    return {"rows": _total(tally, "rows", "written"), "columns": columns, "groups": groups}
+    return {"rows": totals["rows", "written"], "columns": columns, "groups": groups}
 
 
 def read_details(spec: Spec, staging: str) -> list[dict[str, Any]]:
@@ -70,8 +71,12 @@ def _as_json(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value if isinstance(value, str | int | float) else str(value)
 
 
-def _total(tally: Tally, *key: str) -> int:
-    return sum(count for k, count in tally.items() if k[1:] == key)
+def _over_files(tally: Tally) -> Counter[tuple[Any, ...]]:
+    """Returns what was counted, without the file that each key begins with."""
+    made: Counter[tuple[Any, ...]] = Counter()
+    for key, count in tally.items():
+        made[key[1:]] += count
+    return made
 
 
 def _numeric(column: Column, ask: Ask, table: np.ndarray) -> dict[str, Any]:
@@ -98,7 +103,7 @@ def _lengths(tally: Tally, group: str) -> dict[str, Any]:
     lengths, rows = (np.array(side) for side in zip(*counts, strict=True))
     running = np.cumsum(rows)
     at = {str(q): int(lengths[np.searchsorted(running, q * running[-1])]) for q in QUANTILES}
-    mean = _total(tally, "length_sum", group) / int(running[-1])
+    mean = _over_files(tally)["length_sum", group] / int(running[-1])
     return {
         "rows": int(running[-1]),
         "mean": mean,

@@ -22,9 +22,9 @@ from transforms import (
     sequence_categorical_column_with_identity,
     sequence_numeric_column,
 )
+from transforms.admission import admitted
 from transforms.parse import NO_ID, NO_WORD, Form, parse
 from transforms.ragged import Ragged
-from transforms.serving import rules
 from transforms.spec import Spec
 from transforms.stages import parse_batch, validate_batch
 
@@ -166,8 +166,8 @@ def test_which_features_are_present():
 
 def valid(spec: Spec, given: dict[str, tf.RaggedTensor]) -> list[bool]:
     """Which rows the graph takes for valid."""
-    raw, good = requests.canonical(spec, given)
-    return np.all([good, *rules(spec, raw)], axis=0).tolist()
+    one = next(iter(given.values()))
+    return admitted(spec, given, tf.ones([one.nrows()], tf.bool))[1].numpy().tolist()
 
 
 def accepted(spec: Spec, batch: pa.RecordBatch) -> list[bool]:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+import numpy as np
 import tensorflow as tf
 
 from transforms import moments
 from transforms.asks import Ask
+from transforms.bundles import bundles, places
 from transforms.columns import Column
 from transforms.columns.learned_vocabulary import learners
 from transforms.columns.numeric_base import Steps
@@ -35,9 +37,8 @@ def densify(spec: Spec, raw: RawTensors, fitted: Fitted) -> dict[str, tf.Tensor]
     """
     windows = {name: _window(spec, name, raw, fitted.longest.get(name)) for name in spec.group_names}
     made: dict[str, tf.Tensor] = {}
-    for column in spec.columns:
-        if column.in_graph:
-            made |= column.dense(raw, windows.get(column.sequence_group or ""), fitted)
+    for bundle in bundles(spec):
+        made |= bundle.dense(raw, windows, fitted)
     for name, window in windows.items():
         if spec.group(name).concatenate:
             made[input_name(name)] = _concatenated(spec, name, made)
@@ -103,12 +104,18 @@ def level_table(
     """
     if windows is None:
         windows = {name: _window(spec, name, raw, None) for name in spec.group_names if spec.group(name).fixed_length}
-    tables = []
-    for ask in spec.asks:
-        if ask.level == level and ask.packed:
-            values, steps = _asked(spec, ask, raw, fitted, windows)
+    tables, found = [], [np.zeros(0, np.int64)]
+    among = places(spec, level)
+    for bundle in bundles(spec):
+        asks = list(bundle.packed(level, among))
+        own, figures = (bundle.raw(raw), bundle.fitted(fitted)) if asks else (raw, fitted)
+        for ask, place in asks:
+            values, steps = _asked(bundle.spec, ask, own, figures, windows)
             shape = [-1, ask.width]
             tables.append(moments.of_batch(tf.reshape(values, shape), tf.reshape(steps.observed, shape)))
+            found.append(place)
+    if tables:  # each where the asks of the spec have it
+        tables = [tf.gather(tf.concat(tables, axis=1), np.argsort(np.concatenate(found)), axis=1)]
     for name in spec.longest_groups if level == 0 else ():
         lengths = steps_of(spec.members(name)[0], raw)[:, tf.newaxis]
         tables.append(moments.of_batch(lengths, tf.ones_like(lengths, tf.bool)))
@@ -131,4 +138,4 @@ def _asked(
     observed = steps.observed
     if values.dtype.is_floating:
         observed = tf.logical_and(observed, tf.math.is_finite(values))
-    return values, Steps(steps.values, observed, steps.rows, steps.num_rows, raw)
+    return values, Steps(steps.values, observed, steps.splits, raw)

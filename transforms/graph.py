@@ -9,7 +9,6 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 import tensorflow as tf
-import tensorflow_transform as tft
 
 from transforms import dtypes, rows
 from transforms.columns import Column, Output
@@ -23,6 +22,9 @@ from transforms.spec import Spec, input_name
 
 DENSE_BYTES: Final = 16 << 20
 """How many bytes of dense output are made at once: what T costs, a batch of long rows must not multiply."""
+
+TRANSFORM_FN: Final = "transform_fn"
+"""Where tf.Transform saves its graph, in the directory of a transform."""
 
 Arrays = dict[str, np.ndarray]
 GraphFunction = Callable[[Mapping[str, tf.RaggedTensor]], Mapping[str, Any]]
@@ -54,14 +56,19 @@ def fitted_graph(fitted: Fitted, compiled: bool = True) -> GraphFunction:
     def function(raw: Mapping[str, tf.RaggedTensor]) -> Mapping[str, Any]:
         return densify(fitted.spec, raw, fitted)
 
-    return tf.function(function, input_signature=[input_specs(fitted.spec)]) if compiled else function
+    return tf.function(function, input_signature=[input_specs(fitted.spec)], autograph=False) if compiled else function
 
 
 def saved_graph(spec: Spec, transform_dir: str) -> GraphFunction:
     """Loads the graph that a job saved (what `tft.TFTransformOutput` opens)."""
-    transform = tft.TFTransformOutput(transform_dir)
-    signature = [input_specs(spec)]
-    return tf.function(transform.transform_raw_features, input_signature=signature)
+    # Not through TFTransformOutput, which looks after inputs that nobody gives: seconds for a wide graph.
+    saved = tf.saved_model.load(f"{transform_dir.rstrip('/')}/{TRANSFORM_FN}")
+
+    def function(raw: Mapping[str, tf.RaggedTensor]) -> Mapping[str, Any]:
+        made: Mapping[str, Any] = saved.transform_fn(raw)
+        return made
+
+    return tf.function(function, input_signature=[input_specs(spec)], autograph=False)
 
 
 def moments_graph(spec: Spec) -> Callable[[pa.RecordBatch], np.ndarray]:

@@ -8,12 +8,13 @@ from typing import Any
 import tensorflow as tf
 
 from transforms import analyze, requests
+from transforms.admission import admitted
 from transforms.columns import Column
 from transforms.densify import densify, fit
 from transforms.errors import nearest
 from transforms.groups import SequenceGroup
 from transforms.parse import Form
-from transforms.serving import VALID, rules
+from transforms.serving import VALID
 from transforms.spec import Spec, make_spec
 
 
@@ -48,9 +49,8 @@ def make_preprocessing_fn(
 
     def preprocessing_fn(inputs: Mapping[str, Any]) -> dict[str, Any]:
         given = {key: _as_request(key, inputs, form) for key, form in requests.forms(spec).items()}
-        raw, good = requests.canonical(spec, given)
-        good = tf.reduce_all(tf.stack([good, *rules(spec, raw)]), axis=0)
-        raw = requests.blanked(raw, good)
+        one = next(iter(given.values()))
+        raw, good = admitted(spec, given, tf.ones([one.nrows()], tf.bool))
         made = densify(spec, raw, fit(spec, raw, analyze.Analyzers(spec, "")))
         return {name: analyze.static(tensor) for name, tensor in made.items()} | {VALID: tf.cast(good, tf.int64)}
 

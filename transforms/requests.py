@@ -7,7 +7,6 @@ A request is what somebody's server holds: for every feature a ragged tensor of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Final
 
 import tensorflow as tf
@@ -41,7 +40,8 @@ def request_specs(spec: Spec) -> dict[str, tf.RaggedTensorSpec]:
 
 def forms(spec: Spec) -> dict[str, Form]:
     """Returns how the features that the graph takes are parsed."""
-    return {key: spec.features[key] for key in spec.graph_inputs}
+    features = spec.features
+    return {key: features[key] for key in spec.graph_inputs}
 
 
 def is_nested(form: Form) -> bool:
@@ -49,20 +49,13 @@ def is_nested(form: Form) -> bool:
     return form.ids and form.step_width > 1 and not form.scalars and form.delimiter is None
 
 
-def canonical(spec: Spec, given: Mapping[str, tf.RaggedTensor]) -> tuple[Raw, tf.Tensor]:
-    """Returns the features of a request as `densify` takes them, and bool `[batch]`: which rows can be parsed.
-
-    Where a row cannot be, its values are arbitrary; no other row's are touched.
-    """
-    raw, good = {}, []
-    for key, form in forms(spec).items():
-        raw[key], fine = canonical_feature(given[key], form)
-        good.append(fine)
-    return raw, tf.reduce_all(tf.stack(good), axis=0)
-
-
 def canonical_feature(given: tf.RaggedTensor, form: Form) -> tuple[tf.RaggedTensor, tf.Tensor]:
-    """Parses one feature, `[batch, (values)]` or `[batch, (steps), (values)]`; see `canonical`."""
+    """Parses one feature, `[batch, (values)]` or `[batch, (steps), (values)]`.
+
+    Returns:
+      The feature as `densify` takes it, and bool `[batch]`: which rows can be parsed. Where a row cannot be, its values are
+      arbitrary; no other row's are touched.
+    """
     good = tf.ones([given.nrows()], tf.bool)
     if form.delimiter is not None:
         given, good = _split_text(given, form.delimiter)

@@ -7,6 +7,7 @@ empty row with `VALID` false: a graph cannot leave rows out.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any, Final
@@ -15,9 +16,9 @@ import numpy as np
 import tensorflow as tf
 
 from transforms import dtypes, requests
+from transforms.admission import admitted
 from transforms.columns import Output
-from transforms.densify import steps_of
-from transforms.graph import final_outputs, spoiling_columns, to_arrays, written_values
+from transforms.graph import TRANSFORM_FN, final_outputs, spoiling_columns, to_arrays, written_values
 from transforms.spec import Spec
 
 VALID: Final = "__valid__"
@@ -25,9 +26,6 @@ VALID: Final = "__valid__"
 
 SIGNATURE: Final = tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
 RAGGED: Final = "ragged"
-
-TRANSFORM_FN: Final = "transform_fn"
-"""Where tf.Transform saves its graph, in the directory of a transform."""
 
 
 class ServingModel(tf.Module):
@@ -91,12 +89,17 @@ class ServingModel(tf.Module):
 
     def _from_components(self, **parts: tf.Tensor) -> dict[str, tf.Tensor]:
         """Ragged tensors as their parts, which is what a signature takes: see `_components`."""
-        given = {}
+        given, rows, sizes = {}, [], []
         for key, named in self._components().items():
-            values, *splits = (parts[name] for name in named)
-            for inner in reversed(splits):
-                values = tf.RaggedTensor.from_row_splits(values, inner)
+            values, splits, *inner = (parts[name] for name in named)
+            for steps in inner:
+                values = tf.RaggedTensor.from_row_splits(values, steps)
+            rows.append(splits)
+            sizes.append(values.nrows() if inner else tf.size(values, tf.int64))
             given[key] = values
+        splits = _checked_splits(tf.stack(rows), tf.stack(sizes))
+        for (key, values), own in zip(given.items(), tf.unstack(splits, num=len(rows)), strict=True):
+            given[key] = tf.RaggedTensor.from_row_splits(values, own, validate=False)
         return self._from_ragged(given)
 
     def _components(self) -> dict[str, dict[str, tf.TensorSpec]]:
@@ -114,11 +117,8 @@ class ServingModel(tf.Module):
 
     def _answer(self, given: Mapping[str, tf.RaggedTensor], good: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns every output, and which rows are valid; `good` says which of them can be."""
-        raw, parsed = requests.canonical(self._spec, given)
-        for rule in (parsed, *rules(self._spec, raw)):
-            good = tf.logical_and(good, rule)
-        # A row that is wrong could shift the values of its neighbours: it takes part without any.
-        made = self._graph.transform_fn(requests.blanked(raw, good))
+        raw, good = admitted(self._spec, given, good)
+        made = self._graph.transform_fn(raw)
         dense = {output.name: _dense(made[output.name], output) for output in self.outputs}
         good = tf.logical_and(good, _unspoilt(self._spec, dense))
         cast = {output.name: tf.cast(dense[output.name], _dtype(output)) for output in self.outputs}
@@ -151,34 +151,40 @@ def _input_name(key: str, taken: set[str]) -> str:
     return name
 
 
-def rules(spec: Spec, raw: Mapping[str, tf.RaggedTensor]) -> list[tf.Tensor]:
-    """Returns for every rule of the columns and the groups which rows keep it, bool `[batch]`; see `stages`."""
-    kept = [column.valid(raw) for column in spec.columns if column.in_graph]
-    for name in spec.group_names:
-        first, *others = (steps_of(column, raw) for column in spec.members(name))
-        kept += [tf.equal(first, other) for other in others]
-        size = spec.group(name).fixed_length
-        if spec.group(name).truncate == "reject" and size:
-            kept.append(first <= size)
-    return kept
-
-
 def _unspoilt(spec: Spec, dense: Mapping[str, tf.Tensor]) -> tf.Tensor:
     """Returns the rows in which no normalizer made a non-finite number; see `graph.normalizer_faults`."""
     one = next(iter(dense.values()))
-    good = tf.ones(tf.shape(one)[:1], tf.bool)
+    rows = tf.shape(one)[0]
+    alike: dict[float, list[tf.Tensor]] = {}
     for column, numeric in spoiling_columns(spec):
+        largest = dtypes.largest_float(numeric.dtype if dtypes.carrier(numeric.dtype) == "float32" else "float32")
         values = tf.cast(written_values(column, dense, spec), tf.float32)
-        fine = tf.math.is_finite(values)
-        if dtypes.carrier(numeric.dtype) == "float32":
-            fine = tf.logical_and(fine, tf.abs(values) <= dtypes.largest_float(numeric.dtype))
-        good = tf.logical_and(good, tf.reduce_all(tf.reshape(fine, [tf.shape(values)[0], -1]), axis=1))
-    return good
+        alike.setdefault(largest, []).append(tf.reshape(values, [rows, math.prod(values.shape[1:])]))
+    good = [tf.ones([rows], tf.bool)]
+    for largest, found in alike.items():  # no comparison with NaN holds
+        good.append(tf.reduce_all(tf.abs(tf.concat(found, axis=1)) <= largest, axis=1))
+    return tf.reduce_all(tf.stack(good), axis=0)
+
+
+def _checked_splits(splits: tf.Tensor, sizes: tf.Tensor) -> tf.Tensor:
+    """Returns row splits, int64 `[features, batch + 1]`, of features of as many values or steps as `sizes` says.
+
+    Together, as a check of each feature by itself takes thirty operations.
+    """
+    checks = [
+        tf.debugging.assert_equal(splits[:, 0], tf.zeros_like(sizes), "row splits must begin with 0"),
+        tf.debugging.assert_equal(splits[:, -1], sizes, "row splits must end with the number of values"),
+        tf.debugging.assert_non_negative(splits[:, 1:] - splits[:, :-1], "row splits must not descend"),
+    ]
+    with tf.control_dependencies(checks):
+        return tf.identity(splits)
 
 
 def _dense(tensor: Any, output: Output) -> tf.Tensor:
     """Returns an output in its shape. Where T was left to the data it is a ragged tensor of rows that are all T long."""
     shape = [n for n in output.shape if n is not None]
+    if not isinstance(tensor, tf.RaggedTensor) and tensor.shape[1:] == shape:
+        return tensor
     flat = tensor.flat_values if isinstance(tensor, tf.RaggedTensor) else tensor
     rows = tensor.nrows() if isinstance(tensor, tf.RaggedTensor) else tf.shape(tensor, tf.int64)[0]
     made = tf.reshape(flat, tf.concat([[rows], np.array(shape, np.int64)], axis=0))

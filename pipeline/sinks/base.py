@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from math import prod
 from typing import BinaryIO
 
-import numpy as np
 import pyarrow as pa
 
 from transforms.columns.base import Output

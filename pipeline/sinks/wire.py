@@ -63,10 +63,10 @@ def floats(numbers: np.ndarray) -> Pieces:
 
 
 def varints(numbers: np.ndarray) -> Pieces:
-    """Returns integers `[n, width]` as packed varints: 7 bits a byte, the lowest first, negative ones as 64-bit two's complement.
+    r"""Returns integers `[n, width]` as packed varints: 7 bits a byte, the lowest first, 64-bit two's complement.
 
     >>> varints(np.array([[1, 300]])).strings(1).to_pylist()
-    [b'\\x01\\xac\\x02']
+    [b'\x01\xac\x02']
     """
     count, width = numbers.shape
     left: np.ndarray = numbers.reshape(-1).astype(np.int64).view(np.uint64)
@@ -92,8 +92,11 @@ def joined(pieces: Iterable[Pieces]) -> Pieces:
     """Returns pieces put together, message by message."""
     found = list(pieces)
     parts: list[bytes | pa.Array] = []
-    for fixed, run in itertools.groupby(itertools.chain(*(one.parts for one in found)), lambda p: isinstance(p, bytes)):
-        parts += [b"".join(run)] if fixed else list(run)
+    for part in itertools.chain(*(one.parts for one in found)):
+        if parts and isinstance(part, bytes) and isinstance(parts[-1], bytes):
+            parts[-1] += part
+        else:
+            parts.append(part)
     return Pieces(tuple(parts), sum((one.sizes for one in found), 0))
 
 

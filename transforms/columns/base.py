@@ -208,6 +208,15 @@ class Column(BaseModel, ABC):
         """Returns where the name of a feature that the column reads stands, as `path_to` does."""
         return "key"
 
+    def side_by_side(self, name: str, count: int) -> Column | None:
+        """Returns a column that does in the graph what `count` columns like this one do, None where there is none.
+
+        Args:
+          name: its name and feature. A step of that holds the steps of all of them; its outputs are theirs, stacked on axis 2.
+          count: how many columns.
+        """
+        return None
+
     def asks(self) -> Sequence[Ask]:
         """Returns the statistics that are collected for the column."""
         return ()

@@ -95,6 +95,10 @@ class SequenceIdentity(SequenceMixin, IdentityBase):
 
     type: Literal["sequence_categorical_column_with_identity"] = "sequence_categorical_column_with_identity"
 
+    def side_by_side(self, name: str, count: int) -> Column | None:
+        """See the base class."""
+        return self.model_copy(update={"key": name, "max_ids": count}) if self.max_ids == 1 else None
+
 
 class Identity(IdentityBase):
     """One id an example, a scalar int64 (`[max_ids]`). An absent or empty feature is `padding_id` (TensorFlow: no id)."""

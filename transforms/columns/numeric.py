@@ -109,10 +109,10 @@ class Numeric(NumericBase):
         made = tf.gather(flat, start[:, tf.newaxis] + tf.range(width, dtype=tf.int64))
         finite, there = self.observed_in(made), there[:, tf.newaxis]
         imputed = tf.logical_and(tf.logical_not(finite), there) if self.non_finite == "mean" else None
-        shape, rows = [-1, *self.shape], tf.range(values.nrows())
+        shape, splits = [-1, *self.shape], tf.range(values.nrows() + 1)
         observed = tf.reshape(tf.logical_and(finite, there), shape)
         imputed = None if imputed is None else tf.reshape(imputed, shape)
-        return Steps(tf.reshape(made, shape), observed, rows, values.nrows(), raw, imputed)
+        return Steps(tf.reshape(made, shape), observed, splits, raw, imputed)
 
     def dense(self, raw: RawTensors, window: Window | None, fitted: Fitted) -> dict[str, tf.Tensor]:
         """See the base class."""

@@ -6,6 +6,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
@@ -37,8 +38,7 @@ class Steps:
     Attributes:
       values: `[n, *shape]`, in the carrier's dtype.
       observed: bool `[n, *shape]`, which of the values the data have: neither made up nor to be filled.
-      rows: int64 `[n]`, the row of each, ascending.
-      num_rows: int64, rows in the batch.
+      splits: int64 `[rows + 1]`, which of them are each row's; steps past the last belong to no row.
       raw: all features of the batch, for what else the statistics go by.
       imputed: bool `[n, *shape]`, which of the values are gaps that something takes the place of before normalising: the last
         value before them (which `values` holds already), or the mean (which `normalize` puts there). None for none.
@@ -46,10 +46,23 @@ class Steps:
 
     values: tf.Tensor
     observed: tf.Tensor
-    rows: tf.Tensor
-    num_rows: tf.Tensor
+    splits: tf.Tensor
     raw: RawTensors
     imputed: tf.Tensor | None = None
+
+    @cached_property
+    def rows(self) -> tf.Tensor:
+        """Int64 `[n]`, the row of each, ascending. Few columns ask for it."""
+        import tensorflow as tf
+
+        return tf.repeat(tf.range(self.num_rows), self.splits[1:] - self.splits[:-1])
+
+    @property
+    def num_rows(self) -> tf.Tensor:
+        """Int64, rows in the batch."""
+        import tensorflow as tf
+
+        return tf.size(self.splits, tf.int64) - 1
 
 
 class NumericBase(KeyedColumn):

@@ -11,6 +11,7 @@ from pydantic import Field, StrictFloat, StrictInt, model_validator
 
 from transforms.columns.base import Checked, Column, Output, SequenceMixin
 from transforms.columns.numeric_base import NumericBase, Steps
+from transforms.normalizers import Function
 from transforms.ragged import Ragged
 from transforms.rejection import Fault
 
@@ -59,6 +60,13 @@ class SequenceNumeric(SequenceMixin, NumericBase):
             raise ValueError(f"normalize_padding does not apply with statistics by {by}: padding belongs to none")
         return self
 
+    def side_by_side(self, name: str, count: int) -> Column | None:
+        """See the base class: columns that look at nothing but each value and the figures of its dimension."""
+        together = self.non_finite not in ("mean", "forward_fill") and self.incomplete_step == "reject"
+        for link in self.links:
+            together &= not isinstance(link, Function) and link.per == "dimension" and not link.probabilities
+        return self.model_copy(update={"key": name, "shape": (count, *self.shape)}) if together else None
+
     def check_values(self, values: Ragged) -> Checked:
         """See the base class."""
         width = self.step_width
@@ -99,7 +107,7 @@ class SequenceNumeric(SequenceMixin, NumericBase):
 
         values = raw[self.key]
         count = (values.row_lengths() + self.step_width - 1) // self.step_width
-        rows = tf.repeat(tf.range(values.nrows()), count)
+        splits = tf.pad(tf.cumsum(count), [[1, 0]])
         if self.incomplete_step == "pad":
             flat, there = _complete(values, self.step_width, self._default(values.dtype))
         else:
@@ -110,15 +118,14 @@ class SequenceNumeric(SequenceMixin, NumericBase):
             observed, gaps = observed & there, gaps & there
         imputed = gaps if self.non_finite == "mean" else None
         if self.non_finite == "forward_fill":  # before steps are cut off: what they hold counts
-            flat, imputed = _forward_filled(flat, observed, gaps, rows)
+            flat, imputed = _forward_filled(flat, observed, gaps, tf.repeat(tf.range(values.nrows()), count))
 
         def kept(tensor: tf.Tensor) -> tf.Tensor:
             chosen = tensor if window is None else window.select(tensor)
             return tf.reshape(chosen, [-1, *self.shape])
 
-        rows = rows if window is None else window.select(rows)
         imputed = None if imputed is None else kept(imputed)
-        return Steps(kept(flat), kept(observed), rows, values.nrows(), raw, imputed)
+        return Steps(kept(flat), kept(observed), splits if window is None else window.splits, raw, imputed)
 
     def dense(self, raw: RawTensors, window: Window | None, fitted: Fitted) -> dict[str, tf.Tensor]:
         """See the base class."""
@@ -154,7 +161,6 @@ class SequenceNumeric(SequenceMixin, NumericBase):
             steps,
             values=tf.concat([steps.values, padding], axis=0),
             observed=tf.concat([steps.observed, tf.zeros_like(padding, tf.bool)], axis=0),
-            rows=tf.concat([steps.rows, [0]], axis=0),
             imputed=None if steps.imputed is None else tf.concat([steps.imputed, tf.zeros_like(padding, tf.bool)], 0),
         )
         normal = self.normalize(both, fitted)
