@@ -98,7 +98,9 @@ def bundles(spec: Spec) -> list[Bundle]:
     for column in spec.columns:
         if column.in_graph:
             wide = column.side_by_side("", 1)
-            alike.setdefault((type(column), column.name if wide is None else wide.model_dump_json()), []).append(column)
+            alike.setdefault(
+                (type(column), column.name if wide is None else wide.model_dump_json(serialize_as_any=True)), []
+            ).append(column)
     return [_bundle(spec, members, k) for k, members in enumerate(alike.values())]
 
 
