@@ -1,8 +1,8 @@
 """Memory that is freed stays in the process.
 
 Every batch needs some megabytes here and there, for a moment. glibc asks the kernel for such blocks and hands them back at once,
-and every page of theirs costs a fault: on two threads, which wait for each other meanwhile, a third of the time of a job. The
-peak is the same, since what is kept is what the next batch takes.
+and every page of theirs costs a fault, for which threads wait for each other: a fifth of the CPU of a job on two. The peak is the
+same, since what is kept is what the next batch takes.
 """
 
 from __future__ import annotations

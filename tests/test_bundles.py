@@ -148,7 +148,11 @@ def test_requests_in_stacks_are_what_they_are_one_by_one():
     columns = [*[sequence(f"x{k}") for k in range(3)], *[ids(f"i{k}") for k in range(3)], sequence("y", "b")]
     spec = make_spec(columns, GROUPS)
     assert [stack.keys for stack in stacks(spec)] == [("x0", "x1", "x2"), ("i0", "i1", "i2"), ("y",)]
-    good: dict[str, Any] = {**{f"x{k}": [0.5, 1.5] for k in range(3)}, **{f"i{k}": [1, 2] for k in range(3)}, "y": [1.0]}
+    good: dict[str, Any] = {
+        **{f"x{k}": [0.5, 1.5] for k in range(3)},
+        **{f"i{k}": [1, 2] for k in range(3)},
+        "y": [1.0],
+    }
     wrong = [{**good, key: [np.nan, 1.0] if key[0] == "x" else [1, 99]} for key in list(good)[:6]]
     uneven = [{**good, key: value[:1]} for key, value in list(good.items())[:6]]
     rows = [good, *wrong, good, *uneven, good, {**good, "y": []}]

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from pipeline import executing
 from pipeline.limits import DEFAULTS, Limits
 from pipeline.request import FORMATS, Request, UsageError, check_values, checked_output
 from pipeline.sinks import SINKS
@@ -157,3 +158,13 @@ def test_a_manifest_of_somebody_else_is_never_replaced(tmp_path, content, overwr
     (tmp_path / "manifest.json").write_text(content)
     with pytest.raises(UsageError, match="damaged or not of seqcols"):
         checked_output(asked(output=str(tmp_path), overwrite=overwrite))
+
+
+def test_as_many_workers_as_the_input_is_worth():
+    cores = len(os.sched_getaffinity(0))
+    assert executing._workers(0) == executing._workers(executing.ONE_WORKER_BYTES - 1) == 1
+    assert executing._workers(executing.ONE_WORKER_BYTES) == min(cores, executing.MOST_WORKERS)
+    with executing.tuned(asked(workers=3), [1], ["run"], None) as tuning:
+        assert tuning.workers == 3 and tuning.spread
+    with executing.tuned(asked(), [1], ["run"], None) as tuning:
+        assert tuning.workers == 1 and not tuning.spread
