@@ -34,6 +34,7 @@ from transforms.details_analyzer import _PickleCacheCoder
 from transforms.grouped import KEYS_SHOWN
 from transforms.normalizers import Normalizer, Statistics, ZScore
 from transforms.normalizers.chain import Chain
+from transforms.ragged import splits_of
 
 PROBABILITIES = (0.01, 0.25, 0.5, 0.999)
 BY_KEY = Ask("x", 0, 0, "key", (2,), "k", PROBABILITIES)
@@ -87,8 +88,8 @@ class Batch:
             tf.constant([key for key in self.keys if key is not None], kind),
             [int(key is not None) for key in self.keys],
         )
-        rows, num_rows = tf.constant(self.rows, tf.int64), tf.constant(len(self.keys), tf.int64)
-        return Steps(tf.constant(self.values), tf.constant(self.observed), rows, num_rows, {"k": ragged})
+        splits = splits_of(np.bincount(self.rows, minlength=len(self.keys)))
+        return Steps(tf.constant(self.values), tf.constant(self.observed), tf.constant(splits), {"k": ragged})
 
     def contributed(self, asks: Any = ASKS) -> list[np.ndarray]:
         steps = self.steps
@@ -98,7 +99,7 @@ class Batch:
 def _shaped(steps: Steps, ask: Ask) -> tuple[tf.Tensor, Steps]:
     shape = [-1, *ask.shape]
     observed = tf.reshape(steps.observed, shape)
-    return tf.reshape(steps.values, shape), Steps(steps.values, observed, steps.rows, steps.num_rows, steps.raw)
+    return tf.reshape(steps.values, shape), Steps(steps.values, observed, steps.splits, steps.raw)
 
 
 def seen(batches: list[Batch], key: Any = None) -> np.ndarray:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from transforms import SequenceGroup, apply, sequence_numeric_column
 from transforms.columns.numeric_base import Steps
 from transforms.normalizers import Statistics, ZScore
+from transforms.ragged import splits_of
 from transforms.row_statistics import of_rows
 
 PROBABILITIES = (0.0, 0.01, 0.25, 0.5, 0.9, 1.0)
@@ -22,8 +23,8 @@ Row = tuple[np.ndarray, np.ndarray]
 """Values `[steps, *shape]` and which of them are observed."""
 
 
-def run(values: Any, observed: Any, at: Any, rows: Any) -> list[tf.Tensor]:
-    made = of_rows(values, Steps(values, observed, at, rows, {}), PROBABILITIES)
+def run(values: Any, observed: Any, splits: Any) -> list[tf.Tensor]:
+    made = of_rows(values, Steps(values, observed, splits, {}), PROBABILITIES)
     return [*(getattr(made, name) for name in NAMES), *(made.quantiles[p] for p in PROBABILITIES)]
 
 
@@ -33,15 +34,14 @@ COMPILED = tf.function(
         tf.TensorSpec([None, 2], tf.float32),
         tf.TensorSpec([None, 2], tf.bool),
         tf.TensorSpec([None], tf.int64),
-        tf.TensorSpec([], tf.int64),
     ],
 )
 
 
 def found(rows: list[Row], function: Any = run) -> Statistics:
     values, observed = (np.concatenate([row[k] for row in rows]) for k in range(2))
-    at = np.repeat(np.arange(len(rows)), [len(row[0]) for row in rows])
-    made = [t.numpy() for t in function(*(tf.constant(t) for t in (values, observed, at, np.int64(len(rows)))))]
+    splits = splits_of(np.array([len(row[0]) for row in rows], np.int64))
+    made = [t.numpy() for t in function(*(tf.constant(t) for t in (values, observed, splits)))]
     (count, mean, variance, low, high), quantiles = made[: len(NAMES)], made[len(NAMES) :]
     return Statistics(count, mean, variance, low, high, dict(zip(PROBABILITIES, quantiles, strict=True)))
 

@@ -230,6 +230,7 @@ def read(path: Path | str, limits: Limits = DEFAULTS, features: dict[str, str] =
                     number = row.pop(rows.ROW_COLUMN) if rows.ROW_COLUMN in row else row["row"]
                     assert number not in made
                     row.pop(rows.RECORD_COLUMN, None)
+                    row.pop(rows.DIGEST_COLUMN, None)  # which the file's name is a part of
                     made[number] = (row["reason"], row["message"]) if "reason" in row else row
     assert sorted(made) == list(range(len(made)))
     return [made[number] for number in range(len(made))]

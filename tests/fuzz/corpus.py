@@ -271,6 +271,6 @@ def real_entries() -> list[Entry]:
         data = parquet_file(pa.Table.from_batches([table]), compression="zstd")
         made.append(Entry("real data", "input.parquet", data, "parquet", columns=columns))
         made.append(Entry("real data", "input.jsonl", text, "lines", columns=columns))
-        records = framed(map(example_record, rows))
+        records = framed([example_record(row) for row in rows])
         made.append(Entry("real data", "input.tfrecord", records, "tfrecord", columns=columns))
     return made
