@@ -7,12 +7,14 @@ has no header and no footer, so one that was cut between two records cannot be t
 
 from __future__ import annotations
 
+import itertools
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Final
 
 import google_crc32c
+import numpy as np
 
 from pipeline.sources.base import BrokenFile, broken
 
@@ -75,33 +77,65 @@ def records(
     Raises:
       JobError: anything but whole records.
     """
-    blocks = iter(blocks)
-    buffer, at, start = b"", 0, 0  # buffer[at:] is unread, and buffer[0] stands at `start` in the data
+    return itertools.chain.from_iterable(_runs(iter(blocks), path, max_record_bytes, unit, checksums))
+
+
+def _runs(
+    blocks: Iterator[bytes], path: str, max_record_bytes: int, unit: str, checksums: list[int] | None
+) -> Iterator[list[bytes]]:
+    """Yields the records of a block at once: a generator that is asked for each costs as much as its checksum."""
+    buffer, start = b"", 0  # buffer[0] stands at `start` in the data
     while True:
-        if len(buffer) - at < HEADER_BYTES:
-            buffer, at, start = _filled(buffer[at:], HEADER_BYTES, blocks), 0, start + at
-            if not buffer:
-                return
-        header = buffer[at : at + HEADER_BYTES]
-        length = int.from_bytes(header[:8], "little")
-        if header != _header(length) or length > max_record_bytes:
-            raise _bad_header(header, path, f"{unit} {start + at}", start + at == 0, max_record_bytes)
-        end = at + HEADER_BYTES + length + FOOTER_BYTES
-        if len(buffer) < end:
-            buffer, at, start = _filled(buffer[at:], end - at, blocks), 0, start + at
-            end = HEADER_BYTES + length + FOOTER_BYTES
-            if len(buffer) < end:
-                where, missing = f"{unit} {start}", end - len(buffer)
-                raise broken(path, f"cut short: {missing} bytes of the record at {where} are missing")
-        record = buffer[at + HEADER_BYTES : end - FOOTER_BYTES]
-        crc = google_crc32c.value(record)
-        if buffer[end - FOOTER_BYTES : end] != _CRC.pack(_masked(crc)):
+        found, at = _cut(buffer, max_record_bytes)
+        crcs = list(map(google_crc32c.value, found))
+        good = _good(buffer, found, crcs)
+        if checksums is not None:
+            checksums.extend(crcs[:good])
+        if found[:good]:
+            yield found[:good]
+        if good < len(found):
+            at, length = sum(len(r) + HEADER_BYTES + FOOTER_BYTES for r in found[:good]), len(found[good])
             what = f"the record at {unit} {start + at}, {length} bytes long"
             raise broken(path, f"bad checksum (CRC-32C) of {what}")
-        if checksums is not None:
-            checksums.append(crc)
-        yield record
+        del found
+        buffer, start = buffer[at:], start + at
+        if len(buffer) < HEADER_BYTES:
+            buffer = _filled(buffer, HEADER_BYTES, blocks)
+            if not buffer:
+                return
+        header = buffer[:HEADER_BYTES]
+        length = int.from_bytes(header[:8], "little")
+        if header != _header(length) or length > max_record_bytes:
+            raise _bad_header(header, path, f"{unit} {start}", start == 0, max_record_bytes)
+        end = HEADER_BYTES + length + FOOTER_BYTES
+        buffer = _filled(buffer, end, blocks)
+        if len(buffer) < end:
+            missing = end - len(buffer)
+            raise broken(path, f"cut short: {missing} bytes of the record at {unit} {start} are missing")
+
+
+def _cut(buffer: bytes, max_record_bytes: int) -> tuple[list[bytes], int]:
+    """Returns the records that stand whole at the beginning, by headers that are good, and where they end."""
+    found: list[bytes] = []
+    at, size, header, unpack = 0, len(buffer), _header, _LENGTH.unpack_from
+    while at + HEADER_BYTES <= size:
+        (length,) = unpack(buffer, at)
+        end = at + HEADER_BYTES + length + FOOTER_BYTES
+        if end > size or length > max_record_bytes or not buffer.startswith(header(length), at):
+            break
+        found.append(buffer[at + HEADER_BYTES : end - FOOTER_BYTES])
         at = end
+    return found, at
+
+
+def _good(buffer: bytes, found: list[bytes], crcs: list[int]) -> int:
+    """Returns how many records at the beginning have the checksums that stand after them."""
+    ends = np.cumsum(np.fromiter(map(len, found), np.int64, len(found)) + (HEADER_BYTES + FOOTER_BYTES))
+    text = np.frombuffer(buffer, np.uint8)
+    stored = text[ends[:, None] + np.arange(-FOOTER_BYTES, 0)].view("<u4")[:, 0]
+    crc = np.array(crcs, np.uint32)
+    wrong = np.flatnonzero(((crc >> 15 | crc << 17) + np.uint32(0xA282EAD8)) != stored)
+    return int(wrong[0]) if len(wrong) else len(found)
 
 
 def _bad_header(header: bytes, path: str, where: str, is_first: bool, max_record_bytes: int) -> BrokenFile:
