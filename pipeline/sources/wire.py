@@ -35,13 +35,13 @@ def only_features(records: pa.Array) -> np.ndarray:
     Returns:
       bool `[rows]`. An empty record is a tf.Example without features.
     """
-    starts, ends, data = _bytes_of(records)
+    starts, ends, data = bytes_of(records)
     return (starts == ends) | (_field_ends(data, starts, FEATURES_TAG) == ends)
 
 
 def has_lists(records: pa.Array) -> np.ndarray:
     """Tells which records show a field 2, bool `[rows]`: for people. What a row becomes does not depend on it."""
-    starts, ends, data = _bytes_of(records)
+    starts, ends, data = bytes_of(records)
     seconds = _field_ends(data, starts, FEATURES_TAG)
     known = (seconds > starts) & (seconds < ends)
     tags = data[np.minimum(np.where(known, seconds, starts), len(data) - 1)]
@@ -52,7 +52,7 @@ def has_lists(records: pa.Array) -> np.ndarray:
     return found
 
 
-def _bytes_of(records: pa.Array) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def bytes_of(records: pa.Array) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Returns where each record starts and ends, and the bytes they stand in, some more than there are."""
     _, offsets, data = records.buffers()
     bounds = np.frombuffer(offsets, np.int64)[records.offset : records.offset + len(records) + 1]
