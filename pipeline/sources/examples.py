@@ -1,8 +1,9 @@
 """tf.Example records to Arrow, whatever kinds their features have, with each row's result its own.
 
-tfx_bsl decodes a batch in C++, but fails it whole for one row of another kind or one record that is garbage.
-Here the batch is halved until what is left can be decoded: with the kinds expected, else with the kinds that
-stand in it.
+Records in their usual form, with the kinds expected, are decoded column by column (`example_columns`), in about half the time
+of tfx_bsl. All others are for tfx_bsl, which parses whatever protocol buffers allow, but fails a batch whole for one row of
+another kind or one record that is garbage. So that batch is halved until what is left can be decoded: with the kinds expected,
+else with the kinds that stand in it.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+import numpy as np
 import pyarrow as pa
 from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 
-from pipeline.sources.parts import Part, halved, joined, of_rows
+from pipeline.sources.example_columns import ColumnDecoder
+from pipeline.sources.parts import Part, halved, joined, merged, of_rows
 
 KINDS: Final = {"int64": schema_pb2.INT, "float32": schema_pb2.FLOAT, "string": schema_pb2.BYTES}
 TYPES: Final = {
@@ -24,29 +27,56 @@ TYPES: Final = {
 }
 CARRIERS: Final = {kind: carrier for carrier, kind in TYPES.items()}
 
+LEAST_ROWS: Final = 512
+"""In fewer records than so many, what every pass over columns costs is not made up for: they are for tfx_bsl."""
+
 
 class ExampleDecoder:
     """Decodes batches of serialized tf.Examples.
 
     Attributes of a row that decide what becomes of it are its own: the kinds that it holds. The kinds
     expected are tried first because that is fastest, and the kinds found last become the ones expected next.
+
+    Args:
+      features: wanted names, each with the carrier expected.
+      least_rows: how many records there must be to decode them column by column. What becomes of them is the same.
     """
 
-    def __init__(self, features: Mapping[str, str]):
+    def __init__(self, features: Mapping[str, str], least_rows: int = LEAST_ROWS):
+        self._least_rows = least_rows
         self._expected = dict(features)
         self._decoder: ExamplesToRecordBatchDecoder | None = None
+        self._columns = ColumnDecoder(features)
+        self._columns_of = dict(features)
 
-    def decode(self, records: Sequence[bytes]) -> tuple[list[Part], dict[int, str]]:
+    def decode(self, records: Sequence[bytes], original: pa.Array) -> tuple[list[Part], dict[int, str]]:
         """Decodes one batch.
+
+        Args:
+          records: the records.
+          original: the same, large_binary `[records]`.
 
         Returns:
           The rows, in order, in as few parts as their types allow: each column is a large list of int64,
           float32 or large_binary, null where the row lacks the feature. And the positions of the records that are
           no tf.Example, with an empty text.
         """
-        found = list(halved(self._attempt, records))
-        bad = {start: "" for start, _, batch in found if batch is None}
-        return joined([Part.at(start, batch) for start, _, batch in found if batch is not None]), bad
+        own, rest = self._usual(original) if len(records) >= self._least_rows else ([], np.arange(len(records)))
+        if own and not len(rest):
+            return own, {}
+        found = list(halved(self._attempt, [records[k] for k in rest.tolist()]))
+        bad = {int(rest[start]): "" for start, _, batch in found if batch is None}
+        others = [Part(batch, rest[start : start + len(part)]) for start, part, batch in found if batch is not None]
+        return merged(own, joined(others)) if own else joined(others), bad
+
+    def _usual(self, original: pa.Array) -> tuple[list[Part], np.ndarray]:
+        """Returns the rows of records in their usual form, a part or none, and the positions of all other records."""
+        if self._columns_of != self._expected:
+            self._columns, self._columns_of = ColumnDecoder(self._expected), dict(self._expected)
+        columns, taken = self._columns.decode(original)
+        positions, rest = np.flatnonzero(taken), np.flatnonzero(~taken)
+        batch = pa.RecordBatch.from_arrays(columns, list(self._columns_of))
+        return [Part(of_rows(batch, len(positions)), positions)] if len(positions) else [], rest
 
     def _attempt(self, records: Sequence[bytes]) -> pa.RecordBatch | None:
         """Decodes rows of the same kinds; None where they differ, or where one is no tf.Example."""

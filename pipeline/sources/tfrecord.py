@@ -128,6 +128,8 @@ class _Decoders:
         checksums: np.ndarray | None,
         record_format: str,
     ) -> Iterator[tuple[pa.RecordBatch | None, pa.RecordBatch | None]]:
-        found, bad = decoder.decode(records)
+        found, bad = (
+            decoder.decode(records, original) if isinstance(decoder, ExampleDecoder) else decoder.decode(records)
+        )
         bad = {position: message or f"expected a serialized {record_format}" for position, message in bad.items()}
         yield from with_origins(found, bad, original, numbers, self._path, record_format, checksums=checksums)
