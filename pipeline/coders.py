@@ -28,6 +28,10 @@ class RecordBatchCoder(beam.coders.Coder):
         with pa.ipc.open_stream(encoded) as reader:
             return reader.read_next_batch()
 
+    def estimate_size(self, value: pa.RecordBatch) -> int:
+        """Returns about how many bytes the stream has; Beam asks often, and would encode the batch to find out."""
+        return int(value.nbytes)
+
     def is_deterministic(self) -> bool:
         """Returns False: equal batches can differ in what stands under nulls and in having a null bitmap."""
         return False

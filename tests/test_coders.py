@@ -46,6 +46,11 @@ def test_a_slice_leaves_its_parent_behind():
     assert len(pickle.dumps(whole.slice(50_001, 10))) > 1_000_000  # what Beam does without the coder
 
 
+@pytest.mark.parametrize("whole", [batch(1000), batch(1000).slice(333, 100)])
+def test_the_size_is_about_right_without_encoding(whole):
+    assert 0.5 < CODER.estimate_size(whole) / len(CODER.encode(whole)) < 1.5
+
+
 def test_it_is_registered_and_honest():
     register()
     found = beam.coders.registry.get_coder(pa.RecordBatch)

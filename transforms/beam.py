@@ -22,6 +22,7 @@ import pyarrow as pa
 from apache_beam.metrics import Metrics
 from apache_beam.pvalue import AsSingleton, TaggedOutput
 from apache_beam.transforms.window import GlobalWindow, WindowedValue
+from apache_beam.utils.shared import Shared
 
 from transforms import rows
 from transforms.columns import Column
@@ -78,14 +79,17 @@ def _staged_dict(stage: bytes, values: Mapping[str, Any]) -> StagedRow:
 class StageFn(beam.DoFn):
     """Runs a stage over batches. Single rows are gathered into batches first; a row's result does not depend on which.
 
+    The threads of a process share one stage function: a wide graph takes seconds to trace.
+
     Args:
-      make: called once a worker, returns the stage function.
+      make: called once a process, returns the stage function, which several threads may call at once.
       spec: the columns.
       arrow: whether good rows come out as RecordBatches whatever they came in as.
     """
 
     def __init__(self, make: Callable[[], StageFunction], spec: Spec, arrow: bool = False):
         self._make, self._spec, self._arrow = make, spec, arrow
+        self._shared = Shared()
 
     def setup(self) -> None:
         """Forgets the stage function. The first element builds it: before that its graph may not be there yet."""
@@ -134,7 +138,7 @@ class StageFn(beam.DoFn):
 
     def _counted(self, batch: pa.RecordBatch) -> Iterator[Stage]:
         if self._run is None:
-            self._run = self._make()
+            self._run = self._shared.acquire(self._make)
         for stage in self._run(batch):
             add(self._tally, stage.tally)
             if stage.table is not None:
