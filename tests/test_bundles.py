@@ -110,7 +110,7 @@ def test_what_stands_together():
         {"non_finite": "forward_fill"},
         {"incomplete_step": "pad", "shape": (2,)},
     ],
-    ids=str,
+    ids=["function", "per row", "per column", "mean", "forward fill", "pad"],
 )
 def test_what_looks_at_more_than_a_value_stands_alone(argument):
     assert all(
