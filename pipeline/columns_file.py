@@ -6,6 +6,7 @@ Needs neither TensorFlow nor Beam, so that what is wrong is said before anything
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
 import sys
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from transforms.columns.base import SequenceMixin
 from transforms.columns.identity import SequenceIdentity
 from transforms.columns.passthrough import Passthrough
 from transforms.errors import SpecError, SpecFault, nearest
+from transforms.files import opened
 from transforms.groups import SequenceGroup
 from transforms.messages import Problem, problems, shown
 from transforms.normalizers import Function, places
@@ -63,7 +65,7 @@ def load(path: str | Path) -> Spec:
     """Reads a columns file.
 
     Args:
-      path: a local YAML 1.2 file in UTF-8.
+      path: a YAML 1.2 file in UTF-8, local or on one of Beam's file systems (`gs://...`).
 
     Returns:
       The spec. Functions that it names are not imported: see `check_functions`.
@@ -71,8 +73,9 @@ def load(path: str | Path) -> Spec:
     Raises:
       SpecError: the file cannot be read, or with every fault in it, in the order of their lines.
     """
-    document = _document(Path(path))
-    return _checked(document, str(path), Path(path).absolute().parent)
+    name = str(path)
+    folder = name.rpartition("/")[0] if "://" in name else os.path.dirname(os.path.abspath(name))
+    return _checked(read_yaml(_read(name), name, MOST_VALUES, ELSEWHERE), name, folder)
 
 
 def loads(text: str, name: str = "columns file") -> Spec:
@@ -91,17 +94,9 @@ def loads(text: str, name: str = "columns file") -> Spec:
     return _checked(read_yaml(text, name), name)
 
 
-def _document(path: Path) -> Document:
-    return read_yaml(_read(path), str(path), MOST_VALUES, ELSEWHERE)
-
-
-def _read(path: Path) -> str:
-    name = str(path)
+def _read(name: str) -> str:
     try:
-        if path.exists() and not path.is_file():  # opening a pipe would wait for ever
-            kind = "a directory" if path.is_dir() else "neither file nor directory"
-            raise OSError(0, f"expected a file, got {kind}")
-        with path.open("rb") as file:
+        with opened(name) as file:
             data = file.read(LARGEST + 1)
     except (OSError, ValueError) as error:  # ValueError: a null byte in the path
         why = (getattr(error, "strerror", None) or str(error)).lower()
@@ -116,7 +111,7 @@ def _read(path: Path) -> str:
         raise SpecError([SpecFault(name, message, line)]) from None
 
 
-def _checked(document: Document, name: str, folder: Path | None = None) -> Spec:
+def _checked(document: Document, name: str, folder: str | None = None) -> Spec:
     data = document.data if folder is None else _beside(document.data, folder)
     if not isinstance(data, dict):
         raise SpecError([*document.faults, SpecFault(name, f"expected a mapping with 'columns', got {shown(data)}", 1)])
@@ -143,7 +138,7 @@ FILES: Final = ("vocabulary_file", "table")
 """Arguments that are paths: relative ones begin where the columns file lies, as modules of functions do."""
 
 
-def _beside(data: Any, folder: Path) -> Any:
+def _beside(data: Any, folder: str) -> Any:
     """Returns the data of a columns file with the paths in it made absolute."""
     if isinstance(data, list):
         return [_beside(one, folder) for one in data]
@@ -152,9 +147,9 @@ def _beside(data: Any, folder: Path) -> Any:
     return {name: _path(one, folder) if name in FILES else _beside(one, folder) for name, one in data.items()}
 
 
-def _path(value: Any, folder: Path) -> Any:
+def _path(value: Any, folder: str) -> Any:
     """Returns a relative path as one in the folder; what is absolute, of another file system or no path as it is."""
-    return str(folder / value) if isinstance(value, str) and value and "://" not in value else value
+    return os.path.join(folder, value) if isinstance(value, str) and value and "://" not in value else value
 
 
 def _valid_part(data: dict[str, Any]) -> Spec | None:
@@ -224,13 +219,14 @@ def check_functions(spec: Spec, path: str | Path | None = None) -> list[SpecFaul
 
     Args:
       spec: the spec.
-      path: its columns file: modules beside it can be imported, and faults get their lines.
+      path: its columns file: modules beside it, if it is local, can be imported, and faults get their lines.
 
     Returns:
       What is wrong, empty if every function is there. Importing runs the modules' code.
     """
-    folder = Path(path).absolute().parent if path else None
-    document = _document(Path(path)) if path else Document()
+    folder = Path(path).absolute().parent if path and "://" not in str(path) else None
+    name = str(path)
+    document = read_yaml(_read(name), name, MOST_VALUES, ELSEWHERE) if path else Document()
     faults = []
     with importable_from(folder):
         for k, column in enumerate(spec.columns):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import os
 import pickle
 import zlib
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms import dtypes, leaves
+from transforms.files import read, stamp
 from transforms.messages import shown
 
 
@@ -122,25 +122,10 @@ def read_vocabulary(path: str, dtype: str, size: int | None = None, file_format:
     """
     in_records = file_format == "tfrecord_gzip" or (file_format is None and path.endswith("tfrecord.gz"))
     try:
-        return _words(path, _stamp(path), dtype, size, in_records)
+        return _words(path, stamp(path), dtype, size, in_records)
     except OSError as error:
         why = (getattr(error, "strerror", None) or str(error)).lower()
         raise ValueError(f"cannot read {path!r}: {why}") from None
-
-
-def _stamp(path: str) -> tuple[float, int]:
-    """Returns what changes when a file does."""
-    if "://" not in path:
-        found = os.stat(path)
-        return found.st_mtime_ns, found.st_size
-    from apache_beam.io.filesystems import FileSystems  # takes 2 s to import
-
-    try:
-        system = FileSystems.get_filesystem(path)
-    except ValueError:
-        raise OSError(0, "unknown file system, or Beam's extra for it is not installed") from None
-    entry = system.metadata(path)
-    return entry.last_updated_in_seconds, entry.size_in_bytes
 
 
 @lru_cache(maxsize=32)
@@ -162,7 +147,7 @@ def _words(path: str, stamp: tuple[float, int], dtype: str, size: int | None, in
 
 @lru_cache(maxsize=8)
 def _lines(path: str, stamp: tuple[float, int]) -> tuple[bytes, ...]:
-    lines = _read(path).split(b"\n")
+    lines = read(path).split(b"\n")
     if lines[-1] == b"":
         lines.pop()
     return tuple(line[:-1] if line.endswith(b"\r") else line for line in lines)
@@ -171,7 +156,7 @@ def _lines(path: str, stamp: tuple[float, int]) -> tuple[bytes, ...]:
 @lru_cache(maxsize=8)
 def _records(path: str, stamp: tuple[float, int]) -> tuple[bytes, ...]:
     """The records of a gzipped TFRecord file. gzip's checksum covers all of it: those of the records need no second look."""
-    packed, wrong = _read(path), f"expected a gzipped TFRecord file (file_format), got {path!r}"
+    packed, wrong = read(path), f"expected a gzipped TFRecord file (file_format), got {path!r}"
     try:
         data = gzip.decompress(packed)
     except (EOFError, zlib.error, gzip.BadGzipFile):
@@ -184,20 +169,6 @@ def _records(path: str, stamp: tuple[float, int]) -> tuple[bytes, ...]:
     if at != len(data):
         raise ValueError(wrong)
     return tuple(found)
-
-
-def _read(path: str) -> bytes:
-    if "://" not in path:
-        if not os.path.isfile(path) and os.path.exists(path):  # opening a pipe would wait for ever
-            raise OSError(0, "expected a file")
-        with open(path, "rb") as file:
-            return file.read()
-    from apache_beam.io.filesystem import CompressionTypes
-    from apache_beam.io.filesystems import FileSystems
-
-    with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
-        content: bytes = file.read()
-        return content
 
 
 def most_frequent(words: pa.Array, top_k: int | None, frequency_threshold: int | None) -> list[bytes]:

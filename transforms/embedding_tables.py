@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
+import io
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -12,6 +12,8 @@ from typing import Any, BinaryIO, Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from transforms.files import opened, stamp
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,42 +119,17 @@ def read_table(path: str) -> EmbeddingTable:
     if reader is None:
         raise ValueError(f"expected a file named {' or '.join('*' + suffix for suffix in _READERS)}, got {path!r}")
     try:
-        return _read(path, _stamp(path))
+        return _read(path, stamp(path))
     except (OSError, ValueError) as error:  # pyarrow's errors are among them
         why = str(getattr(error, "strerror", None) or error)
         raise ValueError(f"cannot read {path!r}: {' '.join(why.split())}") from None
 
 
 @lru_cache(maxsize=4)
-def _read(path: str, stamp: tuple[float, int]) -> EmbeddingTable:
+def _read(path: str, _: tuple[float, int]) -> EmbeddingTable:
     reader = next(read for suffix, read in _READERS.items() if path.endswith(suffix))
-    with _opened(path) as file:
-        return table_of(reader(file), path)
-
-
-def _stamp(path: str) -> tuple[float, int]:
-    """Returns what changes when a file does."""
-    if "://" not in path:
-        found = os.stat(path)
-        return found.st_mtime_ns, found.st_size
-    from apache_beam.io.filesystems import FileSystems  # takes 2 s to import
-
-    entry = FileSystems.get_filesystem(path).metadata(path)
-    return entry.last_updated_in_seconds, entry.size_in_bytes
-
-
-def _opened(path: str) -> BinaryIO:
-    if "://" not in path:
-        if not os.path.isfile(path):  # opening a pipe would wait for ever
-            raise OSError(0, "expected a file")
-        return open(path, "rb")
-    import io
-
-    from apache_beam.io.filesystem import CompressionTypes
-    from apache_beam.io.filesystems import FileSystems
-
-    with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
-        return io.BytesIO(file.read())
+    with opened(path) as file:
+        return table_of(reader(io.BytesIO(file.read()) if "://" in path else file), path)
 
 
 def _from_npy(file: BinaryIO) -> np.ndarray:

@@ -1,0 +1,61 @@
+"""Small files that a spec names, on this machine or on any of Beam's file systems."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, BinaryIO
+
+
+def opened(path: str) -> BinaryIO:
+    """Opens a file for reading.
+
+    Args:
+      path: a local path, or a URL of one of Beam's file systems (`gs://...`).
+
+    Raises:
+      OSError: there is none, or it is a directory, a pipe or the like, of which reading might never end.
+    """
+    if "://" in path:
+        from apache_beam.io.filesystem import CompressionTypes
+
+        system = _file_system(path)
+        try:
+            file: BinaryIO = system.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
+            return file
+        except OSError:
+            raise
+        except Exception as error:  # no such object, no rights: each client library says it its own way
+            raise OSError(0, " ".join(str(error).split())) from error
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise OSError(
+            0, f"expected a file, got {'a directory' if os.path.isdir(path) else 'neither file nor directory'}"
+        )
+    return open(path, "rb")
+
+
+def read(path: str) -> bytes:
+    """Returns what a file holds; see `opened`."""
+    with opened(path) as file:
+        return file.read()
+
+
+def stamp(path: str) -> tuple[float, int]:
+    """Returns what changes when a file does: when it was written, and its size.
+
+    Raises:
+      OSError: there is none.
+    """
+    if "://" not in path:
+        found = os.stat(path)
+        return found.st_mtime_ns, found.st_size
+    entry = _file_system(path).metadata(path)
+    return entry.last_updated_in_seconds, entry.size_in_bytes
+
+
+def _file_system(path: str) -> Any:
+    from apache_beam.io.filesystems import FileSystems  # takes 2 s to import
+
+    try:
+        return FileSystems.get_filesystem(path)
+    except ValueError:
+        raise OSError(0, "unknown file system, or Beam's extra for it is not installed") from None
