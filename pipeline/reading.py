@@ -14,8 +14,8 @@ from pipeline import allocator
 from pipeline.limits import Limits
 from pipeline.progress import Note
 from pipeline.sources import Split, source_for
-from transforms import digests, rows
-from transforms.beam import GOOD, REJECTED, TALLIES, in_global_window
+from transforms import digests, metrics, rows
+from transforms.beam import GOOD, REJECTED, TALLIES, in_global_window, typed
 from transforms.columns import Column
 from transforms.errors import JobError, listed, nearest
 from transforms.parse import column_type_error
@@ -46,7 +46,8 @@ class ReadBatches(beam.PTransform):
         if self._spread:
             splits |= "Deal" >> beam.Reshuffle()
         read = _Read(self._columns, self._limits, self._notes, self._number)
-        return splits | "Read" >> beam.ParDo(read).with_outputs(REJECTED, TALLIES, main=GOOD)
+        made = splits | "Read" >> beam.ParDo(read).with_outputs(REJECTED, TALLIES, main=GOOD)
+        return typed(made, GOOD, REJECTED)
 
 
 def splits_of(path: str, limits: Limits) -> list[Split]:
@@ -108,4 +109,5 @@ class _Read(beam.DoFn):
 
     def finish_bundle(self) -> Iterator[Any]:
         self._note.write()
+        metrics.report(self._tally)
         yield TaggedOutput(TALLIES, in_global_window(self._tally))

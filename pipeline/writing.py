@@ -20,7 +20,7 @@ from apache_beam.pvalue import TaggedOutput
 from pipeline import kill_points, samples
 from pipeline.samples import Sample
 from pipeline.sinks import SINKS, Writer
-from transforms import digests, rejection, rows
+from transforms import digests, metrics, rejection, rows
 from transforms.beam import TALLIES, in_global_window
 from transforms.columns import Output
 from transforms.spec import Spec, length_name
@@ -115,6 +115,7 @@ class WriteShards(beam.DoFn):
         """Closes the last shard."""
         if self._writer is not None:
             yield in_global_window(self._close())
+        metrics.report(self._tally)
         yield TaggedOutput(TALLIES, in_global_window(self._tally))
 
     def teardown(self) -> None:

@@ -19,12 +19,11 @@ from typing import Any, Final
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
-from apache_beam.metrics import Metrics
 from apache_beam.pvalue import AsSingleton, TaggedOutput
 from apache_beam.transforms.window import GlobalWindow, WindowedValue
 from apache_beam.utils.shared import Shared
 
-from transforms import rows
+from transforms import metrics, rows
 from transforms.columns import Column
 from transforms.dict_rows import BATCH_ROWS, batches_of, check_keys, from_dicts, row_dict
 from transforms.groups import SequenceGroup
@@ -129,9 +128,7 @@ class StageFn(beam.DoFn):
                 yield TaggedOutput(tag, value) if tag else value
         self._pending.clear()
         if self._tally:
-            for key, count in self._tally.items():
-                if len(key) == 3 and key[1] == "rows":
-                    Metrics.counter("seqcols", f"rows_{key[2].replace(':', '_')}").inc(count)
+            metrics.report(self._tally)
             yield TaggedOutput(TALLIES, in_window(self._tally, self._window))
         if self._tables:
             yield TaggedOutput(TABLES, in_window(merge(self._tables), self._window))
@@ -141,6 +138,7 @@ class StageFn(beam.DoFn):
             self._run = self._shared.acquire(self._make)
         for stage in self._run(batch):
             add(self._tally, stage.tally)
+            metrics.report_lengths(stage.tally)
             if stage.table is not None:
                 self._tables = [merge([*self._tables, stage.table])]
             yield stage
@@ -189,6 +187,13 @@ def _stage_and_kind(row: Any) -> tuple[bytes, bool]:
     return (row.stage if staged else b"", isinstance(row, Mapping))
 
 
+def typed(made: beam.pvalue.DoOutputsTuple, *tags: str) -> beam.pvalue.DoOutputsTuple:
+    """Says that some outputs are RecordBatches, which are pickled where an engine does not know it (see `pipeline.coders`)."""
+    for tag in tags:
+        made[tag].element_type = pa.RecordBatch
+    return made
+
+
 def in_global_window(value: Any) -> WindowedValue:
     """Returns a value as `finish_bundle` must yield it where nothing is windowed."""
     return in_window(value, GlobalWindow())
@@ -222,7 +227,8 @@ class _Stage(beam.PTransform):
 
     def expand(self, pcoll: beam.PCollection) -> beam.pvalue.DoOutputsTuple:
         """Applies the stage; the outputs are `GOOD`, `REJECTED`, `TALLIES` and `TABLES`."""
-        return pcoll | beam.ParDo(StageFn(self.make, self.spec)).with_outputs(REJECTED, TALLIES, TABLES, main=GOOD)
+        made = pcoll | beam.ParDo(StageFn(self.make, self.spec)).with_outputs(REJECTED, TALLIES, TABLES, main=GOOD)
+        return typed(made, GOOD, REJECTED) if pcoll.element_type is pa.RecordBatch else made
 
 
 class Parse(_Stage):
