@@ -38,6 +38,11 @@ def run_in(place: Layout) -> Iterator[None]:
             clean(place)
 
 
+def leave(place: Layout) -> None:
+    """Forgets a run that goes on elsewhere: its last step publishes, and what it may leave is for a later run to sweep."""
+    _ACTIVE.remove(place)
+
+
 def stop() -> bool:
     """Cleans up every run that is under way; for a signal handler, which then ends the process.
 

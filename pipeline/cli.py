@@ -13,8 +13,8 @@ import click
 
 from pipeline import quiet
 from pipeline.ending import FAILED, TOO_MANY_REJECTED, Commands, end_now, reported, say, stop
-from pipeline.options import common
-from pipeline.request import FORMATS, Request, UsageError, check_values, checked_output
+from pipeline.options import reading, writing
+from pipeline.request import Request, UsageError, check_values, checked_output
 
 if TYPE_CHECKING:
     from pipeline.executing import Outcome
@@ -33,39 +33,21 @@ def cli() -> None:
 
 
 @cli.command("run", context_settings=BEAM_OPTIONS)
-@common
-@click.option("--output", required=True, help="Directory of the data set.")
-@click.option(
-    "--format",
-    type=click.Choice(FORMATS),
-    default=FORMATS[0],
-    show_default=True,
-    help="What the examples are written as.",
-)
-@click.option("--overwrite", is_flag=True, help="Replace a finished data set.")
-@click.option(
-    "--cache", default="", help="Directory that keeps the statistics of every file, so that none is analysed twice."
-)
-@click.option(
-    "--statistics-input",
-    "statistics_inputs",
-    multiple=True,
-    help="File or pattern that counts for the statistics but is not written; may be given again.",
-)
-@click.option("--allow-empty", is_flag=True, help="Publish a data set without rows, if there are none to read.")
+@reading
+@writing
 def run_command(context: click.Context, /, **options: Any) -> None:
     """Read --input by the columns file COLUMNS and write a data set to --output.
 
     Any other option is passed on to Apache Beam, for example --runner=DataflowRunner; without one the job runs here.
     """
-    _carry_out("run", beam_args=context.args, **options)
+    carry_out("run", beam_args=context.args, **options)
 
 
 @cli.command("check", context_settings=BEAM_OPTIONS)
-@common
+@reading
 def check_command(context: click.Context, /, **options: Any) -> None:
     """Read and validate without writing: the same ledger and the same summary of rejected rows."""
-    _carry_out("check", beam_args=context.args, **options)
+    carry_out("check", beam_args=context.args, **options)
 
 
 @cli.command("schema")
@@ -89,7 +71,7 @@ def demo_command(directory: str) -> None:
         columns, inputs, output = make_sample(directory)
     say(f"sample: {inputs}", f"columns file: {columns}", "")
     say(f"$ seqcols run {columns} --input '{inputs}' --output {output} --overwrite", "")
-    _carry_out("run", columns, inputs=[inputs], output=output, overwrite=True)
+    carry_out("run", columns, inputs=[inputs], output=output, overwrite=True)
 
 
 @cli.command("verify")
@@ -166,7 +148,7 @@ def repair_command(debug: bool, columns: str, **options: Any) -> None:
         stop(FAILED, outcome.message, error=outcome.error if debug else None)
 
 
-def _carry_out(what: str, columns: str, debug: bool = False, **asked: Any) -> None:
+def carry_out(what: str, columns: str, debug: bool = False, **asked: Any) -> None:
     """Runs or checks, prints the summary and exits with the code that the outcome has."""
     with reported(debug, columns):
         from pipeline.columns_file import load
@@ -179,7 +161,7 @@ def _carry_out(what: str, columns: str, debug: bool = False, **asked: Any) -> No
         outcome = _execute(what, request, debug)
     if outcome.status == "too_many_rejected":
         stop(TOO_MANY_REJECTED, outcome.message)
-    if outcome.status != "done":
+    if outcome.status not in ("done", "handed_over"):
         stop(FAILED, outcome.message, error=outcome.error if debug else None)
 
 

@@ -15,6 +15,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.runner import create_runner
 
 from pipeline import job, layout, progress
+from pipeline.beam_options import options_of
 from pipeline.failures import message_of, of_function
 from pipeline.finish import FAILED
 from pipeline.inputs import SkippedFile
@@ -25,6 +26,8 @@ from transforms.errors import JobError, nearest
 ONE_WORKER_BYTES: Final = 64 << 20
 """An input smaller than this has one local worker, unless somebody asks for more."""
 
+HANDED_OVER: Final = "handed_over"
+
 MOST_WORKERS: Final = 4
 """Python's own part of the work, which one thread at a time does, leaves no work for more of them."""
 
@@ -34,7 +37,7 @@ class Outcome:
     """How a run ended.
 
     Attributes:
-      status: `done`, `failed` or `too_many_rejected`.
+      status: `done`, `failed`, `too_many_rejected`, or `handed_over` to an engine that is not waited for.
       message: why, where it is not done.
       output: the directory, or an empty string for a check.
       ledger: the ledger, as far as the run came.
@@ -111,7 +114,7 @@ def _options(request: Request, workers: int = 1) -> PipelineOptions:
         # Threads share TensorFlow, which every process would load, in seconds and 700 MB. What takes long lets go of the GIL.
         mode = "in_memory" if workers == 1 else "multi_threading"
         args += [f"--direct_num_workers={workers}", f"--direct_running_mode={mode}"]
-    return PipelineOptions([*args, *request.beam_args])
+    return PipelineOptions([*args, *request.beam_args], **options_of(request))
 
 
 def execute(request: Request, build: Any, outcome: Outcome, workers: int = 1) -> None:
@@ -128,7 +131,11 @@ def execute(request: Request, build: Any, outcome: Outcome, workers: int = 1) ->
     except Exception as error:  # tracing runs the normalizer functions
         raise of_function(error) from error
     try:
-        root.run().wait_until_finish()
+        result = root.run()
+        if not request.wait:
+            outcome.status = HANDED_OVER
+            return
+        result.wait_until_finish()
     except Exception as error:
         if message_of(error).endswith("KeyboardInterrupt"):  # Beam 2.77 makes a RuntimeError of it
             raise KeyboardInterrupt from error

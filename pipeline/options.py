@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Final
 
 import click
 
 from pipeline.limits import DEFAULTS
-from pipeline.request import DEFAULT_MAX_REJECTED, ON_BAD_FILE
+from pipeline.request import DEFAULT_MAX_REJECTED, FORMATS, ON_BAD_FILE
 
 
 class Size(click.ParamType[int]):
@@ -27,59 +28,104 @@ class Size(click.ParamType[int]):
             self.fail(f"expected bytes, as 268435456 or 256MiB, got {value!r}", param, ctx)
 
 
-def common(command: Any) -> Any:
+_READING: Final = [
+    click.option("--input", "inputs", multiple=True, required=True, help="File or pattern; may be given again."),
+    click.option(
+        "--max-rejected",
+        type=float,
+        default=DEFAULT_MAX_REJECTED,
+        show_default=True,
+        help="Largest share of rows that may be rejected; past it nothing is published (exit code 3).",
+    ),
+    click.option(
+        "--on-bad-file",
+        type=click.Choice(ON_BAD_FILE),
+        default=ON_BAD_FILE[0],
+        show_default=True,
+        help="What a file does that is damaged or cut short: fail the run, or be left out whole (a pass more).",
+    ),
+    click.option(
+        "--max-record-bytes",
+        type=Size(),
+        default=f"{DEFAULTS.max_record_bytes >> 20}MiB",
+        show_default=True,
+        help="Longest record, line, row or block; a file with a longer one is a bad file.",
+    ),
+    click.option(
+        "--max-steps",
+        type=int,
+        default=DEFAULTS.max_steps,
+        show_default=True,
+        help="Most steps of a sequence; a row with more is rejected.",
+    ),
+    click.option(
+        "--max-unpack-ratio",
+        type=float,
+        default=DEFAULTS.max_unpack_ratio,
+        show_default=True,
+        help="How many times its size a packed file may unpack to; one that unpacks to more is a bad file.",
+    ),
+    click.option(
+        "--max-batch-bytes",
+        type=Size(),
+        default=f"{DEFAULTS.max_batch_bytes >> 20}MiB",
+        show_default=True,
+        help="How much input is held at once.",
+    ),
+    click.option(
+        "--workers",
+        type=int,
+        help="Local worker threads; 0: all cores. Left out, a small input has one and a large one up to four.",
+    ),
+    click.option("--debug", is_flag=True, help="Show tracebacks, and what the libraries log."),
+]
+
+_WRITING: Final = [
+    click.option("--output", required=True, help="Directory of the data set."),
+    click.option(
+        "--format",
+        type=click.Choice(FORMATS),
+        default=FORMATS[0],
+        show_default=True,
+        help="What the examples are written as.",
+    ),
+    click.option("--overwrite", is_flag=True, help="Replace a finished data set."),
+    click.option(
+        "--cache", default="", help="Directory that keeps the statistics of every file, so that none is analysed twice."
+    ),
+    click.option(
+        "--statistics-input",
+        "statistics_inputs",
+        multiple=True,
+        help="File or pattern that counts for the statistics but is not written; may be given again.",
+    ),
+    click.option("--allow-empty", is_flag=True, help="Publish a data set without rows, if there are none to read."),
+    click.option(
+        "--wait/--no-wait",
+        default=True,
+        show_default=True,
+        help="Whether to wait for the engine, with --runner. A job that is handed over publishes by itself.",
+    ),
+]
+
+
+def reading(command: Any) -> Any:
     """Adds the columns file, and the options of all commands that read the input."""
-    options = [
-        click.option("--input", "inputs", multiple=True, required=True, help="File or pattern; may be given again."),
-        click.option(
-            "--max-rejected",
-            type=float,
-            default=DEFAULT_MAX_REJECTED,
-            show_default=True,
-            help="Largest share of rows that may be rejected; past it nothing is published (exit code 3).",
-        ),
-        click.option(
-            "--on-bad-file",
-            type=click.Choice(ON_BAD_FILE),
-            default=ON_BAD_FILE[0],
-            show_default=True,
-            help="What a file does that is damaged or cut short: fail the run, or be left out whole (a pass more).",
-        ),
-        click.option(
-            "--max-record-bytes",
-            type=Size(),
-            default=f"{DEFAULTS.max_record_bytes >> 20}MiB",
-            show_default=True,
-            help="Longest record, line, row or block; a file with a longer one is a bad file.",
-        ),
-        click.option(
-            "--max-steps",
-            type=int,
-            default=DEFAULTS.max_steps,
-            show_default=True,
-            help="Most steps of a sequence; a row with more is rejected.",
-        ),
-        click.option(
-            "--max-unpack-ratio",
-            type=float,
-            default=DEFAULTS.max_unpack_ratio,
-            show_default=True,
-            help="How many times its size a packed file may unpack to; one that unpacks to more is a bad file.",
-        ),
-        click.option(
-            "--max-batch-bytes",
-            type=Size(),
-            default=f"{DEFAULTS.max_batch_bytes >> 20}MiB",
-            show_default=True,
-            help="How much input is held at once.",
-        ),
-        click.option(
-            "--workers",
-            type=int,
-            help="Local worker threads; 0: all cores. Left out, a small input has one and a large one up to four.",
-        ),
-        click.option("--debug", is_flag=True, help="Show tracebacks, and what the libraries log."),
-    ]
+    return click.pass_context(click.argument("columns", type=click.Path())(_with(command, _READING)))
+
+
+def writing(command: Any) -> Any:
+    """Adds the options of commands that write a data set."""
+    return _with(command, _WRITING)
+
+
+def of_a_job() -> list[click.Option]:
+    """Returns the options that say what a job does: all of `seqcols run` but how much is told of it."""
+    declared = click.command()(_with(lambda: None, [*_READING, *_WRITING])).params
+    return [option for option in declared if isinstance(option, click.Option) and option.name != "debug"]
+
+
+def _with(command: Any, options: Sequence[Any]) -> Any:
     for option in reversed(options):
         command = option(command)
-    return click.pass_context(click.argument("columns", type=click.Path())(command))
+    return command

@@ -63,6 +63,7 @@ class Request:
       max_unpack_ratio: how many times its size a packed file may unpack to.
       max_batch_bytes: how much input is held at once, in bytes.
       on_bad_file: what becomes of a file that cannot be read to its end: `fail` fails the run, `skip` leaves the file out, whole.
+      wait: whether a run with `--runner` waits for the engine; else it hands the job over and returns.
       beam_args: any other options of Beam, as on a command line; with `--runner` the job runs there.
     """
 
@@ -81,6 +82,7 @@ class Request:
     max_unpack_ratio: float = DEFAULTS.max_unpack_ratio
     max_batch_bytes: int = DEFAULTS.max_batch_bytes
     on_bad_file: str = ON_BAD_FILE[0]
+    wait: bool = True
     beam_args: Sequence[str] = ()
 
     @property
@@ -240,6 +242,10 @@ def check_values(request: Request) -> None:
     check_workers(request.workers)
     if request.on_bad_file not in ON_BAD_FILE:
         raise UsageError(f"--on-bad-file: expected one of {', '.join(ON_BAD_FILE)}, got {request.on_bad_file!r}")
+    if not request.wait and request.runs_here:
+        raise UsageError("--no-wait: the job runs here, in this process; it needs --runner")
+    if not request.wait and "://" not in request.output:  # whose lock the launcher holds
+        raise UsageError(f"--no-wait: --output {request.output!r} is of this machine; give one that the engine reaches")
     _check_limits(request)
     if "" in request.statistics_inputs:
         raise UsageError("--statistics-input: expected a file pattern, got ''")

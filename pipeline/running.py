@@ -11,7 +11,7 @@ from typing import TextIO
 
 from pipeline import cache, checking, cleaning, job, kill_points, layout, manifest, preflight, screening
 from pipeline.columns_file import dumps
-from pipeline.executing import Outcome, execute, refuse_runner, take_result, tuned
+from pipeline.executing import HANDED_OVER, Outcome, execute, refuse_runner, take_result, tuned
 from pipeline.failures import of_function
 from pipeline.finish import DONE, FAILED, Plan
 from pipeline.inputs import Inputs, SkippedFile, match
@@ -84,6 +84,9 @@ def run(request: Request, stream: TextIO | None = None) -> Outcome:
         if not outcome.message:
             main = replace(tuning, passes_before=before)
             execute(request, lambda root: job.build(root, plan, main), outcome, tuning.workers)
+        if outcome.status == HANDED_OVER:
+            cleaning.leave(place)
+            return outcome
         take_result(place, outcome)
         cleaning.clean(place, outcome.status == DONE, outcome.rejected_files, outcome.ledger)
     return outcome

@@ -23,6 +23,8 @@ def lines(what: str, request: Request, outcome: Outcome) -> list[str]:
     """Returns the summary: rows, columns, rejected rows with examples, and where everything lies."""
     if outcome.status == "failed" and not outcome.rejected_files:
         return []
+    if outcome.status == "handed_over":
+        return [escaping.one_line(f"handed over; when the job is done it publishes {outcome.output}/{layout.MANIFEST}")]
     parts: list[list[str]] = []
     if outcome.ledger:
         parts += [[_rows(what, outcome)], _columns(outcome.ledger)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from typing import Any
 
 import pytest
@@ -168,3 +169,15 @@ def test_as_many_workers_as_the_input_is_worth():
         assert tuning.workers == 3 and tuning.spread
     with executing.tuned(asked(), [1], ["run"], None) as tuning:
         assert tuning.workers == 1 and not tuning.spread
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ({"output": "gs://bucket/out"}, "--no-wait: the job runs here, in this process; it needs --runner"),
+        ({"output": "out", "beam_args": ["--runner=DataflowRunner"]}, "--no-wait: --output 'out' is of this machine"),
+    ],
+)
+def test_what_cannot_be_handed_over(more, why):
+    with pytest.raises(UsageError, match=re.escape(why)):
+        check_values(asked(wait=False, **more))

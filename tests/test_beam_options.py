@@ -1,0 +1,99 @@
+"""Our options as Beam's `PipelineOptions`."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import apache_beam as beam
+import pytest
+import tensorflow_transform.beam as tft_beam
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+
+from pipeline import Request, UsageError, layout, run, stores, summary
+from pipeline.beam_options import SeqcolsOptions, options_of, request_of
+from pipeline.cli import run_command
+from pipeline.executing import HANDED_OVER, _options
+from pipeline.options import of_a_job
+from pipeline.tf_examples import write_examples
+from tests.object_store import SCHEME, Objects, ObjectsStore
+from transforms import SequenceGroup, make_spec, sequence_numeric_column
+
+COLUMNS = "columns: [{type: sequence_numeric_column, key: x}]\n"
+ARGS = [
+    "--input=a b/*",
+    "--input=c,d",
+    "--output=out",
+    "--format=parquet",
+    "--max_rejected=0.5",
+    "--max-record-bytes=1MiB",
+    "--overwrite",
+    "--allow_empty=false",
+    "--statistics_input=s",
+    "--runner=DirectRunner",
+]
+
+
+@pytest.fixture
+def columns(tmp_path):
+    (tmp_path / "c.yaml").write_text(COLUMNS)
+    return str(tmp_path / "c.yaml")
+
+
+def test_they_are_those_of_the_command():
+    names = {option.name for option in run_command.params} - {"debug", "columns"}
+    assert {option.name for option in of_a_job()} == names
+    assert names <= {field.name for field in fields(Request)}
+    assert names | {"columns"} == set(SeqcolsOptions([]).get_all_options()) & (names | {"columns"})
+
+
+def test_options_give_a_request_and_back(columns):
+    request = request_of(PipelineOptions([f"--columns={columns}", *ARGS]), ["--runner=DirectRunner"])
+    assert (request.inputs, request.output, request.format) == (["a b/*", "c,d"], "out", "parquet")
+    assert (request.max_rejected, request.max_record_bytes, request.overwrite) == (0.5, 1 << 20, True)
+    assert (request.allow_empty, request.statistics_inputs, request.cache) == (False, ["s"], "")
+    assert request == request_of(PipelineOptions(columns=columns, **options_of(request)), ["--runner=DirectRunner"])
+
+
+def test_what_is_not_given_is_as_in_the_command(columns):
+    asked = request_of(PipelineOptions([f"--columns={columns}", "--input=a", "--output=b"]))
+    assert asked == Request(asked.spec, ["a"], "b")
+
+
+def test_they_stand_in_the_options_of_the_pipeline():
+    spec = make_spec([sequence_numeric_column("x")])
+    made = _options(Request(spec, ["a"], "out", max_steps=9, beam_args=["--runner=DirectRunner"]))
+    ours = made.view_as(SeqcolsOptions)
+    assert (ours.inputs, ours.output, ours.max_steps, ours.overwrite) == (["a"], "out", 9, False)
+    assert made.view_as(StandardOptions).runner == "DirectRunner"
+
+
+@pytest.mark.parametrize(
+    "wrong", ["--format=parqet", "--max_steps=many", "--max_record_bytes=x", "--overwrite=perhaps"]
+)
+def test_values_are_checked(wrong, capsys):
+    with pytest.raises(SystemExit):
+        SeqcolsOptions([wrong]).view_as(SeqcolsOptions)
+    assert wrong.split("=")[0] in capsys.readouterr().err
+
+
+def test_columns_are_asked_for():
+    with pytest.raises(UsageError, match="--columns: expected a columns file"):
+        request_of(PipelineOptions([]))
+
+
+def test_a_job_is_handed_over(tmp_path, monkeypatch):
+    """Nobody waits for it, and nothing is cleaned up under it."""
+    monkeypatch.setattr(Objects, "held", {})
+    monkeypatch.setitem(stores.STORES, SCHEME, ObjectsStore())
+    monkeypatch.setattr(tft_beam.Context, "create_base_temp_dir", lambda: str(tmp_path / "tft"))
+    monkeypatch.setattr(beam.Pipeline, "run", lambda self: None)  # a result that cannot be waited for
+    write_examples(str(tmp_path / "a.tfrecord"), [{"x": [1.0]}])
+    output = f"{SCHEME}://bucket/out"
+    spec = make_spec([sequence_numeric_column("x")], SequenceGroup(max_length=3))
+    request = Request(spec, [str(tmp_path / "a.tfrecord")], output, wait=False, beam_args=["--runner=DirectRunner"])
+    outcome = run(request)
+    assert (outcome.status, outcome.message) == (HANDED_OVER, "")
+    assert [name for name in Objects.held if name.endswith(f"/{layout.ALIVE}")]
+    assert summary.lines("run", request, outcome) == [
+        f"handed over; when the job is done it publishes {output}/manifest.json"
+    ]
