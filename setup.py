@@ -14,7 +14,7 @@ setup(
     python_requires=">=3.11,<3.12",
     package_dir={"": "."},
     packages=find_packages(include=["pipeline*", "transforms*"]),
-    package_data={"": ["py.typed", "*.json"]},
+    package_data={"": ["py.typed", "*.json", "*.yaml"]},
     include_package_data=False,
     zip_safe=False,
     install_requires=[
