@@ -17,7 +17,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help env demo test test-parity fuzz faults lint format lock bench bench-memory clean
+.PHONY: help env demo test template test-parity fuzz faults lint format lock bench bench-memory clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{ printf "%-16s%s\n", $$1, $$2 }'
@@ -81,6 +81,9 @@ build/lock-env/.made:
 	@"$(PYTHON)" -m venv --clear build/lock-env
 	@build/lock-env/bin/python -m pip install --quiet --disable-pip-version-check uv
 	@touch $@
+
+template: env ## make the parameters of the Dataflow template anew from the program's options
+	@$(BIN)/python -m pipeline.template > deploy/dataflow/metadata.json
 
 test-parity: env ## compare 10,000 seeded cases with TensorFlow's own columns (takes some minutes)
 	@echo "comparing 10,000 cases with TensorFlow"

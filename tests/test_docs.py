@@ -74,7 +74,7 @@ def test_examples_give_what_they_show(name: str, demo: Path, capsys: pytest.Capt
 
 
 def test_no_snippet_is_marked_by_mistake():
-    known = {"", "yaml", "python run", "pycon run", "mermaid"}
+    known = {"", "yaml", "yaml pipeline", "python run", "pycon run", "mermaid"}
     assert {match["info"] for text in TEXTS.values() for match in FENCE.finditer(text)} <= known
     assert sum(text.count("```") for text in TEXTS.values()) == 2 * sum(
         len(FENCE.findall(text)) for text in TEXTS.values()
