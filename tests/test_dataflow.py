@@ -42,7 +42,7 @@ ARGS = [
 ]
 
 MOST_BYTES = 10 << 20
-"""What Dataflow takes of a job, as JSON (https://cloud.google.com/dataflow/quotas#job-limits)."""
+"""What Dataflow takes of a job (https://cloud.google.com/dataflow/quotas)."""
 
 SHUFFLED = [
     "(Analyse|Transform)Read/Deal",  # names of splits
@@ -58,7 +58,6 @@ class Graph:
     """A job as Dataflow gets it."""
 
     proto: Any
-    json: str
 
     def coder(self, pcollection: str) -> Any:
         context = PipelineContext(self.proto.components)
@@ -78,8 +77,8 @@ def graph_of(spec: Spec, folder: Path) -> Graph:
     plan = Plan(place, spec, "", Inputs(tuple(files)), "tfrecord", 0.1, False, 2, analysis=analysis)
     root = beam.Pipeline(options=PipelineOptions(ARGS))
     job.build(root, plan, job.Tuning(spread=True))
-    result = root.run()
-    return Graph(root.runner.proto_pipeline, result.job.json())
+    root.run()
+    return Graph(root.runner.proto_pipeline)
 
 
 def wide_spec() -> Spec:
@@ -134,8 +133,8 @@ def test_no_side_input_carries_rows(graph):
 
 
 def test_it_is_within_the_services_limits(graph):
-    assert len(graph.json) < MOST_BYTES / 2, "half of it is for what a service adds"
-    assert graph.proto.ByteSize() < MOST_BYTES / 2
+    """Beam 2.77 stages the graph as this message; the request beside it names that file."""
+    assert 10_000 < graph.proto.ByteSize() < MOST_BYTES / 10
 
 
 def test_labels_stay(graph):
