@@ -186,7 +186,7 @@ def test_files_that_may_not_be_read(folder, monkeypatch):
         raise PermissionError(13, "Permission denied", str(path))
 
     with monkeypatch.context() as patched:
-        patched.setattr(Path, "open", refuse)
+        patched.setattr("pipeline.columns_file.opened", refuse)
         run(2, "c.yaml: cannot read the columns file: permission denied", debug=False)
     monkeypatch.setattr(FileSystems, "open", staticmethod(refuse))
     run(1, f"{folder}/in.tfrecord: cannot be opened ([Errno 13] Permission denied")
