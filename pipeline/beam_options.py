@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import fields
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -18,10 +18,21 @@ from pipeline.options import of_a_job
 from pipeline.request import Request, UsageError
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are `UsageError`s: argparse's own would print its help and end the process."""
+
+    def __init__(self) -> None:
+        super().__init__(allow_abbrev=False, add_help=False)
+
+    def error(self, message: str) -> NoReturn:
+        """See the base class."""
+        raise UsageError(message)
+
+
 class SeqcolsOptions(PipelineOptions):
     """What `seqcols run` takes, and `--columns`, the columns file. What was not given is None.
 
-    >>> SeqcolsOptions(["--columns=c.yaml", "--input=a", "--input=b", "--max_rejected=0.5"]).view_as(SeqcolsOptions).max_rejected
+    >>> SeqcolsOptions(["--columns=c.yaml", "--input=a", "--input=b", "--max_rejected=0.5"]).max_rejected
     0.5
     """
 
@@ -43,17 +54,22 @@ def _converter(option: click.Option) -> Callable[[str], Any]:
         try:
             return option.type.convert(text, option, None)
         except click.ClickException as error:
-            raise argparse.ArgumentTypeError(error.format_message()) from error
+            raise argparse.ArgumentTypeError(error.message.rstrip(".")) from error
 
     convert.__name__ = str(option.name)  # argparse names it in its errors
     return convert
 
 
-def asked_of(options: PipelineOptions) -> dict[str, Any]:
-    """Returns what options ask for by the names of `Request`; what they do not say is left out."""
-    given = options.view_as(SeqcolsOptions)
-    asked = {str(option.name): getattr(given, str(option.name)) for option in of_a_job()}
-    return {name: value for name, value in asked.items() if value is not None}
+def split(arguments: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
+    """Returns what arguments give of `SeqcolsOptions`, by name, and the other arguments.
+
+    Raises:
+      UsageError: a value is not allowed.
+    """
+    parser = Parser()
+    SeqcolsOptions._add_argparse_args(parser)
+    own, others = parser.parse_known_args(list(arguments))
+    return {name: value for name, value in vars(own).items() if value is not None}, others
 
 
 def request_of(options: PipelineOptions, beam_args: Sequence[str] = ()) -> Request:
@@ -69,10 +85,12 @@ def request_of(options: PipelineOptions, beam_args: Sequence[str] = ()) -> Reque
     """
     from pipeline.columns_file import load
 
-    columns = options.view_as(SeqcolsOptions).columns
-    if not columns:
+    given = options.view_as(SeqcolsOptions)
+    if not given.columns:
         raise UsageError("--columns: expected a columns file")
-    return Request(load(columns), beam_args=beam_args, **asked_of(options))
+    asked = {str(option.name): getattr(given, str(option.name)) for option in of_a_job()}
+    asked = {name: value for name, value in asked.items() if value is not None}
+    return Request(load(given.columns), beam_args=beam_args, **asked)
 
 
 def options_of(request: Request) -> dict[str, Any]:

@@ -48,7 +48,7 @@ class DensifyRows(beam.PTransform):
 
     Raises:
       SpecError: there are faults in the columns.
-      ValueError: statistics are needed and `transform` is missing.
+      ValueError: statistics are needed and `transform` is missing; or there are groups beside a columns file.
     """
 
     def __init__(
@@ -59,11 +59,14 @@ class DensifyRows(beam.PTransform):
     ):
         super().__init__()
         if isinstance(columns, str):
+            if sequence_groups:
+                raise ValueError(
+                    f"sequence_groups: expected none beside the columns file {columns!r}, which has its own"
+                )
             self._spec = load(columns)
         else:
-            self._spec = loads(
-                json.dumps({"sequence_groups": sequence_groups or {}, "columns": list(columns)})
-            )  # YAML, too
+            text = json.dumps({"sequence_groups": sequence_groups or {}, "columns": list(columns)})
+            self._spec = loads(text)  # JSON is YAML
         self._transform = transform
 
     def expand(self, rows: beam.PCollection) -> dict[str, beam.PCollection]:

@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -186,19 +186,15 @@ def _refuse_unknown(arguments: Sequence[str]) -> None:
     """Refuses what is neither ours nor Beam's: a misspelt option must not be swallowed."""
     if not arguments:
         return
-    import argparse
-
     from apache_beam.options.pipeline_options import PipelineOptions
 
+    from pipeline.beam_options import Parser, SeqcolsOptions
     from transforms.errors import nearest
 
-    class Parser(argparse.ArgumentParser):
-        def error(self, message: str) -> NoReturn:
-            raise UsageError(message)  # argparse would print its help and end the process
-
-    parser = Parser(allow_abbrev=False, add_help=False)
+    parser = Parser()
     for options in PipelineOptions.__subclasses__():
-        options._add_argparse_args(parser)
+        if options is not SeqcolsOptions:  # what is left of ours is misspelt
+            options._add_argparse_args(parser)
     unknown = parser.parse_known_args(list(arguments))[1]
     if unknown:
         known = [name for action in parser._actions for name in action.option_strings]

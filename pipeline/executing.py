@@ -26,10 +26,11 @@ from transforms.errors import JobError, nearest
 ONE_WORKER_BYTES: Final = 64 << 20
 """An input smaller than this has one local worker, unless somebody asks for more."""
 
-HANDED_OVER: Final = "handed_over"
-
 MOST_WORKERS: Final = 4
 """Python's own part of the work, which one thread at a time does, leaves no work for more of them."""
+
+HANDED_OVER: Final = "handed_over"
+"""How a run has ended for a launcher that does not wait for its engine."""
 
 
 @dataclass

@@ -7,30 +7,27 @@ be given again take several values with commas between them.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
-from typing import Any
 
-from pipeline.ending import WRONG_USE, stop
+from pipeline.ending import reported
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Hands a job over, or ends with the exit code and the line of `seqcols run`."""
-    from pipeline.beam_options import SeqcolsOptions, asked_of
     from pipeline.cli import carry_out
+    from pipeline.request import UsageError
 
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
-    SeqcolsOptions._add_argparse_args(parser)
-    own, beam_args = parser.parse_known_args(given)
-    if not own.columns:
-        stop(WRONG_USE, "--columns: expected a columns file")
-    asked: dict[str, Any] = {"wait": False, **asked_of(SeqcolsOptions(given))}
+    with reported(debug=False):
+        from pipeline.beam_options import split
+
+        asked, beam_args = split(sys.argv[1:] if arguments is None else arguments)
+        if not asked.get("columns"):
+            raise UsageError("--columns: expected a columns file")
     for name, value in asked.items():
         if isinstance(value, list):
             asked[name] = [one for part in value for one in part.split(",")]
-    carry_out("run", own.columns, beam_args=beam_args, **asked)
+    carry_out("run", **{"wait": False, **asked}, beam_args=beam_args)
 
 
 if __name__ == "__main__":

@@ -28,50 +28,42 @@ class Size(click.ParamType[int]):
             self.fail(f"expected bytes, as 268435456 or 256MiB, got {value!r}", param, ctx)
 
 
+def _valued(name: str, kind: Any, default: Any, text: str) -> Any:
+    return click.option(name, type=kind, default=default, show_default=True, help=text)
+
+
+def _bytes(count: int) -> str:
+    return f"{count >> 20}MiB"
+
+
 _READING: Final = [
     click.option("--input", "inputs", multiple=True, required=True, help="File or pattern; may be given again."),
-    click.option(
+    _valued(
         "--max-rejected",
-        type=float,
-        default=DEFAULT_MAX_REJECTED,
-        show_default=True,
-        help="Largest share of rows that may be rejected; past it nothing is published (exit code 3).",
+        float,
+        DEFAULT_MAX_REJECTED,
+        "Largest share of rows that may be rejected; past it nothing is published (exit code 3).",
     ),
-    click.option(
+    _valued(
         "--on-bad-file",
-        type=click.Choice(ON_BAD_FILE),
-        default=ON_BAD_FILE[0],
-        show_default=True,
-        help="What a file does that is damaged or cut short: fail the run, or be left out whole (a pass more).",
+        click.Choice(ON_BAD_FILE),
+        ON_BAD_FILE[0],
+        "What a file does that is damaged or cut short: fail the run, or be left out whole (a pass more).",
     ),
-    click.option(
+    _valued(
         "--max-record-bytes",
-        type=Size(),
-        default=f"{DEFAULTS.max_record_bytes >> 20}MiB",
-        show_default=True,
-        help="Longest record, line, row or block; a file with a longer one is a bad file.",
+        Size(),
+        _bytes(DEFAULTS.max_record_bytes),
+        "Longest record, line, row or block; a file with a longer one is a bad file.",
     ),
-    click.option(
-        "--max-steps",
-        type=int,
-        default=DEFAULTS.max_steps,
-        show_default=True,
-        help="Most steps of a sequence; a row with more is rejected.",
-    ),
-    click.option(
+    _valued("--max-steps", int, DEFAULTS.max_steps, "Most steps of a sequence; a row with more is rejected."),
+    _valued(
         "--max-unpack-ratio",
-        type=float,
-        default=DEFAULTS.max_unpack_ratio,
-        show_default=True,
-        help="How many times its size a packed file may unpack to; one that unpacks to more is a bad file.",
+        float,
+        DEFAULTS.max_unpack_ratio,
+        "How many times its size a packed file may unpack to; one that unpacks to more is a bad file.",
     ),
-    click.option(
-        "--max-batch-bytes",
-        type=Size(),
-        default=f"{DEFAULTS.max_batch_bytes >> 20}MiB",
-        show_default=True,
-        help="How much input is held at once.",
-    ),
+    _valued("--max-batch-bytes", Size(), _bytes(DEFAULTS.max_batch_bytes), "How much input is held at once."),
     click.option(
         "--workers",
         type=int,
@@ -82,13 +74,7 @@ _READING: Final = [
 
 _WRITING: Final = [
     click.option("--output", required=True, help="Directory of the data set."),
-    click.option(
-        "--format",
-        type=click.Choice(FORMATS),
-        default=FORMATS[0],
-        show_default=True,
-        help="What the examples are written as.",
-    ),
+    _valued("--format", click.Choice(FORMATS), FORMATS[0], "What the examples are written as."),
     click.option("--overwrite", is_flag=True, help="Replace a finished data set."),
     click.option(
         "--cache", default="", help="Directory that keeps the statistics of every file, so that none is analysed twice."

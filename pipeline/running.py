@@ -37,6 +37,34 @@ def run(request: Request, stream: TextIO | None = None) -> Outcome:
       SpecError: the columns do not work.
       JobError: the input cannot be read.
     """
+    plan = _plan(request, stream)
+    before = _levels_before(request, plan.passes)
+    outcome = Outcome(
+        FAILED,
+        output=plan.place.output,
+        repeated=plan.inputs.repeated,
+        passes=plan.passes + before + (request.on_bad_file == "skip"),
+        notes=[*plan.inputs.notes, *plan.analysis.notes],
+        skipped=plan.skipped,
+    )
+    analysed = before + plan.passes - 1
+    titles = ["analyse"] * analysed + ["transform"]
+    sizes = [sum(file.size for file in plan.analysis.read)] * analysed + [plan.inputs.size]
+    with cleaning.run_in(plan.place), tuned(request, sizes, titles, stream) as tuning:
+        plan = _find_levels(request, _with_tables_in_reach(plan), tuning, before, outcome)
+        if not outcome.message:
+            main = replace(tuning, passes_before=before)
+            execute(request, lambda root: job.build(root, plan, main), outcome, tuning.workers)
+        if outcome.status == HANDED_OVER:
+            cleaning.leave(plan.place)
+            return outcome
+        take_result(plan.place, outcome)
+        cleaning.clean(plan.place, outcome.status == DONE, outcome.rejected_files, outcome.ledger)
+    return outcome
+
+
+def _plan(request: Request, stream: TextIO | None) -> Plan:
+    """Looks at all that a run needs before it writes anything; raises as `run` does."""
     check_values(request)
     if kill_points.unknown():
         points = ", ".join(kill_points.POINTS)
@@ -53,7 +81,7 @@ def run(request: Request, stream: TextIO | None = None) -> Outcome:
     analysis = _planned(request, inputs, others) if passes == 2 else cache.Analysis(())
     looked_at = {file.path for file in inputs.files}  # and what the cache has is not even opened
     _preflight(Inputs(tuple(file for file in analysis.read if file.path not in looked_at)), request)
-    plan = Plan(
+    return Plan(
         place,
         request.spec,
         columns_text(request.spec),
@@ -68,28 +96,6 @@ def run(request: Request, stream: TextIO | None = None) -> Outcome:
         limits=request.limits,
         skipped=skipped,
     )
-    before = _levels_before(request, passes)
-    outcome = Outcome(
-        FAILED,
-        output=place.output,
-        repeated=inputs.repeated,
-        passes=passes + before + (request.on_bad_file == "skip"),
-        notes=[*inputs.notes, *analysis.notes],
-        skipped=skipped,
-    )
-    titles = ["analyse"] * (before + passes - 1) + ["transform"]
-    sizes = [sum(file.size for file in analysis.read)] * (before + passes - 1) + [inputs.size]
-    with cleaning.run_in(place), tuned(request, sizes, titles, stream) as tuning:
-        plan = _find_levels(request, _with_tables_in_reach(plan), tuning, before, outcome)
-        if not outcome.message:
-            main = replace(tuning, passes_before=before)
-            execute(request, lambda root: job.build(root, plan, main), outcome, tuning.workers)
-        if outcome.status == HANDED_OVER:
-            cleaning.leave(place)
-            return outcome
-        take_result(place, outcome)
-        cleaning.clean(place, outcome.status == DONE, outcome.rejected_files, outcome.ledger)
-    return outcome
 
 
 def _replaced(request: Request, place: Layout) -> str | None:

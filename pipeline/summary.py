@@ -104,7 +104,8 @@ def _places(request: Request, outcome: Outcome) -> list[str]:
     lines = [(layout.MANIFEST, "what the data set is; readers follow it")]
     if outcome.ledger["rows"]["written"]:
         lines.append((layout.EXAMPLES + "/", f"the data, {request.format}"))
-        lines.append((layout.TRANSFORM + "/", "the graph for serving; tft.TFTransformOutput opens it"))
+        lines.append((layout.SERVING + "/", "a SavedModel that answers a request with what such a row became"))
+        lines.append((layout.TRANSFORM + "/", "the same graph for tf.Transform's own users"))
     if outcome.rejected_files:
         lines.append((layout.REJECTED + "/", "rejected rows, their records recoverable (Parquet)"))
     lines.append((layout.STATISTICS, "counts, means, variances, lengths"))

@@ -15,6 +15,7 @@ from pipeline.cli import run_command
 from pipeline.executing import HANDED_OVER, _options
 from pipeline.options import of_a_job
 from pipeline.tf_examples import write_examples
+from tests.jobs import call
 from tests.object_store import SCHEME, Objects, ObjectsStore
 from transforms import SequenceGroup, make_spec, sequence_numeric_column
 
@@ -74,6 +75,13 @@ def test_values_are_checked(wrong, capsys):
     with pytest.raises(SystemExit):
         SeqcolsOptions([wrong]).view_as(SeqcolsOptions)
     assert wrong.split("=")[0] in capsys.readouterr().err
+
+
+def test_an_option_of_ours_spelt_as_beam_does_is_not_swallowed(columns, command_line):
+    """`seqcols run` takes ours with hyphens; that Beam knows them by another name must not hide a mistake."""
+    result = call("run", columns, "--input", "a", "--output", "b", "--max_rejected=0.5")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("seqcols: error: unknown option '--max_rejected'; did you mean '--max-rejected'?")
 
 
 def test_columns_are_asked_for():

@@ -89,6 +89,12 @@ def test_a_columns_file_serves_too(tmp_path):
         assert sorted(made) == ["good", "rejected"]
 
 
+def test_groups_beside_a_columns_file_are_refused(tmp_path):
+    (tmp_path / "c.yaml").write_text("columns: [{type: numeric_column, key: x}]")
+    with pytest.raises(ValueError, match="sequence_groups: expected none beside the columns file"):
+        DensifyRows(str(tmp_path / "c.yaml"), {"g": {"max_length": 3}})
+
+
 def test_faults_are_said_when_the_pipeline_is_built():
     with pytest.raises(SpecError, match="num_bucket"):
         DensifyRows([{"type": "sequence_categorical_column_with_identity", "key": "x", "num_bucket": 3}])

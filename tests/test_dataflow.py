@@ -197,11 +197,19 @@ def test_the_launcher_hands_over_what_it_is_given(tmp_path, monkeypatch):
     }
 
 
-def test_the_launcher_asks_for_columns(capsys):
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["--input=a"], "--columns: expected a columns file"),
+        (["--columns=c", "--format=parqet"], "argument --format: 'parqet' is not one of"),
+    ],
+)
+def test_the_launcher_says_what_is_wrong_in_one_line(arguments, line, capsys):
     with pytest.raises(SystemExit) as ended:
-        launch.main(["--input=a"])
+        launch.main(arguments)
     assert ended.value.code == 2
-    assert capsys.readouterr().err == "seqcols: error: --columns: expected a columns file\n"
+    said = capsys.readouterr().err
+    assert said.startswith(f"seqcols: error: {line}") and said.count("\n") == 1
 
 
 def test_the_image_is_made_from_the_lock():

@@ -131,7 +131,7 @@ def alone(records: Sequence[bytes], features: dict[str, str]) -> tuple[list[Part
 
 
 def decoded(records: Sequence[bytes], features: dict[str, str] = FEATURES) -> tuple[list[Part], dict[int, str]]:
-    return ExampleDecoder(features, least_rows=0).decode(records, pa.array(records, pa.large_binary()))
+    return ExampleDecoder(features, least_rows=0).decode(pa.array(records, pa.large_binary()))
 
 
 def by_row(parts: list[Part]) -> list[tuple[int, dict[str, Any]]]:
@@ -250,7 +250,7 @@ def test_other_kinds_come_out_in_order():
     decoder = ExampleDecoder({"i": "int64"}, least_rows=0)
     others = [example(entry(b"i", feature(2, [1.0])))] * 3
     for _ in range(2):
-        [part], bad = decoder.decode(others, pa.array(others, pa.large_binary()))
+        [part], bad = decoder.decode(pa.array(others, pa.large_binary()))
         assert part.batch.column(0).to_pylist() == [[1.0]] * 3 and not bad
 
 
@@ -275,7 +275,7 @@ def test_few_records_are_for_the_parser():
     for count, expected in [(len(records), 0), (len(records) - 1, 1)]:
         decoder = ExampleDecoder({"i": "int64"})
         with mock.patch.object(decoder, "_attempt", side_effect=decoder._attempt) as attempt:
-            [part], _ = decoder.decode(records[:count], pa.array(records[:count], pa.large_binary()))
+            [part], _ = decoder.decode(pa.array(records[:count], pa.large_binary()))
         assert attempt.call_count == expected
         assert part.batch.column(0).to_pylist() == [[k] for k in range(count)]
 

@@ -49,31 +49,30 @@ class ExampleDecoder:
         self._columns = ColumnDecoder(features)
         self._columns_of = dict(features)
 
-    def decode(self, records: Sequence[bytes], original: pa.Array) -> tuple[list[Part], dict[int, str]]:
+    def decode(self, records: pa.Array) -> tuple[list[Part], dict[int, str]]:
         """Decodes one batch.
 
         Args:
-          records: the records.
-          original: the same, large_binary `[records]`.
+          records: large_binary `[records]`, without nulls.
 
         Returns:
           The rows, in order, in as few parts as their types allow: each column is a large list of int64,
           float32 or large_binary, null where the row lacks the feature. And the positions of the records that are
           no tf.Example, with an empty text.
         """
-        own, rest = self._usual(original) if len(records) >= self._least_rows else ([], np.arange(len(records)))
+        own, rest = self._usual(records) if len(records) >= self._least_rows else ([], np.arange(len(records)))
         if own and not len(rest):
             return own, {}
-        found = list(halved(self._attempt, [records[k] for k in rest.tolist()]))
+        found = list(halved(self._attempt, records.take(pa.array(rest)).to_pylist()))
         bad = {int(rest[start]): "" for start, _, batch in found if batch is None}
         others = [Part(batch, rest[start : start + len(part)]) for start, part, batch in found if batch is not None]
         return merged(own, joined(others)) if own else joined(others), bad
 
-    def _usual(self, original: pa.Array) -> tuple[list[Part], np.ndarray]:
+    def _usual(self, records: pa.Array) -> tuple[list[Part], np.ndarray]:
         """Returns the rows of records in their usual form, a part or none, and the positions of all other records."""
         if self._columns_of != self._expected:
             self._columns, self._columns_of = ColumnDecoder(self._expected), dict(self._expected)
-        columns, taken = self._columns.decode(original)
+        columns, taken = self._columns.decode(records)
         positions, rest = np.flatnonzero(taken), np.flatnonzero(~taken)
         batch = pa.RecordBatch.from_arrays(columns, list(self._columns_of))
         return [Part(of_rows(batch, len(positions)), positions)] if len(positions) else [], rest

@@ -35,8 +35,11 @@ class SequenceExampleDecoder:
             self._name += "_"
         self._decoder: SequenceExamplesToRecordBatchDecoder | None = None
 
-    def decode(self, records: Sequence[bytes]) -> tuple[list[Part], dict[int, str]]:
+    def decode(self, records: pa.Array) -> tuple[list[Part], dict[int, str]]:
         """Decodes one batch.
+
+        Args:
+          records: large_binary `[records]`, without nulls.
 
         Returns:
           The rows, in as few parts as their types allow: a column is a large list of int64, float32 or large_binary where
@@ -46,13 +49,14 @@ class SequenceExampleDecoder:
         """
         parts: list[Part] = []
         bad: dict[int, str] = {}
-        for start, own, batch in halved(self._attempt, records):
+        texts = records.to_pylist()
+        for start, own, batch in halved(self._attempt, texts):
             made = self._alone(own[0]) if batch is None else batch
             if isinstance(made, str):
                 bad[start] = made
             else:
                 parts.append(Part.at(start, made))
-        exact = [_with_exact_integers(part, records, list(self._context)) for part in joined(parts)]
+        exact = [_with_exact_integers(part, texts, list(self._context)) for part in joined(parts)]
         united = [_united(part, list(self._context)) for part in exact]
         for _, both in united:
             bad |= both

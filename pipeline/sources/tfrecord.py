@@ -102,7 +102,7 @@ class _Decoders:
         numbers = first_row + np.arange(len(records))
         plain = wire.only_features(original)
         if plain.all():
-            yield from self._rows(self._examples, records, original, numbers, checksums, EXAMPLE)
+            yield from self._rows(self._examples, original, numbers, checksums, EXAMPLE)
             return
         listed = ~plain & wire.has_lists(original)
         kinds: list[tuple[_Decoder, str, np.ndarray]] = [
@@ -113,23 +113,17 @@ class _Decoders:
         for decoder, record_format, mask in kinds:
             chosen = np.flatnonzero(mask)
             if len(chosen):
-                own = list(itertools.compress(records, mask))
                 sums = None if checksums is None else checksums[chosen]
-                yield from self._rows(
-                    decoder, own, original.take(pa.array(chosen)), numbers[chosen], sums, record_format
-                )
+                yield from self._rows(decoder, original.take(pa.array(chosen)), numbers[chosen], sums, record_format)
 
     def _rows(
         self,
         decoder: _Decoder,
-        records: Sequence[bytes],
         original: pa.Array,
         numbers: np.ndarray,
         checksums: np.ndarray | None,
         record_format: str,
     ) -> Iterator[tuple[pa.RecordBatch | None, pa.RecordBatch | None]]:
-        found, bad = (
-            decoder.decode(records, original) if isinstance(decoder, ExampleDecoder) else decoder.decode(records)
-        )
+        found, bad = decoder.decode(original)
         bad = {position: message or f"expected a serialized {record_format}" for position, message in bad.items()}
         yield from with_origins(found, bad, original, numbers, self._path, record_format, checksums=checksums)
