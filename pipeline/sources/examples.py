@@ -66,7 +66,7 @@ class ExampleDecoder:
         found = list(halved(self._attempt, records.take(pa.array(rest)).to_pylist()))
         bad = {int(rest[start]): "" for start, _, batch in found if batch is None}
         others = [Part(batch, rest[start : start + len(part)]) for start, part, batch in found if batch is not None]
-        return merged(own, joined(others)) if own else joined(others), bad
+        return merged([*own, *joined(others)]) if own else joined(others), bad
 
     def _usual(self, records: pa.Array) -> tuple[list[Part], np.ndarray]:
         """Returns the rows of records in their usual form, a part or none, and the positions of all other records."""

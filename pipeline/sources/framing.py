@@ -11,7 +11,7 @@ import itertools
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from typing import Final
+from typing import Final, TypeVar
 
 import google_crc32c
 import numpy as np
@@ -22,6 +22,7 @@ HEADER_BYTES: Final = 12
 FOOTER_BYTES: Final = 4
 _LENGTH: Final = struct.Struct("<Q")
 _CRC: Final = struct.Struct("<I")
+_Crc = TypeVar("_Crc", int, np.ndarray)
 
 
 def masked_crc(data: bytes) -> int:
@@ -33,7 +34,8 @@ def masked_crc(data: bytes) -> int:
     return _masked(google_crc32c.value(data))
 
 
-def _masked(crc: int) -> int:
+def _masked(crc: _Crc) -> _Crc:
+    """Masks a checksum, or an array of them, uint32."""
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
@@ -133,8 +135,7 @@ def _good(buffer: bytes, found: list[bytes], crcs: list[int]) -> int:
     ends = np.cumsum(np.fromiter(map(len, found), np.int64, len(found)) + (HEADER_BYTES + FOOTER_BYTES))
     text = np.frombuffer(buffer, np.uint8)
     stored = text[ends[:, None] + np.arange(-FOOTER_BYTES, 0)].view("<u4")[:, 0]
-    crc = np.array(crcs, np.uint32)
-    wrong = np.flatnonzero(((crc >> 15 | crc << 17) + np.uint32(0xA282EAD8)) != stored)
+    wrong = np.flatnonzero(_masked(np.array(crcs, np.uint32)) != stored)
     return int(wrong[0]) if len(wrong) else len(found)
 
 

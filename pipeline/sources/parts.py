@@ -134,11 +134,10 @@ def joined(parts: list[Part]) -> list[Part]:
     return [_concatenated(group) for group in groups]
 
 
-def merged(*sources: list[Part]) -> list[Part]:
+def merged(parts: list[Part]) -> list[Part]:
     """Joins parts whose rows stand between each other's: the rows of what is returned are in order, one part after another."""
-    parts = [part for source in sources for part in source]
     together = joined(parts)
-    if len(together) > 1 and len(sources) > 1:
+    if len(together) > 1:
         together = joined(_runs(parts))
     return [_in_order(part) for part in together]
 
