@@ -10,9 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TextIO
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
-from apache_beam.runners.runner import create_runner
 
 from pipeline import job, layout, progress
 from pipeline.beam_options import options_of
@@ -20,8 +19,8 @@ from pipeline.failures import message_of, of_function
 from pipeline.finish import FAILED
 from pipeline.inputs import SkippedFile
 from pipeline.layout import Layout
-from pipeline.request import Request, UsageError
-from transforms.errors import JobError, nearest
+from pipeline.request import Request
+from transforms.errors import JobError
 
 ONE_WORKER_BYTES: Final = 64 << 20
 """An input smaller than this has one local worker, unless somebody asks for more."""
@@ -92,23 +91,7 @@ def _folder_for_notes() -> contextlib.AbstractContextManager[str]:
         return contextlib.nullcontext("")
 
 
-def refuse_runner(request: Request) -> None:
-    """Refuses a runner that is not there, before anything is read.
-
-    Raises:
-      UsageError: naming the nearest one.
-    """
-    if request.runs_here:
-        return
-    name = _options(request).view_as(StandardOptions).runner
-    try:
-        create_runner(name)
-    except Exception as error:  # a name is imported, which may raise anything
-        hint = nearest(str(name), StandardOptions.KNOWN_RUNNER_NAMES)
-        raise UsageError(f"--runner {name!r}: cannot be loaded{hint or f' ({message_of(error)})'}") from error
-
-
-def _options(request: Request, workers: int = 1) -> PipelineOptions:
+def options_for(request: Request, workers: int = 1) -> PipelineOptions:
     """Returns Beam's options: ours first, so that what a person asks for by Beam's own names wins."""
     args = ["--no_save_main_session"]
     if request.runs_here:
@@ -121,7 +104,7 @@ def _options(request: Request, workers: int = 1) -> PipelineOptions:
 def execute(request: Request, build: Any, outcome: Outcome, workers: int = 1) -> None:
     """Builds and runs a pipeline; a failure ends in the outcome, one line long."""
     # FnApiRunner by itself: `--runner=DirectRunner` would try to download another one first (Beam 2.77).
-    options = _options(request, workers)
+    options = options_for(request, workers)
     try:
         root = beam.Pipeline(FnApiRunner(), options=options) if request.runs_here else beam.Pipeline(options=options)
         build(root)

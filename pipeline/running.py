@@ -9,9 +9,9 @@ from dataclasses import replace
 from functools import partial
 from typing import TextIO
 
-from pipeline import cache, checking, cleaning, job, kill_points, layout, manifest, preflight, screening
+from pipeline import cache, checking, cleaning, engines, job, kill_points, layout, manifest, preflight, screening
 from pipeline.columns_file import dumps
-from pipeline.executing import HANDED_OVER, Outcome, execute, refuse_runner, take_result, tuned
+from pipeline.executing import HANDED_OVER, Outcome, execute, options_for, take_result, tuned
 from pipeline.failures import of_function
 from pipeline.finish import DONE, FAILED, Plan
 from pipeline.inputs import Inputs, SkippedFile, match
@@ -69,7 +69,7 @@ def _plan(request: Request, stream: TextIO | None) -> Plan:
     if kill_points.unknown():
         points = ", ".join(kill_points.POINTS)
         raise UsageError(f"{kill_points.VARIABLE}: expected one of {points}, got {kill_points.unknown()!r}")
-    refuse_runner(request)
+    engines.refuse(request, options_for(request))
     if not request.spec.graph_inputs:  # tf.Transform 1.21 refuses a graph without inputs
         raise SpecError([SpecFault("columns", "expected a column to densify, got only passthrough_column")])
     place = Layout(checked_output(request), layout.new_run_id())

@@ -1,0 +1,152 @@
+"""The main job on a real Flink cluster, against the local run: the same rows, statistics and ledger, machines lost or not."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from deploy.flink.cluster import TASK_MANAGERS, Cluster, running
+from pipeline.executing import Outcome
+from tests.jobs import assert_balanced, done, listing, read_arrays, read_json, read_rejected
+from tests.test_job_real import HISTORY, LPC, SPEAKER, columns
+from transforms import SequenceGroup, make_spec
+from transforms.spec import Spec
+
+pytestmark = [pytest.mark.flink, pytest.mark.timeout(900)]
+
+MOMENTS = (0.1, 0.3, 0.5, 0.7, 0.9)
+"""When a task manager is killed: as soon as so many of the job's vertices are finished or running."""
+
+JOBS: dict[str, tuple[Spec, str, dict[str, Any]]] = {
+    "vowels": (make_spec([LPC, SPEAKER], SequenceGroup(max_length=29)), "vowels/*.parquet", {}),
+    "histories": (
+        make_spec(columns("reject"), {"history": HISTORY}),
+        "commits/histories.parquet",
+        {"format": "parquet", "max_rejected": 1.0},
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: Any) -> Iterator[Cluster]:
+    with running(tmp_path_factory.mktemp("flink")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def here(real_data: Path, tmp_path_factory: Any) -> dict[str, tuple[Path, Outcome]]:
+    made = {}
+    for name, (spec, pattern, more) in JOBS.items():
+        root = tmp_path_factory.mktemp(f"here-{name}")
+        made[name] = root, done(spec, real_data / pattern, root, **more)
+    return made
+
+
+def there(name: str, cluster: Cluster, real_data: Path, root: Path) -> Outcome:
+    spec, pattern, more = JOBS[name]
+    return done(spec, real_data / pattern, root, beam_args=cluster.options, **more)
+
+
+def assert_same(root: Path, outcome: Outcome, other: tuple[Path, Outcome]) -> None:
+    """Asserts that two runs have written the same rows, in any order, and counted and found the same."""
+    assert_balanced(outcome.ledger)
+    assert outcome.ledger == other[1].ledger
+    assert_close(read_json(root, "statistics.json"), read_json(other[0], "statistics.json"))
+    ours, theirs = (sorted_rows(read_arrays(path)) for path in (root, other[0]))
+    assert ours == theirs
+    if other[1].rejected_files:
+        names = ["file", "row", "reason", "column", "value", "record", "digest"]
+        ours, theirs = (read_rejected(one.rejected_files).select(names) for one in (outcome, other[1]))
+        assert ours.equals(theirs)
+    named = {file for file in listing(root) if file.startswith("examples/")}
+    assert named == {entry["path"] for entry in read_json(root, "manifest.json")["examples"]["files"]}
+
+
+def assert_close(ours: Any, theirs: Any) -> None:
+    """Asserts that statistics are the same, but for the last bits of sums: an engine merges in the order in which work is done."""
+    if isinstance(theirs, dict):
+        assert ours.keys() == theirs.keys()
+        for name in theirs:
+            assert_close(ours[name], theirs[name])
+    elif isinstance(theirs, list):
+        assert len(ours) == len(theirs)
+        for one, other in zip(ours, theirs, strict=True):
+            assert_close(one, other)
+    elif isinstance(theirs, float):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-14)
+    else:
+        assert ours == theirs
+
+
+def sorted_rows(arrays: dict[str, np.ndarray]) -> list[tuple[Any, ...]]:
+    """The rows of a data set, bit for bit."""
+    columns = [
+        array.tolist() if array.dtype == object else [row.tobytes() for row in array] for array in arrays.values()
+    ]
+    return sorted(zip(*columns, strict=True))
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_same_as_here(name, cluster, here, real_data, tmp_path):
+    outcome = there(name, cluster, real_data, tmp_path / "out")
+    assert_same(tmp_path / "out", outcome, here[name])
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_task_manager_is_lost(moment, cluster, here, real_data, tmp_path):
+    killer = Killer(cluster, moment)
+    killer.start()
+    outcome = there("histories", cluster, real_data, tmp_path / "out")
+    killer.join()
+    assert killer.killed, "the job was done before its time had come"
+    assert_same(tmp_path / "out", outcome, here["histories"])
+    assert killer.restarts(), "the job has not noticed"
+
+
+class Killer(threading.Thread):
+    """Kills a task manager when the next job has come so far, and starts another one."""
+
+    def __init__(self, cluster: Cluster, moment: float):
+        super().__init__(daemon=True)
+        self._cluster, self._moment = cluster, moment
+        self._before = {job["jid"] for job in self._jobs()}
+        self._job = ""
+        self.killed = ""
+
+    def run(self) -> None:
+        """Waits for the moment."""
+        while not self.killed:
+            time.sleep(0.05)
+            new = [job for job in self._jobs() if job["jid"] not in self._before]
+            if not new:
+                continue
+            self._job = new[-1]["jid"]
+            tasks = new[-1]["tasks"]
+            begun = tasks["finished"] + tasks["running"]
+            if new[-1]["state"] not in ("RUNNING", "CREATED", "INITIALIZING"):
+                return
+            if begun >= self._moment * tasks["total"] and tasks["finished"] < tasks["total"]:
+                self.killed = self._cluster.kill_task_manager()
+                self._cluster.add_task_manager()
+
+    def restarts(self) -> int:
+        """How often the job was begun again."""
+        found = self._cluster.get(f"/jobs/{self._job}/metrics?get=numRestarts") or []
+        exceptions = self._cluster.get(f"/jobs/{self._job}/exceptions") or {}
+        return (
+            int(float(found[0]["value"])) if found else len(exceptions.get("exceptionHistory", {}).get("entries", []))
+        )
+
+    def _jobs(self) -> list[dict[str, Any]]:
+        found = self._cluster.get("/jobs/overview")
+        return found["jobs"] if found else []
+
+
+def test_two_task_managers(cluster):
+    assert cluster.get("/overview")["taskmanagers"] >= TASK_MANAGERS
