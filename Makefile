@@ -17,7 +17,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help env demo test template test-parity fuzz faults lint format lock bench bench-memory clean
+.PHONY: help env demo test flink-test template test-parity fuzz faults lint format lock bench bench-memory clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{ printf "%-16s%s\n", $$1, $$2 }'
@@ -81,6 +81,11 @@ build/lock-env/.made:
 	@"$(PYTHON)" -m venv --clear build/lock-env
 	@build/lock-env/bin/python -m pip install --quiet --disable-pip-version-check uv
 	@touch $@
+
+flink-test: env ## run jobs on a Flink cluster that this starts and stops, losing machines (Java 17 and mvn; fetches 330 MB once)
+	@$(BIN)/python -m deploy.flink.parts
+	@echo "running the tests on Flink (some minutes)"
+	@$(BIN)/pytest -m flink -n 0 -rA --show-capture=stdout tests/flink $(ARGS)
 
 template: env ## make the parameters of the Dataflow template anew from the program's options
 	@$(BIN)/python -m pipeline.template > deploy/dataflow/metadata.json

@@ -10,6 +10,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+import click.shell_completion
 
 from pipeline import quiet
 from pipeline.ending import FAILED, TOO_MANY_REJECTED, Commands, end_now, reported, say, stop
@@ -58,6 +59,40 @@ def schema_command() -> None:
     from pipeline.schema import json_schema
 
     click.echo(json.dumps(json_schema(), indent=2))
+
+
+def _reasons(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+    from transforms.reasons import EXPLANATIONS
+
+    return [code for code in EXPLANATIONS if code.startswith(begun)]
+
+
+@cli.command("explain")
+@click.argument("reason", required=False, shell_complete=_reasons)
+def explain_command(reason: str | None) -> None:
+    """Say what a REASON for rejecting a row means and what to do about it; without one, list them all."""
+    from transforms.errors import nearest
+    from transforms.reasons import EXPLANATIONS
+
+    if reason is None:
+        width = max(map(len, EXPLANATIONS))
+        say(*(f"{code:{width}}  {told.meaning}" for code, told in EXPLANATIONS.items()))
+        return
+    with reported(False):
+        if reason not in EXPLANATIONS:
+            hint = nearest(reason, EXPLANATIONS) or f"; expected one of {', '.join(EXPLANATIONS)}"
+            raise UsageError(f"unknown reason {reason!r}{hint}")
+    told = EXPLANATIONS[reason]
+    say(f"{reason}: {told.meaning}", "", f"for example: {told.example}", f"what to do:  {told.remedy}")
+
+
+@cli.command("completion")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion_command(shell: str) -> None:
+    """Print what makes a SHELL complete seqcols: put 'eval "$(seqcols completion bash)"' into ~/.bashrc."""
+    complete = click.shell_completion.get_completion_class(shell)
+    assert complete is not None
+    click.echo(complete(cli, {}, "seqcols", "_SEQCOLS_COMPLETE").source())
 
 
 @cli.command("demo")

@@ -86,7 +86,7 @@ def table(lines: list[tuple[str, ...]]) -> list[str]:
 
 
 def _rejects(outcome: Outcome) -> list[str]:
-    lines = ["rejected rows, the first of every reason:"]
+    lines = ["rejected rows, the first of every reason (seqcols explain REASON says more):"]
     counts = outcome.ledger.get("rows", {}).get("rejected_by_reason", {})
     for reason, examples in outcome.rejected_examples.items():
         lines.append(f"  {reason}: {counts.get(reason, len(examples)):,}")

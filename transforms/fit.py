@@ -28,7 +28,7 @@ from tensorflow_transform.beam.analyzer_cache import DatasetCache, DatasetKey
 from tensorflow_transform.tf_metadata import dataset_metadata, metadata_io
 from tfx_bsl.tfxio import tensor_adapter
 
-from transforms import analyze
+from transforms import analyze, rerun
 from transforms.beam import GOOD, REJECTED, TALLIES, Densify, StageFn
 from transforms.columns import Column
 from transforms.errors import JobError, listed, nearest
@@ -81,7 +81,7 @@ def save_transform(
     config = _adapter(spec)
     preprocess = analyze.preprocessing_fn(spec, staging, data is not None or bool(given), given, words)
     cache: Mapping[DatasetKey, DatasetCache] = {}
-    with tft_beam.Context(temp_dir=analyze.joined(staging, "tft"), force_tf_compat_v1=False):
+    with rerun.repeatable(), tft_beam.Context(temp_dir=analyze.joined(staging, "tft"), force_tf_compat_v1=False):
         if isinstance(data, Datasets):
             parts = {
                 key: _inputs(part, spec, f"GraphInputs{k}") if part is not None else None
@@ -108,7 +108,7 @@ def find_level(spec: Spec, data: beam.PCollection, staging: str, given: Sequence
       A PCollection with one element, there when it is done.
     """
     preprocess = analyze.level_fn(spec, staging, given)
-    with tft_beam.Context(temp_dir=analyze.joined(staging, "tft"), force_tf_compat_v1=False):
+    with rerun.repeatable(), tft_beam.Context(temp_dir=analyze.joined(staging, "tft"), force_tf_compat_v1=False):
         batches = _inputs(data, spec, "GraphInputs")
         graph, _ = (batches, _adapter(spec)) | "Fit" >> tft_beam.AnalyzeDataset(preprocess)
     return graph

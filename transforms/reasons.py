@@ -2,24 +2,108 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
-REASONS: Final[dict[str, str]] = {
-    "bad_record": "the record cannot be decoded at all",
-    "over_limit": "the sequence has more steps than a run takes (--max-steps)",
-    "wrong_type": "the value has a type that the column does not accept",
-    "not_a_number": "the text is not a number",
-    "not_an_integer": "the number has a fraction (or is not finite) and the column holds integers",
-    "integer_overflow": "the integer is outside the column's dtype",
-    "null_value": "a null stands inside a sequence of integers or strings",
-    "invalid_utf8": "the bytes are not UTF-8 text",
-    "missing": "the row lacks a column that must be there",
-    "non_finite": "a NaN or an infinity (also: a number too large for the dtype) where the column rejects them",
-    "incomplete_step": "the number of values is not a multiple of the values that a step holds",
-    "wrong_step_width": "a step of a nested list does not hold as many values as the column's shape asks for",
-    "wrong_value_count": "a context column has not exactly the values that its shape asks for",
-    "out_of_range": "an id is outside [0, num_buckets) and the column has no default",
-    "length_mismatch": "columns of one sequence group have different lengths in this row",
-    "too_long": "the sequence is longer than max_length and the group rejects such rows",
+
+@dataclass(frozen=True)
+class Explanation:
+    """What a code says.
+
+    Attributes:
+      meaning: what is wrong with the row.
+      example: rows that are rejected so, with code in backquotes.
+      remedy: what to do about it.
+    """
+
+    meaning: str
+    example: str
+    remedy: str
+
+
+EXPLANATIONS: Final[dict[str, Explanation]] = {
+    "bad_record": Explanation(
+        "the record cannot be decoded at all",
+        "a TFRecord whose bytes are no tf.Example",
+        "look at the record; find what wrote it",
+    ),
+    "over_limit": Explanation(
+        "the sequence has more steps than a run takes (--max-steps)",
+        "10 million values in one row",
+        "look at the record; a larger `--max-steps` (in Python `max_steps`)",
+    ),
+    "wrong_type": Explanation(
+        "the value has a type that the column does not accept",
+        "`[true]`; text where numbers are expected in nested input; a scalar for a sequence",
+        "convert at the source. A string that holds a sequence needs `delimiter`",
+    ),
+    "not_a_number": Explanation(
+        "the text is not a number",
+        '`["21.5", "n/a"]`; `["3.0"]` in a column of ids; `"1,,2"`',
+        "clean the text at the source; write gaps as `nan` and use `non_finite: fill`",
+    ),
+    "not_an_integer": Explanation(
+        "the number has a fraction (or is not finite) and the column holds integers",
+        "`[1.5]` in a column of ids",
+        "use a numeric column, or round on purpose at the source",
+    ),
+    "integer_overflow": Explanation(
+        "the integer is outside the column's dtype",
+        "`[300]` with `dtype: int8`; a float above 2^53 as an id",
+        "a wider dtype; ids as integers or text, not floats",
+    ),
+    "null_value": Explanation(
+        "a null stands inside a sequence of integers or strings",
+        "`[1, null, 3]` in a column of ids",
+        "drop it, or write nested steps: `[[1], [], [3]]`",
+    ),
+    "invalid_utf8": Explanation(
+        "the bytes are not UTF-8 text",
+        '`b"\\xff"` in a `passthrough_column`',
+        "`dtype: bytes`, or convert at the source",
+    ),
+    "missing": Explanation(
+        "the row lacks a column that must be there",
+        "no feature `x` with `required: true`; a `numeric_column` without `default_value`",
+        "a `default_value`, or `required: false`",
+    ),
+    "non_finite": Explanation(
+        "a NaN or an infinity (also: a number too large for the dtype) where the column rejects them",
+        "`[1.0, nan]`; `1e300` as float32; a null among floats",
+        "`non_finite: fill` with `observed_mask: true`, or `keep`",
+    ),
+    "incomplete_step": Explanation(
+        "the number of values is not a multiple of the values that a step holds",
+        "3 values with `shape: [2]`",
+        "check the shape; `incomplete_step: pad` completes the last step",
+    ),
+    "wrong_step_width": Explanation(
+        "a step of a nested list does not hold as many values as the column's shape asks for",
+        "`[[1, 2, 3]]` with `shape: [2]`; `[[1, 2]]` as ids",
+        "check the shape; a larger `max_ids`",
+    ),
+    "wrong_value_count": Explanation(
+        "a context column has not exactly the values that its shape asks for",
+        "two values for a scalar; several strings where one delimited string is expected",
+        "check the shape; make it a sequence column",
+    ),
+    "out_of_range": Explanation(
+        "an id is outside [0, num_buckets) and the column has no default",
+        "`[12]` with `num_buckets: 10`",
+        "a larger `num_buckets`, or a `default_value`",
+    ),
+    "length_mismatch": Explanation(
+        "columns of one sequence group have different lengths in this row",
+        "`videos` with 77 steps, `watched` with 78",
+        "fix the row at the source, or put the columns into separate groups",
+    ),
+    "too_long": Explanation(
+        "the sequence is longer than max_length and the group rejects such rows",
+        "5 steps with `max_length: 3, truncate: reject`",
+        "`truncate: head` or `tail`, or a larger `max_length`",
+    ),
 }
-"""Reason code to its meaning. Codes are stable: files and dashboards hold them."""
+"""Reason code to what it says. Codes are stable: files and dashboards hold them."""
+
+REASONS: Final[dict[str, str]] = {code: explanation.meaning for code, explanation in EXPLANATIONS.items()}
+"""Reason code to its meaning."""

@@ -81,7 +81,7 @@ def _job_server(scratch: Path) -> None:
     jars = scratch / "jars"
     options = ["-DincludeScope=runtime", f"-DoutputDirectory={jars}"]
     _run(["mvn", "--quiet", "--batch-mode", "--file", str(POM), copy, *options])
-    expected = dict(reversed(line.split("  ", 1)) for line in SUMS.read_text().splitlines())
+    expected = {name: digest for digest, name in (line.split() for line in SUMS.read_text().splitlines())}
     for name, digest in expected.items():
         _check(jars / name, digest)
     if more := sorted({path.name for path in jars.iterdir()} - expected.keys()):

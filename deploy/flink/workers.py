@@ -1,8 +1,8 @@
 """Beam's pool of Python workers on one address: `python -m deploy.flink.workers 127.0.0.2 50000`.
 
-Beam's own command (`python -m apache_beam.runners.worker.worker_pool_main`) listens on every address of the machine. A pool knows a
-worker by its number, and every task manager counts from one: two that share a pool stop each other's workers. So each has its
-own, which on one machine means an address for each.
+Beam's own command (`python -m apache_beam.runners.worker.worker_pool_main`) listens on every address of the machine. A pool
+knows a worker by its number, and every task manager counts from one: two that share a pool stop each other's workers. So each
+has its own, which on one machine means an address for each.
 """
 
 from __future__ import annotations
