@@ -17,7 +17,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help env demo test flink-test template test-parity fuzz faults lint format lock bench bench-memory clean
+.PHONY: help env demo test flink-test template test-parity fuzz faults lint format lock bench bench-memory bench-files clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{ printf "%-16s%s\n", $$1, $$2 }'
@@ -109,6 +109,10 @@ bench: env ## run all benchmarks against their peers, half an hour (ARGS="--only
 bench-memory: env ## measure peak memory at growing sizes
 	@echo "measuring peak memory (takes some minutes)"
 	@$(BIN)/python -m tests.benchmarks.memory $(ARGS)
+
+bench-files: env ## measure what a file costs: 1,000 and 10,000 small ones (some minutes)
+	@echo "measuring 1,000 and 10,000 files (some minutes)"
+	@$(BIN)/python -m tests.benchmarks.many_files $(ARGS)
 
 clean: ## remove build outputs and caches (.venv stays)
 	@rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

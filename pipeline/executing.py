@@ -20,6 +20,7 @@ from pipeline.finish import FAILED
 from pipeline.inputs import SkippedFile
 from pipeline.layout import Layout
 from pipeline.request import Request
+from pipeline.shown import Ledger, outcome_html
 from transforms.errors import JobError
 
 ONE_WORKER_BYTES: Final = 64 << 20
@@ -32,7 +33,7 @@ HANDED_OVER: Final = "handed_over"
 """How a run has ended for a launcher that does not wait for its engine."""
 
 
-@dataclass
+@dataclass(repr=False)
 class Outcome:
     """How a run ended.
 
@@ -54,7 +55,7 @@ class Outcome:
     status: str
     message: str = ""
     output: str = ""
-    ledger: dict[str, Any] = field(default_factory=dict)
+    ledger: Ledger = field(default_factory=Ledger)
     rejected_examples: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     rejected_files: list[str] = field(default_factory=list)
     repeated: Sequence[str] = ()
@@ -63,6 +64,15 @@ class Outcome:
     skipped: Sequence[SkippedFile] = ()
     repaired: dict[str, int] = field(default_factory=dict)
     error: BaseException | None = None
+
+    def __repr__(self) -> str:
+        """How it ended, with its rows."""
+        why = f": {self.message}" if self.message else ""
+        return f"Outcome({self.status}{why}; {self.ledger!r}; {self.output!r})"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return outcome_html(self.status, self.message, self.output, self.ledger, self.rejected_examples)
 
 
 @contextlib.contextmanager
@@ -134,7 +144,7 @@ def take_result(place: Layout, outcome: Outcome) -> None:
         return
     result = layout.read_json(place.result)
     outcome.status, outcome.message = result["status"], result["message"]
-    outcome.ledger = result.get("ledger", {})
+    outcome.ledger = Ledger(result.get("ledger", {}))
     outcome.repaired = result.get("repaired", {})
     outcome.notes = [*outcome.notes, *result.get("notes", [])]
     outcome.rejected_files = result.get("rejected_files", [])

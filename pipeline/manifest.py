@@ -15,11 +15,12 @@ from pipeline.layout import EXAMPLES, MANIFEST, REJECTED, exists, read_json
 from pipeline.manifest_fields import FORMAT_VERSION, damage
 from transforms.columns import Output
 from transforms.errors import JobError
+from transforms.shown import table
 
 __all__ = ["FORMAT_VERSION", "Manifest", "features_of", "named_files", "read"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Manifest:
     """A published data set.
 
@@ -30,6 +31,16 @@ class Manifest:
 
     root: str
     content: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        """Where it is, and how much."""
+        count = len(self.outputs)
+        return f"Manifest({self.root!r}: {self.rows:,} rows, {count:,} features, {len(self.files):,} files of {self.format})"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the features of an example."""
+        features = [(o.name, o.dtype, o.shape, o.kind, o.source) for o in self.outputs]
+        return table(("feature", "dtype", "shape", "kind", "of"), features, repr(self))
 
     @property
     def rows(self) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pipeline import layout
+from pipeline.shown import COLUMN_HEADS, columns_of
 from transforms import escaping
 
 if TYPE_CHECKING:
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
 
 REPEATED_SHOWN = 5
 """Files that were matched several times and are named."""
-
-COLUMN_HEADS = ("values", "kept", "truncated", "rejected", "padded", "replaced", "filled")
 
 
 def lines(what: str, request: Request, outcome: Outcome) -> list[str]:
@@ -65,10 +64,9 @@ def _rows(what: str, outcome: Outcome) -> str:
 
 
 def _columns(ledger: Mapping[str, Any]) -> list[str]:
-    heads = ("column", *COLUMN_HEADS)
-    lines: list[tuple[str, ...]] = [heads]
-    for name, counts in ledger["columns"].items():
-        lines.append((escaping.value(name), *(f"{counts[head]:,}" for head in COLUMN_HEADS)))
+    lines: list[tuple[str, ...]] = [("column", *COLUMN_HEADS)]
+    for name, *counts in columns_of(ledger):
+        lines.append((escaping.value(name), *(f"{count:,}" for count in counts)))
     return table(lines)
 
 

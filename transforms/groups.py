@@ -6,6 +6,8 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from transforms import shown
+
 DEFAULT_GROUP: Final = "sequence"
 
 MaxLength = Annotated[int, Field(strict=True, ge=1, lt=2**31)] | Literal["longest"]
@@ -33,6 +35,12 @@ class SequenceGroup(BaseModel):
     padding: Literal["post", "pre"] = "post"
     concatenate: bool = False
     mask: bool = True
+
+    def __repr__(self) -> str:
+        """The call that makes it, with what is not the default."""
+        return shown.call(type(self).__name__, self)
+
+    __str__ = __repr__
 
     @property
     def fixed_length(self) -> int | None:

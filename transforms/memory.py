@@ -6,12 +6,12 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 
-from transforms import graph, rows
+from transforms import graph, rows, shown
 from transforms.asks import Ask
 from transforms.assets import most_frequent
 from transforms.columns import Column, Output
@@ -28,8 +28,11 @@ from transforms.stages import Stage, parse_batch, reject_late, validate_batch
 from transforms.step_limit import MAX_STEPS
 from transforms.tally import Tally, add
 
+SHOWN_REJECTED: Final = 10
+"""Rejected rows that a notebook shows."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Applied:
     """What columns made of some rows.
 
@@ -49,6 +52,22 @@ class Applied:
     rejected: pa.Table
     tally: Tally
     fitted: Fitted | None
+
+    def __repr__(self) -> str:
+        """Rows and outputs, without their values."""
+        outputs = ", ".join(f"{o.name} {o.dtype} {list(self.arrays[o.name].shape)}" for o in self.outputs)
+        return f"Applied({len(self.rows):,} rows, {self.rejected.num_rows:,} rejected; {outputs})"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the outputs, and the first rejected rows."""
+        outputs = [(o.name, o.dtype, self.arrays[o.name].shape, o.kind, o.source) for o in self.outputs]
+        caption = f"{len(self.rows):,} rows, {self.rejected.num_rows:,} rejected"
+        made = shown.table(("output", "dtype", "shape", "kind", "of"), outputs, caption)
+        if not self.rejected.num_rows:
+            return made
+        heads = ("row", "reason", "column", "value", "message")
+        first = self.rejected.select(heads).slice(0, SHOWN_REJECTED).to_pylist()
+        return made + shown.table(heads, [[row[head] for head in heads] for row in first], "rejected, the first")
 
     def __getitem__(self, name: str) -> np.ndarray:
         """Returns one output."""

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from transforms import dtypes
+from transforms import dtypes, shown
 from transforms.asks import Ask
 from transforms.columns import AnyColumn, Column, Output
 from transforms.columns.embedding import collection_faults
@@ -33,6 +33,21 @@ class Spec(BaseModel):
 
     sequence_groups: dict[str, SequenceGroup] = Field(default_factory=dict)
     columns: list[AnyColumn] = Field(min_length=1)
+
+    def __repr__(self) -> str:
+        """The call of `make_spec` that makes it, a column a line."""
+        columns = "".join(f"    {column!r},\n" for column in self.columns)
+        groups = "".join(f"    {name!r}: {group!r},\n" for name, group in self.sequence_groups.items())
+        return f"make_spec([\n{columns}]{f', {{{chr(10)}{groups}}}' if groups else ''})"
+
+    __str__ = __repr__
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        members = [(c.name, c.type_name, c.sequence_group or "", repr(c)) for c in self.columns]
+        policies = [(name, repr(self.group(name))) for name in self.group_names]
+        made = shown.table(("column", "type", "sequence group", "made by"), members)
+        return made + (shown.table(("sequence group", "policy"), policies) if policies else "")
 
     def group(self, name: str) -> SequenceGroup:
         """Returns the policy of a group."""

@@ -16,7 +16,7 @@ import pyarrow as pa
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
-from transforms import dtypes, messages, parse
+from transforms import dtypes, messages, parse, shown
 from transforms.errors import nearest
 from transforms.groups import DEFAULT_GROUP
 from transforms.ragged import Ragged
@@ -153,6 +153,13 @@ class Column(BaseModel, ABC):
     def tensorflow_arguments(cls, column: Any, converted: Callable[[Any], Column]) -> dict[str, Any]:
         """Returns our arguments for an object of `tensorflow_class`; `converted` converts those that it is made of."""
         raise NotImplementedError
+
+    def __repr__(self) -> str:
+        """The call that makes the column, with what is not the default."""
+        fields = type(self).model_fields
+        return shown.call(self.type_name, self, *("key",) * ("key" in fields))
+
+    __str__ = __repr__
 
     @property
     def type_name(self) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from transforms import shown
 from transforms.asks import Per
 
 if TYPE_CHECKING:
@@ -53,6 +54,12 @@ class Normalizer(BaseModel, ABC):
 
     per: Per = "dimension"
     key: Annotated[str, Field(min_length=1)] | None = None
+
+    def __repr__(self) -> str:
+        """The call that makes it, with what is not the default."""
+        return shown.call(type(self).__name__, self)
+
+    __str__ = __repr__
 
     @property
     def needs_statistics(self) -> bool:
