@@ -831,7 +831,7 @@ def test_what_a_file_cannot_hold():
         f"columns[0].normalizer_fn: {named} a lambda",
         f"columns[1].normalizer_fn: {named} {inner_name}, a function inside another one",
         f"columns[2].normalizer_fn: {named} <main>",
-        f"columns[3].normalizer_fn: expected a function or one of {', '.join(KINDS)}, got Own(per='dimension', key=None)",
+        f"columns[3].normalizer_fn: expected a function or one of {', '.join(KINDS)}, got Own()",
         f"columns[4].normalizer_fn[1]: {named} a lambda",
         "columns[5].default_value: expected a number (a columns file holds no NaN), got nan",
     ]

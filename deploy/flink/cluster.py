@@ -71,8 +71,8 @@ rest.port: {rest}
 parallelism.default: {parallelism}
 # Flink's default is to fail with the first task manager that is lost.
 restart-strategy.type: fixed-delay
-restart-strategy.fixed-delay.attempts: 10
-restart-strategy.fixed-delay.delay: 1 s
+restart-strategy.fixed-delay.attempts: 100
+restart-strategy.fixed-delay.delay: 2 s
 heartbeat.interval: 1000
 heartbeat.timeout: 8000
 # Beam stands in the cluster's class path, so that no job has to bring it.
