@@ -17,7 +17,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help env demo test flink-test template test-parity fuzz faults lint format lock bench bench-memory bench-files clean
+.PHONY: help env demo test flink-test reference template test-parity fuzz faults lint format lock bench bench-memory bench-files clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{ printf "%-16s%s\n", $$1, $$2 }'
@@ -71,7 +71,7 @@ lock: build/lock-env/.made ## rewrite requirements.lock, keeping its versions wh
 	@cp requirements.lock build/requirements.lock
 	@printf 'setuptools>=77\nwheel\n' | build/lock-env/bin/uv pip compile --quiet --no-config --no-header \
 		--python build/lock-env/bin/python --python-version 3.11 --python-platform linux --generate-hashes \
-		--extra test --extra lint --extra bench $(ARGS) --output-file build/requirements.lock setup.py -
+		--extra test --extra lint --extra bench --extra docs $(ARGS) --output-file build/requirements.lock setup.py -
 	@! grep -nF -e '://' -e '$(CURDIR)' build/requirements.lock
 	@cp build/requirements.lock requirements.lock
 
@@ -86,6 +86,10 @@ flink-test: env ## run jobs on a Flink cluster that this starts and stops, losin
 	@$(BIN)/python -m deploy.flink.parts
 	@echo "running the tests on Flink (some minutes)"
 	@$(BIN)/pytest -m flink -n 0 -rA --show-capture=stdout tests/flink $(ARGS)
+
+reference: env ## write the reference of everything public, made of docstrings, into build/reference
+	@$(BIN)/python docs/reference.py build/reference
+	@echo "build/reference/index.html"
 
 template: env ## make the parameters of the Dataflow template anew from the program's options
 	@$(BIN)/python -m pipeline.template > deploy/dataflow/metadata.json

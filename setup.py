@@ -33,6 +33,7 @@ setup(
     extras_require={
         "test": ["pytest", "pytest-xdist", "pytest-timeout", "hypothesis", "tf_keras", "psutil"],
         "lint": ["ruff", "mypy"],
+        "docs": ["pdoc"],
         "bench": ["polars", "altair", "vl-convert-python"],
     },
     entry_points={"console_scripts": ["seqcols = pipeline.cli:main"]},
