@@ -105,8 +105,8 @@ class _Reader:
         """Reads until there are enough rows, or no more."""
         for files in _spread(list(self._sources)):
             for parts in _spread([split for path in files for split in self._sources[path].splits(path)]):
-                # One row more than is wanted tells whether there are more.
-                share = -(-(self._most + 1 - self._taken) // len(parts))
+                # Having enough, it goes on to the next row, which tells whether there are more.
+                share = max(1, -(-(self._most - self._taken) // len(parts)))
                 limits = replace(self._limits, max_batch_rows=min(share, self._limits.max_batch_rows))
                 if not self._read([self._opened(split, share, limits) for split in parts]):
                     return
