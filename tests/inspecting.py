@@ -6,6 +6,7 @@ import csv
 import gzip
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,15 @@ import tensorflow as tf
 from pipeline.columns_file import load, loads
 from pipeline.executing import Outcome
 from pipeline.inspecting.inspect import Inspected, Inspection, inspect
+from pipeline.limits import Limits
+from pipeline.preflight import look
 from pipeline.request import Request
 from pipeline.running import check
+from pipeline.sources import source_for
 from pipeline.sources.framing import framed
 from pipeline.tf_examples import encode
 from transforms.spec import Spec
+from transforms.stages import parse_batch, validate_batch
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -127,6 +132,27 @@ def drafted(folder: Path, *inputs: str | Path, **more: Any) -> tuple[Spec, Outco
         own = int(said[0].split()[3].replace(",", "")) if said else 0
         assert rejected == found.sample.bad + own, made
     return spec, outcome
+
+
+def staged(spec: Spec, path: Path) -> dict[str, int]:
+    """Puts a file through what a run does before the statistics, without Beam; returns how many rows were rejected for what."""
+    assert look([str(path)], spec.columns) is not None
+    source, reasons, held = source_for(str(path)), Counter[str](), Counter[str]()
+    carriers = {key: form.carrier for key, form in spec.features.items()}
+    for split in source.splits(str(path)):
+        for read in source.read(split, carriers, Limits()):
+            if read.rejected is not None:
+                reasons.update(read.rejected.column("reason").to_pylist())
+            if read.batch is not None:
+                parsed = parse_batch(read.batch, spec.columns)
+                checked = validate_batch(parsed.batch, spec)
+                for stage in (parsed, checked):
+                    reasons.update(stage.rejected.column("reason").to_pylist() if stage.rejected is not None else [])
+                held.update(
+                    {key[2]: n for key, n in parsed.tally.items() if key[1] == "column" and key[3] == "present"}
+                )
+    assert all(held[column.name] for column in spec.columns)
+    return dict(reasons)
 
 
 def rejected(outcome: Outcome) -> int:

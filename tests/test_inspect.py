@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ import pytest
 
 from pipeline.demo import make_sample
 from tests.inspecting import WRITERS, drafted, inspected, rejected, same_number
-from tests.jobs import assert_balanced, call, done, read_arrays
+from tests.jobs import assert_balanced, done, read_arrays
 from transforms.spec import Spec
 
 
@@ -170,10 +169,10 @@ def test_the_table_shows_them(tmp_path):
     lines = inspected(tmp_path / "in.parquet").table
     assert lines[0] == "sample: 4 rows, all rows of 1 file"
     assert [line.split() for line in lines[2:]] == [
-        "feature type rows empty min median 95% max nulls non-finite values".split(),
-        "x list<double> 3 1 0 2 3 3 1 2 1.5 to 4.5, mean 3".split(),
-        "n int32 4 0 1 1 1 1 0 0 1 to 6, mean 3".split(),
-        "w list<text> 3 0 1 1 2 2 0 0 3 different, 'a' 2 times".split(),
+        ["feature", "type", "rows", "empty", "min", "median", "95%", "max", "nulls", "non-finite", "values"],
+        ["x", "list<double>", "3", "1", "0", "2", "3", "3", "1", "2", "1.5", "to", "4.5,", "mean", "3"],
+        ["n", "int32", "4", "0", "1", "1", "1", "1", "0", "0", "1", "to", "6,", "mean", "3"],
+        ["w", "list<text>", "3", "0", "1", "1", "2", "2", "0", "0", "3", "different,", "'a'", "2", "times"],
     ]
 
 
@@ -209,7 +208,9 @@ def test_a_sample_is_spread_over_files_and_row_groups(tmp_path):
     found = inspected(tmp_path / "*.parquet", rows=300)
     assert set(found.sample.read.values()) == {100}
     numbers = np.concatenate([batch.column("n").to_numpy() for batch in found.sample.batches])
-    assert sorted(set(numbers.tolist())) == [10_000 * k + 100 * g + i for k in range(3) for g in range(10) for i in range(10)]
+    assert sorted(set(numbers.tolist())) == [
+        10_000 * k + 100 * g + i for k in range(3) for g in range(10) for i in range(10)
+    ]
 
 
 @pytest.mark.parametrize("rows", [1, 99, 100, 101, 1000])

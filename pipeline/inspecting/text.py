@@ -58,7 +58,7 @@ def head(draft: Draft, sample: Sample) -> list[str]:
     lines = [f"Drafted by seqcols inspect from {of_sample(sample)}."]
     rejected = int(draft.bad.sum())
     if rejected:
-        lines.append(f"It rejects {rejected:,} rows of the sample. The first by each column:")
+        lines.append(f"It rejects {rejected:,} of these rows. The first by each column:")
         lines += [f"  {tried.column.key!r}: {tried.first}" for tried in draft.columns if tried.first]
     if not sample.is_whole:
         lines.append(

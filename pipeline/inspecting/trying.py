@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -73,19 +73,34 @@ def _why_not(column: Column, schemas: Mapping[str, Mapping[str, pa.DataType]]) -
 
 def _tried(candidate: Candidate, sample: Sample) -> Tried:
     column, key = candidate.column, candidate.column.key
-    form = column.features[key]
-    bad, steps = [], []
+    bad, steps = [np.zeros(0, bool)], [np.zeros(0, np.int64)]
     first = ""
     for batch in sample.batches:
         stored = batch.column(key) if key in batch.schema.names else pa.nulls(batch.num_rows)
-        parsed = parse(stored, form)
-        checked = column.check({key: Ragged.of(parsed.array)})
-        faults: list[Fault] = [*parsed.faults, *checked.faults]
-        flags = np.zeros(batch.num_rows, bool)
-        for fault in faults:
-            flags[fault.rows] = True
-            first = first or (f"{fault.reason}: {fault.values[0]} - {fault.message}" if len(fault.rows) else "")
-        bad.append(flags)
-        steps.append(np.zeros(batch.num_rows, np.int64) if checked.steps is None else checked.steps)
-    joined = np.concatenate([np.zeros(0, np.int64), *steps]) if column.is_sequence else None
-    return Tried(column, candidate.why, np.concatenate([np.zeros(0, bool), *bad]), joined, first)
+        parsed = parse(stored, column.features[key])
+        good = np.ones(batch.num_rows, bool)
+        first = first or _first(parsed.faults)
+        _refuse(good, parsed.faults)
+        accepted = np.flatnonzero(good)  # as in a run, the rules are for rows that could be parsed
+        checked = column.check({key: Ragged.of(parsed.array.take(pa.array(accepted)))})
+        first = first or _first(checked.faults)
+        _refuse(good, checked.faults, accepted)
+        bad.append(~good)
+        steps.append(np.zeros(batch.num_rows, np.int64))
+        if checked.steps is not None:
+            steps[-1][accepted] = checked.steps
+    return Tried(
+        column, candidate.why, np.concatenate(bad), np.concatenate(steps) if column.is_sequence else None, first
+    )
+
+
+def _refuse(good: np.ndarray, faults: Sequence[Fault], positions: np.ndarray | None = None) -> None:
+    """Takes the rows of faults out of the good ones; they are at some positions, where these are given."""
+    for fault in faults:
+        good[fault.rows if positions is None else positions[fault.rows]] = False
+
+
+def _first(faults: Sequence[Fault]) -> str:
+    """Returns one fault as text, or an empty string."""
+    fault = next((fault for fault in faults if len(fault.rows)), None)
+    return f"{fault.reason}: {fault.values[0]} - {fault.message}" if fault else ""
