@@ -14,7 +14,7 @@ import click.shell_completion
 
 from pipeline import quiet
 from pipeline.ending import FAILED, TOO_MANY_REJECTED, Commands, end_now, reported, say, stop
-from pipeline.options import reading, writing
+from pipeline.options import inspecting, reading, writing
 from pipeline.request import Request, UsageError, check_values, checked_output
 
 if TYPE_CHECKING:
@@ -49,6 +49,30 @@ def run_command(context: click.Context, /, **options: Any) -> None:
 def check_command(context: click.Context, /, **options: Any) -> None:
     """Read and validate without writing: the same ledger and the same summary of rejected rows."""
     carry_out("check", beam_args=context.args, **options)
+
+
+@cli.command("inspect")
+@inspecting
+def inspect_command(debug: bool, **options: Any) -> None:
+    """Look at a sample of FILES (or patterns), show what each feature holds, and draft a columns file.
+
+    Without --output the draft goes to stdout and the table of features to stderr: `seqcols inspect FILES > columns.yaml`.
+
+    Exit codes: 0 done, 1 failed, 2 wrong use.
+    """
+    with reported(debug):
+        from pipeline.inspecting.inspect import Inspection, inspect, refuse_output, write
+
+        asked = Inspection(**options)
+        refuse_output(asked)
+        with quiet.workers(debug):  # tf.SequenceExamples may need TensorFlow
+            done = inspect(asked)
+        say(*done.table, "", err=not asked.output)
+        if asked.output:
+            write(asked, done.text())
+            say(f"columns file: {asked.output}")
+        else:
+            click.echo(done.text().encode(), nl=False)  # a columns file is UTF-8, whatever the terminal is
 
 
 @cli.command("schema")

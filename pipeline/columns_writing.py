@@ -15,6 +15,8 @@ from pipeline.yaml_lines import resolve
 from transforms.columns import Column
 from transforms.embedding_tables import EmbeddingTable
 from transforms.errors import SpecError, SpecFault
+from transforms.escaping import one_line
+from transforms.groups import SequenceGroup
 from transforms.messages import path_of, shown
 from transforms.normalizers import TYPES, Chain, Function, Normalizer
 from transforms.spec import Spec
@@ -36,15 +38,38 @@ def dumps(spec: Spec) -> str:
     rows = [_row(column, f"columns[{k}]", faults) for k, column in enumerate(spec.columns)]
     groups = CommentedMap()
     for name, group in spec.sequence_groups.items():
-        groups[_text(name)] = _flow(_changed(group, path_of(("sequence_groups", name)), faults))
+        groups[quoted(name)] = _flow(_changed(group, path_of(("sequence_groups", name)), faults))
     if faults:
         raise SpecError(faults)
+    return block({"version": 1, **({"sequence_groups": groups} if groups else {}), "columns": rows})
+
+
+def block(data: Any) -> str:
+    """Returns mappings and lists as YAML in block style, as a columns file has it."""
     yaml = YAML()
     yaml.indent(mapping=2, sequence=4, offset=2)
     yaml.width = 2**16  # no line is folded
     stream = io.StringIO()
-    yaml.dump({"version": 1, **({"sequence_groups": groups} if groups else {}), "columns": rows}, stream)
+    yaml.dump(data, stream)
     return stream.getvalue()
+
+
+def row(column: Column) -> dict[str, Any]:
+    """Returns a column as `block` takes it: its type, its key, and what differs from the defaults.
+
+    Raises:
+      SpecError: a file cannot hold it.
+    """
+    faults: list[SpecFault] = []
+    made = _row(column, column.name, faults)
+    if faults:
+        raise SpecError(faults)
+    return made
+
+
+def group_row(group: SequenceGroup) -> dict[str, Any]:
+    """Returns a sequence group as `block` takes it."""
+    return _flow(_changed(group, "", []))
 
 
 def _row(column: Column, path: str, faults: list[SpecFault]) -> dict[str, Any]:
@@ -73,7 +98,7 @@ def _value(value: Any, path: str, faults: list[SpecFault]) -> Any:
         row.fa.set_flow_style()
         return row
     if isinstance(value, str):
-        return _text(value)
+        return quoted(value)
     if isinstance(value, float):
         if value != value:
             faults.append(SpecFault(path, "expected a number (a columns file holds no NaN), got nan"))
@@ -81,10 +106,10 @@ def _value(value: Any, path: str, faults: list[SpecFault]) -> Any:
     return value
 
 
-def _text(value: str) -> str:
+def quoted(value: str) -> str:
     """Quotes what would be no string without, in YAML 1.2 or for the many who read 1.1, and line breaks of any kind."""
     plain = isinstance(resolve(value), str) and value.lower() not in ("y", "n", "yes", "no", "on", "off")
-    plain = plain and value.isprintable()
+    plain = plain and one_line(value) == value  # else a terminal's escapes would be part of it
     return value if plain else DoubleQuotedScalarString(value)
 
 
@@ -101,7 +126,7 @@ def _normalizer(normalizer: Normalizer, path: str, faults: list[SpecFault]) -> A
         return row
     if isinstance(normalizer, Function):
         function = normalizer.function
-        return _text(function) if isinstance(function, str) else _name_of(function, path, faults)
+        return quoted(function) if isinstance(function, str) else _name_of(function, path, faults)
     name = next((name for name, kind in TYPES.items() if type(normalizer) is kind), None)
     if name is None:
         known = ", ".join(map(repr, TYPES))

@@ -14,6 +14,9 @@ LARGEST_BYTES: Final = 2**31 - 1
 DEFAULT_MAX_STEPS: Final = 1_000_000
 """Here so that help need not load Arrow; a test holds it to `transforms.step_limit.MAX_STEPS`."""
 
+INSPECTED_ROWS: Final = 5000
+"""Rows that `seqcols inspect` looks at, unless somebody asks for another number."""
+
 
 @dataclass(frozen=True)
 class Limits:

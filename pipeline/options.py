@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import click
 
-from pipeline.limits import DEFAULTS
+from pipeline.limits import DEFAULTS, INSPECTED_ROWS
 from pipeline.request import DEFAULT_MAX_REJECTED, FORMATS, ON_BAD_FILE
 
 
@@ -36,6 +36,22 @@ def _bytes(count: int) -> str:
     return f"{count >> 20}MiB"
 
 
+_MAX_RECORD_BYTES: Final = _valued(
+    "--max-record-bytes",
+    Size(),
+    _bytes(DEFAULTS.max_record_bytes),
+    "Longest record, line, row or block; a file with a longer one is a bad file.",
+)
+
+_MAX_UNPACK_RATIO: Final = _valued(
+    "--max-unpack-ratio",
+    float,
+    DEFAULTS.max_unpack_ratio,
+    "How many times its size a packed file may unpack to; one that unpacks to more is a bad file.",
+)
+
+_DEBUG: Final = click.option("--debug", is_flag=True, help="Show tracebacks, and what the libraries log.")
+
 _READING: Final = [
     click.option("--input", "inputs", multiple=True, required=True, help="File or pattern; may be given again."),
     _valued(
@@ -50,26 +66,16 @@ _READING: Final = [
         ON_BAD_FILE[0],
         "What a file does that is damaged or cut short: fail the run, or be left out whole (a pass more).",
     ),
-    _valued(
-        "--max-record-bytes",
-        Size(),
-        _bytes(DEFAULTS.max_record_bytes),
-        "Longest record, line, row or block; a file with a longer one is a bad file.",
-    ),
+    _MAX_RECORD_BYTES,
     _valued("--max-steps", int, DEFAULTS.max_steps, "Most steps of a sequence; a row with more is rejected."),
-    _valued(
-        "--max-unpack-ratio",
-        float,
-        DEFAULTS.max_unpack_ratio,
-        "How many times its size a packed file may unpack to; one that unpacks to more is a bad file.",
-    ),
+    _MAX_UNPACK_RATIO,
     _valued("--max-batch-bytes", Size(), _bytes(DEFAULTS.max_batch_bytes), "How much input is held at once."),
     click.option(
         "--workers",
         type=int,
         help="Local worker threads; 0: all cores. Left out, a small input has one and a large one up to four.",
     ),
-    click.option("--debug", is_flag=True, help="Show tracebacks, and what the libraries log."),
+    _DEBUG,
 ]
 
 _WRITING: Final = [
@@ -94,6 +100,16 @@ _WRITING: Final = [
     ),
 ]
 
+_INSPECTING: Final = [
+    click.argument("inputs", metavar="FILES...", nargs=-1, required=True),
+    click.option("--output", "-o", default="", help="Where to write the draft; left out, it is printed."),
+    click.option("--overwrite", is_flag=True, help="Replace a file that is there."),
+    _valued("--rows", click.IntRange(min=1), INSPECTED_ROWS, "How many rows to look at, spread over the files."),
+    _MAX_RECORD_BYTES,
+    _MAX_UNPACK_RATIO,
+    _DEBUG,
+]
+
 
 def reading(command: Any) -> Any:
     """Adds the columns file, and the options of all commands that read the input."""
@@ -103,6 +119,11 @@ def reading(command: Any) -> Any:
 def writing(command: Any) -> Any:
     """Adds the options of commands that write a data set."""
     return _with(command, _WRITING)
+
+
+def inspecting(command: Any) -> Any:
+    """Adds the options of `seqcols inspect`."""
+    return _with(command, _INSPECTING)
 
 
 def of_a_job() -> list[click.Option]:

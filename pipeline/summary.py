@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pipeline import layout
@@ -70,15 +70,13 @@ def _columns(ledger: Mapping[str, Any]) -> list[str]:
     return table(lines)
 
 
-def table(lines: list[tuple[str, ...]]) -> list[str]:
-    """Returns lines of cells as aligned text: the first cell to the left, figures to the right."""
+def table(lines: list[tuple[str, ...]], left: Collection[int] = (0,)) -> list[str]:
+    """Returns lines of cells as aligned text: some cells, the first alone unless said, to the left, figures to the right."""
     widths = [max(len(line[k]) for line in lines) for k in range(len(lines[0]))]
     made = []
     for line in lines:
-        cells = [
-            line[0].ljust(widths[0]),
-            *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)),
-        ]
+        sized = enumerate(zip(line, widths, strict=True))
+        cells = [cell.ljust(width) if k in left else cell.rjust(width) for k, (cell, width) in sized]
         made.append("  ".join(cells).rstrip())
     return made
 
