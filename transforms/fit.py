@@ -28,7 +28,7 @@ from tensorflow_transform.beam.analyzer_cache import DatasetCache, DatasetKey
 from tensorflow_transform.tf_metadata import dataset_metadata, metadata_io
 from tfx_bsl.tfxio import tensor_adapter
 
-from transforms import analyze, rerun
+from transforms import analyze, rerun, trees
 from transforms.beam import GOOD, REJECTED, TALLIES, Densify, StageFn
 from transforms.columns import Column
 from transforms.errors import JobError, listed, nearest
@@ -62,6 +62,7 @@ def save_transform(
     allow_empty: bool = True,
     given: Sequence[analyze.Level] = (),
     words: analyze.LearnedWords | None = None,
+    scratch: str = "",
 ) -> tuple[beam.PCollection, Mapping[DatasetKey, DatasetCache]]:
     """Finds the statistics of a data set and saves the graph that uses them.
 
@@ -74,6 +75,8 @@ def save_transform(
       allow_empty: whether a graph of no rows is saved. tf.Transform makes an identity graph of them.
       given: what earlier passes found; without data, all that there is.
       words: learned vocabularies that an earlier run found.
+      scratch: folder that tf.Transform works in, where it is not the staging folder: workers reach it, and TensorFlow knows its
+        file system, as it need not know that of the others (see `transforms.trees`).
 
     Returns:
       A PCollection with one element, there when the graph is saved; and what is to be kept in the cache, by part.
@@ -81,7 +84,9 @@ def save_transform(
     config = _adapter(spec)
     preprocess = analyze.preprocessing_fn(spec, staging, data is not None or bool(given), given, words)
     cache: Mapping[DatasetKey, DatasetCache] = {}
-    with rerun.repeatable(), tft_beam.Context(temp_dir=analyze.joined(staging, "tft"), force_tf_compat_v1=False):
+    made = analyze.joined(scratch, "transform") if scratch else target
+    context = tft_beam.Context(temp_dir=analyze.joined(scratch or staging, "tft"), force_tf_compat_v1=False)
+    with rerun.repeatable(), context:
         if isinstance(data, Datasets):
             parts = {
                 key: _inputs(part, spec, f"GraphInputs{k}") if part is not None else None
@@ -95,20 +100,30 @@ def save_transform(
             transform = (batches, config) | "Fit" >> tft_beam.AnalyzeDataset(preprocess)
             if not allow_empty and data is not None:
                 transform = _refuse_empty(transform, batches)
-    saved = transform | "SaveTransform" >> tft_beam.WriteTransformFn(target)
-    return saved | "SaveRawMetadata" >> beam.Map(_save_raw_metadata, target, spec), cache
+    saved = transform | "SaveTransform" >> tft_beam.WriteTransformFn(made)
+    saved = saved | "SaveRawMetadata" >> beam.Map(_save_raw_metadata, made, spec)
+    return (saved | "CopyTransform" >> beam.Map(_copied, made, target) if made != target else saved), cache
 
 
-def find_level(spec: Spec, data: beam.PCollection, staging: str, given: Sequence[analyze.Level]) -> beam.PCollection:
+def _copied(done: Any, source: str, target: str) -> Any:
+    trees.copy(source, target)
+    return done
+
+
+def find_level(
+    spec: Spec, data: beam.PCollection, staging: str, given: Sequence[analyze.Level], scratch: str = ""
+) -> beam.PCollection:
     """Finds the statistics of the first level that is not given, and writes them into the staging folder.
 
     tf.Transform would find all levels of one PCollection; a local runner then holds it in memory from one to the next.
+    `scratch` as in `save_transform`.
 
     Returns:
       A PCollection with one element, there when it is done.
     """
     preprocess = analyze.level_fn(spec, staging, given)
-    with rerun.repeatable(), tft_beam.Context(temp_dir=analyze.joined(staging, "tft"), force_tf_compat_v1=False):
+    context = tft_beam.Context(temp_dir=analyze.joined(scratch or staging, "tft"), force_tf_compat_v1=False)
+    with rerun.repeatable(), context:
         batches = _inputs(data, spec, "GraphInputs")
         graph, _ = (batches, _adapter(spec)) | "Fit" >> tft_beam.AnalyzeDataset(preprocess)
     return graph
