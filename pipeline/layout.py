@@ -14,6 +14,7 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from pipeline.stores import store_of, write_synced
+from transforms import trees
 from transforms.errors import JobError
 from transforms.files import file_systems
 
@@ -100,11 +101,7 @@ def make_dirs(path: str) -> None:
 
 def delete(path: str) -> None:
     """Deletes a file or a tree; what is not there is fine."""
-    with contextlib.suppress(Exception):
-        FileSystems.delete([path])
-    with contextlib.suppress(Exception):
-        if "://" in path and not FileSystems.get_filesystem(path).has_dirs():
-            FileSystems.delete([path.rstrip("/") + "/"])  # how Beam 2.77's object stores tell a tree
+    trees.delete(path)
 
 
 def claim(place: Layout, how: str) -> bool:

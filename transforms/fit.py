@@ -8,6 +8,7 @@ One implementation for the main job (files), for `Fit` (any PCollection) and for
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 from collections.abc import Mapping, Sequence
@@ -19,7 +20,6 @@ import numpy as np
 import pyarrow as pa
 import tensorflow as tf
 import tensorflow_transform.beam as tft_beam
-from apache_beam.io.filesystems import FileSystems
 from apache_beam.pvalue import AsSingleton
 from apache_beam.transforms.window import GlobalWindows
 from apache_beam.typehints.row_type import RowTypeConstraint
@@ -215,9 +215,11 @@ class Fit(beam.PTransform):
       sequence_groups: policies by group (see `SequenceGroup`).
       transform: the directory to write; workers must reach it. A transform in it is replaced.
       max_steps: most steps of a sequence; a row with more is rejected (`over_limit`).
+      scratch: a directory for tf.Transform to work in, where TensorFlow does not know the file system of `transform` (`s3://`, say).
+        It must know this one, and all workers must reach it.
 
     Raises:
-      ValueError: there is no column to densify, or the directory has glob characters in its name.
+      ValueError: there is no column to densify, the directory has glob characters in its name, or `scratch` is needed.
     """
 
     def __init__(
@@ -227,10 +229,16 @@ class Fit(beam.PTransform):
         *,
         transform: str,
         max_steps: int = MAX_STEPS,
+        scratch: str = "",
     ):
         super().__init__()
         self.spec, self.transform = make_spec(columns, sequence_groups), transform.rstrip("/")
-        self.max_steps = max_steps
+        self.max_steps, self._scratch = max_steps, scratch
+        if not trees.is_known(scratch or transform):
+            raise ValueError(
+                f"expected a directory that TensorFlow knows (of a disk, or gs://), or one as scratch=..., got "
+                f"{scratch or transform!r}"
+            )
         if re.search(r"[*?\[\]]", transform):  # Beam 2.77 takes the path of what it deletes for a pattern
             raise ValueError(f"expected a directory without glob characters, got {transform!r}")
         if not self.spec.graph_inputs:  # tf.Transform 1.21 refuses a graph without inputs
@@ -242,16 +250,20 @@ class Fit(beam.PTransform):
         stage = StageFn(self._stage, self.spec, arrow=True)
         valid = everything | "Validate" >> beam.ParDo(stage).with_outputs(REJECTED, TALLIES, main=GOOD)
         staging = f"{self.transform}.fit-{secrets.token_hex(4)}"
-        saved, _ = save_transform(pcoll.pipeline, self.spec, valid[GOOD], self.transform, staging, allow_empty=False)
-        ready = saved | "CleanUp" >> beam.Map(_clean_up, staging, self.transform)
+        scratch = analyze.joined(self._scratch, os.path.basename(staging)) if self._scratch else ""
+        saved, _ = save_transform(
+            pcoll.pipeline, self.spec, valid[GOOD], self.transform, staging, allow_empty=False, scratch=scratch
+        )
+        ready = saved | "CleanUp" >> beam.Map(_clean_up, [staging, scratch], self.transform)
         return Fitting(ready, valid[REJECTED], valid[TALLIES])
 
     def _stage(self) -> StageFunction:
         return validate_stage(self.spec, self.max_steps)
 
 
-def _clean_up(_: Any, staging: str, made: str) -> str:
-    FileSystems.delete([staging])
+def _clean_up(_: Any, folders: Sequence[str], made: str) -> str:
+    for folder in filter(None, folders):
+        trees.delete(folder)
     return made
 
 
@@ -271,9 +283,10 @@ class FitAndDensify(beam.PTransform):
         *,
         transform: str,
         max_steps: int = MAX_STEPS,
+        scratch: str = "",
     ):
         super().__init__()
-        self._fit = Fit(columns, sequence_groups, transform=transform, max_steps=max_steps)
+        self._fit = Fit(columns, sequence_groups, transform=transform, max_steps=max_steps, scratch=scratch)
 
     def expand(self, pcoll: beam.PCollection) -> beam.pvalue.DoOutputsTuple:
         """Fits, then densifies."""

@@ -66,6 +66,16 @@ def copy(source: str, target: str) -> None:
             shutil.copyfileobj(read, written, BLOCK_BYTES)
 
 
+def delete(path: str) -> None:
+    """Deletes a file or a tree; what is not there is fine."""
+    systems = file_systems()
+    with contextlib.suppress(Exception):
+        systems.delete([path])
+    with contextlib.suppress(Exception):
+        if is_remote(path) and not systems.get_filesystem(path).has_dirs():
+            systems.delete([path.rstrip("/") + "/"])  # how Beam 2.77's object stores tell a tree
+
+
 @contextlib.contextmanager
 def fetched(folder: str) -> Iterator[str]:
     """Yields a folder of this machine with the same files: the folder itself, or a copy that is there while the block runs.
