@@ -5,6 +5,9 @@ Ranges live here; the exact versions and their hashes live in ``requirements.loc
 
 from setuptools import find_packages, setup
 
+# Emulators of S3 (flask is what moto's server needs) and of Cloud Storage.
+BUCKETS = ["boto3", "moto", "flask", "flask-cors", "gcp-storage-emulator"]
+
 setup(
     name="seqcols",
     version="0.1.0.dev0",
@@ -31,7 +34,8 @@ setup(
         "numpy",
     ],
     extras_require={
-        "test": ["pytest", "pytest-xdist", "pytest-timeout", "hypothesis", "tf_keras", "psutil"],
+        "s3": ["boto3"],
+        "test": ["pytest", "pytest-xdist", "pytest-timeout", "hypothesis", "tf_keras", "psutil", *BUCKETS],
         "lint": ["ruff", "mypy"],
         "docs": ["pdoc"],
         "bench": ["polars", "altair", "vl-convert-python"],

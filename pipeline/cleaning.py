@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from apache_beam.io.filesystems import FileSystems
 
-from pipeline import kill_points, layout, leftovers, manifest, publish
+from pipeline import kill_points, layout, leftovers, manifest, publish, scratch
 from pipeline.layout import Layout
 
 _ACTIVE: Final[list[Layout]] = []
@@ -79,6 +79,7 @@ def clean(
     if rejected and not done:
         layout.write_json(place.at(layout.REJECTED, f"{place.run_id}-ledger.json"), ledger)
     kill_points.at("cleaned")
+    scratch.remove(place)
     layout.delete(place.staging)
     for folder in (layout.EXAMPLES, layout.REJECTED):
         layout.delete_if_empty(place.at(folder))

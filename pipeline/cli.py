@@ -212,6 +212,7 @@ def carry_out(what: str, columns: str, debug: bool = False, **asked: Any) -> Non
     with reported(debug, columns):
         from pipeline.columns_file import load
 
+        _open_files_with(asked.get("beam_args", ()))
         spec = load(columns)
         _find_functions(columns, spec, debug)
         request = Request(spec, **asked)
@@ -239,6 +240,15 @@ def _find_functions(columns: str, spec: Spec, debug: bool) -> None:
     faults = check_functions(spec, columns)
     if faults:
         raise SpecError(faults)
+
+
+def _open_files_with(beam_args: Sequence[str]) -> None:
+    """Lets Beam's options (`--s3_endpoint_url` and the like) count for files that are looked at before there is a pipeline."""
+    if beam_args:
+        from apache_beam.io.filesystems import FileSystems
+        from apache_beam.options.pipeline_options import PipelineOptions
+
+        FileSystems.set_options(PipelineOptions(list(beam_args)))
 
 
 def _refuse_unknown(arguments: Sequence[str]) -> None:

@@ -8,6 +8,7 @@ from typing import Final
 from apache_beam.options.pipeline_options import FlinkRunnerOptions, PipelineOptions, PortableOptions, StandardOptions
 from apache_beam.runners.runner import create_runner
 
+from pipeline import scratch
 from pipeline.failures import message_of
 from pipeline.request import Request, UsageError
 from transforms.errors import nearest
@@ -44,10 +45,11 @@ def refuse(request: Request, options: PipelineOptions) -> None:
     except Exception as error:  # a name is imported, which may raise anything
         hint = nearest(name, StandardOptions.KNOWN_RUNNER_NAMES)
         raise UsageError(f"--runner {name!r}: cannot be loaded{hint or f' ({message_of(error)})'}") from error
+    works_in = scratch.location(request, options)
     short = name.rpartition(".")[2]
     if short in CONTAINERS and not _shares_this_disk(short, options):
-        for option, path in _paths(request):
-            if "://" not in path:
+        for option, path in [*_paths(request), ("--temp_location", works_in)]:
+            if path and "://" not in path:
                 raise UsageError(
                     f"{option} {path!r}: is of this machine, and {CONTAINERS[short]} have disks of their own; expected "
                     f"a path in an object store, such as gs://bucket/path"

@@ -11,6 +11,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from pipeline import layout
 from pipeline.layout import Layout
+from transforms import trees
 from transforms.spec import Spec
 
 BLOCK_BYTES = 1 << 20
@@ -47,7 +48,7 @@ def digest(path: str) -> str:
     'e3b0c442'
     """
     root = path.rstrip("/") + "/"
-    lines = [f"{file_digest(file)} {file.removeprefix(root)}\n" for file in layout.files_below(path.rstrip("/"))]
+    lines = [f"{file_digest(file)} {file.removeprefix(root)}\n" for file in trees.files_below(path.rstrip("/"))]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 

@@ -161,7 +161,7 @@ def build_level(root: beam.Pipeline, plan: Plan, tuning: Tuning) -> beam.PCollec
     coders.register()
     files = root | "Files" >> beam.Create([file.path for part in plan.analysis.parts for file in part], reshuffle=False)
     read = read_pass(files, "Analyse", plan.spec, tuning, 0)
-    return find_level(plan.spec, read.good, plan.place.staging, plan.given)
+    return find_level(plan.spec, read.good, plan.place.staging, plan.given, plan.place.scratch)
 
 
 @dataclass
@@ -177,8 +177,9 @@ class Found:
 def _analyse(root: beam.Pipeline, plan: Plan, tuning: Tuning) -> Found:
     """Analyses (where there is a pass for it) and saves the transform."""
     target, staging, spec = plan.place.staged(layout.TRANSFORM), plan.place.staging, plan.spec
+    scratch = plan.place.scratch
     if plan.passes == 1:
-        return Found(save_transform(root, spec, None, target, staging)[0])
+        return Found(save_transform(root, spec, None, target, staging, scratch=scratch)[0])
     reads = []
     for k, part in enumerate(plan.analysis.parts):
         label = f"Analyse{k or ''}"
@@ -186,10 +187,10 @@ def _analyse(root: beam.Pipeline, plan: Plan, tuning: Tuning) -> Found:
         reads.append(read_pass(files, label, spec, tuning, 0))
     if not plan.analysis.folder:
         (read,) = reads
-        ready, _ = save_transform(root, spec, read.good, target, staging, given=plan.given)
+        ready, _ = save_transform(root, spec, read.good, target, staging, given=plan.given, scratch=scratch)
         return Found(ready, list(read.tallies))
     data = cache.datasets(root, plan.analysis, [read.good for read in reads])
-    ready, found = save_transform(root, spec, data, target, staging)
+    ready, found = save_transform(root, spec, data, target, staging, scratch=scratch)
     sums = [sum_tallies(read.tallies, f"Part{k}") for k, read in enumerate(reads)]
     by_part = [tally | f"Numbered{k}" >> beam.Map(_numbered, k) for k, tally in enumerate(sums)]
     return Found(ready, sums, cache.keep(plan.analysis, found), by_part)

@@ -14,8 +14,11 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from pipeline.stores import store_of, write_synced
+from transforms import trees
 from transforms.errors import JobError
+from transforms.files import file_systems
 
+file_systems()  # files are looked at before there is a pipeline
 MANIFEST: Final = "manifest.json"
 EXAMPLES: Final = "examples"
 REJECTED: Final = "rejected"
@@ -41,10 +44,16 @@ class Layout:
 
     Every file of a run has a name of its own, so that nothing it writes can touch what an earlier run published. The manifest
     alone is replaced, and last.
+
+    Attributes:
+      output: the directory.
+      run_id: the run's name.
+      scratch: folder elsewhere that tf.Transform works in (see `pipeline.scratch`); empty where the staging folder will do.
     """
 
     output: str
     run_id: str
+    scratch: str = ""
 
     def at(self, *parts: str) -> str:
         """Returns a path in the output directory."""
@@ -66,8 +75,12 @@ class Layout:
 
 
 def exists(path: str) -> bool:
-    """Returns whether a file or directory is there."""
-    return bool(FileSystems.exists(path))
+    """Returns whether a file or directory is there; in an object store a directory is what files lie below."""
+    if FileSystems.exists(path):
+        return True
+    if "://" not in path or FileSystems.get_filesystem(path).has_dirs():
+        return False
+    return bool(FileSystems.match([path.rstrip("/") + "/**"], limits=[1])[0].metadata_list)
 
 
 def make_dirs(path: str) -> None:
@@ -88,8 +101,7 @@ def make_dirs(path: str) -> None:
 
 def delete(path: str) -> None:
     """Deletes a file or a tree; what is not there is fine."""
-    with contextlib.suppress(Exception):
-        FileSystems.delete([path])
+    trees.delete(path)
 
 
 def claim(place: Layout, how: str) -> bool:
@@ -147,6 +159,8 @@ def write_bytes(path: str, data: bytes) -> None:
             file.write(data)
     except OSError as error:
         raise JobError(f"{path}: cannot be written ({(error.strerror or str(error)).lower()})") from error
+    except Exception as error:  # the clients of object stores say so each in their own way
+        raise JobError(f"{path}: cannot be written ({' '.join(str(error).split())})") from error
 
 
 def json_bytes(content: Any) -> bytes:
@@ -157,12 +171,3 @@ def json_bytes(content: Any) -> bytes:
 def write_json(path: str, content: Any) -> None:
     """Writes a JSON file."""
     write_bytes(path, json_bytes(content))
-
-
-def files_below(folder: str) -> list[str]:
-    """Returns the paths of all files below a folder, in order; none where there is no such folder."""
-    if "://" in folder:
-        found = FileSystems.match([folder.rstrip("/") + "/**"])[0].metadata_list
-        return sorted(entry.path for entry in found)
-    # Not FileSystems.match: it would take a folder with brackets in its name for a pattern.
-    return sorted(os.path.join(at, name) for at, _, names in os.walk(folder) for name in names)

@@ -19,6 +19,7 @@ from pipeline.layout import EXAMPLES, LEDGER, MANIFEST, REJECTED, Layout
 from pipeline.manifest import named_files
 from pipeline.publish import PLAIN_NAMES, own_names
 from pipeline.stores import store_of
+from transforms import trees
 from transforms.errors import JobError
 
 STALE_DAYS: Final = 7
@@ -49,7 +50,9 @@ def living(place: Layout) -> Iterator[None]:
             with store_of(place.output).alone(place.output):
                 for folder in (place.staging, place.at(EXAMPLES), place.at(REJECTED)):
                     layout.make_dirs(folder)
-                layout.write_bytes(place.staged(layout.ALIVE), b"")
+                layout.write_bytes(
+                    place.staged(layout.ALIVE), place.run_id.encode()
+                )  # Beam 2.77 writes no empty objects to S3
                 if store_of(place.output).is_local:
                     lock = held.enter_context(open(place.staged(layout.ALIVE), "rb"))
                     fcntl.flock(lock, fcntl.LOCK_EX)
@@ -102,7 +105,7 @@ def sweep(place: Layout) -> list[str]:
 def listing(output: str) -> list[str]:
     """Returns the files in a directory and below, relative to it."""
     root = output.rstrip("/") + "/"
-    return [path.removeprefix(root) for path in layout.files_below(output)]
+    return [path.removeprefix(root) for path in trees.files_below(output)]
 
 
 def unnamed(files: Collection[str], manifest: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -118,8 +118,8 @@ def _write_own(
             _copy(path, place.at(own[name]))
             kill_points.at("graph")
     for folder in ("", layout.EXAMPLES, layout.REJECTED):
-        if layout.exists(place.at(folder) if folder else place.output):
-            sync_folder(place.at(folder) if folder else place.output)
+        if store_of(place.output).is_local and layout.exists(place.at(folder)):
+            sync_folder(place.at(folder))
     kill_points.at("graphs")
     return {**own, **{name: None for name, path in staged.items() if not path}}
 

@@ -48,8 +48,17 @@ COMPARED_ROWS = 1000
 def build(root: beam.Pipeline, plan: RepairPlan, tuning: job.Tuning) -> beam.PCollection:
     """Adds a repair to a pipeline; one element comes out, what `_finish` wrote down."""
     coders.register()
-    spec, transform = plan.spec, plan.place.staged(layout.TRANSFORM)
-    ready, _ = save_transform(root, spec, None, transform, plan.place.staging, given=plan.levels, words=plan.words)
+    spec, place = plan.spec, plan.place
+    ready, _ = save_transform(
+        root,
+        spec,
+        None,
+        place.staged(layout.TRANSFORM),
+        place.staging,
+        given=plan.levels,
+        words=plan.words,
+        scratch=place.scratch,
+    )
     files = root | "Files" >> beam.Create(plan.before.rejected_files, reshuffle=False)
     gated = files | "Gate" >> beam.Map(lambda path, _: path, AsSingleton(ready))
     kept = gated | "Kept" >> ReadKept(spec.columns, plan.mended, WIDEST, tuning.notes, 0)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TextIO
 
-from pipeline import cleaning, repair_job, running
-from pipeline.executing import Outcome, execute, take_result, tuned
+from pipeline import cleaning, repair_job, running, scratch
+from pipeline.executing import Outcome, execute, options_for, take_result, tuned
 from pipeline.finish import DONE, FAILED
 from pipeline.repair import Repair, planned
 from pipeline.request import Request
@@ -33,6 +34,7 @@ def repair(asked: Repair, stream: TextIO | None = None) -> Outcome:
         raise SpecError([SpecFault("columns", what)])
     plan = planned(asked, running.columns_text(asked.spec))
     size = sum(entry["bytes"] for entry in plan.before.content["rejected"]["files"])
+    plan = replace(plan, place=scratch.placed(plan.place, request, options_for(request)))
     outcome = Outcome(FAILED, output=plan.place.output, passes=0)
     with cleaning.run_in(plan.place), tuned(request, [size], ["repair"], stream) as tuning:
         execute(request, lambda root: repair_job.build(root, plan, tuning), outcome, tuning.workers)

@@ -9,7 +9,21 @@ from dataclasses import replace
 from functools import partial
 from typing import TextIO
 
-from pipeline import cache, checking, cleaning, engines, job, kill_points, layout, manifest, preflight, screening
+from apache_beam.io.filesystems import FileSystems
+
+from pipeline import (
+    cache,
+    checking,
+    cleaning,
+    engines,
+    job,
+    kill_points,
+    layout,
+    manifest,
+    preflight,
+    scratch,
+    screening,
+)
 from pipeline.columns_file import dumps
 from pipeline.executing import HANDED_OVER, Outcome, execute, options_for, take_result, tuned
 from pipeline.failures import of_function
@@ -50,6 +64,7 @@ def run(request: Request, stream: TextIO | None = None) -> Outcome:
     analysed = before + plan.passes - 1
     titles = ["analyse"] * analysed + ["transform"]
     sizes = [sum(file.size for file in plan.analysis.read)] * analysed + [plan.inputs.size]
+    plan = replace(plan, place=scratch.placed(plan.place, request, options_for(request)))
     with cleaning.run_in(plan.place), tuned(request, sizes, titles, stream) as tuning:
         plan = _find_levels(request, _with_tables_in_reach(plan), tuning, before, outcome)
         if not outcome.message:
@@ -69,7 +84,9 @@ def _plan(request: Request, stream: TextIO | None) -> Plan:
     if kill_points.unknown():
         points = ", ".join(kill_points.POINTS)
         raise UsageError(f"{kill_points.VARIABLE}: expected one of {points}, got {kill_points.unknown()!r}")
-    engines.refuse(request, options_for(request))
+    options = options_for(request)
+    FileSystems.set_options(options)  # files are looked at before there is a pipeline
+    engines.refuse(request, options)
     if not request.spec.graph_inputs:  # tf.Transform 1.21 refuses a graph without inputs
         raise SpecError([SpecFault("columns", "expected a column to densify, got only passthrough_column")])
     place = Layout(checked_output(request), layout.new_run_id())
@@ -160,6 +177,7 @@ def check(request: Request, stream: TextIO | None = None) -> Outcome:
     check_values(request)
     if not request.runs_here:
         raise UsageError("check runs on this machine: --runner does not apply")
+    FileSystems.set_options(options_for(request))
     with tempfile.TemporaryDirectory(prefix="seqcols-") as folder:
         inputs, _, skipped = _screened(request, folder, stream)
         names = _preflight(inputs, request)

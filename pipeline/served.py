@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from pipeline.limits import WIDEST
 from pipeline.manifest import Manifest
-from transforms import rows
+from transforms import rows, trees
 from transforms.columns import Output
 from transforms.errors import JobError
 from transforms.normalizers import Function
@@ -35,7 +35,8 @@ class Model:
 
         self._path, self._spec = manifest.path(manifest.content["serving"]), spec
         try:
-            self._loaded = tf.saved_model.load(self._path)
+            with trees.fetched(self._path) as folder:
+                self._loaded = tf.saved_model.load(folder)
             answered = self._loaded.signatures[tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY].structured_outputs
         except (OSError, ValueError, KeyError, AttributeError, tf.errors.OpError) as error:
             raise JobError(f"{self._path}: cannot be loaded ({' '.join(str(error).split())[:300]})") from error

@@ -19,6 +19,7 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from pipeline import kill_points
+from transforms.files import file_systems
 
 Version = str | None
 """What is in a file; None where there is none. Only equality means anything."""
@@ -153,6 +154,48 @@ class GoogleCloudStorage(Store):
         return str(blob.generation)
 
 
+class AmazonS3(Store):
+    """Objects of S3: the version is the ETag, and writing is conditional on it (`If-Match`, `If-None-Match`).
+
+    Other stores that speak its protocol either know these conditions, or refuse them, or (old ones) take no notice.
+    """
+
+    def _client(self) -> Any:
+        from apache_beam.io.aws.s3io import S3IO
+
+        # Made by Beam, with the options that its own files are opened with (`--s3_endpoint_url` and the like).
+        return S3IO(options=file_systems().get_filesystem("s3://")._options).client.client
+
+    def _place(self, path: str) -> dict[str, str]:
+        bucket, _, key = path.removeprefix("s3://").partition("/")
+        return {"Bucket": bucket, "Key": key}
+
+    def read(self, path: str) -> tuple[bytes, Version]:
+        """See the base class."""
+        from botocore.exceptions import ClientError
+
+        try:
+            found = self._client().get_object(**self._place(path))
+            return found["Body"].read(), str(found["ETag"])
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "NoSuchKey":
+                return b"", None
+            raise OSError(0, " ".join(str(error).split()), path) from error
+
+    def replace(self, path: str, data: bytes, seen: Version) -> Version:
+        """See the base class."""
+        from botocore.exceptions import ClientError
+
+        condition = {"IfMatch": seen} if seen else {"IfNoneMatch": "*"}
+        try:
+            return str(self._client().put_object(**self._place(path), Body=data, **condition)["ETag"])
+        except ClientError as error:
+            # In turn: another version is there, another is being written, and none is there any more.
+            if error.response["Error"]["Code"] in ("PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey"):
+                raise Conflict(path) from error
+            raise OSError(0, " ".join(str(error).split()), path) from error
+
+
 class Unconditional(Store):
     """A file system that we know no condition of: compares, then writes. Two runs at the very same moment are not told apart."""
 
@@ -173,7 +216,7 @@ class Unconditional(Store):
         return hashlib.sha256(data).hexdigest()
 
 
-STORES: Final[dict[str, Store]] = {"": Disk(), "gs": GoogleCloudStorage()}
+STORES: Final[dict[str, Store]] = {"": Disk(), "gs": GoogleCloudStorage(), "s3": AmazonS3()}
 """Scheme of a path to how its files are replaced."""
 
 

@@ -16,6 +16,7 @@ from pipeline.request import FORMATS
 from pipeline.sources.base import size_of
 from pipeline.verify_shards import examine
 from pipeline.writing import REJECTED_OUTPUTS
+from transforms import trees
 from transforms.columns import Output
 from transforms.errors import JobError, nearest
 from transforms.escaping import one_line
@@ -145,7 +146,7 @@ def _tree(manifest: Manifest, name: str, found: Files) -> None:
         found.fault(manifest.path(MANIFEST), f"names {relative!r} as {name}, which is no name that a run gives")
         return
     path = manifest.path(relative)
-    files = layout.files_below(path)
+    files = trees.files_below(path)
     if not files:
         found.fault(path, "is missing")
         return
@@ -198,6 +199,6 @@ def _left(manifest: Manifest) -> Iterator[str]:
     trees = tuple(
         f"{manifest.path(manifest.content[name])}/" for name in ("transform", "serving") if manifest.content[name]
     )
-    for path in layout.files_below(manifest.root.rstrip("/") or "/"):
+    for path in trees.files_below(manifest.root.rstrip("/") or "/"):
         if path not in named and not path.startswith(trees):
             yield path

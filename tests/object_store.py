@@ -111,7 +111,8 @@ class Objects(FileSystem):
         self.wait()
         with self._lock:
             for path in paths:
-                gone = [name for name in self.held if name == path or name.startswith(path.rstrip("/") + "/")]
+                # As those of Beam 2.77 do: a tree is what ends in a slash.
+                gone = [name for name in self.held if name == path or (path.endswith("/") and name.startswith(path))]
                 if not gone:
                     raise BeamIOError("Delete failed", {path: FileNotFoundError(path)})
                 for name in gone:

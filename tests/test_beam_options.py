@@ -6,13 +6,12 @@ from dataclasses import fields
 
 import apache_beam as beam
 import pytest
-import tensorflow_transform.beam as tft_beam
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
 from pipeline import Request, UsageError, layout, run, stores, summary
 from pipeline.beam_options import SeqcolsOptions, options_of, request_of
 from pipeline.cli import run_command
-from pipeline.executing import HANDED_OVER, _options
+from pipeline.executing import HANDED_OVER, options_for
 from pipeline.options import of_a_job
 from pipeline.tf_examples import write_examples
 from tests.jobs import call
@@ -62,7 +61,7 @@ def test_what_is_not_given_is_as_in_the_command(columns):
 
 def test_they_stand_in_the_options_of_the_pipeline():
     spec = make_spec([sequence_numeric_column("x")])
-    made = _options(Request(spec, ["a"], "out", max_steps=9, beam_args=["--runner=DirectRunner"]))
+    made = options_for(Request(spec, ["a"], "out", max_steps=9, beam_args=["--runner=DirectRunner"]))
     ours = made.view_as(SeqcolsOptions)
     assert (ours.inputs, ours.output, ours.max_steps, ours.overwrite) == (["a"], "out", 9, False)
     assert made.view_as(StandardOptions).runner == "DirectRunner"
@@ -93,12 +92,12 @@ def test_a_job_is_handed_over(tmp_path, monkeypatch):
     """Nobody waits for it, and nothing is cleaned up under it."""
     monkeypatch.setattr(Objects, "held", {})
     monkeypatch.setitem(stores.STORES, SCHEME, ObjectsStore())
-    monkeypatch.setattr(tft_beam.Context, "create_base_temp_dir", lambda: str(tmp_path / "tft"))
     monkeypatch.setattr(beam.Pipeline, "run", lambda self: None)  # a result that cannot be waited for
     write_examples(str(tmp_path / "a.tfrecord"), [{"x": [1.0]}])
     output = f"{SCHEME}://bucket/out"
     spec = make_spec([sequence_numeric_column("x")], SequenceGroup(max_length=3))
-    request = Request(spec, [str(tmp_path / "a.tfrecord")], output, wait=False, beam_args=["--runner=DirectRunner"])
+    args = ["--runner=DirectRunner", f"--temp_location={tmp_path / 'shared'}"]
+    request = Request(spec, [str(tmp_path / "a.tfrecord")], output, wait=False, beam_args=args)
     outcome = run(request)
     assert (outcome.status, outcome.message) == (HANDED_OVER, "")
     assert [name for name in Objects.held if name.endswith(f"/{layout.ALIVE}")]

@@ -52,10 +52,23 @@ def stamp(path: str) -> tuple[float, int]:
     return entry.last_updated_in_seconds, entry.size_in_bytes
 
 
-def _file_system(path: str) -> Any:
+def file_systems() -> Any:
+    """Returns Beam's `FileSystems`, ready to be used outside a pipeline: its own options are set by the first one that is built.
+
+    Beam 2.77 opens nothing on `s3://` without any options. Without those of a pipeline, credentials and the like are taken from
+    where each client library looks for them.
+    """
     from apache_beam.io.filesystems import FileSystems  # takes 2 s to import
 
+    if FileSystems._pipeline_options is None:
+        from apache_beam.options.pipeline_options import PipelineOptions
+
+        FileSystems.set_options(PipelineOptions([]))
+    return FileSystems
+
+
+def _file_system(path: str) -> Any:
     try:
-        return FileSystems.get_filesystem(path)
+        return file_systems().get_filesystem(path)
     except ValueError:
         raise OSError(0, "unknown file system, or Beam's extra for it is not installed") from None

@@ -8,6 +8,7 @@ One implementation for the main job (files), for `Fit` (any PCollection) and for
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 from collections.abc import Mapping, Sequence
@@ -19,7 +20,6 @@ import numpy as np
 import pyarrow as pa
 import tensorflow as tf
 import tensorflow_transform.beam as tft_beam
-from apache_beam.io.filesystems import FileSystems
 from apache_beam.pvalue import AsSingleton
 from apache_beam.transforms.window import GlobalWindows
 from apache_beam.typehints.row_type import RowTypeConstraint
@@ -28,7 +28,7 @@ from tensorflow_transform.beam.analyzer_cache import DatasetCache, DatasetKey
 from tensorflow_transform.tf_metadata import dataset_metadata, metadata_io
 from tfx_bsl.tfxio import tensor_adapter
 
-from transforms import analyze, rerun
+from transforms import analyze, rerun, trees
 from transforms.beam import GOOD, REJECTED, TALLIES, Densify, StageFn
 from transforms.columns import Column
 from transforms.errors import JobError, listed, nearest
@@ -62,6 +62,7 @@ def save_transform(
     allow_empty: bool = True,
     given: Sequence[analyze.Level] = (),
     words: analyze.LearnedWords | None = None,
+    scratch: str = "",
 ) -> tuple[beam.PCollection, Mapping[DatasetKey, DatasetCache]]:
     """Finds the statistics of a data set and saves the graph that uses them.
 
@@ -74,6 +75,8 @@ def save_transform(
       allow_empty: whether a graph of no rows is saved. tf.Transform makes an identity graph of them.
       given: what earlier passes found; without data, all that there is.
       words: learned vocabularies that an earlier run found.
+      scratch: folder that tf.Transform works in, where it is not the staging folder: workers reach it, and TensorFlow knows its
+        file system, as it need not know that of the others (see `transforms.trees`).
 
     Returns:
       A PCollection with one element, there when the graph is saved; and what is to be kept in the cache, by part.
@@ -81,7 +84,9 @@ def save_transform(
     config = _adapter(spec)
     preprocess = analyze.preprocessing_fn(spec, staging, data is not None or bool(given), given, words)
     cache: Mapping[DatasetKey, DatasetCache] = {}
-    with rerun.repeatable(), tft_beam.Context(temp_dir=analyze.joined(staging, "tft"), force_tf_compat_v1=False):
+    made = analyze.joined(scratch, "transform") if scratch else target
+    context = tft_beam.Context(temp_dir=analyze.joined(scratch or staging, "tft"), force_tf_compat_v1=False)
+    with rerun.repeatable(), context:
         if isinstance(data, Datasets):
             parts = {
                 key: _inputs(part, spec, f"GraphInputs{k}") if part is not None else None
@@ -95,20 +100,30 @@ def save_transform(
             transform = (batches, config) | "Fit" >> tft_beam.AnalyzeDataset(preprocess)
             if not allow_empty and data is not None:
                 transform = _refuse_empty(transform, batches)
-    saved = transform | "SaveTransform" >> tft_beam.WriteTransformFn(target)
-    return saved | "SaveRawMetadata" >> beam.Map(_save_raw_metadata, target, spec), cache
+    saved = transform | "SaveTransform" >> tft_beam.WriteTransformFn(made)
+    saved = saved | "SaveRawMetadata" >> beam.Map(_save_raw_metadata, made, spec)
+    return (saved | "CopyTransform" >> beam.Map(_copied, made, target) if made != target else saved), cache
 
 
-def find_level(spec: Spec, data: beam.PCollection, staging: str, given: Sequence[analyze.Level]) -> beam.PCollection:
+def _copied(done: Any, source: str, target: str) -> Any:
+    trees.copy(source, target)
+    return done
+
+
+def find_level(
+    spec: Spec, data: beam.PCollection, staging: str, given: Sequence[analyze.Level], scratch: str = ""
+) -> beam.PCollection:
     """Finds the statistics of the first level that is not given, and writes them into the staging folder.
 
     tf.Transform would find all levels of one PCollection; a local runner then holds it in memory from one to the next.
+    `scratch` as in `save_transform`.
 
     Returns:
       A PCollection with one element, there when it is done.
     """
     preprocess = analyze.level_fn(spec, staging, given)
-    with rerun.repeatable(), tft_beam.Context(temp_dir=analyze.joined(staging, "tft"), force_tf_compat_v1=False):
+    context = tft_beam.Context(temp_dir=analyze.joined(scratch or staging, "tft"), force_tf_compat_v1=False)
+    with rerun.repeatable(), context:
         batches = _inputs(data, spec, "GraphInputs")
         graph, _ = (batches, _adapter(spec)) | "Fit" >> tft_beam.AnalyzeDataset(preprocess)
     return graph
@@ -200,9 +215,11 @@ class Fit(beam.PTransform):
       sequence_groups: policies by group (see `SequenceGroup`).
       transform: the directory to write; workers must reach it. A transform in it is replaced.
       max_steps: most steps of a sequence; a row with more is rejected (`over_limit`).
+      scratch: a directory for tf.Transform to work in, where TensorFlow does not know the file system of `transform` (`s3://`, say).
+        It must know this one, and all workers must reach it.
 
     Raises:
-      ValueError: there is no column to densify, or the directory has glob characters in its name.
+      ValueError: there is no column to densify, the directory has glob characters in its name, or `scratch` is needed.
     """
 
     def __init__(
@@ -212,10 +229,16 @@ class Fit(beam.PTransform):
         *,
         transform: str,
         max_steps: int = MAX_STEPS,
+        scratch: str = "",
     ):
         super().__init__()
         self.spec, self.transform = make_spec(columns, sequence_groups), transform.rstrip("/")
-        self.max_steps = max_steps
+        self.max_steps, self._scratch = max_steps, scratch
+        if not trees.is_known(scratch or transform):
+            raise ValueError(
+                f"expected a directory that TensorFlow knows (of a disk, or gs://), or one as scratch=..., got "
+                f"{scratch or transform!r}"
+            )
         if re.search(r"[*?\[\]]", transform):  # Beam 2.77 takes the path of what it deletes for a pattern
             raise ValueError(f"expected a directory without glob characters, got {transform!r}")
         if not self.spec.graph_inputs:  # tf.Transform 1.21 refuses a graph without inputs
@@ -227,16 +250,20 @@ class Fit(beam.PTransform):
         stage = StageFn(self._stage, self.spec, arrow=True)
         valid = everything | "Validate" >> beam.ParDo(stage).with_outputs(REJECTED, TALLIES, main=GOOD)
         staging = f"{self.transform}.fit-{secrets.token_hex(4)}"
-        saved, _ = save_transform(pcoll.pipeline, self.spec, valid[GOOD], self.transform, staging, allow_empty=False)
-        ready = saved | "CleanUp" >> beam.Map(_clean_up, staging, self.transform)
+        scratch = analyze.joined(self._scratch, os.path.basename(staging)) if self._scratch else ""
+        saved, _ = save_transform(
+            pcoll.pipeline, self.spec, valid[GOOD], self.transform, staging, allow_empty=False, scratch=scratch
+        )
+        ready = saved | "CleanUp" >> beam.Map(_clean_up, [staging, scratch], self.transform)
         return Fitting(ready, valid[REJECTED], valid[TALLIES])
 
     def _stage(self) -> StageFunction:
         return validate_stage(self.spec, self.max_steps)
 
 
-def _clean_up(_: Any, staging: str, made: str) -> str:
-    FileSystems.delete([staging])
+def _clean_up(_: Any, folders: Sequence[str], made: str) -> str:
+    for folder in filter(None, folders):
+        trees.delete(folder)
     return made
 
 
@@ -256,9 +283,10 @@ class FitAndDensify(beam.PTransform):
         *,
         transform: str,
         max_steps: int = MAX_STEPS,
+        scratch: str = "",
     ):
         super().__init__()
-        self._fit = Fit(columns, sequence_groups, transform=transform, max_steps=max_steps)
+        self._fit = Fit(columns, sequence_groups, transform=transform, max_steps=max_steps, scratch=scratch)
 
     def expand(self, pcoll: beam.PCollection) -> beam.pvalue.DoOutputsTuple:
         """Fits, then densifies."""

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import tensorflow as tf
 
-from transforms import dtypes, rows
+from transforms import dtypes, rows, trees
 from transforms.columns import Column, Output
 from transforms.columns.numeric_base import NumericBase
 from transforms.columns.passthrough import Passthrough
@@ -62,7 +62,8 @@ def fitted_graph(fitted: Fitted, compiled: bool = True) -> GraphFunction:
 def saved_graph(spec: Spec, transform_dir: str) -> GraphFunction:
     """Loads the graph that a job saved (what `tft.TFTransformOutput` opens)."""
     # Not through TFTransformOutput, which looks after inputs that nobody gives: seconds for a wide graph.
-    saved = tf.saved_model.load(f"{transform_dir.rstrip('/')}/{TRANSFORM_FN}")
+    with trees.fetched(f"{transform_dir.rstrip('/')}/{TRANSFORM_FN}") as folder:
+        saved = tf.saved_model.load(folder)
 
     def function(raw: Mapping[str, tf.RaggedTensor]) -> Mapping[str, Any]:
         made: Mapping[str, Any] = saved.transform_fn(raw)

@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 import tensorflow as tf
 
-from transforms import dtypes, requests
+from transforms import dtypes, requests, trees
 from transforms.admission import admitted
 from transforms.columns import Output
 from transforms.graph import TRANSFORM_FN, final_outputs, spoiling_columns, to_arrays, written_values
@@ -33,7 +33,7 @@ class ServingModel(tf.Module):
 
     Args:
       spec: the columns.
-      transform_dir: directory of the graph that a job saved.
+      transform_dir: directory of the graph that a job saved, on this machine.
 
     Attributes:
       outputs: the dense features, but for pass-through columns, with their shapes (T known) and dtypes.
@@ -136,10 +136,12 @@ def save(spec: Spec, transform_dir: str, target: str) -> None:
     Args:
       spec: the columns.
       transform_dir: directory of the transform.
-      target: directory of the SavedModel, on any file system that TensorFlow knows.
+      target: directory of the SavedModel.
     """
-    model = ServingModel(spec, transform_dir)
-    tf.saved_model.save(model, target, signatures=model.signatures())
+    # Vocabularies are copied from the graph's folder when the model is saved, so that must be there still.
+    with trees.fetched(transform_dir) as graph, trees.written(target) as folder:
+        model = ServingModel(spec, graph)
+        tf.saved_model.save(model, folder, signatures=model.signatures())
 
 
 def _input_name(key: str, taken: set[str]) -> str:
