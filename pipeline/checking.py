@@ -70,7 +70,13 @@ def _finish(_: None, plan: Plan, tally: Tally, examples: Rejects) -> dict[str, A
     longest = {name: int(tally["", "length_max", name]) for name in plan.spec.group_names}
     sizes = {name: plan.spec.group(name).fixed_length or longest[name] for name in plan.spec.group_names}
     book = {**ledger.build(tally, plan.spec, sizes), "skipped_files": plan.skipped_files}
-    result: dict[str, Any] = {"status": DONE, "message": "", "ledger": book, "rejected_examples": examples}
+    result: dict[str, Any] = {
+        "status": DONE,
+        "message": "",
+        "ledger": book,
+        "rejected_examples": examples,
+        "lengths": {name: _lengths(tally, name) for name in plan.spec.group_names},
+    }
     try:
         refuse_absent(plan, book)
         message = too_many_rejected(book["rows"], plan.max_rejected)
@@ -83,3 +89,13 @@ def _finish(_: None, plan: Plan, tally: Tally, examples: Rejects) -> dict[str, A
         result |= {"status": FAILED, "message": str(error)}
     layout.write_json(plan.place.result, result)
     return result
+
+
+def _lengths(tally: Tally, group: str) -> dict[str, Any]:
+    """Returns what `transforms.lengths.Lengths.of` takes."""
+    histogram = sorted((key[3], n) for key, n in tally.items() if key[1:3] == ("length", group))
+    return {
+        "histogram": histogram,
+        "steps": tally["", "length_sum", group],
+        "longest": tally["", "length_max", group],
+    }

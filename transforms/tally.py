@@ -61,6 +61,16 @@ def length_bucket(lengths: np.ndarray) -> np.ndarray:
     return np.where(lengths < EXACT_LENGTHS, lengths, (lengths >> octave) << octave).astype(np.int64)
 
 
+def bucket_end(starts: np.ndarray) -> np.ndarray:
+    """Returns the longest length in the bucket of each length, int64.
+
+    >>> bucket_end(np.array([0, 63, 64, 992])).tolist()
+    [0, 63, 65, 1007]
+    """
+    octave = np.maximum(np.floor(np.log2(np.maximum(starts, 1))).astype(np.int64) - 5, 0)
+    return np.where(starts < EXACT_LENGTHS, starts, (((starts >> octave) + 1) << octave) - 1).astype(np.int64)
+
+
 def count_rejected(rejected: pa.RecordBatch | None) -> Tally:
     """Counts a table of rejected rows, by file and reason."""
     tally: Tally = Counter()
