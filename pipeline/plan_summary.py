@@ -47,7 +47,7 @@ def _bars(histogram: list[list[int]]) -> list[str]:
     for start, _, rows in histogram:
         octaves[start.bit_length()] = octaves.get(start.bit_length(), 0) + rows
     most = max(octaves.values())
-    made = [("steps", "rows")]
+    made: list[tuple[str, ...]] = [("steps", "rows")]
     for octave in range(min(octaves), max(octaves) + 1):
         low, high = (1 << octave) >> 1, (1 << octave) - 1
         made.append((f"{low:,}" if low >= high else f"{low:,}-{high:,}", f"{octaves.get(octave, 0):,}"))
