@@ -14,7 +14,7 @@ from apache_beam.pvalue import AsSingleton
 from pipeline import coders, job, layout, ledger
 from pipeline.finish import DONE, FAILED, TOO_MANY_REJECTED, Plan, refuse_absent, too_many_rejected
 from pipeline.summaries import Rejects, first_rejects, sum_tallies
-from transforms import digests, rows
+from transforms import digests, length_buckets, rows
 from transforms.beam import in_global_window
 from transforms.errors import JobError
 from transforms.ragged import Ragged
@@ -59,7 +59,10 @@ class _CountAccepted(beam.DoFn):
             first = self._spec.members(name)[0]
             steps = -(-Ragged.of(batch.column(first.key)).lengths // first.step_width)
             size = self._spec.group(name).fixed_length
-            self._tally[file, "group", name, "steps"] += int(np.sum(np.minimum(steps, size) if size else steps))
+            kept = np.minimum(steps, size) if size else steps
+            self._tally[file, "group", name, "steps"] += int(np.sum(kept))
+            if name == self._spec.bucketed_group:
+                self._tally[file, "group", name, "places"] += length_buckets.places(kept, self._spec.group(name))
 
     def finish_bundle(self) -> Iterator[Any]:
         yield in_global_window(self._tally)

@@ -93,7 +93,7 @@ def plan(
     return Planned({name: of_group(spec, name, one, budget, buckets) for name, one in found.items()}, budget, outcome)
 
 
-_ANY_LENGTH: Final = {"max_length": "longest", "truncate": "head"}
+_ANY_LENGTH: Final = {"max_length": "longest", "truncate": "head", "bucket_by_length": None}
 
 
 def plan_of(root: str, budget: float = DEFAULT_BUDGET, buckets: int = DEFAULT_BUCKETS) -> Planned:
@@ -209,8 +209,7 @@ def _sizes(found: Lengths, current: int | None, proposed: int) -> dict[int, list
 
 def _bytes(spec: Spec, group: str) -> tuple[int, int]:
     """Returns the bytes of a group's outputs for a step and, besides, for a row: of tensors in their declared dtypes."""
-    members = {column.name for column in spec.members(group)} | {group}
-    own = [output for output in spec.outputs() if output.source in members]
+    own = spec.outputs_of(group)
     steps = sum(math.prod(n for n in o.shape[1:] if n) * _item_bytes(o.dtype) for o in own if o.sequence)
     rest = sum(math.prod(n for n in o.shape if n) * _item_bytes(o.dtype) for o in own if not o.sequence)
     return steps, rest

@@ -4,7 +4,7 @@ A tally is a Counter of tuples that adds up across batches, bundles and workers:
 - `(file, "rows", what)`: rows read, written, rejected, and `rejected:<reason>`;
 - `(file, "digest", what)`: the sum of the digests of the rows read, written, rejected (see `transforms.digests`);
 - `(file, "column", name, what)`: values of a column, `what` one of `COLUMN_COUNTS`;
-- `(file, "group", name, "steps")`: steps written;
+- `(file, "group", name, "steps")`: steps written; `"places"` with length buckets: those and the padding;
 - `("", "length", group, bucket)`: accepted rows by length before truncation, see `length_bucket`;
 - `("", "length_sum", group)`, `("", "length_max", group)`: their sum and the largest.
 All add up, but for the largest: `add` knows.
