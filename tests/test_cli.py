@@ -51,7 +51,7 @@ import sys
 from pipeline.cli import cli
 codes = []
 for arguments in (["--help"], ["run", "--help"], ["--version"], ["run", sys.argv[1], "--input", "x", "--output", "y"],
-                  ["check", "nowhere.yaml", "--input", "x"]):
+                  ["check", "nowhere.yaml", "--input", "x"], ["plan", "nowhere.yaml", "--input", "x"]):
     try:
         cli(arguments)
     except SystemExit as end:
