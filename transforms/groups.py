@@ -17,6 +17,8 @@ Steps = Annotated[int, Field(strict=True, ge=1, lt=2**31)]
 MOST_BUCKETS: Final = 64
 """Length buckets of a group: a worker holds a file open for each."""
 
+_MANY: Final = Field(min_length=1, max_length=MOST_BUCKETS)
+
 
 def _as_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
@@ -48,8 +50,8 @@ class SequenceGroup(BaseModel):
     bucket_by_length: (
         Annotated[
             tuple[Steps, ...],
-            BeforeValidator(_as_tuple, json_schema_input_type=list[Steps]),
-            Field(min_length=1, max_length=MOST_BUCKETS),
+            _MANY,
+            BeforeValidator(_as_tuple, json_schema_input_type=Annotated[list[Steps], _MANY]),
         ]
         | None
     ) = None
