@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from pipeline.executing import Outcome
     from pipeline.manifest import Manifest
     from pipeline.manifest import read as read_manifest
+    from pipeline.planning import plan
     from pipeline.request import Request, UsageError
     from pipeline.running import check, run
 
@@ -19,6 +20,7 @@ _LATE = {
     "UsageError": ("pipeline.request", "UsageError"),
     "check": ("pipeline.running", "check"),
     "load": ("pipeline.columns_file", "load"),
+    "plan": ("pipeline.planning", "plan"),
     "read_manifest": ("pipeline.manifest", "read"),
     "run": ("pipeline.running", "run"),
 }
@@ -33,4 +35,4 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module 'pipeline' has no attribute {name!r}")
 
 
-__all__ = ["Manifest", "Outcome", "Request", "UsageError", "check", "load", "read_manifest", "run"]
+__all__ = ["Manifest", "Outcome", "Request", "UsageError", "check", "load", "plan", "read_manifest", "run"]

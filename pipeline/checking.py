@@ -14,7 +14,7 @@ from apache_beam.pvalue import AsSingleton
 from pipeline import coders, job, layout, ledger
 from pipeline.finish import DONE, FAILED, TOO_MANY_REJECTED, Plan, refuse_absent, too_many_rejected
 from pipeline.summaries import Rejects, first_rejects, sum_tallies
-from transforms import digests, rows
+from transforms import digests, length_buckets, rows
 from transforms.beam import in_global_window
 from transforms.errors import JobError
 from transforms.ragged import Ragged
@@ -59,7 +59,10 @@ class _CountAccepted(beam.DoFn):
             first = self._spec.members(name)[0]
             steps = -(-Ragged.of(batch.column(first.key)).lengths // first.step_width)
             size = self._spec.group(name).fixed_length
-            self._tally[file, "group", name, "steps"] += int(np.sum(np.minimum(steps, size) if size else steps))
+            kept = np.minimum(steps, size) if size else steps
+            self._tally[file, "group", name, "steps"] += int(np.sum(kept))
+            if name == self._spec.bucketed_group:
+                self._tally[file, "group", name, "places"] += length_buckets.places(kept, self._spec.group(name))
 
     def finish_bundle(self) -> Iterator[Any]:
         yield in_global_window(self._tally)
@@ -70,7 +73,13 @@ def _finish(_: None, plan: Plan, tally: Tally, examples: Rejects) -> dict[str, A
     longest = {name: int(tally["", "length_max", name]) for name in plan.spec.group_names}
     sizes = {name: plan.spec.group(name).fixed_length or longest[name] for name in plan.spec.group_names}
     book = {**ledger.build(tally, plan.spec, sizes), "skipped_files": plan.skipped_files}
-    result: dict[str, Any] = {"status": DONE, "message": "", "ledger": book, "rejected_examples": examples}
+    result: dict[str, Any] = {
+        "status": DONE,
+        "message": "",
+        "ledger": book,
+        "rejected_examples": examples,
+        "lengths": {name: _lengths(tally, name) for name in plan.spec.group_names},
+    }
     try:
         refuse_absent(plan, book)
         message = too_many_rejected(book["rows"], plan.max_rejected)
@@ -83,3 +92,13 @@ def _finish(_: None, plan: Plan, tally: Tally, examples: Rejects) -> dict[str, A
         result |= {"status": FAILED, "message": str(error)}
     layout.write_json(plan.place.result, result)
     return result
+
+
+def _lengths(tally: Tally, group: str) -> dict[str, Any]:
+    """Returns what `transforms.lengths.Lengths.of` takes."""
+    histogram = sorted((key[3], n) for key, n in tally.items() if key[1:3] == ("length", group))
+    return {
+        "histogram": histogram,
+        "steps": tally["", "length_sum", group],
+        "longest": tally["", "length_max", group],
+    }

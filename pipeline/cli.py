@@ -14,7 +14,7 @@ import click.shell_completion
 
 from pipeline import quiet
 from pipeline.ending import FAILED, TOO_MANY_REJECTED, Commands, end_now, reported, say, stop
-from pipeline.options import inspecting, reading, writing
+from pipeline.options import inspecting, planning, reading, writing
 from pipeline.request import Request, UsageError, check_values, checked_output
 
 if TYPE_CHECKING:
@@ -73,6 +73,19 @@ def inspect_command(debug: bool, **options: Any) -> None:
             say(f"columns file: {asked.output}")
         else:
             click.echo(done.text().encode(), nl=False)  # a columns file is UTF-8, whatever the terminal is
+
+
+@cli.command("plan", context_settings=BEAM_OPTIONS)
+@planning
+def plan_command(context: click.Context, /, **options: Any) -> None:
+    """Show what T costs: padding, bytes and truncated steps over a range of T, fixed against length buckets.
+
+    Reads --input once by the columns file COLUMNS, as check does. COLUMNS may be the directory of a data set instead, whose
+    lengths are known: that reads no input.
+
+    Proposes the smallest T that loses no more than --budget of the steps, and the boundaries of length buckets up to it.
+    """
+    show_plan(beam_args=context.args, **options)
 
 
 @cli.command("schema")
@@ -210,19 +223,53 @@ def repair_command(debug: bool, columns: str, **options: Any) -> None:
 def carry_out(what: str, columns: str, debug: bool = False, **asked: Any) -> None:
     """Runs or checks, prints the summary and exits with the code that the outcome has."""
     with reported(debug, columns):
-        from pipeline.columns_file import load
-
-        _open_files_with(asked.get("beam_args", ()))
-        spec = load(columns)
-        _find_functions(columns, spec, debug)
-        request = Request(spec, **asked)
-        check_values(request)
-        _refuse_unknown(request.beam_args)
+        request = _asked(columns, debug, **asked)
         outcome = _execute(what, request, debug)
     if outcome.status == "too_many_rejected":
         stop(TOO_MANY_REJECTED, outcome.message)
     if outcome.status not in ("done", "handed_over"):
         stop(FAILED, outcome.message, error=outcome.error if debug else None)
+
+
+def show_plan(columns: str, budget: float, buckets: int, as_json: bool, debug: bool, **asked: Any) -> None:
+    """Plans, prints what was found and exits with the code that the outcome of the pass has."""
+    import json
+
+    with reported(debug, columns):
+        request = None if os.path.isdir(columns) else _asked(columns, debug, **asked)
+        if request is None and asked["inputs"]:
+            raise UsageError(f"{columns!r}: a data set has its own inputs: --input does not apply")
+        _prepare(debug)
+        from pipeline import plan_summary
+        from pipeline import planning as plans
+
+        if request is None:
+            planned = plans.plan_of(columns, budget, buckets)
+        else:
+            with quiet.workers(debug or not request.has_processes) as stream:
+                planned = plans.plan(request, stream, budget, buckets)
+    if as_json:
+        click.echo(json.dumps(planned.document(), indent=2))
+    else:
+        say(*plan_summary.lines(planned))
+    outcome = planned.outcome
+    if outcome is not None and outcome.status == "too_many_rejected":
+        stop(TOO_MANY_REJECTED, outcome.message)
+    if outcome is not None and outcome.status != "done":
+        stop(FAILED, outcome.message, error=outcome.error if debug else None)
+
+
+def _asked(columns: str, debug: bool, **asked: Any) -> Request:
+    """Returns what a command asks for, checked as far as that needs neither TensorFlow nor the input."""
+    from pipeline.columns_file import load
+
+    _open_files_with(asked.get("beam_args", ()))
+    spec = load(columns)
+    _find_functions(columns, spec, debug)
+    request = Request(spec, **asked)
+    check_values(request)
+    _refuse_unknown(request.beam_args)
+    return request
 
 
 def _find_functions(columns: str, spec: Spec, debug: bool) -> None:
@@ -267,7 +314,8 @@ def _refuse_unknown(arguments: Sequence[str]) -> None:
     unknown = parser.parse_known_args(list(arguments))[1]
     if unknown:
         known = [name for action in parser._actions for name in action.option_strings]
-        ours = [name for option in run_command.params if isinstance(option, click.Option) for name in option.opts]
+        declared = [*run_command.params, *plan_command.params]
+        ours = [name for option in declared if isinstance(option, click.Option) for name in option.opts]
         name = unknown[0].split("=")[0]
         if not name.startswith("-"):
             raise UsageError(f"unexpected argument {name!r}; quote a pattern ('*.parquet'), or give --input again")

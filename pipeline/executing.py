@@ -49,6 +49,7 @@ class Outcome:
       skipped: broken files that were left out (`on_bad_file`).
       notes: what a person should know of the run, a line each.
       repaired: of a repair, how many rows were `read`, `written` and `rejected`.
+      lengths: of a check, the lengths of the accepted rows by sequence group, as `Lengths.of` takes them.
       error: what was raised, where something was.
     """
 
@@ -63,6 +64,7 @@ class Outcome:
     notes: Sequence[str] = ()
     skipped: Sequence[SkippedFile] = ()
     repaired: dict[str, int] = field(default_factory=dict)
+    lengths: dict[str, dict[str, Any]] = field(default_factory=dict)
     error: BaseException | None = None
 
     def __repr__(self) -> str:
@@ -146,6 +148,7 @@ def take_result(place: Layout, outcome: Outcome) -> None:
     outcome.status, outcome.message = result["status"], result["message"]
     outcome.ledger = Ledger(result.get("ledger", {}))
     outcome.repaired = result.get("repaired", {})
+    outcome.lengths = result.get("lengths", {})
     outcome.notes = [*outcome.notes, *result.get("notes", [])]
     outcome.rejected_files = result.get("rejected_files", [])
     outcome.rejected_examples = result.get("rejected_examples", {})

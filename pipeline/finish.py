@@ -225,7 +225,7 @@ def _manifest(plan: Plan, got: Collected, book: dict[str, Any]) -> dict[str, Any
     outputs = (
         got.parts[0].outputs if got.parts else tuple(plan.spec.outputs(dict.fromkeys(plan.spec.longest_groups, 0)))
     )
-    ordered = sorted(got.parts, key=lambda part: part.path)
+    ordered = sorted(got.parts, key=lambda part: (part.length, part.path))
     created = manifest.created_now()
     counts = {what: book["rows"][what] for what in ("read", "written", "rejected")}
     return {
@@ -241,6 +241,7 @@ def _manifest(plan: Plan, got: Collected, book: dict[str, Any]) -> dict[str, Any
         "examples": {
             "rows": book["rows"]["written"],
             "features": manifest.features_of(outputs),
+            **manifest.buckets_of(plan.spec),
             "files": [part.entry(root) for part in ordered],
         },
         "rejected": {

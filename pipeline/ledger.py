@@ -41,15 +41,21 @@ def _one(counts: Tally, spec: Spec, sizes: Mapping[str, int | None]) -> dict[str
     rows = {what: counts["rows", what] for what in ("read", "written", "rejected")}
     reasons = {k[1].partition(":")[2]: n for k, n in sorted(counts.items()) if k[0] == "rows" and ":" in k[1] and n}
     marks = {what: digests.as_text(counts["digest", what]) for what in ("read", "written", "rejected")}
-    columns = {column.name: _column(column, counts, rows["written"], sizes) for column in spec.columns}
+    columns = {
+        column.name: _column(column, counts, rows["written"], sizes, spec.bucketed_group) for column in spec.columns
+    }
     return {"rows": {**rows, "rejected_by_reason": reasons}, "row_digests": marks, "columns": columns}
 
 
-def _column(column: Column, counts: Tally, written: int, sizes: Mapping[str, int | None]) -> dict[str, int]:
+def _column(
+    column: Column, counts: Tally, written: int, sizes: Mapping[str, int | None], bucketed: str | None
+) -> dict[str, int]:
     made = {what: counts["column", column.name, what] for what in COLUMN_COUNTS}
     if column.sequence_group is not None:
         steps = counts["group", column.sequence_group, "steps"]
         places = written * (sizes.get(column.sequence_group) or 0)
+        if column.sequence_group == bucketed:  # each row has the T of its bucket
+            places = counts["group", column.sequence_group, "places"]
     else:
         steps = places = written
     kept = steps * column.step_width - made["completed"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from apache_beam.io.filesystems import FileSystems
@@ -15,7 +15,9 @@ from pipeline.layout import EXAMPLES, MANIFEST, REJECTED, exists, read_json
 from pipeline.manifest_fields import FORMAT_VERSION, damage
 from transforms.columns import Output
 from transforms.errors import JobError
+from transforms.length_buckets import outputs_in
 from transforms.shown import table
+from transforms.spec import Spec
 
 __all__ = ["FORMAT_VERSION", "Manifest", "features_of", "named_files", "read"]
 
@@ -58,13 +60,46 @@ class Manifest:
         return [self.path(entry["path"]) for entry in self.content["examples"]["files"]]
 
     @property
+    def bucket_lengths(self) -> list[int]:
+        """T of every length bucket, ascending; none where the data set has no buckets (`bucket_by_length`)."""
+        return list(self._buckets.get("T", []))
+
+    @property
+    def _buckets(self) -> Mapping[str, Any]:
+        found: Mapping[str, Any] | None = self.content["examples"].get("length_buckets")
+        return found or {}
+
+    def bucket(self, length: int) -> Manifest:
+        """Returns one length bucket as a data set by itself: its files, its rows, and the features with its T.
+
+        Args:
+          length: T of the bucket.
+
+        Raises:
+          ValueError: there is no such bucket.
+        """
+        if length not in self.bucket_lengths:
+            raise ValueError(f"expected T of a length bucket, one of {self.bucket_lengths}, got {length!r}")
+        files = [entry for entry in self.content["examples"]["files"] if entry["T"] == length]
+        features = features_of(self._outputs_in(length))
+        examples = {"rows": sum(entry["rows"] for entry in files), "features": features, "files": files}
+        return replace(self, content={**self.content, "examples": examples})
+
+    def outputs_of(self, entry: Mapping[str, Any]) -> list[Output]:
+        """Returns the features of a row in one of the files, as `examples.files` lists it."""
+        return self._outputs_in(entry["T"]) if self._buckets else self.outputs
+
+    def _outputs_in(self, length: int) -> list[Output]:
+        return outputs_in(self.outputs, self._buckets["features"], length)
+
+    @property
     def rejected_files(self) -> list[str]:
         """Paths of the files with rejected rows (Parquet)."""
         return [self.path(entry["path"]) for entry in self.content["rejected"]["files"]]
 
     @property
     def outputs(self) -> list[Output]:
-        """The features of an example."""
+        """The features of an example; with length buckets T is that of the last, which serving gives too."""
         features = self.content["examples"]["features"]
         return [
             Output(name, f["dtype"], tuple(f["shape"]), f["kind"], f["source"], f.get("sequence", False))
@@ -76,16 +111,31 @@ class Manifest:
         return str(FileSystems.join(self.root, *relative.split("/")))
 
     def feature_spec(self) -> dict[str, Any]:
-        """Returns what `tf.io.parse_example` takes to read the TFRecords back (cast afterwards to `outputs`' dtypes)."""
+        """Returns what `tf.io.parse_example` takes to read the TFRecords back (cast afterwards to `outputs`' dtypes).
+
+        Raises:
+          ValueError: the data set has length buckets, so that T differs from file to file: see `bucket`.
+        """
         from transforms.parse_specs import feature_spec
 
-        return feature_spec(self.outputs)
+        return feature_spec(self._one_shape())
 
     def sequence_feature_spec(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Returns the context and sequence features that `tf.io.parse_sequence_example` takes, for `sequence_example`."""
+        """Returns the context and sequence features that `tf.io.parse_sequence_example` takes, for `sequence_example`.
+
+        Raises:
+          ValueError: see `feature_spec`.
+        """
         from transforms.parse_specs import sequence_spec
 
-        return sequence_spec(self.outputs)
+        return sequence_spec(self._one_shape())
+
+    def _one_shape(self) -> list[Output]:
+        if self._buckets:
+            raise ValueError(
+                f"T differs from file to file: ask bucket(T) of the manifest, T one of {self.bucket_lengths}"
+            )
+        return self.outputs
 
 
 def read(root: str) -> Manifest:
@@ -139,6 +189,16 @@ def features_of(outputs: Sequence[Output]) -> dict[str, Any]:
         o.name: {"dtype": o.dtype, "shape": list(o.shape), "kind": o.kind, "source": o.source, "sequence": o.sequence}
         for o in outputs
     }
+
+
+def buckets_of(spec: Spec) -> dict[str, Any]:
+    """Returns what the manifest says of length buckets: nothing where there are none."""
+    group = spec.bucketed_group
+    if group is None:
+        return {}
+    sizes, names = spec.group(group).bucket_lengths, spec.bucketed_names
+    own = [output.name for output in spec.outputs() if output.name in names]
+    return {"length_buckets": {"group": group, "T": list(sizes), "features": own}}
 
 
 def named_files(content: Mapping[str, Any]) -> Iterator[str]:

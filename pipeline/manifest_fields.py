@@ -50,7 +50,14 @@ class _File(_Fields):
     rows: _Count
     bytes: _Count
     sha256: str
+    T: int | None = None
     samples: dict[str, list[Annotated[list[_Count], Field(min_length=3, max_length=3)]]] = {}
+
+
+class _Buckets(_Fields):
+    group: str
+    T: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)]
+    features: list[str]
 
 
 class _Files(_Fields):
@@ -60,6 +67,18 @@ class _Files(_Fields):
 
 class _Examples(_Files):
     features: dict[str, _Feature]
+    length_buckets: _Buckets | None = None
+
+    @model_validator(mode="after")
+    def _files_are_of_buckets(self) -> _Examples:
+        sizes = self.length_buckets.T if self.length_buckets else [None]
+        for k, file in enumerate(self.files):
+            if file.T not in sizes:
+                raise ValueError(f"files[{k}].T: expected one of {shown(sizes)}, got {shown(file.T)}")
+        for name in self.length_buckets.features if self.length_buckets else ():
+            if name not in self.features or not self.features[name].sequence or not self.features[name].shape:
+                raise ValueError(f"length_buckets.features: expected sequences, got {shown(name)}")
+        return self
 
 
 class _Input(_Fields):

@@ -8,7 +8,7 @@ from typing import Any, Final
 import click
 
 from pipeline.limits import DEFAULTS, INSPECTED_ROWS
-from pipeline.request import DEFAULT_MAX_REJECTED, FORMATS, ON_BAD_FILE
+from pipeline.request import DEFAULT_BUCKETS, DEFAULT_BUDGET, DEFAULT_MAX_REJECTED, FORMATS, ON_BAD_FILE
 
 
 class Size(click.ParamType[int]):
@@ -52,8 +52,14 @@ _MAX_UNPACK_RATIO: Final = _valued(
 
 _DEBUG: Final = click.option("--debug", is_flag=True, help="Show tracebacks, and what the libraries log.")
 
+
+def _input(required: bool) -> Any:
+    return click.option(
+        "--input", "inputs", multiple=True, required=required, help="File or pattern; may be given again."
+    )
+
+
 _READING: Final = [
-    click.option("--input", "inputs", multiple=True, required=True, help="File or pattern; may be given again."),
     _valued(
         "--max-rejected",
         float,
@@ -110,10 +116,22 @@ _INSPECTING: Final = [
     _DEBUG,
 ]
 
+_PLANNING: Final = [
+    _valued("--budget", float, DEFAULT_BUDGET, "The share of all steps that a proposed T may lose."),
+    _valued("--buckets", int, DEFAULT_BUCKETS, "How many length buckets at most."),
+    click.option("--json", "as_json", is_flag=True, help="Print all figures as JSON."),
+    *_READING,
+]
+
 
 def reading(command: Any) -> Any:
     """Adds the columns file, and the options of all commands that read the input."""
-    return click.pass_context(click.argument("columns", type=click.Path())(_with(command, _READING)))
+    return click.pass_context(click.argument("columns", type=click.Path())(_with(command, [_input(True), *_READING])))
+
+
+def planning(command: Any) -> Any:
+    """Adds the columns file, or the directory of a data set, which has its input read already; and what a plan asks for."""
+    return click.pass_context(click.argument("columns", type=click.Path())(_with(command, [_input(False), *_PLANNING])))
 
 
 def writing(command: Any) -> Any:
@@ -128,7 +146,7 @@ def inspecting(command: Any) -> Any:
 
 def of_a_job() -> list[click.Option]:
     """Returns the options that say what a job does: all of `seqcols run` but how much is told of it."""
-    declared = click.command()(_with(lambda: None, [*_READING, *_WRITING])).params
+    declared = click.command()(_with(lambda: None, [_input(True), *_READING, *_WRITING])).params
     return [option for option in declared if isinstance(option, click.Option) and option.name != "debug"]
 
 

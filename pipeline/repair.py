@@ -20,7 +20,7 @@ from pipeline.export import STATISTICS
 from pipeline.inputs import match
 from pipeline.kept_rows import PLACE, batches_of
 from pipeline.layout import Layout
-from pipeline.manifest import Manifest
+from pipeline.manifest import Manifest, buckets_of
 from pipeline.request import UsageError
 from transforms import analyze
 from transforms.analyze import LearnedWords, Level
@@ -165,6 +165,10 @@ def _refuse_other_features(spec: Spec, sizes: Mapping[str, int | None], before: 
                     f"the feature {output.name!r} would have the {what} {getattr(made, what)!r}, the data set has "
                     f"{getattr(output, what)!r}: run the job again"
                 )
+    was = (before.content["examples"].get("length_buckets") or {}).get("T")
+    now = buckets_of(spec).get("length_buckets", {}).get("T")
+    if was != now:
+        raise SpecError(f"bucket_by_length gives the buckets {now}, the data set has {was}: run the job again")
     if wanted:
         raise SpecError(
             f"the feature {next(iter(wanted))!r} is none of the data set's: a repair adds rows, not other features"

@@ -19,6 +19,12 @@ FORMATS: Final = ("tfrecord", "tfrecord.gz", "parquet", "sequence_example", "seq
 
 DEFAULT_MAX_REJECTED: Final = 0.1
 
+DEFAULT_BUDGET: Final = 0.01
+"""The share of steps that a planned T may lose."""
+
+DEFAULT_BUCKETS: Final = 4
+"""How many length buckets a plan has at most."""
+
 GLOB: Final = r"[*?\[\]]"
 """Characters that make a path a pattern to Beam's file systems."""
 

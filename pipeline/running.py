@@ -167,8 +167,13 @@ def _find_levels(request: Request, plan: Plan, tuning: job.Tuning, count: int, o
     return plan
 
 
-def check(request: Request, stream: TextIO | None = None) -> Outcome:
+def check(request: Request, stream: TextIO | None = None, title: str = "check") -> Outcome:
     """Reads and validates without writing; the ledger counts accepted rows as written.
+
+    Args:
+      request: what is asked for.
+      stream: where progress is shown; None shows none.
+      title: the command that this is for.
 
     Raises:
       UsageError: the request cannot be carried out.
@@ -176,7 +181,7 @@ def check(request: Request, stream: TextIO | None = None) -> Outcome:
     """
     check_values(request)
     if not request.runs_here:
-        raise UsageError("check runs on this machine: --runner does not apply")
+        raise UsageError(f"{title} runs on this machine: --runner does not apply")
     FileSystems.set_options(options_for(request))
     with tempfile.TemporaryDirectory(prefix="seqcols-") as folder:
         inputs, _, skipped = _screened(request, folder, stream)
@@ -189,7 +194,7 @@ def check(request: Request, stream: TextIO | None = None) -> Outcome:
         plan = replace(plan, skipped=skipped)
         layout.make_dirs(place.staging)
         outcome = Outcome(FAILED, repeated=inputs.repeated, skipped=skipped)
-        with tuned(request, [inputs.size], ["check"], stream) as tuning:
+        with tuned(request, [inputs.size], [title], stream) as tuning:
             plan = _with_tables_in_reach(plan)
             execute(request, lambda root: checking.build(root, plan, tuning), outcome, tuning.workers)
         take_result(place, outcome)

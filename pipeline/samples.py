@@ -13,6 +13,9 @@ from transforms import rows
 WINDOW: Final = 16
 """Rows of a shard, one after the other, that are noted together."""
 
+BUCKET_WINDOW: Final = 4
+"""The same in a length bucket, where neighbours were none in the input, so that each row is noted by itself."""
+
 MOST_WINDOWS: Final = 64
 """Past it every other window of a shard is dropped."""
 
@@ -34,10 +37,14 @@ class Sample(NamedTuple):
 
 
 class Sampler:
-    """Notes windows that are spread evenly over a shard of any number of rows, 32 to 64 of them if it has so many."""
+    """Notes windows that are spread evenly over a shard of any number of rows, 32 to 64 of them if it has so many.
 
-    def __init__(self) -> None:
-        self._rows, self._stride = 0, WINDOW
+    Args:
+      window: rows in each.
+    """
+
+    def __init__(self, window: int = WINDOW) -> None:
+        self._rows, self._window, self._stride = 0, window, window
         self._found: dict[int, list[Sample]] = {}
 
     def add(self, batch: pa.RecordBatch) -> None:
@@ -48,7 +55,7 @@ class Sampler:
         numbers, file = rows.row_numbers(batch), rows.file_of(batch)
         start = first - first % self._stride
         while start < self._rows:
-            low, high = max(start, first), min(start + WINDOW, self._rows)
+            low, high = max(start, first), min(start + self._window, self._rows)
             if low < high:
                 self._found.setdefault(start, []).extend(_runs(numbers[low - first : high - first], low, file))
             if len(self._found) > MOST_WINDOWS:

@@ -24,6 +24,9 @@ from transforms.escaping import one_line
 Tell = Callable[[str, int], None]
 """Is told which file is read, and how many bytes of it since the last time."""
 
+Outputs = Callable[[Mapping[str, Any]], list[Output]]
+"""Is told of a file, as the manifest lists it, and returns the features of its rows."""
+
 LEFT: Final = "no part of the data set: the manifest does not name it"
 
 
@@ -64,8 +67,8 @@ def check(manifest: Manifest, tell: Tell = lambda path, count: None) -> Files:
         what = f"unknown format {manifest.format!r}{nearest(manifest.format, FORMATS)}"
         found.fault(manifest.path(MANIFEST), what)
         return found
-    found.rows = _shards(manifest, EXAMPLES, manifest.format, manifest.outputs, found, tell)
-    found.rejected = _shards(manifest, REJECTED, "parquet", REJECTED_OUTPUTS, found, tell)
+    found.rows = _shards(manifest, EXAMPLES, manifest.format, manifest.outputs_of, found, tell)
+    found.rejected = _shards(manifest, REJECTED, "parquet", lambda _: REJECTED_OUTPUTS, found, tell)
     for name in ("transform", "serving"):
         _tree(manifest, name, found)
     _json(manifest, "statistics", found)
@@ -81,7 +84,7 @@ def bytes_to_read(manifest: Manifest) -> int:
     return examples * (2 if manifest.format == "parquet" else 1) + 2 * rejected
 
 
-def _shards(manifest: Manifest, part: str, format: str, outputs: list[Output], found: Files, tell: Tell) -> int:
+def _shards(manifest: Manifest, part: str, format: str, outputs: Outputs, found: Files, tell: Tell) -> int:
     """Checks the shards of one part of the manifest; returns how many rows they hold."""
     entries, rows, seen = manifest.content[part]["files"], 0, set()
     for entry in entries:
@@ -93,7 +96,7 @@ def _shards(manifest: Manifest, part: str, format: str, outputs: list[Output], f
         if not _is_there(manifest, part, entry["path"], found):
             continue
         try:
-            held = examine(path, format, outputs, lambda count, path=path: tell(path, count))  # type: ignore[misc]
+            held = examine(path, format, outputs(entry), lambda count, path=path: tell(path, count))  # type: ignore[misc]
         except JobError as error:
             found.faults.append(str(error))
             continue
@@ -196,9 +199,9 @@ def _balance(manifest: Manifest, book: Any, found: Files) -> None:
 def _left(manifest: Manifest) -> Iterator[str]:
     """Yields the files in the directory that the manifest does not name: of runs that died, or that are under way."""
     named = {manifest.path(MANIFEST), *(manifest.path(name) for name in named_files(manifest.content))}
-    trees = tuple(
+    graphs = tuple(
         f"{manifest.path(manifest.content[name])}/" for name in ("transform", "serving") if manifest.content[name]
     )
     for path in trees.files_below(manifest.root.rstrip("/") or "/"):
-        if path not in named and not path.startswith(trees):
+        if path not in named and not path.startswith(graphs):
             yield path

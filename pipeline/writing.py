@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -20,7 +20,7 @@ from apache_beam.pvalue import TaggedOutput
 from pipeline import kill_points, samples
 from pipeline.samples import Sample
 from pipeline.sinks import SINKS, Writer
-from transforms import digests, metrics, rejection, rows
+from transforms import digests, length_buckets, metrics, rejection, rows
 from transforms.beam import TALLIES, in_global_window
 from transforms.columns import Output
 from transforms.spec import Spec, length_name
@@ -45,7 +45,8 @@ REJECTED_OUTPUTS: Final = [
 class Part:
     """A file that a bundle wrote: where, how much, what is in it, and where some of its rows come from.
 
-    `row_digest` is the sum of the digests of its rows (see `transforms.digests`).
+    `row_digest` is the sum of the digests of its rows (see `transforms.digests`). `outputs` have the T of the data set, the file
+    that of its length bucket, `length`, where that is not 0.
     """
 
     path: str
@@ -55,20 +56,56 @@ class Part:
     row_digest: int = 0
     outputs: tuple[Output, ...] = ()
     samples: tuple[Sample, ...] = ()
+    length: int = 0
 
     def entry(self, root: str) -> dict[str, Any]:
         """Returns the file as the manifest lists it, its path relative to the output directory."""
         made = asdict(self)
-        del made["outputs"], made["samples"]
+        del made["outputs"], made["samples"], made["length"]
         made["path"] = self.path.removeprefix(root).lstrip("/")
         made["row_digest"] = digests.as_text(self.row_digest)
         if self.samples:
             made["samples"] = samples.by_file(self.samples)
+        if self.length:
+            made["T"] = self.length
         return made
+
+
+class _Shard:
+    """A file that is being written.
+
+    Args:
+      writer: writes it.
+      outputs: the features, with the T of the data set.
+      length: T of the length bucket that it belongs to, 0 for none.
+    """
+
+    def __init__(self, writer: Writer, outputs: tuple[Output, ...], length: int):
+        self.writer, self.size = writer, 0
+        self._outputs, self._length, self._digest = outputs, length, 0
+        self._sampler = samples.Sampler(samples.BUCKET_WINDOW if length else samples.WINDOW)
+
+    def write(self, batch: pa.RecordBatch, digest: int, sampled: bool) -> int:
+        """Writes rows, the sum of whose digests is given, and returns how many."""
+        written = self.writer.write(batch)
+        if sampled:
+            self._sampler.add(batch)
+        self._digest += digest
+        self.size += batch.nbytes
+        return written
+
+    def close(self) -> Part:
+        """Finishes the file."""
+        done = self.writer.close()
+        kill_points.at("shard")
+        found = self._sampler.samples
+        return Part(done.path, done.rows, done.bytes, done.sha256, self._digest, self._outputs, found, self._length)
 
 
 class WriteShards(beam.DoFn):
     """Writes batches to shards; yields a `Part` for every file, and rows and steps written tagged `TALLIES`.
+
+    With length buckets a bundle has a shard open for each of them.
 
     Args:
       folder: where the shards go.
@@ -90,62 +127,58 @@ class WriteShards(beam.DoFn):
     ):
         self._folder, self._run_id, self._sink = folder, run_id, sink
         self._spec, self._shard_bytes, self._sampled = spec, shard_bytes, sampled and spec is not None
-        self._writer: Writer | None = None
+        self._shards: dict[int, _Shard] = {}
 
     def start_bundle(self) -> None:
         """Begins with no shard: a bundle without rows writes no file."""
         self._abandon()
-        self._size = 0
         self._tally: Tally = Counter()
 
     def process(self, batch: pa.RecordBatch) -> Iterator[Part]:
         """Writes a batch."""
-        if self._writer is None:
-            self._open(batch)
-        assert self._writer is not None
-        written = self._writer.write(batch)
-        if self._sampled:
-            self._sampler.add(batch)
-        self._count(batch, written)
-        self._size += batch.nbytes
-        if self._size > self._shard_bytes:
-            yield self._close()
+        for length, part in self._parts(batch):
+            if length not in self._shards:
+                self._shards[length] = self._open(batch, length)
+            shard = self._shards[length]
+            digest = digests.total(part.column("digest" if self._spec is None else rows.DIGEST_COLUMN))
+            self._count(part, shard.write(part, digest, self._sampled), digest)
+            if shard.size > self._shard_bytes:
+                yield self._shards.pop(length).close()
+
+    def _parts(self, batch: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
+        if self._spec is None or self._spec.bucketed_group is None:
+            return iter([(0, batch)])
+        return length_buckets.split(batch, self._spec)
 
     def finish_bundle(self) -> Iterator[Any]:
-        """Closes the last shard."""
-        if self._writer is not None:
-            yield in_global_window(self._close())
+        """Closes the last shards."""
+        while self._shards:
+            yield in_global_window(self._shards.pop(next(iter(self._shards))).close())
         metrics.report(self._tally)
         yield TaggedOutput(TALLIES, in_global_window(self._tally))
 
     def teardown(self) -> None:
-        """Removes the shard of a bundle that failed."""
+        """Removes the shards of a bundle that failed."""
         self._abandon()
 
     def _abandon(self) -> None:
-        if self._writer is not None:
-            self._writer.abort()
-            self._writer = None
+        for shard in self._shards.values():
+            shard.writer.abort()
+        self._shards.clear()
 
-    def _open(self, batch: pa.RecordBatch) -> None:
+    def _open(self, batch: pa.RecordBatch, length: int) -> _Shard:
+        """Begins a file for rows of a batch, whose T is not yet that of a bucket."""
         sink = SINKS[self._sink]
-        self._outputs = tuple(_outputs(self._spec, batch) if self._spec else REJECTED_OUTPUTS)
+        outputs = tuple(_outputs(self._spec, batch) if self._spec else REJECTED_OUTPUTS)
         path = beam.io.filesystems.FileSystems.join(
             self._folder, f"{self._run_id}-{uuid.uuid4().hex[:12]}{sink.suffix}"
         )
-        self._writer, self._digest = sink.open(path, self._outputs), 0
-        self._sampler = samples.Sampler()
+        own: Sequence[Output] = outputs
+        if self._spec is not None and length:
+            own = length_buckets.outputs_in(outputs, self._spec.bucketed_names, length)
+        return _Shard(sink.open(path, own), outputs, length)
 
-    def _close(self) -> Part:
-        assert self._writer is not None
-        done = self._writer.close()
-        self._writer, self._size = None, 0
-        kill_points.at("shard")
-        return Part(done.path, done.rows, done.bytes, done.sha256, self._digest, self._outputs, self._sampler.samples)
-
-    def _count(self, batch: pa.RecordBatch, written: int) -> None:
-        digest = digests.total(batch.column("digest" if self._spec is None else rows.DIGEST_COLUMN))
-        self._digest += digest
+    def _count(self, batch: pa.RecordBatch, written: int, digest: int) -> None:
         if self._spec is None:
             return
         file = rows.file_of(batch)
@@ -154,6 +187,8 @@ class WriteShards(beam.DoFn):
         for group in self._spec.group_names:
             lengths = batch.column(length_name(group)).to_numpy()
             self._tally[file, "group", group, "steps"] += int(np.sum(lengths))
+            if group == self._spec.bucketed_group:
+                self._tally[file, "group", group, "places"] += length_buckets.places(lengths, self._spec.group(group))
 
 
 def _outputs(spec: Spec, batch: pa.RecordBatch) -> list[Output]:

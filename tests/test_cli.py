@@ -51,7 +51,7 @@ import sys
 from pipeline.cli import cli
 codes = []
 for arguments in (["--help"], ["run", "--help"], ["--version"], ["run", sys.argv[1], "--input", "x", "--output", "y"],
-                  ["check", "nowhere.yaml", "--input", "x"]):
+                  ["check", "nowhere.yaml", "--input", "x"], ["plan", "nowhere.yaml", "--input", "x"]):
     try:
         cli(arguments)
     except SystemExit as end:
@@ -65,7 +65,7 @@ print(codes, [name for name in ("tensorflow", "apache_beam", "tfx_bsl", "pandas"
         cwd=ROOT,
         check=True,
     )
-    assert done.stderr.splitlines()[-1] == "[0, 0, 0, 2, 2] []"
+    assert done.stderr.splitlines()[-1] == "[0, 0, 0, 2, 2, 2] []"
     assert "--max-rejected" in done.stdout and "Exit codes: 0 done, 1 failed, 2 wrong use" in done.stdout
 
 

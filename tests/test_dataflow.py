@@ -87,13 +87,13 @@ def wide_spec() -> Spec:
     return loads(wide.columns_file())
 
 
-@pytest.fixture(scope="module", params=["few", "wide"])
+@pytest.fixture(scope="module", params=["few", "buckets", "wide"])
 def graph(request, tmp_path_factory) -> Graph:
     few = make_spec(
         [sequence_numeric_column("x", normalizer_fn="z_score"), categorical_column_with_identity("y", 2)],
-        SequenceGroup(max_length=8),
+        SequenceGroup(max_length=8, bucket_by_length=(2, 4) if request.param == "buckets" else None),
     )
-    return graph_of(few if request.param == "few" else wide_spec(), tmp_path_factory.mktemp("out"))
+    return graph_of(wide_spec() if request.param == "wide" else few, tmp_path_factory.mktemp("out"))
 
 
 def test_batches_have_our_coder(graph):

@@ -195,3 +195,12 @@ def test_the_demo_prints_what_the_readme_shows(demo: Path):
 
     ledger = json.loads(Path("build/demo/output/ledger.json").read_text())
     assert "\n".join(summary._columns(ledger)) in TEXTS["README.md"]
+
+
+def test_the_plan_is_the_one_shown(demo: Path):
+    from pipeline import Request, load, plan
+    from pipeline.plan_summary import lines
+
+    made = lines(plan(Request(load("build/demo/columns.yaml"), ["build/demo/input/*.tfrecord"])))
+    shown = "\n".join(made).split("\n\nsequence group 'room'")[0]
+    assert f"\n{shown}\n```" in TEXTS["docs/lengths.md"]

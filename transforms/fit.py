@@ -215,7 +215,7 @@ class Fit(beam.PTransform):
       sequence_groups: policies by group (see `SequenceGroup`).
       transform: the directory to write; workers must reach it. A transform in it is replaced.
       max_steps: most steps of a sequence; a row with more is rejected (`over_limit`).
-      scratch: a directory for tf.Transform to work in, where TensorFlow does not know the file system of `transform` (`s3://`, say).
+      scratch: a directory for tf.Transform to work in, where TensorFlow does not know the file system of `transform` (`s3://`).
         It must know this one, and all workers must reach it.
 
     Raises:

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from transforms import shown
 
 DEFAULT_GROUP: Final = "sequence"
 
 MaxLength = Annotated[int, Field(strict=True, ge=1, lt=2**31)] | Literal["longest"]
+
+Steps = Annotated[int, Field(strict=True, ge=1, lt=2**31)]
+
+MOST_BUCKETS: Final = 64
+"""Length buckets of a group: a worker holds a file open for each."""
+
+_MANY: Final = Field(min_length=1, max_length=MOST_BUCKETS)
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 class SequenceGroup(BaseModel):
@@ -21,6 +32,10 @@ class SequenceGroup(BaseModel):
         when used in memory).
       truncate: what happens to a row longer than T. `"head"` keeps the first T steps, `"tail"` the last T, `"reject"`
         rejects the row.
+      bucket_by_length: T of length buckets, ascending: a job writes a row to files of the first bucket whose T its kept steps do
+        not exceed, padded to that T and no further. The last bucket is that of `max_length`, which need not be named and must
+        be a number. Only one group of a spec may have buckets. Elsewhere (serving, in memory, in a pipeline of one's own) T is
+        `max_length`. None for no buckets.
       padding: `"post"` puts the padding on the right, as TensorFlow does; `"pre"` on the left.
       concatenate: whether the columns of numbers are written as one feature, `<group>_input` `[T, D]` float32, as
         TensorFlow's `SequenceFeatures` gives it: in code-point order of their names, trailing dimensions flattened. Ids are
@@ -32,6 +47,14 @@ class SequenceGroup(BaseModel):
 
     max_length: MaxLength = "longest"
     truncate: Literal["head", "tail", "reject"] = "head"
+    bucket_by_length: (
+        Annotated[
+            tuple[Steps, ...],
+            _MANY,
+            BeforeValidator(_as_tuple, json_schema_input_type=Annotated[list[Steps], _MANY]),
+        ]
+        | None
+    ) = None
     padding: Literal["post", "pre"] = "post"
     concatenate: bool = False
     mask: bool = True
@@ -46,3 +69,9 @@ class SequenceGroup(BaseModel):
     def fixed_length(self) -> int | None:
         """T where the spec fixes it, None where the data decides."""
         return None if self.max_length == "longest" else self.max_length
+
+    @property
+    def bucket_lengths(self) -> tuple[int, ...]:
+        """T of every length bucket, ascending, that of `max_length` among them; none without buckets."""
+        named, last = self.bucket_by_length, self.fixed_length
+        return () if named is None or last is None else (*(size for size in named if size != last), last)

@@ -46,7 +46,9 @@ def _name(key: tuple[object, ...]) -> str:
         return "rows_" + re.sub(r"\W", "_", what)
     if kind == "column":
         return f"features_{what}" if what in _OF_FEATURES else "values_" + ("read" if what == "values" else what)
-    return {"group": "steps_written", "length_sum": "steps_read"}.get(kind, "")
+    if kind == "group":
+        return "steps_written" if what == "steps" else ""
+    return "steps_read" if kind == "length_sum" else ""
 
 
 def report(tally: Tally) -> None:

@@ -78,6 +78,17 @@ class Spec(BaseModel):
         return [name for name in self.group_names if self.group(name).fixed_length is None]
 
     @property
+    def bucketed_group(self) -> str | None:
+        """Name of the group whose length decides into which files a row is written; None where there are no length buckets."""
+        return next((name for name in self.group_names if self.group(name).bucket_by_length is not None), None)
+
+    @property
+    def bucketed_names(self) -> frozenset[str]:
+        """Names of the features whose T is that of a row's length bucket; none without buckets."""
+        group = self.bucketed_group
+        return frozenset(o.name for o in self.outputs_of(group) if o.sequence) if group is not None else frozenset()
+
+    @property
     def asks(self) -> list[Ask]:
         """The statistics that columns ask for, column by column."""
         return [ask for column in self.columns for ask in column.asks()]
@@ -134,6 +145,13 @@ class Spec(BaseModel):
         for name in self.group_names:
             made += self._group_outputs(name, size[name])
         return made
+
+    def outputs_of(self, group: str) -> list[Output]:
+        """Returns the features of a group: those of its columns, its length and its mask; T None where the data decides it."""
+        policy = self.group(group)
+        own = [output for column in self.members(group) for output in column.outputs(policy.fixed_length)]
+        written = [output for output in own if not (policy.concatenate and dense(output))]
+        return [*written, *self._group_outputs(group, policy.fixed_length)]
 
     def is_concatenated(self, output: Output) -> bool:
         """Returns whether an output of a column is written as a part of its group's concatenation."""
@@ -224,7 +242,7 @@ def columns_in(columns: Any) -> list[Any]:
 
 def cross_faults(spec: Spec) -> list[SpecFault]:
     """Returns what is wrong between columns and groups, each of which is right by itself."""
-    faults = [*_group_faults(spec), *_size_faults(spec), *_key_faults(spec), *_name_faults(spec)]
+    faults = [*_group_faults(spec), *_bucket_faults(spec), *_size_faults(spec), *_key_faults(spec), *_name_faults(spec)]
     return [*faults, *collection_faults(spec.columns)]
 
 
@@ -250,6 +268,26 @@ def _group_faults(spec: Spec) -> list[SpecFault]:
         elif policy.concatenate and not spec.concatenation(name):
             message = "expected a column of numbers in the group (ids need an indicator_column or an embedding table)"
             faults.append(SpecFault(path_of((*path, "concatenate")), message))
+    return faults
+
+
+def _bucket_faults(spec: Spec) -> list[SpecFault]:
+    faults = []
+    for name, policy in spec.sequence_groups.items():
+        if policy.bucket_by_length is None:
+            continue
+        named, last, first = list(policy.bucket_by_length), policy.fixed_length, spec.bucketed_group
+        if last is None:
+            message = "needs a max_length that is a number, got 'longest'"
+        elif named != sorted(set(named)):
+            message = f"expected ascending lengths, got {named!r}"
+        elif named[-1] > last:
+            message = f"expected at most max_length ({last}), which is the last bucket's, got {named[-1]}"
+        elif first is not None and first != name:
+            message = f"rows are in files by the length of {first!r} already: one group may have buckets"
+        else:
+            continue
+        faults.append(SpecFault(path_of(("sequence_groups", name, "bucket_by_length")), message))
     return faults
 
 

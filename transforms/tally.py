@@ -4,7 +4,7 @@ A tally is a Counter of tuples that adds up across batches, bundles and workers:
 - `(file, "rows", what)`: rows read, written, rejected, and `rejected:<reason>`;
 - `(file, "digest", what)`: the sum of the digests of the rows read, written, rejected (see `transforms.digests`);
 - `(file, "column", name, what)`: values of a column, `what` one of `COLUMN_COUNTS`;
-- `(file, "group", name, "steps")`: steps written;
+- `(file, "group", name, "steps")`: steps written; `"places"` with length buckets: those and the padding;
 - `("", "length", group, bucket)`: accepted rows by length before truncation, see `length_bucket`;
 - `("", "length_sum", group)`, `("", "length_max", group)`: their sum and the largest.
 All add up, but for the largest: `add` knows.
@@ -59,6 +59,16 @@ def length_bucket(lengths: np.ndarray) -> np.ndarray:
     """
     octave = np.maximum(np.floor(np.log2(np.maximum(lengths, 1))).astype(np.int64) - 5, 0)
     return np.where(lengths < EXACT_LENGTHS, lengths, (lengths >> octave) << octave).astype(np.int64)
+
+
+def bucket_end(starts: np.ndarray) -> np.ndarray:
+    """Returns the longest length in the bucket of each length, int64.
+
+    >>> bucket_end(np.array([0, 63, 64, 992])).tolist()
+    [0, 63, 65, 1007]
+    """
+    octave = np.maximum(np.floor(np.log2(np.maximum(starts, 1))).astype(np.int64) - 5, 0)
+    return np.where(starts < EXACT_LENGTHS, starts, (((starts >> octave) + 1) << octave) - 1).astype(np.int64)
 
 
 def count_rejected(rejected: pa.RecordBatch | None) -> Tally:
