@@ -14,7 +14,7 @@ setup(
     python_requires=">=3.11,<3.12",
     package_dir={"": "."},
     packages=find_packages(include=["pipeline*", "transforms*"]),
-    package_data={"": ["py.typed", "*.json", "*.yaml"]},
+    package_data={"": ["py.typed", "*.json", "*.yaml", "*.html.j2"]},
     include_package_data=False,
     zip_safe=False,
     install_requires=[
@@ -28,6 +28,7 @@ setup(
         "rich",
         "pydantic>=2",
         "ruamel.yaml",
+        "jinja2",
         "numpy",
     ],
     extras_require={
