@@ -4,8 +4,8 @@
 2. `manifest.json` is replaced in one step, by a run that has seen what it replaces. From here on readers see the new data set.
 3. What the old manifest named is removed.
 4. On a disk: graphs, statistics, ledger and report are copied to their plain names, and the manifest is replaced once more to
-   name those. Until now a reader that follows the manifest found them under their own names. In an object store, where no lock keeps
-   another run from doing the same at the same moment, they keep their own names.
+   name those. Until now a reader that follows the manifest found them under their own names. In an object store, where no lock
+   keeps another run from doing the same at the same moment, they keep their own names.
 
 A run that dies between two steps leaves a whole data set, old or new, and files that no manifest names: `leftovers` finds them.
 """

@@ -59,9 +59,8 @@ def build(root: beam.Pipeline, plan: RepairPlan, tuning: job.Tuning) -> beam.PCo
     kept = gated | "Kept" >> ReadKept(spec.columns, plan.mended, WIDEST, tuning.notes, 0)
     valid = kept[GOOD] | "Validate" >> Validate(_no_longer(spec, plan.sizes), max_steps=tuning.limits.max_steps)
     read = job.Pass(valid[GOOD], (kept[REJECTED], valid[REJECTED]), (kept[TALLIES], valid[TALLIES]))
-    written = job.write_pass(
-        read, plan.place, spec, str(plan.before.content["format"]), moments=False, sampled=False, counting=plan.counting
-    )
+    sink = str(plan.before.content["format"])
+    written = job.write_pass(read, plan.place, spec, sink, moments=False, sampled=False, counting=plan.counting)
     return (
         root
         | "End" >> beam.Create([None], reshuffle=False)

@@ -86,6 +86,8 @@ class Chart:
       logarithmic: whether the axis is.
       outside: how many numbers lie left or right of it.
       heights: the number in each bar, rounded.
+      low: where the axis begins.
+      high: where it ends.
     """
 
     path: str
@@ -93,6 +95,13 @@ class Chart:
     logarithmic: bool
     outside: int
     heights: tuple[int, ...]
+    low: float
+    high: float
+
+    def place(self, value: float) -> float | None:
+        """Returns where a number stands on a linear axis, from 0 to 100; None for beyond it."""
+        at = 100 * (value - self.low) / (self.high - self.low)
+        return round(at, 1) if 0 <= at <= 100 and not self.logarithmic else None
 
 
 def chart(spans: Spans) -> Chart | None:
@@ -112,7 +121,9 @@ def chart(spans: Spans) -> Chart | None:
     inside = float(heights.sum())
     texts = _ticks(low, high, logarithmic, spans.whole)
     path = _path((ends - ends[0]) / (ends[-1] - ends[0]) * 100, heights / heights.max() * 100)
-    return Chart(path, texts, logarithmic, round(spans.total - inside), tuple(round(float(h)) for h in heights))
+    return Chart(
+        path, texts, logarithmic, round(spans.total - inside), tuple(round(float(h)) for h in heights), low, high
+    )
 
 
 def _range(spans: Spans) -> tuple[float, float]:
@@ -158,5 +169,7 @@ def _ticks(low: float, high: float, logarithmic: bool, whole: bool) -> tuple[str
     middle = math.sqrt(low * high) if logarithmic else (low + high) / 2
     if whole:
         low, middle, high = math.ceil(low), round(middle), math.floor(high)
+        if middle in (low, high):
+            return figure(low), "", figure(high)
     span = None if logarithmic else high - low
     return tuple(figure(value, span) for value in (low, middle, high))  # type: ignore[return-value]

@@ -104,7 +104,7 @@ def _distributions(column: Column, known: Facts) -> list[dict[str, Any]]:
     made = []
     for dimension in range(-1, MOST_APART):
         sides = []
-        for what, title in ((BEFORE, "before normalising"), (AFTER, "after")):
+        for what, title in ((BEFORE, "before"), (AFTER, "after")):
             spans = _spans(column, what, dimension, known)
             chart = charts.chart(spans) if spans else None
             if spans is None or chart is None:
@@ -228,13 +228,13 @@ def _notes(column: Column) -> list[str]:
     made = []
     has_ids = any(output.kind == "ids" for output in column.outputs(1))
     if not column.in_graph:
-        made.append("passed through as it is: its values are not counted")
+        made.append("its values, which are passed through as they are")
     elif column.numeric is not None and not isinstance(column, NumericBase) and not has_ids:
-        made.append("written as a vector a step: only its numbers before that are counted")
+        made.append("the vectors that are written")
     elif column.numeric is None and not has_ids:
-        made.append("written as a vector a step: its ids are not counted")
+        made.append("its ids, and the vectors that are written of them")
     elif has_ids and column.numeric is None:
-        made.append("words and raw ids before the look-up are not counted")
+        made.append("words and raw ids, before they become the ids that are written")
     if any(output.kind == "weights" for output in column.outputs(1)):
-        made.append("weights are not counted")
+        made.append("weights")
     return made

@@ -134,15 +134,18 @@ def _group(
         "padded": share(places - steps, places),
         "columns": [column.name for column in spec.members(name)],
         "chart": None,
+        "mark": None,
     }
     if not sum(histogram.values()):
         return made
     spans = charts.of_lengths(dict(histogram))
     total, largest = facts.sums.get(name, (0, 0))
+    chart = charts.chart(spans)
     longer = sum(n for at, n in histogram.items() if length is not None and at > length)
     return {
         **made,
-        "chart": charts.chart(spans),
+        "chart": chart,
+        "mark": chart.place(length + 0.5) if chart and length is not None else None,
         "rows": f"{spans.total:,}",
         "mean": figure(round(total / spans.total, 2)),
         "largest": f"{largest:,}",
