@@ -4,7 +4,7 @@ A bin is what the first bits of a float32 say (sign, exponent, `MANTISSA_BITS` o
 data, so that no pass is needed to find a range, and memory does not grow. Columns whose values lie far from 0 for their spread
 (years, pressures) are counted around the mean, where the analysis found one: bins are narrow there, not around 0.
 
-Ids are counted one by one below `MOST_IDS`, the others together.
+Ids are counted one by one below a bound (`most_ids`), the others together.
 
 Of a large data set a part of the rows is counted, by their digests: which ones depends on nothing but the rows themselves.
 """
@@ -35,8 +35,8 @@ BINS: Final = 1 << (9 + MANTISSA_BITS)
 MOST_APART: Final = 4
 """Steps of up to so many values are counted by dimension; of wider ones all dimensions together."""
 
-MOST_IDS: Final = 1024
-"""Ids below are counted one by one."""
+ALL_IDS: Final = 1 << 16
+"""So many ids are counted one by one, of all columns together."""
 
 FAR_FROM_ZERO: Final = 4.0
 """Values are counted around their mean where that is so many standard deviations away from 0."""
@@ -49,7 +49,7 @@ Key = tuple[str, str, int]
 """Column, what (`before`, `after`, `ids`, `unknown`), and the dimension: -1 where all are counted together."""
 
 Counts = dict[Key, np.ndarray]
-"""Counts by bin, int64: `[BINS]` for values, `[MOST_IDS + 2]` for ids (from -1 on; the last for all others), `[1]`
+"""Counts by bin, int64: `[BINS]` for values, `[most_ids + 2]` for ids (from -1 on; the last for all others), `[1]`
 else."""
 
 Packed = dict[Key, tuple[np.ndarray, np.ndarray]]
@@ -74,7 +74,8 @@ def edges(bins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     inner = (bins.astype(np.uint32) % (BINS // 2)) << np.uint32(23 - MANTISSA_BITS)
     outer = inner + np.uint32(1 << (23 - MANTISSA_BITS))
-    near, far = (side.view(np.float32).astype(np.float64) for side in (inner, outer))
+    with np.errstate(invalid="ignore"):  # bits of NaN
+        near, far = (side.view(np.float32).astype(np.float64) for side in (inner, outer))
     far = np.where(np.isinf(far), 2.0**128, far)
     below_zero = bins >= BINS // 2
     return np.where(below_zero, -far, near), np.where(below_zero, -near, far)
@@ -201,6 +202,16 @@ def _dimensions(column: Column) -> int:
     return width if width <= MOST_APART else 1
 
 
+def id_outputs(spec: Spec) -> dict[str, str]:
+    """Returns the outputs with ids by the columns that they are of."""
+    return {o.source: o.name for o in spec.outputs(dict.fromkeys(spec.group_names, 1)) if o.kind == "ids"}
+
+
+def most_ids(spec: Spec) -> int:
+    """Returns below what bound ids are counted one by one: from 256, where many columns have ids, to 8,192."""
+    return max(256, min(8192, ALL_IDS // max(len(id_outputs(spec)), 1)))
+
+
 Counter = Callable[[pa.RecordBatch, Mapping[str, np.ndarray]], Counts]
 
 
@@ -217,7 +228,7 @@ def counter(spec: Spec, around: Mapping[str, Centre], words: Mapping[str, int], 
       words: by column, how many words its vocabulary has, where unknown words have ids of their own after these.
       one_in: which part of the rows is counted, a power of 2.
     """
-    ids = {o.source: o.name for o in spec.outputs(dict.fromkeys(spec.group_names, 1)) if o.kind == "ids"}
+    ids, most = id_outputs(spec), most_ids(spec)
 
     def count(batch: pa.RecordBatch, arrays: Mapping[str, np.ndarray]) -> Counts:
         made: Counts = {(ROWS, ROWS, -1): np.array([batch.num_rows])}
@@ -235,7 +246,7 @@ def counter(spec: Spec, around: Mapping[str, Centre], words: Mapping[str, int], 
                 if after is not None:
                     made |= _numbers(column, AFTER, after, seen)
             if column.name in ids:
-                made |= _ids(column.name, kept.steps(column, arrays[ids[column.name]]), words.get(column.name))
+                made |= _ids(column.name, kept.steps(column, arrays[ids[column.name]]), words.get(column.name), most)
         return made
 
     return count
@@ -251,8 +262,8 @@ def _numbers(column: Column, what: str, values: np.ndarray, seen: np.ndarray | N
     return {(column.name, what, k): _bincount(side, BINS) for k, side in enumerate(sides)}
 
 
-def _ids(name: str, ids: np.ndarray, words: int | None) -> Counts:
-    made = {(name, IDS, -1): _bincount(np.clip(ids.reshape(-1), -1, MOST_IDS) + 1, MOST_IDS + 2)}
+def _ids(name: str, ids: np.ndarray, words: int | None, most: int) -> Counts:
+    made = {(name, IDS, -1): _bincount(np.clip(ids.reshape(-1), -1, most) + 1, most + 2)}
     if words is not None:
         made[name, UNKNOWN, -1] = np.array([np.count_nonzero(ids >= words)])
     return made

@@ -17,7 +17,7 @@ from transforms import dtypes
 from transforms.columns import Column
 from transforms.columns.categorical import Categorical
 from transforms.columns.numeric_base import NumericBase
-from transforms.distributions import AFTER, BEFORE, IDS, MOST_APART, MOST_IDS, UNKNOWN, vocabulary_of
+from transforms.distributions import AFTER, BEFORE, IDS, MOST_APART, UNKNOWN, vocabulary_of
 
 MOST_DIMENSIONS: Final = 8
 """Dimensions of a step whose statistics are shown."""
@@ -136,8 +136,8 @@ def _ids(column: Column, known: Facts) -> dict[str, Any] | None:
     pair = known.counts.get((column.name, IDS, -1))
     if pair is None or not pair[1].sum():
         return None
-    ids, counts = pair[0] - 1, pair[1]
-    single = (ids >= 0) & (ids < MOST_IDS)
+    ids, counts, most = pair[0] - 1, pair[1], known.most_ids
+    single = (ids >= 0) & (ids < most)
     total = int(counts[ids >= 0].sum())
     order = np.argsort(-counts[single], kind="stable")[:TOP_IDS]
     top = [(f"{int(ids[single][at]):,}", int(counts[single][at])) for at in order]
@@ -148,9 +148,9 @@ def _ids(column: Column, known: Facts) -> dict[str, Any] | None:
         "top": [(name, f"{n:,}", share(n, total)) for name, n in top],
         "single": f"{int(single.sum()):,}",
         "chart": charts.chart(spans),
-        "others": f"{int(counts[ids >= MOST_IDS].sum()):,}",
-        "others_share": share(int(counts[ids >= MOST_IDS].sum()), total),
-        "bound": f"{MOST_IDS:,}",
+        "others": f"{int(counts[ids >= most].sum()):,}",
+        "others_share": share(int(counts[ids >= most].sum()), total),
+        "bound": f"{most:,}",
         "none": f"{int(counts[ids < 0].sum()):,}",
         "none_count": int(counts[ids < 0].sum()),
         "padding_is_id": padding >= 0,

@@ -44,6 +44,7 @@ class Facts:
       counts: how values are distributed.
       centres: by column, what `before` is counted around.
       one_in: which part of the rows was counted.
+      most_ids: below what bound ids were counted one by one.
       times: by run.
       complete: whether lengths and values of all runs were counted; else they are left out.
     """
@@ -53,6 +54,7 @@ class Facts:
     counts: Packed
     centres: Mapping[str, tuple[float, ...]]
     one_in: int = 1
+    most_ids: int = 0
     times: Mapping[str, Sequence[Timed]] = field(default_factory=dict)
     complete: bool = True
 
@@ -82,7 +84,13 @@ def gathered(spec: Spec, tally: Tally, counts: Packed, counting: Counting, run: 
     sums = {name: (tally["", "length_sum", name], tally["", "length_max", name]) for name in spec.group_names}
     centres = distributions.read_centres(spec, counting.moments)
     return Facts(
-        lengths, sums, counts, {name: c.values for name, c in centres.items()}, counting.one_in, {run: tuple(times)}
+        lengths,
+        sums,
+        counts,
+        {name: c.values for name, c in centres.items()},
+        counting.one_in,
+        distributions.most_ids(spec),
+        {run: tuple(times)},
     )
 
 
@@ -92,10 +100,13 @@ def together(first: Facts | None, further: Facts) -> Facts:
     Where what was known of it is lost, or was counted in another way, only the times are left: half of the rows would be no
     distribution of the data set.
     """
-    if first is None or first.one_in != further.one_in or _far(first) != _far(further):
-        return Facts(
-            {}, {}, {}, {}, further.one_in, {**(first.times if first else {}), **further.times}, complete=False
-        )
+    if (
+        first is None
+        or (first.one_in, first.most_ids) != (further.one_in, further.most_ids)
+        or _far(first) != _far(further)
+    ):
+        times = {**(first.times if first else {}), **further.times}
+        return Facts({}, {}, {}, {}, further.one_in, further.most_ids, times, complete=False)
     lengths = {
         name: {
             at: own.get(at, 0) + further.lengths.get(name, {}).get(at, 0)
@@ -109,7 +120,7 @@ def together(first: Facts | None, further: Facts) -> Facts:
     }
     counts = distributions.merged([first.counts, further.counts])
     times = {**first.times, **further.times}
-    return Facts(lengths, sums, counts, first.centres, first.one_in, times, first.complete)
+    return Facts(lengths, sums, counts, first.centres, first.one_in, first.most_ids, times, first.complete)
 
 
 def _far(facts: Facts) -> dict[str, tuple[float, ...]]:
@@ -125,6 +136,7 @@ def as_json(facts: Facts) -> str:
         "counts": [[*key, bins.tolist(), counts.tolist()] for key, (bins, counts) in sorted(facts.counts.items())],
         "centres": {name: list(values) for name, values in _far(facts).items()},
         "one_in": facts.one_in,
+        "most_ids": facts.most_ids,
         "complete": facts.complete,
         "times": {run: [[part.what, part.began, part.ended] for part in parts] for run, parts in facts.times.items()},
     }
@@ -148,6 +160,7 @@ def from_page(page: str) -> Facts | None:
             counts,
             {name: tuple(map(float, values)) for name, values in content["centres"].items()},
             int(content["one_in"]),
+            int(content["most_ids"]),
             {run: tuple(Timed(*part) for part in parts) for run, parts in content["times"].items()},
             bool(content["complete"]),
         )

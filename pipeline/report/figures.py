@@ -12,7 +12,7 @@ def figure(value: float, span: float | None = None) -> str:
     """Returns a number for people, with as many digits as tell numbers apart that lie within `span`.
 
     >>> figure(1013.2532, 80), figure(1234567.0), figure(0.012345), figure(3.0), figure(1e30)
-    ('1,013.3', '1,234,567', '0.01234', '3', '1e+30')
+    ('1,013.3', '1,234,567', '0.01235', '3', '1e+30')
     """
     if not math.isfinite(value):
         return str(value)
