@@ -32,7 +32,7 @@ setup(
         "numpy",
     ],
     extras_require={
-        "test": ["pytest", "pytest-xdist", "pytest-timeout", "hypothesis", "tf_keras", "psutil"],
+        "test": ["pytest", "pytest-xdist", "pytest-timeout", "hypothesis", "tf_keras", "psutil", "selenium"],
         "lint": ["ruff", "mypy"],
         "bench": ["polars", "altair", "vl-convert-python"],
     },

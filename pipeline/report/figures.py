@@ -11,8 +11,8 @@ import numpy as np
 def figure(value: float, span: float | None = None) -> str:
     """Returns a number for people, with as many digits as tell numbers apart that lie within `span`.
 
-    >>> figure(1013.2532, 80), figure(1234567.0), figure(0.012345), figure(3.0), figure(1e30)
-    ('1,013.3', '1,234,567', '0.01235', '3', '1e+30')
+    >>> figure(1013.2532, 80), figure(1234567.0), figure(0.012345), figure(3.0), figure(-1e-9, 2)
+    ('1,013.3', '1,234,567', '0.01235', '3', '0')
     """
     if not math.isfinite(value):
         return str(value)
@@ -25,7 +25,7 @@ def figure(value: float, span: float | None = None) -> str:
         digits = 2 - math.floor(math.log10(span)) if span else 3 - math.floor(math.log10(abs(value)))
         text = f"{value:,.{min(max(digits, 0), 9)}f}"
         text = text.rstrip("0").rstrip(".") if "." in text else text
-    return text.replace("-", "\N{MINUS SIGN}")
+    return "0" if text == "-0" else text.replace("-", "\N{MINUS SIGN}")
 
 
 def share(part: int, whole: int) -> str:
