@@ -89,7 +89,8 @@ class RepairPlan:
         """How it is counted how values are distributed: as the data set was."""
         folder = analyze.joined(self.before.path(self.before.content["transform"]), STATISTICS)
         moments = analyze.joined(folder, analyze.moments_file(0))
-        return Counting(moments if layout.exists(moments) else "", self.known.one_in if self.known else 1)
+        words = {name: len(words) for name, words in (self.words or {}).items()}
+        return Counting(moments if layout.exists(moments) else "", self.known.one_in if self.known else 1, words)
 
 
 def planned(asked: Repair, columns_text: str) -> RepairPlan:

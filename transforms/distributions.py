@@ -128,10 +128,12 @@ class Counting:
     Attributes:
       moments: file with the moments of the first level, for the centres; an empty string where there is none.
       one_in: which part of the rows is counted, a power of 2.
+      words: how many words there are in each learned vocabulary, by its name; None to look into the saved graph's folder.
     """
 
     moments: str = ""
     one_in: int = 1
+    words: Mapping[str, int] | None = None
 
 
 COUNTED_WHOLE: Final = 64 << 20

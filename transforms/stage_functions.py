@@ -95,6 +95,8 @@ def densify_stage(
 def _counter(spec: Spec, transform: str | None, counting: Counting) -> distributions.Counter:
     from transforms.analyze import read_words
 
-    learned = {name: len(words) for name, words in read_words(spec, transform).items()} if transform else {}
+    learned = counting.words or {}
+    if counting.words is None and transform:
+        learned = {name: len(words) for name, words in read_words(spec, transform).items()}
     around = distributions.read_centres(spec, counting.moments)
     return distributions.counter(spec, around, distributions.known_words(spec, learned), counting.one_in)
