@@ -235,7 +235,7 @@ def test_merging_adds_up_and_an_empty_sum_is_empty():
     generator = np.random.default_rng(3)
     parts = [{("x", AFTER, 0): np.bincount(generator.integers(0, BINS, 50), minlength=BINS)} for _ in range(5)]
     ((bins, counts),) = distributions.merged(map(distributions.packed, parts)).values()
-    total = sum(part["x", AFTER, 0] for part in parts)
+    total = np.sum([part["x", AFTER, 0] for part in parts], axis=0)
     assert (np.flatnonzero(total) == bins).all() and (total[bins] == counts).all()
     assert distributions.merged([]) == {}
 

@@ -38,9 +38,8 @@ def test_the_sandbox_notices(monkeypatch):
 
 
 def test_the_names_of_a_run_are_those_of_its_layout():
-    names = (layout.EXAMPLES, layout.REJECTED, layout.TRANSFORM, layout.SERVING, layout.STATISTICS, layout.LEDGER)
-    names = (*names, layout.REPORT)
-    assert (*names, layout.MANIFEST) == OWN_NAMES
+    folders = (layout.EXAMPLES, layout.REJECTED, layout.TRANSFORM, layout.SERVING)
+    assert (*folders, layout.STATISTICS, layout.LEDGER, layout.REPORT, layout.MANIFEST) == OWN_NAMES
 
 
 def test_a_relative_path_in_a_directory_that_looks_like_a_pattern(tmp_path, monkeypatch):

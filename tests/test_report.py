@@ -246,7 +246,7 @@ def shape(element: Element) -> Any:
 
 def test_rejected_rows_and_files_are_escaped():
     spec = make_spec([sequence_numeric_column("x")], SequenceGroup(max_length=3))
-    book = {
+    book: dict[str, Any] = {
         "rows": {"read": 1, "written": 0, "rejected": 1, "rejected_by_reason": {"bad_record": 1}},
         "columns": {"x": dict.fromkeys(("values", "kept", "padded", "truncated", "rejected", "completed"), 0)},
         "files": {HOSTILE[0]: {"rows": {"read": 1, "written": 0, "rejected": 1}}},

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -21,6 +22,10 @@ QUANTILES: Final = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 
 _LONG_TAIL: Final = 30.0
 """Positive values reach so many times as far as their median: their axis is logarithmic."""
+
+
+Scale = Callable[[Any], Any]
+"""What turns numbers into places on an axis."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +116,7 @@ def chart(spans: Spans) -> Chart | None:
     low, high = _range(spans)
     middle = spans.quantile(0.5)
     logarithmic = not spans.whole and low > 0 and middle > 0 and high > _LONG_TAIL * middle
-    scale = np.log10 if logarithmic else np.asarray
+    scale: Scale = np.log10 if logarithmic else np.asarray
     if spans.whole and high - low <= MOST_BARS:
         ends = np.arange(math.floor(low), math.ceil(high)) + 0.5
         ends = np.unique(np.concatenate([[low], ends, [high]]))
@@ -139,7 +144,7 @@ def _range(spans: Spans) -> tuple[float, float]:
     return low, high
 
 
-def _rebinned(spans: Spans, ends: np.ndarray, scale: np.ufunc) -> np.ndarray:
+def _rebinned(spans: Spans, ends: np.ndarray, scale: Scale) -> np.ndarray:
     """Spreads the counts over other ranges, those of a range evenly."""
     with np.errstate(divide="ignore", invalid="ignore"):
         lower, upper = scale(spans.lower), scale(spans.upper)
