@@ -17,7 +17,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help env demo test flink-test reference template test-parity fuzz faults lint format lock bench bench-memory bench-files clean
+.PHONY: help env demo test flink-test report-test reference template test-parity fuzz faults lint format lock bench bench-memory bench-files clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{ printf "%-16s%s\n", $$1, $$2 }'
@@ -52,6 +52,10 @@ demo: env ## run the whole pipeline on made-up data, into build/demo
 test: env ## run the tests (ARGS="-k name -n 0" goes to pytest)
 	@echo "running the tests"
 	@$(BIN)/pytest $(ARGS)
+
+report-test: env ## look at report.html in headless Chromium (apt-get install chromium chromium-driver); pictures in build/report
+	@echo "looking at report.html in a browser"
+	@$(BIN)/pytest -n 0 -m browser tests/test_report_browser.py $(ARGS)
 
 lint: env ## check style, formatting and types
 	@echo "checking style and formatting"

@@ -17,7 +17,7 @@ setup(
     python_requires=">=3.11,<3.12",
     package_dir={"": "."},
     packages=find_packages(include=["pipeline*", "transforms*"]),
-    package_data={"": ["py.typed", "*.json", "*.yaml"]},
+    package_data={"": ["py.typed", "*.json", "*.yaml", "*.html.j2"]},
     include_package_data=False,
     zip_safe=False,
     install_requires=[
@@ -31,11 +31,12 @@ setup(
         "rich",
         "pydantic>=2",
         "ruamel.yaml",
+        "jinja2",
         "numpy",
     ],
     extras_require={
         "s3": ["boto3"],
-        "test": ["pytest", "pytest-xdist", "pytest-timeout", "hypothesis", "tf_keras", "psutil", *BUCKETS],
+        "test": ["pytest", "pytest-xdist", "pytest-timeout", "hypothesis", "tf_keras", "psutil", "selenium", *BUCKETS],
         "lint": ["ruff", "mypy"],
         "docs": ["pdoc"],
         "bench": ["polars", "altair", "vl-convert-python"],

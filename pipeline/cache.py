@@ -30,7 +30,7 @@ from transforms import analyze, fit, spec_text
 from transforms.escaping import one_line
 from transforms.spec import Spec
 from transforms.step_limit import MAX_STEPS
-from transforms.tally import Tally, add
+from transforms.tally import Tally, add, without_times
 
 FORMAT_VERSION: Final = 2
 MAX_PARTS: Final = 16
@@ -218,7 +218,7 @@ def commit(analysis: Analysis, pieces: Sequence[Piece], tallies: Mapping[int, Ta
     """
     for k, files in enumerate(analysis.parts if analysis.folder else ()):
         own = {key: [piece for piece in pieces if (piece.part, piece.key) == (k, key)] for key in analysis.keys}
-        write_index(analysis.folder, files, tallies.get(k, Counter()), own)
+        write_index(analysis.folder, files, without_times(tallies.get(k, Counter())), own)
 
 
 def discard(pieces: Sequence[Piece]) -> None:

@@ -19,12 +19,19 @@ from pipeline.cache_files import Piece
 from pipeline.inputs import Inputs, SkippedFile
 from pipeline.layout import Layout
 from pipeline.limits import DEFAULTS, Limits
+from pipeline.progress import now
+from pipeline.report import facts, times
+from pipeline.report.facts import Timed
+from pipeline.report.page import page
+from pipeline.report.view import view
 from pipeline.writing import Part
 from transforms import digests
-from transforms.analyze import Level
+from transforms.analyze import Level, moments_file
 from transforms.columns import Output
 from transforms.columns.embedding import embeddings_of
+from transforms.distributions import Counting, Packed, part_counted
 from transforms.errors import JobError, nearest
+from transforms.fitted import table_width
 from transforms.spec import Spec
 from transforms.tally import Tally, add
 
@@ -50,6 +57,8 @@ class Plan:
       given: statistics that passes before the job found: chains of normalizers may need one after the other.
       limits: what is taken of the files at most.
       skipped: broken files that were left out.
+      began: when the run began, in milliseconds since 1970.
+      timed: passes before the job, and how long each took.
     """
 
     place: Layout
@@ -66,6 +75,15 @@ class Plan:
     given: tuple[Level, ...] = ()
     limits: Limits = DEFAULTS
     skipped: tuple[SkippedFile, ...] = ()
+    began: int = field(default_factory=now)
+    timed: tuple[Timed, ...] = ()
+
+    @property
+    def counting(self) -> Counting:
+        """How it is counted how values are distributed."""
+        found = self.passes == 2 and table_width(self.spec)
+        moments = self.place.staged(moments_file(0)) if found else ""
+        return Counting(moments, part_counted(self.inputs.size))
 
     @property
     def skipped_files(self) -> list[dict[str, str | int]]:
@@ -85,6 +103,7 @@ class Collected:
     examples: Any
     kept: Sequence[Piece] = ()
     by_part: Sequence[tuple[int, Tally]] = ()
+    counts: Packed = field(default_factory=dict)
 
 
 def finish(plan: Plan, got: Collected) -> dict[str, Any]:
@@ -152,9 +171,17 @@ def _checked(plan: Plan, got: Collected) -> dict[str, Any]:
     trees = {name: export.digest(path) for name, path in graphs.items() if path}
     content = {**_manifest(plan, got, book), "vocabularies": learned, "embeddings": embeddings, "graph_sha256": trees}
     kill_points.at("staged")
-    note = publish.publish(plan.place, content, book, stats, staged, plan.replaces, serving)
+    page = _report(plan, got, content, book, stats)
+    note = publish.publish(plan.place, content, book, stats, staged, plan.replaces, serving, page)
     cache.commit(plan.analysis, got.kept, dict(got.by_part))
     return {"status": DONE, "message": "", "notes": [note] if note else [], **kept}
+
+
+def _report(plan: Plan, got: Collected, content: dict[str, Any], book: dict[str, Any], stats: dict[str, Any]) -> bytes:
+    passes = times.of_tallies(got.analysis_tally, got.tally)
+    parts = times.parts(plan.began, plan.timed, passes)
+    known = facts.gathered(plan.spec, got.tally, got.counts, plan.counting, plan.place.run_id, parts)
+    return page(view(plan.spec, content, book, stats, known, got.examples), known)
 
 
 def check_analysis(plan: Plan, tally: Tally) -> None:

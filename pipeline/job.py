@@ -27,10 +27,11 @@ from pipeline.finish import Collected, Plan, check_analysis, finish
 from pipeline.layout import Layout
 from pipeline.limits import DEFAULTS, Limits
 from pipeline.reading import ReadBatches
-from pipeline.summaries import first_rejects, sum_tallies
+from pipeline.summaries import first_rejects, sum_counts, sum_tallies
 from pipeline.writing import WriteShards
 from transforms import analyze, moments
-from transforms.beam import GOOD, REJECTED, TABLES, TALLIES, Densify, Validate
+from transforms.beam import COUNTS, GOOD, REJECTED, TABLES, TALLIES, Densify, Validate
+from transforms.distributions import Counting
 from transforms.fit import find_level, save_transform
 from transforms.fitted import table_width
 from transforms.spec import Spec
@@ -77,7 +78,7 @@ def build(root: beam.Pipeline, plan: Plan, tuning: Tuning) -> beam.PCollection:
     waits_for = (AsSingleton(analysis.ready), AsSingleton(counted_well))
     gated = files | "Gate" >> beam.Map(lambda path, *_: path, *waits_for)
     second = read_pass(gated, "Transform", plan.spec, tuning, plan.passes - 1)
-    written = write_pass(second, plan.place, plan.spec, plan.sink, moments=plan.passes == 1)
+    written = write_pass(second, plan.place, plan.spec, plan.sink, moments=plan.passes == 1, counting=plan.counting)
     table = _table(plan, analysis.ready, written.tables)
     return (
         root
@@ -94,6 +95,7 @@ def build(root: beam.Pipeline, plan: Plan, tuning: Tuning) -> beam.PCollection:
             by_part=_all(root, analysis.by_part, "ByPart"),
             table=AsSingleton(table),
             examples=AsSingleton(first_rejects(written.refused)),
+            counts=AsSingleton(sum_counts(written.counts)),
         )
     )
 
@@ -120,7 +122,7 @@ def read_pass(files: beam.PCollection, label: str, spec: Spec, tuning: Tuning, n
 class Written:
     """What a pass has written: files of examples and of rejected rows, what was counted, and what was rejected.
 
-    `tables` are the moments of the numeric columns, where they were asked for.
+    `tables` are the moments of the numeric columns, where they were asked for; `counts` how values are distributed.
     """
 
     parts: beam.PCollection
@@ -128,9 +130,18 @@ class Written:
     tallies: tuple[beam.PCollection, ...]
     refused: tuple[beam.PCollection, ...]
     tables: beam.PCollection
+    counts: beam.PCollection
 
 
-def write_pass(read: Pass, place: Layout, spec: Spec, sink: str, moments: bool, sampled: bool = True) -> Written:
+def write_pass(
+    read: Pass,
+    place: Layout,
+    spec: Spec,
+    sink: str,
+    moments: bool,
+    sampled: bool = True,
+    counting: Counting | None = None,
+) -> Written:
     """Adds densifying by the staged transform, and writing.
 
     Args:
@@ -140,14 +151,18 @@ def write_pass(read: Pass, place: Layout, spec: Spec, sink: str, moments: bool, 
       sink: name of the sink.
       moments: whether the moments of the numeric columns are collected on the way.
       sampled: whether it is noted where some rows come from (see `pipeline.samples`).
+      counting: how it is counted how values are distributed.
     """
-    dense = read.good | "Densify" >> Densify(spec, transform=place.staged(layout.TRANSFORM), moments=moments)
+    transform = place.staged(layout.TRANSFORM)
+    dense = read.good | "Densify" >> Densify(spec, None, transform, moments, counting=counting or Counting())
     write = WriteShards(place.at(layout.EXAMPLES), place.run_id, sink, spec, sampled=sampled)
     written = dense[GOOD] | "Write" >> beam.ParDo(write).with_outputs(TALLIES, main="parts")
     refused = (*read.rejected, dense[REJECTED])
     rejected = [_write_rejected(part, place, k) for k, part in enumerate(refused)]
     counted = (*read.tallies, dense[TALLIES], written[TALLIES])
-    return Written(written.parts, rejected | "RejectedParts" >> beam.Flatten(), counted, refused, dense[TABLES])
+    return Written(
+        written.parts, rejected | "RejectedParts" >> beam.Flatten(), counted, refused, dense[TABLES], dense[COUNTS]
+    )
 
 
 def _write_rejected(rejected: beam.PCollection, place: Layout, number: int) -> beam.PCollection:

@@ -12,7 +12,7 @@ import pyarrow as pa
 from apache_beam.pvalue import TaggedOutput
 
 from pipeline.limits import WIDEST, Limits
-from pipeline.progress import Note
+from pipeline.progress import Note, now
 from pipeline.repair_ledger import AGAIN
 from pipeline.sources import SOURCES, Split
 from pipeline.sources.kept import Kept
@@ -61,6 +61,7 @@ class _ReadKept(beam.DoFn):
 
     def process(self, split: Split) -> Iterator[Any]:
         """Reads a split; yields good batches, and rejected rows tagged `REJECTED`."""
+        self._tally.setdefault(("", "began", self._number), now())
         features = {key: form.carrier for column in self._columns for key, form in column.features.items()}
         for read in SOURCES["parquet"].read(split, {}, self._limits):
             assert read.batch is not None
@@ -87,6 +88,8 @@ class _ReadKept(beam.DoFn):
 
     def finish_bundle(self) -> Iterator[Any]:
         self._note.write()
+        if self._tally:
+            self._tally["", "ended", self._number] = now()
         yield TaggedOutput(TALLIES, in_global_window(self._tally))
 
 

@@ -18,6 +18,7 @@ POINTS: Final[dict[str, str]] = {
     "staged": "the ledger balances; the graphs are in the staging folder",
     "statistics": "the statistics are there under the run's own name",
     "ledger": "the ledger, too",
+    "report": "the report, too",
     "graph": "the first graph is copied, the second is not",
     "graphs": "both graphs are copied",
     "decided": "the run may not be stopped any more",

@@ -30,6 +30,7 @@ _OF_A_RUN: Final = [
     for pattern in (
         rf"(?:{EXAMPLES}|{REJECTED})/{_RUN}-[0-9a-f]{{12}}\.[\w.]+",
         rf"(?:statistics|ledger)-{_RUN}\.json",
+        rf"report-{_RUN}\.html",
         rf"(?:transform|serving)-{_RUN}/.+",
         rf"{re.escape(layout.STAGING_PREFIX)}{_RUN}/.+",
     )
@@ -125,7 +126,9 @@ def unnamed(files: Collection[str], manifest: Mapping[str, Any]) -> list[tuple[s
         if re.fullmatch(rf"{REJECTED}/{_RUN}-{LEDGER}", name)
     }
     half_done = {
-        plain for name, plain in PLAIN_NAMES.items() if manifest and manifest[name] == own_names(manifest["run"])[name]
+        plain
+        for name, plain in PLAIN_NAMES.items()
+        if manifest and manifest.get(name) == own_names(manifest["run"])[name]
     }
     made = []
     for name in files:

@@ -179,7 +179,7 @@ def is_own(part: str, path: Any) -> bool:
       part: where it stands: `examples`, `rejected`, or the name of a field.
       path: what stands there.
     """
-    shape = rf"{part}/\w[\w.-]*" if part in (EXAMPLES, REJECTED) else rf"{part}(-[\w-]+)?(\.json)?"
+    shape = rf"{part}/\w[\w.-]*" if part in (EXAMPLES, REJECTED) else rf"{part}(-[\w-]+)?(\.json|\.html)?"
     return isinstance(path, str) and re.fullmatch(shape, path, re.ASCII) is not None
 
 
@@ -205,6 +205,6 @@ def named_files(content: Mapping[str, Any]) -> Iterator[str]:
     """Yields the relative path of every file and folder that a manifest names, as far as they are of its directory."""
     for part in (EXAMPLES, REJECTED):
         yield from (entry["path"] for entry in content[part]["files"] if is_own(part, entry["path"]))
-    for name in ("transform", "serving", "statistics", "ledger"):
+    for name in ("transform", "serving", "statistics", "ledger", "report"):
         if is_own(name, content.get(name)):
             yield content[name]

@@ -98,6 +98,8 @@ class _Manifest(_Fields):
     serving: _Path | None
     statistics: _Path
     ledger: _Path
+    report: _Path | None = None  # older data sets have none
+    report_sha256: str = ""
 
     @model_validator(mode="after")
     def _has_its_graphs(self) -> _Manifest:

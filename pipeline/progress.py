@@ -24,6 +24,11 @@ MEASURABLE_SECONDS: Final = 0.5
 """No rate is shown for less: it would be a figure of chance."""
 
 
+def now() -> int:
+    """Returns the time in milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
 @dataclass
 class Note:
     """What one worker has read in one pass; written to `folder` at most every quarter of a second."""

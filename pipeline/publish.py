@@ -1,17 +1,18 @@
 """Publishing: from files of a run to a data set that readers see whole, or not at all.
 
-1. Everything that the run wrote has a name of its own (shards, graphs, statistics, ledger), and is on the disk.
+1. Everything that the run wrote has a name of its own (shards, graphs, statistics, ledger, report), and is on the disk.
 2. `manifest.json` is replaced in one step, by a run that has seen what it replaces. From here on readers see the new data set.
 3. What the old manifest named is removed.
-4. On a disk: graphs, statistics and ledger are copied to their plain names, and the manifest is replaced once more to name
-   those. Until now a reader that follows the manifest found them under their own names. In an object store, where no lock keeps
-   another run from doing the same at the same moment, they keep their own names.
+4. On a disk: graphs, statistics, ledger and report are copied to their plain names, and the manifest is replaced once more to
+   name those. Until now a reader that follows the manifest found them under their own names. In an object store, where no lock
+   keeps another run from doing the same at the same moment, they keep their own names.
 
 A run that dies between two steps leaves a whole data set, old or new, and files that no manifest names: `leftovers` finds them.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Collection, Mapping
@@ -21,7 +22,7 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from pipeline import export, kill_points, layout
-from pipeline.layout import LEDGER, MANIFEST, SERVING, STATISTICS, TRANSFORM, Layout
+from pipeline.layout import LEDGER, MANIFEST, REPORT, SERVING, STATISTICS, TRANSFORM, Layout
 from pipeline.manifest import named_files
 from pipeline.stores import Conflict, Store, Version, store_of, sync_folder
 from transforms.errors import JobError
@@ -29,7 +30,13 @@ from transforms.errors import JobError
 ANY: Final = "*"
 """Whatever run was published before."""
 
-PLAIN_NAMES: Final = {"statistics": STATISTICS, "ledger": LEDGER, "transform": TRANSFORM, "serving": SERVING}
+PLAIN_NAMES: Final = {
+    "statistics": STATISTICS,
+    "ledger": LEDGER,
+    "report": REPORT,
+    "transform": TRANSFORM,
+    "serving": SERVING,
+}
 """What a manifest names beside the shards, and what it is called once it is published on a disk."""
 
 _HERE: Final[list[Layout]] = []
@@ -43,17 +50,19 @@ def publish(
     staged_transform: str,
     replaces: str | None = ANY,
     staged_serving: str = "",
+    report: bytes = b"",
 ) -> str:
     """Publishes a data set. One run at a time does so in a directory of this machine.
 
     Args:
       place: where.
-      content: the manifest but for `transform`, `serving`, `statistics` and `ledger`, which are set here.
+      content: the manifest but for `transform`, `serving`, `statistics`, `ledger` and `report`, which are set here.
       ledger: what `ledger.json` holds.
       statistics: what `statistics.json` holds.
       staged_transform: folder with the saved graph; an empty string where there is none.
       replaces: the run that was published there when this one began, None for none.
       staged_serving: folder with the serving model; an empty string where there is none.
+      report: what `report.html` holds; nothing for no report.
 
     Returns:
       What went wrong after the data set was published, which it then is all the same; an empty string for nothing.
@@ -62,6 +71,7 @@ def publish(
       JobError: another run has published there since, or this one was stopped, or a file cannot be written.
     """
     content = {**content, "json_sha256": export.json_digests(statistics=statistics, ledger=ledger)}
+    content["report_sha256"] = hashlib.sha256(report).hexdigest() if report else ""
     _HERE.append(place)
     store = store_of(place.output)
     staged = {"transform": staged_transform, "serving": staged_serving}
@@ -74,7 +84,7 @@ def publish(
                 raise JobError(f"another run ({found}) has published in {place.output!r} meanwhile; this one has not")
             if layout.decided(place) == layout.STOPPED:
                 raise JobError("the run was stopped")
-            own = _write_own(place, ledger, statistics, staged)
+            own = _write_own(place, ledger, statistics, report, staged)
             if not layout.claim(place, layout.PUBLISHING):
                 raise JobError("the run was stopped")
             kill_points.at("decided")
@@ -97,7 +107,7 @@ def is_publishing_here() -> bool:
 
 
 def own_names(run_id: str) -> dict[str, str]:
-    """Returns the names that statistics, ledger and graphs of a run have until the data set is published."""
+    """Returns the names that statistics, ledger, report and graphs of a run have until the data set is published."""
     return {
         name: f"{os.path.splitext(plain)[0]}-{run_id}{os.path.splitext(plain)[1]}"
         for name, plain in PLAIN_NAMES.items()
@@ -105,14 +115,17 @@ def own_names(run_id: str) -> dict[str, str]:
 
 
 def _write_own(
-    place: Layout, ledger: Mapping[str, Any], statistics: Mapping[str, Any], staged: Mapping[str, str]
+    place: Layout, ledger: Mapping[str, Any], statistics: Mapping[str, Any], report: bytes, staged: Mapping[str, str]
 ) -> dict[str, str | None]:
-    """Writes what is not there yet under the run's own names, and returns these; None for a graph that there is not."""
+    """Writes what is not there yet under the run's own names, and returns these; None for what there is not."""
     own = own_names(place.run_id)
     layout.write_json(place.at(own["statistics"]), statistics)
     kill_points.at("statistics")
     layout.write_json(place.at(own["ledger"]), ledger)
     kill_points.at("ledger")
+    if report:
+        layout.write_bytes(place.at(own["report"]), report)
+        kill_points.at("report")
     for name, path in staged.items():
         if path:
             _copy(path, place.at(own[name]))
@@ -121,7 +134,8 @@ def _write_own(
         if store_of(place.output).is_local and layout.exists(place.at(folder)):
             sync_folder(place.at(folder))
     kill_points.at("graphs")
-    return {**own, **{name: None for name, path in staged.items() if not path}}
+    missing = [name for name, there in {**staged, "report": report}.items() if not there]
+    return {**own, **dict.fromkeys(missing)}
 
 
 def _take_plain_names(

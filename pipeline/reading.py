@@ -12,7 +12,7 @@ from apache_beam.pvalue import TaggedOutput
 
 from pipeline import allocator
 from pipeline.limits import Limits
-from pipeline.progress import Note
+from pipeline.progress import Note, now
 from pipeline.sources import Split, source_for
 from transforms import digests, metrics, rows
 from transforms.beam import GOOD, REJECTED, TALLIES, in_global_window, typed
@@ -85,6 +85,7 @@ class _Read(beam.DoFn):
 
     def process(self, split: Split) -> Iterator[Any]:
         """Reads a split; yields good batches, and rejected rows tagged `REJECTED`."""
+        self._tally.setdefault(("", "began", self._number), now())
         source = source_for(split.path, self._limits)
         features = {key: form.carrier for column in self._columns for key, form in column.features.items()}
         checked = not source.has_schema
@@ -109,5 +110,7 @@ class _Read(beam.DoFn):
 
     def finish_bundle(self) -> Iterator[Any]:
         self._note.write()
+        if self._tally:
+            self._tally["", "ended", self._number] = now()
         metrics.report(self._tally)
         yield TaggedOutput(TALLIES, in_global_window(self._tally))

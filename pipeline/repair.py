@@ -21,10 +21,14 @@ from pipeline.inputs import match
 from pipeline.kept_rows import PLACE, batches_of
 from pipeline.layout import Layout
 from pipeline.manifest import Manifest, buckets_of
+from pipeline.progress import now
+from pipeline.report import facts
+from pipeline.report.facts import Facts
 from pipeline.request import UsageError
 from transforms import analyze
 from transforms.analyze import LearnedWords, Level
 from transforms.columns.learned_vocabulary import learners
+from transforms.distributions import Counting
 from transforms.errors import JobError, SpecError
 from transforms.normalizers import Normalizer
 from transforms.spec import Spec
@@ -64,6 +68,8 @@ class RepairPlan:
       levels: the statistics of the data set (see `Spec.levels`).
       words: its learned vocabularies; None where the columns have none.
       sizes: T of every sequence group.
+      known: what the report of the data set knows; None where it has none that can be read.
+      began: when the repair began, in milliseconds since 1970.
     """
 
     place: Layout
@@ -75,6 +81,16 @@ class RepairPlan:
     levels: tuple[Level, ...] = ()
     words: LearnedWords | None = None
     sizes: Mapping[str, int | None] = field(default_factory=dict)
+    known: Facts | None = None
+    began: int = field(default_factory=now)
+
+    @property
+    def counting(self) -> Counting:
+        """How it is counted how values are distributed: as the data set was."""
+        folder = analyze.joined(self.before.path(self.before.content["transform"]), STATISTICS)
+        moments = analyze.joined(folder, analyze.moments_file(0))
+        words = {name: len(words) for name, words in (self.words or {}).items()}
+        return Counting(moments if layout.exists(moments) else "", self.known.one_in if self.known else 1, words)
 
 
 def planned(asked: Repair, columns_text: str) -> RepairPlan:
@@ -97,7 +113,8 @@ def planned(asked: Repair, columns_text: str) -> RepairPlan:
     _refuse_other_features(asked.spec, sizes, before)
     _refuse_other_normalizers(asked.spec, old)
     place = Layout(root, layout.new_run_id())
-    plan = RepairPlan(place, asked.spec, columns_text, before, mended, tuple(asked.inputs), sizes=sizes)
+    known = facts.read(before.path(before.content["report"])) if before.content.get("report") else None
+    plan = RepairPlan(place, asked.spec, columns_text, before, mended, tuple(asked.inputs), sizes=sizes, known=known)
     return _with_statistics(plan, old)
 
 

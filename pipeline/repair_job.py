@@ -31,11 +31,15 @@ from pipeline.kept_rows import ReadKept
 from pipeline.limits import WIDEST
 from pipeline.manifest import Manifest
 from pipeline.repair import RepairPlan, keep_statistics
-from pipeline.summaries import Rejects, first_rejects, sum_tallies
+from pipeline.report import facts, times
+from pipeline.report.page import page
+from pipeline.report.view import view
+from pipeline.summaries import Rejects, first_rejects, sum_counts, sum_tallies
 from pipeline.writing import Part
 from transforms import digests
 from transforms.beam import GOOD, REJECTED, TALLIES, Validate
 from transforms.columns.embedding import embeddings_of
+from transforms.distributions import Packed
 from transforms.errors import JobError
 from transforms.fit import save_transform
 from transforms.spec import Spec
@@ -64,7 +68,8 @@ def build(root: beam.Pipeline, plan: RepairPlan, tuning: job.Tuning) -> beam.PCo
     kept = gated | "Kept" >> ReadKept(spec.columns, plan.mended, WIDEST, tuning.notes, 0)
     valid = kept[GOOD] | "Validate" >> Validate(_no_longer(spec, plan.sizes), max_steps=tuning.limits.max_steps)
     read = job.Pass(valid[GOOD], (kept[REJECTED], valid[REJECTED]), (kept[TALLIES], valid[TALLIES]))
-    written = job.write_pass(read, plan.place, spec, str(plan.before.content["format"]), moments=False, sampled=False)
+    sink = str(plan.before.content["format"])
+    written = job.write_pass(read, plan.place, spec, sink, moments=False, sampled=False, counting=plan.counting)
     return (
         root
         | "End" >> beam.Create([None], reshuffle=False)
@@ -76,6 +81,7 @@ def build(root: beam.Pipeline, plan: RepairPlan, tuning: job.Tuning) -> beam.PCo
             AsList(written.rejected),
             AsSingleton(sum_tallies(written.tallies, "Ledger")),
             AsSingleton(first_rejects(written.refused)),
+            AsSingleton(sum_counts(written.counts)),
         )
     )
 
@@ -90,11 +96,17 @@ def _no_longer(spec: Spec, sizes: Mapping[str, int | None]) -> Spec:
 
 
 def _finish(
-    _: None, plan: RepairPlan, parts: Sequence[Part], rejected: Sequence[Part], tally: Tally, examples: Rejects
+    _: None,
+    plan: RepairPlan,
+    parts: Sequence[Part],
+    rejected: Sequence[Part],
+    tally: Tally,
+    examples: Rejects,
+    counts: Packed,
 ) -> dict[str, Any]:
     """Checks and publishes, and writes down how the repair ended."""
     try:
-        result = _published(plan, parts, rejected, tally)
+        result = _published(plan, parts, rejected, tally, examples, counts)
     except JobError as error:
         result = {"status": FAILED, "message": str(error)}
     result["rejected_examples"] = examples
@@ -104,7 +116,9 @@ def _finish(
     return result
 
 
-def _published(plan: RepairPlan, parts: Sequence[Part], rejected: Sequence[Part], tally: Tally) -> dict[str, Any]:
+def _published(
+    plan: RepairPlan, parts: Sequence[Part], rejected: Sequence[Part], tally: Tally, examples: Rejects, counts: Packed
+) -> dict[str, Any]:
     before = plan.before
     first = layout.read_json(before.path(before.content["ledger"]))
     further = ledger.build(tally, plan.spec, plan.sizes)
@@ -125,7 +139,12 @@ def _published(plan: RepairPlan, parts: Sequence[Part], rejected: Sequence[Part]
     content = _manifest(plan, parts, rejected, whole, further)
     statistics = layout.read_json(before.path(before.content["statistics"]))
     staged = plan.place.staged(layout.TRANSFORM)
-    note = publish.publish(plan.place, content, whole, statistics, staged, str(before.content["run"]), serving)
+    own = facts.gathered(
+        plan.spec, tally, counts, plan.counting, plan.place.run_id, times.parts(plan.began, (), times.of_tallies(tally))
+    )
+    known = facts.together(plan.known, own)
+    report = page(view(plan.spec, content, whole, statistics, known, examples), known)
+    note = publish.publish(plan.place, content, whole, statistics, staged, str(before.content["run"]), serving, report)
     return {
         "status": DONE,
         "message": "",
@@ -178,7 +197,7 @@ def _manifest(
     added = {what: further["rows"][what] for what in ("read", "written", "rejected")}
     now = manifest.created_now()
     return {
-        **{name: value for name, value in before.items() if name not in publish.PLAIN_NAMES},
+        **{name: value for name, value in before.items() if name not in (*publish.PLAIN_NAMES, "report_sha256")},
         "seqcols": version("seqcols"),
         "run": plan.place.run_id,
         "created": now,

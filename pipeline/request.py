@@ -33,7 +33,7 @@ ON_BAD_FILE: Final = ("fail", "skip")
 URL: Final = re.compile(r"[A-Za-z][-+.A-Za-z0-9]*://")
 """How Beam tells what is no file of this machine."""
 
-REPLACED_NAMES: Final = ("transform", "serving", "statistics.json", "ledger.json")
+REPLACED_NAMES: Final = ("transform", "serving", "statistics.json", "ledger.json", "report.html")
 """What a run replaces in its directory, here so that nobody waits for Beam; a test holds the names to `pipeline.layout`."""
 
 OWN_NAMES: Final = ("examples", "rejected", *REPLACED_NAMES, "manifest.json")

@@ -30,6 +30,8 @@ from pipeline.failures import of_function
 from pipeline.finish import DONE, FAILED, Plan
 from pipeline.inputs import Inputs, SkippedFile, match
 from pipeline.layout import Layout
+from pipeline.progress import now
+from pipeline.report.facts import Timed
 from pipeline.request import Request, UsageError, check_values, checked_output, interrupted_run, published_run
 from pipeline.sources.base import BrokenFile
 from transforms import analyze
@@ -159,11 +161,16 @@ def _levels_before(request: Request, passes: int) -> int:
 def _find_levels(request: Request, plan: Plan, tuning: job.Tuning, count: int, outcome: Outcome) -> Plan:
     """Runs the passes that find the first levels of statistics, and returns the plan with them; a failure is in the outcome."""
     for level in range(count):
-        build = partial(job.build_level, plan=plan, tuning=replace(tuning, passes_before=level))
+        build, began = partial(job.build_level, plan=plan, tuning=replace(tuning, passes_before=level)), now()
         execute(request, build, outcome, tuning.workers)
         if outcome.message:
             break
-        plan = replace(plan, given=(*plan.given, analyze.read_level(plan.spec, plan.place.staging, level)))
+        timed = Timed(f"pass {level + 1}: read, analyse", began, now())
+        plan = replace(
+            plan,
+            timed=(*plan.timed, timed),
+            given=(*plan.given, analyze.read_level(plan.spec, plan.place.staging, level)),
+        )
     return plan
 
 

@@ -10,6 +10,7 @@ import apache_beam as beam
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from transforms import distributions
 from transforms.beam import in_global_window
 from transforms.tally import Tally, add
 
@@ -46,6 +47,11 @@ class SumTallies(beam.CombineFn):
 def sum_tallies(tallies: Iterable[beam.PCollection], label: str) -> beam.PCollection:
     """Returns the sum of several PCollections of tallies, one element."""
     return tuple(tallies) | f"{label}Tallies" >> beam.Flatten() | label >> beam.CombineGlobally(SumTallies())
+
+
+def sum_counts(counts: beam.PCollection) -> beam.PCollection:
+    """Returns the sum of packed counts (see `transforms.distributions`), one element."""
+    return counts | "Distributions" >> beam.CombineGlobally(distributions.merged)
 
 
 def first_of(rejected: pa.RecordBatch) -> Rejects:

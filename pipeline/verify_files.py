@@ -73,6 +73,7 @@ def check(manifest: Manifest, tell: Tell = lambda path, count: None) -> Files:
         _tree(manifest, name, found)
     _json(manifest, "statistics", found)
     _balance(manifest, _json(manifest, "ledger", found), found)
+    _report(manifest, found)
     for path in _left(manifest):
         found.notes.append(one_line(f"{path}: {LEFT}"))
     return found
@@ -176,6 +177,20 @@ def _json(manifest: Manifest, name: str, found: Files) -> Any:
     except (OSError, ValueError, RecursionError) as error:
         found.fault(path, f"cannot be read ({' '.join(str(error).split())[:300]})")
         return None
+
+
+def _report(manifest: Manifest, found: Files) -> None:
+    """Checks the report, which older data sets have not."""
+    relative = manifest.content.get("report")
+    if relative is None or not _is_there(manifest, "report", relative, found):
+        return
+    path = manifest.path(relative)
+    try:
+        if export.file_digest(path) != manifest.content.get("report_sha256"):
+            found.fault(path, "its SHA-256 is not what the manifest says")
+    except OSError as error:
+        found.fault(path, f"cannot be read ({' '.join(str(error).split())})")
+    found.files += 1
 
 
 def _balance(manifest: Manifest, book: Any, found: Files) -> None:

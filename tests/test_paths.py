@@ -38,8 +38,8 @@ def test_the_sandbox_notices(monkeypatch):
 
 
 def test_the_names_of_a_run_are_those_of_its_layout():
-    names = (layout.EXAMPLES, layout.REJECTED, layout.TRANSFORM, layout.SERVING, layout.STATISTICS, layout.LEDGER)
-    assert (*names, layout.MANIFEST) == OWN_NAMES
+    folders = (layout.EXAMPLES, layout.REJECTED, layout.TRANSFORM, layout.SERVING)
+    assert (*folders, layout.STATISTICS, layout.LEDGER, layout.REPORT, layout.MANIFEST) == OWN_NAMES
 
 
 def test_a_relative_path_in_a_directory_that_looks_like_a_pattern(tmp_path, monkeypatch):
@@ -124,7 +124,7 @@ def test_an_old_manifest_names_only_what_a_run_writes(tmp_path):
     for name in names:
         bad = json.loads(json.dumps(content))
         bad["examples"]["files"].append({"path": name, "rows": 0, "bytes": 0, "sha256": ""})
-        bad |= dict.fromkeys(("statistics", "ledger", "transform", "serving"), name)
+        bad |= dict.fromkeys(("statistics", "ledger", "report", "transform", "serving"), name)
         (out / "manifest.json").write_text(json.dumps(bad))
         run = f"20260102T000000-{names.index(name):08x}"
         prepared.prepare(str(out), run=run).publish()

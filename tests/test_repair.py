@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -20,15 +21,18 @@ from pipeline import kill_points, leftovers
 from pipeline.manifest import read as read_manifest
 from pipeline.repair import Repair
 from pipeline.repairing import repair
+from pipeline.report import facts
 from pipeline.request import UsageError
 from pipeline.verify import verify
 from tests.faults.formats import KINDS, example
 from tests.jobs import assert_balanced, call, done, read_arrays, read_json, read_rejected
+from tests.reports import parsed
 from transforms import (
     JobError,
     SequenceGroup,
     SpecError,
     categorical_column_with_identity,
+    distributions,
     make_spec,
     numeric_column,
     passthrough_column,
@@ -78,9 +82,65 @@ def test_a_repaired_data_set_is_what_one_run_would_have_made(name, tmp_path):
         np.testing.assert_array_equal(found[feature], values, feature)
     assert counted(mended.ledger) == counted(whole.ledger) == counted(read_json(tmp_path / "out", "ledger.json"))
     assert_balanced(mended.ledger)
+    assert_reports_alike(tmp_path / "out", tmp_path / "whole")
     checked = verify(str(tmp_path / "out"))
     assert checked.compared is not None and not checked.faults
     assert checked.compared.rows == first.ledger["rows"]["written"]
+
+
+def assert_reports_alike(repaired: Path, whole: Path) -> None:
+    """Asserts that two reports say the same of rows and values, and that one of them tells of two runs."""
+    first, second = (facts.read(str(root / "report.html")) for root in (repaired, whole))
+    assert first is not None and second is not None
+    assert first.complete and first.rows == second.rows == (60, 60)
+    assert (first.lengths, first.sums) == (second.lengths, second.sums)
+    assert first.counts.keys() == second.counts.keys()
+    for key, (bins, counts) in first.counts.items():
+        assert bins.tolist() == second.counts[key][0].tolist() and counts.tolist() == second.counts[key][1].tolist()
+    assert len(first.times) == 2 and [part.what for part in first.times[max(first.times)]][-1] == "check and publish"
+    pages = [parsed((root / "report.html").read_text()) for root in (repaired, whole)]
+    index, tiles = (
+        [page.all(tag, **{"class_": "tiles"} if tag == "ul" else {}) for page in pages] for tag in ("a", "ul")
+    )
+    assert [one[0].text for one in tiles] == ["60 read 60 written 0 rejected (0 %)"] * 2
+    assert [a.text for a in index[0]] == [a.text for a in index[1]]
+    assert [cells[1] for cells in pages[0].all("table")[0].rows()[1:]] == ["run", "repair"]
+
+
+def test_without_the_report_of_the_data_set_a_repair_does_not_make_distributions_up(out, tmp_path):
+    path = tmp_path / "out" / "report.html"
+    path.write_text(path.read_text().replace(facts.OPENS, "<script>"))
+    repair(Repair(str(tmp_path / "out"), spec(non_finite="fill")))
+    known, page = facts.read(str(path)), parsed(path.read_text())
+    assert known is not None and not known.complete and not known.counts and not known.lengths
+    assert "Lengths and distributions are not known" in page.text and "60 written" in page.text
+    assert not page.all("figure")
+    assert not verify(str(tmp_path / "out"), most=0).faults
+
+
+def test_a_data_set_of_a_version_without_reports_is_verified_and_repaired(out, tmp_path):
+    manifest = read_json(out, "manifest.json")
+    del manifest["report"], manifest["report_sha256"]
+    (out / "manifest.json").write_text(json.dumps(manifest))
+    (out / "report.html").unlink()
+    assert not verify(str(out), most=0).faults
+    repair(Repair(str(out), spec(non_finite="fill")))
+    assert "Lengths and distributions are not known" in parsed((out / "report.html").read_text()).text
+    assert not verify(str(out), most=0).faults
+
+
+def test_a_part_of_the_rows_is_counted_as_in_the_data_set(tmp_path, monkeypatch):
+    path = made(tmp_path)
+    monkeypatch.setattr(distributions, "COUNTED_WHOLE", path.stat().st_size // 2 + 1)
+    far = [{**row, "x": [value + 2000.0 for value in row["x"]]} for row in ROWS]
+    made(tmp_path, rows=far)
+    done(spec(normalizer_fn="z_score"), path, tmp_path / "out", max_rejected=1.0)
+    first = facts.read(str(tmp_path / "out" / "report.html"))
+    repair(Repair(str(tmp_path / "out"), spec(non_finite="fill", normalizer_fn="z_score")))
+    both = facts.read(str(tmp_path / "out" / "report.html"))
+    assert first is not None and both is not None and both.complete
+    assert first.one_in == both.one_in == 2 and first.centres == both.centres and any(both.centres["x"])
+    assert first.rows[1] == 51 and both.rows[1] == 60 and first.rows[0] < both.rows[0] < 60
 
 
 @pytest.fixture(scope="module")

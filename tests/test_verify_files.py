@@ -302,7 +302,7 @@ def test_digests_taken_out_of_the_manifest(records, field):
 )
 def test_a_manifest_that_names_files_elsewhere(records, name):
     (records.parent / "other").write_text("mine")
-    for part in ("examples", "rejected", "transform", "serving", "statistics", "ledger"):
+    for part in ("examples", "rejected", "transform", "serving", "statistics", "ledger", "report"):
         manifest = manifest_of(records)
         if part in ("examples", "rejected"):
             manifest[part]["files"][0]["path"] = name

@@ -2,8 +2,8 @@
 
 Each takes a PCollection of rows (dicts, `beam.Row`, NamedTuples and others with a schema) or of Arrow batches (RecordBatch,
 Table) and gives the same kind back, in several outputs: the good rows (`GOOD`), `REJECTED`, and what was counted (`TALLIES`,
-`TABLES`). A row with a schema comes back as a `beam.Row`, and so does a rejected one. Kinds may stand side by side. A later
-stage does what an earlier one has not done yet, so each works by itself.
+`TABLES`, `COUNTS`). A row with a schema comes back as a `beam.Row`, and so does a rejected one. Kinds may stand side by side. A
+later stage does what an earlier one has not done yet, so each works by itself.
 
 >>> parsed = rows | Parse([sequence_numeric_column("x", delimiter=",")])  # doctest: +SKIP
 >>> parsed.good, parsed.rejected  # doctest: +SKIP
@@ -23,9 +23,10 @@ from apache_beam.pvalue import AsSingleton, TaggedOutput
 from apache_beam.transforms.window import GlobalWindow, WindowedValue
 from apache_beam.utils.shared import Shared
 
-from transforms import metrics, rows
+from transforms import distributions, metrics, rows
 from transforms.columns import Column
 from transforms.dict_rows import BATCH_ROWS, batches_of, check_keys, from_dicts, row_dict
+from transforms.distributions import Counting
 from transforms.groups import SequenceGroup
 from transforms.moments import merge
 from transforms.parse import canonical_type
@@ -39,6 +40,7 @@ GOOD: Final = "good"
 REJECTED: Final = "rejected"
 TALLIES: Final = "tallies"
 TABLES: Final = "tables"
+COUNTS: Final = "counts"
 
 
 class StagedRow(dict[str, Any]):
@@ -98,6 +100,7 @@ class StageFn(beam.DoFn):
         """Begins a tally and the gathering of rows, by window."""
         self._tally: Tally = Counter()
         self._tables: list[np.ndarray] = []
+        self._counts: distributions.Counts = {}
         self._pending: dict[Any, list[Any]] = defaultdict(list)
         self._window: Any = GlobalWindow()
 
@@ -132,6 +135,8 @@ class StageFn(beam.DoFn):
             yield TaggedOutput(TALLIES, in_window(self._tally, self._window))
         if self._tables:
             yield TaggedOutput(TABLES, in_window(merge(self._tables), self._window))
+        if self._counts:
+            yield TaggedOutput(COUNTS, in_window(distributions.packed(self._counts), self._window))
 
     def _counted(self, batch: pa.RecordBatch) -> Iterator[Stage]:
         if self._run is None:
@@ -141,6 +146,8 @@ class StageFn(beam.DoFn):
             metrics.report_lengths(stage.tally)
             if stage.table is not None:
                 self._tables = [merge([*self._tables, stage.table])]
+            if stage.counts is not None:
+                distributions.add(self._counts, stage.counts)
             yield stage
 
     def _run_table(self, table: pa.Table) -> Iterator[Any]:
@@ -226,8 +233,9 @@ class _Stage(beam.PTransform):
         raise NotImplementedError
 
     def expand(self, pcoll: beam.PCollection) -> beam.pvalue.DoOutputsTuple:
-        """Applies the stage; the outputs are `GOOD`, `REJECTED`, `TALLIES` and `TABLES`."""
-        made = pcoll | beam.ParDo(StageFn(self.make, self.spec)).with_outputs(REJECTED, TALLIES, TABLES, main=GOOD)
+        """Applies the stage; the outputs are `GOOD`, `REJECTED`, `TALLIES`, `TABLES` and `COUNTS`."""
+        tags = (REJECTED, TALLIES, TABLES, COUNTS)
+        made = pcoll | beam.ParDo(StageFn(self.make, self.spec)).with_outputs(*tags, main=GOOD)
         return typed(made, GOOD, REJECTED) if pcoll.element_type is pa.RecordBatch else made
 
 
@@ -266,6 +274,7 @@ class Densify(_Stage):
       moments: also collect the moments of the numeric columns (see `moments`), in the output `TABLES`.
       ready: a PCollection of one element to wait for, where the same pipeline makes the directory: see `transforms.fit.Fit`.
       max_steps: as of `Parse`.
+      counting: also count how values are distributed (see `distributions`), in the output `COUNTS`.
 
     Raises:
       ValueError: statistics are needed and `transform` is missing.
@@ -279,6 +288,7 @@ class Densify(_Stage):
         moments: bool = False,
         ready: beam.PCollection | None = None,
         max_steps: int = MAX_STEPS,
+        counting: Counting | None = None,
     ):
         super().__init__(columns, sequence_groups, max_steps)
         if transform is None and self.spec.needs_analysis:
@@ -286,6 +296,7 @@ class Densify(_Stage):
                 "these columns need statistics (or the longest row) of the data set: give transform=DIR of a finished job"
             )
         self._transform, self._moments, self._ready = transform, moments, ready
+        self._counting = counting
 
     def expand(self, pcoll: beam.PCollection) -> beam.pvalue.DoOutputsTuple:
         """See the base class."""
@@ -296,4 +307,4 @@ class Densify(_Stage):
 
     def make(self) -> StageFunction:
         """See the base class."""
-        return densify_stage(self.spec, self._transform, self._moments, self.max_steps)
+        return densify_stage(self.spec, self._transform, self._moments, self.max_steps, self._counting)

@@ -7,6 +7,8 @@ from typing import Final
 
 import pyarrow as pa
 
+from transforms import distributions
+from transforms.distributions import Counting
 from transforms.spec import Spec
 from transforms.stages import Stage, parse_batch, reject_late, validate_batch
 from transforms.step_limit import MAX_STEPS
@@ -52,7 +54,11 @@ def validate_stage(spec: Spec, max_steps: int = MAX_STEPS) -> StageFunction:
 
 
 def densify_stage(
-    spec: Spec, transform: str | None, moments: bool = False, max_steps: int = MAX_STEPS
+    spec: Spec,
+    transform: str | None,
+    moments: bool = False,
+    max_steps: int = MAX_STEPS,
+    counting: Counting | None = None,
 ) -> StageFunction:
     """Returns the function that densifies a batch, parsed and validated first where it is not.
 
@@ -61,6 +67,7 @@ def densify_stage(
       transform: directory of a saved graph, or None where no statistics are needed.
       moments: whether to collect the moments of the numeric columns on the way.
       max_steps: most steps of a sequence; a row with more is rejected.
+      counting: how it is counted how values are distributed; None for not at all.
     """
     # TensorFlow takes seconds to import: only the stage that needs it pays.
     from transforms import graph
@@ -68,6 +75,7 @@ def densify_stage(
 
     run_graph = graph.saved_graph(spec, transform) if transform else graph.fitted_graph(not_fitted(spec))
     collect = graph.moments_graph(spec) if moments else lambda batch: None
+    count = _counter(spec, transform, counting) if counting is not None else lambda batch, arrays: None
     validate = validate_stage(spec, max_steps)
 
     def run(batch: pa.RecordBatch) -> Iterator[Stage]:
@@ -79,6 +87,16 @@ def densify_stage(
             good, late = reject_late(piece, spec, graph.normalizer_faults(arrays, spec))
             kept = arrays if late.rejected is None else {name: array[good] for name, array in arrays.items()}
             dense = graph.dense_batch(late.batch, kept, spec)
-            yield Stage(dense, late.rejected, late.tally, collect(late.batch))
+            yield Stage(dense, late.rejected, late.tally, collect(late.batch), count(late.batch, kept))
 
     return run
+
+
+def _counter(spec: Spec, transform: str | None, counting: Counting) -> distributions.Counter:
+    from transforms.analyze import read_words
+
+    learned = counting.words or {}
+    if counting.words is None and transform:
+        learned = {name: len(words) for name, words in read_words(spec, transform).items()}
+    around = distributions.read_centres(spec, counting.moments)
+    return distributions.counter(spec, around, distributions.known_words(spec, learned), counting.one_in)

@@ -16,6 +16,7 @@ from transforms import rejection, rows
 from transforms.columns import Column
 from transforms.columns.base import Checked
 from transforms.counting import count_values, held_values
+from transforms.distributions import Counts
 from transforms.groups import SequenceGroup
 from transforms.parse import Parsed, parse
 from transforms.ragged import Ragged
@@ -34,12 +35,14 @@ class Stage:
       rejected: the bad rows as a table of `rejection.SCHEMA`, or None.
       tally: what was counted.
       table: the batch's moments, where a stage collects them (see `moments`).
+      counts: how its values are distributed, where a stage counts that (see `distributions`).
     """
 
     batch: pa.RecordBatch
     rejected: pa.RecordBatch | None = None
     tally: Tally = field(default_factory=Counter)
     table: np.ndarray | None = None
+    counts: Counts | None = None
 
 
 def parse_batch(batch: pa.RecordBatch, columns: Sequence[Column], max_steps: int = MAX_STEPS) -> Stage:

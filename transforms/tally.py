@@ -6,13 +6,16 @@ A tally is a Counter of tuples that adds up across batches, bundles and workers:
 - `(file, "column", name, what)`: values of a column, `what` one of `COLUMN_COUNTS`;
 - `(file, "group", name, "steps")`: steps written; `"places"` with length buckets: those and the padding;
 - `("", "length", group, bucket)`: accepted rows by length before truncation, see `length_bucket`;
-- `("", "length_sum", group)`, `("", "length_max", group)`: their sum and the largest.
-All add up, but for the largest: `add` knows.
+- `("", "length_sum", group)`, `("", "length_max", group)`: their sum and the largest;
+- `("", "began", pass)`, `("", "ended", pass)`: when the first worker began to read, and when the last one had, in milliseconds
+  since 1970. They say how long a pass took, and stand in no file that two runs are compared by.
+All add up, but for the largest and the times: `add` knows.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -40,11 +43,20 @@ that the row did not hold (an incomplete step, a context default), `replaced` id
 values. `nulls` are those of all rows read, `non_finite` those of accepted rows; a null among floats is both."""
 
 
+_CHOSEN: Final[dict[str, Callable[[int, int], int]]] = {"length_max": max, "began": min, "ended": max}
+"""Entries of which one is chosen, where others add up."""
+
+
 def add(into: Tally, other: Tally) -> None:
     """Adds a tally to another, in place."""
-    largest = {key: max(into[key], n) for key, n in other.items() if key[1] == "length_max"}
+    of_both = {key: _CHOSEN[key[1]](into.get(key, n), n) for key, n in other.items() if key[1] in _CHOSEN}
     into.update(other)
-    into.update({key: n - into[key] for key, n in largest.items()})
+    into.update({key: n - into[key] for key, n in of_both.items()})
+
+
+def without_times(tally: Tally) -> Tally:
+    """Returns a tally without what no two runs have alike."""
+    return Counter({key: n for key, n in tally.items() if key[1] not in ("began", "ended")})
 
 
 EXACT_LENGTHS: Final = 64

@@ -1,0 +1,180 @@
+"""Histograms for people: from counts in fixed bins to some dozens of bars and to quantiles."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from pipeline.report.figures import figure
+from transforms import distributions
+from transforms.tally import EXACT_LENGTHS
+
+MOST_BARS: Final = 40
+SHOWN: Final = (0.005, 0.995)
+"""What lies outside these quantiles is only shown where it is near."""
+
+QUANTILES: Final = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+
+_LONG_TAIL: Final = 30.0
+"""Positive values reach so many times as far as their median: their axis is logarithmic."""
+
+
+Scale = Callable[[Any], Any]
+"""What turns numbers into places on an axis."""
+
+
+@dataclass(frozen=True)
+class Spans:
+    """Counts of ranges of numbers, ascending: `counts[k]` lie from `lower[k]` to `upper[k]`. `whole` if all are whole numbers."""
+
+    lower: np.ndarray
+    upper: np.ndarray
+    counts: np.ndarray
+    whole: bool = False
+    not_finite: int = 0
+
+    @property
+    def total(self) -> int:
+        """All finite numbers."""
+        return int(self.counts.sum())
+
+    def quantile(self, share: float) -> float:
+        """Returns a quantile, as if numbers were spread evenly over their range; a whole one where all are."""
+        running = np.cumsum(self.counts)
+        at = int(np.searchsorted(running, share * running[-1]))
+        inside = (share * running[-1] - (running[at] - self.counts[at])) / self.counts[at]
+        value = float(self.lower[at] + inside * (self.upper[at] - self.lower[at]))
+        return float(math.ceil(value - 0.5)) if self.whole else value
+
+
+def of_bins(bins: np.ndarray, counts: np.ndarray, centre: float = 0.0, whole: bool = False) -> Spans:
+    """Returns the ranges that bins stand for.
+
+    Args:
+      bins: see `transforms.distributions.bins_of`.
+      counts: of each bin.
+      centre: what values were counted around.
+      whole: whether the values are whole numbers. Each then takes the room from 0.5 before to 0.5 after it.
+    """
+    finite = distributions.is_finite(bins)
+    lower, upper = distributions.edges(bins[finite])
+    if whole:
+        below_zero = bins[finite] >= distributions.BINS // 2
+        lower = np.where(below_zero, np.floor(lower) + 0.5, np.ceil(lower) - 0.5)
+        upper = np.where(below_zero, np.floor(upper) + 0.5, np.ceil(upper) - 0.5)
+        centre = float(round(centre))
+    order = np.lexsort([upper, lower])
+    return Spans(lower[order] + centre, upper[order] + centre, counts[finite][order], whole, int(counts[~finite].sum()))
+
+
+def of_lengths(histogram: dict[int, int]) -> Spans:
+    """Returns the ranges of lengths in steps, by the lower ends of their buckets (see `transforms.tally.length_bucket`)."""
+    lengths = np.array(sorted(histogram), np.int64)
+    octave = np.maximum(np.floor(np.log2(np.maximum(lengths, 1))).astype(np.int64) - 5, 0)
+    wide = np.where(lengths < EXACT_LENGTHS, 1, 1 << octave)
+    counts = np.array([histogram[int(at)] for at in lengths], np.int64)
+    return Spans(lengths - 0.5, lengths + wide - 0.5, counts, whole=True)
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Bars, ready to be drawn in a box of 100 x 100.
+
+    Attributes:
+      path: an SVG path of all bars.
+      ticks: what stands below: the left end, the middle, the right end.
+      logarithmic: whether the axis is.
+      outside: how many numbers lie left or right of it.
+      heights: the number in each bar, rounded.
+      low: where the axis begins.
+      high: where it ends.
+    """
+
+    path: str
+    ticks: tuple[str, str, str]
+    logarithmic: bool
+    outside: int
+    heights: tuple[int, ...]
+    low: float
+    high: float
+
+    def place(self, value: float) -> float | None:
+        """Returns where a number stands on a linear axis, from 0 to 100; None for beyond it."""
+        at = 100 * (value - self.low) / (self.high - self.low)
+        return round(at, 1) if 0 <= at <= 100 and not self.logarithmic else None
+
+
+def chart(spans: Spans) -> Chart | None:
+    """Returns the bars of a histogram; None where there is nothing to show."""
+    if not spans.total:
+        return None
+    low, high = _range(spans)
+    middle = spans.quantile(0.5)
+    logarithmic = not spans.whole and low > 0 and middle > 0 and high > _LONG_TAIL * middle
+    scale: Scale = np.log10 if logarithmic else np.asarray
+    if spans.whole and high - low <= MOST_BARS:
+        ends = np.arange(math.floor(low), math.ceil(high)) + 0.5
+        ends = np.unique(np.concatenate([[low], ends, [high]]))
+    else:
+        ends = np.linspace(scale(low), scale(high), MOST_BARS + 1)
+    heights = _rebinned(spans, ends, scale)
+    inside = float(heights.sum())
+    texts = _ticks(low, high, logarithmic, spans.whole)
+    path = _path((ends - ends[0]) / (ends[-1] - ends[0]) * 100, heights / heights.max() * 100)
+    return Chart(
+        path, texts, logarithmic, round(spans.total - inside), tuple(round(float(h)) for h in heights), low, high
+    )
+
+
+def _range(spans: Spans) -> tuple[float, float]:
+    """Returns the ends of the axis: all numbers, where the few outside of `SHOWN` are not far away."""
+    first, last = float(spans.lower[0]), float(spans.upper.max())
+    low, high = (spans.quantile(share) for share in SHOWN)
+    if spans.whole:
+        low, high = low - 0.5, high + 0.5
+    if last - first <= 1.5 * (high - low) or high <= low:
+        low, high = first, last
+    if not high > low:  # one number, and its bin has no width
+        return low - 0.5, high + 0.5
+    return low, high
+
+
+def _rebinned(spans: Spans, ends: np.ndarray, scale: Scale) -> np.ndarray:
+    """Spreads the counts over other ranges, those of a range evenly."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        lower, upper = scale(spans.lower), scale(spans.upper)
+    tiny = np.float64(ends[0]) - 1.0
+    lower, upper = (np.nan_to_num(side, nan=tiny, neginf=tiny, posinf=1e300) for side in (lower, upper))
+    width = np.maximum(upper - lower, np.finfo(np.float64).tiny)
+    made = np.zeros(len(ends) - 1)
+    for at, (left, right) in enumerate(itertools.pairwise(ends)):
+        last = at == len(made) - 1
+        share = np.clip((np.minimum(upper, right) - np.maximum(lower, left)) / width, 0, 1)
+        point = (upper - lower <= 0) | (width < 1e-12 * (ends[-1] - ends[0]))  # all of it is in one bar
+        inside = (lower >= left) & ((lower < right) | (last & (lower <= right)))
+        made[at] = float((np.where(point, inside, share) * spans.counts).sum())
+    return made
+
+
+def _path(ends: np.ndarray, heights: np.ndarray) -> str:
+    parts = []
+    for left, right, height in zip(ends[:-1], ends[1:], heights, strict=True):
+        if height > 0:
+            gap = min(0.3, (right - left) * 0.15)
+            parts.append(f"M{left + gap / 2:.1f} 100V{100 - max(height, 1):.1f}H{right - gap / 2:.1f}V100")
+    return "".join(parts)
+
+
+def _ticks(low: float, high: float, logarithmic: bool, whole: bool) -> tuple[str, str, str]:
+    middle = math.sqrt(low * high) if logarithmic else (low + high) / 2
+    if whole:
+        low, middle, high = math.ceil(low), round(middle), math.floor(high)
+        if middle in (low, high):
+            return figure(low), "", figure(high)
+    span = None if logarithmic else high - low
+    return tuple(figure(value, span) for value in (low, middle, high))  # type: ignore[return-value]

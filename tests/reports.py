@@ -1,0 +1,129 @@
+"""Reports for tests: made of rows without a job, and read as what they are, HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from typing import Any
+
+from pipeline import ledger, statistics, summaries
+from pipeline.report import facts
+from pipeline.report.facts import Facts, Timed
+from pipeline.report.page import page
+from pipeline.report.view import view
+from transforms import digests, distributions, moments
+from transforms.dict_rows import from_dicts
+from transforms.distributions import Counting
+from transforms.fitted import table_width
+from transforms.rows import DIGEST_COLUMN, file_of
+from transforms.spec import Spec, length_name
+from transforms.stage_functions import densify_stage
+from transforms.tally import Tally, add
+
+VOID = {"meta", "link", "br", "path", "rect"}
+
+
+@dataclass
+class Element:
+    """An element of a page: its tag, attributes, and everything in it, text as `str`."""
+
+    tag: str
+    attributes: dict[str, str | None]
+    inside: list[Element | str] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        """All text in it, white space as one space."""
+        return " ".join("".join(one if isinstance(one, str) else f" {one.text} " for one in self.inside).split())
+
+    def all(self, tag: str = "", **attributes: str) -> list[Element]:
+        """Returns the elements below with a tag and attributes (`class_` for class), in order."""
+        wanted = {name.rstrip("_"): value for name, value in attributes.items()}
+        found = []
+        for one in self.inside:
+            if isinstance(one, Element):
+                own = {name: value for name, value in one.attributes.items() if name in wanted}
+                found += [one] if tag in ("", one.tag) and own == wanted else []
+                found += one.all(tag, **attributes)
+        return found
+
+    def rows(self) -> list[list[str]]:
+        """Returns the cells of all table rows below."""
+        return [[one.text for one in row.inside if isinstance(one, Element)] for row in self.all("tr")]
+
+
+class _Reader(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open = [Element("", {})]
+        self.comments: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        made = Element(tag, dict(attrs))
+        self.open[-1].inside.append(made)
+        if tag not in VOID:
+            self.open.append(made)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.open[-1].inside.append(Element(tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop().tag == tag, f"</{tag}> closes something else"
+
+    def handle_data(self, data: str) -> None:
+        self.open[-1].inside.append(data)
+
+    def handle_comment(self, data: str) -> None:
+        self.comments.append(data)
+
+
+def parsed(text: str) -> Element:
+    """Returns a page as its elements; every tag must be closed, in order."""
+    reader = _Reader()
+    reader.feed(text)
+    reader.close()
+    assert len(reader.open) == 1, f"<{reader.open[-1].tag}> is not closed"
+    assert not reader.comments
+    return reader.open[0]
+
+
+def made_of(spec: Spec, rows: Sequence[dict[str, Any]], times: Sequence[Timed] = (), run: str = "run") -> bytes:
+    """Returns the report of rows that need no statistics, put through the stages as a job does, without one."""
+    tally: Tally = Tally()
+    counts: distributions.Counts = {}
+    examples: list[summaries.Rejects] = []
+    count = densify_stage(spec, None, counting=Counting())
+    for one in from_dicts(rows):
+        batch = digests.attach(one, list(spec.features))
+        tally[file_of(batch), "rows", "read"] += batch.num_rows
+        for stage in count(batch):
+            add(tally, stage.tally)
+            distributions.add(counts, stage.counts or {})
+            if stage.rejected is not None:
+                examples.append(summaries.first_of(stage.rejected))
+            if stage.batch.num_rows:
+                assert DIGEST_COLUMN in stage.batch.schema.names
+                tally[file_of(batch), "rows", "written"] += stage.batch.num_rows
+                for name in spec.group_names:
+                    steps = stage.batch.column(length_name(name)).to_numpy().sum()
+                    tally[file_of(batch), "group", name, "steps"] += int(steps)
+    sizes = {name: spec.group(name).fixed_length for name in spec.group_names}
+    book = {**ledger.build(tally, spec, sizes), "skipped_files": []}
+    stats = statistics.build(spec, moments.empty(table_width(spec)), tally, sizes)
+    known = facts.gathered(spec, tally, distributions.packed(counts), Counting(), run, times)
+    return rendered(spec, book, stats, known, summaries.merge_first(examples))
+
+
+def rendered(spec: Spec, book: dict[str, Any], stats: dict[str, Any], known: Facts, examples: Any) -> bytes:
+    """Returns a report with a manifest that is made up."""
+    manifest = {
+        "run": "20260101T000000-00000000",
+        "created": "2026-01-01T00:00:00Z",
+        "seqcols": "0",
+        "format": "parquet",
+        "runs": [{"run": "20260101T000000-00000000", "kind": "run", "read": 1, "written": 1, "rejected": 0}],
+        "examples": {"files": []},
+        "skipped_files": book["skipped_files"],
+    }
+    return page(view(spec, manifest, book, stats, known, examples), known)
