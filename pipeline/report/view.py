@@ -123,15 +123,15 @@ def _group(
     member, policy = spec.members(name)[0], spec.group(name)
     counts, width = ledger["columns"][member.name], member.step_width
     histogram = facts.lengths.get(name, {})
-    steps, places = (counts["kept"] + counts["completed"]) // width, ledger["rows"]["written"] * (length or 0)
+    held = counts["kept"] + counts["completed"]
     made: dict[str, Any] = {
         "name": name,
         "id": f"g{number}",
         "T": "\N{EN DASH}" if length is None else f"{length:,}",
         "truncate": policy.truncate,
         "padding": policy.padding,
-        "steps": f"{steps:,}",
-        "padded": share(places - steps, places),
+        "steps": f"{held // width:,}",
+        "padded": share(counts["padded"], held + counts["padded"]),
         "columns": [column.name for column in spec.members(name)],
         "chart": None,
         "mark": None,
