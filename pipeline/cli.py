@@ -237,8 +237,8 @@ def show_plan(columns: str, budget: float, buckets: int, as_json: bool, debug: b
 
     with reported(debug, columns):
         request = None if os.path.isdir(columns) else _asked(columns, debug, **asked)
-        if request is None and asked["inputs"]:
-            raise UsageError(f"{columns!r}: a data set has its own inputs: --input does not apply")
+        if request is None:
+            _refuse_of_data_set(columns)
         _prepare(debug)
         from pipeline import plan_summary
         from pipeline import planning as plans
@@ -257,6 +257,17 @@ def show_plan(columns: str, budget: float, buckets: int, as_json: bool, debug: b
         stop(TOO_MANY_REJECTED, outcome.message)
     if outcome is not None and outcome.status != "done":
         stop(FAILED, outcome.message, error=outcome.error if debug else None)
+
+
+def _refuse_of_data_set(directory: str) -> None:
+    """Refuses options that say how inputs are read, where none are."""
+    context = click.get_current_context()
+    for option in context.command.params:
+        given = context.get_parameter_source(option.name or "") == click.core.ParameterSource.COMMANDLINE
+        if given and option.name not in ("columns", "budget", "buckets", "as_json", "debug"):
+            raise UsageError(f"{directory!r}: no inputs are read of a data set: {option.opts[0]} does not apply")
+    if context.args:
+        raise UsageError(f"{directory!r}: no inputs are read of a data set: {context.args[0]!r} does not apply")
 
 
 def _asked(columns: str, debug: bool, **asked: Any) -> Request:

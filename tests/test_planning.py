@@ -186,6 +186,8 @@ def test_what_has_no_input_or_no_lengths(folder, tmp_path):
     assert result.exit_code == 1 and "holds no finished data set" in result.stderr
     result = call("plan", tmp_path, "--input", "x")
     assert result.exit_code == 2 and "--input does not apply" in result.stderr
+    result = call("plan", tmp_path, "--max-steps", "3")
+    assert result.exit_code == 2 and "--max-steps does not apply" in result.stderr
     with pytest.raises(UsageError, match="the columns have no sequence, and so no T"):
         planning.plan(Request(make_spec(passthrough_column("id")), [str(folder / "in-0.tfrecord")]))
     (folder / "cut.tfrecord").write_bytes((folder / "in-0.tfrecord").read_bytes()[:-3])

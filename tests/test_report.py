@@ -313,6 +313,14 @@ def test_an_empty_data_set_has_a_report():
     assert "No row was rejected." in page.text and "No lengths were counted." in page.text
 
 
+def test_length_buckets_are_told():
+    group = SequenceGroup(max_length=8, bucket_by_length=[2, 4])
+    page = parsed(made_of(make_spec([sequence_numeric_column("x")], group), [{"x": [1.0] * 9}]).decode())
+    (groups,) = [one for one in page.all("table") if one.rows()[0][:2] == ["group", "T"]]
+    assert groups.rows()[1][:2] == ["sequence", "2, 4, 8"]
+    assert "longer than T = 8" in page.text
+
+
 def test_unknown_words_have_their_share():
     columns = [
         categorical_column_with_vocabulary_list("buckets", ["a", "b"], num_oov_buckets=3),

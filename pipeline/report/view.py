@@ -127,7 +127,8 @@ def _group(
     made: dict[str, Any] = {
         "name": name,
         "id": f"g{number}",
-        "T": "\N{EN DASH}" if length is None else f"{length:,}",
+        "T": ", ".join(f"{t:,}" for t in policy.bucket_lengths or (length,) if t is not None) or "\N{EN DASH}",
+        "longest_T": "\N{EN DASH}" if length is None else f"{length:,}",
         "truncate": policy.truncate,
         "padding": policy.padding,
         "steps": f"{held // width:,}",
