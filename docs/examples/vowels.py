@@ -88,7 +88,11 @@ def main(data, output, seed):
     model = train(data_set, seed)
 
     # The test split, by the statistics of the training split.
-    test = apply(splits["test"].append_column("utterance", [range(len(records["test"]))]), SPEC, transform=f"{data_set}/transform")
+    test = apply(
+        splits["test"].append_column("utterance", [range(len(records["test"]))]),
+        SPEC,
+        transform=f"{data_set}/transform",
+    )
     predicted = model.predict({name: test[name] for name in ("lpc", "sequence_mask")}, verbose=0)
     accuracy = float(np.mean(predicted.argmax(axis=1) + 1 == test["speaker"]))
     print(f"seed {seed}: {accuracy:.4f} of {len(predicted)} test utterances are given to their speaker")
@@ -96,7 +100,10 @@ def main(data, output, seed):
     served = os.path.join(output, "model")
     save(data_set, lambda features: {"speakers": model(inputs(features))}, served, model)
     answers = tf.saved_model.load(served).signatures["serving_default"](examples=tf.constant(records["test"]))
-    print("the saved model, on raw records:", float(np.mean(answers["speakers"].numpy().argmax(axis=1) + 1 == test["speaker"])))
+    print(
+        "the saved model, on raw records:",
+        float(np.mean(answers["speakers"].numpy().argmax(axis=1) + 1 == test["speaker"])),
+    )
     return {"accuracy": accuracy, "model": model, "data_set": data_set, "served": served, "records": records}
 
 
