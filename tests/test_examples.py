@@ -19,7 +19,8 @@ from transforms import apply
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "docs/examples"
 
-pytestmark = pytest.mark.slow
+# Minutes, where the machine does other things beside: each fixture trains a model.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 def example(name: str) -> Any:

@@ -21,15 +21,21 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.loaders import Batches, blocks, numpy_batches, plan, tf_dataset
+from pipeline.loaders import Batches, blocks, numpy_batches, plan, tf_dataset, torch_dataset
 from pipeline.manifest import read as read_manifest
 from pipeline.request import FORMATS, UsageError
 from pipeline.sources.framing import framed
 from tests import loader_sets
-from tests.jobs import Arrays
+from tests.jobs import Arrays, arrays_of
 from tests.loader_sets import ROWS, assert_same, expected, joined
 from tests.object_store import SCHEME, Objects
-from transforms import JobError
+from transforms import (
+    JobError,
+    SequenceGroup,
+    make_spec,
+    passthrough_column,
+    sequence_categorical_column_with_identity,
+)
 
 
 @pytest.fixture(scope="module")
@@ -411,6 +417,7 @@ def test_a_row_with_another_number_of_values_is_an_error(records, tmp_path):
         ({"features": ["lable"]}, "features: 'lable' is not in the data set; it has name, .*; did you mean 'label'?"),
         ({"features": ["x", "x"]}, "features: 'x' is named twice"),
         ({"features": []}, "features: expected at least one of name, "),
+        ({"bucket": 4}, "bucket: expected none, as the data set has no length buckets, got 4"),
     ],
 )
 def test_arguments_that_make_no_sense(parquet, load, more, message):
@@ -420,13 +427,13 @@ def test_arguments_that_make_no_sense(parquet, load, more, message):
     assert "\n" not in str(raised.value)
 
 
-def test_pytorch_that_is_missing_is_said_in_one_line(monkeypatch):
+def test_pytorch_that_is_missing_is_said_in_one_line(parquet, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
-    monkeypatch.delitem(sys.modules, "pipeline.loaders.torch_data", raising=False)
+    monkeypatch.delitem(sys.modules, "pipeline.loaders.torch_batches", raising=False)
     with pytest.raises(
         ModuleNotFoundError, match=r"^torch_dataset needs PyTorch, which is not installed: pip install .*$"
     ):
-        from pipeline.loaders import torch_dataset  # noqa: F401
+        torch_dataset(str(parquet), 16)
 
 
 # File systems, empty data sets, and what tf.data knows
@@ -462,6 +469,38 @@ def test_an_empty_data_set_gives_no_batch(empty, load, format, epochs):
     assert load(empty / format, 4, epochs=epochs, verify=True) == []
     assert load(empty / format, 4, epochs=epochs, shards=2, shard=1, shuffle=3, even=True) == []
     assert len(numpy_batches(str(empty / format), 4)) == 0
+
+
+@pytest.fixture(scope="module", params=["parquet", "tfrecord", "sequence_example"])
+def bucketed(request, tmp_path_factory) -> Path:
+    from tests.jobs import done
+
+    folder = tmp_path_factory.mktemp("bucketed")
+    pq.write_table(pa.Table.from_pylist(loader_sets.rows()), folder / "rows.parquet")
+    columns = [passthrough_column("number", "int64"), sequence_categorical_column_with_identity("ids", 50)]
+    spec = make_spec(columns, SequenceGroup(max_length=6, bucket_by_length=(2, 4)))
+    done(spec, folder / "rows.parquet", folder / "set", format=request.param)
+    return folder / "set"
+
+
+@loader
+def test_a_length_bucket_has_its_own_shapes(bucketed, load):
+    manifest = read_manifest(str(bucketed))
+    found = []
+    for size in (2, 4, 6):
+        bucket = joined(load(bucketed, 8, bucket=size, verify=size == 2))
+        assert_same(bucket, arrays_of(manifest.bucket(size)))
+        assert bucket["ids"].shape[1:] == (size,) and bucket["number"].shape[1:] == ()
+        assert tf_dataset(str(bucketed), 8, bucket=size).element_spec["sequence_mask"].shape == (None, size)
+        shards = [numbers(load(bucketed, 8, bucket=size, shards=5, shard=k, shuffle=9)) for k in range(5)]
+        assert sorted(together(shards)) == sorted(bucket["number"].tolist())
+        found += bucket["number"].tolist()
+    assert sorted(found) == list(range(ROWS))
+    for wrong in (None, 3):
+        with pytest.raises(
+            UsageError, match=rf"bucket: expected T of a length bucket, one of \[2, 4, 6\], got {wrong}"
+        ):
+            load(bucketed, 8, bucket=wrong)
 
 
 def test_shapes_of_tensors_are_static(root):

@@ -1,4 +1,4 @@
-"""The PyTorch data set, in PyTorch: values, workers and ranks. `make test-torch` runs these; see CONTRIBUTING.md."""
+"""The PyTorch data set, in PyTorch: values, workers and ranks. `make torch-test` runs these; see CONTRIBUTING.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which file is changed next? Histories of different lengths to the next item of each: seqcols, a GRU over the mask, one model to serve.
+"""Which file is changed next? Histories of different lengths, seqcols, a GRU over the mask, and one model that serves both.
 
 python docs/examples/next_item.py --data DIR --output build/next_item
 
@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import tensorflow as tf
+
 from one_model import save
 from pipeline import Request, run
 from pipeline.loaders import tf_dataset
@@ -80,7 +81,8 @@ def hits(scores, wanted, best=10):
 def evaluate(model, data_set, test):
     """Returns how often the last known item of a history of the test split is among ten that are said of those before it.
 
-    Beside the model what needs none: the items that the training split has most often, and those that the history has, latest first.
+    Beside the model stands what needs none: the items most frequent in the training split, and those that the history
+    has, latest first.
     """
     dense = apply(test, SPEC, transform=f"{data_set}/transform")
     items, rows = dense["items"], np.arange(len(dense["items"]))

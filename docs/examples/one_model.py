@@ -1,6 +1,7 @@
 """What the examples share: the transform of a data set and a trained model, saved as one model for requests."""
 
 import tensorflow as tf
+
 from pipeline import read_manifest
 
 

@@ -1,4 +1,4 @@
-"""Who speaks? Utterances of different lengths to one of nine speakers: raw records, seqcols, a GRU over the mask, one model to serve.
+"""Who speaks? Utterances of different lengths, seqcols, a GRU over the mask, and one model that serves both.
 
 python docs/examples/vowels.py --data DIR --output build/vowels
 
@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import pyarrow.parquet as pq
 import tensorflow as tf
+
 from one_model import save
 from pipeline import Request, run
 from pipeline.loaders import tf_dataset

@@ -139,6 +139,7 @@ def numpy_batches(
     shard: int = 0,
     drop_remainder: bool = False,
     even: bool = False,
+    bucket: int | None = None,
     verify: bool = False,
 ) -> Batches:
     """Opens a finished data set to be read in batches of NumPy arrays, of any format and on any Beam file system.
@@ -161,6 +162,7 @@ def numpy_batches(
       drop_remainder: whether rows that do not fill a last batch are left out, so that every batch has `batch_size` rows.
       even: whether every shard gives equally many batches, as trainers in step need it. Rows are then divided evenly, and
         what only some shards would have a batch for is left out.
+      bucket: T of the length bucket to read, where the data set has such (docs/lengths.md): its rows alone are read.
       verify: whether all files are read and compared with the manifest first, as by `seqcols verify --rows 0`.
 
     Returns:
@@ -170,17 +172,18 @@ def numpy_batches(
       JobError: there is no finished data set, or, with `verify`, it is not as it was published.
       UsageError: an argument has a value that is not allowed.
     """
-    manifest = open_manifest(root, verify)
+    manifest = open_manifest(root, verify, bucket)
     return Batches(
         manifest, chosen(manifest, features), batch_size, shuffle, seed, epochs, shards, shard, drop_remainder, even
     )
 
 
-def open_manifest(root: str, verified: bool) -> Manifest:
-    """Opens a finished data set, and verifies its files if that is asked for.
+def open_manifest(root: str, verified: bool, bucket: int | None = None) -> Manifest:
+    """Opens a finished data set, or a length bucket of one, and verifies all its files if that is asked for.
 
     Raises:
       JobError: there is none, it is of a format that is not known, or it is not as it was published.
+      UsageError: it has length buckets and none is chosen, or not the one that is.
     """
     manifest = read_manifest(str(root).rstrip("/") or "/")
     if manifest.format not in FORMATS:
@@ -191,7 +194,11 @@ def open_manifest(root: str, verified: bool) -> Manifest:
         if faults:
             more = f" (and {len(faults) - 1:,} more faults: seqcols verify)" if len(faults) > 1 else ""
             raise JobError(f"{faults[0]}{more}")
-    return manifest
+    sizes = manifest.bucket_lengths
+    if (bucket not in sizes) if sizes else (bucket is not None):
+        allowed = f"T of a length bucket, one of {sizes}" if sizes else "none, as the data set has no length buckets"
+        raise UsageError(f"bucket: expected {allowed}, got {bucket!r}")
+    return manifest if bucket is None else manifest.bucket(bucket)
 
 
 def chosen(manifest: Manifest, features: Sequence[str] | None) -> list[Output]:
