@@ -17,7 +17,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help env demo test flink-test report-test reference template test-parity fuzz faults lint format lock bench bench-memory bench-files clean
+.PHONY: help env demo test flink-test report-test torch-test reference template test-parity fuzz faults lint format lock bench bench-memory bench-files clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{ printf "%-16s%s\n", $$1, $$2 }'
@@ -78,6 +78,12 @@ lock: build/lock-env/.made ## rewrite requirements.lock, keeping its versions wh
 		--extra test --extra lint --extra bench --extra docs $(ARGS) --output-file build/requirements.lock setup.py -
 	@! grep -nF -e '://' -e '$(CURDIR)' build/requirements.lock
 	@cp build/requirements.lock requirements.lock
+	@cp tests/torch.lock build/torch.lock
+	@echo 'torch>=2.3' | build/lock-env/bin/uv pip compile --quiet --no-config --no-header \
+		--python build/lock-env/bin/python --python-version 3.11 --python-platform linux --generate-hashes \
+		--constraint requirements.lock $(ARGS) --output-file build/torch.lock -
+	@! grep -nF -e '://' -e '$(CURDIR)' build/torch.lock
+	@cp build/torch.lock tests/torch.lock
 
 build/lock-env/.made:
 	@$(CHECK_PYTHON)
@@ -90,6 +96,22 @@ flink-test: env ## run jobs on a Flink cluster that this starts and stops, losin
 	@$(BIN)/python -m deploy.flink.parts
 	@echo "running the tests on Flink (some minutes)"
 	@$(BIN)/pytest -m flink -n 0 -rA --show-capture=stdout tests/flink $(ARGS)
+
+torch-test: env build/torch-env/.made ## test the PyTorch loader in an environment of its own (3 GB to fetch, 5 GB on disk, once)
+	@echo "running the tests in PyTorch"
+	@build/torch-env/bin/python -m pytest -n 0 -m torch tests/test_loaders_torch.py $(ARGS)
+
+# Not in .venv: PyTorch's wheel for Linux needs NVIDIA's libraries to be imported at all, whatever device it runs on. What is in
+# .venv is seen from here, after what is here.
+build/torch-env/.made: tests/torch.lock
+	@$(CHECK_PYTHON)
+	@echo "making build/torch-env"
+	@"$(PYTHON)" -m venv --clear build/torch-env
+	@build/torch-env/bin/python -m pip install --quiet --progress-bar off --disable-pip-version-check --no-input \
+		--no-compile --no-deps --require-hashes -r tests/torch.lock
+	@$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > \
+		"$$(build/torch-env/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/main.pth"
+	@touch $@
 
 reference: env ## write the reference of everything public, made of docstrings, into build/reference
 	@$(BIN)/python docs/reference.py build/reference

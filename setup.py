@@ -39,6 +39,7 @@ setup(
         "test": ["pytest", "pytest-xdist", "pytest-timeout", "hypothesis", "tf_keras", "psutil", "selenium", *BUCKETS],
         "lint": ["ruff", "mypy"],
         "docs": ["pdoc"],
+        "torch": ["torch>=2.3"],  # the first that takes NumPy 2
         "bench": ["polars", "altair", "vl-convert-python"],
     },
     entry_points={"console_scripts": ["seqcols = pipeline.cli:main"]},

@@ -11,9 +11,10 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # a script begins where i
 import pdoc
 
 import pipeline
+import pipeline.loaders
 import transforms
 
-PACKAGES = (transforms, pipeline)
+PACKAGES = (transforms, pipeline, pipeline.loaders)
 
 
 def main(folder: Path) -> None:

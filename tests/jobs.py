@@ -19,6 +19,7 @@ from pipeline.manifest import Manifest
 from pipeline.manifest import read as read_manifest
 from pipeline.request import Request
 from pipeline.running import run as run_request
+from transforms.parse_specs import known_shape
 from transforms.spec import Spec
 
 Arrays = dict[str, np.ndarray]
@@ -59,7 +60,10 @@ def _from_parquet(manifest: Manifest) -> Arrays:
         column = table.column(output.name).combine_chunks()
         if isinstance(column, pa.ChunkedArray):
             column = column.chunk(0)
-        if output.shape:
+        if 0 in output.shape:
+            assert pa.types.is_list(column.type) and not len(column.flatten())
+            made[output.name] = np.zeros((len(column), *known_shape(output)), output.dtype)
+        elif output.shape:
             assert column.type.shape == list(output.shape)
             flat = column.storage.flatten().to_numpy(zero_copy_only=False)
             made[output.name] = flat.reshape(len(column), *output.shape)

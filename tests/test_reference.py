@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 
 import pipeline
+import pipeline.loaders
 import transforms
 
 ROOT = Path(__file__).parent.parent
+PACKAGES = (transforms, pipeline, pipeline.loaders)
 
 
 @pytest.fixture(scope="module")
@@ -23,17 +25,17 @@ def pages(tmp_path_factory: Any) -> dict[str, str]:
     command = [sys.executable, str(ROOT / "docs" / "reference.py"), str(folder)]
     done = subprocess.run(command, cwd=ROOT, env=None, capture_output=True, text=True, check=True)
     assert "Warn:" not in done.stderr
-    return {package.__name__: (folder / f"{package.__name__}.html").read_text() for package in (transforms, pipeline)}
+    return {p.__name__: (folder / f"{p.__name__.replace('.', '/')}.html").read_text() for p in PACKAGES}
 
 
-@pytest.mark.parametrize("package", [transforms, pipeline], ids=lambda package: package.__name__)
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.__name__)
 def test_every_public_name_is_there(package, pages):
     page = pages[package.__name__]
     missing = [name for name in package.__all__ if f'id="{name}"' not in page]
     assert not missing
 
 
-@pytest.mark.parametrize("package", [transforms, pipeline], ids=lambda package: package.__name__)
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.__name__)
 def test_every_public_name_says_what_it_is(package, pages):
     page = " ".join(re.sub(r"<[^>]+>", "", pages[package.__name__]).split())
     for name in package.__all__:

@@ -34,7 +34,7 @@ class Parquet(Source):
 
     def splits(self, path: str) -> list[Split]:
         """See the base class."""
-        with _opened(path) as file:
+        with opened(path) as file:
             groups = [file.metadata.row_group(k) for k in range(file.num_row_groups)]
             rows_in, rows_said = sum(group.num_rows for group in groups), file.metadata.num_rows
         if rows_in != rows_said:  # the footer has no checksum
@@ -48,7 +48,7 @@ class Parquet(Source):
     def read(self, split: Split, features: Mapping[str, str], limits: Limits) -> Iterator[Read]:
         """See the base class. A feature that the file lacks is absent from the batches."""
         where = f"{split.path}: row group {split.part}"
-        with _opened(split.path, where) as file:
+        with opened(split.path, where) as file:
             _check_names(split.path, file.schema_arrow.names, features)
             group = _probed(file, split.part)
             expected, done, spent = group.num_rows, 0, 0
@@ -67,12 +67,12 @@ class Parquet(Source):
 
     def features(self, path: str, limits: Limits = DEFAULTS, sample: int = 1000) -> dict[str, pa.DataType]:
         """See the base class. The schema tells; no row is read."""
-        with _opened(path) as file:
+        with opened(path) as file:
             return {field.name: field.type for field in file.schema_arrow}
 
 
 @contextmanager
-def _opened(path: str, where: str = "") -> Iterator[Any]:
+def opened(path: str, where: str = "") -> Iterator[Any]:
     """Opens a Parquet file; what Arrow raises until it is closed becomes a JobError that names the place."""
     import pyarrow.parquet as pq
 

@@ -1,0 +1,60 @@
+"""A data set as a PyTorch `IterableDataset` of whole batches, divided among ranks and the workers of each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pipeline.loaders.arrays import numpy_batches
+from pipeline.request import UsageError
+
+if TYPE_CHECKING:
+    from pipeline.loaders.torch_batches import TorchBatches
+
+
+def torch_dataset(
+    root: str, batch_size: int, *, rank: int | None = None, world_size: int | None = None, **more: Any
+) -> TorchBatches:
+    """Opens a finished data set for a `DataLoader(dataset, batch_size=None, num_workers=...)`.
+
+    It gives whole batches, so the loader must not batch them again: `batch_size=None`. The rows are divided among all workers of
+    all ranks, every row to one of them; all ranks must have the same number of workers.
+
+    Args:
+      root: directory of the data set.
+      batch_size: rows in a batch. Each worker makes its own batches, and may have a last one with fewer rows.
+      rank: number of this process among those that train together; None asks `torch.distributed`, and is 0 where that is not in
+        use.
+      world_size: how many these are; None likewise, or 1.
+      **more: `features`, `shuffle`, `seed`, `epochs`, `drop_remainder`, `even`, `bucket` and `verify`, as `numpy_batches`
+        takes them. With `even` every worker of every rank gives equally many batches: what `DistributedDataParallel` needs.
+
+    Returns:
+      An iterable data set of dicts from feature name to a tensor `[batch_size, *shape]` in the manifest's dtype; text and bytes
+      are nested lists of str and bytes, as torch has no such tensors. Every iteration has the order of the same epoch until
+      `set_epoch` sets another one.
+
+    Raises:
+      JobError: there is no finished data set, or, with `verify`, it is not as it was published.
+      UsageError: an argument has a value that is not allowed.
+      ModuleNotFoundError: PyTorch is not installed, which is an extra: `seqcols[torch]`.
+    """
+    try:
+        from pipeline.loaders.torch_batches import TorchBatches
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        why = "torch_dataset needs PyTorch, which is not installed: pip install 'seqcols[torch]'"
+        raise ModuleNotFoundError(why, name="torch") from None
+    if (rank is None) != (world_size is None):
+        raise UsageError(f"rank, world_size: expected both or neither, got rank={rank!r}, world_size={world_size!r}")
+    if rank is None or world_size is None:
+        rank, world_size = _of_torch()
+    return TorchBatches(numpy_batches(root, batch_size, shards=world_size, shard=rank, **more))
+
+
+def _of_torch() -> tuple[int, int]:
+    from torch import distributed
+
+    if distributed.is_available() and distributed.is_initialized():
+        return distributed.get_rank(), distributed.get_world_size()
+    return 0, 1
