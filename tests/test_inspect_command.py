@@ -33,6 +33,7 @@ def folder(tmp_path, monkeypatch) -> Path:
     Path("open.csv").write_text('a,b\n1,"2\n')
     Path("cut.jsonl").write_text('{"videos": [1]}\n{"videos": [')
     write_examples("none.tfrecord", [])
+    write_examples("garbage.tfrecord", [b"", b"no tf.Example"])
     Path("dir").mkdir()
     return tmp_path
 
@@ -71,6 +72,7 @@ WRONG = [
     (["in.tfrecord", "--max-unpack-ratio", "0.5"], 2, "--max-unpack-ratio: expected 1 or more, got 0.5"),
     (["in.tfrecord", "--max-record-bytes", "0"], 2, "--max-record-bytes: expected 1 or more, got 0"),
     (["none.tfrecord"], 1, "no feature was found in 0 rows"),
+    (["garbage.tfrecord"], 1, "no feature was found in 1 rows; 1 rows cannot be decoded"),
     ([], 2, "missing argument 'FILES...'"),
 ]
 

@@ -133,7 +133,7 @@ def puts_to_use(path: Path) -> None:
         assert line.isprintable() and "\u3164" not in line
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(tables())
 def test_parquet(table):
     with tempfile.TemporaryDirectory() as folder:
@@ -174,7 +174,7 @@ def lines(draw: Any) -> list[str]:
     return [*made, *draw(st.lists(st.sampled_from(["[1]", "{", "3", "{}"]), max_size=2)), "{}"]
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(lines())
 def test_json_lines(text):
     with tempfile.TemporaryDirectory() as folder:
@@ -186,7 +186,8 @@ def test_json_lines(text):
 @st.composite
 def records(draw: Any) -> list[bytes]:
     """Serialized tf.Examples, some features of other kinds in some rows, and records that are none."""
-    names = draw(st.lists(NAMES, min_size=1, max_size=4, unique=True))
+    # tfx_bsl 1.21 ends a name at a null byte, but not where it is told which features to read.
+    names = draw(st.lists(NAMES.filter(lambda name: "\0" not in name), min_size=1, max_size=4, unique=True))
     kinds = {name: draw(st.sampled_from(["ints", "floats", "bytes", "any"])) for name in names}
     made = []
     for _ in range(draw(st.integers(1, 30))):
@@ -206,7 +207,7 @@ def records(draw: Any) -> list[bytes]:
     return [*made, *draw(st.lists(st.just(b"no tf.Example"), max_size=1))]
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(records())
 def test_tfrecords(made):
     with tempfile.TemporaryDirectory() as folder:
@@ -215,7 +216,7 @@ def test_tfrecords(made):
         puts_to_use(path)
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(st.data())
 def test_csv(data):
     # At the start of a file U+FEFF is no part of the name.

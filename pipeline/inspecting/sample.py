@@ -124,7 +124,9 @@ class _Reader:
             features = source.features(path, replace(limits, max_batch_bytes=MOST_BYTES), depth)
             features = {name: kind for name, kind in sorted(features.items()) if name not in rows.RESERVED}
             self.made.names |= dict.fromkeys(features)
-        return path, source.read(split, {name: _carrier(kind) for name, kind in features.items()}, limits)
+        # A run asks for one feature at least, and sources count on it; a name that begins so is no feature's.
+        carriers = {name: _carrier(kind) for name, kind in features.items()} or {rows.ROW_COLUMN + "none": "int64"}
+        return path, source.read(split, carriers, limits)
 
     def _read(self, parts: list[tuple[str, Iterator[Read]]]) -> bool:
         """Reads parts in turn to their ends; returns False as soon as there is enough."""
