@@ -190,9 +190,9 @@ def test_an_odd_file_that_no_sample_shows_is_found_by_what_was_counted(tmp_path,
     opened: list[Any] = []
     open_shard = writing.WriteShards._open
 
-    def note(*arguments: Any) -> None:
+    def note(*arguments: Any) -> Any:
         opened.append(arguments)
-        open_shard(*arguments)
+        return open_shard(*arguments)
 
     monkeypatch.setattr(writing.WriteShards, "_open", note)
     paths = files(tmp_path, suffix, GOOD, OTHER, GOOD)

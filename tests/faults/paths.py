@@ -37,7 +37,7 @@ PIECES: Final = [
 ]  # fmt: skip
 STARTS: Final = [
     "", "", "", "", "./", "../", "SANDBOX/", "SANDBOX/work/", "SANDBOX//work/../other/", "//SANDBOX/work/", "~/",
-    "file://SANDBOX/work/", "file:///SANDBOX/work/", "FILE://SANDBOX/", "gs:///", "s3://bucket/", "nothing://a/", "run1/",
+    "file://SANDBOX/work/", "file:///SANDBOX/work/", "FILE://SANDBOX/", "gs:///", "azfs://account/", "nothing://a/", "run1/",
     "run[12]/", "link/", "loop/", "a/b/../../", "file/",
 ]  # fmt: skip
 ENDS: Final = ["", "", "", "/", "//", "/.", "/..", "\\", " ", "/*", "\n"]
