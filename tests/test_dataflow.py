@@ -47,6 +47,7 @@ MOST_BYTES = 10 << 20
 SHUFFLED = [
     "(Analyse|Transform)Read/Deal",  # names of splits
     "(AnalysisLedger|Ledger)/CombinePerKey",  # tallies
+    "Distributions/CombinePerKey",  # how many values lie in which bin, for the report
     "FirstOfAll/CombinePerKey",  # some rejected rows, as text for people
     r"Fit/PTransform\[seqcols_\w+#\w+\]/Combined/Merge/CombinePerKey",  # accumulators of statistics
 ]

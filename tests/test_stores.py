@@ -1,4 +1,4 @@
-"""Replacing one file: whoever has not seen what is there does not replace it, on disks, in object stores and in Cloud Storage."""
+"""Replacing one file: whoever has not seen what is there does not replace it, on disks, in object stores of several kinds."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from pipeline import stores
-from pipeline.stores import Conflict, Disk, GoogleCloudStorage, Store, Unconditional
+from pipeline.stores import AmazonS3, Conflict, Disk, GoogleCloudStorage, Store, Unconditional
+from tests import buckets
 from tests.gcs_emulator import emulator
 from tests.object_store import Objects, ObjectsStore
 
-KINDS = ["disk", "objects", "gs", "unconditional"]
+KINDS = ["disk", "objects", "gs", "s3", "unconditional"]
 
 
 @pytest.fixture(params=KINDS)
@@ -28,6 +29,9 @@ def place(request, tmp_path, monkeypatch) -> Iterator[tuple[Store, str]]:
     elif request.param == "objects":
         monkeypatch.setattr(Objects, "held", {})
         yield ObjectsStore(), "objects://b/file"
+    elif request.param == "s3":
+        with buckets.s3() as bucket:
+            yield AmazonS3(), f"{bucket.url}/some folder/file"
     else:
         with emulator() as address:
             monkeypatch.setenv("STORAGE_EMULATOR_HOST", address)
@@ -90,6 +94,25 @@ def test_of_many_who_count_none_is_lost(place):
     assert store.read(path)[0] == b"24"
 
 
+@pytest.mark.parametrize("place", ["s3"], indirect=True)
+def test_what_is_gone_is_not_replaced(place):
+    """S3 says that there is none, not that it is another one."""
+    store, path = place
+    seen = store.replace(path, b"one", None)
+    with pytest.raises(Conflict):
+        store.replace(f"{path}-none", b"two", seen)
+
+
+def test_a_bucket_that_is_not_there_is_no_missing_file():
+    with buckets.s3():
+        for attempt in (
+            lambda: AmazonS3().read("s3://another/a"),
+            lambda: AmazonS3().replace("s3://another/a", b"", None),
+        ):
+            with pytest.raises(OSError, match="NoSuchBucket"):
+                attempt()
+
+
 def test_a_disk_leaves_no_temporary_files(tmp_path):
     store = Disk()
     store.create(str(tmp_path / "a"), b"1")
@@ -105,4 +128,5 @@ def test_a_disk_leaves_no_temporary_files(tmp_path):
 def test_schemes():
     assert isinstance(stores.store_of("/a/b"), Disk) and isinstance(stores.store_of("a/b"), Disk)
     assert isinstance(stores.store_of("gs://a/b"), GoogleCloudStorage)
+    assert isinstance(stores.store_of("s3://a/b"), AmazonS3)
     assert isinstance(stores.store_of("hdfs://a/b"), Unconditional)
