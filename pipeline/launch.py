@@ -15,7 +15,7 @@ from pipeline.ending import reported
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Hands a job over, or ends with the exit code and the line of `seqcols run`."""
-    from pipeline.cli import carry_out
+    from pipeline.carrying_out import carry_out
     from pipeline.request import UsageError
 
     with reported(debug=False):

@@ -150,6 +150,12 @@ def of_a_job() -> list[click.Option]:
     return [option for option in declared if isinstance(option, click.Option) and option.name != "debug"]
 
 
+def all_names() -> list[str]:
+    """Returns the names of the options of commands that take Beam's, too: what a misspelt one may have meant."""
+    declared = click.command()(_with(lambda: None, [_input(True), *_WRITING, *_PLANNING])).params
+    return [name for option in declared if isinstance(option, click.Option) for name in option.opts]
+
+
 def _with(command: Any, options: Sequence[Any]) -> Any:
     for option in reversed(options):
         command = option(command)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Final, TextIO
 
 import numpy as np
@@ -175,17 +176,7 @@ def of_group(spec: Spec, group: str, found: Lengths, budget: float, buckets: int
         return made
     size = lengths.propose(found, budget, reject)
     splits = lengths.partitions(found, size, buckets, reject)
-
-    def priced(one: Cost) -> dict[str, Any]:
-        total = round(one.places * per_step + one.rows * per_row)
-        return {
-            "padding": one.padding,
-            "truncated_steps": one.cut_steps / found.steps if found.steps else 0.0,
-            "truncated_rows": one.cut_rows / found.rows,
-            "bytes_per_row": total / one.rows if one.rows else 0.0,
-            "bytes": total,
-        }
-
+    priced = partial(_priced, found=found, per_step=per_step, per_row=per_row)
     for steps, names in sorted(_sizes(found, policy.fixed_length, size).items()):
         fixed = {"T": steps, "is": names, **priced(lengths.cost(found, steps, reject))}
         bounds = lengths.partitions(found, steps, buckets, reject)[-1]
@@ -195,6 +186,18 @@ def of_group(spec: Spec, group: str, found: Lengths, budget: float, buckets: int
         made["buckets"].append({"T": bounds, **priced(lengths.bucketed(found, bounds, reject))})
     made["proposed"] = {"max_length": size, "bucket_by_length": splits[-1]}
     return made
+
+
+def _priced(one: Cost, found: Lengths, per_step: float, per_row: float) -> dict[str, Any]:
+    """Returns what a T costs, as shares of all that there is and in bytes."""
+    total = round(one.places * per_step + one.rows * per_row)
+    return {
+        "padding": one.padding,
+        "truncated_steps": one.cut_steps / found.steps if found.steps else 0.0,
+        "truncated_rows": one.cut_rows / found.rows,
+        "bytes_per_row": total / one.rows if one.rows else 0.0,
+        "bytes": total,
+    }
 
 
 def _sizes(found: Lengths, current: int | None, proposed: int) -> dict[int, list[str]]:

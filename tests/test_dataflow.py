@@ -184,7 +184,9 @@ def test_every_parameter_is_an_option_and_back():
 
 def test_the_launcher_hands_over_what_it_is_given(tmp_path, monkeypatch):
     asked: dict[str, Any] = {}
-    monkeypatch.setattr("pipeline.cli.carry_out", lambda what, columns, **more: asked.update(more, columns=columns))
+    monkeypatch.setattr(
+        "pipeline.carrying_out.carry_out", lambda what, columns, **more: asked.update(more, columns=columns)
+    )
     launch.main(
         ["--columns=gs://b/c.yaml", "--input=gs://b/x,gs://b/y", "--output=gs://b/o", "--region=r", "--overwrite=true"]
     )
