@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -11,20 +12,41 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests import marks, touched
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
-# derandomize: the same examples in every run, so that a red test is red for everyone. No deadline: the first call of a
-# TensorFlow kernel takes as long as a hundred later ones.
-settings.register_profile(
-    "seqcols",
-    derandomize=True,
-    deadline=None,
-    max_examples=60,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
-)
-settings.load_profile("seqcols")
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Notes what the tests touch, and says how many examples property tests try: all of them only beside the slow tests."""
+    config.pluginmanager.register(touched.Recorder(), "touched")
+    if "not slow" in config.option.markexpr:
+        marks.EXAMPLES["share"] = 0.25
+    # derandomize: the same examples in every run, so that a red test is red for everyone. No deadline: the first call of a
+    # TensorFlow kernel takes as long as a hundred later ones.
+    settings.register_profile(
+        "seqcols",
+        derandomize=True,
+        deadline=None,
+        max_examples=marks.tried(60),
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+    )
+    settings.load_profile("seqcols")
+
+
+def pytest_collection_finish() -> None:
+    """Makes the hundreds of jobs in a process cheaper, once the test modules have imported all that they need."""
+    if "apache_beam" in sys.modules:  # not in the first process of several
+        from tests import quick_beam
+
+        quick_beam.remember_dofn_specs()
+        quick_beam.remember_views()
+        # TensorFlow and Beam are a million objects that stay: a full collection, which looks at them all, takes a second.
+        gc.collect()
+        gc.freeze()
+
 
 DATA_VARIABLE = "SEQCOLS_TEST_DATA"
 
