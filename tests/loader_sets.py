@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import hashlib
 import json
+import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,9 +16,9 @@ import ml_dtypes
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import tensorflow as tf
 
 from pipeline.manifest import read as read_manifest
+from pipeline.sinks import SINKS
 from tests.jobs import Arrays, arrays_of, done
 from transforms import (
     SequenceGroup,
@@ -74,23 +78,37 @@ def rows(count: int = ROWS) -> list[dict[str, Any]]:
     return made
 
 
+@functools.cache
+def _job(count: int) -> Path:
+    """The data set that all others are made of, by the one job of a process: Parquet."""
+    folder = Path(tempfile.mkdtemp(prefix="loader-sets-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    pq.write_table(pa.Table.from_pylist(rows(count)), folder / "rows.parquet")
+    done(SPEC, folder / "rows.parquet", folder / "set", format="parquet")
+    return folder / "set"
+
+
 def make(root: Path, format: str, sizes: Sequence[int] = SIZES) -> Path:
     """Makes a data set whose files have so many rows, in this order."""
-    source = root / "rows.parquet"
-    pq.write_table(pa.Table.from_pylist(rows(sum(sizes))), source)
-    done(SPEC, source, root / format, format=format)
-    split(root / format, sizes)
+    shutil.copytree(_job(sum(sizes)), root / format)
+    split(root / format, sizes, format)
     return root / format
 
 
-def split(root: Path, sizes: Sequence[int]) -> None:
-    """Divides the rows of a data set anew, as if more workers had written it: other files, and a manifest that names them."""
+def split(root: Path, sizes: Sequence[int], format: str = "parquet") -> None:
+    """Writes the rows of a data set of Parquet anew, as if more workers had written it, and in any format."""
     manifest = read_manifest(str(root))
     content = json.loads((root / "manifest.json").read_text())
-    suffix = "".join(Path(manifest.files[0]).suffixes)
+    suffix = SINKS[format].suffix
     paths = [root / "examples" / f"{content['run']}-{k:012x}{suffix}" for k in range(len(sizes))]
-    write = _parquet if manifest.format == "parquet" else _records
-    write(manifest, paths, sizes)
+    table = pa.concat_tables([pq.read_table(path) for path in manifest.files])
+    assert table.num_rows == sum(sizes)
+    for path, part in zip(paths, _parts(table, sizes), strict=True):
+        if format == "parquet":
+            pq.write_table(part, path, row_group_size=7, write_page_checksum=True)
+        else:
+            _records(path, format, manifest, part)
+    content["format"] = format
     content["examples"]["files"] = [
         {
             "path": f"examples/{path.name}",
@@ -105,25 +123,21 @@ def split(root: Path, sizes: Sequence[int]) -> None:
     (root / "manifest.json").write_text(json.dumps(content))
 
 
-def _parquet(manifest: Any, paths: Sequence[Path], sizes: Sequence[int]) -> None:
-    table = pa.concat_tables([pq.read_table(path) for path in manifest.files])
-    assert table.num_rows == sum(sizes)
-    start = 0
-    for path, size in zip(paths, sizes, strict=True):
-        pq.write_table(table.slice(start, size), path, row_group_size=7, write_page_checksum=True)
-        start += size
+def _parts(table: pa.Table, sizes: Sequence[int]) -> list[pa.Table]:
+    starts = np.cumsum([0, *sizes])
+    return [table.slice(int(start), size) for start, size in zip(starts, sizes, strict=False)]
 
 
-def _records(manifest: Any, paths: Sequence[Path], sizes: Sequence[int]) -> None:
-    packed = "GZIP" if manifest.format.endswith(".gz") else ""
-    records = list(tf.data.TFRecordDataset(manifest.files, packed).as_numpy_iterator())
-    assert len(records) == sum(sizes)
-    start = 0
-    for path, size in zip(paths, sizes, strict=True):
-        with tf.io.TFRecordWriter(str(path), packed) as writer:
-            for record in records[start : start + size]:
-                writer.write(record)
-        start += size
+def _records(path: Path, format: str, manifest: Any, part: pa.Table) -> None:
+    writer = SINKS[format].open(str(path), manifest.outputs)
+    for output in manifest.outputs:
+        if 0 in output.shape:  # a file of Parquet holds it as a plain list
+            at = part.schema.get_field_index(output.name)
+            kind = pa.list_(part.schema.field(at).type.value_type, 0)
+            part = part.set_column(at, output.name, pa.array([[]] * part.num_rows, kind))
+    for batch in part.combine_chunks().to_batches():
+        writer.write(batch)
+    writer.close()
 
 
 def expected(root: Path) -> Arrays:

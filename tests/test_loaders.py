@@ -28,6 +28,7 @@ from pipeline.sources.framing import framed
 from tests import loader_sets
 from tests.jobs import Arrays, arrays_of
 from tests.loader_sets import ROWS, assert_same, expected, joined
+from tests.marks import slow_but
 from tests.object_store import SCHEME, Objects
 from transforms import (
     JobError,
@@ -463,7 +464,7 @@ def empty(tmp_path_factory) -> Path:
 
 
 @loader
-@pytest.mark.parametrize("format", ["parquet", "tfrecord"])
+@pytest.mark.parametrize("format", slow_but(["parquet", "tfrecord"]))
 @pytest.mark.parametrize("epochs", [1, 2, None])
 def test_an_empty_data_set_gives_no_batch(empty, load, format, epochs):
     assert load(empty / format, 4, epochs=epochs, verify=True) == []
@@ -471,7 +472,7 @@ def test_an_empty_data_set_gives_no_batch(empty, load, format, epochs):
     assert len(numpy_batches(str(empty / format), 4)) == 0
 
 
-@pytest.fixture(scope="module", params=["parquet", "tfrecord", "sequence_example"])
+@pytest.fixture(scope="module", params=slow_but(["parquet", "tfrecord", "sequence_example"], "tfrecord"))
 def bucketed(request, tmp_path_factory) -> Path:
     from tests.jobs import done
 
