@@ -17,7 +17,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help env demo test flink-test report-test torch-test reference template test-parity fuzz faults lint format lock bench bench-memory bench-files clean
+.PHONY: help env demo test test-all coverage flink-test report-test torch-test reference template test-parity fuzz faults lint format lock bench bench-memory bench-files clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{ printf "%-16s%s\n", $$1, $$2 }'
@@ -49,9 +49,17 @@ $(INSTALLED): $(LOCKED) setup.py
 demo: env ## run the whole pipeline on made-up data, into build/demo
 	@$(BIN)/seqcols demo build/demo
 
-test: env ## run the tests (ARGS="-k name -n 0" goes to pytest)
-	@echo "running the tests"
+test: env ## run the tests but the slow ones, which takes some minutes (ARGS="-k name -n 0" goes to pytest)
+	@echo "running the tests, without those marked slow"
 	@$(BIN)/pytest $(ARGS)
+
+test-all: env ## run all tests, the slow ones too: kills, buckets, processes, models trained (half an hour)
+	@echo "running all tests (half an hour)"
+	@$(BIN)/pytest -m "not flink and not browser and not torch" $(ARGS)
+
+coverage: env ## run what make test runs, and say which lines that touches; fails below the share that pyproject.toml asks for
+	@echo "running the tests, without those marked slow, and counting lines"
+	@$(BIN)/pytest --cov --cov-report=term:skip-covered --cov-report=html:build/coverage $(ARGS)
 
 report-test: env ## look at report.html in headless Chromium (apt-get install chromium chromium-driver); pictures in build/report
 	@echo "looking at report.html in a browser"

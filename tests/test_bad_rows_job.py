@@ -19,6 +19,7 @@ from tests.faults.figures import note
 from tests.faults.outcomes import MOST_STEPS, digests, of_file
 from tests.faults.record_formats import ALL, file_name
 from tests.jobs import assert_balanced, done, read_arrays, read_rejected
+from tests.marks import slow_but
 
 ROWS = int(os.environ.get("SEQCOLS_FAULT_ROWS", "2000"))
 SHARE = 0.01
@@ -35,7 +36,7 @@ CASES = TOGETHER if ROWS <= SMALL else [(format,) for format in FORMATS]
 
 
 @pytest.mark.timeout(300 + ROWS // 50)
-@pytest.mark.parametrize("formats", CASES, ids="+".join)
+@pytest.mark.parametrize("formats", slow_but(CASES, CASES[0], single=True), ids="+".join)
 def test_one_bad_row_in_a_hundred_changes_no_good_row(tmp_path, formats):
     rng = random.Random(f"{formats} {ROWS}")
     items = {format: mixed(rng, format, ROWS, SHARE, k * ROWS) for k, format in enumerate(formats)}

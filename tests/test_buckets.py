@@ -52,6 +52,8 @@ columns:
 - {type: passthrough_column, key: id, dtype: int64}
 - {type: sequence_numeric_column, key: x, normalizer_fn: z_score%s}
 """
+pytestmark = pytest.mark.slow
+
 STORES = {"s3": buckets.s3, "gs": buckets.cloud_storage}
 BAD, ROWS = 2, 40
 """Rows with a NaN, and rows in all, in each input file."""

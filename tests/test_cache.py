@@ -21,6 +21,7 @@ from pipeline import cache, reading
 from pipeline.inputs import InputFile, match
 from pipeline.request import Request, UsageError, check_values
 from tests.jobs import done, read_arrays, read_json, run_job
+from tests.marks import slow_but
 from transforms import (
     SequenceGroup,
     Spec,
@@ -97,6 +98,7 @@ def same_arrays(left: Path, right: Path) -> None:
         np.testing.assert_allclose(array, b[name], rtol=1e-6, err_msg=name)
 
 
+@pytest.mark.slow
 def test_a_second_run_reads_only_the_new_file(tmp_path, days, read_rows):
     first, again, plain = tmp_path / "first", tmp_path / "again", tmp_path / "plain"
     done(spec(), days[:2], first, cache=str(tmp_path / "cache"))
@@ -117,6 +119,7 @@ def test_a_second_run_reads_only_the_new_file(tmp_path, days, read_rows):
     same_statistics(tmp_path / "third", plain)
 
 
+@pytest.mark.slow
 def test_a_new_day_is_written_alone_with_the_statistics_of_all(tmp_path, days, read_rows):
     stored = str(tmp_path / "cache")
     done(spec(), days[:2], tmp_path / "old", cache=stored)
@@ -139,6 +142,7 @@ def test_a_new_day_is_written_alone_with_the_statistics_of_all(tmp_path, days, r
         np.testing.assert_allclose(made[name], whole[name][kept], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_without_a_cache_files_count_for_the_statistics_too(tmp_path, days, read_rows):
     done(spec(), days[0], tmp_path / "one", statistics_inputs=[str(days[1]), str(days[0])])
     assert read_rows == {"day1.parquet": 40, "day2.parquet": 40}
@@ -147,6 +151,7 @@ def test_without_a_cache_files_count_for_the_statistics_too(tmp_path, days, read
     assert len(read_arrays(tmp_path / "one")["id"]) == 39
 
 
+@pytest.mark.slow
 def test_a_changed_file_is_read_again(tmp_path, days, read_rows):
     stored = str(tmp_path / "cache")
     done(spec(), days, tmp_path / "a", cache=stored)
@@ -169,7 +174,10 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[InputFi
 
 @pytest.mark.parametrize(
     "change",
-    [{"incomplete_step": "pad"}, {"statistics_over": "all"}, {"default_value": 2.0}, {"non_finite": "keep"}],
+    slow_but(
+        [{"incomplete_step": "pad"}, {"statistics_over": "all"}, {"default_value": 2.0}, {"non_finite": "keep"}],
+        {"incomplete_step": "pad"},
+    ),
     ids=str,
 )
 def test_other_columns_share_nothing(filled, change):
@@ -238,6 +246,7 @@ def rewritten(index: Path, change: Any) -> None:
     index.write_text(json.dumps({"content": text, "sha256": hashlib.sha256(text.encode()).hexdigest()}))
 
 
+@pytest.mark.slow
 def test_a_failed_run_leaves_nothing_in_the_cache(tmp_path, days):
     outcome = run_job(spec(), days, tmp_path / "a", cache=str(tmp_path / "cache"), max_rejected=0.0)
     assert outcome.status == "too_many_rejected"
@@ -272,6 +281,7 @@ def test_parts_keep_to_directories(folders):
     assert sum(map(len, days)) == max(folders, len(parts))  # no directory is cut in two unless parts are to spare
 
 
+@pytest.mark.slow
 def test_parts_of_several_files_are_used_again(tmp_path, monkeypatch):
     monkeypatch.setattr(cache, "MAX_PARTS", 2)
     files = match([str(write_day(tmp_path, day)) for day in range(1, 6)]).files
@@ -292,6 +302,7 @@ def words(path: Path) -> None:
     pq.write_table(pa.Table.from_pylist(made), path)
 
 
+@pytest.mark.slow
 def test_every_analyzer_of_ours_is_kept(tmp_path, days, read_rows):
     """Quantiles, figures by key and learned vocabularies, too."""
     for day in days:

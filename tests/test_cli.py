@@ -88,6 +88,7 @@ def test_a_run_and_its_summary(folder):
     assert again.exit_code == 2 and "holds a finished data set; --overwrite replaces it" in again.stderr
 
 
+@pytest.mark.slow
 def test_overwriting_with_fewer_shards_leaves_no_old_file(folder):
     """Many files give several shards; then one."""
     for k in range(2, 6):
@@ -107,6 +108,7 @@ def test_overwriting_with_fewer_shards_leaves_no_old_file(folder):
     assert sum(counts["rows"] for counts in manifest.content["examples"]["files"]) == manifest.rows == 10
 
 
+@pytest.mark.slow
 def test_check_says_the_same_as_a_run_and_writes_nothing(folder):
     assert run(folder).exit_code == 0
     ledger = read_json(folder / "out", "ledger.json")
@@ -221,6 +223,7 @@ def test_a_misspelt_key_is_named_with_the_nearest_feature(folder):
     assert not (folder / "out").exists() or listing(folder / "out") == []
 
 
+@pytest.mark.slow
 def test_no_rows(folder):
     write_examples(str(folder / "in-0.tfrecord"), [])
     result = run(folder, pattern="in-0.tfrecord")
@@ -254,6 +257,7 @@ def test_schema_is_json():
     assert "sequence_numeric_column" in json.dumps(json.loads(call("schema").stdout))
 
 
+@pytest.mark.slow
 def test_interrupted_leaves_nothing_and_the_old_data_as_it_was(folder):
     """Ctrl-C, or a polite kill, at two moments of a run that replaces a data set."""
     (folder / "columns.yaml").write_text(COLUMNS.replace("max_length: 3", "max_length: longest"))

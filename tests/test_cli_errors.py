@@ -16,6 +16,7 @@ from pipeline.tf_examples import write_examples
 from tests import prepared
 from tests.faults.injection import before_changes
 from tests.jobs import call, listing
+from tests.marks import slow_but
 
 pytestmark = pytest.mark.usefixtures("command_line")
 
@@ -306,7 +307,7 @@ def test_damage_that_only_the_run_comes_to(folder):
     refuses(1, "late.tfrecord: cut short: 3 bytes of the record at byte", "check", "c.yaml", "--input", "late.tfrecord")
 
 
-@pytest.mark.parametrize("part", ["/.seqcols-", "/examples/", "/statistics-", "/manifest.json"])
+@pytest.mark.parametrize("part", slow_but(["/.seqcols-", "/examples/", "/statistics-", "/manifest.json"], "/examples/"))
 def test_a_device_without_space(folder, part):
     def full(number: int, path: str) -> None:
         if path.startswith(f"{folder}/out{part}"):

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from pipeline.columns_file import LARGEST, check_functions, dumps, load, loads
 from tests.column_strategies import columns_data, specs
+from tests.marks import tried
 from transforms.columns import TYPES, Column, Numeric, Passthrough, SequenceIdentity, SequenceNumeric
 from transforms.errors import SpecError
 from transforms.escaping import one_line
@@ -656,7 +657,7 @@ SNIPPETS = [
 ]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=tried(300), deadline=None)
 @given(st.data())
 def test_mutated_text_raises_nothing_but_spec_errors(data: st.DataObject):
     text = GOOD
@@ -667,7 +668,7 @@ def test_mutated_text_raises_nothing_but_spec_errors(data: st.DataObject):
     only_spec_errors(text)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=tried(300), deadline=None)
 @given(columns_data())
 def test_mutated_data_raise_nothing_but_spec_errors(data: Any):
     only_spec_errors(json.dumps(data))
@@ -767,7 +768,7 @@ def test_dumps_writes_what_is_no_default():
     )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=tried(300), deadline=None)
 @given(specs())
 def test_dumps_and_loads(spec: Spec):
     text = dumps(spec)

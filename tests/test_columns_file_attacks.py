@@ -12,6 +12,7 @@ import pytest
 
 from pipeline.columns_file import LARGEST, MOST_VALUES, check_functions, load
 from tests.jobs import call
+from tests.marks import slow_but
 from transforms import SpecError
 
 COLUMN = "columns: [{type: sequence_numeric_column, key: a, EXTRA}]\n"
@@ -245,7 +246,7 @@ WORST = {
 
 
 @pytest.mark.timeout(60)  # some seconds at most
-@pytest.mark.parametrize("name", WORST)
+@pytest.mark.parametrize("name", slow_but(WORST, "newlines", "duplicates"))
 def test_the_worst_that_the_limits_allow(tmp_path, name):
     (tmp_path / "c.yaml").write_text(WORST[name])
     assert faults_of(tmp_path / "c.yaml")

@@ -24,6 +24,7 @@ from pipeline.inputs import InputFile, Inputs
 from pipeline.layout import Layout
 from pipeline.options import of_a_job
 from tests.benchmarks import wide
+from tests.marks import slow_but
 from transforms import SequenceGroup, categorical_column_with_identity, make_spec, sequence_numeric_column
 from transforms.spec import Spec
 
@@ -88,7 +89,7 @@ def wide_spec() -> Spec:
     return loads(wide.columns_file())
 
 
-@pytest.fixture(scope="module", params=["few", "buckets", "wide"])
+@pytest.fixture(scope="module", params=slow_but(["few", "buckets", "wide"], "few", "buckets"))
 def graph(request, tmp_path_factory) -> Graph:
     few = make_spec(
         [sequence_numeric_column("x", normalizer_fn="z_score"), categorical_column_with_identity("y", 2)],

@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.jobs import assert_balanced, done, read_arrays, read_json
+from tests.marks import tried
 from transforms import (
     SequenceGroup,
     Spec,
@@ -175,7 +176,7 @@ def test_keys_that_were_not_seen_and_dimensions_without_values_take_the_whole_co
             assert found.count[step, 0] == np.isfinite(mine).sum()
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=tried(10), deadline=None)
 @given(st.integers(0, 2**32), st.integers(1, 6), st.data())
 def test_merged_in_any_order_and_pickled(seed, count, data):
     rng = np.random.default_rng(seed)
@@ -302,6 +303,7 @@ def job(tmp_path_factory) -> Path:
     return folder / "out"
 
 
+@pytest.mark.slow
 def test_the_job_gives_what_memory_gives(job):
     arrays = read_arrays(job, sort_by="row")
     here = apply(DATA, spec())

@@ -14,6 +14,7 @@ import pytest
 from pipeline.cli import cli
 from pipeline.columns_file import loads
 from pipeline.demo import make_sample
+from tests.marks import slow_but
 from transforms.columns import TYPES
 from transforms.groups import SequenceGroup
 from transforms.normalizers import TYPES as NORMALIZERS
@@ -55,7 +56,12 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         os.chdir(before)
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if snippets(name, "python run")])
+RUN = [name for name in NAMES if snippets(name, "python run")]
+JOBS = {"README.md", "docs/beam.md", "docs/tutorial.md", "docs/migrating.md"}
+"""Pages whose examples run several jobs."""
+
+
+@pytest.mark.parametrize("name", slow_but(RUN, *(set(RUN) - JOBS)))
 def test_python_runs(name: str, demo: Path):
     namespace: dict[str, object] = {"__name__": "docs"}
     for line, code in snippets(name, "python run"):

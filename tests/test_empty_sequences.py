@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from pipeline import Request, read_manifest, run
+from tests.marks import slow_but
 from transforms import (
     SequenceGroup,
     apply,
@@ -22,7 +23,7 @@ from transforms import (
 ROWS = [{"x": [], "y": [1.0], "w": 1.0}, {"x": [], "y": [], "w": 2.0}]
 
 
-@pytest.mark.parametrize("sink", ["tfrecord", "parquet", "sequence_example"])
+@pytest.mark.parametrize("sink", slow_but(["tfrecord", "parquet", "sequence_example"], "tfrecord"))
 def test_t_is_0(tmp_path, sink):
     (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
     columns = [
@@ -46,6 +47,7 @@ def test_t_is_0(tmp_path, sink):
     assert apply(ROWS, make_spec(columns, groups))["x"].shape == (2, 0, 2)
 
 
+@pytest.mark.slow
 def test_in_one_feature(tmp_path):
     (tmp_path / "in.jsonl").write_text('{"x": []}\n{}\n')
     columns = [

@@ -233,6 +233,7 @@ def test_rejected_rows_and_their_summary(tmp_path):
         assert all(safe(line) for line in shown)
 
 
+@pytest.mark.slow
 def test_names_of_files_columns_and_groups(tmp_path):
     """A data set in which everything that has a name is named by a payload."""
     folder = tmp_path / "in"

@@ -20,6 +20,7 @@ from pipeline.sources.example_columns import ColumnDecoder
 from pipeline.sources.examples import ExampleDecoder
 from pipeline.sources.key_table import KeyTable
 from pipeline.sources.parts import Part, halved, joined
+from tests.marks import tried
 from transforms.ragged import Ragged
 
 FEATURES = {"i": "int64", "s": "string", "a_long_name_of_a_float": "float32", "f": "float32", "i2": "int64"}
@@ -164,7 +165,7 @@ def check(records: Sequence[bytes], features: dict[str, str] = FEATURES) -> None
     assert all(part.batch.schema.names == list(features) for part in parts)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=tried(200), deadline=None)
 @given(st.lists(usual(), max_size=8))
 def test_usual_records(records):
     columns, taken = ColumnDecoder(FEATURES).decode(pa.array(records, pa.large_binary()))
@@ -172,7 +173,7 @@ def test_usual_records(records):
     check(records)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=tried(300), deadline=None)
 @given(st.lists(st.one_of(usual(), odd()), max_size=8))
 def test_any_records_among_each_other(records):
     check(records)

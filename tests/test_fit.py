@@ -16,6 +16,7 @@ import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.transforms.window import FixedWindows, TimestampedValue
 
+from tests.marks import slow_but
 from tests.test_beam_rows import _KEPT, _keep, total
 from transforms import (
     Densify,
@@ -55,6 +56,7 @@ def kept(tag: str) -> list[Any]:
     return [value for other, value in _KEPT if other == tag]
 
 
+@pytest.mark.slow
 def test_slices_of_batches(tmp_path):
     """tfx_bsl makes no ragged tensors of slices. Lists of large text are canonical already, and stay what they are cut from."""
     words = pa.array([["a"], ["b", "a"], [], ["b"], ["b", "b"]], pa.large_list(pa.large_string()))
@@ -78,7 +80,7 @@ def assert_as_applied(transform: str) -> None:
         np.testing.assert_allclose(by_graph[name], array, rtol=1e-6, err_msg=name)
 
 
-@pytest.mark.parametrize("kind", SOURCES)
+@pytest.mark.parametrize("kind", slow_but(SOURCES, "Tables"))
 def test_statistics_of_any_kind_of_rows(tmp_path, kind):
     target = str(tmp_path / "deep" / "transform")
     _KEPT.clear()
@@ -97,6 +99,7 @@ def test_statistics_of_any_kind_of_rows(tmp_path, kind):
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["transform"]
 
 
+@pytest.mark.slow
 def test_validated_rows_are_not_parsed_again(tmp_path):
     target = str(tmp_path / "transform")
     with beam.Pipeline(FnApiRunner()) as root:
@@ -119,7 +122,7 @@ def test_other_rows_wait_for_the_transform(tmp_path):
     np.testing.assert_allclose(row["x"], wanted["x"].reshape(-1), rtol=1e-6)
 
 
-@pytest.mark.parametrize("windowed", [False, True])
+@pytest.mark.parametrize("windowed", slow_but([False, True], True))
 def test_fit_and_densify(tmp_path, windowed):
     target = str(tmp_path / "transform")
     _KEPT.clear()
@@ -144,13 +147,14 @@ class _Windowed(beam.DoFn):
         yield row, getattr(window, "start", 0)
 
 
-@pytest.mark.parametrize("rows", [[], [ROWS[7]]])
+@pytest.mark.parametrize("rows", slow_but([[], [ROWS[7]]], [ROWS[7]]))
 def test_no_rows_are_an_error(tmp_path, rows):
     with pytest.raises(Exception, match="no rows to find statistics of"), beam.Pipeline(FnApiRunner()) as root:
         root | beam.Create(rows) | Fit(COLUMNS, GROUP, transform=str(tmp_path / "t"))
     assert not (tmp_path / "t" / "transform_fn").exists()
 
 
+@pytest.mark.slow
 def test_a_transform_is_replaced(tmp_path):
     target = str(tmp_path / "transform")
     for rows in ([{"id": 1, "x": [5.0, 5.0], "w": 9.0}], ROWS):
@@ -199,6 +203,7 @@ def test_the_digest_changes_with_what_counts(monkeypatch):
     assert digest(named) != before
 
 
+@pytest.mark.slow
 def test_the_digest_of_a_function_is_the_same_in_every_process():
     """A pickled spec is not: what is in its sets is ordered by hashes. Another function is another one."""
     script = """

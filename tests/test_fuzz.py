@@ -19,18 +19,18 @@ from tests.fuzz.corpus import entries
 from tests.fuzz.mutate import mutated, spoilt_records
 from tests.fuzz.parent import Limits
 from tests.fuzz.planted import FAULTS
+from tests.marks import slow_but
 
-INPUTS = 3000
 QUICK = Limits(seconds=0.5, idle=6.0, memory=1 << 30)
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(900)  # some 20 s on two cores of its own
-def test_no_input_ends_otherwise_than_documented():
-    report = run.fuzz(range(INPUTS))
+@pytest.mark.parametrize("inputs", slow_but([300, 3000], 300))
+def test_no_input_ends_otherwise_than_documented(inputs):
+    report = run.fuzz(range(inputs))
     found = "\n".join(f"--seed {one.seed} ({one.name}, {one.at}): {one.summary}" for one in report.findings)
     assert not report.findings, found
-    assert report.inputs == INPUTS
+    assert report.inputs == inputs
     reached = Counter(outcome for (_, outcome), count in report.counts.items() if count)
     assert reached["clean"] > 10 and reached["rejected"] > 5 and reached["failed"] > 10  # formats that got there
 
@@ -85,6 +85,7 @@ def inputs() -> list[str]:
     return [hashlib.sha256(mutated(made[k % len(made)], made, random.Random(k))).hexdigest() for k in range(300)]
 
 
+@pytest.mark.slow
 def test_an_input_is_the_same_in_every_process():
     """Protobuf writes maps in an order of its own in each process, and Python hashes texts."""
     program = "import json; from tests.test_fuzz import inputs; print(json.dumps(inputs()))"

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.jobs import assert_balanced, done, read_arrays
+from tests.marks import tried
 from transforms import SequenceGroup, apply, make_spec, numeric_column, passthrough_column, sequence_numeric_column
 from transforms.normalizers import ZScore
 
@@ -116,7 +117,7 @@ def test_against_numpy(how, per, truncate, size):
     assert made.tally["", "column", "x", "filled"] == gaps > 30
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=tried(25), deadline=None)
 @given(
     st.lists(
         st.lists(st.sampled_from([NAN, float("inf"), 0.0, -0.0, 1.5, 1e30, -2.0]), max_size=9).map(
@@ -250,6 +251,7 @@ def test_wrong_arguments_fail_at_construction():
         sequence_numeric_column("x", default_value=NAN, non_finite="mean")
 
 
+@pytest.mark.slow
 def test_a_job_over_several_files_gives_what_memory_gives(tmp_path: Path):
     rng = np.random.default_rng(9)
     rows = gappy(rng, 60, 2)

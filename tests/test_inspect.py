@@ -13,6 +13,7 @@ import pytest
 from pipeline.demo import make_sample
 from tests.inspecting import WRITERS, drafted, inspected, rejected, same_number
 from tests.jobs import assert_balanced, done, read_arrays
+from tests.marks import slow_but
 from transforms.spec import Spec
 
 
@@ -68,7 +69,7 @@ def test_every_source_is_drafted_alike(tmp_path, end):
     assert {name: spec.group(name).max_length for name in members} == longest
 
 
-@pytest.mark.parametrize("end", ["parquet", "csv", "sequence.tfrecord"])
+@pytest.mark.parametrize("end", slow_but(["parquet", "csv", "sequence.tfrecord"]))
 def test_a_draft_runs_as_it_is(tmp_path, end):
     rows = histories(240)
     WRITERS[end](tmp_path / f"in.{end}", rows)
@@ -111,6 +112,7 @@ def test_vowels(tmp_path, real_data):
     assert done(spec, real_data / "vowels/*.parquet", tmp_path / "out").ledger["rows"]["written"] == 640
 
 
+@pytest.mark.slow
 def test_histories_of_commits(tmp_path, real_data):
     path = real_data / "commits/histories.parquet"
     spec, outcome = drafted(tmp_path, path)

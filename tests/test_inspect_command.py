@@ -205,6 +205,7 @@ def test_few_bad_rows_do_not_spoil_a_column(folder):
     assert words.type_name == "categorical_column_with_learned_vocabulary"
 
 
+@pytest.mark.slow
 def test_wide_data(folder):
     """Where comments would make the file too large, it has none; where there are too many columns, that is said."""
     pq.write_table(pa.table({f"feature number {k}": [k, k + 1] for k in range(1500)}), "wide.parquet")

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,6 +22,7 @@ from pipeline.columns_file import loads
 from pipeline.sources.framing import framed
 from tests.inspecting import drafted, inspected, staged
 from tests.jobs import done
+from tests.marks import tried
 from transforms.errors import JobError
 
 ODD_NAMES = [
@@ -133,7 +135,7 @@ def puts_to_use(path: Path) -> None:
         assert line.isprintable() and "\u3164" not in line
 
 
-@settings(max_examples=40)
+@settings(max_examples=tried(40))
 @given(tables())
 def test_parquet(table):
     with tempfile.TemporaryDirectory() as folder:
@@ -174,7 +176,7 @@ def lines(draw: Any) -> list[str]:
     return [*made, *draw(st.lists(st.sampled_from(["[1]", "{", "3", "{}"]), max_size=2)), "{}"]
 
 
-@settings(max_examples=40)
+@settings(max_examples=tried(40))
 @given(lines())
 def test_json_lines(text):
     with tempfile.TemporaryDirectory() as folder:
@@ -207,7 +209,7 @@ def records(draw: Any) -> list[bytes]:
     return [*made, *draw(st.lists(st.just(b"no tf.Example"), max_size=1))]
 
 
-@settings(max_examples=40)
+@settings(max_examples=tried(40))
 @given(records())
 def test_tfrecords(made):
     with tempfile.TemporaryDirectory() as folder:
@@ -216,7 +218,7 @@ def test_tfrecords(made):
         puts_to_use(path)
 
 
-@settings(max_examples=40)
+@settings(max_examples=tried(40))
 @given(st.data())
 def test_csv(data):
     # At the start of a file U+FEFF is no part of the name.
@@ -240,6 +242,7 @@ def test_csv(data):
         puts_to_use(path)
 
 
+@pytest.mark.slow
 def test_odd_names_go_through_a_whole_run(tmp_path):
     """Names that YAML would read as something else, that terminals obey, and that outputs of groups have."""
     random = np.random.default_rng(3)

@@ -13,6 +13,7 @@ import pytest
 import tensorflow as tf
 
 from tests.jobs import Arrays, done, read_arrays
+from tests.marks import slow_but
 from tests.oracle import context_numeric, sequence_features, serialized
 from transforms import (
     SequenceGroup,
@@ -121,7 +122,7 @@ def write_parquet(folder: Path) -> str:
 WAYS = [("tfrecord", "tfrecord"), ("tfrecord", "parquet"), ("parquet", "tfrecord.gz")]
 
 
-@pytest.fixture(scope="module", params=WAYS, ids="-to-".join)
+@pytest.fixture(scope="module", params=slow_but(WAYS, single=True), ids="-to-".join)
 def made(request, tmp_path_factory) -> Arrays:
     """What a job wrote, in the order of the rows."""
     source, sink = request.param
@@ -194,6 +195,7 @@ def test_dtypes_are_the_declared_ones(made):
         assert made[key].dtype == np.dtype("float32" if function else dtype), key
 
 
+@pytest.mark.slow
 def test_enough_cases(request):
     mine = {item.originalname for item in request.session.items if item.module is request.module}
     if len(mine) < len([name for name in globals() if name.startswith("test_")]):

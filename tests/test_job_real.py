@@ -15,6 +15,7 @@ import tensorflow_transform as tft
 
 import transforms
 from tests.jobs import assert_balanced, done, read_arrays, read_json, read_rejected, recovered
+from tests.marks import slow_but
 from transforms import (
     SequenceGroup,
     categorical_column_with_identity,
@@ -52,7 +53,7 @@ def vowels(data: Path, split: str) -> tuple[pa.Table, np.ndarray, np.ndarray]:
     return table, values.astype(np.float64).reshape(-1, 12), splits // 12
 
 
-@pytest.fixture(scope="module", params=[29, "longest"])
+@pytest.fixture(scope="module", params=slow_but([29, "longest"], 29))
 def utterances(request, real_data, tmp_path_factory) -> tuple[Any, Path, int]:
     """A job over train: T as the issue asks for it (the longest of both splits), or the longest of train, which is 26."""
     spec = make_spec([LPC, SPEAKER], SequenceGroup(max_length=request.param))
@@ -167,7 +168,7 @@ def oracle(real_data) -> Oracle:
     return made
 
 
-@pytest.fixture(scope="module", params=["fill", "reject"])
+@pytest.fixture(scope="module", params=slow_but(["fill", "reject"]))
 def histories(request, real_data, tmp_path_factory) -> tuple[str, Path, Any]:
     root = tmp_path_factory.mktemp("histories")
     spec = make_spec(columns(request.param), {"history": HISTORY})
@@ -180,6 +181,7 @@ def accepted(oracle: Oracle, policy: str) -> np.ndarray:
     return np.flatnonzero(~oracle.holed) if policy == "reject" else np.arange(len(oracle.keys))
 
 
+@pytest.mark.slow
 def test_every_history_is_what_numpy_makes_of_it(histories, oracle):
     policy, root, _ = histories
     made = read_arrays(root)

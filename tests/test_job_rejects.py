@@ -21,6 +21,7 @@ from tests.faults.bad_records import SPEC, Bad, Item, in_format, write
 from tests.faults.outcomes import MOST_STEPS
 from tests.faults.record_formats import PARQUET, Row, file_name, good_row
 from tests.jobs import assert_balanced, done, listing, read_arrays, read_rejected, recovered, run_job
+from tests.marks import slow_but
 from transforms import (
     SequenceGroup,
     make_spec,
@@ -47,7 +48,7 @@ class Case:
         return [item.row for item in self.items.values() if not item.bad]
 
 
-@pytest.fixture(scope="module", params=["example", "parquet"])
+@pytest.fixture(scope="module", params=slow_but(["example", "parquet"], "example"))
 def case(request, tmp_path_factory) -> Case:
     folder = tmp_path_factory.mktemp(request.param)
     rng = random.Random(5)

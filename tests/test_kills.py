@@ -14,6 +14,7 @@ from pipeline.request import Request, UsageError
 from tests.faults.kills import NOT_OVER_NOTHING, SPEC
 
 
+@pytest.mark.slow
 def test_killed_at_some_points():
     points = ["shard", "manifest", "result"]
     done = subprocess.run(

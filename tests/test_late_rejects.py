@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from pipeline import Request, read_manifest, run
+from tests.marks import slow_but
 from transforms import SequenceGroup, apply, numeric_column, sequence_numeric_column
 
 ROWS = [{"x": [1.0, 2.0, 3.0], "k": k} for k in range(5)] + [{"x": [1.0, 0.0], "k": 5}, {"x": [4.0], "k": 6}]
@@ -61,7 +62,7 @@ def _widen(values):
     return tf.cast(values, tf.float32) * 60000.0
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", slow_but([1, 2], 2))
 def test_in_the_job(tmp_path, workers):
     for k in range(2):
         pq.write_table(pa.Table.from_pylist(ROWS), tmp_path / f"in-{k}.parquet")

@@ -15,6 +15,7 @@ from pipeline.request import interrupted_run
 from pipeline.tf_examples import write_examples
 from tests.faults import races
 from tests.jobs import listing, run_job
+from tests.marks import slow_but
 from tests.object_store import SCHEME, Objects, ObjectsStore
 from transforms import SequenceGroup, make_spec, passthrough_column, sequence_numeric_column
 
@@ -129,6 +130,7 @@ def killed(tmp_path) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_the_command_that_was_killed_runs_again(killed):
     first = read(str(killed)).content["run"]
     assert interrupted_run(str(killed)) == first
@@ -139,7 +141,7 @@ def test_the_command_that_was_killed_runs_again(killed):
         run_job(SPEC, killed.parent / "a.tfrecord", killed)
 
 
-@pytest.mark.parametrize("what", ["columns", "inputs", "format"])
+@pytest.mark.parametrize("what", slow_but(["columns", "inputs", "format"], "columns"))
 def test_another_command_does_not_replace_what_a_killed_one_has_published(killed, what):
     other = make_spec(SPEC.columns, SequenceGroup(max_length=4)) if what == "columns" else SPEC
     name = "b.tfrecord" if what == "inputs" else "a.tfrecord"

@@ -28,6 +28,7 @@ from pipeline.tf_examples import write_examples
 from pipeline.verify import verify
 from pipeline.writing import Part, WriteShards
 from tests.jobs import arrays_of, assert_balanced, call, done, listing, read_arrays, read_json
+from tests.marks import slow_but
 from transforms import (
     Densify,
     JobError,
@@ -118,7 +119,7 @@ JOBS = [
 ]
 
 
-@pytest.mark.parametrize(("format", "policy"), JOBS)
+@pytest.mark.parametrize(("format", "policy"), slow_but(JOBS, "parquet"))
 def test_padded_again_all_is_as_without_buckets(format, policy, folder, tmp_path):
     pattern = folder / "in-*.tfrecord"
     outcome = done(spec(**policy), pattern, tmp_path / "in", format=format)
@@ -244,12 +245,14 @@ def test_the_manifest_says_t_of_every_file(written):
     assert model.signatures["serving_default"](examples=tf.constant([b""]))["videos"].shape == (1, 20)
 
 
+@pytest.mark.slow
 def test_a_data_set_without_buckets_says_nothing_of_them(folder, tmp_path):
     done(spec(None), folder / "in-0.tfrecord", tmp_path)
     content = read_manifest(str(tmp_path)).content["examples"]
     assert "length_buckets" not in content and not any("T" in entry for entry in content["files"])
 
 
+@pytest.mark.slow
 def test_overwriting_leaves_no_file_of_the_other_layout(written, folder):
     pattern = folder / "in-*.tfrecord"
     for buckets in (None, (8,)):
@@ -272,6 +275,7 @@ def test_verify_finds_a_file_that_is_said_to_be_of_another_bucket(written):
     assert any(path in fault and "'videos'" in fault and "the manifest int64 [3]" in fault for fault in faults)
 
 
+@pytest.mark.slow
 def test_verify_finds_a_row_in_the_files_of_another_bucket(folder, tmp_path, monkeypatch):
     """A job that puts every row one bucket too high writes files that are right by themselves."""
     from transforms import length_buckets
@@ -286,6 +290,7 @@ def test_verify_finds_a_row_in_the_files_of_another_bucket(folder, tmp_path, mon
     assert "steps, of the length bucket 3; it stands in a file of 8" in fault
 
 
+@pytest.mark.slow
 def test_repaired_rows_go_to_their_buckets(written, folder, tmp_path):
     assert read_json(written, "ledger.json")["rows"]["rejected"] == 4
     mended = repair(Repair(str(written / "rejected"), spec(non_finite="fill")))
@@ -407,6 +412,7 @@ def test_in_memory_and_in_a_pipeline_t_is_max_length():
         assert_that(shapes, equal_to([4]))
 
 
+@pytest.mark.slow
 def test_the_buckets_that_a_plan_proposes_take_what_it_says(folder, tmp_path):
     """A job with them has the padding, and the bytes, that were planned."""
     asked = Request(spec(None), [str(folder / "in-*.tfrecord")])

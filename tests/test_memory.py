@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.marks import tried
 from transforms.columns import (
     Column,
     categorical_column_with_identity,
@@ -224,7 +225,7 @@ VALUES = st.one_of(
 )
 
 
-@settings(max_examples=12)
+@settings(max_examples=tried(12))
 @given(rows=st.lists(VALUES, min_size=2, max_size=8), data=st.data())
 def test_a_row_depends_on_that_row_alone(rows, data):
     fitted = apply([{"x": [1.0, 2.0, 4.0]}], [COLUMNS[0]], POLICY).fitted

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tests.column_strategies import columns_data
+from tests.marks import tried
 from transforms.columns import (
     TYPES,
     Column,
@@ -297,7 +298,7 @@ def test_errors_that_no_column_raises_yet():
     ]
 
 
-@settings(max_examples=300)
+@settings(max_examples=tried(300))
 @given(columns_data())
 def test_one_short_line_for_each_place(data: Any):
     try:

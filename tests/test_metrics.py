@@ -57,6 +57,7 @@ def by_step(result: Any) -> tuple[dict[str, Counter[str]], dict[str, Any]]:
     }
 
 
+@pytest.mark.slow
 def test_they_say_what_the_ledger_says(tmp_path, results):
     rng = np.random.default_rng(5)
     lengths = rng.integers(0, 30, 300)

@@ -80,6 +80,7 @@ def test_read_mode_uses_what_was_written(written, kind):
     assert_as_applied(made, OTHERS, apply(ROWS, COLUMNS, GROUPS).fitted)
 
 
+@pytest.mark.slow
 def test_another_process_reads_it(written):
     script = f"""
 import apache_beam as beam, json

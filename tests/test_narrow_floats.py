@@ -10,12 +10,13 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from pipeline import Request, read_manifest, run
+from tests.marks import slow_but
 from transforms import SequenceGroup, apply, make_spec, numeric_column, sequence_numeric_column
 
 ROWS: list[dict[str, Any]] = [{"x": [1.0, 70000.0], "z": [0.1, 0.7], "c": 70000.0}, {"x": [2.5], "z": [3.3], "c": 0.1}]
 
 
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("dtype", slow_but(["float16", "bfloat16"], "float16"))
 def test_job_graph_and_memory_agree(tmp_path, dtype):
     more = {"dtype": dtype, "non_finite": "fill", "default_value": -9, "observed_mask": True}
     columns = [

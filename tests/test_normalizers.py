@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from tests.jobs import done as job_done
 from tests.jobs import read_arrays
+from tests.marks import tried
 from transforms.columns import numeric_column, passthrough_column, sequence_numeric_column
 from transforms.groups import SequenceGroup
 from transforms.memory import apply
@@ -567,7 +568,7 @@ NORMALIZERS = [
 ]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=tried(60), deadline=None)
 @given(st.lists(st.lists(floats, max_size=9), min_size=1, max_size=6), st.sampled_from(NORMALIZERS))
 @example([[1e-40, 2e-40], [1e-40] * 9], Log1p(signed=True))
 def test_a_row_is_what_it_is_without_the_others(rows: list[list[float]], normalizer: Normalizer):

@@ -23,6 +23,7 @@ from pipeline.sources import SOURCES, source_for
 from pipeline.sources.framing import framed
 from pipeline.tf_examples import encode
 from tests.jobs import done, listing, read_arrays, run_job
+from tests.marks import slow_but
 from transforms import (
     JobError,
     SequenceGroup,
@@ -171,6 +172,7 @@ def test_a_file_with_a_column_of_another_type_among_many(tmp_path, suffix):
     assert found.startswith(f"{paths[1]}: column 'label': expected"), found
 
 
+@pytest.mark.slow
 def test_a_column_that_is_null_everywhere(tmp_path):
     """In all formats at once: a single value that counts as one would let it pass. Null in one file is fine."""
     for suffix, write in FORMATS.items():
@@ -183,7 +185,7 @@ def test_a_column_that_is_null_everywhere(tmp_path):
     assert sorted(read_arrays(tmp_path / "out")["label"].tolist()) == [-1, -1, 1, 2]
 
 
-@pytest.mark.parametrize("suffix", ["tfrecord", "jsonl"])
+@pytest.mark.parametrize("suffix", slow_but(["tfrecord", "jsonl"], "jsonl"))
 def test_an_odd_file_that_no_sample_shows_is_found_by_what_was_counted(tmp_path, monkeypatch, suffix):
     """Its first rows are like all others, or it is none of those that are looked at before the run."""
     monkeypatch.setattr(preflight, "MOST_SAMPLED", 1)
@@ -251,8 +253,10 @@ def test_files_without_rows_can_be_looked_at(tmp_path, suffix):
     preflight.look([str(path) for path in paths], COLUMNS)
 
 
-@pytest.mark.parametrize("spec", [SPEC, LEARNING], ids=["one pass", "two passes"])
-@pytest.mark.parametrize("what", ["no rows", "no files"])
+NOTHING = [("no rows", LEARNING), ("no rows", SPEC), ("no files", LEARNING), ("no files", SPEC)]
+
+
+@pytest.mark.parametrize(("what", "spec"), slow_but(NOTHING, NOTHING[0]))
 def test_nothing_to_write(tmp_path, what, spec):
     """Files of every format without a row, or a pattern that matches nothing: --allow-empty publishes an empty data set."""
     if what == "no rows":

@@ -18,6 +18,7 @@ from pipeline.sources import packing, source_for
 from pipeline.sources.framing import framed, is_header, records
 from pipeline.sources.packing import PACKINGS, Content, bare_name, unpacked
 from tests.faults.formats import FEATURES, KINDS, PACKERS, jsonl, plain, read, rows_of, tfrecord
+from tests.marks import slow_but
 from transforms.errors import JobError
 
 CODECS = {packing.suffix: codec for codec, packing in PACKINGS.items()}
@@ -107,7 +108,7 @@ def test_blocks_may_be_cut_anywhere(suffix, size):
     assert b"".join(unpacked(blocks, CODECS[suffix], "f", 500.0)) == b"".join(data)
 
 
-@pytest.mark.parametrize("suffix", CODECS)
+@pytest.mark.parametrize("suffix", slow_but(CODECS, ".zst"))
 def test_a_file_that_unpacks_to_too_much_is_broken(tmp_path, suffix, monkeypatch):
     path = tmp_path / f"a.jsonl{suffix}"
     path.write_bytes(PACKERS[suffix](b"\n" * (8 << 20)))

@@ -220,6 +220,7 @@ def test_one_row_context_and_sequence_together():
     same(made["w"], tf_keras.layers.DenseFeatures([fc.numeric_column("w")])({"w": features["w"]}), 1, "both")
 
 
+@pytest.mark.slow
 def test_enough_cases(request):
     """The number that the documentation states: rows compared with TensorFlow, none of them different."""
     mine = {item.originalname for item in request.session.items if item.module is request.module}

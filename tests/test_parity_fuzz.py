@@ -11,9 +11,10 @@ import os
 import numpy as np
 import pytest
 
+from tests.marks import tried
 from tests.parity import KINDS, compare
 
-CASES = int(os.environ.get("SEQCOLS_PARITY_CASES", "450"))
+CASES = int(os.environ.get("SEQCOLS_PARITY_CASES", tried(450)))
 FIRST = int(os.environ.get("SEQCOLS_PARITY_SEED", "0"))
 CHUNK = 50
 CHUNKS = -(-CASES // len(KINDS) // CHUNK)

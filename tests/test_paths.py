@@ -173,6 +173,7 @@ class TestDemo:
                 make_sample(name)
 
 
+@pytest.mark.slow
 def test_a_job_in_a_directory_with_a_strange_name(tmp_path, monkeypatch):
     """Every character that is allowed; TensorFlow saves its graphs there, too."""
     monkeypatch.chdir(tmp_path)

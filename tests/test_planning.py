@@ -14,6 +14,7 @@ from pipeline.columns_file import load
 from pipeline.request import Request, UsageError
 from pipeline.tf_examples import write_examples
 from tests.jobs import call, done, read_arrays
+from tests.marks import slow_but
 from transforms import SequenceGroup, make_spec, passthrough_column, sequence_numeric_column
 from transforms.spec import Spec
 
@@ -66,7 +67,10 @@ def with_lengths(folder: Path, **sizes: int) -> Spec:
     return spec.model_copy(update={"sequence_groups": policies})
 
 
-@pytest.mark.parametrize(("group", "name"), [("watch", "max_length"), ("watch", "proposed"), ("notes", "proposed")])
+@pytest.mark.parametrize(
+    ("group", "name"),
+    slow_but([("watch", "max_length"), ("watch", "proposed"), ("notes", "proposed")]),
+)
 def test_a_job_with_that_t_gives_the_figures(folder, found, tmp_path, group, name):
     planned = found["groups"][group]
     row = next(row for row in planned["fixed"] if name in row["is"])
@@ -118,6 +122,7 @@ def test_buckets_take_fewer_bytes(found):
     assert total[-1] == places * one["step_bytes"] + 600 * one["row_bytes"]
 
 
+@pytest.mark.slow
 def test_a_data_set_gives_the_same_without_its_inputs(folder, found, tmp_path):
     done(with_lengths(folder, watch=30, notes=60), folder / "in-*.tfrecord", tmp_path / "out")
     made = json.loads(call("plan", tmp_path / "out", "--json").stdout)

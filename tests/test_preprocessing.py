@@ -14,6 +14,7 @@ import tensorflow_transform.beam as tft_beam
 from tensorflow_transform.tf_metadata import dataset_metadata
 from tfx_bsl.tfxio import tensor_adapter
 
+from tests.marks import slow_but
 from tests.oracle import serialized
 from transforms import (
     SequenceGroup,
@@ -80,6 +81,7 @@ def check(made: dict[str, Any]) -> None:
     assert not np.asarray(made["watch_length"])[~good].any()
 
 
+@pytest.mark.slow
 def test_instance_dicts(tmp_path):
     metadata = dataset_metadata.DatasetMetadata.from_feature_spec(parse_spec())
     with tft_beam.Context(temp_dir=str(tmp_path / "tft")):
@@ -88,7 +90,7 @@ def test_instance_dicts(tmp_path):
     check({key: np.array([row[key] for row in data]) for key in data[0] if not key.endswith("$row_lengths_1")})
 
 
-@pytest.mark.parametrize("kind", ["sparse", "ragged"])
+@pytest.mark.parametrize("kind", slow_but(["sparse", "ragged"], "ragged"))
 def test_the_graph_that_tf_transform_saves(tmp_path, kind):
     """Analysed from record batches, then served by what tf.Transform loads, as a TFX trainer does it.
 

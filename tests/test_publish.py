@@ -19,6 +19,7 @@ from pipeline.manifest import FORMAT_VERSION, named_files, read
 from pipeline.tf_examples import write_examples
 from tests.faults.injection import before_changes, failing, killed_before
 from tests.jobs import listing, read_arrays, run_job
+from tests.marks import slow_but
 from transforms import (
     SequenceGroup,
     categorical_column_with_identity,
@@ -128,7 +129,7 @@ def test_the_manifest_is_replaced_in_one_step(tmp_path, monkeypatch):
     assert seen == sorted(seen)
 
 
-@pytest.mark.parametrize("old", [0, 1, 5])
+@pytest.mark.parametrize("old", slow_but([0, 1, 5], 1))
 def test_killed_before_any_change_the_data_set_is_whole(tmp_path_factory, old):
     """Before every call that changes the file system, in a process that then ends without another word."""
     runs = set()
@@ -156,7 +157,7 @@ def test_killed_before_any_change_the_data_set_is_whole(tmp_path_factory, old):
     assert not killed and number > 20 and runs == ({OLD, NEW} if old else {NEW})
 
 
-@pytest.mark.parametrize("old", [0, 1, 5])
+@pytest.mark.parametrize("old", slow_but([0, 1, 5], 1))
 def test_a_change_that_fails_leaves_a_whole_data_set(tmp_path_factory, old):
     """A full disk, from any change on: an error that names a path, or a data set that is published all the same."""
     for number in range(1, 200):
@@ -288,6 +289,7 @@ IDS = make_spec(
 )
 
 
+@pytest.mark.slow
 def test_a_run_whose_plain_names_cannot_be_made_is_done(tmp_path, monkeypatch):
     """A full disk once the manifest stands: the data set is whole, under the run's own names; the next run puts that right."""
     write_examples(str(tmp_path / "a.tfrecord"), [{"id": k, "ids": [k]} for k in range(5)])

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tests.marks import tried
 from transforms.quantiles import COARSE_EPS, EPS, EXACT, SAMPLED, Quantiles, of_sorted
 
 PROBABILITIES = (0.0, 0.01, 0.1, 0.25, 1 / 3, 0.5, 0.75, 0.999, 1.0)
@@ -20,7 +21,7 @@ def one(values: np.ndarray, stream: int = 0, fine: int = 1) -> Quantiles:
     return Quantiles.of(np.asarray(values, np.float64), np.full(len(values), stream), fine)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=tried(300), deadline=None)
 @given(st.lists(numbers, max_size=30), st.floats(0, 1))
 @example([5.0], 0.5)
 @example([3.0] * 7, 0.999)
@@ -34,7 +35,7 @@ def test_exact_quantiles_are_numpys_to_the_last_bit(values, probability):
         assert np.isnan(found).all()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=tried(100), deadline=None)
 @given(st.lists(st.lists(st.tuples(st.integers(0, 3), numbers), max_size=12), min_size=1, max_size=6), st.randoms())
 def test_streams_are_apart_and_the_order_of_merging_does_not_matter(parts, random):
     made = [Quantiles.of(np.array([v for _, v in p], float), np.array([s for s, _ in p], int)) for p in parts]

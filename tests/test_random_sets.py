@@ -46,7 +46,10 @@ def totals() -> Iterator[Counter[str]]:
     note("random data set", **counts)
 
 
-@pytest.mark.parametrize("seed", range(FIRST, FIRST + SETS))
+@pytest.mark.parametrize(
+    "seed",
+    [pytest.param(seed, marks=[] if seed % JOB_EVERY else pytest.mark.slow) for seed in range(FIRST, FIRST + SETS)],
+)
 def test_every_row_is_accounted_for(tmp_path, seed, totals):
     through_job = seed % JOB_EVERY == 0
     data = data_set(seed, fits=through_job)

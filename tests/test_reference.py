@@ -28,6 +28,7 @@ def pages(tmp_path_factory: Any) -> dict[str, str]:
     return {p.__name__: (folder / f"{p.__name__.replace('.', '/')}.html").read_text() for p in PACKAGES}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.__name__)
 def test_every_public_name_is_there(package, pages):
     page = pages[package.__name__]
@@ -35,6 +36,7 @@ def test_every_public_name_is_there(package, pages):
     assert not missing
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.__name__)
 def test_every_public_name_says_what_it_is(package, pages):
     page = " ".join(re.sub(r"<[^>]+>", "", pages[package.__name__]).split())

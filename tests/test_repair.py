@@ -26,6 +26,7 @@ from pipeline.request import UsageError
 from pipeline.verify import verify
 from tests.faults.formats import KINDS, example
 from tests.jobs import assert_balanced, call, done, read_arrays, read_json, read_rejected
+from tests.marks import slow_but
 from tests.reports import parsed
 from transforms import (
     JobError,
@@ -66,7 +67,7 @@ def counted(ledger: Any) -> Any:
     return {name: value for name, value in ledger.items() if name not in ("run", "created")}
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", slow_but(FORMATS))
 def test_a_repaired_data_set_is_what_one_run_would_have_made(name, tmp_path):
     path = made(tmp_path, name)
     first = done(spec(name), path, tmp_path / "out", max_rejected=1.0, format="parquet")
@@ -107,6 +108,7 @@ def assert_reports_alike(repaired: Path, whole: Path) -> None:
     assert [cells[1] for cells in pages[0].all("table")[0].rows()[1:]] == ["run", "repair"]
 
 
+@pytest.mark.slow
 def test_without_the_report_of_the_data_set_a_repair_does_not_make_distributions_up(out, tmp_path):
     path = tmp_path / "out" / "report.html"
     path.write_text(path.read_text().replace(facts.OPENS, "<script>"))
@@ -118,6 +120,7 @@ def test_without_the_report_of_the_data_set_a_repair_does_not_make_distributions
     assert not verify(str(tmp_path / "out"), most=0).faults
 
 
+@pytest.mark.slow
 def test_a_data_set_of_a_version_without_reports_is_verified_and_repaired(out, tmp_path):
     manifest = read_json(out, "manifest.json")
     del manifest["report"], manifest["report_sha256"]
@@ -129,6 +132,7 @@ def test_a_data_set_of_a_version_without_reports_is_verified_and_repaired(out, t
     assert not verify(str(out), most=0).faults
 
 
+@pytest.mark.slow
 def test_a_part_of_the_rows_is_counted_as_in_the_data_set(tmp_path, monkeypatch):
     path = made(tmp_path)
     monkeypatch.setattr(distributions, "COUNTED_WHOLE", path.stat().st_size // 2 + 1)
@@ -169,6 +173,7 @@ def test_runs_are_listed_and_old_files_go(out, tmp_path):
         repair(Repair(str(tmp_path / "out"), spec(non_finite="fill")))
 
 
+@pytest.mark.slow
 def test_statistics_stay_those_of_the_data_set(tmp_path):
     path = made(tmp_path)
     done(spec(normalizer_fn="z_score"), path, tmp_path / "out", max_rejected=1.0)
@@ -185,6 +190,7 @@ def test_statistics_stay_those_of_the_data_set(tmp_path):
     assert read_json(tmp_path / "out", "statistics.json")["rows"] == 51  # what they were computed of
 
 
+@pytest.mark.slow
 def test_a_learned_vocabulary_stays(tmp_path):
     rows = [{"id": k, "x": [float(k)] if k % 5 else [float("nan")], "name": f"n{k % 3}"} for k in range(40)]
     path = made(tmp_path, rows=rows)
@@ -203,6 +209,7 @@ def test_a_learned_vocabulary_stays(tmp_path):
     assert not verify(str(tmp_path / "out")).faults
 
 
+@pytest.mark.slow
 def test_what_stays_wrong_is_rejected_again_and_can_be_mended_later(tmp_path):
     rows = [{"id": k, "x": [float(k) if k != 20 else float("nan")], "name": ""} for k in range(22)]
     path, out = made(tmp_path, rows=rows), tmp_path / "out"
@@ -224,6 +231,7 @@ def test_what_stays_wrong_is_rejected_again_and_can_be_mended_later(tmp_path):
     assert not verify(str(out)).faults
 
 
+@pytest.mark.slow
 def test_a_row_longer_than_the_longest_stays_rejected(tmp_path):
     rows = [{"id": k, "x": [1.0] * (k % 4), "name": ""} for k in range(20)]
     path = made(tmp_path, rows=[*rows, {"id": 20, "x": [float("nan")] * 4, "name": ""}])
@@ -253,6 +261,7 @@ def test_mended_records(out, tmp_path):
     assert not verify(str(out)).faults
 
 
+@pytest.mark.slow
 def test_a_mended_record_that_was_no_record(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text("".join(f'{{"id": {k}, "x": [{k}]}}\n' for k in range(9)) + '{"id": 9, "x": [oops]}\n')
@@ -347,7 +356,9 @@ def test_rows_that_are_not_of_the_data_set_are_refused(finished, tmp_path):
         repair(Repair(str(tmp_path / "m.parquet"), spec(), str(tmp_path / "nowhere")))
 
 
-@pytest.mark.parametrize("how", ["a row less", "a row twice", "another row", "a digest"])
+@pytest.mark.parametrize(
+    "how", slow_but(["a row less", "a row twice", "another row", "a digest"], "another row", "a digest")
+)
 def test_kept_rows_that_were_altered_do_not_balance(how, out, tmp_path):
     manifest = read_manifest(str(tmp_path / "out"))
     (path,) = manifest.rejected_files
@@ -373,6 +384,7 @@ def test_kept_rows_that_were_altered_do_not_balance(how, out, tmp_path):
     assert {p: p.read_bytes() for p in (tmp_path / "out").rglob("*") if p.is_file()} == before
 
 
+@pytest.mark.slow
 def test_inputs_that_are_gone(tmp_path):
     path = made(tmp_path)
     done(spec(), path, tmp_path / "out", max_rejected=1.0)
@@ -389,6 +401,7 @@ def test_inputs_that_are_gone(tmp_path):
     assert moved.notes == ["51 rows already written were compared: these columns give the same"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", ["shard", "manifest", "plain-removed"])
 def test_killed(point, out, tmp_path):
     """The data set is the old one or the whole new one; the same command again ends well, or has nothing left to do."""

@@ -167,6 +167,7 @@ def test_it_is_named_by_the_manifest_and_verified(job, tmp_path):
     assert not verify(job["root"], most=0).faults
 
 
+@pytest.mark.slow
 def test_two_runs_count_alike_but_for_the_times(job, tmp_path):
     demo_again = demo.make_sample(str(Path(job["root"]).parent))
     done(load(demo_again[0]), demo_again[1], tmp_path / "out", workers=2)
@@ -292,6 +293,7 @@ def test_it_can_be_read_without_seeing_it(job):
         assert (target or "").removeprefix("#") in names
 
 
+@pytest.mark.slow
 def test_hundreds_of_columns_are_folded_behind_an_index():
     names = [f"column_{k:03d}" for k in range(300)]
     spec = make_spec([sequence_numeric_column(name) for name in names], SequenceGroup(max_length=8))

@@ -10,6 +10,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.marks import tried
 from transforms import SequenceGroup, apply, sequence_numeric_column
 from transforms.columns.numeric_base import Steps
 from transforms.normalizers import Statistics, ZScore
@@ -84,7 +85,7 @@ def test_figures_are_numpys(shape, dtype):
 
 
 @pytest.mark.parametrize("function", [run, COMPILED], ids=["eager", "graph"])
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=tried(15), deadline=None)
 @given(st.integers(0, 2**32))
 def test_a_row_is_the_same_to_the_last_bit_in_every_batch(function, seed):
     rng = np.random.default_rng(seed)

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from pipeline.columns_file import loads
 from pipeline.schema import PUBLISHED, attributes, json_schema, text
 from tests.column_strategies import GOOD, columns_data
+from tests.marks import tried
 from transforms.columns import TYPES, SequenceNumeric
 from transforms.errors import SpecError
 
@@ -324,7 +325,7 @@ def test_only_the_loader_refuses(document: Any):
     assert (accepts(SCHEMA, document), loader_accepts(document)) == (True, False)
 
 
-@settings(max_examples=300)
+@settings(max_examples=tried(300))
 @given(columns_data())
 def test_an_editor_never_marks_what_the_loader_accepts(document: Any):
     if loader_accepts(document):

@@ -117,6 +117,7 @@ def test_screening_sees_what_reading_sees(tmp_path, name):
         assert results[0] == results[1]
 
 
+@pytest.mark.slow
 def test_files_that_count_for_the_statistics_only(tmp_path):
     put(tmp_path / "in", "a.tfrecord", 30, 1)
     put(tmp_path / "in", "b-a.tfrecord", 30, 2, cut=0.5)
@@ -131,6 +132,7 @@ def test_files_that_count_for_the_statistics_only(tmp_path):
     assert statistics["rows"] == 60
 
 
+@pytest.mark.slow
 def test_with_a_cache_what_is_in_it_is_not_read_through_again(tmp_path, monkeypatch):
     put(tmp_path / "old", "a-zstd.parquet", 30, 1)
     put(tmp_path / "in", "b-zstd.parquet", 30, 2)

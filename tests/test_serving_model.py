@@ -117,6 +117,7 @@ def test_shapes_are_known(model):
     assert shapes[VALID] == [None]
 
 
+@pytest.mark.slow
 def test_tensorflow_alone_loads_it(served):
     requests, written, path = served
     code = f"""
@@ -216,6 +217,7 @@ def test_what_the_job_rejects_is_marked_and_harms_no_other(tmp_path):
     assert not made["short_length"].numpy()[~good & (np.arange(len(records)) != len(records) - 1)].any()
 
 
+@pytest.mark.slow
 def test_names_that_tensorflow_does_not_take_and_several_ids(tmp_path):
     keys = ["1 a/é", "1_a/é", "b_row_splits", "b"]
     values = {key: [[1.0, 2.0], [], [3.0]] for key in keys}

@@ -105,6 +105,7 @@ def test_an_open_shape_is_refused(tmp_path):
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.slow
 def test_a_job_writes_the_same_data_set_in_every_format(tmp_path):
     columns, inputs, _ = make_sample(str(tmp_path / "demo"))
     expected: dict[str, np.ndarray] = {}

@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from pipeline.limits import Limits
 from pipeline.sources import SOURCES, csv_records, packing, source_for
 from tests.jobs import assert_balanced, done, read_arrays, read_rejected, run_job
+from tests.marks import tried
 from transforms import (
     SequenceGroup,
     make_spec,
@@ -146,7 +147,7 @@ def as_text(made: list[Row]) -> list[Row]:
 SOUPS = st.text(alphabet='a,,"""\n\n\r\t\ufeffé', max_size=80)
 
 
-@settings(max_examples=150)
+@settings(max_examples=tried(150))
 @given(SOUPS, st.integers(1, 3), st.sampled_from([".csv", ".tsv"]), st.sampled_from(LIMITS), st.sampled_from(BLOCKS))
 def test_any_text_is_read_as_python_reads_it(tmp_path, soup, width, suffix, limits, block):
     names, delimiter = ["x", "y", "z"][:width], "\t" if suffix == ".tsv" else ","

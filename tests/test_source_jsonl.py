@@ -24,6 +24,7 @@ from pipeline.sources import SOURCES, json_rows, source_for
 from pipeline.sources.framing import framed
 from pipeline.sources.jsonl import lines_of
 from tests.jobs import assert_balanced, done, read_arrays, read_rejected
+from tests.marks import tried
 from transforms import (
     SequenceGroup,
     make_spec,
@@ -315,7 +316,7 @@ def line(draw: Any) -> bytes:
     return data[: draw(st.integers(1, len(data)))] if kind == 2 else data
 
 
-@settings(max_examples=100)
+@settings(max_examples=tried(100))
 @given(data=st.lists(line() | st.sampled_from(GOOD), max_size=40), most=st.integers(1, 41), seed=st.integers(0, 99))
 def test_every_row_is_what_it_is_alone(tmp_path, data, most, seed):
     for shuffle in (random.Random(seed), random.Random(seed + 1)):

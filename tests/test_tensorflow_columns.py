@@ -180,6 +180,7 @@ def test_results_are_tensorflows():
     np.testing.assert_allclose(apply(rows, [context])["x"], context_numeric(rows, context, {"x": "float32"}))
 
 
+@pytest.mark.slow
 def test_a_job_of_tensorflows_columns(tmp_path):
     """As a team has them: with functions that have no name. They travel to the workers all the same."""
     rng = np.random.default_rng(1)

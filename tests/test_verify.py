@@ -24,6 +24,7 @@ from pipeline.tf_examples import encode
 from pipeline.verify import verify
 from pipeline.verify_rows import Compared
 from tests.jobs import done
+from tests.marks import slow_but
 from transforms import (
     JobError,
     SequenceGroup,
@@ -168,7 +169,7 @@ def test_tf_examples_go_in_as_they_are(published):
 
 @pytest.mark.parametrize(
     ("source", "format"),
-    [(parquet, format) for format in FORMATS] + [(sequence_examples, "tfrecord"), (jsonl, "parquet")],
+    slow_but([*((parquet, format) for format in FORMATS), (sequence_examples, "tfrecord"), (jsonl, "parquet")]),
     ids=lambda value: value if isinstance(value, str) else value.__name__,
 )
 def test_every_format_and_kind_of_source(tmp_path, source, format):
@@ -178,6 +179,7 @@ def test_every_format_and_kind_of_source(tmp_path, source, format):
     assert found.as_requests == 0
 
 
+@pytest.mark.slow
 def test_csv(tmp_path):
     """Cells of text: numbers, ids and words, with a delimiter and without."""
     rng = random.Random(4)
@@ -197,6 +199,7 @@ def test_csv(tmp_path):
     assert found.rows > 5
 
 
+@pytest.mark.slow
 def test_every_column_that_learns_or_is_made_of_others(tmp_path):
     """Learned words (an asset of the model), a table of embeddings (a variable), weights, quantiles, statistics by key."""
     rng = random.Random(6)
@@ -296,6 +299,7 @@ def test_a_serving_model_that_cannot_be_loaded(published, tmp_path):
         verify(str(root))
 
 
+@pytest.mark.slow
 def test_the_serving_model_of_other_statistics(published, tmp_path):
     """As a transform that somebody put there: digests are right, values are not."""
     other = tmp_path / "other"
@@ -313,6 +317,7 @@ def test_the_serving_model_of_other_statistics(published, tmp_path):
     assert "feature 'x'" in compared(root).difference
 
 
+@pytest.mark.slow
 def test_a_function_is_compared_within_a_tolerance(tmp_path):
     values = np.random.default_rng(1).normal(size=(50, 3)).astype(np.float32)
     pq.write_table(pa.table({"x": values.tolist()}), tmp_path / "a.parquet")

@@ -502,6 +502,7 @@ def test_of_many_faults_the_first_are_listed(tmp_path):
     assert len(lines) == 22 and lines[-1] == "and 10 more"
 
 
+@pytest.mark.slow
 def test_without_rows_tensorflow_is_not_loaded(records):
     program = """
 import sys

@@ -12,6 +12,7 @@ import pytest
 
 from pipeline.columns_file import load
 from tests.jobs import assert_balanced, done, read_arrays, read_json
+from tests.marks import slow_but
 from transforms.groups import SequenceGroup
 from transforms.memory import Applied, apply
 from transforms.spec import Spec
@@ -109,7 +110,7 @@ def same(arrays: Any, made: Applied) -> None:
         np.testing.assert_array_equal(array, made[name][order], name)
 
 
-@pytest.mark.parametrize(("length", "concatenate"), [(5, True), ("longest", False)])
+@pytest.mark.parametrize(("length", "concatenate"), slow_but([(5, True), ("longest", False)], 5))
 def test_job_memory_and_graph_agree(inputs: Path, tmp_path: Path, length: Any, concatenate: bool):
     spec = spec_in(inputs, length, concatenate)
     outcome = done(spec, inputs / "*.parquet", tmp_path / "out", max_rejected=1.0)

@@ -178,7 +178,7 @@ def run(loop: Loop, number: int, part: str) -> Result:
         variables.update([part.split("=")])
     else:
         words += shlex.split(part)
-    more = ["-n", "0", "-q", "-p", "no:cacheprovider", "--timeout", "1500"] if words[0] == "pytest" else []
+    more = ["-n", "0", "-m", "", "-q", "-p", "no:cacheprovider", "--timeout", "1500"] if words[0] == "pytest" else []
     environment = {**os.environ, **variables, figures.TRIALS: "full", figures.FIGURES: str(noted)}
     with log.open("w") as file:
         done = subprocess.run(
