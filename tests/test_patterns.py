@@ -6,17 +6,20 @@ import contextlib
 import os
 import random
 import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
 from apache_beam.io.filesystems import FileSystems
+from apache_beam.options.pipeline_options import PipelineOptions
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import cache, cleaning, layout, manifest, planning, publish, request, verify
+from pipeline import cache, cleaning, layout, manifest, planning, publish, request, scratch, verify
 from pipeline.columns_file import load
 from pipeline.inputs import InputFile, match
 from pipeline.inspecting.inspect import Inspection, inspect
+from pipeline.layout import Layout
 from pipeline.loaders import numpy_batches, tf_dataset
 from pipeline.patterns import Place, place_of
 from pipeline.repair import Repair, planned
@@ -286,6 +289,14 @@ class TestWhatIsWritten:
         with contextlib.suppress(ZeroDivisionError), cleaning.run_in(failed):
             raise ZeroDivisionError
         assert sorted(tmp_path.rglob("*")) == before
+
+    def test_the_folder_that_tf_transform_works_in(self, tmp_path, monkeypatch):
+        (tmp_path / "run[1]").mkdir()
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "run[1]"))
+        asked = Request(SPEC, ["x"], f"{STORE}/out")
+        with pytest.raises(UsageError, match=r"temporary folder: a glob character in '.*/run\[1\]'"):
+            scratch.placed(Layout(asked.output, "run"), asked, PipelineOptions([]))
+        assert os.listdir(tmp_path / "run[1]") == []
 
     def test_the_characters_are_the_same_everywhere(self):
         assert trees.GLOB == request.GLOB
