@@ -26,7 +26,7 @@ from tensorflow_transform.beam.analyzer_cache import DatasetCache, DatasetKey
 from pipeline import layout
 from pipeline.cache_files import Entry, Piece, WritePiece, read_index, read_piece, verify, write_index
 from pipeline.inputs import InputFile, Inputs
-from transforms import analyze, fit, spec_text
+from transforms import analyze, fit, spec_text, trees
 from transforms.escaping import one_line
 from transforms.spec import Spec
 from transforms.step_limit import MAX_STEPS
@@ -160,12 +160,12 @@ def _usable(
     """Returns the parts in the cache all of whose files are wanted, as they are now; large ones first."""
     wanted, entries, notes = set(files), [], []
     found: list[tuple[str, Entry]] = []
-    with contextlib.suppress(Exception):  # Beam raises for a folder that is not there
-        for one in FileSystems.match([FileSystems.join(folder, "*.json")])[0].metadata_list:
+    with contextlib.suppress(Exception):  # a store may raise for a folder that is not there
+        for path in (path for path in trees.files_below(folder) if path.endswith(".json")):
             try:
-                found.append((one.path, read_index(one.path)))
+                found.append((path, read_index(path)))
             except Exception as error:  # whatever a damaged file leads to
-                notes.append(_damaged(one.path, error))
+                notes.append(_damaged(path, error))
     for path, entry in sorted(found, key=lambda pair: (-len(pair[1].files), pair[0])):
         if not wanted.issuperset(entry.files) or set(entry.pieces) != set(keys):
             continue

@@ -7,10 +7,9 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from apache_beam.io.filesystems import FileSystems
-
 from pipeline import kill_points, layout, leftovers, manifest, publish, scratch
 from pipeline.layout import Layout
+from transforms import trees
 
 _ACTIVE: Final[list[Layout]] = []
 """Runs of this process that have begun and are not cleaned up."""
@@ -71,9 +70,9 @@ def clean(
         done = _has_published(place, patience)
     named = {*rejected, *(_published_files(place) if done else ())}
     for folder in (layout.EXAMPLES, layout.REJECTED):
-        for entry in FileSystems.match([place.at(folder, f"{place.run_id}-*")])[0].metadata_list:
-            if entry.path not in named:
-                layout.delete(entry.path)
+        for path in trees.files_below(place.at(folder)):
+            if path.startswith(place.at(folder, f"{place.run_id}-")) and path not in named:
+                layout.delete(path)
     for name in () if done else publish.own_names(place.run_id).values():
         layout.delete(place.at(name))
     if rejected and not done:

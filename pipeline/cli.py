@@ -61,6 +61,7 @@ def inspect_command(debug: bool, **options: Any) -> None:
         refuse_output(asked)
         with quiet.workers(debug):  # tf.SequenceExamples may need TensorFlow
             done = inspect(asked)
+        say(*(f"seqcols: {note}" for note in done.notes), err=True)
         say(*done.table, "", err=not asked.output)
         if asked.output:
             write(asked, done.text())

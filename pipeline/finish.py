@@ -16,7 +16,7 @@ import numpy as np
 
 from pipeline import cache, export, kill_points, layout, ledger, manifest, preflight, publish, statistics, vocabularies
 from pipeline.cache_files import Piece
-from pipeline.inputs import Inputs, SkippedFile
+from pipeline.inputs import Inputs, SkippedFile, described
 from pipeline.layout import Layout
 from pipeline.limits import DEFAULTS, Limits
 from pipeline.progress import now
@@ -263,7 +263,7 @@ def _manifest(plan: Plan, got: Collected, book: dict[str, Any]) -> dict[str, Any
         "runs": [{"run": plan.place.run_id, "created": created, "kind": "run", **counts}],
         "format": plan.sink,
         "columns": plan.columns_text,
-        "inputs": manifest.inputs_of(plan.inputs.files),
+        "inputs": described(plan.inputs.files),
         "skipped_files": plan.skipped_files,
         "examples": {
             "rows": book["rows"]["written"],

@@ -81,7 +81,7 @@ def exists(path: str) -> bool:
         return True
     if "://" not in path or FileSystems.get_filesystem(path).has_dirs():
         return False
-    return bool(FileSystems.match([path.rstrip("/") + "/**"], limits=[1])[0].metadata_list)
+    return any(True for _ in trees.entries_below(path.rstrip("/")))
 
 
 def make_dirs(path: str) -> None:

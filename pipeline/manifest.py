@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from apache_beam.io.filesystems import FileSystems
 
-from pipeline.inputs import InputFile
 from pipeline.layout import EXAMPLES, MANIFEST, REJECTED, exists, read_json
 from pipeline.manifest_fields import FORMAT_VERSION, damage
 from transforms.columns import Output
@@ -162,11 +161,6 @@ def read(root: str) -> Manifest:
 def created_now() -> str:
     """Returns the time, as manifests hold it."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-
-
-def inputs_of(files: Iterable[InputFile]) -> list[dict[str, Any]]:
-    """Returns the files that were read as the manifest lists them."""
-    return [{"path": file.path, "bytes": file.size} for file in files]
 
 
 def is_own(part: str, path: Any) -> bool:

@@ -55,7 +55,7 @@ _DEBUG: Final = click.option("--debug", is_flag=True, help="Show tracebacks, and
 
 def _input(required: bool) -> Any:
     return click.option(
-        "--input", "inputs", multiple=True, required=required, help="File or pattern; may be given again."
+        "--input", "inputs", multiple=True, required=required, help="File, pattern or data set; may be given again."
     )
 
 

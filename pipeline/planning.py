@@ -91,7 +91,8 @@ def plan(
     lifted = spec.model_copy(update={"sequence_groups": groups})
     outcome = running.check(replace(request, spec=lifted), stream, "plan")
     found = {name: Lengths.of(**counted) for name, counted in outcome.lengths.items()}
-    return Planned({name: of_group(spec, name, one, budget, buckets) for name, one in found.items()}, budget, outcome)
+    made = {name: of_group(spec, name, one, budget, buckets) for name, one in found.items()}
+    return Planned(made, budget, outcome, outcome.notes)
 
 
 _ANY_LENGTH: Final = {"max_length": "longest", "truncate": "head", "bucket_by_length": None}

@@ -25,6 +25,7 @@ from pipeline import export, kill_points, layout
 from pipeline.layout import LEDGER, MANIFEST, REPORT, SERVING, STATISTICS, TRANSFORM, Layout
 from pipeline.manifest import named_files
 from pipeline.stores import Conflict, Store, Version, store_of, sync_folder
+from transforms import trees
 from transforms.errors import JobError
 
 ANY: Final = "*"
@@ -180,21 +181,21 @@ def _replace_manifest(store: Store, place: Layout, content: Mapping[str, Any], s
 
 def _copy(source: str, target: str) -> None:
     """Copies a file or a tree, file by file, on any file system."""
-    found = FileSystems.match([source.rstrip("/") + "/**"])[0].metadata_list
-    if not found:
+    below = trees.files_below(source.rstrip("/"))
+    if not below:
         with FileSystems.open(source, compression_type=CompressionTypes.UNCOMPRESSED) as file:
             layout.write_bytes(target, file.read())
         return
     folders = set()
-    for entry in found:
-        relative = entry.path.removeprefix(source).lstrip("/")
+    for path in below:
+        relative = path.removeprefix(source).lstrip("/")
         where = FileSystems.join(target, *relative.split("/"))
         folder = FileSystems.split(where)[0]
         layout.make_dirs(folder)
         while folder not in folders and len(folder) >= len(target):  # a folder that holds only folders counts too
             folders.add(folder)
             folder = FileSystems.split(folder)[0]
-        with FileSystems.open(entry.path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+        with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
             layout.write_bytes(where, file.read())
     for folder in folders:
         sync_folder(folder)

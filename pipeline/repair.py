@@ -17,14 +17,14 @@ from apache_beam.io.filesystems import FileSystems
 from pipeline import layout, manifest
 from pipeline.columns_file import loads
 from pipeline.export import STATISTICS
-from pipeline.inputs import match
+from pipeline.inputs import Inputs, match
 from pipeline.kept_rows import PLACE, batches_of
 from pipeline.layout import Layout
 from pipeline.manifest import Manifest, buckets_of
 from pipeline.progress import now
 from pipeline.report import facts
 from pipeline.report.facts import Facts
-from pipeline.request import UsageError
+from pipeline.request import UsageError, refuse_pattern
 from transforms import analyze
 from transforms.analyze import LearnedWords, Level
 from transforms.columns.learned_vocabulary import learners
@@ -69,6 +69,7 @@ class RepairPlan:
       words: its learned vocabularies; None where the columns have none.
       sizes: T of every sequence group.
       known: what the report of the data set knows; None where it has none that can be read.
+      notes: what a person should know, a line each.
       began: when the repair began, in milliseconds since 1970.
     """
 
@@ -82,6 +83,7 @@ class RepairPlan:
     words: LearnedWords | None = None
     sizes: Mapping[str, int | None] = field(default_factory=dict)
     known: Facts | None = None
+    notes: tuple[str, ...] = ()
     began: int = field(default_factory=now)
 
     @property
@@ -101,7 +103,9 @@ def planned(asked: Repair, columns_text: str) -> RepairPlan:
       JobError: the data set, or a file, cannot be read.
       SpecError: the columns would make other features, or ask for statistics that the data set does not have.
     """
-    root, mended = _located(asked)
+    root, found = _located(asked)
+    refuse_pattern(f"{asked.rejected!r}", root)
+    mended = tuple(file.path for file in found.files)
     before = manifest.read(root)
     if not before.content["rejected"]["rows"]:
         raise UsageError(f"{root!r}: no row of this data set was rejected")
@@ -114,11 +118,21 @@ def planned(asked: Repair, columns_text: str) -> RepairPlan:
     _refuse_other_normalizers(asked.spec, old)
     place = Layout(root, layout.new_run_id())
     known = facts.read(before.path(before.content["report"])) if before.content.get("report") else None
-    plan = RepairPlan(place, asked.spec, columns_text, before, mended, tuple(asked.inputs), sizes=sizes, known=known)
+    plan = RepairPlan(
+        place,
+        asked.spec,
+        columns_text,
+        before,
+        mended,
+        tuple(asked.inputs),
+        sizes=sizes,
+        known=known,
+        notes=found.notes,
+    )
     return _with_statistics(plan, old)
 
 
-def _located(asked: Repair) -> tuple[str, tuple[str, ...]]:
+def _located(asked: Repair) -> tuple[str, Inputs]:
     """Returns the directory of the data set, and files with mended records."""
     given = asked.rejected.rstrip("/")
     if not layout.exists(given) or given.endswith(".parquet"):
@@ -126,14 +140,10 @@ def _located(asked: Repair) -> tuple[str, tuple[str, ...]]:
             raise UsageError(
                 f"{asked.rejected!r}: --output: expected the directory of the data set that these rows are of"
             )
-        return os.path.abspath(asked.output) if "://" not in asked.output else asked.output, _files(asked.rejected)
+        return os.path.abspath(asked.output) if "://" not in asked.output else asked.output, match([asked.rejected])
     root = given[: -len(layout.REJECTED) - 1] if given.endswith(f"/{layout.REJECTED}") else given
     root = "." if given == layout.REJECTED else root
-    return os.path.abspath(root) if "://" not in root else root, ()
-
-
-def _files(pattern: str) -> tuple[str, ...]:
-    return tuple(file.path for file in match([pattern]).files)
+    return os.path.abspath(root) if "://" not in root else root, Inputs(())
 
 
 def _refuse_other_rows(before: Manifest, mended: Sequence[str]) -> None:

@@ -179,7 +179,7 @@ def _compared(plan: RepairPlan) -> list[str]:
         raise JobError(
             f"these columns would change rows that are written already; run the job again: {found.difference}"
         )
-    return [f"{found.rows:,} rows already written were compared: these columns give the same"]
+    return [*found.notes, f"{found.rows:,} rows already written were compared: these columns give the same"]
 
 
 def _manifest(

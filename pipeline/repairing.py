@@ -35,7 +35,7 @@ def repair(asked: Repair, stream: TextIO | None = None) -> Outcome:
     plan = planned(asked, running.columns_text(asked.spec))
     size = sum(entry["bytes"] for entry in plan.before.content["rejected"]["files"])
     plan = replace(plan, place=scratch.placed(plan.place, request, options_for(request)))
-    outcome = Outcome(FAILED, output=plan.place.output, passes=0)
+    outcome = Outcome(FAILED, output=plan.place.output, passes=0, notes=plan.notes)
     with cleaning.run_in(plan.place), tuned(request, [size], ["repair"], stream) as tuning:
         execute(request, lambda root: repair_job.build(root, plan, tuning), outcome, tuning.workers)
         take_result(plan.place, outcome)

@@ -28,7 +28,7 @@ from pipeline.columns_file import dumps
 from pipeline.executing import HANDED_OVER, Outcome, execute, options_for, take_result, tuned
 from pipeline.failures import of_function
 from pipeline.finish import DONE, FAILED, Plan
-from pipeline.inputs import Inputs, SkippedFile, match
+from pipeline.inputs import Inputs, SkippedFile, described, match, refuse_written
 from pipeline.layout import Layout
 from pipeline.progress import now
 from pipeline.report.facts import Timed
@@ -135,7 +135,7 @@ def _refuse_other_command(request: Request, place: Layout, dead: str | None, inp
     if request.overwrite or dead is None:
         return
     content = manifest.read(place.output).content
-    asked = (request.format, columns_text(request.spec), manifest.inputs_of(inputs.files))
+    asked = (request.format, columns_text(request.spec), described(inputs.files))
     if asked != (content["format"], content["columns"], content["inputs"]):
         raise UsageError(
             f"--output {place.output!r}: holds a whole data set of other inputs or columns, whose run was killed before it "
@@ -200,7 +200,7 @@ def check(request: Request, stream: TextIO | None = None, title: str = "check") 
         )
         plan = replace(plan, skipped=skipped)
         layout.make_dirs(place.staging)
-        outcome = Outcome(FAILED, repeated=inputs.repeated, skipped=skipped)
+        outcome = Outcome(FAILED, repeated=inputs.repeated, skipped=skipped, notes=inputs.notes)
         with tuned(request, [inputs.size], [title], stream) as tuning:
             plan = _with_tables_in_reach(plan)
             execute(request, lambda root: checking.build(root, plan, tuning), outcome, tuning.workers)
@@ -217,9 +217,13 @@ def _screened(request: Request, output: str, stream: TextIO | None) -> tuple[Inp
       stream: where progress is shown.
 
     Raises:
+      UsageError: a file is one that a run has written.
       JobError: a pattern matches no file; or all input files are broken.
     """
     inputs, others = match(request.inputs, request.allow_empty), match(request.statistics_inputs)
+    for option, matched in (("--input", inputs), ("--statistics-input", others)):
+        refuse_written(option, matched, {"--output": request.output, "--cache": request.cache})
+    inputs = replace(inputs, notes=(*inputs.notes, *others.notes))
     if request.on_bad_file == "fail":
         return inputs, others, ()
     with contextlib.suppress(BrokenFile):

@@ -82,7 +82,7 @@ def lines(done: Verified) -> list[str]:
     held = done.files
     counts = f"{held.rows:,} rows of examples, {held.rejected:,} rejected"
     made = [f"{held.files:,} files read, {held.bytes:,} bytes of data: {counts}"]
-    made += _first([f"note: {note}" for note in held.notes])
+    made += _first([f"note: {note}" for note in (*held.notes, *(done.compared.notes if done.compared else ()))])
     if done.compared:
         made += _compared(done.compared)
     if not done.faults:

@@ -239,7 +239,7 @@ class Fit(beam.PTransform):
                 f"expected a directory that TensorFlow knows (of a disk, or gs://), or one as scratch=..., got "
                 f"{scratch or transform!r}"
             )
-        if re.search(r"[*?\[\]]", transform):  # Beam 2.77 takes the path of what it deletes for a pattern
+        if re.search(trees.GLOB, transform):  # Beam 2.77 takes the path of what it deletes for a pattern
             raise ValueError(f"expected a directory without glob characters, got {transform!r}")
         if not self.spec.graph_inputs:  # tf.Transform 1.21 refuses a graph without inputs
             raise ValueError("expected a column to densify, got only passthrough_column")

@@ -52,10 +52,12 @@ class Inspected:
     Attributes:
       sample: the rows that were looked at.
       profiles: what each feature holds in them.
+      notes: what a person should know, a line each.
     """
 
     sample: Sample
     profiles: list[Profile]
+    notes: Sequence[str] = ()
 
     @property
     def table(self) -> list[str]:
@@ -75,13 +77,14 @@ def inspect(asked: Inspection) -> Inspected:
     """Looks at a sample of the files.
 
     Raises:
-      UsageError: a limit is below 1.
+      UsageError: a limit is below 1; or a file is one of a data set, or the one that is to be written.
       JobError: a pattern matches nothing, or a file that is looked at cannot be read.
     """
     limits = asked.limits
     found = input_files.match(asked.inputs)
+    input_files.refuse_written("FILES", found, {"--output": asked.output})
     sample = take([file.path for file in found.files], asked.rows, limits)
-    return Inspected(sample, profiles(sample))
+    return Inspected(sample, profiles(sample), found.notes)
 
 
 def refuse_output(asked: Inspection) -> None:

@@ -126,6 +126,16 @@ LOOPS: Final = [
         "tests.faults.paths 10000",
     ),
     Loop(
+        "a path that is there and has glob characters, in a folder that has them, 500 names, each beside decoys",
+        "that file, never a neighbour's, however it is spelled, on disks and in stores",
+        "tests.faults.literal_names 500",
+    ),
+    Loop(
+        "an input inside the output directory, or inside another data set: wide patterns, links, the same command twice",
+        "refused; a data set that is asked for as one is read by its manifest",
+        "pytest tests/test_data_sets.py",
+    ),
+    Loop(
         "payloads for terminals, HTML and logs, in names and values",
         "escaped in all that is printed or written for people",
         "pytest tests/test_escaping.py",
