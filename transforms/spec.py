@@ -153,6 +153,12 @@ class Spec(BaseModel):
         written = [output for output in own if not (policy.concatenate and dense(output))]
         return [*written, *self._group_outputs(group, policy.fixed_length)]
 
+    def group_of(self, output: Output) -> str | None:
+        """Returns the sequence group that an output is of, one of its columns' or its own; None for that of a context column."""
+        if output.kind in _OF_A_GROUP:  # a column may be named as the group of another one
+            return output.source
+        return next(column.sequence_group for column in self.columns if column.name == output.source)
+
     def is_concatenated(self, output: Output) -> bool:
         """Returns whether an output of a column is written as a part of its group's concatenation."""
         column = next(c for c in self.columns if c.name == output.source)

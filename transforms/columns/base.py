@@ -224,6 +224,11 @@ class Column(BaseModel, ABC):
         """
         return None
 
+    @property
+    def stacks(self) -> bool:
+        """Whether rows of such columns of other groups may stand below its own, too: each step has figures of its own then."""
+        return self.is_sequence
+
     def asks(self) -> Sequence[Ask]:
         """Returns the statistics that are collected for the column."""
         return ()
