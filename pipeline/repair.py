@@ -223,7 +223,7 @@ def _size(before: Manifest, old: Spec, group: str) -> int | None:
 
 
 def _with_statistics(plan: RepairPlan, old: Spec) -> RepairPlan:
-    """Copies the statistics of the data set into the staging folder's place, and returns the plan with them.
+    """Returns the plan with the statistics of the data set, and with the words that its columns learned.
 
     Raises:
       SpecError: the columns ask for others.

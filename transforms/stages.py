@@ -1,6 +1,7 @@
 """Parse and validate, a batch at a time: good rows go on, bad rows become a table, everything is counted.
 
-Pure functions, without Beam and without TensorFlow; `transforms.beam` wraps them, the in-memory call uses them as they are.
+Pure functions; importing them loads neither Beam nor TensorFlow. `transforms.beam` wraps them, the in-memory call
+uses them as they are.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """What every column type declares: how it is parsed, what it checks, and what it becomes in the graph.
 
-A column type is one file beside this one and one line in `transforms.columns.TYPES`. The three stages call it in order:
-`form` and `parse` on any Arrow column, `check` on the canonical list column, `dense` inside the TensorFlow graph.
+A column type is one file beside this one and one line in `transforms.columns.TYPES`. The three stages ask it in order:
+`features` says how `parse` reads Arrow columns, `check` looks at the canonical list columns, `dense` works inside the TensorFlow
+graph.
 """
 
 from __future__ import annotations
