@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from transforms import Column, SequenceGroup, make_spec
+from pipeline import statistics
+from pipeline.finish import _sizes
+from pipeline.report import facts
+from transforms import Column, SequenceGroup, make_spec, metrics
 from transforms.admission import admitted
 from transforms.analyze import static
 from transforms.bundles import bundles
 from transforms.columns import (
+    categorical_column_with_identity,
     sequence_categorical_column_with_hash_bucket,
     sequence_categorical_column_with_identity,
     sequence_numeric_column,
 )
 from transforms.densify import densify, level_table
+from transforms.distributions import Counting
 from transforms.fitted import not_fitted, table_width
 from transforms.graph import input_specs
 from transforms.memory import apply
 from transforms.requests import request_specs
 from transforms.spec import Spec
+from transforms.tally import add, count_lengths
 
 MAKE: dict[str, Callable[[str, str], Column]] = {
     "z_score": lambda key, group: sequence_numeric_column(key, normalizer_fn="z_score", group=group),
@@ -168,3 +176,46 @@ def test_in_several_groups_a_column_is_to_the_last_bit_what_it_is_alone(policies
             checked.add(name)
     concatenated = {f"{name}_input" for name, policy in groups.items() if policy.concatenate}
     assert checked == set(together.arrays) - concatenated
+
+
+def test_a_column_may_be_named_as_the_group_of_another_one():
+    columns = [
+        MAKE["ids"]("b", "a"),
+        MAKE["z_score"]("x", "a"),
+        MAKE["ids"]("c", "b"),
+        categorical_column_with_identity("d", 3),
+    ]
+    spec = make_spec(columns, {"a": SequenceGroup(concatenate=True), "b": SequenceGroup()})
+    outputs = spec.outputs({"a": 3, "b": 5})
+    found = {output.name: spec.group_of(output) for output in outputs}
+    assert found == {
+        **{"b": "a", "a_length": "a", "a_mask": "a", "a_input": "a"},
+        **{"c": "b", "b_length": "b", "b_mask": "b"},
+        "d": None,
+    }
+    part: Any = SimpleNamespace(outputs=tuple(outputs))
+    assert _sizes(spec, [part]) == {"a": 3, "b": 5}
+
+
+def test_figures_of_lengths_are_taken_out_of_a_tally_once_for_all_groups():
+    """A tally has some figures of every column in every file: to go through it for each group is quadratic."""
+    seen = []
+
+    class Looked(Counter[tuple[Any, ...]]):
+        def items(self) -> Any:
+            seen.append(len(self))
+            return super().items()
+
+    counted = []
+    for count in (2, 20):
+        spec = wide("ids", count, count, LENGTHS["longest"])
+        tally = Looked()
+        for group in spec.group_names:
+            add(tally, count_lengths(group, np.array([1, 2, 2])))
+        seen.clear()
+        facts.gathered(spec, tally, {}, Counting(), "run", [])
+        described = statistics.build(spec, np.zeros((5, table_width(spec))), tally, dict.fromkeys(spec.group_names, 2))
+        assert described["groups"]["g1"]["histogram"] == [[1, 1], [2, 2]]
+        metrics.report_lengths(tally)
+        counted.append(len(seen))
+    assert counted[0] == counted[1]

@@ -101,10 +101,8 @@ def steps_of_groups(spec: Spec, raw: RawTensors, names: Sequence[str] | None = N
       raw: the features by key.
       names: the groups; all, unless given.
     """
-    first: dict[str, Column] = {}
-    for column in spec.sequence_columns:
-        first.setdefault(column.sequence_group or "", column)
-    columns = [first[name] for name in (spec.group_names if names is None else names)]
+    members = spec.by_group
+    columns = [members[name][0] for name in (members if names is None else names)]
     splits = tf.stack([raw[column.key].row_splits for column in columns])
     widths = np.array([[column.step_width] for column in columns], np.int64)
     return (splits[:, 1:] - splits[:, :-1] + widths - 1) // widths
