@@ -188,9 +188,10 @@ def _dense(tensor: Any, output: Output, rows: tf.Tensor) -> tf.Tensor:
     if not isinstance(tensor, tf.RaggedTensor) and tensor.shape[1:] == shape:
         return tensor
     flat = tensor.flat_values if isinstance(tensor, tf.RaggedTensor) else tensor
+    if all(shape):
+        return tf.reshape(flat, [-1, *shape])
     # How many rows there are tells only the batch where a row holds no value.
-    made = tf.reshape(flat, [-1, *shape] if all(shape) else tf.stack([rows, *shape]))
-    return tf.ensure_shape(made, [None, *shape])
+    return tf.ensure_shape(tf.reshape(flat, tf.stack([rows, *shape])), [None, *shape])
 
 
 def _dtype(output: Output) -> tf.DType:
