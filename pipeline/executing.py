@@ -91,7 +91,7 @@ def tuned(request: Request, sizes: list[int], titles: list[str], stream: TextIO 
 
 
 def _workers(size: int) -> int:
-    """Returns how many workers an input of so many bytes is worth: each traces the graph anew, which takes a second."""
+    """Returns how many workers an input of so many bytes is worth: in the analysis each traces a graph, which takes a second."""
     return 1 if size < ONE_WORKER_BYTES else min(len(os.sched_getaffinity(0)), MOST_WORKERS)
 
 

@@ -27,7 +27,6 @@ from pipeline.report.view import view
 from pipeline.writing import Part
 from transforms import digests
 from transforms.analyze import Level, moments_file
-from transforms.columns import Output
 from transforms.columns.embedding import embeddings_of
 from transforms.distributions import Counting, Packed, part_counted
 from transforms.errors import JobError, nearest
@@ -219,16 +218,12 @@ def _sizes(spec: Spec, parts: Sequence[Part]) -> dict[str, int | None]:
     sizes = {name: spec.group(name).fixed_length or (None if parts else 0) for name in spec.group_names}
     shapes = {output.name: output.shape for part in parts for output in part.outputs}
     for output in spec.outputs():
-        if output.sequence and output.name in shapes:
-            sizes[group_of(spec, output)] = shapes[output.name][0]
+        group = spec.group_of(output)
+        if group is not None and output.sequence and output.name in shapes:
+            sizes[group] = shapes[output.name][0]
     if len({part.outputs for part in parts}) > 1:
         raise JobError("shards of one run differ in their features; this is a bug, nothing was published")
     return sizes
-
-
-def group_of(spec: Spec, output: Output) -> str:
-    """Returns the sequence group of an output, which comes from one of its columns or from the group itself."""
-    return next((c.sequence_group for c in spec.columns if c.name == output.source and c.sequence_group), output.source)
 
 
 def refuse_absent(plan: Plan, book: Mapping[str, Any]) -> None:

@@ -226,14 +226,12 @@ def _size(before: Manifest, old: Spec, group: str) -> int | None:
     """Returns T of a group as it is written."""
     if group not in old.group_names:
         return None
-    members = {column.name for column in old.members(group)} | {group}
-    return next(
-        (o.shape[0] for o in before.outputs if o.sequence and o.source in members), old.group(group).fixed_length
-    )
+    sizes = (o.shape[0] for o in before.outputs if o.sequence and old.group_of(o) == group)
+    return next(sizes, old.group(group).fixed_length)
 
 
 def _with_statistics(plan: RepairPlan, old: Spec) -> RepairPlan:
-    """Copies the statistics of the data set into the staging folder's place, and returns the plan with them.
+    """Returns the plan with the statistics of the data set, and with the words that its columns learned.
 
     Raises:
       SpecError: the columns ask for others.

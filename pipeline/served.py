@@ -70,7 +70,7 @@ class Model:
 
 
 def _in_graph(spec: Spec, output: Output) -> bool:
-    return not any(c.name == output.source and not c.in_graph for c in spec.columns)
+    return not any(c.name == output.name and not c.in_graph for c in spec.columns)
 
 
 def ragged_request(batch: pa.RecordBatch, spec: Spec) -> dict[str, Any]:

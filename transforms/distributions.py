@@ -19,7 +19,6 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
-from apache_beam.io.filesystems import FileSystems
 
 from transforms import moments, observed, rows
 from transforms.columns import Column
@@ -194,6 +193,8 @@ def read_centres(spec: Spec, path: str) -> dict[str, Centre]:
     """Returns the centres by a file with the moments of the first level (`analyze.moments_file`), none with no path."""
     if not path:
         return centres(spec, None)
+    from apache_beam.io.filesystems import FileSystems  # what counts a batch works without Beam
+
     with FileSystems.open(path) as file:
         table = json.loads(file.read())["table"]
     return centres(spec, np.array(table, np.float64).reshape(len(moments.ROWS), -1))

@@ -75,7 +75,8 @@ def saved_graph(spec: Spec, transform_dir: str) -> GraphFunction:
 def moments_graph(spec: Spec) -> Callable[[pa.RecordBatch], np.ndarray]:
     """Returns a function that gives the table of moments of a batch of canonical columns."""
     nothing = not_fitted(spec)
-    function = tf.function(lambda raw: level_table(spec, raw, nothing, 0), input_signature=[input_specs(spec)])
+    signature = [input_specs(spec)]
+    function = tf.function(lambda raw: level_table(spec, raw, nothing, 0), input_signature=signature, autograph=False)
     return lambda batch: np.asarray(function(raw_tensors(batch, spec)))
 
 
@@ -86,9 +87,9 @@ def to_arrays(made: Mapping[str, Any]) -> Arrays:
         if not isinstance(tensor, tf.RaggedTensor):
             arrays[name] = tensor.numpy()
             continue
-        flat, batch = tensor.flat_values.numpy(), int(tensor.nrows())
-        size = int(tensor.row_splits[1]) if batch else 0
-        arrays[name] = flat.reshape(batch, size, *flat.shape[1:])
+        flat, splits = tensor.flat_values.numpy(), tensor.row_splits.numpy()
+        batch = len(splits) - 1
+        arrays[name] = flat.reshape(batch, int(splits[1]) if batch else 0, *flat.shape[1:])
     return arrays
 
 
@@ -146,7 +147,8 @@ def spoiling_columns(spec: Spec) -> list[tuple[Column, NumericBase]]:
 def normalizer_faults(arrays: Arrays, spec: Spec) -> list[Fault]:
     """Finds the rows in which a normalizer made a non-finite number of finite ones.
 
-    Only some can: z_score of finite numbers is finite, and what the column keeps or fills is its own policy.
+    Most can, of a value far outside those that the statistics are from (`Normalizer.can_spoil`). What a column keeps or fills is
+    its own policy.
     """
     faults = []
     for column, numeric in spoiling_columns(spec):

@@ -51,8 +51,9 @@ def make_preprocessing_fn(
         given = {key: _as_request(key, inputs, form) for key, form in requests.forms(spec).items()}
         one = next(iter(given.values()))
         raw, good = admitted(spec, given, tf.ones([one.nrows()], tf.bool))
-        made = densify(spec, raw, fit(spec, raw, analyze.Analyzers(spec, "")))
-        return {name: analyze.static(tensor) for name, tensor in made.items()} | {VALID: tf.cast(good, tf.int64)}
+        fitted = fit(spec, raw, analyze.Analyzers(spec, ""))
+        made = analyze.static(spec, densify(spec, raw, fitted), fitted)
+        return {**made, VALID: tf.cast(good, tf.int64)}
 
     return preprocessing_fn
 

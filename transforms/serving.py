@@ -12,7 +12,6 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-import numpy as np
 import tensorflow as tf
 
 from transforms import dtypes, requests, trees
@@ -119,7 +118,8 @@ class ServingModel(tf.Module):
         """Returns every output, and which rows are valid; `good` says which of them can be."""
         raw, good = admitted(self._spec, given, good)
         made = self._graph.transform_fn(raw)
-        dense = {output.name: _dense(made[output.name], output) for output in self.outputs}
+        rows = tf.size(good)
+        dense = {output.name: _dense(made[output.name], output, rows) for output in self.outputs}
         good = tf.logical_and(good, _unspoilt(self._spec, dense))
         cast = {output.name: tf.cast(dense[output.name], _dtype(output)) for output in self.outputs}
         return {**cast, VALID: good}
@@ -182,15 +182,16 @@ def _checked_splits(splits: tf.Tensor, sizes: tf.Tensor) -> tf.Tensor:
         return tf.identity(splits)
 
 
-def _dense(tensor: Any, output: Output) -> tf.Tensor:
+def _dense(tensor: Any, output: Output, rows: tf.Tensor) -> tf.Tensor:
     """Returns an output in its shape. Where T was left to the data it is a ragged tensor of rows that are all T long."""
     shape = [n for n in output.shape if n is not None]
     if not isinstance(tensor, tf.RaggedTensor) and tensor.shape[1:] == shape:
         return tensor
     flat = tensor.flat_values if isinstance(tensor, tf.RaggedTensor) else tensor
-    rows = tensor.nrows() if isinstance(tensor, tf.RaggedTensor) else tf.shape(tensor, tf.int64)[0]
-    made = tf.reshape(flat, tf.concat([[rows], np.array(shape, np.int64)], axis=0))
-    return tf.ensure_shape(made, [None, *shape])
+    if all(shape):
+        return tf.reshape(flat, [-1, *shape])
+    # How many rows there are tells only the batch where a row holds no value.
+    return tf.ensure_shape(tf.reshape(flat, tf.stack([rows, *shape])), [None, *shape])
 
 
 def _dtype(output: Output) -> tf.DType:

@@ -68,6 +68,15 @@ class Spec(BaseModel):
         return [column for column in self.columns if column.sequence_group == group]
 
     @property
+    def by_group(self) -> dict[str, list[Column]]:
+        """The columns of every group, in the order of `group_names`."""
+        made: dict[str, list[Column]] = {}
+        for column in self.columns:
+            if column.sequence_group is not None:
+                made.setdefault(column.sequence_group, []).append(column)
+        return made
+
+    @property
     def numeric_columns(self) -> list[Column]:
         """The columns whose values have statistics, in the order of the table of moments."""
         return [column for column in self.columns if column.numeric is not None]
@@ -141,7 +150,8 @@ class Spec(BaseModel):
         for column in self.columns:
             group = column.sequence_group
             own = column.outputs(size[group] if group is not None else None)
-            made += [output for output in own if not self.is_concatenated(output)]
+            concatenated = group is not None and self.group(group).concatenate
+            made += [output for output in own if not (concatenated and dense(output))]
         for name in self.group_names:
             made += self._group_outputs(name, size[name])
         return made
@@ -153,10 +163,11 @@ class Spec(BaseModel):
         written = [output for output in own if not (policy.concatenate and dense(output))]
         return [*written, *self._group_outputs(group, policy.fixed_length)]
 
-    def is_concatenated(self, output: Output) -> bool:
-        """Returns whether an output of a column is written as a part of its group's concatenation."""
-        column = next(c for c in self.columns if c.name == output.source)
-        return column.sequence_group is not None and self.group(column.sequence_group).concatenate and dense(output)
+    def group_of(self, output: Output) -> str | None:
+        """Returns the sequence group that an output is of, one of its columns' or its own; None for that of a context column."""
+        if output.kind in _OF_A_GROUP:  # a column may be named as the group of another one
+            return output.source
+        return next((column.sequence_group for column in self.columns if column.name == output.source), None)
 
     def concatenation(self, group: str) -> list[Output]:
         """Returns the outputs that make up a group's concatenation: in code-point order of the columns' names."""

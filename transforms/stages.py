@@ -1,6 +1,7 @@
 """Parse and validate, a batch at a time: good rows go on, bad rows become a table, everything is counted.
 
-Pure functions, without Beam and without TensorFlow; `transforms.beam` wraps them, the in-memory call uses them as they are.
+Pure functions; importing them loads neither Beam nor TensorFlow. `transforms.beam` wraps them, the in-memory call
+uses them as they are.
 """
 
 from __future__ import annotations
@@ -81,9 +82,9 @@ def validate_batch(batch: pa.RecordBatch, spec: Spec) -> Stage:
     views = {key: Ragged.of(batch.column(key)) for key in spec.features}
     checked = {column.name: column.check(views) for column in spec.columns}
     faults = [fault for check in checked.values() for fault in check.faults]
-    for name in spec.group_names:
-        members = {c.name: checked[c.name] for c in spec.members(name)}
-        faults += _group_faults(name, spec.group(name), members)
+    groups = spec.by_group
+    for name, columns in groups.items():
+        faults += _group_faults(name, spec.group(name), {column.name: checked[column.name] for column in columns})
     rejection.refuse_fatal(batch, faults)
     good, rejected = rejection.split(batch, faults)
     tally = count_rejected(rejected)
@@ -91,8 +92,8 @@ def validate_batch(batch: pa.RecordBatch, spec: Spec) -> Stage:
     for column in spec.columns:
         counts = count_values(column, spec, views[column.key], checked[column.name], good)
         tally.update({(file, "column", column.name, what): count for what, count in counts.items()})
-    for name in spec.group_names:
-        steps = checked[spec.members(name)[0].name].steps
+    for name, columns in groups.items():
+        steps = checked[columns[0].name].steps
         assert steps is not None
         add(tally, count_lengths(name, steps[good]))
     kept = _keep(batch, good, rejected)

@@ -108,6 +108,21 @@ def count_lengths(group: str, lengths: np.ndarray) -> Tally:
     return tally
 
 
+def lengths_by_group(tally: Tally) -> dict[str, list[tuple[int, int]]]:
+    """Returns the lower end of each bucket of lengths, ascending, and its rows, by sequence group.
+
+    One pass over the tally, which holds some figures of every column in every file, serves all groups.
+
+    >>> lengths_by_group(count_lengths("g", np.array([2, 0, 2])))
+    {'g': [(0, 1), (2, 2)]}
+    """
+    made: dict[str, list[tuple[int, int]]] = {}
+    for key, rows in tally.items():
+        if key[1] == "length":
+            made.setdefault(key[2], []).append((key[3], rows))
+    return {group: sorted(found) for group, found in made.items()}
+
+
 def presence(array: pa.Array) -> tuple[int, int]:
     """Returns how many rows of a canonical list column are absent, and how many are there but empty."""
     empty = pc.sum(pc.equal(pc.list_value_length(array), 0)).as_py() or 0

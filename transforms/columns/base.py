@@ -1,7 +1,8 @@
 """What every column type declares: how it is parsed, what it checks, and what it becomes in the graph.
 
-A column type is one file beside this one and one line in `transforms.columns.TYPES`. The three stages call it in order:
-`form` and `parse` on any Arrow column, `check` on the canonical list column, `dense` inside the TensorFlow graph.
+A column type is one file beside this one and one line in `transforms.columns.TYPES`. The three stages ask it in order:
+`features` says how `parse` reads Arrow columns, `check` looks at the canonical list columns, `dense` works inside the TensorFlow
+graph.
 """
 
 from __future__ import annotations
@@ -223,6 +224,11 @@ class Column(BaseModel, ABC):
           count: how many columns.
         """
         return None
+
+    @property
+    def stacks(self) -> bool:
+        """Whether rows of such columns of other groups may stand below its own, too: each step has figures of its own then."""
+        return self.is_sequence
 
     def asks(self) -> Sequence[Ask]:
         """Returns the statistics that are collected for the column."""

@@ -64,6 +64,21 @@ class Steps:
 
         return tf.size(self.splits, tf.int64) - 1
 
+    def stack_of(self, count: int) -> tf.Tensor:
+        """Returns in which of `count` batches of rows, one below the other, each step is, int64 `[n]`."""
+        import tensorflow as tf
+
+        first = self.stack_splits(count)[1:-1, tf.newaxis]
+        marks = tf.scatter_nd(first, tf.ones([count - 1], tf.int64), [tf.shape(self.values, tf.int64)[0] + 1])
+        return tf.cumsum(marks)[:-1]
+
+    def stack_splits(self, count: int) -> tf.Tensor:
+        """Returns where the steps of each of `count` batches of rows begin and end, int64 `[count + 1]`."""
+        import tensorflow as tf
+
+        lengths = tf.reshape(self.splits[1:] - self.splits[:-1], [count, -1])
+        return tf.pad(tf.cumsum(tf.reduce_sum(lengths, axis=1)), [[1, 0]])
+
 
 class NumericBase(KeyedColumn):
     """Arguments of both numeric columns.
@@ -207,7 +222,7 @@ class NumericBase(KeyedColumn):
 
         values = self.cast(steps.values)
         if self.non_finite == "mean" and steps.imputed is not None:
-            mean = self.raw_statistics(fitted, owner).mean
+            mean = self.raw_statistics(steps, fitted, owner).mean
             # Rounded to float32, the mean of large numbers close together could be many deviations away from itself.
             wide = tf.float64 if not (self.links and isinstance(self.links[0], Function)) else values.dtype
             values = tf.where(steps.imputed, tf.cast(mean, wide), tf.cast(values, wide))
@@ -250,10 +265,10 @@ class NumericBase(KeyedColumn):
         ):  # None in eager mode, where it has been raised
             return tf.identity(result)
 
-    def raw_statistics(self, fitted: Fitted, owner: str | None = None) -> Statistics:
+    def raw_statistics(self, steps: Steps, fitted: Fitted, owner: str | None = None) -> Statistics:
         """Returns the data set's statistics of the raw values: what the first of the asks is about."""
         name = fitted.owner_of(owner or self.name)
-        return fitted.packed(next(ask for ask in fitted.spec.asks if ask.owner == name))
+        return fitted.packed(next(ask for ask in fitted.spec.asks if ask.owner == name), steps)
 
     def given(self, steps: Steps, fitted: Fitted, owner: str | None = None) -> tf.Tensor:
         """Returns which values are normalised, bool `[n, *shape]`: observed, or imputed. `default_value` stands elsewhere."""
@@ -261,7 +276,7 @@ class NumericBase(KeyedColumn):
             return steps.observed
         imputed = steps.imputed
         if self.non_finite == "mean":
-            imputed &= self.raw_statistics(fitted, owner).count > 0
+            imputed &= self.raw_statistics(steps, fitted, owner).count > 0
         return steps.observed | imputed
 
     @model_validator(mode="after")

@@ -67,6 +67,11 @@ class SequenceNumeric(SequenceMixin, NumericBase):
             together &= not isinstance(link, Function) and link.per == "dimension" and not link.probabilities
         return self.model_copy(update={"key": name, "shape": (count, *self.shape)}) if together else None
 
+    @property
+    def stacks(self) -> bool:
+        """See the base class; padding that is normalised would be another in each group."""
+        return not self.normalize_padding
+
     def check_values(self, values: Ragged) -> Checked:
         """See the base class."""
         width = self.step_width
