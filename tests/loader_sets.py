@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from pipeline.manifest import read as read_manifest
 from tests.jobs import Arrays, arrays_of, done
+from tests.prepared import put_manifest
 from transforms import (
     SequenceGroup,
     categorical_column_with_identity,
@@ -102,7 +103,7 @@ def split(root: Path, sizes: Sequence[int]) -> None:
     ]
     for path in map(Path, manifest.files):
         path.unlink()
-    (root / "manifest.json").write_text(json.dumps(content))
+    put_manifest(root, content)
 
 
 def _parquet(manifest: Any, paths: Sequence[Path], sizes: Sequence[int]) -> None:
