@@ -6,13 +6,14 @@ import glob
 import os
 import re
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from apache_beam.io.filesystems import FileSystems
 
 from pipeline.request import GLOB
 from transforms.errors import JobError
+from transforms.files import version as version_of
 
 
 @dataclass(frozen=True)
@@ -23,13 +24,17 @@ class InputFile:
       path: where it is.
       size: bytes.
       updated: when it was last changed, seconds since 1970; 0 where the file system does not say.
-      checksum: what an object store says of its contents, or an empty string.
+      version: what else tells this state of it from another (`transforms.files.version`); empty where nobody has looked.
     """
 
     path: str
     size: int
     updated: float = 0.0
-    checksum: str = ""
+    version: str = ""
+
+    def with_version(self) -> InputFile:
+        """Returns it with its version as it is now, unless that was looked up before."""
+        return self if self.version else replace(self, version=version_of(self.path))
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,11 @@ class Inputs:
     def size(self) -> int:
         """Bytes of all files."""
         return sum(file.size for file in self.files)
+
+
+def changed(files: Iterable[InputFile]) -> list[str]:
+    """Returns the files whose file system says that they are not what they were when their version was looked up."""
+    return [file.path for file in files if version_of(file.path) != file.version]
 
 
 def match(patterns: Sequence[str], allow_empty: bool = False) -> Inputs:
