@@ -269,7 +269,7 @@ def test_an_object_is_told_by_its_generation(monkeypatch):
     for contents in (b"one", b"two"):
         Objects.put(f"{SCHEME}://bucket/a", contents)
         found = InputFile(f"{SCHEME}://bucket/a", 3).with_version()
-        assert found.version == Objects.held[found.path][1].__str__()
+        assert found.version == str(Objects.held[found.path][1])
     assert InputFile(f"{SCHEME}://bucket/none", 3).with_version().version == ""
 
 
