@@ -377,6 +377,7 @@ def stale(filled, tmp_path, blind) -> tuple[Path, str]:
     return stored, now.path
 
 
+@pytest.mark.slow
 def test_a_run_with_a_wrong_hit_begins_again_by_itself(stale, tmp_path, read_rows):
     stored, path = stale
     outcome = done(spec(), path, tmp_path / "out", cache=str(stored))
