@@ -36,7 +36,17 @@ setup(
     ],
     extras_require={
         "s3": ["boto3"],
-        "test": ["pytest", "pytest-xdist", "pytest-timeout", "pytest-cov", "hypothesis", "tf_keras", "psutil", "selenium", *BUCKETS],
+        "test": [
+            "pytest",
+            "pytest-xdist",
+            "pytest-timeout",
+            "pytest-cov",
+            "hypothesis",
+            "tf_keras",
+            "psutil",
+            "selenium",
+            *BUCKETS,
+        ],
         "lint": ["ruff", "mypy"],
         "docs": ["pdoc"],
         "torch": ["torch>=2.3"],  # the first that takes NumPy 2

@@ -11,8 +11,9 @@ import numpy as np
 import pyarrow as pa
 from apache_beam.pvalue import AsSingleton
 
-from pipeline import coders, job, layout, ledger
+from pipeline import coders, job, layout, ledger, passes
 from pipeline.finish import DONE, FAILED, TOO_MANY_REJECTED, Plan, refuse_absent, too_many_rejected
+from pipeline.inputs import changed
 from pipeline.summaries import Rejects, first_rejects, sum_tallies
 from transforms import digests, length_buckets, rows
 from transforms.beam import in_global_window
@@ -80,6 +81,7 @@ def _finish(_: None, plan: Plan, tally: Tally, examples: Rejects) -> dict[str, A
         "lengths": _lengths(tally, plan.spec),
     }
     try:
+        passes.refuse_changed(changed(plan.screened))
         refuse_absent(plan, book)
         message = too_many_rejected(book["rows"], plan.max_rejected)
         if message:

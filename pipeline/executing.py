@@ -50,6 +50,7 @@ class Outcome:
       notes: what a person should know of the run, a line each.
       repaired: of a repair, how many rows were `read`, `written` and `rejected`.
       lengths: of a check, the lengths of the accepted rows by sequence group, as `Lengths.of` takes them.
+      stale: files that the cache was wrong about; their entries have been dropped.
       error: what was raised, where something was.
     """
 
@@ -65,6 +66,7 @@ class Outcome:
     skipped: Sequence[SkippedFile] = ()
     repaired: dict[str, int] = field(default_factory=dict)
     lengths: dict[str, dict[str, Any]] = field(default_factory=dict)
+    stale: Sequence[str] = ()
     error: BaseException | None = None
 
     def __repr__(self) -> str:
@@ -149,6 +151,7 @@ def take_result(place: Layout, outcome: Outcome) -> None:
     outcome.ledger = Ledger(result.get("ledger", {}))
     outcome.repaired = result.get("repaired", {})
     outcome.lengths = result.get("lengths", {})
+    outcome.stale = result.get("stale", ())
     outcome.notes = [*outcome.notes, *result.get("notes", [])]
     outcome.rejected_files = result.get("rejected_files", [])
     outcome.rejected_examples = result.get("rejected_examples", {})

@@ -14,9 +14,21 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import cache, export, kill_points, layout, ledger, manifest, preflight, publish, statistics, vocabularies
+from pipeline import (
+    cache,
+    export,
+    kill_points,
+    layout,
+    ledger,
+    manifest,
+    passes,
+    preflight,
+    publish,
+    statistics,
+    vocabularies,
+)
 from pipeline.cache_files import Piece
-from pipeline.inputs import Inputs, SkippedFile, described
+from pipeline.inputs import InputFile, Inputs, SkippedFile, changed, described
 from pipeline.layout import Layout
 from pipeline.limits import DEFAULTS, Limits
 from pipeline.progress import now
@@ -56,6 +68,7 @@ class Plan:
       given: statistics that passes before the job found: chains of normalizers may need one after the other.
       limits: what is taken of the files at most.
       skipped: broken files that were left out.
+      screened: the files that were looked through for such, as they were then.
       began: when the run began, in milliseconds since 1970.
       timed: passes before the job, and how long each took.
     """
@@ -74,6 +87,7 @@ class Plan:
     given: tuple[Level, ...] = ()
     limits: Limits = DEFAULTS
     skipped: tuple[SkippedFile, ...] = ()
+    screened: tuple[InputFile, ...] = ()
     began: int = field(default_factory=now)
     timed: tuple[Timed, ...] = ()
 
@@ -134,6 +148,13 @@ def _checked(plan: Plan, got: Collected) -> dict[str, Any]:
     book = {**ledger.build(got.tally, plan.spec, sizes), "skipped_files": plan.skipped_files}
     rows = book["rows"]
     kept = {"ledger": book, "rejected_files": [part.path for part in got.rejected]}
+    analysed = _analysed(plan, got.analysis_tally)
+    written = {file.path for file in plan.inputs.files}
+    differing = ledger.changed(analysed, got.tally, written) if plan.passes == 2 else []
+    stale = cache.drop(plan.analysis, differing)
+    if stale:
+        return {"status": FAILED, "message": f"{cache.dropped(stale)}; run again", "stale": stale}
+    passes.refuse_changed([*differing, *changed(plan.screened)])
     faults = ledger.imbalances(book)
     for what, parts in (("written", got.parts), ("rejected", got.rejected)):
         in_files = sum(part.rows for part in parts)
@@ -141,9 +162,6 @@ def _checked(plan: Plan, got: Collected) -> dict[str, Any]:
             faults.append(f"{rows[what]} rows {what}, {in_files} in the files")
         elif digests.as_text(sum(part.row_digest for part in parts)) != book["row_digests"][what]:
             faults.append(f"the rows in the files are not those that were {what} (their digests differ)")
-    analysed = _analysed(plan, got.analysis_tally)
-    if plan.passes == 2:
-        faults += ledger.differences(analysed, got.tally, {file.path for file in plan.inputs.files})
     if faults:
         more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
         return {"status": FAILED, "message": f"the ledger does not balance: {faults[0]}{more}", "ledger": book}
@@ -187,9 +205,11 @@ def check_analysis(plan: Plan, tally: Tally) -> None:
     """Looks at what the analysis counted, so that what cannot be published is not read once more.
 
     Raises:
-      JobError: a column is absent in all rows, or a file does not belong to the others.
+      JobError: a file changed since an earlier pass; a column is absent in all rows, or a file does not belong to the others.
     """
     if plan.passes == 2:
+        if plan.given:
+            passes.compare(tally, plan.place)
         refuse_absent(plan, ledger.build(_analysed(plan, tally), plan.spec, {}))
 
 
@@ -251,7 +271,6 @@ def _manifest(plan: Plan, got: Collected, book: dict[str, Any]) -> dict[str, Any
     created = manifest.created_now()
     counts = {what: book["rows"][what] for what in ("read", "written", "rejected")}
     return {
-        "format_version": manifest.FORMAT_VERSION,
         "seqcols": version("seqcols"),
         "run": plan.place.run_id,
         "created": created,

@@ -16,6 +16,7 @@ from pipeline.layout import EXAMPLES
 from pipeline.patterns import Place
 from pipeline.request import UsageError
 from transforms.errors import JobError
+from transforms.files import version as version_of
 
 
 @dataclass(frozen=True)
@@ -26,13 +27,17 @@ class InputFile:
       path: where it is.
       size: bytes.
       updated: when it was last changed, seconds since 1970; 0 where the file system does not say.
-      checksum: what an object store says of its contents, or an empty string.
+      version: what else tells this state of it from another (`transforms.files.version`); empty where nobody has looked.
     """
 
     path: str
     size: int
     updated: float = 0.0
-    checksum: str = ""
+    version: str = ""
+
+    def with_version(self) -> InputFile:
+        """Returns it with its version as it is now, unless that was looked up before."""
+        return self if self.version else replace(self, version=version_of(self.path))
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,11 @@ class Inputs:
     def size(self) -> int:
         """Bytes of all files."""
         return sum(file.size for file in self.files)
+
+
+def changed(files: Iterable[InputFile]) -> list[str]:
+    """Returns the files whose file system says that they are not what they were when their version was looked up."""
+    return [file.path for file in files if version_of(file.path) != file.version]
 
 
 def match(given: Sequence[str], allow_empty: bool = False) -> Inputs:

@@ -140,10 +140,16 @@ def delete_if_empty(path: str) -> None:
             os.rmdir(path)
 
 
+def read_bytes(path: str) -> bytes:
+    """Reads a file."""
+    with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+        data: bytes = file.read()
+    return data
+
+
 def read_json(path: str) -> Any:
     """Reads a JSON file."""
-    with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
-        return json.loads(file.read())
+    return json.loads(read_bytes(path))
 
 
 def write_bytes(path: str, data: bytes) -> None:

@@ -13,7 +13,6 @@ A run that dies between two steps leaves a whole data set, old or new, and files
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Collection, Mapping
 from typing import Any, Final
@@ -23,7 +22,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from pipeline import export, kill_points, layout
 from pipeline.layout import LEDGER, MANIFEST, REPORT, SERVING, STATISTICS, TRANSFORM, Layout
-from pipeline.manifest import named_files
+from pipeline.manifest import named_files, parsed, sealed
 from pipeline.stores import Conflict, Store, Version, store_of, sync_folder
 from transforms import trees
 from transforms.errors import JobError
@@ -57,7 +56,8 @@ def publish(
 
     Args:
       place: where.
-      content: the manifest but for `transform`, `serving`, `statistics`, `ledger` and `report`, which are set here.
+      content: the manifest but for its version and digest, `transform`, `serving`, `statistics`, `ledger` and `report`, which
+        are set here.
       ledger: what `ledger.json` holds.
       statistics: what `statistics.json` holds.
       staged_transform: folder with the saved graph; an empty string where there is none.
@@ -69,7 +69,8 @@ def publish(
       What went wrong after the data set was published, which it then is all the same; an empty string for nothing.
 
     Raises:
-      JobError: another run has published there since, or this one was stopped, or a file cannot be written.
+      JobError: another run has published there since, or this one was stopped, or the manifest there is damaged, or a file cannot
+        be written.
     """
     content = {**content, "json_sha256": export.json_digests(statistics=statistics, ledger=ledger)}
     content["report_sha256"] = hashlib.sha256(report).hexdigest() if report else ""
@@ -79,7 +80,7 @@ def publish(
     try:
         with store.alone(place.output):
             data, seen = store.read(place.at(MANIFEST))
-            old = json.loads(data) if data else None
+            old = parsed(data, place.at(MANIFEST)) if seen else None
             found = old.get("run") if old else None
             if replaces != ANY and found not in (replaces, place.run_id):
                 raise JobError(f"another run ({found}) has published in {place.output!r} meanwhile; this one has not")
@@ -170,7 +171,7 @@ def _take_plain_names(
 def _replace_manifest(store: Store, place: Layout, content: Mapping[str, Any], seen: Version) -> Version:
     path = place.at(MANIFEST)
     try:
-        return store.replace(path, layout.json_bytes(content), seen)
+        return store.replace(path, sealed(content), seen)
     except Conflict as error:
         raise JobError(
             f"another run has published in {place.output!r} at this very moment; this one has not"

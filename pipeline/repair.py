@@ -16,7 +16,8 @@ from apache_beam.io.filesystems import FileSystems
 
 from pipeline import layout, manifest
 from pipeline.columns_file import loads
-from pipeline.export import STATISTICS
+from pipeline.export import STATISTICS, file_digest
+from pipeline.export import digest as tree_digest
 from pipeline.inputs import Inputs, match
 from pipeline.kept_rows import PLACE, batches_of
 from pipeline.layout import Layout
@@ -111,6 +112,7 @@ def planned(asked: Repair, columns_text: str) -> RepairPlan:
         raise UsageError(f"{root!r}: no row of this data set was rejected")
     if not before.content["transform"]:
         raise UsageError(f"{root!r}: has no row that was written, and so no statistics: run the job again")
+    _refuse_damaged(before)
     _refuse_other_rows(before, mended)
     old = _spec_of(before)
     sizes = {name: _size(before, old, name) for name in asked.spec.group_names}
@@ -144,6 +146,19 @@ def _located(asked: Repair) -> tuple[str, Inputs]:
     root = given[: -len(layout.REJECTED) - 1] if given.endswith(f"/{layout.REJECTED}") else given
     root = "." if given == layout.REJECTED else root
     return os.path.abspath(root) if "://" not in root else root, Inputs(())
+
+
+def _refuse_damaged(before: Manifest) -> None:
+    """Refuses what a repair would carry over from the data set, and give new digests, if it is not what was published.
+
+    Raises:
+      JobError: naming it.
+    """
+    expected = {**before.content.get("json_sha256", {}), **before.content.get("graph_sha256", {})}
+    for name, digest in (("statistics", file_digest), ("ledger", file_digest), ("transform", tree_digest)):
+        path = before.path(before.content[name])
+        if name in expected and layout.exists(path) and digest(path) != expected[name]:
+            raise JobError(f"{path}: is not what was published: seqcols verify says more")
 
 
 def _refuse_other_rows(before: Manifest, mended: Sequence[str]) -> None:

@@ -28,7 +28,7 @@ from pipeline.columns_file import dumps
 from pipeline.executing import HANDED_OVER, Outcome, execute, options_for, take_result, tuned
 from pipeline.failures import of_function
 from pipeline.finish import DONE, FAILED, Plan
-from pipeline.inputs import Inputs, SkippedFile, described, match, refuse_written
+from pipeline.inputs import InputFile, Inputs, SkippedFile, described, match, refuse_written
 from pipeline.layout import Layout
 from pipeline.progress import now
 from pipeline.report.facts import Timed
@@ -42,7 +42,7 @@ from transforms.spec import Spec
 
 
 def run(request: Request, stream: TextIO | None = None) -> Outcome:
-    """Runs the main job.
+    """Runs the main job; once more where the cache turns out to be wrong about a file, whose entry is dropped then.
 
     Args:
       request: what is asked for.
@@ -53,8 +53,17 @@ def run(request: Request, stream: TextIO | None = None) -> Outcome:
       SpecError: the columns do not work.
       JobError: the input cannot be read.
     """
+    outcome = _run(request, stream)
+    if not outcome.stale:
+        return outcome
+    again = _run(request, stream)
+    again.notes = [f"{cache.dropped(outcome.stale)}; the run started over", *again.notes]
+    return again
+
+
+def _run(request: Request, stream: TextIO | None) -> Outcome:
     plan = _plan(request, stream)
-    before = _levels_before(request, plan.passes)
+    before = _levels_before(request, plan)
     outcome = Outcome(
         FAILED,
         output=plan.place.output,
@@ -114,6 +123,7 @@ def _plan(request: Request, stream: TextIO | None) -> Plan:
         analysis,
         limits=request.limits,
         skipped=skipped,
+        screened=_looked_up(inputs, others),
     )
 
 
@@ -149,13 +159,13 @@ def _with_tables_in_reach(plan: Plan) -> Plan:
     return replace(plan, spec=plan.spec.model_copy(update={"columns": columns}))
 
 
-def _levels_before(request: Request, passes: int) -> int:
+def _levels_before(request: Request, plan: Plan) -> int:
     """Returns how many levels of statistics are found by passes of their own, before the job.
 
     tf.Transform can find all of them in one pipeline, and does so on an engine; the local runner would hold the whole data in
-    memory meanwhile. With a cache the files are tf.Transform's to choose.
+    memory meanwhile. What a cache has of the files is tf.Transform's to choose.
     """
-    return request.spec.levels - 1 if request.runs_here and passes == 2 and not request.cache else 0
+    return request.spec.levels - 1 if request.runs_here and plan.passes == 2 and not plan.analysis.folder else 0
 
 
 def _find_levels(request: Request, plan: Plan, tuning: job.Tuning, count: int, outcome: Outcome) -> Plan:
@@ -198,7 +208,7 @@ def check(request: Request, stream: TextIO | None = None, title: str = "check") 
         plan = Plan(
             place, request.spec, "", inputs, request.format, request.max_rejected, True, 1, names, limits=request.limits
         )
-        plan = replace(plan, skipped=skipped)
+        plan = replace(plan, skipped=skipped, screened=_looked_up(inputs))
         layout.make_dirs(place.staging)
         outcome = Outcome(FAILED, repeated=inputs.repeated, skipped=skipped, notes=inputs.notes)
         with tuned(request, [inputs.size], [title], stream) as tuning:
@@ -210,6 +220,8 @@ def check(request: Request, stream: TextIO | None = None, title: str = "check") 
 
 def _screened(request: Request, output: str, stream: TextIO | None) -> tuple[Inputs, Inputs, tuple[SkippedFile, ...]]:
     """Returns the files of a run, those that count for its statistics only, and the broken ones that it leaves out.
+
+    What was read through has its version, so that the end of the run can tell whether it still was the same.
 
     Args:
       request: what is asked for.
@@ -229,7 +241,10 @@ def _screened(request: Request, output: str, stream: TextIO | None) -> tuple[Inp
     with contextlib.suppress(BrokenFile):
         _preflight(inputs, request)  # nobody should wait so long for "no feature 'temperatur'"
     # What only the cache is asked about was read through by the run that filled it.
-    read = {file.path: file for file in (*inputs.files, *_planned(request, inputs, others).read)}
+    read = {file.path: file.with_version() for file in (*inputs.files, *_planned(request, inputs, others).read)}
+    inputs, others = (
+        replace(given, files=tuple(read.get(file.path, file) for file in given.files)) for given in (inputs, others)
+    )
     place, outcome = Layout(output, layout.new_run_id()), Outcome(FAILED)
     size = sum(file.size for file in read.values())
     with cleaning.run_in(place), tuned(request, [size], ["screen"], stream) as tuning:
@@ -238,6 +253,10 @@ def _screened(request: Request, output: str, stream: TextIO | None) -> tuple[Inp
         if outcome.message:
             raise JobError(outcome.message)
         return screening.without_broken(place, inputs, others)
+
+
+def _looked_up(*given: Inputs) -> tuple[InputFile, ...]:
+    return tuple(file for inputs in given for file in inputs.files if file.version)
 
 
 def _planned(request: Request, inputs: Inputs, others: Inputs) -> cache.Analysis:

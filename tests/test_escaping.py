@@ -304,19 +304,19 @@ def test_verify(tmp_path):
             continue
         changed = json.loads(json.dumps(whole))
         changed["examples"]["files"][0]["path"] = f"examples/{payload}"
-        path.write_text(json.dumps(changed))
+        prepared.put_manifest(tmp_path / "out", changed)
         try:  # most are no names of files of a data set
             assert verify.files(str(tmp_path / "out")).faults
         except JobError as error:
             assert "manifest.json': damaged: examples.files[0].path: " in str(error) and safe(str(error))
         changed["examples"]["files"][0]["path"] = whole["examples"]["files"][0]["path"]
         changed["examples"]["features"][payload] = changed["examples"]["features"].pop("small")
-        path.write_text(json.dumps(changed))
+        prepared.put_manifest(tmp_path / "out", changed)
         done = verify.files(str(tmp_path / "out"))
         assert done.faults and all(safe(line) for line in [*verify.messages(done), *verify.lines(done)])
     for name in NAMES:
         (tmp_path / "out" / f"left {name}").write_text("left")
-    path.write_text(json.dumps(whole))
+    prepared.put_manifest(tmp_path / "out", whole)
     result = call("verify", tmp_path / "out", "--rows", 0)
     assert result.exit_code == 0 and not alive(result.output)
     assert len(result.stdout.splitlines()) == 1 + verify.MOST_LINES + 1 + 1

@@ -30,6 +30,7 @@ from tests.jobs import Arrays, arrays_of
 from tests.loader_sets import ROWS, assert_same, expected, joined
 from tests.marks import slow_but
 from tests.object_store import SCHEME, Objects
+from tests.prepared import put_manifest
 from transforms import (
     JobError,
     SequenceGroup,
@@ -330,7 +331,7 @@ def test_a_data_set_that_is_not_finished_is_refused(root, load, tmp_path):
     with pytest.raises(JobError, match="damaged"):
         load(copy, 16)
     content = json.loads((root / "manifest.json").read_text())
-    (copy / "manifest.json").write_text(json.dumps({**content, "format": "tfrecords"}))
+    put_manifest(copy, {**content, "format": "tfrecords"})
     with pytest.raises(JobError, match=r"unknown format 'tfrecords'; did you mean 'tfrecord'\?"):
         load(copy, 16)
 

@@ -117,6 +117,23 @@ def test_screening_sees_what_reading_sees(tmp_path, name):
         assert results[0] == results[1]
 
 
+@pytest.mark.parametrize("how", [running.run, running.check])
+def test_a_file_that_changes_after_it_was_looked_through(tmp_path, monkeypatch, how):
+    """One pass reads its rows, so that there are none to compare."""
+    spec = make_spec([passthrough_column("id", "int64"), sequence_numeric_column("x")], SequenceGroup(max_length=6))
+    paths = [put(tmp_path, f"{k}-a.jsonl", 20, k) for k in range(2)]
+    without_broken = screening.without_broken
+
+    def replaced(*arguments: Any) -> Any:
+        put(tmp_path, "1-a.jsonl", 20, 5)
+        return without_broken(*arguments)
+
+    monkeypatch.setattr(screening, "without_broken", replaced)
+    outcome = how(Request(spec, [str(path) for path in paths], str(tmp_path / "out"), on_bad_file="skip"))
+    assert outcome.status == "failed"
+    assert outcome.message == f"{paths[1]}: changed during the run, so that not every pass read the same"
+
+
 @pytest.mark.slow
 def test_files_that_count_for_the_statistics_only(tmp_path):
     put(tmp_path / "in", "a.tfrecord", 30, 1)

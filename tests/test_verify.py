@@ -25,6 +25,7 @@ from pipeline.verify import verify
 from pipeline.verify_rows import Compared
 from tests.jobs import done
 from tests.marks import slow_but
+from tests.prepared import put_manifest
 from transforms import (
     JobError,
     SequenceGroup,
@@ -148,7 +149,7 @@ def changed(published: Path, folder: Path) -> tuple[Path, Path, dict[str, Any]]:
 
 
 def written(path: Path, manifest: dict[str, Any]) -> None:
-    (path / "manifest.json").write_text(json.dumps(manifest))
+    put_manifest(path, manifest)
 
 
 def compared(root: Path, *more: Any, **options: Any) -> Compared:

@@ -126,7 +126,7 @@ def read_table(path: str) -> EmbeddingTable:
 
 
 @lru_cache(maxsize=4)
-def _read(path: str, _: tuple[float, int]) -> EmbeddingTable:
+def _read(path: str, _: tuple[float, int, str]) -> EmbeddingTable:
     reader = next(read for suffix, read in _READERS.items() if path.endswith(suffix))
     with opened(path) as file:
         return table_of(reader(io.BytesIO(file.read()) if "://" in path else file), path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import Any, BinaryIO
 
@@ -39,17 +40,31 @@ def read(path: str) -> bytes:
         return file.read()
 
 
-def stamp(path: str) -> tuple[float, int]:
-    """Returns what changes when a file does: when it was written, and its size.
+def stamp(path: str) -> tuple[float, int, str]:
+    """Returns what changes when a file does: when it was written, its size, and its `version`.
 
     Raises:
       OSError: there is none.
     """
     if "://" not in path:
         found = os.stat(path)
-        return found.st_mtime_ns, found.st_size
+        return found.st_mtime_ns, found.st_size, version(path)
     entry = _file_system(path).metadata(path)
-    return entry.last_updated_in_seconds, entry.size_in_bytes
+    return entry.last_updated_in_seconds, entry.size_in_bytes, version(path)
+
+
+def version(path: str) -> str:
+    """Returns what tells a file from another of the same size and time of writing, as far as its file system knows such a thing.
+
+    On a disk that is the inode and the time of change, which nobody can set; in an object store the checksum or the ETag. An
+    empty string where there is neither, or no file.
+    """
+    with contextlib.suppress(Exception):  # no such file or object, no rights: each client library says it its own way
+        if "://" in path:
+            return str(_file_system(path).checksum(path))
+        found = os.stat(path)
+        return f"{found.st_ino}-{found.st_ctime_ns}"
+    return ""
 
 
 def file_systems() -> Any:

@@ -15,7 +15,7 @@ All add up, but for the largest and the times: `add` knows.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -57,6 +57,20 @@ def add(into: Tally, other: Tally) -> None:
 def without_times(tally: Tally) -> Tally:
     """Returns a tally without what no two runs have alike."""
     return Counter({key: n for key, n in tally.items() if key[1] not in ("began", "ended")})
+
+
+def listed(tally: Tally) -> list[list[Any]]:
+    """Returns a tally as JSON holds it: see `from_list`."""
+    return [[list(key), int(count)] for key, count in tally.items()]
+
+
+def from_list(entries: Iterable[Sequence[Any]]) -> Tally:
+    """Returns the tally that `listed` gave.
+
+    >>> from_list(listed(Counter({("a", "rows", "read"): 3})))
+    Counter({('a', 'rows', 'read'): 3})
+    """
+    return Counter({tuple(key): count for key, count in entries})
 
 
 EXACT_LENGTHS: Final = 64

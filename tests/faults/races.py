@@ -38,7 +38,6 @@ def prepared(output: str, run: str, shards: int) -> Callable[[str | None], Any]:
     layout.make_dirs(graph)
     layout.write_bytes(f"{graph}/saved_model.pb", run.encode())
     content = {
-        "format_version": manifest.FORMAT_VERSION,
         "run": run,
         "columns": "",
         "inputs": [],

@@ -108,6 +108,11 @@ LOOPS: Final = [
         "a reader sees the old data set, the new one or none, whole; the same command succeeds then",
         "tests.faults.kills",
     ),
+    Loop(
+        "input that changes between any two passes: values, rows, order, another file",
+        "the run fails and names the file; nothing is published, and nothing of it is kept in the cache",
+        "tests.faults.changes",
+    ),
     Loop("two runs into one directory", "one wins whole, the other is refused", "tests.faults.races 100"),
     Loop(
         "a full disk, at every change of a file and many sizes",
