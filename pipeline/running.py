@@ -237,7 +237,8 @@ def _screened(request: Request, output: str, stream: TextIO | None) -> tuple[Inp
     place, outcome = Layout(output, layout.new_run_id()), Outcome(FAILED)
     size = sum(file.size for file in read.values())
     with cleaning.run_in(place), tuned(request, [size], ["screen"], stream) as tuning:
-        build = partial(screening.build, place=place, files=list(read.values()), tuning=tuning)
+        features = {key: form.carrier for key, form in request.spec.features.items()}
+        build = partial(screening.build, place=place, files=list(read.values()), features=features, tuning=tuning)
         execute(request, build, outcome, tuning.workers)
         if outcome.message:
             raise JobError(outcome.message)

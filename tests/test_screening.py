@@ -107,7 +107,7 @@ def test_screening_sees_what_reading_sees(tmp_path, name):
     for size in [*range(0, len(whole), len(whole) // 10), len(whole)]:
         path.write_bytes(whole[:size])
         results = []
-        for how in (lambda split: source.screen(split, Limits()), lambda split: source.read(split, {}, Limits())):
+        for how in (lambda split: source.screen(split, {}, Limits()), lambda split: source.read(split, {}, Limits())):
             try:
                 steps = [step for split in source.splits(str(path)) for step in how(split)]
                 pairs = [step if isinstance(step, tuple) else (step.rows, step.size) for step in steps]
