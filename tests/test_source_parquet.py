@@ -14,6 +14,7 @@ import pytest
 from pipeline.limits import Limits
 from pipeline.sources import SOURCES, Split
 from pipeline.sources.base import BrokenFile
+from pipeline.sources.kept import Kept
 from transforms import rows
 from transforms.errors import JobError
 
@@ -193,6 +194,21 @@ def test_a_null_in_a_fixed_size_list(tmp_path, array):
                 list(how(split, asked, Limits()))
             assert "lists of any size can be null" in str(caught.value)
             assert not isinstance(caught.value, BrokenFile)
+
+
+def test_a_kept_row_does_not_lack_what_the_run_did_not_read(tmp_path):
+    """A repair by columns that read another feature would find it absent, where the file has it."""
+    path = write(tmp_path / "a.parquet", pa.table({"x": [1.5], "y": [2]}))
+    [step] = SOURCE.read(SOURCE.splits(path)[0], {"x": "float32"}, Limits())
+    [record] = rows.encode_records(step.batch, np.array([0]))[1].to_pylist()
+    number, digest, original = np.array([0]), pa.array([7], pa.uint64()), pa.array([record], pa.large_binary())
+    kept = Kept(path, rows.ARROW_IPC, "", number, digest, [record], original)
+    [(batch, _)] = kept.decoded({"x": "float32"})
+    assert batch.column("x").to_pylist() == [1.5]
+    with pytest.raises(
+        JobError, match="its record does not hold the feature 'y', which the run did not read: run the job"
+    ):
+        list(kept.decoded({"x": "float32", "y": "int64"}))
 
 
 def test_damage_is_of_the_features_asked_for(tmp_path):

@@ -93,11 +93,8 @@ def _runs(
         good = _good(buffer, found, crcs)
         if checksums is not None:
             checksums.extend(crcs[:good])
-        buffer, begin, start = (
-            buffer[at:],
-            start,
-            start + at,
-        )  # cut before they are handed on: a long one is held twice else
+        begin, start = start, start + at
+        buffer = buffer[at:]  # before the records are handed on: a long one would be held twice
         if found[:good]:
             yield found[:good]
         if good < len(found):
