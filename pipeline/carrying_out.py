@@ -77,13 +77,17 @@ def _refuse_of_data_set(directory: str) -> None:
 
 def _asked(columns: str, debug: bool, **asked: Any) -> Request:
     """Returns what a command asks for, checked as far as that needs neither TensorFlow nor the input."""
-    from pipeline.columns_file import load
+    from pipeline.columns_file import load, located
+    from transforms.errors import SpecError
 
     _open_files_with(asked.get("beam_args", ()))
     spec = load(columns)
     find_functions(columns, spec, debug)
     request = Request(spec, **asked)
-    check_values(request)
+    try:
+        check_values(request)
+    except SpecError as error:
+        raise SpecError(located(error.faults, columns)) from None
     _refuse_unknown(request.beam_args)
     return request
 

@@ -37,7 +37,7 @@ from pipeline.report.facts import Timed
 from pipeline.report.page import page
 from pipeline.report.view import view
 from pipeline.writing import Part
-from transforms import digests
+from transforms import dense_rows, digests
 from transforms.analyze import Level, moments_file
 from transforms.columns.embedding import embeddings_of
 from transforms.distributions import Counting, Packed, part_counted
@@ -205,12 +205,18 @@ def check_analysis(plan: Plan, tally: Tally) -> None:
     """Looks at what the analysis counted, so that what cannot be published is not read once more.
 
     Raises:
-      JobError: a file changed since an earlier pass; a column is absent in all rows, or a file does not belong to the others.
+      JobError: a file changed since an earlier pass; a column is absent in all rows, a file does not belong to the others, or the
+        longest row makes all rows too long.
     """
     if plan.passes == 2:
         if plan.given:
             passes.compare(tally, plan.place)
-        refuse_absent(plan, ledger.build(_analysed(plan, tally), plan.spec, {}))
+        analysed = _analysed(plan, tally)
+        refuse_absent(plan, ledger.build(analysed, plan.spec, {}))
+        longest = {name: int(analysed["", "length_max", name]) for name in plan.spec.longest_groups}
+        why = dense_rows.too_long(plan.spec, longest, plan.limits.max_record_bytes)
+        if why:
+            raise JobError(why)
 
 
 def _analysed(plan: Plan, counted: Tally) -> Tally:

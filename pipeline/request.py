@@ -249,6 +249,7 @@ def check_values(request: Request) -> None:
 
     Raises:
       UsageError: a value is not allowed.
+      SpecError: no job can carry out the columns.
     """
     if request.format not in FORMATS:
         raise UsageError(f"--format: expected one of {', '.join(FORMATS)}, got {request.format!r}")
@@ -270,6 +271,16 @@ def check_values(request: Request) -> None:
         raise UsageError("--input: expected a file pattern, got ''")
     if not request.inputs:
         raise UsageError("--input: expected at least one file pattern")
+    _check_columns(request)
+
+
+def _check_columns(request: Request) -> None:
+    from transforms.errors import SpecError
+    from transforms.spec import job_faults
+
+    faults = job_faults(request.spec, request.max_record_bytes)
+    if faults:
+        raise SpecError(faults)
 
 
 def _check_limits(request: Request) -> None:

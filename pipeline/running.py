@@ -34,9 +34,9 @@ from pipeline.progress import now
 from pipeline.report.facts import Timed
 from pipeline.request import Request, UsageError, check_values, checked_output, interrupted_run, published_run
 from pipeline.sources.base import BrokenFile
-from transforms import analyze
+from transforms import analyze, dense_rows
 from transforms.columns.embedding import with_tables_in
-from transforms.errors import JobError, SpecError, SpecFault
+from transforms.errors import JobError, SpecError
 from transforms.normalizers import Function
 from transforms.spec import Spec
 
@@ -98,8 +98,6 @@ def _plan(request: Request, stream: TextIO | None) -> Plan:
     options = options_for(request)
     FileSystems.set_options(options)  # files are looked at before there is a pipeline
     engines.refuse(request, options)
-    if not request.spec.graph_inputs:  # tf.Transform 1.21 refuses a graph without inputs
-        raise SpecError([SpecFault("columns", "expected a column to densify, got only passthrough_column")])
     place = Layout(checked_output(request), layout.new_run_id())
     replaces = _replaced(request, place)
     inputs, others, skipped = _screened(request, place.output, stream)
@@ -184,18 +182,28 @@ def _find_levels(request: Request, plan: Plan, tuning: job.Tuning, count: int, o
     return plan
 
 
-def check(request: Request, stream: TextIO | None = None, title: str = "check") -> Outcome:
-    """Reads and validates without writing; the ledger counts accepted rows as written.
+def check(request: Request, stream: TextIO | None = None) -> Outcome:
+    """Reads and validates without writing; the ledger counts accepted rows as written. Fails where `run` would.
 
     Args:
       request: what is asked for.
       stream: where progress is shown; None shows none.
-      title: the command that this is for.
 
     Raises:
       UsageError: the request cannot be carried out.
+      SpecError: no job can carry out the columns.
       JobError: the input cannot be read, or the run failed.
     """
+    outcome = count(request, stream, "check")
+    if outcome.status == DONE:
+        longest = {name: int(counted["longest"]) for name, counted in outcome.lengths.items()}
+        why = dense_rows.too_long(request.spec, longest, request.max_record_bytes)
+        outcome.status, outcome.message = (FAILED, why) if why else (DONE, "")
+    return outcome
+
+
+def count(request: Request, stream: TextIO | None, title: str) -> Outcome:
+    """Reads, validates and counts, whatever T comes out; `title` is the command that this is for. Otherwise as `check`."""
     check_values(request)
     if not request.runs_here:
         raise UsageError(f"{title} runs on this machine: --runner does not apply")
@@ -248,7 +256,8 @@ def _screened(request: Request, output: str, stream: TextIO | None) -> tuple[Inp
     place, outcome = Layout(output, layout.new_run_id()), Outcome(FAILED)
     size = sum(file.size for file in read.values())
     with cleaning.run_in(place), tuned(request, [size], ["screen"], stream) as tuning:
-        build = partial(screening.build, place=place, files=list(read.values()), tuning=tuning)
+        features = {key: form.carrier for key, form in request.spec.features.items()}
+        build = partial(screening.build, place=place, files=list(read.values()), features=features, tuning=tuning)
         execute(request, build, outcome, tuning.workers)
         if outcome.message:
             raise JobError(outcome.message)

@@ -100,7 +100,7 @@ def ragged_request(batch: pa.RecordBatch, spec: Spec) -> dict[str, Any]:
 
 def _lists_of_text(batch: pa.RecordBatch, key: str) -> Ragged:
     """Returns a column of text, one string or a list of one a row, as lists of bytes."""
-    array = rows.without_views(batch).column(key) if key in batch.schema.names else pa.nulls(batch.num_rows)
+    array = rows.plain(batch).column(key) if key in batch.schema.names else pa.nulls(batch.num_rows)
     if isinstance(array, pa.ExtensionArray):
         array = array.storage
     if pa.types.is_dictionary(array.type):

@@ -31,9 +31,9 @@ from tfx_bsl.tfxio import tensor_adapter
 from transforms import analyze, rerun, trees
 from transforms.beam import GOOD, REJECTED, TALLIES, Densify, StageFn
 from transforms.columns import Column
-from transforms.errors import JobError, listed, nearest
+from transforms.errors import JobError, SpecError, listed, nearest
 from transforms.groups import SequenceGroup
-from transforms.spec import Spec, make_spec
+from transforms.spec import LARGEST_EXAMPLE, Spec, job_faults, make_spec
 from transforms.stage_functions import StageFunction, validate_stage
 from transforms.step_limit import MAX_STEPS
 
@@ -219,7 +219,8 @@ class Fit(beam.PTransform):
         It must know this one, and all workers must reach it.
 
     Raises:
-      ValueError: there is no column to densify, the directory has glob characters in its name, or `scratch` is needed.
+      SpecError: there is no column to densify.
+      ValueError: the directory has glob characters in its name, or `scratch` is needed.
     """
 
     def __init__(
@@ -241,8 +242,8 @@ class Fit(beam.PTransform):
             )
         if re.search(trees.GLOB, transform):  # Beam 2.77 takes the path of what it deletes for a pattern
             raise ValueError(f"expected a directory without glob characters, got {transform!r}")
-        if not self.spec.graph_inputs:  # tf.Transform 1.21 refuses a graph without inputs
-            raise ValueError("expected a column to densify, got only passthrough_column")
+        if faults := job_faults(self.spec, LARGEST_EXAMPLE):
+            raise SpecError(faults)
 
     def expand(self, pcoll: beam.PCollection) -> Fitting:
         """Validates, analyses and saves."""

@@ -25,6 +25,9 @@ INTEGER_TEXT: Final = r"^[+-]?[0-9]+$"
 FLOAT_TEXT: Final = r"(?i)^[+-]?([0-9]+\.?[0-9]*([eE][+-]?[0-9]+)?|\.[0-9]+([eE][+-]?[0-9]+)?|nan|inf|infinity)$"
 LARGEST_EXACT_FLOAT: Final = 2.0**53
 
+NO_TEXT: Final = pa.struct([("seqcols: text that UTF-8 cannot hold", pa.binary())])
+"""Text with half of a surrogate pair in it, of which Arrow makes no string: as JSON can write it. Other text beside it, too."""
+
 
 @dataclass(frozen=True)
 class LeafFault:
@@ -56,9 +59,12 @@ def convert(values: pa.Array, dtype: str, reject_overflow: bool = True) -> Leave
     Returns:
       Values as long as the input; where a fault stands the value is arbitrary.
     """
+    checked = (
+        dtype == "string" or values.type == NO_TEXT
+    )  # what are bytes in a file need not be text for a column of bytes
     values = _plain(values)
     if dtypes.carrier(dtype) == "string":
-        return _strings(values, dtype)
+        return _strings(values, dtype, checked)
     if pa.types.is_null(values.type):
         values = values.cast(pa.int64() if dtypes.carrier(dtype) == "int64" else pa.float32())
     faults: list[LeafFault] = []
@@ -103,14 +109,14 @@ def _expected(dtype: str) -> str:
 
 
 def _plain(values: pa.Array) -> pa.Array:
-    """Unwraps what only decorates values: extension types and dictionaries; float16, which Arrow cannot compute with."""
+    """Unwraps what only decorates values: extension types, dictionaries, `NO_TEXT`; float16, which Arrow cannot compute with."""
     if isinstance(values, pa.ExtensionArray):
         values = values.storage
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
     if pa.types.is_float16(values.type):
         values = values.cast(pa.float32())
-    return values
+    return values.flatten()[0] if values.type == NO_TEXT else values
 
 
 def is_text(kind: pa.DataType) -> bool:
@@ -214,14 +220,14 @@ def _utf8(values: pa.Array) -> tuple[pa.Array, list[LeafFault]]:
         return text, [LeafFault("invalid_utf8", np.flatnonzero(~np.array(valid)), "expected UTF-8 text")]
 
 
-def _strings(values: pa.Array, dtype: str) -> Leaves:
+def _strings(values: pa.Array, dtype: str, checked: bool) -> Leaves:
     nulls = _where(pc.is_null(values))
     faults = [LeafFault("null_value", nulls, f"expected text ({dtype}), got null")] if len(nulls) else []
     if not is_text(values.type):
         if len(nulls) < len(values):
             faults.append(_wrong_type(values, dtype))
         values = pa.nulls(len(values), pa.large_binary())
+    text, bad = _utf8(values) if checked else (values, [])
     if dtype == "bytes":
-        return Leaves(values.cast(pa.large_binary()), faults, len(nulls))
-    text, bad = _utf8(values)
+        return Leaves(values.cast(pa.large_binary()), [*faults, *bad], len(nulls))
     return Leaves(text.cast(pa.large_string()), [*faults, *bad], len(nulls))

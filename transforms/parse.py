@@ -274,6 +274,8 @@ def _parse_delimited(array: pa.Array, form: Form, faults: list[Fault]) -> Parsed
         present = outer.present
     else:
         text, present = array, pc.is_valid(array).to_numpy(zero_copy_only=False)
+    if text.type == leaves.NO_TEXT:
+        text = text.flatten()[0]
     if not _is_text_or_null(text.type):
         rows = np.flatnonzero(pc.is_valid(text).to_numpy(zero_copy_only=False))  # an empty list has no type of its own
         faults.append(_whole_rows("wrong_type", form, array, rows, "expected delimited text"))

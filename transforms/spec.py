@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
-from transforms import dtypes, shown
+from transforms import dense_rows, dtypes, shown
 from transforms.asks import Ask
 from transforms.columns import AnyColumn, Column, Output
 from transforms.columns.embedding import collection_faults
 from transforms.errors import SpecError, SpecFault, nearest
 from transforms.groups import DEFAULT_GROUP, SequenceGroup
 from transforms.messages import path_of, problems
+from transforms.models import Model
 from transforms.normalizers import Normalizer, places
 from transforms.parse import Form
 from transforms.tensorflow_columns import converted, is_tensorflow
 
 
-class Spec(BaseModel):
+class Spec(Model):
     """Columns and the groups that their sequences belong to.
 
     Attributes:
@@ -238,8 +239,9 @@ def columns_in(columns: Any) -> list[Any]:
     Raises:
       SpecError: columns of TensorFlow's that have no counterpart, all of them.
     """
-    # A column of TensorFlow's is a tuple with names.
-    several = isinstance(columns, Sequence) and not isinstance(columns, str) and not hasattr(columns, "_fields")
+    # A column of TensorFlow's is a tuple with names; one of ours can be iterated, as pydantic's models can.
+    one = isinstance(columns, str | Mapping | Column) or hasattr(columns, "_fields")
+    several = isinstance(columns, Iterable) and not one
     made, faults = [], []
     for k, column in enumerate(columns if several else [columns]):
         try:
@@ -253,8 +255,21 @@ def columns_in(columns: Any) -> list[Any]:
 
 def cross_faults(spec: Spec) -> list[SpecFault]:
     """Returns what is wrong between columns and groups, each of which is right by itself."""
-    faults = [*_group_faults(spec), *_bucket_faults(spec), *_size_faults(spec), *_key_faults(spec), *_name_faults(spec)]
+    faults = [*_group_faults(spec), *_bucket_faults(spec), *_key_faults(spec), *_name_faults(spec)]
+    faults += dense_rows.faults(spec, LARGEST_EXAMPLE - 1, "an example has 2 GiB at most")
     return [*faults, *collection_faults(spec.columns)]
+
+
+def job_faults(spec: Spec, most_bytes: int) -> list[SpecFault]:
+    """Returns why no job can carry out a spec that is right by itself: what `run`, `check` and `plan` refuse alike.
+
+    Args:
+      spec: the spec.
+      most_bytes: bytes that a dense row may take (`--max-record-bytes`).
+    """
+    if not spec.graph_inputs:  # tf.Transform 1.21 refuses a graph without inputs
+        return [SpecFault("columns", "expected a column to densify, got only passthrough_column")]
+    return dense_rows.faults(spec, most_bytes, "--max-record-bytes")
 
 
 def _group_faults(spec: Spec) -> list[SpecFault]:
@@ -299,19 +314,6 @@ def _bucket_faults(spec: Spec) -> list[SpecFault]:
         else:
             continue
         faults.append(SpecFault(path_of(("sequence_groups", name, "bucket_by_length")), message))
-    return faults
-
-
-def _size_faults(spec: Spec) -> list[SpecFault]:
-    faults = []
-    for name in spec.group_names:
-        steps = spec.group(name).fixed_length or 0
-        outputs = [output for column in spec.members(name) for output in column.outputs(None) if output.sequence]
-        width = sum(math.prod(n for n in output.shape[1:] if n) for output in outputs)
-        if 4 * width * steps >= LARGEST_EXAMPLE:
-            most = (LARGEST_EXAMPLE - 1) // (4 * width)
-            message = f"expected at most {most} (values a step: {width}; an example has 2 GiB at most), got {steps}"
-            faults.append(SpecFault(path_of(("sequence_groups", name, "max_length")), message))
     return faults
 
 

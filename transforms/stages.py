@@ -51,7 +51,7 @@ def parse_batch(batch: pa.RecordBatch, columns: Sequence[Column], max_steps: int
 
     A feature that the batch does not have at all is absent in every row. A row with more than `max_steps` steps is rejected.
     """
-    batch = rows.without_views(batch)
+    batch = rows.plain(batch)
     file = rows.file_of(batch)
     tally: Tally = Counter()
     faults: list[Fault] = []

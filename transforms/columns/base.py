@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import pyarrow as pa
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-from transforms import dtypes, messages, parse, shown
+from transforms import dtypes, parse, shown
 from transforms.errors import nearest
 from transforms.groups import DEFAULT_GROUP
+from transforms.models import Model
 from transforms.ragged import Ragged
 from transforms.rejection import Fault
 
@@ -121,15 +122,12 @@ Shape = Annotated[tuple[Dimension, ...], BeforeValidator(_shape, json_schema_inp
 Key = Annotated[str, Field(strict=True, min_length=1)]
 
 
-class Column(BaseModel, ABC):
+class Column(Model, ABC):
     """Base of every column type. Frozen; unknown arguments are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
     in_graph: ClassVar[bool] = True
-    tensorflow_value_errors: ClassVar[frozenset[str]] = frozenset()
-    """Arguments for which TensorFlow's constructor raises a ValueError where others raise a TypeError."""
-
     tensorflow_class: ClassVar[str] = ""
     """Name of the class of `tf.feature_column` objects that become columns of this type."""
 
@@ -141,14 +139,7 @@ class Column(BaseModel, ABC):
           TypeError: an argument has the wrong type, is missing or is unknown.
           ValueError: an argument has a value that is not allowed.
         """
-        try:
-            return cls(**arguments)
-        except ValidationError as error:
-            found = messages.problems(error, cls, arguments)
-            lines = "; ".join(f"{p.path}: {p.message}" if p.location else p.message for p in found)
-            excused = [p for p in found if p.location and p.location[0] in cls.tensorflow_value_errors]
-            is_type = any(problem.wrong_type for problem in found if problem not in excused)
-            raise (TypeError if is_type else ValueError)(lines) from None
+        return cls(**arguments)
 
     @classmethod
     def tensorflow_arguments(cls, column: Any, converted: Callable[[Any], Column]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from transforms.asks import Ask
 from transforms.columns.base import Column
 from transforms.columns.categorical import Categorical, StepIds
 from transforms.columns.wrapper import Wrapper
+from transforms.normalizers.options import LearnedBuckets
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -38,7 +39,8 @@ class Bucketized(Wrapper, Categorical):
       source_column: the numbers, of one dimension at most.
       boundaries: where a bucket ends and the next begins, ascending. Compared in float32, as TensorFlow does.
       num_quantiles: number of buckets, when their boundaries are learned from the data: quantiles of the source's kept, observed,
-        normalised values, for each number of a step its own. Give this or `boundaries`.
+        normalised values, for each number of a step its own. At most 10,000: the sketch resolves no more. Give this or
+        `boundaries`.
     """
 
     inner_field: ClassVar[str] = "source_column"
@@ -49,7 +51,7 @@ class Bucketized(Wrapper, Categorical):
     type: Literal["bucketized_column"] = "bucketized_column"
     source_column: AnyNumeric
     boundaries: Annotated[tuple[Boundary, ...], Field(min_length=1)] | None = None
-    num_quantiles: Annotated[int, Field(strict=True, ge=2, lt=2**31)] | None = None
+    num_quantiles: LearnedBuckets | None = None
 
     @classmethod
     def tensorflow_arguments(cls, column: Any, converted: Callable[[Any], Column]) -> dict[str, Any]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from transforms.normalizers.base import Normalizer, Statistics
-from transforms.normalizers.options import Boundaries
+from transforms.normalizers.options import Boundaries, LearnedBuckets
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -32,12 +32,13 @@ class Bucketize(Normalizer):
 
     Attributes:
       boundaries: where the buckets touch, in ascending order.
-      num_buckets: how many buckets to learn from the data, instead of `boundaries`.
+      num_buckets: how many buckets to learn from the data, instead of `boundaries`. At most 10,000: the sketch of the
+        quantiles resolves no more.
     """
 
     type: Literal["bucketize"] = "bucketize"
     boundaries: Boundaries | None = None
-    num_buckets: Annotated[int, Field(ge=2, lt=2**31, strict=True)] | None = None
+    num_buckets: LearnedBuckets | None = None
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
