@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from apache_beam.pvalue import AsSingleton
 
-from pipeline import coders, job, layout, ledger
+from pipeline import coders, job, layout, ledger, rounding_notes
 from pipeline.finish import DONE, FAILED, TOO_MANY_REJECTED, Plan, refuse_absent, too_many_rejected
 from pipeline.summaries import Rejects, first_rejects, sum_tallies
 from transforms import digests, length_buckets, rows
@@ -79,6 +79,7 @@ def _finish(_: None, plan: Plan, tally: Tally, examples: Rejects) -> dict[str, A
         "ledger": book,
         "rejected_examples": examples,
         "lengths": {name: _lengths(tally, name) for name in plan.spec.group_names},
+        "notes": rounding_notes.notes(plan.spec, tally, plan.sink),
     }
     try:
         refuse_absent(plan, book)
