@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Final
 
 import numpy as np
@@ -64,7 +63,7 @@ def count_rounded(column: Column, parsed: Parsed) -> Tally:
     Returns:
       By stage: what parsing did (`parsed`), and what `float32` and `float64` would make of parsed values.
     """
-    numeric, made = column.numeric, Counter[tuple[str, ...]]()
+    numeric, made = column.numeric, Tally()
     if numeric is None:
         return made
     found = {"parsed": parsed.rounded} if parsed.rounded else {}

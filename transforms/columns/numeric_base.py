@@ -216,7 +216,7 @@ class NumericBase(KeyedColumn):
             return tf.cast(result, tf.int64)
         if self.dtype in ("float16", "bfloat16"):  # rounded here, so that every format and the graph give the same
             result = tf.cast(result, tf.as_dtype(self.dtype))
-        return tf.cast(result, self.output_dtype if self.output_dtype == "float64" else tf.float32)
+        return tf.cast(result, tf.float64 if self.dtype == "float64" else tf.float32)
 
     def _put_through(
         self, links: Sequence[Normalizer], values: tf.Tensor, steps: Steps, fitted: Fitted, owner: str
