@@ -56,12 +56,13 @@ def _losses(
             losses.append((found["float32"], "a tf.Example (float32)", "--format parquet keeps them apart"))
         remedy = "the signature 'ragged' of the serving model takes float64, 'serving_default' does not"
         return [*losses, (found["float32"], "a tf.Example sent to the serving model (float32)", remedy)]
+    keeps = "dtype: float64 keeps integers up to 2^53 apart"
     if numeric.links and isinstance(numeric.links[0], Function):
-        return [
-            (found["float32"], "float32, which a function is given,", "dtype: float64 keeps integers up to 2^53 apart")
-        ]
+        return [(found["float32"], "float32, which a function is given,", keeps)]
     if numeric.links:
         return [(found["float64"], "float64, in which it is normalised,", "subtract a constant at the source")]
+    if getattr(column, "boundaries", None):
+        return [(found["float32"], "float32, in which boundaries are compared,", keeps)]
     return (
         [(found["float32"], "the concatenation (float32)", "concatenate: false keeps them apart")]
         if ends_narrow

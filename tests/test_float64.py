@@ -274,6 +274,12 @@ def _notes(column: Any, values: Any, sink: str = "parquet", **policy: Any) -> li
             {},
             "subtract a constant at the source",
         ),
+        (
+            bucketized_column(sequence_numeric_column("x", dtype="int64", default_value=0), (0.0, 1.0)),
+            MICROS,
+            {},
+            "float32, in which boundaries are compared,",
+        ),
     ],
 )
 def test_what_is_lost_is_said_with_the_remedy(column, values, more, said):
