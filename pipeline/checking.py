@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from apache_beam.pvalue import AsSingleton
 
-from pipeline import coders, job, layout, ledger, passes
+from pipeline import coders, job, layout, ledger, passes, rounding_notes
 from pipeline.finish import DONE, FAILED, TOO_MANY_REJECTED, Plan, refuse_absent, too_many_rejected
 from pipeline.inputs import changed
 from pipeline.summaries import Rejects, first_rejects, sum_tallies
@@ -79,6 +79,7 @@ def _finish(_: None, plan: Plan, tally: Tally, examples: Rejects) -> dict[str, A
         "ledger": book,
         "rejected_examples": examples,
         "lengths": _lengths(tally, plan.spec),
+        "notes": rounding_notes.notes(plan.spec, tally, plan.sink),
     }
     try:
         passes.refuse_changed(changed(plan.screened))

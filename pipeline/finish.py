@@ -24,6 +24,7 @@ from pipeline import (
     passes,
     preflight,
     publish,
+    rounding_notes,
     statistics,
     vocabularies,
 )
@@ -191,7 +192,8 @@ def _checked(plan: Plan, got: Collected) -> dict[str, Any]:
     page = _report(plan, got, content, book, stats)
     note = publish.publish(plan.place, content, book, stats, staged, plan.replaces, serving, page)
     cache.commit(plan.analysis, got.kept, dict(got.by_part))
-    return {"status": DONE, "message": "", "notes": [note] if note else [], **kept}
+    notes = [*rounding_notes.notes(plan.spec, got.tally, plan.sink), *filter(None, [note])]
+    return {"status": DONE, "message": "", "notes": notes, **kept}
 
 
 def _report(plan: Plan, got: Collected, content: dict[str, Any], book: dict[str, Any], stats: dict[str, Any]) -> bytes:

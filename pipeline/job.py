@@ -154,7 +154,9 @@ def write_pass(
       counting: how it is counted how values are distributed.
     """
     transform = place.staged(layout.TRANSFORM)
-    dense = read.good | "Densify" >> Densify(spec, None, transform, moments, counting=counting or Counting())
+    narrow = sink != "parquet"
+    densify = Densify(spec, None, transform, moments, counting=counting or Counting(), narrow=narrow)
+    dense = read.good | "Densify" >> densify
     write = WriteShards(place.at(layout.EXAMPLES), place.run_id, sink, spec, sampled=sampled)
     written = dense[GOOD] | "Write" >> beam.ParDo(write).with_outputs(TALLIES, main="parts")
     refused = (*read.rejected, dense[REJECTED])

@@ -52,6 +52,8 @@ class Model:
         """Returns the model's answers for rows as they were read, and how many went in as serialized tf.Examples."""
         import tensorflow as tf
 
+        from transforms.graph import as_taken
+
         try:
             if (batch.schema.metadata or {}).get(rows.FORMAT_KEY) == b"tf.Example":
                 records = tf.constant(batch.column(rows.RECORD_COLUMN).to_pylist(), tf.string)
@@ -62,7 +64,7 @@ class Model:
                     # A tf.Example may hold integers where the column has floats, and the job takes them.
                     if "Data types don't match" not in str(error):
                         raise
-            made = self._loaded.ragged(ragged_request(batch, self._spec))
+            made = self._loaded.ragged(as_taken(self._loaded.ragged, ragged_request(batch, self._spec)))
         except tf.errors.OpError as error:
             line = " ".join(str(error).split())[:300]
             raise JobError(f"{self._path}: fails for rows of {rows.file_of(batch)} ({line})") from error
@@ -126,6 +128,8 @@ def difference(model: Model, made: dict[str, np.ndarray], expected: dict[str, np
                 0,
                 f"feature {output.name!r}: the model gives the shape {ours.shape[1:]}, written is {theirs.shape[1:]}",
             )
+        if (ours.dtype, theirs.dtype) == (np.float64, np.float32):  # a tf.Example holds no float64
+            ours = ours.astype(np.float32)
         theirs = theirs.astype(ours.dtype)
         equal = _equal(ours, theirs, output.name in model.inexact)
         if not equal.all():

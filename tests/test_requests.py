@@ -120,6 +120,9 @@ def test_delimited_text(dtype, delimiter, ids):
         simple = rng.random() < 0.5
         parts = [rng.choice([b"1", b"22", b" 3 "] if simple else pool) for _ in range(rng.randrange(4))]
         rows.append([delimiter.encode().join(parts)] if parts else [])
+    rows += [
+        [text.encode()] for text in ("[]", " [1, 2]", "['a', 'b']\n", "[nan]", "[[1],[2]]", "[UNK]", "[CLS]|a|[SEP]")
+    ]
     rows += [[], [b""], [b"  "], [b"1", b"2"], [b"\xff"], [delimiter.encode()], ["\u2003".encode()]]
     form = Form("x", dtype, delimiter=delimiter, step_width=2 if ids else 1, ids=ids)
     assert same(ragged(rows, "string"), pa.array(rows, pa.large_list(pa.large_binary())), form) < len(rows)

@@ -21,6 +21,7 @@ from transforms.densify import RawTensors, densify, fit
 from transforms.details import contribution
 from transforms.details_analyzer import analyze_details, by_ask, outcome_file, read_outcome
 from transforms.fitted import Asked, Fitted, not_fitted, table_width
+from transforms.graph import carried
 from transforms.lookup import Vocabulary, Words
 from transforms.spec import Spec, length_name
 
@@ -221,7 +222,7 @@ def preprocessing_fn(
         analyzers = Analyzers(spec, folder, given, words)
         fitted = fit(spec, inputs, analyzers) if analyze else not_fitted(spec, analyzers.track)
         made = densify(spec, inputs, fitted)
-        return static(spec, made, fitted)
+        return carried(static(spec, made, fitted))
 
     return preprocess
 

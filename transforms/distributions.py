@@ -159,12 +159,12 @@ class Centre:
     values: tuple[float, ...]
 
     def taken_from(self, values: np.ndarray) -> np.ndarray:
-        """Returns the distance of values `[n, width]` from the centre, float32; of integers exactly."""
+        """Returns the distance of values `[n, width]` from the centre, float32, taken in the values' own dtype."""
         if not any(self.values):
             return values.astype(np.float32, copy=False)
         if values.dtype.kind == "i":
             return (values - np.array([round(value) for value in self.values], np.int64)).astype(np.float32)
-        return values - np.array(self.values, np.float32)
+        return (values - np.array(self.values, values.dtype)).astype(np.float32, copy=False)
 
 
 def centres(spec: Spec, table: np.ndarray | None) -> dict[str, Centre]:

@@ -28,16 +28,17 @@ from tensorflow_transform.beam.analyzer_cache import DatasetCache, DatasetKey
 from tensorflow_transform.tf_metadata import dataset_metadata, metadata_io
 from tfx_bsl.tfxio import tensor_adapter
 
-from transforms import analyze, rerun, trees
+from transforms import analyze, dtypes, rerun, trees
 from transforms.beam import GOOD, REJECTED, TALLIES, Densify, StageFn
 from transforms.columns import Column
 from transforms.errors import JobError, SpecError, listed, nearest
+from transforms.graph import EXACT
 from transforms.groups import SequenceGroup
 from transforms.spec import LARGEST_EXAMPLE, Spec, job_faults, make_spec
 from transforms.stage_functions import StageFunction, validate_stage
 from transforms.step_limit import MAX_STEPS
 
-CARRIERS: Final = {"int64": pa.int64(), "float32": pa.float32(), "string": pa.large_binary()}
+CARRIERS: Final = {"int64": pa.int64(), "float32": pa.float32(), "float64": pa.float64(), "string": pa.large_binary()}
 
 
 @dataclass
@@ -180,13 +181,22 @@ def _adapter(spec: Spec) -> tensor_adapter.TensorAdapterConfig:
 
 
 def _save_raw_metadata(done: Any, target: str, spec: Spec) -> Any:
-    """Writes what `TFTransformOutput.raw_feature_spec` reads: how to parse a request for the graph."""
+    """Writes what `TFTransformOutput.raw_feature_spec` reads: how to parse a request for the graph, float64 as float32.
+
+    And takes out of what `transformed_feature_spec` reads the features that no tf.Example has (`graph.EXACT`).
+    """
     features = {
-        key: tf.io.RaggedFeature(tf.as_dtype(kind), row_splits_dtype=tf.int64)
+        key: tf.io.RaggedFeature(tf.as_dtype(dtypes.carrier(kind)), row_splits_dtype=tf.int64)
         for key, kind in spec.graph_inputs.items()
     }
     metadata = dataset_metadata.DatasetMetadata.from_feature_spec(features)
     metadata_io.write_metadata(metadata, analyze.joined(target, "metadata"))
+    if any(kind == "float64" for kind in spec.graph_inputs.values()):
+        folder = analyze.joined(target, "transformed_metadata")
+        schema = metadata_io.read_metadata(folder).schema
+        for name in [feature.name for feature in schema.feature if feature.name.startswith(EXACT)]:
+            schema.feature.remove(next(feature for feature in schema.feature if feature.name == name))
+        metadata_io.write_metadata(dataset_metadata.DatasetMetadata(schema), folder)
     return done
 
 

@@ -52,8 +52,10 @@ def make_preprocessing_fn(
         one = next(iter(given.values()))
         raw, good = admitted(spec, given, tf.ones([one.nrows()], tf.bool))
         fitted = fit(spec, raw, analyze.Analyzers(spec, ""))
-        made = analyze.static(spec, densify(spec, raw, fitted), fitted)
-        return {**made, VALID: tf.cast(good, tf.int64)}
+        made = densify(spec, raw, fitted)
+        # tf.Transform 1.21 takes no float64.
+        stored = {name: tf.cast(t, tf.float32) if t.dtype == tf.float64 else t for name, t in made.items()}
+        return {**analyze.static(spec, stored, fitted), VALID: tf.cast(good, tf.int64)}
 
     return preprocessing_fn
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from transforms import dtypes
 from transforms.columns.base import rows_without
-from transforms.leaves import FLOAT_TEXT, INTEGER_TEXT, LARGEST_EXACT_FLOAT
+from transforms.leaves import ARRAY_TEXT, FLOAT_TEXT, INTEGER_TEXT, LARGEST_EXACT_FLOAT
 from transforms.parse import NO_ID, NO_WEIGHT, NO_WORD, Form
 from transforms.spec import Spec
 
@@ -33,7 +33,7 @@ def request_specs(spec: Spec) -> dict[str, tf.RaggedTensorSpec]:
     made = {}
     for key, form in forms(spec).items():
         rank = 2 if is_nested(form) else 1
-        kind = tf.as_dtype(form.carrier)
+        kind = tf.as_dtype(form.requested)
         made[key] = tf.RaggedTensorSpec([None] * (rank + 1), kind, ragged_rank=rank, row_splits_dtype=tf.int64)
     return made
 
@@ -140,16 +140,17 @@ def _padded_steps(values: tf.Tensor, rows: tf.Tensor, steps: tf.Tensor | None, w
 
 
 def _split_text(given: tf.RaggedTensor, delimiter: str) -> tuple[tf.RaggedTensor, tf.Tensor]:
-    """Splits one string a row; several, or text that is not UTF-8, are no row."""
+    """Splits one string a row; several, text that is not UTF-8 and text that is an array are no row."""
     count = given.row_lengths()
     one = tf.concat([given.values, [""]], axis=0)
     text = tf.gather(one, tf.where(count > 0, given.row_splits[:-1], tf.size(given.values, tf.int64)))
     good = tf.logical_and(count <= 1, _is_utf8(text))
     text = _trimmed(text)
-    parts = tf.strings.split(text, delimiter)
+    good = tf.logical_and(good, ~tf.strings.regex_full_match(text, ARRAY_TEXT))
+    parts = tf.strings.split(text, delimiter).with_row_splits_dtype(tf.int64)
+    parts = parts.with_values(_trimmed(parts.values))
     # One empty text stands for no value at all.
-    there = tf.logical_and(good, tf.not_equal(text, ""))
-    return blanked({"": tf.cast(parts, tf.string).with_row_splits_dtype(tf.int64)}, there)[""], good
+    return blanked({"": parts}, tf.logical_and(good, tf.not_equal(text, "")))[""], good
 
 
 def _trimmed(text: tf.Tensor) -> tf.Tensor:
@@ -195,10 +196,10 @@ def _integers(values: tf.Tensor, form: Form) -> tuple[tf.Tensor, tf.Tensor]:
 
 def _floats(values: tf.Tensor, form: Form) -> tuple[tf.Tensor, tf.Tensor]:
     wide = values if values.dtype == tf.float32 else tf.cast(values, tf.float64)
-    narrow = tf.cast(wide, tf.float32)
+    narrow = tf.cast(wide, dtypes.parsed(form.dtype))
     limit = dtypes.largest_float(form.dtype)
-    over = tf.logical_and(tf.math.is_finite(wide), ~(tf.abs(narrow) <= tf.constant(limit, tf.float32)))
-    narrow = tf.where(over, tf.sign(narrow) * tf.constant(float("inf"), tf.float32), narrow)
+    over = tf.logical_and(tf.math.is_finite(wide), ~(tf.abs(narrow) <= tf.constant(limit, narrow.dtype)))
+    narrow = tf.where(over, tf.sign(narrow) * tf.constant(float("inf"), narrow.dtype), narrow)
     bad = tf.math.is_nan(narrow) if form.ids else tf.zeros_like(over)  # no weight, and the marker of none
     return narrow, tf.logical_or(bad, over) if form.reject_overflow else bad
 

@@ -14,10 +14,18 @@ from typing import Any, Final
 
 import tensorflow as tf
 
-from transforms import dtypes, requests, trees
+from transforms import requests, trees
 from transforms.admission import admitted
 from transforms.columns import Output
-from transforms.graph import TRANSFORM_FN, final_outputs, spoiling_columns, to_arrays, written_values
+from transforms.graph import (
+    TRANSFORM_FN,
+    called,
+    final_outputs,
+    largest_written,
+    spoiling_columns,
+    to_arrays,
+    written_values,
+)
 from transforms.spec import Spec
 
 VALID: Final = "__valid__"
@@ -41,7 +49,8 @@ class ServingModel(tf.Module):
     def __init__(self, spec: Spec, transform_dir: str):
         super().__init__()
         self._spec = spec
-        self._graph = tf.saved_model.load(f"{transform_dir.rstrip('/')}/{TRANSFORM_FN}")
+        self._loaded = tf.saved_model.load(f"{transform_dir.rstrip('/')}/{TRANSFORM_FN}")
+        self._graph = called(self._loaded, spec)
         self._forms = requests.forms(spec)
         self.outputs = self._outputs()
         features = requests.request_specs(spec)
@@ -65,7 +74,7 @@ class ServingModel(tf.Module):
         for key, kind in self._spec.graph_inputs.items():
             nothing[key] = tf.RaggedTensor.from_row_lengths(tf.zeros([0], kind), tf.constant([0], tf.int64))
         passed = {column.name for column in self._spec.columns if not column.in_graph}
-        found = final_outputs(self._spec, to_arrays(self._graph.transform_fn(nothing)))
+        found = final_outputs(self._spec, to_arrays(self._graph(nothing)))
         return [output for output in found if output.name not in passed]
 
     def _from_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -80,7 +89,12 @@ class ServingModel(tf.Module):
         nested = {
             key: requests.one_value_a_step(given[key]) for key, form in self._forms.items() if requests.is_nested(form)
         }
-        return self._rows({**given, **nested}, tf.reduce_all(tf.stack(good), axis=0))
+        given = {
+            **given,
+            **nested,
+        }  # a tf.Example holds no float64: what the graph takes as such was rounded to float32
+        given = {key: tf.cast(given[key], form.requested) for key, form in self._forms.items()}
+        return self._rows(given, tf.reduce_all(tf.stack(good), axis=0))
 
     def _from_ragged(self, features: Mapping[str, tf.RaggedTensor]) -> dict[str, tf.Tensor]:
         one = next(iter(features.values()))
@@ -117,7 +131,7 @@ class ServingModel(tf.Module):
     def _answer(self, given: Mapping[str, tf.RaggedTensor], good: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns every output, and which rows are valid; `good` says which of them can be."""
         raw, good = admitted(self._spec, given, good)
-        made = self._graph.transform_fn(raw)
+        made = self._graph(raw)
         rows = tf.size(good)
         dense = {output.name: _dense(made[output.name], output, rows) for output in self.outputs}
         good = tf.logical_and(good, _unspoilt(self._spec, dense))
@@ -159,9 +173,8 @@ def _unspoilt(spec: Spec, dense: Mapping[str, tf.Tensor]) -> tf.Tensor:
     rows = tf.shape(one)[0]
     alike: dict[float, list[tf.Tensor]] = {}
     for column, numeric in spoiling_columns(spec):
-        largest = dtypes.largest_float(numeric.dtype if dtypes.carrier(numeric.dtype) == "float32" else "float32")
-        values = tf.cast(written_values(column, dense, spec), tf.float32)
-        alike.setdefault(largest, []).append(tf.reshape(values, [rows, math.prod(values.shape[1:])]))
+        values = tf.cast(written_values(column, dense, spec), tf.float64)
+        alike.setdefault(largest_written(numeric), []).append(tf.reshape(values, [rows, math.prod(values.shape[1:])]))
     good = [tf.ones([rows], tf.bool)]
     for largest, found in alike.items():  # no comparison with NaN holds
         good.append(tf.reduce_all(tf.abs(tf.concat(found, axis=1)) <= largest, axis=1))

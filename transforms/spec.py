@@ -133,11 +133,11 @@ class Spec(Model):
 
     @property
     def graph_inputs(self) -> dict[str, str]:
-        """Features that the graph takes, key to carrier, in the order of the columns."""
+        """Features that the graph takes, key to what they are parsed as, in the order of the columns."""
         features = self.features
         wanted = [key for column in self.columns if column.in_graph for key in column.features]
         wanted += [ask.key for ask in self.asks if ask.key and ask.key in features]
-        return {key: dtypes.carrier(features[key].dtype) for key in dict.fromkeys(wanted)}
+        return {key: dtypes.parsed(features[key].dtype) for key in dict.fromkeys(wanted)}
 
     def outputs(self, lengths: dict[str, int | None] | None = None) -> list[Output]:
         """Returns every feature of the dense data: columns in order, then each group's length and mask.

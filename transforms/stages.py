@@ -16,7 +16,7 @@ import pyarrow as pa
 from transforms import rejection, rows
 from transforms.columns import Column
 from transforms.columns.base import Checked
-from transforms.counting import count_values, held_values
+from transforms.counting import count_rounded, count_values, held_values
 from transforms.distributions import Counts
 from transforms.groups import SequenceGroup
 from transforms.parse import Parsed, parse
@@ -69,6 +69,7 @@ def parse_batch(batch: pa.RecordBatch, columns: Sequence[Column], max_steps: int
         tally[file, "column", column.name, "nulls"] = parsed.nulls
         tally[file, "column", column.name, "present"] = len(parsed.array) - parsed.array.null_count
         tally[file, "column", column.name, "rejected"] = int(parsed.values_in[~good].sum())
+        add(tally, count_rounded(column, parsed))
     made = rows.rebuild(batch, {key: parsed.array for key, parsed in by_key.items()})
     return Stage(_keep(made, good, rejected), rejected, tally + count_rejected(rejected))
 

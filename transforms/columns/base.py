@@ -79,13 +79,13 @@ class Output:
 
         Args:
           width: values in one example, which tells T where the shape leaves it open.
-          carrier: `int64`, `float32` or another that the values came in. Where a normalizer made another kind of number of them
-            than the declared dtype is, that is the dtype.
+          carrier: `int64`, `float32`, `float64` or another that the values came in. Where a normalizer made another kind of
+            number of them than the declared dtype is, that is the dtype.
         """
         known = int(np.prod([n for n in self.shape if n is not None], dtype=np.int64))
         shape = tuple(width // known if n is None else n for n in self.shape)
-        numbers = carrier in ("int64", "float32") and self.kind == "values"
-        kept = not numbers or dtypes.carrier(self.dtype) == carrier
+        numbers = carrier in ("int64", "float32", "float64") and self.kind == "values"
+        kept = not numbers or dtypes.parsed(self.dtype) == carrier
         return replace(self, dtype=self.dtype if kept else carrier, shape=shape)
 
 

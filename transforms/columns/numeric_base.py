@@ -85,7 +85,7 @@ class NumericBase(KeyedColumn):
 
     Attributes:
       shape: shape of the values in one step (in one example, for a context column).
-      dtype: what the values are cast to; parsed as int64 or float32 before.
+      dtype: what the values are cast to; parsed as int64, float32 or, where it is float64, as float64 before.
       normalizer_fn: what present values are put through: a normalizer by name (`"z_score"`) or with options (`{type: z_score,
         per: column}`), a function of a dense float tensor `[steps, *shape]`, which a columns file names as `module:function`,
         or a list of these, one after the other.
@@ -231,18 +231,22 @@ class NumericBase(KeyedColumn):
             return tf.cast(result, tf.int64)
         if self.dtype in ("float16", "bfloat16"):  # rounded here, so that every format and the graph give the same
             result = tf.cast(result, tf.as_dtype(self.dtype))
-        return tf.cast(result, tf.float32)
+        return tf.cast(result, tf.float64 if self.dtype == "float64" else tf.float32)
 
     def _put_through(
         self, links: Sequence[Normalizer], values: tf.Tensor, steps: Steps, fitted: Fitted, owner: str
     ) -> tf.Tensor:
         import tensorflow as tf
 
+        whole = dtypes.carrier(self.dtype) == "int64"
         for k, normalizer in enumerate(links):
-            if values.dtype.is_integer and isinstance(normalizer, Function):
+            if whole and isinstance(normalizer, Function):
                 values = tf.cast(values, tf.float32)
             statistics = fitted.statistics(owner, k, normalizer, values, steps)
             values = self._applied(normalizer, values, statistics)
+            # From link to link integers go as float64: two microseconds of today are the same float32.
+            if values.dtype == tf.float64 and not whole and self.dtype != "float64":
+                values = tf.cast(values, tf.float32)
         return values
 
     def _applied(self, normalizer: Normalizer, values: tf.Tensor, statistics: Statistics) -> tf.Tensor:

@@ -187,8 +187,8 @@ class SequenceNumeric(SequenceMixin, NumericBase):
     def _default(self, dtype: tf.DType) -> tf.Tensor:
         import tensorflow as tf
 
-        # A Python float would pass through float32 on its way to an integer.
-        return tf.cast(int(self.default_value) if dtype.is_integer else self.default_value, dtype)
+        # Cast, a Python float would pass through float32 on its way to an integer or a float64.
+        return tf.constant(int(self.default_value) if dtype.is_integer else float(self.default_value), dtype)
 
 
 def _complete(values: tf.RaggedTensor, width: int, fill: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -111,5 +111,6 @@ class Normalizer(Model, ABC):
           statistics: the column's statistics.
 
         Returns:
-          `[steps, *shape]`, each value a function of that value and the statistics alone.
+          `[steps, *shape]`, each value a function of that value and the statistics alone; numbers with a fraction in float64,
+          which the column rounds.
         """
