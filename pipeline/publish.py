@@ -28,8 +28,6 @@ from pipeline.manifest import named_files
 from pipeline.stores import Conflict, Store, Version, store_of, sync_folder
 from transforms.errors import JobError
 
-_ENDED: Final[list[Layout]] = []
-
 ANY: Final = "*"
 """Whatever run was published before."""
 
@@ -41,6 +39,9 @@ PLAIN_NAMES: Final = {
     "serving": SERVING,
 }
 """What a manifest names beside the shards, and what it is called once it is published on a disk."""
+
+_ENDED: Final[list[Layout]] = []
+"""Runs that this process has published, or tried to."""
 
 
 def publish(

@@ -20,15 +20,17 @@ def begin() -> None:
     """Makes the folder, once, and makes it the temporary directory of this process and of those that it starts."""
     if _OWN:
         return
-    try:
-        folder = tempfile.mkdtemp(prefix="seqcols-")
-    except OSError:  # whoever needs one will say so
-        return
-    _OWN.append(folder)
-    os.environ["TMPDIR"] = tempfile.tempdir = folder
     owner = os.getpid()
     atexit.register(lambda: _remove() if os.getpid() == owner else None)  # not in a process that was forked off
     stopping.at_end(_stopped, last=True)  # a run that is publishing needs it until it is done
+    stopping.hold_off()  # until it is known what to remove
+    try:
+        _OWN.append(tempfile.mkdtemp(prefix="seqcols-"))
+        os.environ["TMPDIR"] = tempfile.tempdir = _OWN[0]
+    except OSError:
+        return  # whoever needs one will say so
+    finally:
+        stopping.go_on()
 
 
 def _stopped() -> str:

@@ -183,7 +183,7 @@ for change in changes:
     threading.Thread(target=work, args=(change,), daemon=True).start()
 time.sleep(0.2)
 stopping.hold_other_threads()
-time.sleep(0.1)  # for what had begun
+time.sleep(0.5)  # for what had begun
 before = len(os.listdir(folder))
 time.sleep(0.2)
 open(f"{folder}/own", "w").close()
@@ -245,3 +245,26 @@ def test_a_signal_while_this_very_thread_publishes_waits_for_the_end(tmp_path, m
     finally:
         signal.signal(signal.SIGTERM, handler)
     assert whole(tmp_path) == NEW
+
+
+def test_temporary_files_go_with_the_process(tmp_path):
+    """Not with one that it has forked off, and whoever cannot have a folder for them goes on."""
+    program = """
+import os, sys, tempfile
+from pipeline import temporary
+make, tempfile.mkdtemp = tempfile.mkdtemp, lambda prefix: os.mkdir("/nowhere/at/all")
+temporary.begin()
+tempfile.mkdtemp = make
+temporary.begin()
+temporary.begin()
+folder = tempfile.gettempdir()
+assert folder == os.environ["TMPDIR"] and os.listdir(os.path.dirname(folder)) == [os.path.basename(folder)]
+os.mkdir(tempfile.mkdtemp() + "/a")
+if not os.fork():
+    sys.exit()
+os.wait()
+sys.exit(not os.listdir(folder))
+"""
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environment, check=False)
+    assert done.returncode == 0 and os.listdir(tmp_path) == []
