@@ -202,17 +202,26 @@ def keep(analysis: Analysis, found: Mapping[DatasetKey, DatasetCache]) -> list[b
     return made
 
 
-def commit(analysis: Analysis, pieces: Sequence[Piece], tallies: Mapping[int, Tally]) -> None:
+def commit(analysis: Analysis, pieces: Sequence[Piece], tallies: Mapping[int, Tally]) -> list[str]:
     """Writes the index of every part that was read.
 
     Args:
       analysis: what was planned.
       pieces: what was written.
       tallies: what was counted, by number of the part.
+
+    Returns:
+      Why a part could not be kept, for people: the run has published, and a part that is not kept is read again.
     """
+    notes = []
     for k, files in enumerate(analysis.parts if analysis.folder else ()):
         own = {key: [piece for piece in pieces if (piece.part, piece.key) == (k, key)] for key in analysis.keys}
-        write_index(analysis.folder, files, without_times(tallies.get(k, Counter())), own)
+        try:
+            write_index(analysis.folder, files, without_times(tallies.get(k, Counter())), own)
+        except Exception as error:  # the clients of object stores raise what they like
+            discard([piece for piece in pieces if piece.part == k])
+            notes.append(f"--cache: {' '.join(str(error).split())}; published, but these statistics are not kept")
+    return notes[:1]  # as many parts fail for one disk that is full
 
 
 def discard(pieces: Sequence[Piece]) -> None:

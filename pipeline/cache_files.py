@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pipeline import layout
 from pipeline.inputs import InputFile
 from transforms.beam import in_global_window
+from transforms.files import naming
 from transforms.messages import path_of
 from transforms.tally import Tally, from_list, listed
 
@@ -128,16 +129,18 @@ class WritePiece(beam.DoFn):
             self._path = FileSystems.join(self._folder, f"{secrets.token_hex(12)}.piece")
             self._file = FileSystems.create(self._path, compression_type=CompressionTypes.UNCOMPRESSED)
             self._sha256, self._size = hashlib.sha256(), 0
-        for block in (struct.pack("<Q", len(element)), element):
-            self._file.write(block)
-            self._sha256.update(block)
-            self._size += len(block)
+        with naming(self._path):
+            for block in (struct.pack("<Q", len(element)), element):
+                self._file.write(block)
+                self._sha256.update(block)
+                self._size += len(block)
 
     def finish_bundle(self) -> Iterator[Any]:
         """Yields the piece."""
         if self._file is None:
             return
-        self._file.close()
+        with naming(self._path):
+            self._file.close()
         yield in_global_window(Piece(self._part, self._key, self._path, self._size, self._sha256.hexdigest()))
 
 

@@ -136,7 +136,7 @@ def finish(plan: Plan, got: Collected) -> dict[str, Any]:
     except JobError as error:
         result = {"status": FAILED, "message": str(error)}
     result["rejected_examples"] = got.examples
-    layout.write_json(plan.place.result, result)
+    layout.write_result(plan.place, result)
     kill_points.at("result")
     if result["status"] != DONE:
         cache.discard(got.kept)
@@ -190,9 +190,9 @@ def _checked(plan: Plan, got: Collected) -> dict[str, Any]:
     content = {**_manifest(plan, got, book), "vocabularies": learned, "embeddings": embeddings, "graph_sha256": trees}
     kill_points.at("staged")
     page = _report(plan, got, content, book, stats)
-    note = publish.publish(plan.place, content, book, stats, staged, plan.replaces, serving, page)
-    cache.commit(plan.analysis, got.kept, dict(got.by_part))
-    notes = [*rounding_notes.notes(plan.spec, got.tally, plan.sink), *filter(None, [note])]
+    notes = rounding_notes.notes(plan.spec, got.tally, plan.sink)
+    notes += publish.publish(plan.place, content, book, stats, staged, plan.replaces, serving, page)
+    notes += cache.commit(plan.analysis, got.kept, dict(got.by_part))
     return {"status": DONE, "message": "", "notes": notes, **kept}
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -176,5 +177,15 @@ def json_bytes(content: Any) -> bytes:
 
 
 def write_json(path: str, content: Any) -> None:
-    """Writes a JSON file."""
+    """Writes a JSON file.
+
+    Raises:
+      JobError: it cannot be written.
+    """
     write_bytes(path, json_bytes(content))
+
+
+def write_result(place: Layout, result: Mapping[str, Any]) -> None:
+    """Writes down how a run ended; that it cannot be written changes nothing about it."""
+    with contextlib.suppress(JobError):
+        write_json(place.result, result)

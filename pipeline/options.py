@@ -95,7 +95,8 @@ _WRITING: Final = [
         "--statistics-input",
         "statistics_inputs",
         multiple=True,
-        help="File or pattern that counts for the statistics but is not written; may be given again.",
+        help="File or pattern that counts for the statistics as --input does, which always counts, too, but is not written; "
+        "may be given again.",
     ),
     click.option("--allow-empty", is_flag=True, help="Publish a data set without rows, if there are none to read."),
     click.option(

@@ -63,7 +63,7 @@ class Request:
       allow_empty: whether a data set without rows is published.
       workers: local worker threads, 0 for all cores; None leaves it to the size of the input.
       cache: directory of the analysis cache, or an empty string for none.
-      statistics_inputs: such that count for the statistics as well, and are not written.
+      statistics_inputs: such that count for the statistics beside `inputs`, which always do, and are not written.
       max_record_bytes: the longest record, in bytes; a file with a longer one cannot be read. See `Limits`.
       max_steps: most steps of a sequence; a row with more is rejected.
       max_unpack_ratio: how many times its size a packed file may unpack to.

@@ -25,7 +25,7 @@ from pipeline import (
     screening,
 )
 from pipeline.columns_file import dumps
-from pipeline.executing import HANDED_OVER, Outcome, execute, options_for, take_result, tuned
+from pipeline.executing import HANDED_OVER, Outcome, conclude, execute, options_for, take_result, tuned
 from pipeline.failures import of_function
 from pipeline.finish import DONE, FAILED, Plan
 from pipeline.inputs import InputFile, Inputs, SkippedFile, described, match, refuse_written
@@ -84,8 +84,7 @@ def _run(request: Request, stream: TextIO | None) -> Outcome:
         if outcome.status == HANDED_OVER:
             cleaning.leave(plan.place)
             return outcome
-        take_result(plan.place, outcome)
-        cleaning.clean(plan.place, outcome.status == DONE, outcome.rejected_files, outcome.ledger)
+        conclude(plan.place, outcome)
     return outcome
 
 

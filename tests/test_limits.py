@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from pipeline import running
-from pipeline.cli import cli
+from pipeline.commands import cli
 from pipeline.executing import Outcome
 from pipeline.limits import DEFAULTS, Limits
 from pipeline.request import Request

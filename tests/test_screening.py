@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from pipeline import running, screening
-from pipeline.cli import cli
+from pipeline.commands import cli
 from pipeline.limits import Limits
 from pipeline.request import Request
 from pipeline.sources import source_for

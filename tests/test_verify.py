@@ -17,7 +17,7 @@ import tensorflow as tf
 from click.testing import CliRunner
 
 from pipeline import export, samples
-from pipeline.cli import cli
+from pipeline.commands import cli
 from pipeline.request import FORMATS
 from pipeline.sources.framing import framed
 from pipeline.tf_examples import encode

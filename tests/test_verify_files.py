@@ -19,7 +19,7 @@ import tensorflow as tf
 from click.testing import CliRunner
 
 from pipeline import export, verify
-from pipeline.cli import cli
+from pipeline.commands import cli
 from pipeline.manifest import Manifest
 from pipeline.manifest import read as read_manifest
 from pipeline.request import FORMATS
@@ -505,7 +505,7 @@ def test_of_many_faults_the_first_are_listed(tmp_path):
 def test_without_rows_tensorflow_is_not_loaded(records):
     program = """
 import sys
-from pipeline.cli import cli
+from pipeline.commands import cli
 try:
     cli(["verify", sys.argv[1], "--rows", "0"])
 except SystemExit as end:

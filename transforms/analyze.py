@@ -20,6 +20,7 @@ from transforms.combining import Combined, Found
 from transforms.densify import RawTensors, densify, fit
 from transforms.details import contribution
 from transforms.details_analyzer import analyze_details, by_ask, outcome_file, read_outcome
+from transforms.files import naming
 from transforms.fitted import Asked, Fitted, not_fitted, table_width
 from transforms.graph import carried
 from transforms.lookup import Vocabulary, Words
@@ -56,7 +57,7 @@ class _Merge(beam.CombineFn):
 def _written(table: np.ndarray, path: str) -> np.ndarray:
     if not path:
         return table
-    with FileSystems.create(path) as file:
+    with naming(path), FileSystems.create(path) as file:
         file.write(json.dumps({"table": np.asarray(table).tolist()}).encode())
     return table
 

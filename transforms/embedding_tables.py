@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from transforms.files import opened, stamp
+from transforms.files import naming, opened, stamp
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +64,7 @@ class EmbeddingTable:
         from apache_beam.io.filesystems import FileSystems
 
         path = FileSystems.join(folder, f"table-{self.digest}.npy")
-        with FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+        with naming(path), FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
             np.save(file, self.values)
         return replace(self, place=path)
 

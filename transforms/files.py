@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 
@@ -38,6 +39,17 @@ def read(path: str) -> bytes:
     """Returns what a file holds; see `opened`."""
     with opened(path) as file:
         return file.read()
+
+
+@contextlib.contextmanager
+def naming(path: str) -> Iterator[None]:
+    """Names a file in errors that do not: a disk is full when a file is written to, where the system knows it by a number."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename:
+            raise
+        raise OSError(error.errno or 0, error.strerror or str(error), path) from error
 
 
 def stamp(path: str) -> tuple[float, int, str]:

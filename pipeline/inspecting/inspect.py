@@ -14,6 +14,7 @@ from pipeline.inspecting.sample import Sample, take
 from pipeline.inspecting.text import text
 from pipeline.limits import DEFAULTS, INSPECTED_ROWS, Limits
 from pipeline.request import UsageError
+from transforms.files import naming
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,10 @@ def refuse_output(asked: Inspection) -> None:
 def write(asked: Inspection, made: str) -> None:
     """Writes the draft. A file that somebody else made meanwhile is not replaced, unless that was asked for."""
     try:
-        with open(asked.output, "w" if asked.overwrite else "x", encoding="utf-8", newline="\n") as file:
+        with (
+            naming(asked.output),
+            open(asked.output, "w" if asked.overwrite else "x", encoding="utf-8", newline="\n") as file,
+        ):
             file.write(made)
     except FileExistsError:
         refuse_output(asked)

@@ -79,7 +79,7 @@ def trial(output: str, old: bool, pause: float) -> None:
             barrier.wait()
             time.sleep(random.random() * pause)
             try:
-                assert finish(replaces) == ""
+                assert finish(replaces) == []
                 published = True
             except JobError as error:
                 assert "another run" in str(error), error

@@ -119,6 +119,17 @@ LOOPS: Final = [
         "exit code 1, the path is named, the old data set is whole, nothing is left over",
         "tests.faults.full_disks 200",
     ),
+    Loop(
+        "SIGTERM, SIGINT and SIGHUP at random moments, imports included",
+        "exit code 130, one line; nothing is left in DIR or in the temporary directory; the old data set or the new one is whole",
+        "tests.faults.signals 150",
+        parts=("0", "150"),
+    ),
+    Loop(
+        "standard output or error closed, full, or with nobody who reads",
+        "the command's own result and exit code; a run that has published ends with 0",
+        "pytest tests/test_streams.py",
+    ),
     Loop("a local worker is killed", "the run fails, nothing is published", "tests.faults.workers 5"),
     Loop(
         "a rejected row after the columns were mended, killed at three steps",
