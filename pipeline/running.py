@@ -102,6 +102,7 @@ def _plan(request: Request, stream: TextIO | None) -> Plan:
     inputs, others, skipped = _screened(request, place.output, stream)
     _refuse_other_command(request, place, replaces, inputs)
     names = _preflight(inputs, request)
+    _rehearse(request.spec)
     passes = 2 if others.files or needs_analysis(request.spec) else 1
     analysis = _planned(request, inputs, others) if passes == 2 else cache.Analysis(())
     looked_at = {file.path for file in inputs.files}  # and what the cache has is not even opened
@@ -285,6 +286,12 @@ def columns_text(spec: Spec) -> str:
 def _preflight(inputs: Inputs, request: Request) -> tuple[str, ...]:
     """Looks at the files before anything is written; returns the names of the features that the first one holds."""
     return preflight.look([file.path for file in inputs.files], request.spec.columns, request.limits)
+
+
+def _rehearse(spec: Spec) -> None:
+    from transforms import serving  # which imports TensorFlow
+
+    serving.rehearse(spec)
 
 
 def needs_analysis(spec: Spec) -> bool:

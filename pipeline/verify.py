@@ -93,7 +93,7 @@ def lines(done: Verified) -> list[str]:
 def _compared(found: Compared) -> list[str]:
     lines = [
         f"compared {found.rows:,} rows, {found.features} features, {found.values:,} values",
-        f"{found.as_requests:,} rows as serialized tf.Examples, {found.rows - found.as_requests:,} as tensors",
+        f"{found.as_requests:,} rows as serialized records, {found.rows - found.as_requests:,} as tensors",
     ]
     if found.not_equal:
         names = ", ".join(found.not_equal)

@@ -37,7 +37,7 @@ class Compared:
 
     Attributes:
       rows: rows of the data set that were looked up in the input and computed again.
-      as_requests: how many of them went in as the serialized tf.Examples that they are; the others as ragged tensors.
+      as_requests: how many of them went in as the serialized records that they are; the others as ragged tensors.
       features: features of each.
       values: values of all of them.
       not_equal: features that were compared within `FUNCTION_TOLERANCE`, not bit for bit.

@@ -17,6 +17,7 @@ from transforms import (
     categorical_column_with_identity,
     make_spec,
     numeric_column,
+    record_features,
     requests,
     sequence_categorical_column_with_hash_bucket,
     sequence_categorical_column_with_identity,
@@ -158,7 +159,8 @@ def test_which_features_are_present():
         tf.train.Example(features=tf.train.Features(feature=part)) for part in (kinds, {}, {"floats": kinds["none"]})
     ]
     serialized = tf.constant([record.SerializeToString() for record in records] + [b""])
-    held = {key: requests.present(serialized, key).numpy().tolist() for key in ("ints", "none", "floats", "other")}
+    forms = {key: Form(key, "float32") for key in ("ints", "none", "floats", "other")}
+    held = {key: there.numpy().tolist() for key, there in record_features.read(serialized, forms).present.items()}
     assert held == {
         "ints": [True, False, False, False],
         "none": [False] * 4,

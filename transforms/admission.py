@@ -68,13 +68,16 @@ class Stack:
         return tf.reduce_all(self.each(flags), axis=0)
 
 
-def admitted(spec: Spec, given: Mapping[str, tf.RaggedTensor], good: tf.Tensor) -> tuple[Raw, tf.Tensor]:
+def admitted(
+    spec: Spec, given: Mapping[str, tf.RaggedTensor], good: tf.Tensor, marked: tf.Tensor | bool = False
+) -> tuple[Raw, tf.Tensor]:
     """Returns the features of a request as `densify` takes them, and which rows the job would have written.
 
     Args:
       spec: the columns.
       given: the features (see `requests.request_specs`).
       good: bool `[batch]`, which rows can be valid.
+      marked: see `requests.canonical_feature`.
 
     Returns:
       The features, empty in rows that are not valid: what such rows hold could shift the values of their neighbours. And bool
@@ -83,7 +86,7 @@ def admitted(spec: Spec, given: Mapping[str, tf.RaggedTensor], good: tf.Tensor) 
     parsed: list[tuple[Stack, tf.RaggedTensor]] = []
     kept = [good]
     for stack in stacks(spec):
-        raw, fine = requests.canonical_feature(stack.of(given), stack.form)
+        raw, fine = requests.canonical_feature(stack.of(given), stack.form, marked)
         parsed.append((stack, raw))
         kept.append(stack.all(fine))
     good = tf.reduce_all(tf.stack([*kept, *_rules(spec, parsed)]), axis=0)

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import math
 import re
+import tempfile
 from collections.abc import Mapping
 from typing import Any, Final
 
 import tensorflow as tf
 
-from transforms import requests, trees
+from transforms import record_features, requests, trees
 from transforms.admission import admitted
 from transforms.columns import Output
+from transforms.errors import SpecError, SpecFault
 from transforms.graph import (
     TRANSFORM_FN,
     called,
@@ -55,14 +57,16 @@ class ServingModel(tf.Module):
         self.outputs = self._outputs()
         features = requests.request_specs(spec)
         # Traced once, and called by all that can be called from outside. There is no Python for autograph to look at.
-        rows = tf.function(self._answer, [features, tf.TensorSpec([None], tf.bool)], autograph=False)
+        rows = tf.function(
+            self._answer, [features, tf.TensorSpec([None], tf.bool), tf.TensorSpec([], tf.bool)], autograph=False
+        )
         self._rows = rows.get_concrete_function()
         self.ragged = tf.function(self._from_ragged, [features], autograph=False)
 
     def signatures(self) -> dict[str, Any]:
         """Returns what a server can call, by name."""
         examples = tf.TensorSpec([None], tf.string, name="examples")
-        parts = {name: tensor for _, named in self._components().items() for name, tensor in named.items()}
+        parts = {name: tensor for _, named in input_parts(self._spec).items() for name, tensor in named.items()}
         return {
             SIGNATURE: tf.function(self._from_examples, [examples], autograph=False),
             RAGGED: tf.function(self._from_components, autograph=False).get_concrete_function(**parts),
@@ -78,32 +82,21 @@ class ServingModel(tf.Module):
         return [output for output in found if output.name not in passed]
 
     def _from_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Serialized tf.Examples, string `[batch]`."""
-        features = {
-            key: tf.io.RaggedFeature(tf.as_dtype(form.carrier), row_splits_dtype=tf.int64)
-            for key, form in self._forms.items()
-        }
-        given = tf.io.parse_example(examples, features)
-        good = [tf.ones(tf.shape(examples), tf.bool)]
-        good += [requests.present(examples, key) for key in self._required()]
-        nested = {
-            key: requests.one_value_a_step(given[key]) for key, form in self._forms.items() if requests.is_nested(form)
-        }
-        given = {
-            **given,
-            **nested,
-        }  # a tf.Example holds no float64: what the graph takes as such was rounded to float32
-        given = {key: tf.cast(given[key], form.requested) for key, form in self._forms.items()}
-        return self._rows(given, tf.reduce_all(tf.stack(good), axis=0))
+        """Serialized tf.Examples or tf.SequenceExamples, string `[batch]`."""
+        found = record_features.read(examples, self._forms)
+        good = [found.good, *(found.present[key] for key in self._required())]
+        # A record holds no float64: what the graph takes as such was rounded to float32.
+        given = {key: tf.cast(found.features[key], form.requested) for key, form in self._forms.items()}
+        return self._rows(given, tf.reduce_all(tf.stack(good), axis=0), tf.constant(True))
 
     def _from_ragged(self, features: Mapping[str, tf.RaggedTensor]) -> dict[str, tf.Tensor]:
         one = next(iter(features.values()))
-        return self._rows(features, tf.ones([one.nrows()], tf.bool))
+        return self._rows(features, tf.ones([one.nrows()], tf.bool), tf.constant(False))
 
     def _from_components(self, **parts: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Ragged tensors as their parts, which is what a signature takes: see `_components`."""
+        """Ragged tensors as their parts, which is what a signature takes: see `input_parts`."""
         given, rows, sizes = {}, [], []
-        for key, named in self._components().items():
+        for key, named in input_parts(self._spec).items():
             values, splits, *inner = (parts[name] for name in named)
             for steps in inner:
                 values = tf.RaggedTensor.from_row_splits(values, steps)
@@ -115,22 +108,9 @@ class ServingModel(tf.Module):
             given[key] = tf.RaggedTensor.from_row_splits(values, own, validate=False)
         return self._from_ragged(given)
 
-    def _components(self) -> dict[str, dict[str, tf.TensorSpec]]:
-        """Returns the parts of every feature of a request by name: flat values, row splits, then splits of the steps."""
-        made: dict[str, dict[str, tf.TensorSpec]] = {}
-        taken: set[str] = set()
-        for key, kind in requests.request_specs(self._spec).items():
-            name = _input_name(key, taken)
-            named = {name: tf.TensorSpec([None], kind.dtype, name)}
-            for part in ("row_splits", "step_splits")[: kind.ragged_rank]:
-                named[f"{name}_{part}"] = tf.TensorSpec([None], tf.int64, f"{name}_{part}")
-            taken |= set(named)
-            made[key] = named
-        return made
-
-    def _answer(self, given: Mapping[str, tf.RaggedTensor], good: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Returns every output, and which rows are valid; `good` says which of them can be."""
-        raw, good = admitted(self._spec, given, good)
+    def _answer(self, given: Mapping[str, tf.RaggedTensor], good: tf.Tensor, marked: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Returns every output, and which rows are valid; `good` says which can be; `marked`: see `requests`."""
+        raw, good = admitted(self._spec, given, good, marked)
         made = self._graph(raw)
         rows = tf.size(good)
         dense = {output.name: _dense(made[output.name], output, rows) for output in self.outputs}
@@ -142,6 +122,47 @@ class ServingModel(tf.Module):
         """Returns the features that a row must have, if only with an empty list."""
         columns = [part for c in self._spec.columns if c.in_graph for part in (c, *c.parts)]
         return list(dict.fromkeys(c.key for c in columns if getattr(c, "required", False)))
+
+
+def input_parts(spec: Spec) -> dict[str, dict[str, tf.TensorSpec]]:
+    """Returns the parts of every feature of a request by name: flat values, row splits, then splits of the steps.
+
+    TensorFlow tells the names of arguments apart without regard to case.
+    """
+    made: dict[str, dict[str, tf.TensorSpec]] = {}
+    taken: set[str] = set()
+    for key, kind in requests.request_specs(spec).items():
+        name = _input_name(key, taken)
+        named = {name: tf.TensorSpec([None], kind.dtype, name)}
+        for part in ("row_splits", "step_splits")[: kind.ragged_rank]:
+            named[f"{name}_{part}"] = tf.TensorSpec([None], tf.int64, f"{name}_{part}")
+        taken |= {part.lower() for part in named}
+        made[key] = named
+    return made
+
+
+def rehearse(spec: Spec) -> None:
+    """Saves a model that computes nothing, with the inputs and outputs of the serving model: before a job, not after it.
+
+    Raises:
+      SpecError: TensorFlow refuses their names.
+    """
+    parts = {name: tensor for named in input_parts(spec).values() for name, tensor in named.items()}
+    outputs = [output.name for output in spec.outputs()] + [VALID]
+
+    def nothing(**given: tf.Tensor) -> dict[str, tf.Tensor]:
+        made = tf.zeros(tf.shape(next(iter(given.values()))))
+        return dict.fromkeys(outputs, made)
+
+    try:
+        function = tf.function(nothing, autograph=False).get_concrete_function(**parts)
+        with tempfile.TemporaryDirectory(prefix="seqcols-") as folder:
+            tf.saved_model.save(tf.Module(), folder, signatures={RAGGED: function})
+    except (ValueError, TypeError) as error:
+        why = " ".join(str(error).split())[:300]
+        raise SpecError(
+            [SpecFault("columns", f"expected names that TensorFlow takes for a serving model ({why})")]
+        ) from error
 
 
 def save(spec: Spec, transform_dir: str, target: str) -> None:
@@ -162,7 +183,7 @@ def _input_name(key: str, taken: set[str]) -> str:
     """Returns a name that TensorFlow takes for an argument: letters of ASCII, digits and underscores, a letter first."""
     name = re.sub(r"[^A-Za-z0-9]", "_", key)
     name = name if name[0].isalpha() else f"arg_{name}"
-    while taken & {name, f"{name}_row_splits", f"{name}_step_splits"}:
+    while taken & {part.lower() for part in (name, f"{name}_row_splits", f"{name}_step_splits")}:
         name += "_"
     return name
 
