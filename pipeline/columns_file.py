@@ -168,7 +168,7 @@ def _valid_part(data: dict[str, Any]) -> Spec | None:
     else:
         groups = {column.sequence_group: _NO_GROUP for column in columns if column.sequence_group is not None}
     if any(column is None and not _group_known(row) for column, row in zip(valid, rows, strict=True)):
-        columns += [SequenceIdentity(key=f"\0group {name}", num_buckets=1, group=name) for name in groups if name]
+        columns += [SequenceIdentity.make(key=f"\0group {name}", num_buckets=1, group=name) for name in groups if name]
     return Spec.model_construct(sequence_groups=groups, columns=columns)
 
 
@@ -210,7 +210,7 @@ def _group_of(row: Any) -> str | None:
 def _stand_in(row: Any, k: int) -> Column:
     group = _group_of(row)
     if group is not None:
-        return SequenceIdentity(key=f"\0column {k}", num_buckets=1, group=group)
+        return SequenceIdentity.make(key=f"\0column {k}", num_buckets=1, group=group)
     return Passthrough(key=f"\0column {k}")
 
 

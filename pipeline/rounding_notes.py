@@ -25,8 +25,9 @@ def notes(spec: Spec, tally: Tally, sink: str) -> list[str]:
             continue
         found = {}
         for stage in ("parsed", "float32", "float64"):
-            counts = (tally["", ROUNDED, column.name, stage, what] for what in ("different", "left", "whole"))
-            found[stage] = Rounded(*counts)
+            found[stage] = Rounded(
+                *(tally["", ROUNDED, column.name, stage, what] for what in ("different", "left", "whole"))
+            )
         for one, how, remedy in _losses(column, column.numeric, found, spec, sink):
             if one.matters:
                 counts = f"{one.different:,} different values {one.left:,}"
@@ -47,7 +48,7 @@ def _losses(
             else "dtype: float64 keeps them apart"
         )
         return [(found["parsed"], "float32", keeps)]
-    ends_narrow = column is numeric and spec.is_concatenated(column.outputs(None)[0])
+    ends_narrow = column is numeric and spec.is_concatenated(column)
     if numeric.dtype == "float64":
         losses = [(found["parsed"], "float64", "dtype: int64 keeps integers apart")]
         if column is numeric and not numeric.links and ends_narrow:

@@ -143,7 +143,7 @@ def difference(model: Model, made: dict[str, np.ndarray], expected: dict[str, np
                 0,
                 f"feature {output.name!r}: the model gives the shape {ours.shape[1:]}, written is {theirs.shape[1:]}",
             )
-        if (ours.dtype, theirs.dtype) == (np.float64, np.float32):  # a tf.Example holds no float64
+        if ours.dtype == np.float64 and theirs.dtype == np.float32:  # a tf.Example holds no float64
             ours = ours.astype(np.float32)
         theirs = theirs.astype(ours.dtype)
         equal = _equal(ours, theirs, output.name in model.inexact)

@@ -19,7 +19,7 @@ from pipeline.data_sets import is_data_set, parents
 from pipeline.inputs import Inputs, match, refuse_written
 from pipeline.inspecting.inspect import Inspection, inspect
 from pipeline.request import Request, UsageError
-from pipeline.running import check, run
+from pipeline.running import check, count, run
 from tests import prepared
 from tests.faults.literal_names import sandbox
 from tests.jobs import call, listing, read_arrays
@@ -159,7 +159,7 @@ class TestAnotherDataSet:
         (tmp_path / "c.yaml").write_text(COLUMNS)
         for title in ("check", "plan"):
             with pytest.raises(UsageError, match="lies in the data set"):
-                check(Request(SPEC, files), title=title)
+                count(Request(SPEC, files), None, title)
         for command in (["inspect", files[0]], ["check", tmp_path / "c.yaml", "--input", f"{tmp_path}/**.tfrecord"]):
             result = call(*command)
             assert result.exit_code == 2 and f"lies in the data set '{tmp_path}/D'" in result.stderr

@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from pipeline import Request, check
-from pipeline.cli import cli
 from pipeline.columns_file import loads
+from pipeline.commands import cli
 from pipeline.request import check_values
 from pipeline.tf_examples import write_examples
 from tests.jobs import listing, run_job

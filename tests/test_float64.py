@@ -75,7 +75,7 @@ def test_doubles_stay_what_they_are(given):
     more = {"delimiter": ";"} if given == "delimited" else {}
     column = sequence_numeric_column("x", dtype="float64", **more)
     made = one([";".join(rows)] if more else rows, column)
-    assert (made.dtype, made.tolist()) == (np.float64, values)
+    assert made.dtype == np.float64 and made.tolist() == values
     scored = one([";".join(rows)] if more else rows, column.model_copy(update={"normalizer_fn": Z.normalizer_fn}))
     check_scores(scored, values)
 

@@ -142,7 +142,7 @@ def rows_of(columns: list[Column], count: int, seed: int) -> list[dict[str, Any]
         lengths = {"g0": int(rng.integers(0, 5)), "g1": 0, "g2": int(rng.integers(0, 8))}
         for k, column in enumerate(columns):
             size = lengths[column.sequence_group or ""] * column.step_width
-            values = rng.normal(10 * k, 1 + k, size).astype(np.float32)
+            values: Any = rng.normal(10 * k, 1 + k, size).astype(np.float32)
             if "identity" in column.type_name or getattr(column, "dtype", "") == "int64":
                 values = rng.integers(0, 50, size)
             elif getattr(column, "non_finite", "") == "fill" and size:

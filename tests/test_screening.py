@@ -159,9 +159,9 @@ def test_with_a_cache_what_is_in_it_is_not_read_through_again(tmp_path, monkeypa
     screened: list[str] = []
     build = screening.build
 
-    def noted(root, place, files, tuning):
+    def noted(root, place, files, features, tuning):
         screened.extend(Path(file.path).name for file in files)
-        return build(root, place, files, tuning)
+        return build(root, place, files, features, tuning)
 
     monkeypatch.setattr(screening, "build", noted)
     more = {"statistics_inputs": [str(tmp_path / "old" / "*")], "on_bad_file": "skip", "cache": str(tmp_path / "cache")}

@@ -150,6 +150,7 @@ def test_columns_that_cannot_be_told_apart(tmp_path):
         read(path)
     assert not isinstance(caught.value, BrokenFile)
     [step] = SOURCE.read(SOURCE.splits(path)[0], {"y": "int64"}, Limits())
+    assert step.batch is not None
     assert step.batch.select(["y"]).to_pydict() == {"y": [1]} and rows.row_numbers(step.batch).tolist() == [0]
 
 
@@ -185,6 +186,7 @@ def test_a_null_in_a_fixed_size_list(tmp_path, array):
     path = write(tmp_path / "a.parquet", pa.table({"x": array, "y": [1, 2, 3]}))
     [split] = SOURCE.splits(path)
     [step] = SOURCE.read(split, {"y": "int64"}, Limits())
+    assert step.batch is not None
     assert step.batch.column("y").to_pylist() == [1, 2, 3]
     for asked in ({"x": "int64"}, {"x": "int64", "y": "int64"}):
         for how in (SOURCE.read, SOURCE.screen):
@@ -204,6 +206,7 @@ def test_a_kept_row_does_not_lack_what_the_run_did_not_read(tmp_path):
     number, digest, original = np.array([0]), pa.array([7], pa.uint64()), pa.array([record], pa.large_binary())
     kept = Kept(path, rows.ARROW_IPC, "", number, digest, [record], original)
     [(batch, _)] = kept.decoded({"x": "float32"})
+    assert batch is not None
     assert batch.column("x").to_pylist() == [1.5]
     with pytest.raises(
         JobError, match="its record does not hold the feature 'y', which the run did not read: run the job"

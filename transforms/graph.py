@@ -179,7 +179,7 @@ def spoiling_columns(spec: Spec, narrow: bool = False) -> list[tuple[Column, Num
     for column in spec.columns:
         numeric = column.numeric
         if numeric is column and numeric.non_finite != "keep":
-            rounded = numeric.output_dtype == "float64" and (narrow or spec.is_concatenated(column.outputs(None)[0]))
+            rounded = numeric.output_dtype == "float64" and (narrow or spec.is_concatenated(column))
             if rounded or any(link.can_spoil for link in numeric.links):
                 found.append((column, numeric))
     return found

@@ -65,7 +65,7 @@ class GroupWindows:
         for name in self._names:
             if self._spec.group(name).mask:
                 by_kind.setdefault(self._kind[name], []).append(name)
-        made = {}
+        made: dict[str, tf.Tensor] = {}
         for names in by_kind.values():
             window = self.of(tuple(names))
             assert window is not None

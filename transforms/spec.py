@@ -170,6 +170,11 @@ class Spec(Model):
             return output.source
         return next((column.sequence_group for column in self.columns if column.name == output.source), None)
 
+    def is_concatenated(self, column: Column) -> bool:
+        """Returns whether a column is written as a part of its group's concatenation."""
+        group = column.sequence_group
+        return group is not None and self.group(group).concatenate and dense(column.outputs(None)[0])
+
     def concatenation(self, group: str) -> list[Output]:
         """Returns the outputs that make up a group's concatenation: in code-point order of the columns' names."""
         return sorted((o for c in self.members(group) for o in c.outputs(None) if dense(o)), key=lambda o: o.source)
