@@ -29,6 +29,15 @@ def rejection_of(made: Applied) -> tuple[Any, ...]:
     return tuple(row.values())
 
 
+def test_a_value_is_that_of_its_row_where_an_earlier_rule_rejected_another():
+    made = apply([{"x": [NAN, 1.0, 2.0]}, {"x": [1.0] * 5}, {"x": [1.0] * 7}], sequence_numeric_column("x", 2))
+    assert [tuple(row.values()) for row in made.rejected.select(["row", "reason", "value"]).to_pylist()] == [
+        (0, "non_finite", "nan at step 0"),
+        (1, "incomplete_step", "5 values"),
+        (2, "incomplete_step", "7 values"),
+    ]
+
+
 # (columns' arguments, bad row, reason, value, policy)
 REJECTED: list[tuple[dict[str, Any], list[Any], str, str, dict[str, Any]]] = [
     ({"shape": 2}, [1.0], "incomplete_step", "1 values", {}),

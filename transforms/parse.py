@@ -270,6 +270,7 @@ def _lists_of_one(array: pa.Array, form: Form, faults: list[Fault]) -> pa.Array:
 
 def _parse_delimited(array: pa.Array, form: Form, faults: list[Fault]) -> Parsed:
     """Splits one string a row. A list of one string, as a tf.Example holds it, counts as that string."""
+    assert form.delimiter is not None
     if is_list(array.type):
         outer = Ragged.of(array)
         several = np.flatnonzero(outer.lengths > 1)
