@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pipeline import ledger
+from pipeline import ledger, repair_ledger
 from transforms import SequenceGroup, make_spec, numeric_column, sequence_numeric_column
 from transforms.tally import Tally, add
 
@@ -160,3 +160,23 @@ def test_parts_add_up_to_the_whole():
         for part in copy.deepcopy(order):
             add(total, part)
         assert total == {("", "length_max", "g"): 9, ("a", "rows", "read"): 3}
+
+
+def test_what_a_repair_counts_again_counts_once():
+    """One of two rows was rejected for its null and its NaN, and is written by the second run."""
+    first: Tally = Counter({("a", "rows", "read"): 2, ("a", "rows", "written"): 1, ("a", "rows", "rejected"): 1})
+    first.update({("a", "column", "x", what): n for what, n in (("values", 6), ("rejected", 4), ("nulls", 1))})
+    first.update({("a", "column", "x", "present"): 2, ("a", "group", "sequence", "steps"): 1})
+    first.update({("a", "column", "w", "values"): 2, ("a", "column", "w", "rejected"): 1})
+    further: Tally = Counter({("a", "rows", "read"): 1, ("a", "rows", "written"): 1})
+    further.update(
+        {("a", "column", "x", what): n for what, n in (("values", 4), ("nulls", 1), ("present", 1), ("filled", 2))}
+    )
+    further.update({("a", "group", "sequence", "steps"): 2, ("a", "column", "w", "values"): 1})
+    again: Tally = Counter({("a", repair_ledger.AGAIN, "x", "nulls"): 1, ("a", repair_ledger.AGAIN, "x", "present"): 1})
+    made = repair_ledger.merged(book(first), book(further), further + again)
+    for entry in (made, made["files"]["a"]):
+        assert (entry["rows"]["read"], entry["rows"]["written"], entry["rows"]["rejected"]) == (2, 2, 0)
+        x = {what: n for what, n in entry["columns"]["x"].items() if n}
+        assert x == {"values": 6, "kept": 6, "padded": 6, "nulls": 1, "present": 2, "filled": 2}
+    assert ledger.imbalances(made) == []
