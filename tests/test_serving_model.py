@@ -276,7 +276,7 @@ def bad_records(request: bytes) -> list[bytes]:
     half = len(request) // 2
     made = [request[:-size] for size in (1, 2, 3, 7, half)]
     made += [request + tail for tail in (b"\x00", b"\x07", b"\x0a", b"\x0a\xff", b"\x23", b"\x0c")]
-    made += [b"garbage", b"\xff" * 40, request[1:], request[:half] + b"\xff" * 9 + request[half + 9 :]]
+    made += [b"garbage", b"\xff" * 40, request[:half] + request[half + 3 :], request + request[:-1]]
     made += [changed(request, **{key: TEXT}) for key in ("ids", "x", "weight")]
     made += [changed(request, ids=FRACTION), request.replace(b"sound", b"\xff\xfe\xfd\xfc\xfb")]
     assert len(made) == 20
@@ -301,7 +301,6 @@ def test_a_record_that_does_not_parse_harms_no_other(served, model):
                 rest = np.delete(array, ours, axis=0)
                 if name not in (VALID, "sound"):
                     assert rest.tobytes() == written[name][good].tobytes(), name
-                if name != VALID:
                     np.testing.assert_array_equal(array[ours], np.stack([empty[name]] * len(ours)), name)
 
 
@@ -339,7 +338,8 @@ def test_tf_sequence_examples_are_read_as_the_job_reads_them(served, model):
             for value in feature.int64_list.value if key == "ids" else feature.float_list.value:
                 step = made.feature_lists.feature_list[key].feature.add()
                 (step.int64_list if key == "ids" else step.float_list).value.append(value)
-            del made.context.feature[key]
+            if key in made.context.feature:
+                del made.context.feature[key]
         records += [made.SerializeToString(), request]
     same(model.signatures["serving_default"](examples=tf.constant(records)), written, [k // 2 for k in range(16)])
 
