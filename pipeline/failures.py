@@ -15,9 +15,9 @@ _REASON: Final = "|".join(
     re.escape(os.strerror(code)) for code in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS, errno.EIO)
 )
 _OF_A_DISK: Final = re.compile(
-    rf"\[Errno \d+\] (?P<python>{_REASON})(?:: '(?P<named>[^'\n]+)')?"
-    rf"|(?P<path>(?:/|\w+://)[^;{{}}\n]*); (?P<tensorflow>{_REASON})"
+    rf"\[Errno \d{{1,9}}\] (?P<python>{_REASON})(?:: '(?P<named>[^'\n]+)')?|; (?P<tensorflow>{_REASON})"
 )
+_LONGEST_PATH: Final = 4096
 
 
 def of_function(error: Exception) -> SpecError:
@@ -42,7 +42,13 @@ def of_a_disk(error: BaseException, places: Sequence[str] = ()) -> str:
     found = _OF_A_DISK.search(str(error))
     if not found:
         return ""
-    where = found["named"] or found["path"] or " or ".join(filter(None, places)) or "temporary files"
+    where = found["named"] or " or ".join(filter(None, places)) or "temporary files"
+    if found[
+        "tensorflow"
+    ]:  # which puts the path before it; looked for from there, since a text may be as long as a batch
+        before = re.split(r"[;{}\n]", found.string[max(0, found.start() - _LONGEST_PATH) : found.start()])[-1]
+        path = re.search(r"(?:/|\b[a-z][a-z0-9+.-]{0,15}://).*", before)
+        where = path[0] if path else where
     return one_line(f"{where}: {(found['python'] or found['tensorflow']).lower()}")
 
 
