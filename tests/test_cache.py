@@ -183,9 +183,9 @@ def test_a_changed_file_is_read_again(tmp_path, days, read_rows):
 def filled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[InputFile]]:
     """A cache with the statistics of two files."""
     folder = tmp_path_factory.mktemp("filled")
-    files = match([str(write_day(folder, day)) for day in (1, 2)]).files
+    files = [file.with_version() for file in match([str(write_day(folder, day)) for day in (1, 2)]).files]
     done(spec(), [file.path for file in files], folder / "a", cache=str(folder / "cache"))
-    return folder / "cache", list(files)
+    return folder / "cache", files
 
 
 @pytest.mark.parametrize(

@@ -211,7 +211,7 @@ class TestAnotherDataSet:
         with pytest.raises(JobError, match=r"cannot be read \(.*No such file"):
             match([f"{tmp_path}/D"])
         content["examples"]["files"][0]["path"] = "rejected/x"
-        path.write_text(json.dumps(content))
+        prepared.put_manifest(tmp_path / "D", content)
         with pytest.raises(JobError, match="its manifest names 'rejected/x', which is no name that a run gives"):
             match([f"{tmp_path}/D"])
         path.write_text(path.read_text()[:-20])

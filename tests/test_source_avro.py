@@ -642,7 +642,7 @@ def test_a_job(tmp_path):
 
 def test_a_column_of_a_type_that_it_cannot_take_stops_the_job(tmp_path):
     spec = make_spec([numeric_column("m")])
-    path = write(tmp_path / "a.avro", record(("m", {"type": "map", "values": "int"})), [])
+    path = write(tmp_path / "a.avro", record(("m", {"type": "map", "values": "int"})), [{"m": {"a": 1}}])
     with pytest.raises(JobError, match=r"column 'm': expected .*, got map<"):
         run_job(spec, path, tmp_path / "out")
     write(tmp_path / "b.avro", record(("m", "int")), [{"m": 1}])

@@ -521,7 +521,7 @@ def simple(reason: str) -> str:
 
 
 def test_a_column_that_the_header_lacks_stops_the_job(tmp_path):
-    path = write(tmp_path / "a.csv", "id,nam,ids,x,w\n")
+    path = write(tmp_path / "a.csv", "id,nam,ids,x,w\n1,a,1,1,1\n")
     with pytest.raises(JobError, match=r"column 'name': the file has no feature 'name'; did you mean 'nam'"):
         run_job(SPEC, path, tmp_path / "out")
     write(tmp_path / "b.csv", "id,name,ids,x,w\n1,a,1,1,1\n")

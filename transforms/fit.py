@@ -196,6 +196,9 @@ def _save_raw_metadata(done: Any, target: str, spec: Spec) -> Any:
         schema = metadata_io.read_metadata(folder).schema
         for name in [feature.name for feature in schema.feature if feature.name.startswith(EXACT)]:
             schema.feature.remove(next(feature for feature in schema.feature if feature.name == name))
+        for group in schema.tensor_representation_group.values():  # of ragged outputs
+            for name in [name for name in group.tensor_representation if name.startswith(EXACT)]:
+                del group.tensor_representation[name]
         metadata_io.write_metadata(dataset_metadata.DatasetMetadata(schema), folder)
     return done
 
