@@ -357,7 +357,9 @@ def test_a_bug_is_one_line_too(folder, monkeypatch):
 @pytest.mark.parametrize("command", ["run", "check", "verify", "demo"])
 def test_interrupted_before_anything_was_done(folder, monkeypatch, capfd, command):
     """Ctrl-C while modules load and files are looked at. (tests/test_cli.py interrupts runs.)"""
-    from pipeline import columns_file, demo, verify
+    from pipeline import cleaning, columns_file, demo, verify
+
+    monkeypatch.setattr(cleaning, "_PUBLISHED", [])  # by other tests, in this process
 
     def interrupt(*arguments: Any) -> Any:
         raise KeyboardInterrupt
