@@ -336,7 +336,9 @@ def damage(index: Path, piece: Path, what: str) -> None:
         piece.write_bytes(piece.read_bytes()[:-3])
 
 
-@pytest.mark.parametrize("what", ["index", "json", "another kind of file", "types", "piece", "missing", "cut"])
+@pytest.mark.parametrize(
+    "what", slow_but(["index", "json", "another kind of file", "types", "piece", "missing", "cut"], "index", "cut")
+)
 def test_a_damaged_entry_is_not_used(filled, tmp_path, what):
     root, files = filled
     stored = Path(shutil.copytree(root, tmp_path / "cache"))
@@ -481,6 +483,7 @@ def test_statistics_of_statistics_are_not_kept(tmp_path, days):
                              "all files are read",)  # fmt: skip
 
 
+@pytest.mark.slow
 def test_columns_without_statistics_need_no_cache(tmp_path, days, read_rows):
     plain = make_spec([passthrough_column("id", "int64"), numeric_column("w")])
     outcome = done(plain, days, tmp_path / "a", cache=str(tmp_path / "cache"))

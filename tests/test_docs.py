@@ -57,7 +57,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 RUN = [name for name in NAMES if snippets(name, "python run")]
-JOBS = {"README.md", "docs/beam.md", "docs/tutorial.md", "docs/migrating.md"}
+JOBS = {"README.md", "docs/beam.md", "docs/howto.md", "docs/lengths.md", "docs/migrating.md", "docs/tutorial.md"}
 """Pages whose examples run several jobs."""
 
 

@@ -23,7 +23,7 @@ from transforms import (
 ROWS = [{"x": [], "y": [1.0], "w": 1.0}, {"x": [], "y": [], "w": 2.0}]
 
 
-@pytest.mark.parametrize("sink", slow_but(["tfrecord", "parquet", "sequence_example"], "tfrecord"))
+@pytest.mark.parametrize("sink", slow_but(["tfrecord", "parquet", "sequence_example"]))
 def test_t_is_0(tmp_path, sink):
     (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
     columns = [

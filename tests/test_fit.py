@@ -122,7 +122,7 @@ def test_other_rows_wait_for_the_transform(tmp_path):
     np.testing.assert_allclose(row["x"], wanted["x"].reshape(-1), rtol=1e-6)
 
 
-@pytest.mark.parametrize("windowed", slow_but([False, True], True))
+@pytest.mark.parametrize("windowed", slow_but([False, True]))
 def test_fit_and_densify(tmp_path, windowed):
     target = str(tmp_path / "transform")
     _KEPT.clear()
@@ -147,7 +147,7 @@ class _Windowed(beam.DoFn):
         yield row, getattr(window, "start", 0)
 
 
-@pytest.mark.parametrize("rows", slow_but([[], [ROWS[7]]], [ROWS[7]]))
+@pytest.mark.parametrize("rows", slow_but([[], [ROWS[7]]]))
 def test_no_rows_are_an_error(tmp_path, rows):
     with pytest.raises(Exception, match="no rows to find statistics of"), beam.Pipeline(FnApiRunner()) as root:
         root | beam.Create(rows) | Fit(COLUMNS, GROUP, transform=str(tmp_path / "t"))

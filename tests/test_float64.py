@@ -190,6 +190,7 @@ def test_requests_of_float64_are_parsed_as_the_job_parses():
     np.testing.assert_array_equal(made.values.numpy().view(np.int64), expected.view(np.int64))
 
 
+@pytest.mark.slow
 def test_the_whole_job(tmp_path):
     table = pa.table({"x": [SECONDS.tolist()], "i": [MICROS.tolist()], "plain": [SECONDS.tolist()]})
     pq.write_table(table, tmp_path / "in.parquet")

@@ -103,6 +103,7 @@ def test_the_demo(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_vowels(tmp_path, real_data):
     spec, outcome = drafted(tmp_path, real_data / "vowels/*.parquet")
     assert kinds(spec) == {"lpc": "sequence_numeric_column", "speaker": "categorical_column_with_identity"}

@@ -170,6 +170,7 @@ def test_nothing_that_a_column_takes(folder):
     assert result.stdout == ""
 
 
+@pytest.mark.slow
 def test_keys_alone_make_no_job(folder):
     """One of them becomes something dense."""
     pq.write_table(pa.table({"a": ["x", "y"], "b": ["v", "w"]}), "keys.parquet")

@@ -62,7 +62,7 @@ def _widen(values):
     return tf.cast(values, tf.float32) * 60000.0
 
 
-@pytest.mark.parametrize("workers", slow_but([1, 2], 2))
+@pytest.mark.parametrize("workers", slow_but([1, 2]))
 def test_in_the_job(tmp_path, workers):
     for k in range(2):
         pq.write_table(pa.Table.from_pylist(ROWS), tmp_path / f"in-{k}.parquet")

@@ -46,7 +46,7 @@ def made(tmp_path_factory) -> Callable[[str], Path]:
     return functools.cache(lambda format: loader_sets.make(tmp_path_factory.mktemp("loaders"), format))
 
 
-@pytest.fixture(scope="module", params=FORMATS)
+@pytest.fixture(scope="module", params=slow_but(FORMATS, "parquet", "tfrecord", "sequence_example"))
 def root(request, made) -> Path:
     return made(request.param)
 
@@ -249,7 +249,12 @@ def test_cutting_keeps_every_row_in_its_place(parts, size, drop):
 
 
 @pytest.mark.parametrize("shuffle", [0, 20])
-@pytest.mark.parametrize(("load", "shards"), [*itertools.product(LOADERS, (1, 2, 3, 5, 11)), (with_numpy, ROWS + 7)])
+@pytest.mark.parametrize(
+    ("load", "shards"),
+    slow_but(
+        [*itertools.product(LOADERS, (1, 2, 3, 5, 11)), (with_numpy, ROWS + 7)], *itertools.product(LOADERS, (1, 3))
+    ),
+)
 def test_every_row_once_over_all_shards(parquet, records, load, shards, shuffle):
     for root in (parquet, records):
         made = [load(root, 8, features=["number"], shards=shards, shard=k, shuffle=shuffle) for k in range(shards)]
@@ -268,7 +273,7 @@ def test_every_value_of_every_shard(root, load):
 
 @loader
 @pytest.mark.parametrize("drop", [False, True])
-@pytest.mark.parametrize("shards", [2, 3, 4, 10])
+@pytest.mark.parametrize("shards", slow_but([2, 3, 4, 10], 3))
 def test_even_shards_give_equally_many_batches(parquet, records, load, shards, drop):
     for root in (parquet, records):
         more: dict[str, Any] = {"features": ["number"], "shards": shards, "even": True, "drop_remainder": drop}

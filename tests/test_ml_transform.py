@@ -96,6 +96,7 @@ with beam.Pipeline(FnApiRunner()) as root:
     np.testing.assert_allclose(np.array(eval(line[4:])), wanted.reshape(-1), rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["write", "read"])
 def test_rejected_rows_are_handed_out(written, tmp_path, mode):
     if mode == "write":
@@ -142,6 +143,7 @@ def test_arrow_goes_through(written):
     assert isinstance(dense, pa.Table) and dense["id"].to_pylist() == [row["id"] for row in OTHERS]
 
 
+@pytest.mark.slow
 def test_functions_survive(tmp_path):
     """One that has no name travels as a pickle."""
     columns = [sequence_numeric_column("x", normalizer_fn=lambda x: x * 2.0)]

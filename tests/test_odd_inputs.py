@@ -242,6 +242,7 @@ def test_an_odd_file_that_no_sample_shows_is_found_by_what_was_counted(tmp_path,
     assert not opened  # where there is a pass before, nothing was written at all
 
 
+@pytest.mark.slow
 def test_sparse_files_are_not_odd(tmp_path):
     """No feature at all, or none of ours but one that other files have too: absent is empty."""
     sparse = [{"label": None, "height": None, "user": 7}]
@@ -291,7 +292,7 @@ def test_files_without_rows_can_be_looked_at(tmp_path, suffix):
 NOTHING = [("no rows", LEARNING), ("no rows", SPEC), ("no files", LEARNING), ("no files", SPEC)]
 
 
-@pytest.mark.parametrize(("what", "spec"), slow_but(NOTHING, NOTHING[0]))
+@pytest.mark.parametrize(("what", "spec"), slow_but(NOTHING))
 def test_nothing_to_write(tmp_path, what, spec):
     """Files of every format without a row, or a pattern that matches nothing: --allow-empty publishes an empty data set."""
     if what == "no rows":

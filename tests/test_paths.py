@@ -25,6 +25,7 @@ def checked(output: Any, **more: Any) -> str:
     return checked_output(Request(prepared.SPEC, ["in"], str(output), **more))
 
 
+@pytest.mark.slow
 def test_no_name_touches_files_elsewhere():
     found = paths.attempt(paths.names(paths.asked_for()))
     assert found["trials"] == paths.asked_for()

@@ -90,7 +90,7 @@ def test_instance_dicts(tmp_path):
     check({key: np.array([row[key] for row in data]) for key in data[0] if not key.endswith("$row_lengths_1")})
 
 
-@pytest.mark.parametrize("kind", slow_but(["sparse", "ragged"], "ragged"))
+@pytest.mark.parametrize("kind", slow_but(["sparse", "ragged"]))
 def test_the_graph_that_tf_transform_saves(tmp_path, kind):
     """Analysed from record batches, then served by what tf.Transform loads, as a TFX trainer does it.
 

@@ -372,6 +372,7 @@ def test_of_two_runs_the_second_is_refused(tmp_path):
     assert not list(tmp_path.rglob(f"*{NEW}*"))
 
 
+@pytest.mark.slow
 def test_what_is_published_while_a_run_gets_ready_is_not_replaced(tmp_path, monkeypatch):
     """Between the check of the directory and the job lie seconds; without --overwrite nothing may be lost by them."""
     write_examples(str(tmp_path / "in.tfrecord"), [{"k": 1}])

@@ -182,6 +182,7 @@ def test_two_runs_count_alike_but_for_the_times(job, tmp_path):
         assert "began" not in json.dumps(read_json(tmp_path / "out", name))
 
 
+@pytest.mark.slow
 def test_values_far_from_zero_have_narrow_bins_and_a_large_input_is_sampled(tmp_path, monkeypatch):
     generator = np.random.default_rng(2)
     pressure = generator.normal(1013, 6, (3000, 4))

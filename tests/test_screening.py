@@ -54,6 +54,7 @@ def mixed(tmp_path_factory) -> dict[str, Any]:
     return {"root": root, "good": good, "bad": bad, "alone": alone, "skipped": skipped}
 
 
+@pytest.mark.slow
 def test_the_data_set_is_that_of_the_good_files(mixed):
     root = mixed["root"]
     one, other = (read_arrays(root / name, "id") for name in ("out", "alone"))

@@ -381,6 +381,7 @@ def test_names_that_tensorflow_refuses_fail_before_the_first_pass(tmp_path, monk
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_saving_again_gives_the_same(served, tmp_path):
     requests, written, path = served
     serving.save(SPEC, str(path.parent / "transform"), str(tmp_path / "again"))

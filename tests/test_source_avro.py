@@ -615,6 +615,7 @@ def job_row(rng: random.Random, number: int) -> tuple[dict[str, Any], str]:
     return row, bad
 
 
+@pytest.mark.slow
 def test_a_job(tmp_path):
     rng = random.Random(1)
     wanted = [job_row(rng, k) for k in range(300)]

@@ -489,6 +489,7 @@ def lines(rng: random.Random, count: int) -> tuple[list[str], list[Mapping[str, 
     return texts, wanted
 
 
+@pytest.mark.slow
 def test_a_job(tmp_path):
     texts, wanted = lines(random.Random(1), 300)
     data = ("other,id,name,ids,x,w\n" + "".join(texts)).encode("utf-8", "surrogateescape")
