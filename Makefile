@@ -57,7 +57,7 @@ test-all: env ## run all tests, the slow ones too: kills, buckets, processes, mo
 	@echo "running all tests (half an hour)"
 	@$(BIN)/pytest -m "not flink and not browser and not torch" $(ARGS)
 
-coverage: env ## run what make test runs, and say which lines that touches; fails below the share that pyproject.toml asks for
+coverage: env ## run what make test runs, and say which lines that touches (build/coverage/index.html)
 	@echo "running the tests, without those marked slow, and counting lines"
 	@$(BIN)/pytest --cov --cov-report=term:skip-covered --cov-report=html:build/coverage $(ARGS)
 
