@@ -433,7 +433,7 @@ def test_parts_keep_to_directories(folders):
 @pytest.mark.slow
 def test_parts_of_several_files_are_used_again(tmp_path, monkeypatch):
     monkeypatch.setattr(cache, "MAX_PARTS", 2)
-    files = match([str(write_day(tmp_path, day)) for day in range(1, 6)]).files
+    files = [file.with_version() for file in match([str(write_day(tmp_path, day)) for day in range(1, 6)]).files]
     done(spec(), [file.path for file in files[:4]], tmp_path / "a", cache=str(tmp_path / "cache"))
     planned = cache.plan(str(tmp_path / "cache"), spec(), files)
     assert planned.parts == ((files[4],),) and [len(entry.files) for entry in planned.entries] == [2, 2]
