@@ -106,7 +106,7 @@ def test_a_store_whose_answer_is_lost(tmp_path, error):
 
     place = Layout(str(tmp_path), NEW)
     seen = publish._replace_manifest(Lossy(), place, {"run": NEW}, None)
-    assert layout.read_json(place.at(layout.MANIFEST)) == {"run": NEW}
+    assert layout.read_json(place.at(layout.MANIFEST))["run"] == NEW
     with pytest.raises(JobError, match=r"cannot replace .*: timed out|another run has published"):
         publish._replace_manifest(Lossy(), place, {"run": OLD}, seen)
 
