@@ -42,7 +42,8 @@ def missing(touched: Iterable[tuple[str, str]]) -> list[str]:
 def listen(touched: Touched, patch: pytest.MonkeyPatch) -> None:
     """Notes from now on what values are made dense by, normalised by, read from, written to and rejected for."""
     for name, kind in COLUMNS.items():
-        _wrap(patch, kind, "dense", functools.partial(touched.add, ("column", name)))
+        method = "dense" if kind.in_graph else "check"  # what no graph sees is never made dense
+        _wrap(patch, kind, method, functools.partial(touched.add, ("column", name)))
     for name, normalizer in {**NORMALIZERS, "chain": Chain, "function": Function}.items():
         _wrap(patch, normalizer, "apply", functools.partial(touched.add, ("normalizer", name)))
     for name, source in SOURCES.items():
