@@ -21,6 +21,7 @@ from tests.test_serving import ROWS, SPEC, row
 from transforms import (
     SequenceGroup,
     categorical_column_with_identity,
+    indicator_column,
     make_spec,
     numeric_column,
     sequence_categorical_column_with_hash_bucket,
@@ -150,6 +151,7 @@ WRONG: list[dict[str, Any]] = [
     {"text": ["1", "2"]},
     {"text": ["70000"]},
     {"text": [b"\xff"]},
+    {"inner": None},
     {"odd": [-5.0]},
 ]
 """What a row holds instead of what is right, each a reason to reject it."""
@@ -162,8 +164,13 @@ RULES = make_spec(
         categorical_column_with_identity("label", 2, required=True, default_value=None),
         numeric_column("sound"),
         numeric_column("odd", normalizer_fn="tensorflow.math:sqrt"),
+        indicator_column(sequence_categorical_column_with_identity("inner", 5, required=True, group="inner")),
     ],
-    {"short": SequenceGroup(max_length=3, truncate="reject"), "other": SequenceGroup(max_length=2)},
+    {
+        "short": SequenceGroup(max_length=3, truncate="reject"),
+        "other": SequenceGroup(max_length=2),
+        "inner": SequenceGroup(max_length=2),
+    },
 )
 
 
@@ -175,6 +182,7 @@ def right(number: int) -> dict[str, Any]:
         "label": [number % 2],
         "sound": [float(number)],
         "odd": [4.0 * number],
+        "inner": [number % 5, 4],
     }
 
 
@@ -186,7 +194,7 @@ def example(values: dict[str, Any]) -> bytes:
         feature = made.features.feature[key]
         if key == "text":
             feature.bytes_list.value.extend(v if isinstance(v, bytes) else v.encode() for v in value)
-        elif key in ("ids", "label"):
+        elif key in ("ids", "label", "inner"):
             feature.int64_list.SetInParent()
             feature.int64_list.value.extend(value)
         else:
