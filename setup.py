@@ -6,7 +6,6 @@ Ranges live here; the exact versions and their hashes live in ``requirements.loc
 from setuptools import find_packages, setup
 
 # Emulators of S3 (flask is what moto's server needs) and of Cloud Storage.
-PYTEST = ["pytest", "pytest-cov", "pytest-timeout", "pytest-xdist"]
 BUCKETS = ["boto3", "moto", "flask", "flask-cors", "gcp-storage-emulator"]
 
 setup(

@@ -8,7 +8,13 @@ from typing import Any
 import pytest
 
 from tests.touched import EVERYTHING, KINDS, Recorder, is_whole, listen, missing
-from transforms import apply, indicator_column, sequence_categorical_column_with_identity, sequence_numeric_column
+from transforms import (
+    apply,
+    indicator_column,
+    sequence_categorical_column_with_identity,
+    sequence_numeric_column,
+    shared_embeddings,
+)
 
 ALL = {(kind, name) for kind, names in KINDS.items() for name in names}
 
@@ -77,6 +83,15 @@ def test_what_rows_go_through_is_noted():
     assert not noted & {("normalizer", "min_max"), ("source", "csv"), ("sink", "parquet"), ("reason", "missing")}
     apply([{"x": [1.0]}], [sequence_numeric_column("x", normalizer_fn="min_max")])
     assert touched == noted  # nobody listens any more
+
+
+def test_a_type_that_inherits_from_another_touches_only_itself():
+    touched: set[tuple[str, str]] = set()
+    ids = sequence_categorical_column_with_identity("ids", 3)
+    with pytest.MonkeyPatch.context() as patch:
+        listen(touched, patch)
+        apply([{"ids": [0, 1]}], shared_embeddings([ids], dimension=2))
+    assert ("column", "shared_embedding_column") in touched and ("column", "embedding_column") not in touched
 
 
 def test_this_run_is_listened_to(request):

@@ -41,12 +41,15 @@ def missing(touched: Iterable[tuple[str, str]]) -> list[str]:
 
 def listen(touched: Touched, patch: pytest.MonkeyPatch) -> None:
     """Notes from now on what values are made dense by, normalised by, read from, written to and rejected for."""
-    for name, kind in COLUMNS.items():
-        _wrap(patch, kind, "dense", functools.partial(touched.add, ("column", name)))
-    for name, normalizer in {**NORMALIZERS, "chain": Chain, "function": Function}.items():
-        _wrap(patch, normalizer, "apply", functools.partial(touched.add, ("normalizer", name)))
-    for name, source in SOURCES.items():
-        _wrap(patch, type(source), "read", functools.partial(touched.add, ("source", name)))
+    # What no graph sees is never made dense.
+    watched = [("column", name, kind, "dense" if kind.in_graph else "check") for name, kind in COLUMNS.items()]
+    normalizers = {**NORMALIZERS, "chain": Chain, "function": Function}
+    watched += [("normalizer", name, kind, "apply") for name, kind in normalizers.items()]
+    watched += [("source", name, type(source), "read") for name, source in SOURCES.items()]
+    # All originals before the first is replaced: a type that inherits from another one touches only itself.
+    originals = [getattr(owner, method) for _, _, owner, method in watched]
+    for (kind, name, owner, method), original in zip(watched, originals, strict=True):
+        patch.setattr(owner, method, _noting(original, functools.partial(touched.add, (kind, name))))
     opened = {id(sink): name for name, sink in SINKS.items()}
     for sink in {type(sink) for sink in SINKS.values()}:
         original = sink.open
@@ -67,15 +70,13 @@ def listen(touched: Touched, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(rejection, "first_faults", chosen)
 
 
-def _wrap(patch: pytest.MonkeyPatch, kind: type, method: str, note: Callable[[], None]) -> None:
-    original = getattr(kind, method)
-
+def _noting(original: Callable[..., Any], note: Callable[[], None]) -> Callable[..., Any]:
     @functools.wraps(original)
     def noting(*arguments: Any, **more: Any) -> Any:
         note()
         return original(*arguments, **more)
 
-    patch.setattr(kind, method, noting)
+    return noting
 
 
 class Recorder:
