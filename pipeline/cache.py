@@ -254,11 +254,9 @@ def drop(analysis: Analysis, wrong: Collection[str]) -> list[str]:
         found = [file.path for file in entry.files if file.path in wrong]
         if not found:
             continue
-        try:
+        with contextlib.suppress(OSError):
             layout.delete(entry.path)
-        except OSError as error:
-            raise JobError(
-                f"--cache: {entry.path}: is wrong about {found[0]} and cannot be removed ({error})"
-            ) from error
+        if layout.exists(entry.path):  # deleting says nothing of what it cannot do
+            raise JobError(f"--cache: {entry.path}: is wrong about {found[0]} and cannot be removed")
         dropped += found
     return dropped
