@@ -155,7 +155,7 @@ def _checked(plan: Plan, got: Collected) -> dict[str, Any]:
     stale = cache.drop(plan.analysis, differing)
     if stale:
         return {"status": FAILED, "message": f"{cache.dropped(stale)}; run again", "stale": stale}
-    passes.refuse_changed([*differing, *changed(plan.screened)])
+    passes.refuse_changed(sorted({*differing, *changed(plan.screened)}))
     faults = ledger.imbalances(book)
     for what, parts in (("written", got.parts), ("rejected", got.rejected)):
         in_files = sum(part.rows for part in parts)
