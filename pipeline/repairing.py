@@ -34,6 +34,7 @@ def repair(asked: Repair, stream: TextIO | None = None) -> Outcome:
         raise SpecError([SpecFault("columns", what)])
     plan = planned(asked, running.columns_text(asked.spec))
     size = sum(entry["bytes"] for entry in plan.before.content["rejected"]["files"])
+    request = replace(request, output=plan.place.output)  # which errors of a full disk name
     plan = replace(plan, place=scratch.placed(plan.place, request, options_for(request)))
     outcome = Outcome(FAILED, output=plan.place.output, passes=0, notes=plan.notes)
     with cleaning.run_in(plan.place), tuned(request, [size], ["repair"], stream) as tuning:
