@@ -211,6 +211,7 @@ def count(request: Request, stream: TextIO | None, title: str) -> Outcome:
     with tempfile.TemporaryDirectory(prefix="seqcols-") as folder:
         inputs, _, skipped = _screened(request, folder, stream)
         names = _preflight(inputs, request)
+        _rehearse(request.spec)
         needs_analysis(request.spec)  # traces the normalizer functions, so that a broken one is found
         place = Layout(folder, layout.new_run_id())
         plan = Plan(
