@@ -33,7 +33,7 @@ def _decoded_ipc(records: Sequence[bytes], path: str, features: Mapping[str, str
         columns = [table.column(name).chunk(0) for name in names]
         batch = pa.RecordBatch.from_arrays(columns, names) if names else pa.RecordBatch.from_struct_array(_empty(table))
         kept = pa.array([records[k] for k in positions], pa.large_binary())
-        yield rows.with_origin(batch, path, np.array(positions), kept, rows.ARROW_IPC), None
+        yield rows.with_origin(rows.plain(batch), path, np.array(positions), kept, rows.ARROW_IPC), None
 
 
 def _empty(table: pa.Table) -> pa.Array:
