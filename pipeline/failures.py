@@ -43,9 +43,8 @@ def of_a_disk(error: BaseException, places: Sequence[str] = ()) -> str:
     if not found:
         return ""
     where = found["named"] or " or ".join(filter(None, places)) or "temporary files"
-    if found[
-        "tensorflow"
-    ]:  # which puts the path before it; looked for from there, since a text may be as long as a batch
+    if found["tensorflow"]:  # which puts the path before it
+        # Looked for from there, since a text may be as long as a batch.
         before = re.split(r"[;{}\n]", found.string[max(0, found.start() - _LONGEST_PATH) : found.start()])[-1]
         path = re.search(r"(?:/|\b[a-z][a-z0-9+.-]{0,15}://).*", before)
         where = path[0] if path else where

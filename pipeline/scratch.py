@@ -57,9 +57,8 @@ def placed(place: Layout, request: Request, options: PipelineOptions) -> Layout:
     where = location(replace(request, output=place.output), options)
     if not where:
         return place
-    refuse_pattern(
-        "temporary folder", where
-    )  # tf.Transform 1.21 writes vocabularies by a sink of Beam, which deletes by patterns
+    # tf.Transform 1.21 writes vocabularies by a sink of Beam, which deletes by patterns.
+    refuse_pattern("temporary folder", where)
     if request.runs_here:
         return replace(place, scratch=tempfile.mkdtemp(prefix=f"seqcols-{place.run_id}-", dir=where))
     return replace(place, scratch=str(FileSystems.join(where, STAGING_PREFIX + place.run_id)))

@@ -46,7 +46,7 @@ class Parquet(Source):
             rows_in, rows_said = sum(group.num_rows for group in groups), file.metadata.num_rows
         if rows_in != rows_said:  # the footer has no checksum
             raise broken(path, f"damaged: its row groups have {rows_in} rows, its metadata say {rows_said}")
-        # Not the sizes of their columns: see `_probed`.
+        # Not the sizes of their columns: see `_group`.
         shares = np.cumsum([0.0, *(max(group.total_byte_size, 1) for group in groups)])
         ends = (size_of(path) * (shares / max(shares[-1], 1))).astype(np.int64)
         firsts = np.cumsum([0, *(group.num_rows for group in groups)])
