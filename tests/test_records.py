@@ -129,6 +129,15 @@ def test_records_of_every_kind():
         same([entry])
 
 
+def test_integers_of_a_float64_column_are_no_float32():
+    forms = {"x": Form("x", "float64")}
+    large = 1_700_000_000_123_457
+    entries = [example(x=[large, large + 1]), example(x=[0.1]), sequence({}, x=[[large], [-1]])]
+    found = Reader(forms).rows(entries)
+    assert found[0] == {"x": (True, [float(large), float(large + 1)])}
+    assert repr(found) == repr(job(entries, forms))
+
+
 def message(*parts: tuple[int, bytes]) -> bytes:
     """Delimited fields, by number."""
     return b"".join(varint(number << 3 | 2) + varint(len(content)) + content for number, content in parts)

@@ -18,7 +18,7 @@ from transforms.parse import Form
 from transforms.records import BYTES, FLOATS, INTEGERS, NO_KIND
 
 _KIND: Final = {"int64": INTEGERS, "string": BYTES}
-"""Carrier to the kind that holds its values; of all others it is floats."""
+"""What is requested to the kind that holds such values; of all others it is floats."""
 
 
 class Request(NamedTuple):
@@ -74,7 +74,7 @@ class _Reader:
     """Reads one batch."""
 
     def __init__(self, serialized: tf.Tensor, forms: Mapping[str, Form]):
-        self._forms = dict(sorted(forms.items(), key=lambda item: item[1].carrier))
+        self._forms = dict(sorted(forms.items(), key=lambda item: item[1].requested))
         self._found = records.parse(serialized)
         self._batch = tf.size(serialized, tf.int64)
         self._bad = [tf.where(~self._found.good)[:, 0]]
@@ -125,7 +125,7 @@ class _Reader:
         """Returns the values; those of other kinds than the columns' make their record bad."""
         chunks, steps = self._found.chunks, self._found.steps
         own = tf.gather(slot, chunks.entry)
-        asked = self._of(lambda form: _KIND.get(form.carrier, FLOATS), self._column(own))
+        asked = self._of(lambda form: _KIND.get(form.requested, FLOATS), self._column(own))
         same = tf.equal(chunks.kind, asked) | (tf.equal(asked, FLOATS) & tf.equal(chunks.kind, INTEGERS))
         filled = tf.equal(chunks.kind, BYTES) | (chunks.start < chunks.end)
         self._refuse(own, (own >= 0) & filled & ~same)
@@ -170,11 +170,11 @@ class _Reader:
         lengths = tf.reshape(self._sum(values.slot, tf.ones_like(values.slot)), [len(self._forms), -1])
         splits = tf.unstack(tf.pad(tf.cumsum(lengths, axis=1), [[0, 0], [1, 0]]), num=len(self._forms))
         totals, made, first, start = tf.reduce_sum(lengths, axis=1), {}, 0, tf.constant(0, tf.int64)
-        for carrier, group in itertools.groupby(self._forms, lambda key: self._forms[key].carrier):
+        for kind, group in itertools.groupby(self._forms, lambda key: self._forms[key].requested):
             keys = list(group)
             own = totals[first : first + len(keys)]
             part = _Values(*(column[start : start + tf.reduce_sum(own)] for column in values))
-            found = tf.split(self._decoded(part, carrier, [self._forms[key].ids for key in keys]), own, num=len(keys))
+            found = tf.split(self._decoded(part, kind, [self._forms[key].ids for key in keys]), own, num=len(keys))
             for k, (key, flat) in enumerate(zip(keys, found, strict=True)):
                 made[key] = tf.RaggedTensor.from_row_splits(flat, splits[first + k], validate=False)
                 if requests.is_nested(self._forms[key]):
@@ -182,17 +182,17 @@ class _Reader:
             first, start = first + len(keys), start + tf.reduce_sum(own)
         return made
 
-    def _decoded(self, values: _Values, carrier: str, ids: list[bool]) -> tf.Tensor:
-        """Returns the values of the columns of one carrier. In columns of ids the marker of none is no value."""
+    def _decoded(self, values: _Values, requested: str, ids: list[bool]) -> tf.Tensor:
+        """Returns the values of the columns of one dtype (`Form.requested`). In columns of ids the marker of none is no value."""
         text, none = self._found.text, tf.equal(values.kind, NO_KIND)
         integer = tf.equal(values.kind, INTEGERS)
-        if carrier == "string":
+        if requested == "string":
             flat = fields.strings(text, values.at, values.end)
         else:
             # Where no integer is, a zero behind the text is read.
             flat = fields.integers(text, tf.where(integer, values.at, text.past))
-        if carrier not in _KIND:
-            kind = tf.as_dtype(carrier)
+        if requested not in _KIND:  # float64, too: a record has no doubles, but integers beyond float32
+            kind = tf.as_dtype(requested)
             flat = tf.where(
                 integer, tf.cast(tf.cast(flat, tf.float64), kind), tf.cast(fields.floats(text, values.at), kind)
             )
