@@ -85,9 +85,7 @@ class ServingModel(tf.Module):
         """Serialized tf.Examples or tf.SequenceExamples, string `[batch]`."""
         found = record_features.read(examples, self._forms)
         good = [found.good, *(found.present[key] for key in self._required())]
-        # A record holds no float64: what the graph takes as such was rounded to float32.
-        given = {key: tf.cast(found.features[key], form.requested) for key, form in self._forms.items()}
-        return self._rows(given, tf.reduce_all(tf.stack(good), axis=0), tf.constant(True))
+        return self._rows(found.features, tf.reduce_all(tf.stack(good), axis=0), tf.constant(True))
 
     def _from_ragged(self, features: Mapping[str, tf.RaggedTensor]) -> dict[str, tf.Tensor]:
         one = next(iter(features.values()))
@@ -148,7 +146,8 @@ def rehearse(spec: Spec) -> None:
       SpecError: TensorFlow refuses their names.
     """
     parts = {name: tensor for named in input_parts(spec).values() for name, tensor in named.items()}
-    outputs = [output.name for output in spec.outputs()] + [VALID]
+    passed = {column.name for column in spec.columns if not column.in_graph}
+    outputs = [output.name for output in spec.outputs() if output.name not in passed] + [VALID]
 
     def nothing(**given: tf.Tensor) -> dict[str, tf.Tensor]:
         made = tf.zeros(tf.shape(next(iter(given.values()))))
