@@ -37,6 +37,7 @@ def test_bytes_are_those_of_the_arrays(steps):
             sequence_numeric_column("x", (2, 3), observed_mask=True, group="g"),
             sequence_categorical_column_with_identity("i", 9, max_ids=4, group="g"),
             sequence_numeric_column("n", dtype="int32"),
+            sequence_numeric_column("d", dtype="float64"),
             numeric_column("c", (5,), default_value=0.0),
         ],
         {"g": SequenceGroup(max_length=steps), "sequence": SequenceGroup(max_length=7, mask=False)},

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from transforms.columns import Output
     from transforms.spec import Spec
 
-_ITEM_BYTES: Final = {"int64": 8, "float32": 4, "string": 0}
-"""By carrier; text is not made but passed through, and as long as it is in its record."""
+_ITEM_BYTES: Final = {"int64": 8, "float32": 4, "float64": 8, "string": 0}
+"""By `dtypes.parsed`; text is not made but passed through, and as long as it is in its record."""
 
 
 def bytes_of(output: Output) -> int:
@@ -26,7 +26,7 @@ def bytes_of(output: Output) -> int:
     24
     """
     shape = output.shape[1:] if output.sequence else output.shape
-    item = 1 if output.dtype == "bool" else _ITEM_BYTES[dtypes.carrier(output.dtype)]
+    item = 1 if output.dtype == "bool" else _ITEM_BYTES[dtypes.parsed(output.dtype)]
     return item * math.prod(size for size in shape if size is not None)
 
 
