@@ -251,6 +251,12 @@ def _notes(column: Any, values: Any, sink: str = "parquet", **policy: Any) -> li
     [
         (sequence_numeric_column("x"), [2**24, 2**24 + 1], {}, "float32 makes 2 different values 1"),
         (sequence_numeric_column("x"), ["16777216", "16777217"], {}, "dtype: int64 keeps integers apart"),
+        (
+            sequence_numeric_column("x", non_finite="fill"),
+            [None, 0, 2**24, 2**24 + 1],
+            {},
+            "float32 makes 3 different values 2",
+        ),
         (sequence_numeric_column("x"), [0.1, 0.1 + 1e-12], {}, "dtype: float64 keeps them apart"),
         (sequence_numeric_column("x"), [0.1, 0.2, 2.0**24, 2.0**24 + 2], {}, ""),
         (sequence_numeric_column("x"), [*range(4000)], {}, ""),

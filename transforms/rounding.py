@@ -52,14 +52,14 @@ def rounded(values: np.ndarray, made: np.ndarray) -> Rounded:
       made: what became of each, float32 or float64.
     """
     values, made = values[:LOOKED_AT], made[:LOOKED_AT]
-    if values.dtype.kind in "iu":
+    is_whole = values.dtype.kind in "iu"
+    if is_whole:
         limit = _WHOLE[made.dtype.name]
         if not len(values) or (int(values.min()) >= -limit and int(values.max()) <= limit):
             return Rounded()
-        is_whole = True
-    else:
-        finite = np.isfinite(made)
-        values, made = values[finite], made[finite]
+    finite = np.isfinite(made)  # a null among integers has become NaN, which is no value of its own
+    values, made = values[finite], made[finite]
+    if not is_whole:
         if (values == made).all():
             return Rounded()
         is_whole = bool(((np.floor(values) == values) & (np.abs(values) <= _WHOLE["float64"])).all())
