@@ -5,9 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ValidationError
-from pydantic._internal._model_construction import ModelMetaclass  # `type(BaseModel)`: a metaclass has no public name
 
 from transforms import messages
+
+if TYPE_CHECKING:  # the class has no public name, and mypy takes no expression for a base
+    from pydantic._internal._model_construction import ModelMetaclass
+else:
+    ModelMetaclass = type(BaseModel)
 
 
 class _Called(ModelMetaclass):
