@@ -240,7 +240,7 @@ class _Stage(beam.PTransform):
 
 
 class Parse(_Stage):
-    """Parses source columns to their declared dtypes: lists of int64, float32 or text, one list a row.
+    """Parses source columns to their declared dtypes: lists of int64, float32, float64 or text, one list a row.
 
     Args:
       columns: one column, several, or a whole spec.

@@ -8,7 +8,7 @@ A tally is a Counter of tuples that adds up across batches, bundles and workers:
 - `("", "length", group, bucket)`: accepted rows by length before truncation, see `length_bucket`;
 - `("", "length_sum", group)`, `("", "length_max", group)`: their sum and the largest;
 - `("", "rounded", name, stage, what)`: values looked at that rounding makes equal, see `counting.count_rounded`. They depend on
-  how batches are cut, and stand in no file;
+  how batches are cut, and stand in no file that two runs are compared by;
 - `("", "began", pass)`, `("", "ended", pass)`: when the first worker began to read, and when the last one had, in milliseconds
   since 1970. They say how long a pass took, and stand in no file that two runs are compared by.
 All add up, but for the largest and the times: `add` knows.

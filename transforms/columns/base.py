@@ -60,7 +60,7 @@ class Output:
 
     Attributes:
       name: feature name.
-      dtype: name of the dtype that the parse spec casts to; stored as its carrier.
+      dtype: name of the dtype that the parse spec casts to; stored as its carrier, in Parquet a float64 as it is.
       shape: shape of one example; None stands for a T that the data decides.
       kind: `values`, `ids`, `weights`, `length`, `mask`, `observed` or `concatenation`.
       source: column or sequence group that it comes from.

@@ -36,7 +36,7 @@ class Steps:
     """The steps of a numeric column in a batch, and where they stand.
 
     Attributes:
-      values: `[n, *shape]`, in the carrier's dtype.
+      values: `[n, *shape]`, in the dtype that they are parsed as.
       observed: bool `[n, *shape]`, which of the values the data have: neither made up nor to be filled.
       splits: int64 `[rows + 1]`, which of them are each row's; steps past the last belong to no row.
       raw: all features of the batch, for what else the statistics go by.
@@ -217,7 +217,7 @@ class NumericBase(KeyedColumn):
         return self._put_through(self.links[:link], self.cast(steps.values), steps, fitted, owner)
 
     def normalize(self, steps: Steps, fitted: Fitted, owner: str | None = None) -> tf.Tensor:
-        """Normalises steps, imputed ones too, and returns `[n, *shape]` in the carrier of the result's dtype."""
+        """Normalises steps, imputed ones too, and returns `[n, *shape]`: int64, float32, or float64 where the column is."""
         import tensorflow as tf
 
         values = self.cast(steps.values)
