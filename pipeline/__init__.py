@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # as type checkers read it: `typing` takes milliseconds in which a signal would find no handler
 if TYPE_CHECKING:
+    from typing import Any
+
     from pipeline.columns_file import load
     from pipeline.executing import Outcome
     from pipeline.manifest import Manifest

@@ -15,6 +15,7 @@ import numpy as np
 from apache_beam.typehints.row_type import RowTypeConstraint
 
 from pipeline.columns_file import load, loads
+from transforms import dtypes
 from transforms.beam import Densify
 from transforms.columns import Output
 from transforms.spec import Spec
@@ -98,5 +99,5 @@ def _fields(spec: Spec) -> list[tuple[str, Any]]:
 
 
 def _type(output: Output) -> Any:
-    one = _ROOTS.get(output.dtype) or (np.float32 if "float" in output.dtype else np.int64)
+    one = _ROOTS.get(output.dtype) or np.dtype(dtypes.parsed(output.dtype)).type
     return Sequence[one] if output.shape else one  # type: ignore[valid-type]

@@ -2,9 +2,11 @@
 
 Beside the accumulators of tf.Transform's analyzers (for moments a table, for a vocabulary its counted words) stands what was
 counted. A folder holds one subfolder for every set of columns (`spec_text.digest`), and in it
-- `<part>.json`, an index: the files of a part, each with its size and time of change, the tally, and the pieces with SHA-256;
+- `<part>.json`, an index: the files of a part, each with all that its file system tells its state by, the tally, and the pieces
+  with SHA-256;
 - `<part>-<n>.piece`: accumulators as tf.Transform encodes them, each after its length.
-An index is written last and in one rename. What no index names does not count; what is damaged is read again.
+An index is written last and in one rename. What no index names does not count; what is damaged is read again. What a file system
+cannot tell, the pass that writes does: it reads the files anyway, and an index that is wrong about one of them is dropped.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import contextlib
 import itertools
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, Final
@@ -26,13 +28,14 @@ from tensorflow_transform.beam.analyzer_cache import DatasetCache, DatasetKey
 from pipeline import layout
 from pipeline.cache_files import Entry, Piece, WritePiece, read_index, read_piece, verify, write_index
 from pipeline.inputs import InputFile, Inputs
-from transforms import analyze, fit, spec_text
+from transforms import analyze, fit, spec_text, trees
+from transforms.errors import JobError
 from transforms.escaping import one_line
 from transforms.spec import Spec
 from transforms.step_limit import MAX_STEPS
 from transforms.tally import Tally, add, without_times
 
-FORMAT_VERSION: Final = 2
+FORMAT_VERSION: Final = 3
 MAX_PARTS: Final = 16
 """Parts that one run adds to a cache. Each is a branch of the graph, about 1 s of CPU and 30 MB; 48 took 50 s and 2.3 GB."""
 
@@ -102,7 +105,7 @@ def plan(root: str, spec: Spec, files: Sequence[InputFile], max_steps: int = MAX
         note = "--cache does not apply: a chain of normalizers fits statistics to what earlier ones made, all files are read"
         return Analysis(files, parts=(files,), notes=(note,))
     folder = FileSystems.join(root, spec_text.digest(spec, version("seqcols"), str(FORMAT_VERSION), str(max_steps)))
-    files = tuple(_versioned(file) for file in files)
+    files = tuple(file.with_version() for file in files)
     entries, notes = _usable(folder, files, keys)
     covered = {file for entry in entries for file in entry.files}
     parts = _grouped([file for file in files if file not in covered])
@@ -125,15 +128,6 @@ def _needed(spec: Spec, keys: Sequence[bytes]) -> set[DatasetKey]:
 
 def _new(number: int) -> DatasetKey:
     return DatasetKey(f"new-{number}")
-
-
-def _versioned(file: InputFile) -> InputFile:
-    """Adds the checksum that an object store has of a file; a local file system has none."""
-    if "://" not in file.path:
-        return file
-    with contextlib.suppress(Exception):
-        return InputFile(file.path, file.size, file.updated, str(FileSystems.checksum(file.path)))
-    return file
 
 
 def _grouped(files: Sequence[InputFile]) -> tuple[tuple[InputFile, ...], ...]:
@@ -160,12 +154,12 @@ def _usable(
     """Returns the parts in the cache all of whose files are wanted, as they are now; large ones first."""
     wanted, entries, notes = set(files), [], []
     found: list[tuple[str, Entry]] = []
-    with contextlib.suppress(Exception):  # Beam raises for a folder that is not there
-        for one in FileSystems.match([FileSystems.join(folder, "*.json")])[0].metadata_list:
+    with contextlib.suppress(Exception):  # a store may raise for a folder that is not there
+        for path in (path for path in trees.files_below(folder) if path.endswith(".json")):
             try:
-                found.append((one.path, read_index(one.path)))
+                found.append((path, read_index(path)))
             except Exception as error:  # whatever a damaged file leads to
-                notes.append(_damaged(one.path, error))
+                notes.append(_damaged(path, error))
     for path, entry in sorted(found, key=lambda pair: (-len(pair[1].files), pair[0])):
         if not wanted.issuperset(entry.files) or set(entry.pieces) != set(keys):
             continue
@@ -208,20 +202,61 @@ def keep(analysis: Analysis, found: Mapping[DatasetKey, DatasetCache]) -> list[b
     return made
 
 
-def commit(analysis: Analysis, pieces: Sequence[Piece], tallies: Mapping[int, Tally]) -> None:
+def commit(analysis: Analysis, pieces: Sequence[Piece], tallies: Mapping[int, Tally]) -> list[str]:
     """Writes the index of every part that was read.
 
     Args:
       analysis: what was planned.
       pieces: what was written.
       tallies: what was counted, by number of the part.
+
+    Returns:
+      Why a part could not be kept, for people: the run has published, and a part that is not kept is read again.
     """
+    notes = []
     for k, files in enumerate(analysis.parts if analysis.folder else ()):
         own = {key: [piece for piece in pieces if (piece.part, piece.key) == (k, key)] for key in analysis.keys}
-        write_index(analysis.folder, files, without_times(tallies.get(k, Counter())), own)
+        try:
+            write_index(analysis.folder, files, without_times(tallies.get(k, Counter())), own)
+        except Exception as error:  # the clients of object stores raise what they like
+            discard([piece for piece in pieces if piece.part == k])
+            notes.append(f"--cache: {' '.join(str(error).split())}; published, but these statistics are not kept")
+    return notes[:1]  # as many parts fail for one disk that is full
 
 
 def discard(pieces: Sequence[Piece]) -> None:
     """Removes what a run wrote that has failed."""
     for piece in pieces:
         layout.delete(piece.path)
+
+
+def dropped(files: Sequence[str]) -> str:
+    """Returns what a person should know of a cache that was wrong about files."""
+    more = f" (and {len(files) - 1:,} more files)" if len(files) > 1 else ""
+    return f"--cache: {files[0]}{more} changed after it was analysed, unnoticed by its size and time; its entry was dropped"
+
+
+def drop(analysis: Analysis, wrong: Collection[str]) -> list[str]:
+    """Drops what the cache has of files that hold something else by now. Pieces stay: another run may be reading them.
+
+    Args:
+      analysis: what was planned.
+      wrong: files that were read otherwise than the cache has them, and maybe others.
+
+    Returns:
+      Those of them that the cache was wrong about.
+
+    Raises:
+      JobError: an index cannot be removed.
+    """
+    dropped = []
+    for entry in analysis.entries:
+        found = [file.path for file in entry.files if file.path in wrong]
+        if not found:
+            continue
+        with contextlib.suppress(OSError):
+            layout.delete(entry.path)
+        if layout.exists(entry.path):  # deleting says nothing of what it cannot do
+            raise JobError(f"--cache: {entry.path}: is wrong about {found[0]} and cannot be removed")
+        dropped += found
+    return dropped

@@ -8,7 +8,6 @@ import json
 import os
 import secrets
 import struct
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,8 +20,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pipeline import layout
 from pipeline.inputs import InputFile
 from transforms.beam import in_global_window
+from transforms.files import naming
 from transforms.messages import path_of
-from transforms.tally import Tally
+from transforms.tally import Tally, from_list, listed
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,12 @@ class Piece:
 
 @dataclass(frozen=True)
 class Entry:
-    """A part in the cache: its files, what was counted in them, and the pieces by analyzer."""
+    """A part in the cache: its files, what was counted in them, the pieces by analyzer, and the path of its index."""
 
     files: tuple[InputFile, ...]
     tally: Tally
     pieces: Mapping[bytes, tuple[Piece, ...]]
+    path: str
 
 
 class _Strict(BaseModel):
@@ -76,12 +77,11 @@ def read_index(path: str) -> Entry:
     except ValidationError as error:
         first = error.errors()[0]
         raise ValueError(f"{path_of(first['loc'])}: {first['msg']}") from None
-    tally: Tally = Counter(dict(index.tally))
     pieces = {
         base64.b64decode(key): tuple(Piece(0, base64.b64decode(key), p.path, p.bytes, p.sha256) for p in those)
         for key, those in index.pieces.items()
     }
-    return Entry(index.files, tally, pieces)
+    return Entry(index.files, from_list(index.tally), pieces, path)
 
 
 def verify(piece: Piece) -> None:
@@ -129,16 +129,18 @@ class WritePiece(beam.DoFn):
             self._path = FileSystems.join(self._folder, f"{secrets.token_hex(12)}.piece")
             self._file = FileSystems.create(self._path, compression_type=CompressionTypes.UNCOMPRESSED)
             self._sha256, self._size = hashlib.sha256(), 0
-        for block in (struct.pack("<Q", len(element)), element):
-            self._file.write(block)
-            self._sha256.update(block)
-            self._size += len(block)
+        with naming(self._path):
+            for block in (struct.pack("<Q", len(element)), element):
+                self._file.write(block)
+                self._sha256.update(block)
+                self._size += len(block)
 
     def finish_bundle(self) -> Iterator[Any]:
         """Yields the piece."""
         if self._file is None:
             return
-        self._file.close()
+        with naming(self._path):
+            self._file.close()
         yield in_global_window(Piece(self._part, self._key, self._path, self._size, self._sha256.hexdigest()))
 
 
@@ -146,7 +148,7 @@ def write_index(folder: str, files: Sequence[InputFile], tally: Tally, pieces: M
     """Writes the index of a part, in one rename: from here on it is in the cache."""
     index = {
         "files": [vars(file) for file in files],
-        "tally": [[list(key), int(count)] for key, count in tally.items()],
+        "tally": listed(tally),
         "pieces": {
             base64.b64encode(key).decode(): [
                 {"path": piece.path, "bytes": piece.bytes, "sha256": piece.sha256} for piece in those

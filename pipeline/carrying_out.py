@@ -6,21 +6,27 @@ Imports nothing heavy, as the command line does not.
 from __future__ import annotations
 
 import os
-import signal
+import re
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from pipeline import quiet
-from pipeline.ending import FAILED, TOO_MANY_REJECTED, end_now, reported, say, stop
+from pipeline import quiet, temporary
+from pipeline.ending import FAILED, TOO_MANY_REJECTED, printed, reported, say, stop
 from pipeline.options import all_names
 from pipeline.request import Request, UsageError, check_values, checked_output
 
 if TYPE_CHECKING:
     from pipeline.executing import Outcome
     from transforms.spec import Spec
+
+ADDS_FILES: Final = "--statistics-input"
+"""What nobody is led to who has not nearly written it: it changes the statistics without a word."""
+
+OF_ANOTHER_RUN: Final = re.compile(r"stats?|statist\w*|transform\w*|fit(ted)?|normal\w*|moments?")
+"""Words with which people ask for the statistics of another run: `--statistics-from`, `--transform`, `--fitted-by`."""
 
 
 def carry_out(what: str, columns: str, debug: bool = False, **asked: Any) -> None:
@@ -62,6 +68,7 @@ def show_plan(columns: str, budget: float, buckets: int, as_json: bool, debug: b
         say(*plan_summary.lines(planned))
     if planned.outcome is not None:
         end(planned.outcome, debug)
+    printed()
 
 
 def _refuse_of_data_set(directory: str) -> None:
@@ -77,13 +84,17 @@ def _refuse_of_data_set(directory: str) -> None:
 
 def _asked(columns: str, debug: bool, **asked: Any) -> Request:
     """Returns what a command asks for, checked as far as that needs neither TensorFlow nor the input."""
-    from pipeline.columns_file import load
+    from pipeline.columns_file import load, located
+    from transforms.errors import SpecError
 
     _open_files_with(asked.get("beam_args", ()))
     spec = load(columns)
     find_functions(columns, spec, debug)
     request = Request(spec, **asked)
-    check_values(request)
+    try:
+        check_values(request)
+    except SpecError as error:
+        raise SpecError(located(error.faults, columns)) from None
     _refuse_unknown(request.beam_args)
     return request
 
@@ -96,8 +107,7 @@ def find_functions(columns: str, spec: Spec, debug: bool) -> None:
 
     if not any(isinstance(link, Function) for link in spec.normalizers):
         return
-    if not debug:
-        quiet.quiet_logs()  # these modules load TensorFlow
+    prepare(debug)  # these modules load TensorFlow
     sys.path.insert(0, os.path.dirname(os.path.abspath(columns)))
     os.environ["PYTHONPATH"] = os.pathsep.join([sys.path[0], *filter(None, [os.environ.get("PYTHONPATH")])])
     faults = check_functions(spec, columns)
@@ -121,7 +131,6 @@ def _refuse_unknown(arguments: Sequence[str]) -> None:
     from apache_beam.options.pipeline_options import PipelineOptions
 
     from pipeline.beam_options import Parser, SeqcolsOptions
-    from transforms.errors import nearest
 
     parser = Parser()
     for options in PipelineOptions.__subclasses__():
@@ -133,7 +142,25 @@ def _refuse_unknown(arguments: Sequence[str]) -> None:
         name = unknown[0].split("=")[0]
         if not name.startswith("-"):
             raise UsageError(f"unexpected argument {name!r}; quote a pattern ('*.parquet'), or give --input again")
-        raise UsageError(f"unknown option {name!r}{nearest(name, [*all_names(), *known])}")
+        raise UsageError(f"unknown option {name!r}{_meant(name, [*all_names(), *known])}")
+
+
+def _meant(name: str, known: Sequence[str]) -> str:
+    """Returns what to say to a name that is no option's: the nearest, unless it asks for what no option does."""
+    from transforms.errors import nearest
+
+    words = re.findall("[a-z]+", name.lower())
+    misspelt = [option for option in known if _alike(words, re.findall("[a-z]+", option.lower()))]
+    if not misspelt and any(OF_ANOTHER_RUN.fullmatch(word) for word in words):
+        return "; the statistics of another run cannot be used, they are always those of the files that are given"
+    return nearest(name, misspelt or [option for option in known if option != ADDS_FILES])
+
+
+def _alike(words: Sequence[str], others: Sequence[str]) -> bool:
+    """Whether each word of a name could be a misspelling of the word in its place."""
+    from transforms.errors import nearest
+
+    return len(words) == len(others) and all(nearest(word, [other]) for word, other in zip(words, others, strict=True))
 
 
 def _execute(what: str, request: Request, debug: bool) -> Outcome:
@@ -151,8 +178,7 @@ def _execute(what: str, request: Request, debug: bool) -> Outcome:
 
 
 def prepare(debug: bool) -> None:
-    """Gets ready for a job: what a signal does, and what the libraries may say."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, end_now)
+    """Gets ready for a job: where temporary files lie, and what the libraries may say."""
+    temporary.begin()
     if not debug:
         quiet.quiet_logs()

@@ -11,15 +11,16 @@ import numpy as np
 import pyarrow as pa
 from apache_beam.pvalue import AsSingleton
 
-from pipeline import coders, job, layout, ledger
+from pipeline import coders, job, layout, ledger, passes, rounding_notes
 from pipeline.finish import DONE, FAILED, TOO_MANY_REJECTED, Plan, refuse_absent, too_many_rejected
+from pipeline.inputs import changed
 from pipeline.summaries import Rejects, first_rejects, sum_tallies
 from transforms import digests, length_buckets, rows
 from transforms.beam import in_global_window
 from transforms.errors import JobError
 from transforms.ragged import Ragged
 from transforms.spec import Spec
-from transforms.tally import Tally
+from transforms.tally import Tally, lengths_by_group
 
 
 def build(root: beam.Pipeline, plan: Plan, tuning: job.Tuning) -> beam.PCollection:
@@ -55,8 +56,7 @@ class _CountAccepted(beam.DoFn):
         file = rows.file_of(batch)
         self._tally[file, "rows", "written"] += batch.num_rows
         self._tally[file, "digest", "written"] += digests.total(batch.column(rows.DIGEST_COLUMN))
-        for name in self._spec.group_names:
-            first = self._spec.members(name)[0]
+        for name, (first, *_) in self._spec.by_group.items():
             steps = -(-Ragged.of(batch.column(first.key)).lengths // first.step_width)
             size = self._spec.group(name).fixed_length
             kept = np.minimum(steps, size) if size else steps
@@ -78,9 +78,11 @@ def _finish(_: None, plan: Plan, tally: Tally, examples: Rejects) -> dict[str, A
         "message": "",
         "ledger": book,
         "rejected_examples": examples,
-        "lengths": {name: _lengths(tally, name) for name in plan.spec.group_names},
+        "lengths": _lengths(tally, plan.spec),
+        "notes": rounding_notes.notes(plan.spec, tally, plan.sink),
     }
     try:
+        passes.refuse_changed(changed(plan.screened))
         refuse_absent(plan, book)
         message = too_many_rejected(book["rows"], plan.max_rejected)
         if message:
@@ -94,11 +96,14 @@ def _finish(_: None, plan: Plan, tally: Tally, examples: Rejects) -> dict[str, A
     return result
 
 
-def _lengths(tally: Tally, group: str) -> dict[str, Any]:
-    """Returns what `transforms.lengths.Lengths.of` takes."""
-    histogram = sorted((key[3], n) for key, n in tally.items() if key[1:3] == ("length", group))
+def _lengths(tally: Tally, spec: Spec) -> dict[str, dict[str, Any]]:
+    """Returns by group what `transforms.lengths.Lengths.of` takes."""
+    found = lengths_by_group(tally)
     return {
-        "histogram": histogram,
-        "steps": tally["", "length_sum", group],
-        "longest": tally["", "length_max", group],
+        name: {
+            "histogram": found.get(name, []),
+            "steps": tally["", "length_sum", name],
+            "longest": tally["", "length_max", name],
+        }
+        for name in spec.group_names
     }

@@ -9,7 +9,7 @@ import importlib
 import os
 import pkgutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -33,7 +33,7 @@ from transforms.spec import Spec, cross_faults
 
 Model = TypeVar("Model")
 
-__all__ = ["ColumnsFile", "check_functions", "dumps", "importable_from", "load", "loads"]
+__all__ = ["ColumnsFile", "check_functions", "dumps", "importable_from", "load", "loads", "located"]
 
 LARGEST: Final = 256 * 2**10
 """Bytes that a columns file may have. ruamel.yaml takes a second for as many of the worst kind."""
@@ -168,7 +168,7 @@ def _valid_part(data: dict[str, Any]) -> Spec | None:
     else:
         groups = {column.sequence_group: _NO_GROUP for column in columns if column.sequence_group is not None}
     if any(column is None and not _group_known(row) for column, row in zip(valid, rows, strict=True)):
-        columns += [SequenceIdentity(key=f"\0group {name}", num_buckets=1, group=name) for name in groups if name]
+        columns += [SequenceIdentity.make(key=f"\0group {name}", num_buckets=1, group=name) for name in groups if name]
     return Spec.model_construct(sequence_groups=groups, columns=columns)
 
 
@@ -210,8 +210,14 @@ def _group_of(row: Any) -> str | None:
 def _stand_in(row: Any, k: int) -> Column:
     group = _group_of(row)
     if group is not None:
-        return SequenceIdentity(key=f"\0column {k}", num_buckets=1, group=group)
+        return SequenceIdentity.make(key=f"\0column {k}", num_buckets=1, group=group)
     return Passthrough(key=f"\0column {k}")
+
+
+def located(faults: Sequence[SpecFault], path: str | Path) -> list[SpecFault]:
+    """Returns faults of a spec that was read from a columns file with their lines in it."""
+    document = read_yaml(_read(str(path)), str(path), MOST_VALUES, ELSEWHERE)
+    return [replace(fault, line=document.line(fault.path)) for fault in faults]
 
 
 def check_functions(spec: Spec, path: str | Path | None = None) -> list[SpecFault]:
@@ -225,8 +231,6 @@ def check_functions(spec: Spec, path: str | Path | None = None) -> list[SpecFaul
       What is wrong, empty if every function is there. Importing runs the modules' code.
     """
     folder = Path(path).absolute().parent if path and "://" not in str(path) else None
-    name = str(path)
-    document = read_yaml(_read(name), name, MOST_VALUES, ELSEWHERE) if path else Document()
     faults = []
     with importable_from(folder):
         for k, column in enumerate(spec.columns):
@@ -235,8 +239,8 @@ def check_functions(spec: Spec, path: str | Path | None = None) -> list[SpecFaul
                 if isinstance(link, Function) and isinstance(link.function, str):
                     where = f"columns[{k}].{column.path_to('normalizer_fn')}{place}"
                     message = _why_not(link.function, folder)
-                    faults += [SpecFault(where, message, document.line(where))] if message else []
-    return faults
+                    faults += [SpecFault(where, message)] if message else []
+    return located(faults, path) if path and faults else faults
 
 
 @contextmanager

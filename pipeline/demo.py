@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from pipeline.request import UsageError, checked_directory
+from transforms.files import naming
 
 ROWS: Final = 2000
 FILES: Final = 2
@@ -58,7 +59,7 @@ def make_sample(directory: str) -> tuple[str, str, str]:
     columns, folder = os.path.join(directory, "columns.yaml"), os.path.join(directory, "input")
     _refuse_other(directory, columns, folder)
     os.makedirs(folder, exist_ok=True)
-    with open(columns, "w", encoding="utf-8") as file:
+    with naming(columns), open(columns, "w", encoding="utf-8") as file:
         file.write(COLUMNS)
     generator = np.random.default_rng(7)
     rows = [_spoilt(_row(generator, number), number) for number in range(ROWS)]

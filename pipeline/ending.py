@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
+import errno
 import signal
 import sys
 import traceback
@@ -12,10 +12,11 @@ from typing import Any, Final, NoReturn
 
 import click
 
-from pipeline import quiet
+from pipeline import streams
 from pipeline.request import UsageError
+from pipeline.stopping import INTERRUPTED, end_now
 
-OK, FAILED, WRONG_USE, TOO_MANY_REJECTED, INTERRUPTED = 0, 1, 2, 3, 130
+OK, FAILED, WRONG_USE, TOO_MANY_REJECTED = 0, 1, 2, 3
 
 DEBUG: Final = "--debug"
 
@@ -46,6 +47,17 @@ def stop(code: int, message: str, *more: str, error: BaseException | None = None
         say(*text.rstrip("\n").split("\n"), err=True)
     say(f"seqcols: error: {message}", *more, err=True)
     sys.exit(code)
+
+
+def printed() -> None:
+    """Ends a command that is there to print something, if it could not be printed."""
+    fault = streams.unprinted()  # and `| head` has what it wanted
+    if fault and fault.errno != errno.EPIPE:
+        stop(FAILED, _unprinted(fault))
+
+
+def _unprinted(fault: OSError) -> str:
+    return f"standard output: {(fault.strerror or str(fault)).lower()}; not all was printed"
 
 
 @contextlib.contextmanager
@@ -89,7 +101,11 @@ def _lines_of(error: Exception, columns: str) -> tuple[int, list[str]]:
 
 def _unforeseen(error: Exception) -> str:
     """Returns the line for what nobody foresaw: a full disk, say, or a bug."""
+    from pipeline.failures import of_a_disk
+
     what = str(error).strip() or "no message"
+    if of_a_disk(error):
+        return of_a_disk(error)
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror.lower()}" if error.filename else error.strerror.lower()
     return f"{type(error).__name__}: {what.splitlines()[-1]} ({DEBUG} shows where)"
@@ -111,6 +127,10 @@ class Commands(click.Group):
         except click.Abort:
             say("seqcols: stopped", err=True)
             sys.exit(INTERRUPTED)
+        finally:
+            fault = streams.unprinted()
+            if fault:
+                say(f"seqcols: {_unprinted(fault)}", err=True)
         sys.exit(code if isinstance(code, int) else OK)
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
@@ -128,22 +148,3 @@ def _in_one_line(error: click.ClickException) -> str:
     context = getattr(error, "ctx", None)
     hint = f"; see '{context.command_path} --help'" if context else ""
     return message[:1].lower() + message[1:] + hint
-
-
-def end_now(number: int, frame: Any) -> None:
-    """Cleans up and ends the process, from the signal handler itself. A run that is publishing is let finish.
-
-    An exception raised here could be swallowed: it arises wherever the program is, TensorFlow's callbacks included. And the
-    in-process runner's workers would go on in their threads.
-    """
-    publish = sys.modules.get("pipeline.publish")
-    if publish and publish.is_publishing_here():
-        quiet.say("seqcols: publishing, which takes a moment: not stopped\n")
-        return
-    for again in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(again, signal.SIG_IGN)
-    cleaning = sys.modules.get("pipeline.cleaning")
-    published = cleaning.stop() if cleaning else False
-    what = f"; {'the data set had been' if published else 'nothing was'} published" if cleaning else ""
-    quiet.say(f"seqcols: stopped{what}\n")
-    os._exit(INTERRUPTED)

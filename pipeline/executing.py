@@ -13,10 +13,10 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-from pipeline import job, layout, progress
+from pipeline import cleaning, job, layout, manifest, progress
 from pipeline.beam_options import options_of
-from pipeline.failures import message_of, of_function
-from pipeline.finish import FAILED
+from pipeline.failures import message_of, of_a_disk, of_function
+from pipeline.finish import DONE, FAILED
 from pipeline.inputs import SkippedFile
 from pipeline.layout import Layout
 from pipeline.request import Request
@@ -50,6 +50,7 @@ class Outcome:
       notes: what a person should know of the run, a line each.
       repaired: of a repair, how many rows were `read`, `written` and `rejected`.
       lengths: of a check, the lengths of the accepted rows by sequence group, as `Lengths.of` takes them.
+      stale: files that the cache was wrong about; their entries have been dropped.
       error: what was raised, where something was.
     """
 
@@ -65,6 +66,7 @@ class Outcome:
     skipped: Sequence[SkippedFile] = ()
     repaired: dict[str, int] = field(default_factory=dict)
     lengths: dict[str, dict[str, Any]] = field(default_factory=dict)
+    stale: Sequence[str] = ()
     error: BaseException | None = None
 
     def __repr__(self) -> str:
@@ -91,7 +93,7 @@ def tuned(request: Request, sizes: list[int], titles: list[str], stream: TextIO 
 
 
 def _workers(size: int) -> int:
-    """Returns how many workers an input of so many bytes is worth: each traces the graph anew, which takes a second."""
+    """Returns how many workers an input of so many bytes is worth: in the analysis each traces a graph, which takes a second."""
     return 1 if size < ONE_WORKER_BYTES else min(len(os.sched_getaffinity(0)), MOST_WORKERS)
 
 
@@ -113,18 +115,29 @@ def options_for(request: Request, workers: int = 1) -> PipelineOptions:
     return PipelineOptions([*args, *request.beam_args], **options_of(request))
 
 
+def _places(request: Request) -> list[str]:
+    """Returns where a file may lie that an error does not name."""
+    with contextlib.suppress(OSError):  # there is no temporary directory that can be used
+        return [*filter(None, [request.output]), tempfile.gettempdir()]
+    return [*filter(None, [request.output])]
+
+
 def execute(request: Request, build: Any, outcome: Outcome, workers: int = 1) -> None:
     """Builds and runs a pipeline; a failure ends in the outcome, one line long."""
     # FnApiRunner by itself: `--runner=DirectRunner` would try to download another one first (Beam 2.77).
     options = options_for(request, workers)
+    places = _places(request)
     try:
         root = beam.Pipeline(FnApiRunner(), options=options) if request.runs_here else beam.Pipeline(options=options)
         build(root)
     except JobError:
         raise
     except OSError as error:  # Beam and TensorFlow use temporary files of their own
-        raise JobError(f"{error.filename or 'temporary files'}: {(error.strerror or str(error)).lower()}") from error
-    except Exception as error:  # tracing runs the normalizer functions
+        where = error.filename or " or ".join(places)
+        raise JobError(f"{where}: {(error.strerror or str(error)).lower()}") from error
+    except Exception as error:  # tracing runs the normalizer functions, and writes temporary files
+        if of_a_disk(error):
+            raise JobError(of_a_disk(error, places)) from error
         raise of_function(error) from error
     try:
         result = root.run()
@@ -135,20 +148,59 @@ def execute(request: Request, build: Any, outcome: Outcome, workers: int = 1) ->
     except Exception as error:
         if message_of(error).endswith("KeyboardInterrupt"):  # Beam 2.77 makes a RuntimeError of it
             raise KeyboardInterrupt from error
-        outcome.status, outcome.message, outcome.error = FAILED, message_of(error), error
+        outcome.status, outcome.message, outcome.error = FAILED, message_of(error, places), error
 
 
 def take_result(place: Layout, outcome: Outcome) -> None:
     """Reads how the run ended, as its last step wrote it down."""
-    if not layout.exists(place.result):
-        if not outcome.message:
-            outcome.message = "the job ended without a result"
+    result = _result_of(place) or _published_result(place, outcome)
+    if result is None:
+        outcome.message = outcome.message or "the job ended without a result"
         return
-    result = layout.read_json(place.result)
     outcome.status, outcome.message = result["status"], result["message"]
     outcome.ledger = Ledger(result.get("ledger", {}))
     outcome.repaired = result.get("repaired", {})
     outcome.lengths = result.get("lengths", {})
+    outcome.stale = result.get("stale", ())
     outcome.notes = [*outcome.notes, *result.get("notes", [])]
     outcome.rejected_files = result.get("rejected_files", [])
     outcome.rejected_examples = result.get("rejected_examples", {})
+
+
+def _result_of(place: Layout) -> dict[str, Any] | None:
+    """Returns what the last step wrote down; None where it did not, or not to its end."""
+    try:
+        return dict(layout.read_json(place.result)) if layout.exists(place.result) else None
+    except ValueError:
+        return None
+
+
+def _published_result(place: Layout, outcome: Outcome) -> dict[str, Any] | None:
+    """Returns how a run ended that has published and then failed to say so; None for one that has not published."""
+    if not cleaning.is_current(place):
+        return None
+    published = manifest.read(place.output)
+    book = layout.read_json(published.path(published.content["ledger"]))
+    why = f" ({outcome.message})" if outcome.message else ""
+    return {
+        "status": DONE,
+        "message": "",
+        "ledger": book,
+        "repaired": published.content["runs"][-1],
+        "rejected_files": published.rejected_files,
+        "notes": [f"published, but how the run ended could not be written down{why}"],
+    }
+
+
+def conclude(place: Layout, outcome: Outcome) -> None:
+    """Reads how a run ended and cleans up after it. One that has published does not fail any more, whatever fails here."""
+    take_result(place, outcome)
+    try:
+        cleaning.clean(place, outcome.status == DONE, outcome.rejected_files, outcome.ledger)
+    except Exception as error:  # of a store, too
+        if outcome.status != DONE:
+            raise
+        outcome.notes = [
+            *outcome.notes,
+            f"published, but the run's own leftovers could not be removed ({message_of(error)})",
+        ]

@@ -14,9 +14,22 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import cache, export, kill_points, layout, ledger, manifest, preflight, publish, statistics, vocabularies
+from pipeline import (
+    cache,
+    export,
+    kill_points,
+    layout,
+    ledger,
+    manifest,
+    passes,
+    preflight,
+    publish,
+    rounding_notes,
+    statistics,
+    vocabularies,
+)
 from pipeline.cache_files import Piece
-from pipeline.inputs import Inputs, SkippedFile
+from pipeline.inputs import InputFile, Inputs, SkippedFile, changed, described
 from pipeline.layout import Layout
 from pipeline.limits import DEFAULTS, Limits
 from pipeline.progress import now
@@ -25,9 +38,8 @@ from pipeline.report.facts import Timed
 from pipeline.report.page import page
 from pipeline.report.view import view
 from pipeline.writing import Part
-from transforms import digests
+from transforms import dense_rows, digests
 from transforms.analyze import Level, moments_file
-from transforms.columns import Output
 from transforms.columns.embedding import embeddings_of
 from transforms.distributions import Counting, Packed, part_counted
 from transforms.errors import JobError, nearest
@@ -57,6 +69,7 @@ class Plan:
       given: statistics that passes before the job found: chains of normalizers may need one after the other.
       limits: what is taken of the files at most.
       skipped: broken files that were left out.
+      screened: the files that were looked through for such, as they were then.
       began: when the run began, in milliseconds since 1970.
       timed: passes before the job, and how long each took.
     """
@@ -75,6 +88,7 @@ class Plan:
     given: tuple[Level, ...] = ()
     limits: Limits = DEFAULTS
     skipped: tuple[SkippedFile, ...] = ()
+    screened: tuple[InputFile, ...] = ()
     began: int = field(default_factory=now)
     timed: tuple[Timed, ...] = ()
 
@@ -122,7 +136,7 @@ def finish(plan: Plan, got: Collected) -> dict[str, Any]:
     except JobError as error:
         result = {"status": FAILED, "message": str(error)}
     result["rejected_examples"] = got.examples
-    layout.write_json(plan.place.result, result)
+    layout.write_result(plan.place, result)
     kill_points.at("result")
     if result["status"] != DONE:
         cache.discard(got.kept)
@@ -135,6 +149,13 @@ def _checked(plan: Plan, got: Collected) -> dict[str, Any]:
     book = {**ledger.build(got.tally, plan.spec, sizes), "skipped_files": plan.skipped_files}
     rows = book["rows"]
     kept = {"ledger": book, "rejected_files": [part.path for part in got.rejected]}
+    analysed = _analysed(plan, got.analysis_tally)
+    written = {file.path for file in plan.inputs.files}
+    differing = ledger.changed(analysed, got.tally, written) if plan.passes == 2 else []
+    stale = cache.drop(plan.analysis, differing)
+    if stale:
+        return {"status": FAILED, "message": f"{cache.dropped(stale)}; run again", "stale": stale}
+    passes.refuse_changed(sorted({*differing, *changed(plan.screened)}))
     faults = ledger.imbalances(book)
     for what, parts in (("written", got.parts), ("rejected", got.rejected)):
         in_files = sum(part.rows for part in parts)
@@ -142,9 +163,6 @@ def _checked(plan: Plan, got: Collected) -> dict[str, Any]:
             faults.append(f"{rows[what]} rows {what}, {in_files} in the files")
         elif digests.as_text(sum(part.row_digest for part in parts)) != book["row_digests"][what]:
             faults.append(f"the rows in the files are not those that were {what} (their digests differ)")
-    analysed = _analysed(plan, got.analysis_tally)
-    if plan.passes == 2:
-        faults += ledger.differences(analysed, got.tally, {file.path for file in plan.inputs.files})
     if faults:
         more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
         return {"status": FAILED, "message": f"the ledger does not balance: {faults[0]}{more}", "ledger": book}
@@ -172,9 +190,10 @@ def _checked(plan: Plan, got: Collected) -> dict[str, Any]:
     content = {**_manifest(plan, got, book), "vocabularies": learned, "embeddings": embeddings, "graph_sha256": trees}
     kill_points.at("staged")
     page = _report(plan, got, content, book, stats)
-    note = publish.publish(plan.place, content, book, stats, staged, plan.replaces, serving, page)
-    cache.commit(plan.analysis, got.kept, dict(got.by_part))
-    return {"status": DONE, "message": "", "notes": [note] if note else [], **kept}
+    notes = rounding_notes.notes(plan.spec, got.tally, plan.sink)
+    notes += publish.publish(plan.place, content, book, stats, staged, plan.replaces, serving, page)
+    notes += cache.commit(plan.analysis, got.kept, dict(got.by_part))
+    return {"status": DONE, "message": "", "notes": notes, **kept}
 
 
 def _report(plan: Plan, got: Collected, content: dict[str, Any], book: dict[str, Any], stats: dict[str, Any]) -> bytes:
@@ -188,10 +207,18 @@ def check_analysis(plan: Plan, tally: Tally) -> None:
     """Looks at what the analysis counted, so that what cannot be published is not read once more.
 
     Raises:
-      JobError: a column is absent in all rows, or a file does not belong to the others.
+      JobError: a file changed since an earlier pass; a column is absent in all rows, a file does not belong to the others, or the
+        longest row makes all rows too long.
     """
     if plan.passes == 2:
-        refuse_absent(plan, ledger.build(_analysed(plan, tally), plan.spec, {}))
+        if plan.given:
+            passes.compare(tally, plan.place)
+        analysed = _analysed(plan, tally)
+        refuse_absent(plan, ledger.build(analysed, plan.spec, {}))
+        longest = {name: int(analysed["", "length_max", name]) for name in plan.spec.longest_groups}
+        why = dense_rows.too_long(plan.spec, longest, plan.limits.max_record_bytes)
+        if why:
+            raise JobError(why)
 
 
 def _analysed(plan: Plan, counted: Tally) -> Tally:
@@ -219,16 +246,12 @@ def _sizes(spec: Spec, parts: Sequence[Part]) -> dict[str, int | None]:
     sizes = {name: spec.group(name).fixed_length or (None if parts else 0) for name in spec.group_names}
     shapes = {output.name: output.shape for part in parts for output in part.outputs}
     for output in spec.outputs():
-        if output.sequence and output.name in shapes:
-            sizes[group_of(spec, output)] = shapes[output.name][0]
+        group = spec.group_of(output)
+        if group is not None and output.sequence and output.name in shapes:
+            sizes[group] = shapes[output.name][0]
     if len({part.outputs for part in parts}) > 1:
         raise JobError("shards of one run differ in their features; this is a bug, nothing was published")
     return sizes
-
-
-def group_of(spec: Spec, output: Output) -> str:
-    """Returns the sequence group of an output, which comes from one of its columns or from the group itself."""
-    return next((c.sequence_group for c in spec.columns if c.name == output.source and c.sequence_group), output.source)
 
 
 def refuse_absent(plan: Plan, book: Mapping[str, Any]) -> None:
@@ -256,14 +279,13 @@ def _manifest(plan: Plan, got: Collected, book: dict[str, Any]) -> dict[str, Any
     created = manifest.created_now()
     counts = {what: book["rows"][what] for what in ("read", "written", "rejected")}
     return {
-        "format_version": manifest.FORMAT_VERSION,
         "seqcols": version("seqcols"),
         "run": plan.place.run_id,
         "created": created,
         "runs": [{"run": plan.place.run_id, "created": created, "kind": "run", **counts}],
         "format": plan.sink,
         "columns": plan.columns_text,
-        "inputs": manifest.inputs_of(plan.inputs.files),
+        "inputs": described(plan.inputs.files),
         "skipped_files": plan.skipped_files,
         "examples": {
             "rows": book["rows"]["written"],

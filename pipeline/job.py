@@ -22,7 +22,7 @@ import apache_beam as beam
 import numpy as np
 from apache_beam.pvalue import AsList, AsSingleton
 
-from pipeline import cache, coders, layout
+from pipeline import cache, coders, layout, passes
 from pipeline.finish import Collected, Plan, check_analysis, finish
 from pipeline.layout import Layout
 from pipeline.limits import DEFAULTS, Limits
@@ -154,7 +154,9 @@ def write_pass(
       counting: how it is counted how values are distributed.
     """
     transform = place.staged(layout.TRANSFORM)
-    dense = read.good | "Densify" >> Densify(spec, None, transform, moments, counting=counting or Counting())
+    narrow = sink != "parquet"
+    densify = Densify(spec, None, transform, moments, counting=counting or Counting(), narrow=narrow)
+    dense = read.good | "Densify" >> densify
     write = WriteShards(place.at(layout.EXAMPLES), place.run_id, sink, spec, sampled=sampled)
     written = dense[GOOD] | "Write" >> beam.ParDo(write).with_outputs(TALLIES, main="parts")
     refused = (*read.rejected, dense[REJECTED])
@@ -172,10 +174,14 @@ def _write_rejected(rejected: beam.PCollection, place: Layout, number: int) -> b
 
 
 def build_level(root: beam.Pipeline, plan: Plan, tuning: Tuning) -> beam.PCollection:
-    """Adds a pass to a pipeline that finds statistics which others wait for: see `transforms.fit.find_level`."""
+    """Adds a pass to a pipeline that finds statistics which others wait for: see `transforms.fit.find_level`.
+
+    What it reads is compared with what earlier passes did.
+    """
     coders.register()
     files = root | "Files" >> beam.Create([file.path for part in plan.analysis.parts for file in part], reshuffle=False)
     read = read_pass(files, "Analyse", plan.spec, tuning, 0)
+    sum_tallies(read.tallies, "AnalysisLedger") | "Compare" >> beam.Map(passes.compare, plan.place)
     return find_level(plan.spec, read.good, plan.place.staging, plan.given, plan.place.scratch)
 
 

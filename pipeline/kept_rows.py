@@ -16,7 +16,7 @@ from pipeline.progress import Note, now
 from pipeline.repair_ledger import AGAIN
 from pipeline.sources import SOURCES, Split
 from pipeline.sources.kept import Kept
-from transforms import digests, rows
+from transforms import digests, rejection, rows
 from transforms.beam import GOOD, REJECTED, TALLIES, in_global_window
 from transforms.columns import Column
 from transforms.errors import JobError
@@ -63,7 +63,8 @@ class _ReadKept(beam.DoFn):
         """Reads a split; yields good batches, and rejected rows tagged `REJECTED`."""
         self._tally.setdefault(("", "began", self._number), now())
         features = {key: form.carrier for column in self._columns for key, form in column.features.items()}
-        for read in SOURCES["parquet"].read(split, {}, self._limits):
+        kept_columns = dict.fromkeys(rejection.SCHEMA.names, "string")
+        for read in SOURCES["parquet"].read(split, kept_columns, self._limits):
             assert read.batch is not None
             for kept, was_bad in kept_of(read.batch, self._records):
                 self._tally[kept.file, "rows", "read"] += len(kept.numbers)
@@ -147,6 +148,6 @@ def batches_of(paths: Sequence[str], columns: Sequence[str]) -> Iterator[pa.Reco
             if name not in features:
                 raise JobError(f"{path}: no file of rejected rows: it has no column {name!r}")
         for split in source.splits(path):
-            for read in source.read(split, {}, WIDEST):
+            for read in source.read(split, dict.fromkeys(columns, "string"), WIDEST):
                 assert read.batch is not None
                 yield read.batch.select(columns)

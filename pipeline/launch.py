@@ -10,18 +10,25 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from pipeline.ending import reported
+from pipeline import cli
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main() -> None:
+    """Hands over the job that the command line asks for."""
+    cli.begin()
+    hand_over(sys.argv[1:])
+
+
+def hand_over(arguments: Sequence[str]) -> None:
     """Hands a job over, or ends with the exit code and the line of `seqcols run`."""
     from pipeline.carrying_out import carry_out
+    from pipeline.ending import reported
     from pipeline.request import UsageError
 
     with reported(debug=False):
         from pipeline.beam_options import split
 
-        asked, beam_args = split(sys.argv[1:] if arguments is None else arguments)
+        asked, beam_args = split(arguments)
         if not asked.get("columns"):
             raise UsageError("--columns: expected a columns file")
     for name, value in asked.items():

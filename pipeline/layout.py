@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -81,7 +82,7 @@ def exists(path: str) -> bool:
         return True
     if "://" not in path or FileSystems.get_filesystem(path).has_dirs():
         return False
-    return bool(FileSystems.match([path.rstrip("/") + "/**"], limits=[1])[0].metadata_list)
+    return any(True for _ in trees.entries_below(path.rstrip("/")))
 
 
 def make_dirs(path: str) -> None:
@@ -140,10 +141,16 @@ def delete_if_empty(path: str) -> None:
             os.rmdir(path)
 
 
+def read_bytes(path: str) -> bytes:
+    """Reads a file."""
+    with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+        data: bytes = file.read()
+    return data
+
+
 def read_json(path: str) -> Any:
     """Reads a JSON file."""
-    with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
-        return json.loads(file.read())
+    return json.loads(read_bytes(path))
 
 
 def write_bytes(path: str, data: bytes) -> None:
@@ -170,5 +177,15 @@ def json_bytes(content: Any) -> bytes:
 
 
 def write_json(path: str, content: Any) -> None:
-    """Writes a JSON file."""
+    """Writes a JSON file.
+
+    Raises:
+      JobError: it cannot be written.
+    """
     write_bytes(path, json_bytes(content))
+
+
+def write_result(place: Layout, result: Mapping[str, Any]) -> None:
+    """Writes down how a run ended; that it cannot be written changes nothing about it."""
+    with contextlib.suppress(JobError):
+        write_json(place.result, result)

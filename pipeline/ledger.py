@@ -81,16 +81,25 @@ def imbalances(ledger: Mapping[str, Any]) -> list[str]:
     return faults
 
 
-def differences(first: Tally, second: Tally, among: Collection[str] | None = None) -> list[str]:
-    """Returns the files that the two passes did not read alike, one line each.
+def changed(first: Tally, second: Tally, among: Collection[str] | None = None) -> list[str]:
+    """Returns the files that two passes did not read alike.
 
     Args:
-      first: what the analysis counted, or what a cache holds of it.
-      second: what was counted in the pass that wrote.
+      first: what one of them counted, or what a cache holds of it.
+      second: what the other one did.
       among: the files that both are about; None for all.
     """
-    # What the parser counts: a row that a normalizer spoils is rejected by the second pass alone.
-    parsed = ("values", "present", "nulls")
-    both = {key for key in (*first, *second) if key[-1] in parsed or key[1:] in (("rows", "read"), ("digest", "read"))}
-    files = sorted({key[0] for key in both if first[key] != second[key] and (among is None or key[0] in among)})
-    return [f"{file}: read differently by the second pass; it changed during the run" for file in files]
+    one, other = _as_read(first), _as_read(second)
+    differing = {key[0] for key in one.keys() | other.keys() if one.get(key, 0) != other.get(key, 0)}
+    return sorted(differing if among is None else differing.intersection(among))
+
+
+def _as_read(tally: Tally) -> dict[tuple[Any, ...], int]:
+    """Returns what the reader and the parser counted; a row that a normalizer spoils is rejected by the last pass alone."""
+    parsed, read = ("values", "present", "nulls"), (("rows", "read"), ("digest", "read"))
+    # Digests are sums modulo 2^64 of batches, which may be cut otherwise.
+    return {
+        key: n % 2**64 if key[1] == "digest" else n
+        for key, n in tally.items()
+        if (key[1] == "column" and key[-1] in parsed) or key[1:] in read
+    }

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from apache_beam.io.filesystems import FileSystems
 
-from pipeline.inputs import InputFile
-from pipeline.layout import EXAMPLES, MANIFEST, REJECTED, exists, read_json
-from pipeline.manifest_fields import FORMAT_VERSION, damage
+from pipeline.layout import EXAMPLES, MANIFEST, REJECTED, exists, json_bytes, read_bytes
+from pipeline.manifest_fields import DIGEST, FORMAT_VERSION, damage, last_lines
 from transforms.columns import Output
 from transforms.errors import JobError
 from transforms.length_buckets import outputs_in
 from transforms.shown import table
 from transforms.spec import Spec
 
-__all__ = ["FORMAT_VERSION", "Manifest", "features_of", "named_files", "read"]
+__all__ = ["FORMAT_VERSION", "Manifest", "features_of", "named_files", "parsed", "read", "sealed"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -148,25 +148,43 @@ def read(root: str) -> Manifest:
     if not exists(path):
         raise JobError(f"{root!r} holds no finished data set: there is no {MANIFEST}")
     try:
-        content = read_json(path)
+        data = read_bytes(path)
     except OSError as error:
         raise JobError(f"{path!r}: cannot be read: {error}") from error
+    return Manifest(root, parsed(data, path))
+
+
+def parsed(data: bytes, path: str) -> dict[str, Any]:
+    """Returns what a manifest holds.
+
+    Args:
+      data: its bytes.
+      path: where it lies, for messages.
+
+    Raises:
+      JobError: it is damaged, or of a later format.
+    """
+    try:
+        content = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise JobError(f"{path!r}: damaged, no JSON: {error}") from error
-    why = damage(content)
+    why = damage(content, data)
     if why:
         raise JobError(f"{path!r}: {why}")
-    return Manifest(root, content)
+    return dict(content)
+
+
+def sealed(content: Mapping[str, Any]) -> bytes:
+    """Returns the bytes of a manifest: what it is to hold, in the version of today, and a digest of all lines before."""
+    own = {"format_version": FORMAT_VERSION}
+    lines = json_bytes({**own, **{name: value for name, value in content.items() if name not in (*own, DIGEST)}})
+    lines = lines.removesuffix(b"\n}\n") + b",\n"
+    return lines + last_lines(lines)
 
 
 def created_now() -> str:
     """Returns the time, as manifests hold it."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-
-
-def inputs_of(files: Iterable[InputFile]) -> list[dict[str, Any]]:
-    """Returns the files that were read as the manifest lists them."""
-    return [{"path": file.path, "bytes": file.size} for file in files]
 
 
 def is_own(part: str, path: Any) -> bool:

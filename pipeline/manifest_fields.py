@@ -1,7 +1,11 @@
-"""What a manifest must hold to be followed: types of its fields, and paths that stay inside the directory. Needs no Beam."""
+"""What a manifest must hold to be followed: a digest of itself, types of its fields, and paths that stay inside the directory.
+
+Needs no Beam.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import Annotated, Any, Final, Literal
 
@@ -10,7 +14,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from transforms import dtypes
 from transforms.messages import problems, shown
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
+"""What is written. Version 1, which has no digest, is still read; no single flipped bit makes a 1 of the 2."""
+
+VERSION_WITHOUT_DIGEST: Final = 1
+
+DIGEST: Final = "sha256"
+"""The last field, on a line of its own: the digest of all lines before."""
 
 _DTYPES: Final = (*dtypes.INTEGERS, *dtypes.FLOATS, "bool", "string", "bytes")
 
@@ -93,6 +103,7 @@ class _Manifest(_Fields):
     inputs: list[_Input]
     examples: _Examples
     rejected: _Files
+    json_sha256: dict[Literal["statistics", "ledger"], str] = {}
     graph_sha256: dict[Literal["transform", "serving"], str] = {}
     transform: _Path | None
     serving: _Path | None
@@ -109,13 +120,31 @@ class _Manifest(_Fields):
         return self
 
 
-def damage(content: Any) -> str:
-    """Returns the first thing wrong with what a manifest holds, an empty string where nothing is."""
+def last_lines(lines: bytes) -> bytes:
+    """Returns how a manifest ends after all its other lines: with their digest."""
+    return f' "{DIGEST}": "{hashlib.sha256(lines).hexdigest()}"\n}}\n'.encode()
+
+
+def _is_whole(data: bytes) -> bool:
+    """Returns whether a manifest is as it was written, to the last bit."""
+    lines = data[: -len(last_lines(b""))]
+    return data == lines + last_lines(lines)
+
+
+def damage(content: Any, data: bytes) -> str:
+    """Returns the first thing wrong with a manifest, an empty string where nothing is.
+
+    Args:
+      content: what it holds.
+      data: its bytes.
+    """
     if not isinstance(content, dict):
         return f"damaged: expected a mapping, got {shown(content)}"
     version = content.get("format_version")
-    if type(version) is not int or version != FORMAT_VERSION:
-        return f"expected format_version {FORMAT_VERSION}, got {shown(version)}"
+    if type(version) is not int or version not in (VERSION_WITHOUT_DIGEST, FORMAT_VERSION):
+        return f"expected format_version {VERSION_WITHOUT_DIGEST} or {FORMAT_VERSION}, got {shown(version)}"
+    if (version != VERSION_WITHOUT_DIGEST or DIGEST in content) and not _is_whole(data):
+        return f"damaged: {DIGEST}: expected the digest of the lines before, got another, or none"
     try:
         _Manifest.model_validate(content)
     except ValidationError as error:

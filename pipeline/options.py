@@ -55,7 +55,7 @@ _DEBUG: Final = click.option("--debug", is_flag=True, help="Show tracebacks, and
 
 def _input(required: bool) -> Any:
     return click.option(
-        "--input", "inputs", multiple=True, required=required, help="File or pattern; may be given again."
+        "--input", "inputs", multiple=True, required=required, help="File, pattern or data set; may be given again."
     )
 
 
@@ -95,7 +95,8 @@ _WRITING: Final = [
         "--statistics-input",
         "statistics_inputs",
         multiple=True,
-        help="File or pattern that counts for the statistics but is not written; may be given again.",
+        help="File or pattern that counts for the statistics as --input does, which always counts, too, but is not written; "
+        "may be given again.",
     ),
     click.option("--allow-empty", is_flag=True, help="Publish a data set without rows, if there are none to read."),
     click.option(

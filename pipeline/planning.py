@@ -89,9 +89,10 @@ def plan(
         raise UsageError("plan: the columns have no sequence, and so no T")
     groups = {name: spec.group(name).model_copy(update=_ANY_LENGTH) for name in spec.group_names}
     lifted = spec.model_copy(update={"sequence_groups": groups})
-    outcome = running.check(replace(request, spec=lifted), stream, "plan")
+    outcome = running.count(replace(request, spec=lifted), stream, "plan")
     found = {name: Lengths.of(**counted) for name, counted in outcome.lengths.items()}
-    return Planned({name: of_group(spec, name, one, budget, buckets) for name, one in found.items()}, budget, outcome)
+    made = {name: of_group(spec, name, one, budget, buckets) for name, one in found.items()}
+    return Planned(made, budget, outcome, outcome.notes)
 
 
 _ANY_LENGTH: Final = {"max_length": "longest", "truncate": "head", "bucket_by_length": None}

@@ -88,7 +88,11 @@ def look(paths: Sequence[str], columns: Sequence[Column], limits: Limits = DEFAU
 def _seen(path: str, source: Source, columns: Sequence[Column], limits: Limits) -> _Seen:
     features = source.features(path, limits, SAMPLED_ROWS)
     if source.has_schema:
-        refuse_schema(path, features, columns)
+        try:
+            refuse_schema(path, features, columns)
+        except JobError:
+            if source.has_rows(path, limits):
+                raise
     return _Seen(path, frozenset(features), _held(features), source.has_schema)
 
 

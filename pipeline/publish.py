@@ -12,8 +12,8 @@ A run that dies between two steps leaves a whole data set, old or new, and files
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import json
 import os
 from collections.abc import Collection, Mapping
 from typing import Any, Final
@@ -21,10 +21,11 @@ from typing import Any, Final
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
-from pipeline import export, kill_points, layout
+from pipeline import export, kill_points, layout, stopping
 from pipeline.layout import LEDGER, MANIFEST, REPORT, SERVING, STATISTICS, TRANSFORM, Layout
-from pipeline.manifest import named_files
+from pipeline.manifest import named_files, parsed, sealed
 from pipeline.stores import Conflict, Store, Version, store_of, sync_folder
+from transforms import trees
 from transforms.errors import JobError
 
 ANY: Final = "*"
@@ -39,7 +40,8 @@ PLAIN_NAMES: Final = {
 }
 """What a manifest names beside the shards, and what it is called once it is published on a disk."""
 
-_HERE: Final[list[Layout]] = []
+_ENDED: Final[list[Layout]] = []
+"""Runs that this process has published, or tried to."""
 
 
 def publish(
@@ -51,12 +53,13 @@ def publish(
     replaces: str | None = ANY,
     staged_serving: str = "",
     report: bytes = b"",
-) -> str:
+) -> list[str]:
     """Publishes a data set. One run at a time does so in a directory of this machine.
 
     Args:
       place: where.
-      content: the manifest but for `transform`, `serving`, `statistics`, `ledger` and `report`, which are set here.
+      content: the manifest but for its version and digest, `transform`, `serving`, `statistics`, `ledger` and `report`, which
+        are set here.
       ledger: what `ledger.json` holds.
       statistics: what `statistics.json` holds.
       staged_transform: folder with the saved graph; an empty string where there is none.
@@ -65,45 +68,49 @@ def publish(
       report: what `report.html` holds; nothing for no report.
 
     Returns:
-      What went wrong after the data set was published, which it then is all the same; an empty string for nothing.
+      What went wrong after the data set was published, which it is with the first replacement of the manifest: notes for people.
 
     Raises:
-      JobError: another run has published there since, or this one was stopped, or a file cannot be written.
+      JobError: another run has published there since, or this one was stopped, or the manifest there is damaged, or a file cannot
+        be written.
     """
     content = {**content, "json_sha256": export.json_digests(statistics=statistics, ledger=ledger)}
     content["report_sha256"] = hashlib.sha256(report).hexdigest() if report else ""
-    _HERE.append(place)
     store = store_of(place.output)
     staged = {"transform": staged_transform, "serving": staged_serving}
     try:
         with store.alone(place.output):
             data, seen = store.read(place.at(MANIFEST))
-            old = json.loads(data) if data else None
+            old = parsed(data, place.at(MANIFEST)) if seen else None
             found = old.get("run") if old else None
             if replaces != ANY and found not in (replaces, place.run_id):
                 raise JobError(f"another run ({found}) has published in {place.output!r} meanwhile; this one has not")
-            if layout.decided(place) == layout.STOPPED:
+            if layout.decided(place) == layout.STOPPED or not layout.exists(place.staging):
                 raise JobError("the run was stopped")
             own = _write_own(place, ledger, statistics, report, staged)
+            stopping.hold_off()  # not while the lock is waited for, which somebody else may hold for ever
             if not layout.claim(place, layout.PUBLISHING):
                 raise JobError("the run was stopped")
             kill_points.at("decided")
             named = {**content, **own}
             seen = _replace_manifest(store, place, named, seen)
             kill_points.at("manifest")
+            notes = []
             if old:  # of this very run, where an engine tries its last step again
-                _remove(place, set(named_files(old)) - set(named_files(named)))
+                notes.append(_remove(place, set(named_files(old)) - set(named_files(named))))
             kill_points.at("removed")
-            return _take_plain_names(store, place, content, own, seen) if store.is_local else ""
+            notes.append(_take_plain_names(store, place, content, own, seen) if store.is_local else "")
+            return [note for note in notes if note]
     except OSError as error:
         raise JobError(f"{error.filename or place.output}: cannot be published ({error.strerror or error})") from error
     finally:
-        _HERE.remove(place)
+        _ENDED.append(place)
+        stopping.go_on()
 
 
-def is_publishing_here() -> bool:
-    """Returns whether a thread of this process is publishing: it should be let finish."""
-    return bool(_HERE)
+def has_ended_here(place: Layout) -> bool:
+    """Returns whether this process has published a run, or tried to: nobody needs to wait for it."""
+    return place in _ENDED
 
 
 def own_names(run_id: str) -> dict[str, str]:
@@ -167,41 +174,48 @@ def _take_plain_names(
 
 
 def _replace_manifest(store: Store, place: Layout, content: Mapping[str, Any], seen: Version) -> Version:
-    path = place.at(MANIFEST)
+    path, data = place.at(MANIFEST), sealed(content)
     try:
-        return store.replace(path, layout.json_bytes(content), seen)
-    except Conflict as error:
-        raise JobError(
-            f"another run has published in {place.output!r} at this very moment; this one has not"
-        ) from error
-    except OSError as error:
-        raise JobError(f"cannot replace {path!r}: {error.strerror or error}") from error
+        return store.replace(path, data, seen)
+    except (Conflict, OSError) as error:
+        with contextlib.suppress(OSError):
+            there, version = store.read(path)
+            if there == data:  # flushing failed, or the answer of a store was lost: readers see it
+                return version
+        if isinstance(error, Conflict):
+            what = f"another run has published in {place.output!r} at this very moment; this one has not"
+        else:
+            what = f"cannot replace {path!r}: {(error.strerror or str(error)).lower()}"
+        raise JobError(what) from error
 
 
 def _copy(source: str, target: str) -> None:
     """Copies a file or a tree, file by file, on any file system."""
-    found = FileSystems.match([source.rstrip("/") + "/**"])[0].metadata_list
-    if not found:
+    below = trees.files_below(source.rstrip("/"))
+    if not below:
         with FileSystems.open(source, compression_type=CompressionTypes.UNCOMPRESSED) as file:
             layout.write_bytes(target, file.read())
         return
     folders = set()
-    for entry in found:
-        relative = entry.path.removeprefix(source).lstrip("/")
+    for path in below:
+        relative = path.removeprefix(source).lstrip("/")
         where = FileSystems.join(target, *relative.split("/"))
         folder = FileSystems.split(where)[0]
         layout.make_dirs(folder)
         while folder not in folders and len(folder) >= len(target):  # a folder that holds only folders counts too
             folders.add(folder)
             folder = FileSystems.split(folder)[0]
-        with FileSystems.open(entry.path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+        with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
             layout.write_bytes(where, file.read())
     for folder in folders:
         sync_folder(folder)
 
 
-def _remove(place: Layout, names: Collection[str]) -> None:
-    """Removes what an old manifest named."""
+def _remove(place: Layout, names: Collection[str]) -> str:
+    """Removes what an old manifest named; returns, for people, what is left of it."""
     for relative in sorted(names):
         layout.delete(place.at(*relative.split("/")))
         kill_points.at("removing")
+    left = [place.at(name) for name in sorted(names) if "://" not in place.output and os.path.lexists(place.at(name))]
+    more = f" and {len(left) - 1} more" if len(left) > 1 else ""
+    return f"published, but {left[0]}{more} of the old data set could not be removed" if left else ""

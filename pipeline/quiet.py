@@ -9,15 +9,10 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator
-from typing import Final, TextIO
+from typing import TextIO
 
-_PERSON: Final = [2]
-"""File descriptor that reaches the person, wherever 2 leads at the moment."""
-
-
-def say(text: str) -> None:
-    """Writes to the person at once; safe in a signal handler, where streams may be in the middle of a write."""
-    os.write(_PERSON[0], text.encode())
+from pipeline import streams
+from pipeline.stopping import PERSON
 
 
 def quiet_logs() -> None:
@@ -45,7 +40,7 @@ def workers(talk: bool) -> Iterator[TextIO]:
     if talk:
         yield sys.stderr
         return
-    with _no_stderr() as kept, os.fdopen(os.dup(kept), "w", encoding="utf-8") as stream:
+    with _no_stderr() as kept, streams.opened(os.dup(kept), close=True) as stream:
         yield stream
 
 
@@ -54,13 +49,13 @@ def _no_stderr() -> Iterator[int]:
     """Drops what is written to file descriptor 2: TensorFlow 2.21 logs there before any setting takes effect."""
     sys.stderr.flush()
     kept = os.dup(2)
-    _PERSON[0] = kept
+    PERSON[0] = kept
     sink = os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(sink, 2)
         yield kept
     finally:
         os.dup2(kept, 2)
-        _PERSON[0] = 2
+        PERSON[0] = 2
         os.close(kept)
         os.close(sink)

@@ -30,7 +30,7 @@ def read_rows(source: Source, path: str, features: dict[str, str], wanted: np.nd
 def _batches(source: Source, split: Any, features: dict[str, str]) -> Iterator[pa.RecordBatch]:
     for read in source.read(split, features, WIDEST):
         if read.batch is not None and read.batch.num_rows:
-            yield rows.without_views(read.batch)
+            yield rows.plain(read.batch)
 
 
 def arrays_at(written: list[pa.RecordBatch], positions: np.ndarray, outputs: Sequence[Output]) -> dict[str, np.ndarray]:

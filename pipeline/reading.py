@@ -88,15 +88,18 @@ class _Read(beam.DoFn):
         self._tally.setdefault(("", "began", self._number), now())
         source = source_for(split.path, self._limits)
         features = {key: form.carrier for column in self._columns for key, form in column.features.items()}
+        held: dict[str, pa.DataType] | None = None  # the schema, of the first batch; it counts once there are rows
         checked = not source.has_schema
         for read in source.read(split, features, self._limits):
             count = 0
-            if read.batch is not None and not checked:
-                refuse_schema(split.path, {field.name: field.type for field in read.batch.schema}, self._columns)
-                checked = True
+            if read.batch is not None and held is None:
+                held = {field.name: field.type for field in read.batch.schema}
             if read.batch is not None and read.batch.num_rows:
+                if not checked and held is not None:
+                    refuse_schema(split.path, held, self._columns)
+                    checked = True
                 count += read.batch.num_rows
-                batch = digests.attach(read.batch, features)
+                batch = digests.attach(rows.plain(read.batch), features)
                 self._tally[split.path, "digest", "read"] += digests.total(batch.column(rows.DIGEST_COLUMN))
                 yield batch
             if read.rejected is not None:

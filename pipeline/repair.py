@@ -16,15 +16,16 @@ from apache_beam.io.filesystems import FileSystems
 
 from pipeline import layout, manifest
 from pipeline.columns_file import loads
-from pipeline.export import STATISTICS
-from pipeline.inputs import match
+from pipeline.export import STATISTICS, file_digest
+from pipeline.export import digest as tree_digest
+from pipeline.inputs import Inputs, match
 from pipeline.kept_rows import PLACE, batches_of
 from pipeline.layout import Layout
 from pipeline.manifest import Manifest, buckets_of
 from pipeline.progress import now
 from pipeline.report import facts
 from pipeline.report.facts import Facts
-from pipeline.request import UsageError
+from pipeline.request import UsageError, refuse_pattern
 from transforms import analyze
 from transforms.analyze import LearnedWords, Level
 from transforms.columns.learned_vocabulary import learners
@@ -69,6 +70,7 @@ class RepairPlan:
       words: its learned vocabularies; None where the columns have none.
       sizes: T of every sequence group.
       known: what the report of the data set knows; None where it has none that can be read.
+      notes: what a person should know, a line each.
       began: when the repair began, in milliseconds since 1970.
     """
 
@@ -82,6 +84,7 @@ class RepairPlan:
     words: LearnedWords | None = None
     sizes: Mapping[str, int | None] = field(default_factory=dict)
     known: Facts | None = None
+    notes: tuple[str, ...] = ()
     began: int = field(default_factory=now)
 
     @property
@@ -101,12 +104,15 @@ def planned(asked: Repair, columns_text: str) -> RepairPlan:
       JobError: the data set, or a file, cannot be read.
       SpecError: the columns would make other features, or ask for statistics that the data set does not have.
     """
-    root, mended = _located(asked)
+    root, found = _located(asked)
+    refuse_pattern(f"{asked.rejected!r}", root)
+    mended = tuple(file.path for file in found.files)
     before = manifest.read(root)
     if not before.content["rejected"]["rows"]:
         raise UsageError(f"{root!r}: no row of this data set was rejected")
     if not before.content["transform"]:
         raise UsageError(f"{root!r}: has no row that was written, and so no statistics: run the job again")
+    _refuse_damaged(before)
     _refuse_other_rows(before, mended)
     old = _spec_of(before)
     sizes = {name: _size(before, old, name) for name in asked.spec.group_names}
@@ -114,11 +120,21 @@ def planned(asked: Repair, columns_text: str) -> RepairPlan:
     _refuse_other_normalizers(asked.spec, old)
     place = Layout(root, layout.new_run_id())
     known = facts.read(before.path(before.content["report"])) if before.content.get("report") else None
-    plan = RepairPlan(place, asked.spec, columns_text, before, mended, tuple(asked.inputs), sizes=sizes, known=known)
+    plan = RepairPlan(
+        place,
+        asked.spec,
+        columns_text,
+        before,
+        mended,
+        tuple(asked.inputs),
+        sizes=sizes,
+        known=known,
+        notes=found.notes,
+    )
     return _with_statistics(plan, old)
 
 
-def _located(asked: Repair) -> tuple[str, tuple[str, ...]]:
+def _located(asked: Repair) -> tuple[str, Inputs]:
     """Returns the directory of the data set, and files with mended records."""
     given = asked.rejected.rstrip("/")
     if not layout.exists(given) or given.endswith(".parquet"):
@@ -126,14 +142,23 @@ def _located(asked: Repair) -> tuple[str, tuple[str, ...]]:
             raise UsageError(
                 f"{asked.rejected!r}: --output: expected the directory of the data set that these rows are of"
             )
-        return os.path.abspath(asked.output) if "://" not in asked.output else asked.output, _files(asked.rejected)
+        return os.path.abspath(asked.output) if "://" not in asked.output else asked.output, match([asked.rejected])
     root = given[: -len(layout.REJECTED) - 1] if given.endswith(f"/{layout.REJECTED}") else given
     root = "." if given == layout.REJECTED else root
-    return os.path.abspath(root) if "://" not in root else root, ()
+    return os.path.abspath(root) if "://" not in root else root, Inputs(())
 
 
-def _files(pattern: str) -> tuple[str, ...]:
-    return tuple(file.path for file in match([pattern]).files)
+def _refuse_damaged(before: Manifest) -> None:
+    """Refuses what a repair would carry over from the data set, and give new digests, if it is not what was published.
+
+    Raises:
+      JobError: naming it.
+    """
+    expected = {**before.content.get("json_sha256", {}), **before.content.get("graph_sha256", {})}
+    for name, digest in (("statistics", file_digest), ("ledger", file_digest), ("transform", tree_digest)):
+        path = before.path(before.content[name])
+        if name in expected and layout.exists(path) and digest(path) != expected[name]:
+            raise JobError(f"{path}: is not what was published: seqcols verify says more")
 
 
 def _refuse_other_rows(before: Manifest, mended: Sequence[str]) -> None:
@@ -216,14 +241,12 @@ def _size(before: Manifest, old: Spec, group: str) -> int | None:
     """Returns T of a group as it is written."""
     if group not in old.group_names:
         return None
-    members = {column.name for column in old.members(group)} | {group}
-    return next(
-        (o.shape[0] for o in before.outputs if o.sequence and o.source in members), old.group(group).fixed_length
-    )
+    sizes = (o.shape[0] for o in before.outputs if o.sequence and old.group_of(o) == group)
+    return next(sizes, old.group(group).fixed_length)
 
 
 def _with_statistics(plan: RepairPlan, old: Spec) -> RepairPlan:
-    """Copies the statistics of the data set into the staging folder's place, and returns the plan with them.
+    """Returns the plan with the statistics of the data set, and with the words that its columns learned.
 
     Raises:
       SpecError: the columns ask for others.

@@ -110,7 +110,7 @@ def _finish(
     except JobError as error:
         result = {"status": FAILED, "message": str(error)}
     result["rejected_examples"] = examples
-    layout.write_json(plan.place.result, result)
+    layout.write_result(plan.place, result)
     if result["status"] != DONE:
         raise JobError(result["message"])
     return result
@@ -144,11 +144,11 @@ def _published(
     )
     known = facts.together(plan.known, own)
     report = page(view(plan.spec, content, whole, statistics, known, examples), known)
-    note = publish.publish(plan.place, content, whole, statistics, staged, str(before.content["run"]), serving, report)
+    left = publish.publish(plan.place, content, whole, statistics, staged, str(before.content["run"]), serving, report)
     return {
         "status": DONE,
         "message": "",
-        "notes": [*notes, *filter(None, [note])],
+        "notes": [*notes, *left],
         "ledger": whole,
         "repaired": further["rows"],
         "rejected_files": [part.path for part in rejected],
@@ -179,7 +179,7 @@ def _compared(plan: RepairPlan) -> list[str]:
         raise JobError(
             f"these columns would change rows that are written already; run the job again: {found.difference}"
         )
-    return [f"{found.rows:,} rows already written were compared: these columns give the same"]
+    return [*found.notes, f"{found.rows:,} rows already written were compared: these columns give the same"]
 
 
 def _manifest(

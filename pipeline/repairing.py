@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import TextIO
 
 from pipeline import cleaning, repair_job, running, scratch
-from pipeline.executing import Outcome, execute, options_for, take_result, tuned
-from pipeline.finish import DONE, FAILED
+from pipeline.executing import Outcome, conclude, execute, options_for, tuned
+from pipeline.finish import FAILED
 from pipeline.repair import Repair, planned
 from pipeline.request import Request
 from transforms.errors import SpecError, SpecFault
@@ -34,10 +34,10 @@ def repair(asked: Repair, stream: TextIO | None = None) -> Outcome:
         raise SpecError([SpecFault("columns", what)])
     plan = planned(asked, running.columns_text(asked.spec))
     size = sum(entry["bytes"] for entry in plan.before.content["rejected"]["files"])
+    request = replace(request, output=plan.place.output)  # which errors of a full disk name
     plan = replace(plan, place=scratch.placed(plan.place, request, options_for(request)))
-    outcome = Outcome(FAILED, output=plan.place.output, passes=0)
+    outcome = Outcome(FAILED, output=plan.place.output, passes=0, notes=plan.notes)
     with cleaning.run_in(plan.place), tuned(request, [size], ["repair"], stream) as tuning:
         execute(request, lambda root: repair_job.build(root, plan, tuning), outcome, tuning.workers)
-        take_result(plan.place, outcome)
-        cleaning.clean(plan.place, outcome.status == DONE)
+        conclude(plan.place, outcome)
     return outcome

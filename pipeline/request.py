@@ -26,7 +26,7 @@ DEFAULT_BUCKETS: Final = 4
 """How many length buckets a plan has at most."""
 
 GLOB: Final = r"[*?\[\]]"
-"""Characters that make a path a pattern to Beam's file systems."""
+"""Characters that make a path a pattern to Beam's file systems, here so that help need not load `transforms.trees`."""
 
 ON_BAD_FILE: Final = ("fail", "skip")
 
@@ -55,7 +55,7 @@ class Request:
 
     Attributes:
       spec: the columns.
-      inputs: file patterns.
+      inputs: files, patterns or directories of data sets (see `pipeline.inputs.match`).
       output: directory of the data set.
       format: name of the sink.
       max_rejected: the largest share of rows that may be rejected, 0 to 1.
@@ -63,7 +63,7 @@ class Request:
       allow_empty: whether a data set without rows is published.
       workers: local worker threads, 0 for all cores; None leaves it to the size of the input.
       cache: directory of the analysis cache, or an empty string for none.
-      statistics_inputs: patterns of files that count for the statistics as well, and are not written.
+      statistics_inputs: such that count for the statistics beside `inputs`, which always do, and are not written.
       max_record_bytes: the longest record, in bytes; a file with a longer one cannot be read. See `Limits`.
       max_steps: most steps of a sequence; a row with more is rejected.
       max_unpack_ratio: how many times its size a packed file may unpack to.
@@ -157,8 +157,7 @@ def checked_directory(option: str, given: str) -> str:
     is_url = URL.match(given) is not None
     # A pattern may also come in with the directory that a relative path begins in.
     path = given.rstrip("/") if is_url else re.sub("^/+", "/", os.path.abspath(given))
-    if re.search(GLOB, path):
-        raise UsageError(f"{where}: a glob character in {path!r} could match other people's files")
+    refuse_pattern(where, path)
     if "\\" in path:  # it parts folders for Beam, and escapes what follows for TensorFlow
         raise UsageError(f"{where}: a backslash is not allowed")
     if any(unicodedata.category(character) == "Cc" for character in path):
@@ -176,6 +175,16 @@ def checked_directory(option: str, given: str) -> str:
     else:
         _refuse_no_directory(where, path)
     return path
+
+
+def refuse_pattern(where: str, path: str) -> None:
+    """Refuses a directory that is written to where libraries underneath could take its path for a pattern.
+
+    Raises:
+      UsageError: it has glob characters.
+    """
+    if re.search(GLOB, path):
+        raise UsageError(f"{where}: a glob character in {path!r} could match other people's files")
 
 
 def _refuse_url(where: str, path: str) -> None:
@@ -240,6 +249,7 @@ def check_values(request: Request) -> None:
 
     Raises:
       UsageError: a value is not allowed.
+      SpecError: no job can carry out the columns.
     """
     if request.format not in FORMATS:
         raise UsageError(f"--format: expected one of {', '.join(FORMATS)}, got {request.format!r}")
@@ -261,6 +271,16 @@ def check_values(request: Request) -> None:
         raise UsageError("--input: expected a file pattern, got ''")
     if not request.inputs:
         raise UsageError("--input: expected at least one file pattern")
+    _check_columns(request)
+
+
+def _check_columns(request: Request) -> None:
+    from transforms.errors import SpecError
+    from transforms.spec import job_faults
+
+    faults = job_faults(request.spec, request.max_record_bytes)
+    if faults:
+        raise SpecError(faults)
 
 
 def _check_limits(request: Request) -> None:

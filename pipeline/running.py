@@ -25,24 +25,24 @@ from pipeline import (
     screening,
 )
 from pipeline.columns_file import dumps
-from pipeline.executing import HANDED_OVER, Outcome, execute, options_for, take_result, tuned
+from pipeline.executing import HANDED_OVER, Outcome, conclude, execute, options_for, take_result, tuned
 from pipeline.failures import of_function
 from pipeline.finish import DONE, FAILED, Plan
-from pipeline.inputs import Inputs, SkippedFile, match
+from pipeline.inputs import InputFile, Inputs, SkippedFile, described, match, refuse_written
 from pipeline.layout import Layout
 from pipeline.progress import now
 from pipeline.report.facts import Timed
 from pipeline.request import Request, UsageError, check_values, checked_output, interrupted_run, published_run
 from pipeline.sources.base import BrokenFile
-from transforms import analyze
+from transforms import analyze, dense_rows
 from transforms.columns.embedding import with_tables_in
-from transforms.errors import JobError, SpecError, SpecFault
+from transforms.errors import JobError, SpecError
 from transforms.normalizers import Function
 from transforms.spec import Spec
 
 
 def run(request: Request, stream: TextIO | None = None) -> Outcome:
-    """Runs the main job.
+    """Runs the main job; once more where the cache turns out to be wrong about a file, whose entry is dropped then.
 
     Args:
       request: what is asked for.
@@ -53,8 +53,17 @@ def run(request: Request, stream: TextIO | None = None) -> Outcome:
       SpecError: the columns do not work.
       JobError: the input cannot be read.
     """
+    outcome = _run(request, stream)
+    if not outcome.stale:
+        return outcome
+    again = _run(request, stream)
+    again.notes = [f"{cache.dropped(outcome.stale)}; the run started over", *again.notes]
+    return again
+
+
+def _run(request: Request, stream: TextIO | None) -> Outcome:
     plan = _plan(request, stream)
-    before = _levels_before(request, plan.passes)
+    before = _levels_before(request, plan)
     outcome = Outcome(
         FAILED,
         output=plan.place.output,
@@ -75,8 +84,7 @@ def run(request: Request, stream: TextIO | None = None) -> Outcome:
         if outcome.status == HANDED_OVER:
             cleaning.leave(plan.place)
             return outcome
-        take_result(plan.place, outcome)
-        cleaning.clean(plan.place, outcome.status == DONE, outcome.rejected_files, outcome.ledger)
+        conclude(plan.place, outcome)
     return outcome
 
 
@@ -89,13 +97,12 @@ def _plan(request: Request, stream: TextIO | None) -> Plan:
     options = options_for(request)
     FileSystems.set_options(options)  # files are looked at before there is a pipeline
     engines.refuse(request, options)
-    if not request.spec.graph_inputs:  # tf.Transform 1.21 refuses a graph without inputs
-        raise SpecError([SpecFault("columns", "expected a column to densify, got only passthrough_column")])
     place = Layout(checked_output(request), layout.new_run_id())
     replaces = _replaced(request, place)
     inputs, others, skipped = _screened(request, place.output, stream)
     _refuse_other_command(request, place, replaces, inputs)
     names = _preflight(inputs, request)
+    _rehearse(request.spec)
     passes = 2 if others.files or needs_analysis(request.spec) else 1
     analysis = _planned(request, inputs, others) if passes == 2 else cache.Analysis(())
     looked_at = {file.path for file in inputs.files}  # and what the cache has is not even opened
@@ -114,6 +121,7 @@ def _plan(request: Request, stream: TextIO | None) -> Plan:
         analysis,
         limits=request.limits,
         skipped=skipped,
+        screened=_looked_up(inputs, others),
     )
 
 
@@ -135,7 +143,7 @@ def _refuse_other_command(request: Request, place: Layout, dead: str | None, inp
     if request.overwrite or dead is None:
         return
     content = manifest.read(place.output).content
-    asked = (request.format, columns_text(request.spec), manifest.inputs_of(inputs.files))
+    asked = (request.format, columns_text(request.spec), described(inputs.files))
     if asked != (content["format"], content["columns"], content["inputs"]):
         raise UsageError(
             f"--output {place.output!r}: holds a whole data set of other inputs or columns, whose run was killed before it "
@@ -149,13 +157,13 @@ def _with_tables_in_reach(plan: Plan) -> Plan:
     return replace(plan, spec=plan.spec.model_copy(update={"columns": columns}))
 
 
-def _levels_before(request: Request, passes: int) -> int:
+def _levels_before(request: Request, plan: Plan) -> int:
     """Returns how many levels of statistics are found by passes of their own, before the job.
 
     tf.Transform can find all of them in one pipeline, and does so on an engine; the local runner would hold the whole data in
-    memory meanwhile. With a cache the files are tf.Transform's to choose.
+    memory meanwhile. What a cache has of the files is tf.Transform's to choose.
     """
-    return request.spec.levels - 1 if request.runs_here and passes == 2 and not request.cache else 0
+    return request.spec.levels - 1 if request.runs_here and plan.passes == 2 and not plan.analysis.folder else 0
 
 
 def _find_levels(request: Request, plan: Plan, tuning: job.Tuning, count: int, outcome: Outcome) -> Plan:
@@ -174,18 +182,28 @@ def _find_levels(request: Request, plan: Plan, tuning: job.Tuning, count: int, o
     return plan
 
 
-def check(request: Request, stream: TextIO | None = None, title: str = "check") -> Outcome:
-    """Reads and validates without writing; the ledger counts accepted rows as written.
+def check(request: Request, stream: TextIO | None = None) -> Outcome:
+    """Reads and validates without writing; the ledger counts accepted rows as written. Fails where `run` would.
 
     Args:
       request: what is asked for.
       stream: where progress is shown; None shows none.
-      title: the command that this is for.
 
     Raises:
       UsageError: the request cannot be carried out.
+      SpecError: no job can carry out the columns.
       JobError: the input cannot be read, or the run failed.
     """
+    outcome = count(request, stream, "check")
+    if outcome.status == DONE:
+        longest = {name: int(counted["longest"]) for name, counted in outcome.lengths.items()}
+        why = dense_rows.too_long(request.spec, longest, request.max_record_bytes)
+        outcome.status, outcome.message = (FAILED, why) if why else (DONE, "")
+    return outcome
+
+
+def count(request: Request, stream: TextIO | None, title: str) -> Outcome:
+    """Reads, validates and counts, whatever T comes out; `title` is the command that this is for. Otherwise as `check`."""
     check_values(request)
     if not request.runs_here:
         raise UsageError(f"{title} runs on this machine: --runner does not apply")
@@ -193,14 +211,15 @@ def check(request: Request, stream: TextIO | None = None, title: str = "check") 
     with tempfile.TemporaryDirectory(prefix="seqcols-") as folder:
         inputs, _, skipped = _screened(request, folder, stream)
         names = _preflight(inputs, request)
+        _rehearse(request.spec)
         needs_analysis(request.spec)  # traces the normalizer functions, so that a broken one is found
         place = Layout(folder, layout.new_run_id())
         plan = Plan(
             place, request.spec, "", inputs, request.format, request.max_rejected, True, 1, names, limits=request.limits
         )
-        plan = replace(plan, skipped=skipped)
+        plan = replace(plan, skipped=skipped, screened=_looked_up(inputs))
         layout.make_dirs(place.staging)
-        outcome = Outcome(FAILED, repeated=inputs.repeated, skipped=skipped)
+        outcome = Outcome(FAILED, repeated=inputs.repeated, skipped=skipped, notes=inputs.notes)
         with tuned(request, [inputs.size], [title], stream) as tuning:
             plan = _with_tables_in_reach(plan)
             execute(request, lambda root: checking.build(root, plan, tuning), outcome, tuning.workers)
@@ -211,29 +230,43 @@ def check(request: Request, stream: TextIO | None = None, title: str = "check") 
 def _screened(request: Request, output: str, stream: TextIO | None) -> tuple[Inputs, Inputs, tuple[SkippedFile, ...]]:
     """Returns the files of a run, those that count for its statistics only, and the broken ones that it leaves out.
 
+    What was read through has its version, so that the end of the run can tell whether it still was the same.
+
     Args:
       request: what is asked for.
       output: a directory that workers reach.
       stream: where progress is shown.
 
     Raises:
+      UsageError: a file is one that a run has written.
       JobError: a pattern matches no file; or all input files are broken.
     """
     inputs, others = match(request.inputs, request.allow_empty), match(request.statistics_inputs)
+    for option, matched in (("--input", inputs), ("--statistics-input", others)):
+        refuse_written(option, matched, {"--output": request.output, "--cache": request.cache})
+    inputs = replace(inputs, notes=(*inputs.notes, *others.notes))
     if request.on_bad_file == "fail":
         return inputs, others, ()
     with contextlib.suppress(BrokenFile):
         _preflight(inputs, request)  # nobody should wait so long for "no feature 'temperatur'"
     # What only the cache is asked about was read through by the run that filled it.
-    read = {file.path: file for file in (*inputs.files, *_planned(request, inputs, others).read)}
+    read = {file.path: file.with_version() for file in (*inputs.files, *_planned(request, inputs, others).read)}
+    inputs, others = (
+        replace(given, files=tuple(read.get(file.path, file) for file in given.files)) for given in (inputs, others)
+    )
     place, outcome = Layout(output, layout.new_run_id()), Outcome(FAILED)
     size = sum(file.size for file in read.values())
     with cleaning.run_in(place), tuned(request, [size], ["screen"], stream) as tuning:
-        build = partial(screening.build, place=place, files=list(read.values()), tuning=tuning)
+        features = {key: form.carrier for key, form in request.spec.features.items()}
+        build = partial(screening.build, place=place, files=list(read.values()), features=features, tuning=tuning)
         execute(request, build, outcome, tuning.workers)
         if outcome.message:
             raise JobError(outcome.message)
         return screening.without_broken(place, inputs, others)
+
+
+def _looked_up(*given: Inputs) -> tuple[InputFile, ...]:
+    return tuple(file for inputs in given for file in inputs.files if file.version)
 
 
 def _planned(request: Request, inputs: Inputs, others: Inputs) -> cache.Analysis:
@@ -254,6 +287,12 @@ def columns_text(spec: Spec) -> str:
 def _preflight(inputs: Inputs, request: Request) -> tuple[str, ...]:
     """Looks at the files before anything is written; returns the names of the features that the first one holds."""
     return preflight.look([file.path for file in inputs.files], request.spec.columns, request.limits)
+
+
+def _rehearse(spec: Spec) -> None:
+    from transforms import serving  # which imports TensorFlow
+
+    serving.rehearse(spec)
 
 
 def needs_analysis(spec: Spec) -> bool:

@@ -20,7 +20,7 @@ from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOpt
 
 from pipeline import layout
 from pipeline.layout import STAGING_PREFIX, Layout
-from pipeline.request import Request, UsageError
+from pipeline.request import Request, UsageError, refuse_pattern
 from transforms import trees
 
 
@@ -52,11 +52,13 @@ def placed(place: Layout, request: Request, options: PipelineOptions) -> Layout:
     """Returns where a run writes, with its scratch folder; `cleaning.clean` removes that with the rest.
 
     Raises:
-      UsageError: see `location`.
+      UsageError: see `location`; or the folder's path has glob characters.
     """
     where = location(replace(request, output=place.output), options)
     if not where:
         return place
+    # tf.Transform 1.21 writes vocabularies by a sink of Beam, which deletes by patterns.
+    refuse_pattern("temporary folder", where)
     if request.runs_here:
         return replace(place, scratch=tempfile.mkdtemp(prefix=f"seqcols-{place.run_id}-", dir=where))
     return replace(place, scratch=str(FileSystems.join(where, STAGING_PREFIX + place.run_id)))

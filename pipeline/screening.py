@@ -5,7 +5,7 @@ Whoever finds the damage while the job runs has read rows before it by then, and
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -27,12 +27,14 @@ BROKEN: Final = "broken"
 FOUND: Final = "broken-files.json"
 
 
-def build(root: beam.Pipeline, place: Layout, files: Sequence[InputFile], tuning: Tuning) -> beam.PCollection:
-    """Adds reading files through to a pipeline; what is broken is written down for `found`."""
+def build(
+    root: beam.Pipeline, place: Layout, files: Sequence[InputFile], features: Mapping[str, str], tuning: Tuning
+) -> beam.PCollection:
+    """Adds reading files through to a pipeline, as far as `features` are in them; what is broken is written down for `found`."""
     paths = root | "Files" >> beam.Create([file.path for file in files], reshuffle=False)
     splits = paths | "Split" >> beam.ParDo(_Split(tuning.limits)).with_outputs(BROKEN, main="splits")
     dealt = splits.splits | "Deal" >> beam.Reshuffle() if tuning.spread else splits.splits
-    read = dealt | "Screen" >> beam.ParDo(_Screen(tuning.limits, tuning.notes))
+    read = dealt | "Screen" >> beam.ParDo(_Screen(features, tuning.limits, tuning.notes))
     broken = (splits[BROKEN], read) | "Broken" >> beam.Flatten()
     end = root | "End" >> beam.Create([place.staged(FOUND)], reshuffle=False)
     return end | "WriteFound" >> beam.Map(_write, AsList(broken))
@@ -54,15 +56,16 @@ class _Split(beam.DoFn):
 class _Screen(beam.DoFn):
     """Reads splits; of one that is broken it gives the file, the number of the part, and why."""
 
-    def __init__(self, limits: Limits, notes: str):
-        self._limits, self._notes = limits, notes
+    def __init__(self, features: Mapping[str, str], limits: Limits, notes: str):
+        self._features, self._limits, self._notes = features, limits, notes
 
     def start_bundle(self) -> None:
         self._note = Note(self._notes, 0)
 
     def process(self, split: Split) -> Iterator[tuple[str, int, str]]:
         try:
-            for rows, size in source_for(split.path, self._limits).screen(split, self._limits):
+            source = source_for(split.path, self._limits)
+            for rows, size in source.screen(split, self._features, self._limits):
                 self._note.add(rows, size)
         except BrokenFile as error:
             yield split.path, split.part, str(error)

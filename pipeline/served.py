@@ -13,13 +13,21 @@ from transforms import rows, trees
 from transforms.columns import Output
 from transforms.errors import JobError
 from transforms.normalizers import Function
-from transforms.ragged import Ragged, splits_of
+from transforms.ragged import Ragged, is_list, splits_of
 from transforms.spec import Spec, input_name
 
 FUNCTION_TOLERANCE: Final = 2.0**-20
 """Of the largest value of a feature: how far what a person's function computes may be off. TensorFlow 2.21 computes exp, log and
 their like several values at a time and what is left over one by one, in two ways that differ in the last bits; so what a row
 gets depends a little on how many rows are computed with it."""
+
+
+RECORDS: Final = (b"tf.Example", b"tf.SequenceExample")
+"""Formats of records that are requests themselves."""
+
+READABLE: Final = {"int64": ("int64",), "string": ("large_binary",)}
+FLOATS: Final = ("float", "int64")
+"""Types of values in a record that the model takes for a carrier."""
 
 
 class Model:
@@ -49,28 +57,37 @@ class Model:
         self.inexact = [o.name for o in self.outputs if o.kind != "observed" and {o.source, o.name} & own]
 
     def answer(self, batch: pa.RecordBatch) -> tuple[dict[str, np.ndarray], int]:
-        """Returns the model's answers for rows as they were read, and how many went in as serialized tf.Examples."""
+        """Returns the model's answers for rows as they were read, and how many went in as the records that they are."""
         import tensorflow as tf
 
+        from transforms.graph import as_taken
+
         try:
-            if (batch.schema.metadata or {}).get(rows.FORMAT_KEY) == b"tf.Example":
+            if self._reads(batch):
                 records = tf.constant(batch.column(rows.RECORD_COLUMN).to_pylist(), tf.string)
-                try:
-                    made = self._loaded.signatures[tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY](examples=records)
-                    return {name: tensor.numpy() for name, tensor in made.items()}, batch.num_rows
-                except tf.errors.InvalidArgumentError as error:
-                    # A tf.Example may hold integers where the column has floats, and the job takes them.
-                    if "Data types don't match" not in str(error):
-                        raise
-            made = self._loaded.ragged(ragged_request(batch, self._spec))
+                made = self._loaded.signatures[tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY](examples=records)
+                return {name: tensor.numpy() for name, tensor in made.items()}, batch.num_rows
+            made = self._loaded.ragged(as_taken(self._loaded.ragged, ragged_request(batch, self._spec)))
         except tf.errors.OpError as error:
             line = " ".join(str(error).split())[:300]
             raise JobError(f"{self._path}: fails for rows of {rows.file_of(batch)} ({line})") from error
         return {name: tensor.numpy() for name, tensor in made.items()}, 0
 
+    def _reads(self, batch: pa.RecordBatch) -> bool:
+        """Whether the model takes the records of a batch: it reads no numbers from byte strings, and no ids from floats."""
+        if (batch.schema.metadata or {}).get(rows.FORMAT_KEY) not in RECORDS:
+            return False
+        for key in self._spec.graph_inputs:
+            kind = batch.schema.field(key).type
+            while is_list(kind):
+                kind = kind.value_type
+            if str(kind) not in READABLE.get(self._spec.features[key].carrier, FLOATS):
+                return False
+        return True
+
 
 def _in_graph(spec: Spec, output: Output) -> bool:
-    return not any(c.name == output.source and not c.in_graph for c in spec.columns)
+    return not any(c.name == output.name and not c.in_graph for c in spec.columns)
 
 
 def ragged_request(batch: pa.RecordBatch, spec: Spec) -> dict[str, Any]:
@@ -100,7 +117,7 @@ def ragged_request(batch: pa.RecordBatch, spec: Spec) -> dict[str, Any]:
 
 def _lists_of_text(batch: pa.RecordBatch, key: str) -> Ragged:
     """Returns a column of text, one string or a list of one a row, as lists of bytes."""
-    array = rows.without_views(batch).column(key) if key in batch.schema.names else pa.nulls(batch.num_rows)
+    array = rows.plain(batch).column(key) if key in batch.schema.names else pa.nulls(batch.num_rows)
     if isinstance(array, pa.ExtensionArray):
         array = array.storage
     if pa.types.is_dictionary(array.type):
@@ -126,6 +143,8 @@ def difference(model: Model, made: dict[str, np.ndarray], expected: dict[str, np
                 0,
                 f"feature {output.name!r}: the model gives the shape {ours.shape[1:]}, written is {theirs.shape[1:]}",
             )
+        if ours.dtype == np.float64 and theirs.dtype == np.float32:  # a tf.Example holds no float64
+            ours = ours.astype(np.float32)
         theirs = theirs.astype(ours.dtype)
         equal = _equal(ours, theirs, output.name in model.inexact)
         if not equal.all():

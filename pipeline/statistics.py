@@ -14,7 +14,7 @@ from transforms import moments
 from transforms.asks import Ask
 from transforms.columns import Column
 from transforms.spec import Spec
-from transforms.tally import Tally
+from transforms.tally import Tally, lengths_by_group
 
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 
@@ -54,7 +54,8 @@ def build(
         columns[column.name] = {"type": column.type_name, **numeric.get(column.name, {}), **counts}
         fitted = [{k: v for k, v in one.items() if k != "column"} for one in details if one["column"] == column.name]
         columns[column.name] |= {"fitted": fitted} if fitted else {}
-    groups = {name: {"T": sizes.get(name), **_lengths(tally, name)} for name in spec.group_names}
+    found = lengths_by_group(tally)
+    groups = {name: {"T": sizes.get(name), **_lengths(found.get(name), tally, name)} for name in spec.group_names}
     return {"rows": totals["rows", "written"], "columns": columns, "groups": groups}
 
 
@@ -95,15 +96,14 @@ def _numeric(column: Column, ask: Ask, table: np.ndarray) -> dict[str, Any]:
     return made
 
 
-def _lengths(tally: Tally, group: str) -> dict[str, Any]:
+def _lengths(counts: Sequence[tuple[int, int]] | None, tally: Tally, group: str) -> dict[str, Any]:
     """Describes lengths from their histogram; quantiles are lower bucket ends, within 3.2 % of the length."""
-    counts = sorted((key[3], n) for key, n in tally.items() if key[1:3] == ("length", group))
     if not counts:
         return {"rows": 0, "mean": None, "max": None, "quantiles": {}, "histogram": []}
     lengths, rows = (np.array(side) for side in zip(*counts, strict=True))
     running = np.cumsum(rows)
     at = {str(q): int(lengths[np.searchsorted(running, q * running[-1])]) for q in QUANTILES}
-    mean = _over_files(tally)["length_sum", group] / int(running[-1])
+    mean = tally["", "length_sum", group] / int(running[-1])
     return {
         "rows": int(running[-1]),
         "mean": mean,

@@ -19,7 +19,7 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from pipeline import kill_points
-from transforms.files import file_systems
+from transforms.files import file_systems, naming
 
 Version = str | None
 """What is in a file; None where there is none. Only equality means anything."""
@@ -227,11 +227,20 @@ def store_of(path: str) -> Store:
 
 
 def write_synced(path: str, data: bytes) -> None:
-    """Writes a file of this machine that is there after a power cut; its name is, once `sync_folder` has returned."""
-    with open(path, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+    """Writes a file of this machine that is there after a power cut; its name is, once `sync_folder` has returned.
+
+    Raises:
+      OSError: it cannot be written; it names the file, of which nothing is left.
+    """
+    try:
+        with naming(path), open(path, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.remove(path)
+        raise
 
 
 def sync_folder(path: str) -> None:

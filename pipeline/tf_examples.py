@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from transforms.files import naming
+
 
 def encode(row: Mapping[str, Any]) -> bytes:
     """Returns a serialized tf.Example: integers as int64_list, floats as float_list, text as bytes_list.
@@ -36,6 +38,6 @@ def write_examples(path: str, rows: Iterable[Mapping[str, Any] | bytes]) -> None
     """Writes rows (or records as they are) to a TFRecord file."""
     from pipeline.sources.framing import framed
 
-    with open(path, "wb") as file:
+    with naming(path), open(path, "wb") as file:
         for row in rows:
             file.write(framed([row if isinstance(row, bytes) else encode(row)]))

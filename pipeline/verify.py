@@ -82,7 +82,7 @@ def lines(done: Verified) -> list[str]:
     held = done.files
     counts = f"{held.rows:,} rows of examples, {held.rejected:,} rejected"
     made = [f"{held.files:,} files read, {held.bytes:,} bytes of data: {counts}"]
-    made += _first([f"note: {note}" for note in held.notes])
+    made += _first([f"note: {note}" for note in (*held.notes, *(done.compared.notes if done.compared else ()))])
     if done.compared:
         made += _compared(done.compared)
     if not done.faults:
@@ -93,7 +93,7 @@ def lines(done: Verified) -> list[str]:
 def _compared(found: Compared) -> list[str]:
     lines = [
         f"compared {found.rows:,} rows, {found.features} features, {found.values:,} values",
-        f"{found.as_requests:,} rows as serialized tf.Examples, {found.rows - found.as_requests:,} as tensors",
+        f"{found.as_requests:,} rows as serialized records, {found.rows - found.as_requests:,} as tensors",
     ]
     if found.not_equal:
         names = ", ".join(found.not_equal)

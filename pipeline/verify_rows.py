@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from pipeline import samples
 from pipeline.columns_file import loads
-from pipeline.inputs import match
+from pipeline.inputs import Inputs, match
 from pipeline.manifest import Manifest
 from pipeline.read_back import arrays_at, read_rows
 from pipeline.samples import Sample
@@ -37,11 +37,12 @@ class Compared:
 
     Attributes:
       rows: rows of the data set that were looked up in the input and computed again.
-      as_requests: how many of them went in as the serialized tf.Examples that they are; the others as ragged tensors.
+      as_requests: how many of them went in as the serialized records that they are; the others as ragged tensors.
       features: features of each.
       values: values of all of them.
       not_equal: features that were compared within `FUNCTION_TOLERANCE`, not bit for bit.
       difference: the first difference, one line; an empty string for none.
+      notes: what a person should know, a line each.
     """
 
     rows: int = 0
@@ -50,6 +51,7 @@ class Compared:
     values: int = 0
     not_equal: list[str] = field(default_factory=list)
     difference: str = ""
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,9 @@ def compare(manifest: Manifest, inputs: Sequence[str], most: int, tell: Tell = l
     chosen = _chosen(manifest, most)
     if not chosen:
         raise JobError(f"{manifest.root!r}: its manifest does not say where rows come from")
-    where = _found_inputs(manifest, inputs, {sample.file for shard in chosen for sample in shard.samples})
+    given = match(inputs)
+    done.notes = given.notes
+    where = _found_inputs(manifest, given, {sample.file for shard in chosen for sample in shard.samples})
     model = Model(manifest, spec)
     done.features, done.not_equal = len(model.outputs), model.inexact
     for shard in chosen:
@@ -129,15 +133,15 @@ def _spread(items: list[Any], most: int) -> list[Any]:
     return [items[k * len(items) // count] for k in range(count)]
 
 
-def _found_inputs(manifest: Manifest, patterns: Sequence[str], needed: set[str]) -> dict[str, str]:
+def _found_inputs(manifest: Manifest, inputs: Inputs, needed: set[str]) -> dict[str, str]:
     """Returns where the input files lie now: as the manifest says, or the file of that name among those given."""
     sizes = {file["path"]: file["bytes"] for file in manifest.content.get("inputs", [])}
-    given = [file.path for file in match(patterns).files] if patterns else []
+    given = [file.path for file in inputs.files]
     found = {}
     for path in sorted(needed):
         name = os.path.basename(path)
         same = [other for other in given if other == path] or [p for p in given if os.path.basename(p) == name]
-        if patterns and not same:
+        if given and not same:
             hint = nearest(name, [os.path.basename(p) for p in given])
             raise JobError(f"--input: no file is named {name!r}, as {path!r} that the manifest names{hint}")
         # Of several files of one name the one whose path ends like this one.

@@ -108,7 +108,7 @@ def _read_parquet(path: str, outputs: Sequence[Output], found: Contents, feature
         if held.get(name) != wanted.get(name):
             features[name] = _other(name, wanted.get(name, _ABSENT), held.get(name, _ABSENT))
     for split in source.splits(path):
-        for read in source.read(split, {}, WIDEST):
+        for read in source.read(split, dict.fromkeys(held, ""), WIDEST):
             assert read.batch is not None
             for name in wanted.keys() & held.keys():
                 nulls = read.batch.column(name).is_null().to_numpy(zero_copy_only=False)

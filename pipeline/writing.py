@@ -198,5 +198,5 @@ def _outputs(spec: Spec, batch: pa.RecordBatch) -> list[Output]:
         kind, width = batch.schema.field(output.name).type, 1
         if pa.types.is_fixed_size_list(kind):
             kind, width = kind.value_type, kind.list_size
-        made.append(output.settled(width, {"float": "float32"}.get(str(kind), str(kind))))
+        made.append(output.settled(width, {"float": "float32", "double": "float64"}.get(str(kind), str(kind))))
     return made

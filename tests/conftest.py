@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from pipeline.stopping import SIGNALS
 from tests import marks, touched
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -64,9 +65,10 @@ def real_data() -> Path:
 
 
 @pytest.fixture
-def command_line() -> Iterator[None]:
+def command_line(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Puts back what the command changes in its process, which is this one where a test calls it."""
-    path, handlers = list(sys.path), {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    monkeypatch.setattr("pipeline.temporary.begin", lambda: None)  # its folder goes when the process ends
+    path, handlers = list(sys.path), {number: signal.getsignal(number) for number in SIGNALS}
     environment = dict(os.environ)
     yield
     sys.path[:] = path

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import tensorflow as tf
 from click.testing import CliRunner, Result
 
-from pipeline.cli import cli
+from pipeline.commands import cli
 from pipeline.executing import Outcome
 from pipeline.manifest import Manifest
 from pipeline.manifest import read as read_manifest

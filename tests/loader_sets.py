@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from pipeline.manifest import read as read_manifest
 from pipeline.sinks import SINKS
 from tests.jobs import Arrays, arrays_of, done
+from tests.prepared import put_manifest
 from transforms import (
     SequenceGroup,
     categorical_column_with_identity,
@@ -120,7 +121,7 @@ def split(root: Path, sizes: Sequence[int], format: str = "parquet") -> None:
     ]
     for path in map(Path, manifest.files):
         path.unlink()
-    (root / "manifest.json").write_text(json.dumps(content))
+    put_manifest(root, content)
 
 
 def _parts(table: pa.Table, sizes: Sequence[int]) -> list[pa.Table]:

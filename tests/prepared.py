@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ import pyarrow as pa
 
 from pipeline import cleaning, export, layout, ledger, publish
 from pipeline.layout import Layout
-from pipeline.manifest import FORMAT_VERSION, features_of
+from pipeline.manifest import features_of, sealed
 from pipeline.sinks import SINKS
 from pipeline.writing import REJECTED_OUTPUTS, Part
 from transforms import SequenceGroup, make_spec, rejection, sequence_numeric_column
@@ -81,6 +83,19 @@ class Prepared:
             cleaning.clean(self.place, done=True)
 
 
+def put_manifest(root: str | Path, content: Mapping[str, Any]) -> None:
+    """Writes a manifest that says something else, as somebody would who does it with care: with the digest that fits."""
+    (Path(root) / layout.MANIFEST).write_bytes(sealed(content))
+
+
+def put_version_1(root: str | Path) -> None:
+    """Writes the manifest of a data set as the first version was, which had no digest."""
+    path = Path(root) / layout.MANIFEST
+    content = {**json.loads(path.read_text()), "format_version": 1}
+    del content["sha256"]
+    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
 def prepare(
     root: str, format: str = "tfrecord", shards: tuple[int, ...] = (4, 4, 3), rejected: int = 2, run: str = RUN
 ) -> Prepared:
@@ -97,7 +112,6 @@ def prepare(
     book = ledger.build(Counter({("in", "rows", what): n for what, n in counted.items()}), SPEC, {"sequence": 0})
     graphs = {name: _graph(place, name) for name in ("transform", "serving")} if examples else {}
     content = {
-        "format_version": FORMAT_VERSION,
         "run": run,
         "columns": "",
         "inputs": [],

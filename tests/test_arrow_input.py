@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from tests.test_memory import COLUMNS, POLICY
@@ -25,6 +26,7 @@ def hidden_garbage() -> pa.Array:
     return pa.LargeListArray.from_arrays(offsets, values, mask=pa.array([False, True, False, False, False]))
 
 
+PIECES = [[1.0], [2.0, 1.0]]
 ARROW: list[tuple[pa.Array, list[Any]]] = [
     (pa.array(LISTS, pa.list_(pa.float32())), LISTS),
     (pa.array(LISTS, pa.large_list(pa.float64())), LISTS),
@@ -51,6 +53,21 @@ ARROW: list[tuple[pa.Array, list[Any]]] = [
 ]
 
 
+def runs(values: list[Any]) -> pa.Array:
+    return pc.run_end_encode(pa.array(values))
+
+
+VIEWS = pa.array(["1", "2", "1"], pa.string_view())
+ARROW += [
+    (
+        pa.LargeListArray.from_arrays(pa.array([0, 1, 3]), pa.DictionaryArray.from_arrays(pa.array([0, 1, 0]), VIEWS)),
+        PIECES,
+    ),
+    (pa.LargeListArray.from_arrays(pa.array([0, 1, 3]), runs([1, 2, 1])), PIECES),
+    (pa.ListViewArray.from_arrays(pa.array([0, 1], pa.int32()), pa.array([1, 2], pa.int32()), runs([1, 2, 1])), PIECES),
+]
+
+
 @pytest.mark.parametrize(("array", "rows"), ARROW, ids=[str(array.type) for array, _ in ARROW])
 def test_arrow_types_slices_and_chunks(array, rows):
     column = sequence_numeric_column("x", (), -1.0)
@@ -63,6 +80,42 @@ def test_arrow_types_slices_and_chunks(array, rows):
     made = apply(table, [column], POLICY)
     np.testing.assert_array_equal(made["x"], np.concatenate([expected, expected[1:], expected]))
     assert made.rows.tolist() == list(range(3 * len(rows) - 1))
+
+
+UNLIKE: list[tuple[pa.Array, list[Any]]] = [
+    (runs([1.5, 1.5, None, 2.5]), [1.5, 1.5, None, 2.5]),
+    (runs(["1", "1", None, "b"]), ["1", "1", None, "b"]),
+    (pa.StructArray.from_arrays([runs([1, 1, 2, 2])], ["a"]), [{"a": 1}, {"a": 1}, {"a": 2}, {"a": 2}]),
+    (
+        pa.UnionArray.from_sparse(
+            pa.array([0, 1, 0, 1], pa.int8()), [pa.array([1, 2, 3, 4]), pa.array(["a", "b", "c", "d"])]
+        ),
+        [{"unreadable": text} for text in ("1", "'b'", "3", "'d'")],
+    ),
+    (
+        pa.UnionArray.from_dense(
+            pa.array([0, 1, 0, 1], pa.int8()),
+            pa.array([0, 0, 1, 1], pa.int32()),
+            [pa.array([1, 2]), pa.array(["a", "b"])],
+        ),
+        [{"unreadable": text} for text in ("1", "'a'", "2", "'b'")],
+    ),
+]
+
+
+@pytest.mark.parametrize(("array", "values"), UNLIKE, ids=[str(array.type) for array, _ in UNLIKE])
+@pytest.mark.parametrize("column", ["x", "y"])
+def test_types_that_arrow_has_too_few_kernels_for(array, values, column):
+    """Read by a column or not: the rows are accepted or rejected one by one, and what is kept of them has the values."""
+    for first in (0, 1):
+        batch = pa.record_batch({"x": array, "y": pa.array(["1", "b", "c", "4"])}).slice(first)
+        spec = make_spec([numeric_column(column)])
+        parsed = parse_batch(batch, spec.columns)
+        valid = validate_batch(parsed.batch, spec)
+        assert parsed.rejected is not None or valid.rejected is not None
+        for rejected in filter(None, (parsed.rejected, valid.rejected)):
+            for row, record in zip(rejected["row"].to_pylist(), rejected["record"].to_pylist(), strict=True):
+                assert pa.ipc.open_stream(record).read_all()["x"].to_pylist() == [values[first + row]]
 
 
 def test_every_arrow_type_is_taken_or_rejected():

@@ -10,7 +10,7 @@ from apache_beam.options.pipeline_options import PipelineOptions, StandardOption
 
 from pipeline import Request, UsageError, layout, run, stores, summary
 from pipeline.beam_options import SeqcolsOptions, options_of, request_of
-from pipeline.cli import run_command
+from pipeline.commands import run_command
 from pipeline.executing import HANDED_OVER, options_for
 from pipeline.options import of_a_job
 from pipeline.tf_examples import write_examples

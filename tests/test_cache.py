@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,13 +17,22 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from pipeline import cache, reading
+from pipeline import cache, cache_files, inputs, layout, ledger, reading, running
+from pipeline.cache_files import Piece
+from pipeline.executing import Outcome
 from pipeline.inputs import InputFile, match
 from pipeline.request import Request, UsageError, check_values
-from tests.jobs import done, read_arrays, read_json, run_job
+from tests.faults import changes
+from tests.faults.formats import KINDS, rows_of
+from tests.jobs import done, listing, read_arrays, read_json, run_job
 from tests.marks import slow_but
+from tests.object_store import SCHEME, Objects
+from tests.test_passes import counted
 from transforms import (
+    JobError,
     SequenceGroup,
     Spec,
     categorical_column_with_identity,
@@ -119,8 +129,14 @@ def test_a_second_run_reads_only_the_new_file(tmp_path, days, read_rows):
     same_statistics(tmp_path / "third", plain)
 
 
+@pytest.fixture
+def blind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system that tells no more of a file than its size and when it was written."""
+    monkeypatch.setattr(inputs, "version_of", lambda path: "")
+
+
 @pytest.mark.slow
-def test_a_new_day_is_written_alone_with_the_statistics_of_all(tmp_path, days, read_rows):
+def test_a_new_day_is_written_alone_with_the_statistics_of_all(tmp_path, days, read_rows, blind):
     stored = str(tmp_path / "cache")
     done(spec(), days[:2], tmp_path / "old", cache=stored)
     read_rows.clear()
@@ -167,9 +183,9 @@ def test_a_changed_file_is_read_again(tmp_path, days, read_rows):
 def filled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[InputFile]]:
     """A cache with the statistics of two files."""
     folder = tmp_path_factory.mktemp("filled")
-    files = match([str(write_day(folder, day)) for day in (1, 2)]).files
+    files = [file.with_version() for file in match([str(write_day(folder, day)) for day in (1, 2)]).files]
     done(spec(), [file.path for file in files], folder / "a", cache=str(folder / "cache"))
-    return folder / "cache", list(files)
+    return folder / "cache", files
 
 
 @pytest.mark.parametrize(
@@ -195,11 +211,112 @@ def test_another_version_shares_nothing(filled, monkeypatch):
     assert cache.plan(str(root), spec(), files).read == tuple(files)
 
 
-@pytest.mark.parametrize("change", [{"size": 1}, {"updated": 1.0}, {"path": "elsewhere"}], ids=str)
+@pytest.mark.parametrize(
+    "change", [{"size": 1}, {"updated": 1.0}, {"path": "elsewhere"}, {"version": "other"}], ids=str
+)
 def test_another_state_of_a_file_is_not_the_same(filled, change):
     root, files = filled
-    changed = replace(files[0], **change)
-    assert cache.plan(str(root), spec(), [changed, files[1]]).read == (changed,)
+    changed = replace(files[0].with_version(), **change)
+    assert [file.path for file in cache.plan(str(root), spec(), [changed, files[1]]).read] == [changed.path]
+
+
+KEY = b"analyzer"
+WAYS = ["in place", "renamed over", "moved away and back", "linked"]
+
+
+def kept(path: Path, folder: Path) -> InputFile:
+    """Keeps something of a file in a cache as it is now."""
+    file = match([str(path)]).files[0].with_version()
+    piece = folder / "a.piece"
+    piece.write_bytes(b"found")
+    cache_files.write_index(
+        str(folder), [file], Counter(), {KEY: [Piece(0, KEY, str(piece), 5, hashlib.sha256(b"found").hexdigest())]}
+    )
+    return file
+
+
+def rewrite(path: Path, data: bytes, way: str) -> None:
+    """Replaces what a file holds, in one of `WAYS`; its size and time of writing stay."""
+    before = os.stat(path)
+    other = path.with_name("other")
+    if way != "in place":
+        other.write_bytes(data)
+    if way == "renamed over":
+        os.replace(other, path)
+    elif way == "linked":
+        path.unlink()
+        os.link(other, path)
+    elif way == "moved away and back":
+        path.rename(path.with_name("away"))
+        path.write_bytes(data)
+    while True:  # what changes within a tick of the clock that the file system goes by has the same time
+        if way == "in place":
+            path.write_bytes(data)
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+        if os.stat(path).st_ctime_ns != before.st_ctime_ns:
+            return
+
+
+@given(st.binary(min_size=1, max_size=40), st.data(), st.sampled_from(WAYS))
+def test_other_contents_of_the_same_size_and_time_are_no_hit(data, more, way):
+    """Whatever the contents are, and however they came there."""
+    with tempfile.TemporaryDirectory() as name:
+        path, folder = Path(name) / "data", Path(name) / "cache"
+        folder.mkdir()
+        path.write_bytes(data)
+        before = kept(path, folder)
+        assert cache._usable(str(folder), [before], [KEY])[0]
+        rewrite(path, more.draw(st.binary(min_size=len(data), max_size=len(data))), way)
+        after = match([str(path)]).files[0]
+        assert (after.size, after.updated) == (before.size, before.updated)
+        assert not cache._usable(str(folder), [after.with_version()], [KEY])[0]
+
+
+def test_an_object_is_told_by_its_generation(monkeypatch):
+    monkeypatch.setattr(Objects, "held", {})
+    for contents in (b"one", b"two"):
+        Objects.put(f"{SCHEME}://bucket/a", contents)
+        found = InputFile(f"{SCHEME}://bucket/a", 3).with_version()
+        assert found.version == str(Objects.held[found.path][1])
+    assert InputFile(f"{SCHEME}://bucket/none", 3).with_version().version == ""
+
+
+@given(st.sampled_from(sorted(changes.CHANGES)), st.integers(0, 50), st.booleans())
+def test_what_a_file_system_does_not_tell_the_reading_does(tmp_path, change, seed, shared):
+    """A hit of other contents is dropped, with all that the index stands for; a right one never."""
+    rows, folder = rows_of(8, seed), tmp_path / "cache"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    paths = [tmp_path / name for name in ("a.jsonl", "b.jsonl")]
+    for path in paths:
+        path.write_bytes(KINDS["a.jsonl"].make(rows))
+    tallies = [counted(path) for path in paths]
+    files = [InputFile(str(path), 1) for path in paths]
+    for part in [files] if shared else [files[:1], files[1:]]:
+        tally = sum((tallies[files.index(file)] for file in part), Counter())
+        cache_files.write_index(str(folder), part, tally, {KEY: []})
+    entries = cache._usable(str(folder), files, [KEY])[0]
+    analysis = cache.Analysis(tuple(files), str(folder), (), entries, (KEY,))
+    changed = changes.CHANGES[change](rows)
+    paths[0].write_bytes(KINDS["a.jsonl"].make(changed))
+    read = counted(paths[0]) + counted(paths[1])
+    wrong = ledger.changed(analysis.cached_tally(), read)
+    assert cache.drop(analysis, wrong) == wrong == ([str(paths[0])] if changed != rows else [])
+    left = {file.path for entry in cache._usable(str(folder), files, [KEY])[0] for file in entry.files}
+    assert left == {str(path) for path in paths[(2 if shared else 1) if wrong else 0 :]}
+
+
+def test_an_index_that_cannot_be_removed_is_named(filled, monkeypatch):
+    root, files = filled
+    planned = cache.plan(str(root), spec(), files)
+
+    def refuse(path: str) -> None:
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(layout, "delete", refuse)
+    with pytest.raises(JobError, match=r"--cache: .*json: is wrong about .*day2.parquet and cannot be removed"):
+        cache.drop(planned, [files[1].path])
+    assert cache.drop(planned, ["elsewhere"]) == []
 
 
 def damage(index: Path, piece: Path, what: str) -> None:
@@ -255,14 +372,44 @@ def test_a_failed_run_leaves_nothing_in_the_cache(tmp_path, days):
     assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
 
 
-def test_contents_that_differ_from_the_cache_are_found(filled, tmp_path):
-    """A file may change and keep its size and time: the ledger compares what both passes counted."""
+@pytest.fixture
+def stale(filled, tmp_path, blind) -> tuple[Path, str]:
+    """A cache that has a file as it was before, of the same size and time as far as anybody can tell; and the file."""
     root, files = filled
-    stored = Path(shutil.copytree(root, tmp_path / "cache"))
+    stored, path = Path(shutil.copytree(root, tmp_path / "cache")), write_day(tmp_path, 1, scale=1000.0)
+    (now,) = match([str(path)]).files
     for index in stored.glob("*/*.json"):
-        rewritten(index, lambda text: text.replace('"rows", "read"], 40', '"rows", "read"], 41'))
-    outcome = run_job(spec(), files[0].path, tmp_path / "b", cache=str(stored))
-    assert outcome.status == "failed" and "day1.parquet: read differently" in outcome.message
+        moved(index, root, stored)
+        rewritten(index, lambda text: text.replace(files[0].path, now.path))
+        content = json.loads(json.loads(index.read_text())["content"])
+        content["files"] = [vars(now) if file["path"] == now.path else file for file in content["files"]]
+        rewritten(index, lambda _, content=content: json.dumps(content))
+    assert not cache.plan(str(stored), spec(), [now]).parts
+    return stored, now.path
+
+
+@pytest.mark.slow
+def test_a_run_with_a_wrong_hit_begins_again_by_itself(stale, tmp_path, read_rows):
+    stored, path = stale
+    outcome = done(spec(), path, tmp_path / "out", cache=str(stored))
+    what = f"--cache: {path} changed after it was analysed, unnoticed by its size and time; its entry was dropped"
+    assert outcome.notes == [f"{what}; the run started over"]
+    assert read_rows == {"day1.parquet": 40}  # in the second analysis; the first had the hit
+    x = np.concatenate([np.array(row["x"][:8]) for row in pq.read_table(path).to_pylist() if len(row["x"]) % 2 == 0])
+    found = read_json(tmp_path / "out", "statistics.json")["columns"]["x"]
+    np.testing.assert_allclose(
+        found["mean"], x.reshape(-1, 2).astype(np.float32).mean(axis=0, dtype=np.float64), rtol=1e-6
+    )
+    assert not cache.plan(str(stored), spec(), match([path]).files).parts  # and has what it should have
+    assert not [name for name in listing(tmp_path / "out") if name.startswith(".seqcols")]
+
+
+def test_a_run_begins_again_once(monkeypatch):
+    """Where the cache is wrong again, the run fails and says so."""
+    outcomes = [Outcome("failed", "a: run again", stale=["a"]), Outcome("failed", "b: run again", stale=["b"])]
+    monkeypatch.setattr(running, "_run", lambda request, stream: outcomes.pop(0))
+    outcome = running.run(Request(spec(), ["x"], "out"))
+    assert (outcome.message, outcomes) == ("b: run again", []) and "a changed after it was analysed" in outcome.notes[0]
 
 
 def test_many_files_share_parts():
@@ -286,7 +433,7 @@ def test_parts_keep_to_directories(folders):
 @pytest.mark.slow
 def test_parts_of_several_files_are_used_again(tmp_path, monkeypatch):
     monkeypatch.setattr(cache, "MAX_PARTS", 2)
-    files = match([str(write_day(tmp_path, day)) for day in range(1, 6)]).files
+    files = [file.with_version() for file in match([str(write_day(tmp_path, day)) for day in range(1, 6)]).files]
     done(spec(), [file.path for file in files[:4]], tmp_path / "a", cache=str(tmp_path / "cache"))
     planned = cache.plan(str(tmp_path / "cache"), spec(), files)
     assert planned.parts == ((files[4],),) and [len(entry.files) for entry in planned.entries] == [2, 2]

@@ -48,7 +48,7 @@ def test_help_and_spec_errors_load_nothing_heavy(tmp_path):
     (tmp_path / "columns.yaml").write_text(COLUMNS.replace("num_buckets", "num_bucket"))
     program = """
 import sys
-from pipeline.cli import cli
+from pipeline.commands import cli
 codes = []
 for arguments in (["--help"], ["run", "--help"], ["--version"], ["run", sys.argv[1], "--input", "x", "--output", "y"],
                   ["check", "nowhere.yaml", "--input", "x"], ["plan", "nowhere.yaml", "--input", "x"]):

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from apache_beam.io.filesystems import FileSystems
 
-from pipeline import ending
+from pipeline import stopping
 from pipeline.tf_examples import write_examples
 from tests import prepared
 from tests.faults.injection import before_changes
@@ -357,7 +357,9 @@ def test_a_bug_is_one_line_too(folder, monkeypatch):
 @pytest.mark.parametrize("command", ["run", "check", "verify", "demo"])
 def test_interrupted_before_anything_was_done(folder, monkeypatch, capfd, command):
     """Ctrl-C while modules load and files are looked at. (tests/test_cli.py interrupts runs.)"""
-    from pipeline import columns_file, demo, verify
+    from pipeline import cleaning, columns_file, demo, verify
+
+    monkeypatch.setattr(cleaning, "_PUBLISHED", [])  # by other tests, in this process
 
     def interrupt(*arguments: Any) -> Any:
         raise KeyboardInterrupt
@@ -370,7 +372,7 @@ def test_interrupted_before_anything_was_done(folder, monkeypatch, capfd, comman
         monkeypatch.setattr(owner, name, interrupt)
     arguments = {"verify": ["dir"], "demo": ["dir"], "run": ["c.yaml", "--input", "x", "--output", "out"]}
     result = call(command, *arguments.get(command, ["c.yaml", "--input", "x"]))
-    assert result.exit_code == ending.INTERRUPTED == 130
+    assert result.exit_code == stopping.INTERRUPTED == 130
     assert re.fullmatch(r"seqcols: stopped(; nothing was published)?\n", capfd.readouterr().err)
     assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN and not Path("out").exists()
 
@@ -378,3 +380,46 @@ def test_interrupted_before_anything_was_done(folder, monkeypatch, capfd, comman
 def test_no_command_at_all_is_told_the_help(folder):
     result = call()
     assert result.exit_code == 2 and "Commands:" in result.stderr
+
+
+OF_ANOTHER_RUN = [
+    "--statistics-from",
+    "--statistics",
+    "--stats-of",
+    "--transform",
+    "--fitted-by",
+    "--use-statistics=out",
+]
+
+
+@pytest.mark.parametrize("option", OF_ANOTHER_RUN)
+@pytest.mark.parametrize("command", ["run", "check", "plan"])
+def test_nobody_who_wants_the_statistics_of_another_run_is_led_to_what_adds_files(folder, command, option):
+    output = ["--output", "out"] if command == "run" else []
+    result = call(command, "c.yaml", "--input", "in.tfrecord", *output, option, "done")
+    assert result.exit_code == 2 and not Path("out").exists()
+    (line,) = said(result)
+    assert line == (
+        f"seqcols: error: unknown option '{option.split('=')[0]}'; the statistics of another run cannot be used, "
+        f"they are always those of the files that are given"
+    )
+
+
+@pytest.mark.parametrize(
+    ("option", "hint"),
+    [
+        ("--statistics-imput", "; did you mean '--statistics-input'?"),
+        ("--statistic-inputs", "; did you mean '--statistics-input'?"),
+        ("--transform_name_maping", "; did you mean '--transform_name_mapping'?"),
+        ("--max-record", "; did you mean '--max-record-bytes'?"),
+        ("--train-input", "; did you mean '--input'?"),
+        ("--zzzzzz", ""),
+    ],
+)
+def test_who_has_nearly_written_an_option_is_told(folder, option, hint):
+    run(2, f"unknown option '{option}'{hint}", option, "x", debug=False)
+
+
+def test_help_says_that_the_inputs_count_too(folder):
+    text = " ".join(call("run", "--help").stdout.split())
+    assert "counts for the statistics as --input does, which always counts, too, but is not written" in text

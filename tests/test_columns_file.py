@@ -243,6 +243,10 @@ FAULTS: list[tuple[str, list[str]]] = [
             ("{type: bucketize, num_buckets: 1}", ".num_buckets: expected an int >= 2, got 1"),
             ("{type: bucketize, num_buckets: 2.0}", ".num_buckets: expected an int, got 2.0"),
             (
+                "{type: bucketize, num_buckets: 1000000000}",
+                ".num_buckets: expected at most 10000 buckets (the sketch of the quantiles resolves no more), got 1000000000",
+            ),
+            (
                 "{type: bucketize, num_buckets: 2, boundaries: [1]}",
                 ".num_buckets: does not apply together with boundaries: give one or the other",
             ),

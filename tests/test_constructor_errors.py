@@ -7,6 +7,7 @@ run time or never) or trips over it (AttributeError, AssertionError), we refuse 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,10 @@ import pytest
 import tensorflow as tf
 
 import transforms
+from pipeline.columns_file import loads
+from tests.oracle import sequence_features
+from transforms import SequenceGroup, SpecError, normalizers
+from transforms.models import Model
 
 fc = tf.feature_column
 
@@ -126,6 +131,71 @@ def test_arguments_have_tensorflows_order_names_and_defaults(name):
 def test_no_constructor_of_tensorflows_is_left_out():
     public = {name for name in dir(fc) if not name.startswith("_")} - {"make_parse_example_spec", "crossed_column"}
     assert set(CONSTRUCTORS) == public
+
+
+def models(base: Any = Model) -> Iterator[Any]:
+    for kind in base.__subclasses__():
+        if not inspect.isabstract(kind):
+            yield kind
+        yield from models(kind)
+
+
+def test_what_people_build_by_name_says_what_is_wrong_as_the_constructors_do():
+    """Classes that are called by themselves: sequence groups, normalizers, columns, specs."""
+    for call, error, says in [
+        (
+            lambda: SequenceGroup(min_length=2),
+            TypeError,
+            "min_length: unknown argument 'min_length'; did you mean 'max_length'?",
+        ),
+        (lambda: SequenceGroup(max_length=0), ValueError, "max_length: expected an int >= 1 or 'longest', got 0"),
+        (lambda: SequenceGroup(max_length=2.5), TypeError, "max_length: expected an int or 'longest', got 2.5"),
+        (lambda: normalizers.Bucketize(num_buckets=1), ValueError, "num_buckets: expected an int >= 2, got 1"),
+        (lambda: normalizers.Clip(minn=1), TypeError, "minn: unknown argument 'minn'; did you mean 'min'?"),
+        (normalizers.Clip, ValueError, "expected min, max or quantiles to clip at, got none"),
+        (lambda: transforms.Numeric(key=3), ValueError, "key: expected a string, got 3"),
+        (lambda: transforms.Spec(columns=[]), ValueError, "columns: expected 1 or more items, got none"),
+    ]:
+        with pytest.raises(error) as caught:
+            call()
+        assert (type(caught.value), str(caught.value)) == (error, says)
+    kinds = [kind for kind in models() if kind.__module__.startswith("transforms.")]
+    assert len(kinds) > 30
+    for kind in kinds:
+        with pytest.raises(TypeError, match="unknown argument 'no such'"):
+            kind(**{"no such": 1})
+
+
+def test_a_default_value_of_none_is_0_as_in_tensorflow():
+    rows = [{"x": [1.5, 2.5]}, {"x": [3.5]}, {"x": None}]
+    for default in ({}, {"default_value": None}):
+        theirs = fc.sequence_numeric_column("x", **default)
+        expected, _ = sequence_features(rows, [theirs], {"x": "float32"})
+        for column in (theirs, transforms.sequence_numeric_column("x", **default)):
+            made = transforms.apply(rows, column)
+            np.testing.assert_array_equal(made["x"], np.asarray(expected))
+    assert transforms.sequence_numeric_column("x", default_value=None) == transforms.sequence_numeric_column("x")
+    [column] = loads("columns: [{type: sequence_numeric_column, key: x, default_value: null}]").columns
+    assert column == transforms.sequence_numeric_column("x")
+
+
+@pytest.mark.parametrize("default", [(1.0, 2.0), [1.0], np.array([1.0, 2.0])])
+def test_a_default_value_of_several_numbers_is_a_value_error(default):
+    """TensorFlow fails for it as soon as there are rows."""
+    with pytest.raises(ValueError, match="default_value: expected one number, got"):
+        transforms.sequence_numeric_column("x", shape=2, default_value=default)
+
+
+def test_no_columns_read_nothing():
+    for none in ([], (), iter([])):
+        assert transforms.make_parse_example_spec(none) == fc.make_parse_example_spec([]) == {}
+    columns = [fc.numeric_column("x"), fc.numeric_column("y")]
+    ours = [transforms.make_parse_example_spec(given) for given in (iter(columns), transforms.numeric_column("x"))]
+    for made, theirs in zip(ours, [columns, columns[:1]], strict=True):
+        shaped = {key: feature._replace(shape=tuple(feature.shape)) for key, feature in made.items()}
+        assert shaped == fc.make_parse_example_spec(theirs)
+    with pytest.raises(SpecError):  # which a job needs
+        transforms.make_spec([])
 
 
 @pytest.mark.parametrize("name", CONSTRUCTORS)

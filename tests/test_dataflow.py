@@ -188,7 +188,7 @@ def test_the_launcher_hands_over_what_it_is_given(tmp_path, monkeypatch):
     monkeypatch.setattr(
         "pipeline.carrying_out.carry_out", lambda what, columns, **more: asked.update(more, columns=columns)
     )
-    launch.main(
+    launch.hand_over(
         ["--columns=gs://b/c.yaml", "--input=gs://b/x,gs://b/y", "--output=gs://b/o", "--region=r", "--overwrite=true"]
     )
     assert asked == {
@@ -210,7 +210,7 @@ def test_the_launcher_hands_over_what_it_is_given(tmp_path, monkeypatch):
 )
 def test_the_launcher_says_what_is_wrong_in_one_line(arguments, line, capsys):
     with pytest.raises(SystemExit) as ended:
-        launch.main(arguments)
+        launch.hand_over(arguments)
     assert ended.value.code == 2
     said = capsys.readouterr().err
     assert said.startswith(f"seqcols: error: {line}") and said.count("\n") == 1

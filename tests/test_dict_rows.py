@@ -10,8 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms import rows
+from pipeline.sources.json_rows import JSONDecoder
+from transforms import (
+    numeric_column,
+    passthrough_column,
+    rows,
+    sequence_categorical_column_with_hash_bucket,
+    sequence_numeric_column,
+)
 from transforms.dict_rows import BATCH_ROWS, batches_of, from_dicts
+from transforms.stages import parse_batch
 
 LEAF = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | st.text(max_size=3)
 VALUE = (
@@ -98,3 +106,42 @@ def test_arrow_is_numbered_and_not_numbered_twice():
     (same,) = batches_of(batch)
     assert rows.row_numbers(same).tolist() == [40, 41]
     assert rows.file_of(same) == "f"
+
+
+HALF = "a\ud800"
+NESTED: list[tuple[Any, Any]] = [
+    (HALF, passthrough_column("x")),
+    (HALF, passthrough_column("x", "bytes")),
+    (HALF, numeric_column("x")),
+    (["b", HALF], sequence_categorical_column_with_hash_bucket("x", 9)),
+    ([None, HALF], sequence_categorical_column_with_hash_bucket("x", 9)),
+    ([["b"], [HALF]], sequence_categorical_column_with_hash_bucket("x", 9)),
+    ([HALF], sequence_numeric_column("x", dtype="int64")),
+    ("b,c" + HALF, sequence_categorical_column_with_hash_bucket("x", 9, delimiter=",")),
+    (["b,c" + HALF], sequence_categorical_column_with_hash_bucket("x", 9, delimiter=",")),
+]
+
+
+@pytest.mark.parametrize(("value", "column"), NESTED)
+def test_half_of_a_surrogate_pair_is_text_that_is_not_utf8(value, column):
+    """As JSON can write it: whatever a column makes of text, that row is rejected for it, and shown."""
+    parsed = [parse_batch(batch, [column]) for batch in from_dicts([{"x": value, "y": 1}, {"x": value}])]
+    rejected = [row for stage in parsed if stage.rejected is not None for row in stage.rejected.to_pylist()]
+    assert [row["reason"] for row in rejected] == ["null_value" if value == [None, HALF] else "invalid_utf8"] * 2
+    assert value == [None, HALF] or all("\\xed\\xa0\\x80" in row["value"] for row in rejected)
+    assert not sum(stage.batch.num_rows for stage in parsed)
+
+
+def test_half_of_a_surrogate_pair_in_a_line_of_json():
+    parts, bad = JSONDecoder({"x": "string"}).decode(
+        [b'{"x": ["b"]}', b'{"x": ["\\ud800"]}', b'{"x": ["\\ud83d\\ude00"]}']
+    )
+    stages = [parse_batch(part.batch, [sequence_categorical_column_with_hash_bucket("x", 9)]) for part in parts]
+    rejected = [row for stage in stages if stage.rejected is not None for row in stage.rejected.to_pylist()]
+    assert not bad and [row["reason"] for row in rejected] == ["invalid_utf8"]
+    assert sum(stage.batch.num_rows for stage in stages) == 2
+
+
+def test_half_of_a_surrogate_pair_in_a_name():
+    with pytest.raises(ValueError, match="expected the name of a feature as text, got half of a surrogate pair in 'a"):
+        list(batches_of([{HALF: 1}]))

@@ -11,8 +11,8 @@ from pathlib import Path
 import click
 import pytest
 
-from pipeline.cli import cli
 from pipeline.columns_file import loads
+from pipeline.commands import cli
 from pipeline.demo import make_sample
 from tests.marks import slow_but
 from transforms.columns import TYPES
@@ -169,11 +169,12 @@ def test_every_command_and_option_is_explained():
 
 def test_exit_codes_are_those_of_the_command():
     from pipeline import ending as module
+    from pipeline.stopping import INTERRUPTED
 
     codes = re.search(r"Exit codes: (.*?)\.\n", TEXTS["README.md"], re.DOTALL)
     assert codes is not None
     stated = [int(code) for code in re.findall(r"(?:^|, )(\d+) ", " ".join(codes[1].split()))]
-    wanted = [module.OK, module.FAILED, module.WRONG_USE, module.TOO_MANY_REJECTED, module.INTERRUPTED]
+    wanted = [module.OK, module.FAILED, module.WRONG_USE, module.TOO_MANY_REJECTED, INTERRUPTED]
     assert stated == wanted
 
 

@@ -31,7 +31,7 @@ from transforms import (
     apply,
     escaping,
     make_spec,
-    passthrough_column,
+    numeric_column,
     sequence_numeric_column,
 )
 
@@ -187,8 +187,8 @@ ARGUMENTS = [
 def test_arguments(tmp_path, monkeypatch, arguments):
     """On their way to an error; what would not be one is not run."""
     monkeypatch.chdir(tmp_path)
-    Path("c.yaml").write_text("columns: [{type: passthrough_column, key: a}]")  # refused late, with one line
-    Path("in.jsonl").write_text('{"a": "x"}\n')
+    Path("c.yaml").write_text("columns: [{type: numeric_column, key: featura}]")  # refused late, with one line
+    Path("in.jsonl").write_text('{"feature": 1}\n')
     for payload in [*NAMES, *SURROGATES, "a" * 5000]:
         result = call(*arguments, payload)
         assert result.exit_code in (1, 2), (payload, result.output)
@@ -199,7 +199,7 @@ def test_arguments(tmp_path, monkeypatch, arguments):
 
 def test_options_that_there_are_not(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    Path("c.yaml").write_text("columns: [{type: passthrough_column, key: a}]")
+    Path("c.yaml").write_text("columns: [{type: numeric_column, key: a}]")
     for payload in NAMES[::8]:  # Beam's 300 options are read each time
         result = call("check", "c.yaml", "--input", "x", f"--{payload}")
         assert result.exit_code in (1, 2) and safe(result.stderr.removesuffix("\n")), payload
@@ -262,7 +262,7 @@ def test_features_that_a_file_holds(tmp_path):
         if len(payload) < 1000:
             pq.write_table(pa.table({payload: [1], f"{payload}2": [1]}), tmp_path / "a.parquet")
             with pytest.raises(JobError) as caught:
-                of_check(make_spec([passthrough_column("key")]), tmp_path / "a.parquet")
+                of_check(make_spec([numeric_column("key")]), tmp_path / "a.parquet")
             assert safe(str(caught.value))
 
 
@@ -304,19 +304,19 @@ def test_verify(tmp_path):
             continue
         changed = json.loads(json.dumps(whole))
         changed["examples"]["files"][0]["path"] = f"examples/{payload}"
-        path.write_text(json.dumps(changed))
+        prepared.put_manifest(tmp_path / "out", changed)
         try:  # most are no names of files of a data set
             assert verify.files(str(tmp_path / "out")).faults
         except JobError as error:
             assert "manifest.json': damaged: examples.files[0].path: " in str(error) and safe(str(error))
         changed["examples"]["files"][0]["path"] = whole["examples"]["files"][0]["path"]
         changed["examples"]["features"][payload] = changed["examples"]["features"].pop("small")
-        path.write_text(json.dumps(changed))
+        prepared.put_manifest(tmp_path / "out", changed)
         done = verify.files(str(tmp_path / "out"))
         assert done.faults and all(safe(line) for line in [*verify.messages(done), *verify.lines(done)])
     for name in NAMES:
         (tmp_path / "out" / f"left {name}").write_text("left")
-    path.write_text(json.dumps(whole))
+    prepared.put_manifest(tmp_path / "out", whole)
     result = call("verify", tmp_path / "out", "--rows", 0)
     assert result.exit_code == 0 and not alive(result.output)
     assert len(result.stdout.splitlines()) == 1 + verify.MOST_LINES + 1 + 1

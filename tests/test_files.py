@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 
+import numpy as np
 import pytest
 
 from pipeline.columns_file import load
 from tests.object_store import SCHEME, Objects
 from transforms import files
+from transforms.assets import read_vocabulary
+from transforms.embedding_tables import read_table
 from transforms.errors import SpecError
 
 
@@ -24,6 +27,24 @@ def test_the_same_from_anywhere(tmp_path, store):
     for path in (str(tmp_path / "a"), f"{store}/a"):
         assert files.read(path) == b"content"
         assert files.stamp(path)[1] == 7
+
+
+def test_what_was_read_is_read_again_when_it_changes(tmp_path, store):
+    """Also where neither the size nor the time of writing does."""
+    table = np.arange(4, dtype=np.float32).reshape(2, 2)
+    held = [(b"one\n", table), (b"two\n", table + 1)]
+    words, vectors = tmp_path / "words.txt", tmp_path / "table.npy"
+    for text, array in held:
+        words.write_bytes(text)
+        np.save(vectors, array)
+        Objects.put(f"{store}/words.txt", text)
+        for path in (words, vectors):
+            changed = os.stat(path).st_ctime_ns
+            while os.stat(path).st_ctime_ns == changed:  # what comes within a tick of its clock has the same time
+                os.utime(path, ns=(1, 1))
+        for path in (str(words), f"{store}/words.txt"):
+            assert read_vocabulary(path, "string").words == (text.strip(),)
+        np.testing.assert_array_equal(read_table(str(vectors)).values, array)
 
 
 def test_what_is_no_file(tmp_path, store):

@@ -136,6 +136,7 @@ def test_features_that_no_column_takes_are_left_out_with_the_reason(folder):
             "uneven": [[[0.5], [0.5, 1.5]], []],
             "nan": [float("nan"), float("inf")],
             "n\x1b[31m\n": [True, False],
+            "array": ["[1, 2]", "['a', 'b']"],
             "fine": [1, 2],
         }
     )
@@ -153,6 +154,7 @@ def test_features_that_no_column_takes_are_left_out_with_the_reason(folder):
         "deep": "lists deeper than one a step",
         "uneven": "steps of 1 to 2 numbers: a column takes steps of one width",
         "nan": "no number is finite",
+        "array": "2 of 2 texts are arrays, such as ['a', 'b']: store lists, or text without brackets and quotes",
         '"n\\e[31m\\n"': "no column takes 2 bool",
     }
     assert all(line.isprintable() for line in result.output.splitlines())

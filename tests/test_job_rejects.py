@@ -92,8 +92,9 @@ def test_records_are_recovered_as_they_were(case):
         else:
             assert found["record_format"] == "arrow-ipc"
             stream = pa.ipc.open_stream(found["record"])
-            assert stream.schema.names == PARQUET.names
+            assert stream.schema.names == [name for name in PARQUET.names if name in SPEC.features]  # what columns read
             original = pq.read_table(case.root.parent / Path(found["file"]).name).slice(found["row"], 1)
+            original = original.select(stream.schema.names)
             assert repr(recovered(found["record"])) == repr(original.to_pylist()[0])  # repr: NaN equals itself
 
 

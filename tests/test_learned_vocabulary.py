@@ -198,3 +198,19 @@ def test_the_words_are_in_readable_files_that_the_manifest_names(job):
         content = (out / "transform" / found[name]["file"]).read_bytes()
         assert content == b"".join(word + b"\n" for word in words or [NO_WORDS]), name
     assert found["words"]["file"].endswith("/vocabulary_words_group_words")
+
+
+@pytest.mark.slow
+def test_a_vocabulary_file_of_the_first_day_keeps_its_ids(job):
+    """What docs/howto.md says to do on the next day, whose own vocabulary would give other ids."""
+    spec, rows, out = job
+    (column,) = [column for column in spec.columns if column.name == "words"]
+    file = out / "transform" / read_json(out, "manifest.json")["vocabularies"]["words"]["file"]
+    groups = {"words": spec.sequence_groups["words"]}
+    kept = constructor("sequence_categorical_column_with_vocabulary_file")(
+        "words", str(file), num_oov_buckets=3, group="words"
+    )
+    today = [{"words": [b"never seen"] * 9}, *rows]
+    with_kept, with_own = (apply(today, [one], groups)["words"] for one in (kept, column))
+    np.testing.assert_array_equal(with_kept[1:], read_arrays(out, sort_by="row")["words"])
+    assert (with_kept[0] >= len(file.read_bytes().splitlines())).all() and (with_own[1:] != with_kept[1:]).any()

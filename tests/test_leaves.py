@@ -110,13 +110,16 @@ def test_floats(dtype, reject, values):
     for position, value in enumerate(values):
         if value is None:
             assert np.isnan(made.values[position])
+        elif dtype == "float64":
+            assert reasons(made).get(position) is None
+            np.testing.assert_array_equal(made.values[position], value)
         elif np.isfinite(value) and abs(np.float32(min(max(value, -3.4e38), 3.4e38))) > limit:
             assert reasons(made).get(position) == ("non_finite" if reject else None)
             assert reject or made.values[position] == np.copysign(np.inf, value)
         elif np.isfinite(value) and abs(value) <= 3.4e38:
             assert reasons(made).get(position) is None
             assert made.values[position] == np.float32(value)
-    assert made.values.dtype == np.float32
+    assert made.values.dtype == (np.float64 if dtype == "float64" else np.float32)
 
 
 def test_uint64_beyond_int64():

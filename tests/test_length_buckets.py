@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from pipeline.verify import verify
 from pipeline.writing import Part, WriteShards
 from tests.jobs import arrays_of, assert_balanced, call, done, listing, read_arrays, read_json
 from tests.marks import slow_but
+from tests.prepared import put_manifest
 from transforms import (
     Densify,
     JobError,
@@ -270,7 +270,7 @@ def test_verify_finds_a_file_that_is_said_to_be_of_another_bucket(written):
         if entry["T"] == 8:
             entry["T"] = 3
             path = entry["path"]
-    (written / "manifest.json").write_text(json.dumps(before))
+    put_manifest(written, before)
     faults = verify(str(written)).faults
     assert any(path in fault and "'videos'" in fault and "the manifest int64 [3]" in fault for fault in faults)
 
@@ -432,11 +432,11 @@ def test_the_buckets_that_a_plan_proposes_take_what_it_says(folder, tmp_path):
 def test_a_manifest_whose_files_are_of_no_bucket_is_damaged(written):
     content = read_json(written, "manifest.json")
     content["examples"]["files"][0]["T"] = 5
-    (written / "manifest.json").write_text(json.dumps(content))
+    put_manifest(written, content)
     with pytest.raises(JobError, match=r"files\[0\]\.T: expected one of .*, got 5"):
         read_manifest(str(written))
     content["examples"]["files"][0]["T"] = 3
     content["examples"]["length_buckets"]["features"] = ["w", "nothing"]
-    (written / "manifest.json").write_text(json.dumps(content))
+    put_manifest(written, content)
     with pytest.raises(JobError, match="expected sequences, got 'w'"):
         read_manifest(str(written))

@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
 
-from pipeline import preflight, verify, writing
+from pipeline import preflight, reading, verify, writing
 from pipeline.inputs import match
+from pipeline.limits import DEFAULTS
 from pipeline.manifest import read as read_manifest
 from pipeline.request import Request
 from pipeline.running import check
@@ -170,6 +171,40 @@ def test_a_file_with_a_column_of_another_type_among_many(tmp_path, suffix):
             )
     found = message(tmp_path)
     assert found.startswith(f"{paths[1]}: column 'label': expected"), found
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv", "avro"])
+def test_the_schema_of_an_empty_shard_is_no_matter(tmp_path, suffix):
+    """Writers that had no rows knew no types, or not even the names."""
+    empties: list[Any] = {
+        "parquet": [
+            pa.table({"label": pa.nulls(0), "height": pa.array([], pa.date32()), "more": pa.array([], pa.string())}),
+            pa.table({"other": pa.nulls(0)}),
+            pa.table({}),
+        ],
+        "csv": ["other,label\n"],
+        "avro": [[{"name": "label", "type": {"type": "map", "values": "int"}}], [{"name": "other", "type": "int"}]],
+    }[suffix]
+    FORMATS[suffix](tmp_path / f"1.{suffix}", GOOD)
+    for k, empty in enumerate(empties):
+        path = tmp_path / f"0{k}.{suffix}"
+        if suffix == "parquet":
+            pq.write_table(empty, path)
+        elif suffix == "csv":
+            path.write_text(empty)
+        else:
+            with path.open("wb") as file:
+                fastavro.writer(file, {"type": "record", "name": "row", "fields": empty}, [])
+    paths = sorted(map(str, tmp_path.glob("*")))
+    preflight.look(paths, SPEC.columns)
+    seen = [stage for path in paths for stage in read_by_workers(path)]
+    assert sum(batch.num_rows for batch in seen) == len(GOOD)
+
+
+def read_by_workers(path: str) -> list[pa.RecordBatch]:
+    worker = reading._Read(SPEC.columns, DEFAULTS, "", 0)
+    worker.start_bundle()
+    return [made for split in source_for(path).splits(path) for made in worker.process(split)]
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ WORDS = Form("x", "string", step_width=2, ids=True)
 FLOATS = Form("x", "float32")
 PAIRS = Form("x", "float32", step_width=2)
 DELIMITED = Form("x", "int64", delimiter="::")
+WORDY = Form("x", "string", delimiter=",", ids=True)
 ONE = Form("x", "int64", scalars=True)
 
 
@@ -47,6 +48,15 @@ def faulty(made: Parsed) -> dict[int, tuple[str, str]]:
         (PAIRS, [[[1, 2], [3]], [[]]], None, {0: ("wrong_step_width", "[3]"), 1: ("wrong_step_width", "[]")}, [3, 0]),
         (DELIMITED, ["1::2", " 3 ", "", "  ", None], [[1, 2], [3], [], [], None], {}, [2, 1, 0, 0, 0]),
         (DELIMITED, [["1::2"], [], None, [None]], [[1, 2], [], None, []], {}, [2, 0, 0, 0]),
+        (WORDY, [" a , b c,,  d", " ", "\u2003e\u00a0,f\t"], [["a", "b c", "", "d"], [], ["e", "f"]], {}, [4, 0, 2]),
+        (WORDY, ["[UNK]", "[CLS],hello,[SEP]"], [["[UNK]"], ["[CLS]", "hello", "[SEP]"]], {}, [1, 3]),
+        (
+            DELIMITED,
+            ["[1::2]", "[]", "3"],
+            None,
+            dict(enumerate([("wrong_type", "[1::2]"), ("wrong_type", "[]")])),
+            [0, 0, 1],
+        ),
         (DELIMITED, ["1::", "1,2"], None, {0: ("not_a_number", ""), 1: ("not_a_number", "1,2")}, [2, 1]),
         (DELIMITED, [["1", "2"]], None, {0: ("wrong_value_count", "['1', '2']")}, [1]),
         (DELIMITED, [1, None], None, {0: ("wrong_type", "1")}, [0, 0]),
@@ -120,3 +130,30 @@ def test_faults_show_the_first_bad_value_of_each_row():
     (fault,) = made.faults
     assert (fault.rows.tolist(), fault.values, fault.column) == ([0, 2], ["a", "c"], "x")
     np.testing.assert_array_equal(made.values_in, [3, 1, 1])
+
+
+ARRAYS = (
+    "[]", "[ ]", "[[]]", "['a', 'b']", '["a"]', "[b'a']", "[1]", "[1,2]", "[ 1 2 ]", "[-1]", "[+1]", "[.5]", "[nan,1]", "[NaN]",
+    "[null]", "[None]", "[true,false]", "[True]", "[-inf]", "[Infinity]", "[[1],[2]]", "[[],['a']]", "[1\n,2]", "['']", '["]"]',
+    "[1]|[2]",
+)  # fmt: skip
+NO_ARRAYS = (
+    "[UNK]", "[CLS]|hello|[SEP]", "[nano]", "[nullable]", "[Nonesuch]", "[trueish]", "[a,1]", "[[UNK]]", "[]|x|[]", "a[1]",
+    "[1]a", "['a'", "{1}", "(1)",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("delimiter", [",", "|"])
+def test_text_that_is_an_array_is_refused_and_the_remedy_named(delimiter):
+    for form in (
+        Form("x", "string", delimiter, ids=True),
+        Form("x", "float32", delimiter),
+        Form("x", "int64", delimiter),
+    ):
+        made = parse(pa.array([f" {text}\n" for text in ARRAYS]), form)
+        assert {reason for reason, _ in faulty(made).values()} == {"wrong_type"}
+        assert sorted(faulty(made)) == list(range(len(ARRAYS)))
+        assert "take its brackets and quotes off, or store the sequence as a list" in made.faults[0].message
+    words = parse(pa.array(list(NO_ARRAYS)), Form("x", "string", delimiter, ids=True))
+    assert not words.faults
+    assert words.array.to_pylist() == [text.split(delimiter) for text in NO_ARRAYS]

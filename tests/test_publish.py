@@ -15,11 +15,12 @@ import pytest
 
 from pipeline import Request, cleaning, layout, leftovers, publish, running
 from pipeline.layout import Layout
-from pipeline.manifest import FORMAT_VERSION, named_files, read
+from pipeline.manifest import named_files, read
 from pipeline.tf_examples import write_examples
 from tests.faults.injection import before_changes, failing, killed_before
 from tests.jobs import listing, read_arrays, run_job
 from tests.marks import slow_but
+from tests.prepared import put_manifest, put_version_1
 from transforms import (
     SequenceGroup,
     categorical_column_with_identity,
@@ -51,7 +52,6 @@ def written(root: Path, run: str, shards: int) -> tuple[Layout, dict[str, Any], 
     (graph / "variables" / "data").write_bytes(run.encode() * 100)
     layout.write_bytes(place.staged(layout.ALIVE), b"")
     content = {
-        "format_version": FORMAT_VERSION,
         "run": run,
         "columns": "",
         "inputs": [],
@@ -178,11 +178,11 @@ def test_a_change_that_fails_leaves_a_whole_data_set(tmp_path_factory, old):
             assert not old and note is None
         if injected.seen < number:
             break
-    assert injected.seen < number and note == "" and number > 20
+    assert injected.seen < number and note == [] and number > 20
 
 
 def test_a_manifest_cannot_name_files_outside(tmp_path):
-    """An old manifest is only a file: what it names elsewhere is not removed."""
+    """An old manifest is only a file: one that names what lies elsewhere is not replaced, and nothing there is removed."""
     other = tmp_path / "other"
     other.mkdir()
     (other / "precious").write_text("mine")
@@ -192,9 +192,28 @@ def test_a_manifest_cannot_name_files_outside(tmp_path):
     names = ["../other/precious", str(other / "precious"), "examples/../../other/precious"]
     content["examples"]["files"] += [{"path": name, "rows": 0, "bytes": 0, "sha256": ""} for name in names]
     content["statistics"] = "../other/precious"
-    (root / "manifest.json").write_text(json.dumps(content))
-    publish_run(root, NEW, 1)
-    assert (other / "precious").read_text() == "mine" and whole(root) == NEW
+    put_manifest(root, content)
+    with pytest.raises(JobError, match="expected a path relative to the directory"):
+        publish_run(root, NEW, 1)
+    assert (other / "precious").read_text() == "mine" and not list(root.glob(f"statistics-{NEW}*"))
+
+
+def test_a_manifest_that_was_damaged_meanwhile_is_not_replaced(tmp_path):
+    publish_run(tmp_path, OLD, 1)
+    data = (tmp_path / "manifest.json").read_bytes()
+    (tmp_path / "manifest.json").write_bytes(data.replace(b"2026", b"2027", 1))
+    with pytest.raises(JobError, match=r"manifest.json.*damaged: sha256: expected the digest of the lines before"):
+        publish_run(tmp_path, NEW, 1)
+    assert json.loads((tmp_path / "statistics.json").read_text()) == {"run": OLD}
+
+
+def test_a_data_set_of_version_1_is_overwritten(tmp_path):
+    publish_run(tmp_path, OLD, 2)
+    put_version_1(tmp_path)
+    assert whole(tmp_path) == OLD
+    publish_run(tmp_path, NEW, 1)
+    assert whole(tmp_path) == NEW and not [name for name in published(tmp_path) if OLD in name]
+    assert read(str(tmp_path)).content["format_version"] == 2
 
 
 def test_a_manifest_that_cannot_be_replaced_is_an_error(tmp_path, monkeypatch):
@@ -228,7 +247,7 @@ def test_reading_what_is_no_data_set(tmp_path):
     with pytest.raises(JobError, match="holds no finished data set"):
         read(str(tmp_path))
     (tmp_path / "manifest.json").write_text('{"format_version": 99}')
-    with pytest.raises(JobError, match="expected format_version 1, got 99"):
+    with pytest.raises(JobError, match="expected format_version 1 or 2, got 99"):
         read(str(tmp_path))
 
 
@@ -251,9 +270,9 @@ def test_reading_what_is_no_data_set(tmp_path):
 def test_a_damaged_manifest_says_where(tmp_path, change, message):
     named = {"transform": None, "serving": None, "statistics": "statistics.json", "ledger": "ledger.json"}
     content = {**written(tmp_path, "one", 1)[1], **named}
-    (tmp_path / "manifest.json").write_text(json.dumps(content))
+    put_manifest(tmp_path, content)
     assert read(str(tmp_path)).rows == 1
-    (tmp_path / "manifest.json").write_text(json.dumps({**content, **change}))
+    put_manifest(tmp_path, {**content, **change})
     with pytest.raises(JobError, match=re.escape(message)):
         read(str(tmp_path))
 
@@ -263,7 +282,7 @@ def test_a_damaged_manifest_says_where(tmp_path, change, message):
 )
 def test_what_is_no_manifest_at_all(tmp_path, text):
     (tmp_path / "manifest.json").write_bytes(text.encode("utf-8", "surrogatepass"))
-    with pytest.raises(JobError, match=r"manifest.json.*(damaged|expected format_version 1)"):
+    with pytest.raises(JobError, match=r"manifest.json.*(damaged|expected format_version 1 or 2)"):
         read(str(tmp_path))
 
 

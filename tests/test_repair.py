@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -27,6 +26,7 @@ from pipeline.verify import verify
 from tests.faults.formats import KINDS, example
 from tests.jobs import assert_balanced, call, done, read_arrays, read_json, read_rejected
 from tests.marks import slow_but
+from tests.prepared import put_manifest, put_version_1
 from tests.reports import parsed
 from transforms import (
     JobError,
@@ -124,7 +124,8 @@ def test_without_the_report_of_the_data_set_a_repair_does_not_make_distributions
 def test_a_data_set_of_a_version_without_reports_is_verified_and_repaired(out, tmp_path):
     manifest = read_json(out, "manifest.json")
     del manifest["report"], manifest["report_sha256"]
-    (out / "manifest.json").write_text(json.dumps(manifest))
+    put_manifest(out, manifest)
+    put_version_1(out)
     (out / "report.html").unlink()
     assert not verify(str(out), most=0).faults
     repair(Repair(str(out), spec(non_finite="fill")))
@@ -161,13 +162,17 @@ def out(plain, tmp_path) -> Path:
 
 
 def test_runs_are_listed_and_old_files_go(out, tmp_path):
+    """Also of a data set of version 1, which becomes one of the version of today."""
+    put_version_1(out)
     before = read_manifest(str(tmp_path / "out"))
+    assert before.content["format_version"] == 1 and not verify(str(out), most=0).faults
     outcome = repair(Repair(str(tmp_path / "out"), spec(non_finite="fill")))
     after = read_manifest(str(tmp_path / "out"))
     assert set(before.files) < set(after.files) and not after.rejected_files
     assert [run["kind"] for run in after.content["runs"]] == ["run", "repair"]
     assert [(run["read"], run["written"], run["rejected"]) for run in after.content["runs"]] == [(60, 51, 9), (9, 9, 0)]
     assert outcome.notes == ["51 rows already written were compared: these columns give the same"]
+    assert after.content["format_version"] == 2 and "sha256" in after.content
     assert not leftovers.unnamed(leftovers.listing(str(tmp_path / "out")), after.content)
     with pytest.raises(UsageError, match="no row of this data set was rejected"):
         repair(Repair(str(tmp_path / "out"), spec(non_finite="fill")))
@@ -334,6 +339,17 @@ def test_columns_that_would_change_written_rows_are_refused(out, tmp_path):
 def changed(table: pa.Table, name: str, values: Any) -> pa.Table:
     at = table.schema.get_field_index(name)
     return table.set_column(at, name, pa.array(values, table.schema.field(name).type))
+
+
+@pytest.mark.parametrize("name", ["statistics.json", "ledger.json", "transform/statistics/moments.json"])
+def test_what_is_damaged_is_not_carried_over(finished, tmp_path, name):
+    """It would have a digest that fits from then on."""
+    root = Path(shutil.copytree(finished / "out", tmp_path / "out"))
+    data = bytearray((root / name).read_bytes())
+    data[len(data) // 2] ^= 1
+    (root / name).write_bytes(data)
+    with pytest.raises(JobError, match=f"{name.split('/')[0]}: is not what was published: seqcols verify says more"):
+        repair(Repair(str(root), spec(normalizer_fn="z_score", non_finite="fill")))
 
 
 def test_rows_that_are_not_of_the_data_set_are_refused(finished, tmp_path):

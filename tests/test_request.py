@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from typing import Any
@@ -11,8 +10,10 @@ import pytest
 
 from pipeline import executing
 from pipeline.limits import DEFAULTS, Limits
+from pipeline.manifest import sealed
 from pipeline.request import FORMATS, Request, UsageError, check_values, checked_output
 from pipeline.sinks import SINKS
+from tests.prepared import put_manifest
 from transforms import make_spec, sequence_numeric_column
 from transforms.step_limit import MAX_STEPS
 
@@ -129,7 +130,6 @@ def test_links_and_files_are_refused(tmp_path):
 
 
 MANIFEST = {
-    "format_version": 1,
     "run": "r",
     "format": "tfrecord",
     "columns": "",
@@ -144,7 +144,7 @@ MANIFEST = {
 
 
 def test_a_finished_data_set_is_refused_without_overwrite(tmp_path):
-    (tmp_path / "manifest.json").write_text(json.dumps(MANIFEST))
+    put_manifest(tmp_path, MANIFEST)
     with pytest.raises(UsageError, match="holds a finished data set; --overwrite replaces it"):
         checked_output(asked(output=str(tmp_path)))
     assert checked_output(asked(output=str(tmp_path), overwrite=True)) == str(tmp_path)
@@ -153,7 +153,7 @@ def test_a_finished_data_set_is_refused_without_overwrite(tmp_path):
 OF_SOMEBODY_ELSE = ["", "broken{", "[]", "3", "[" * 100_000, '{"name": "my web app", "icons": []}']
 
 
-@pytest.mark.parametrize("content", [*OF_SOMEBODY_ELSE, json.dumps({**MANIFEST, "examples": {"files": [None]}})])
+@pytest.mark.parametrize("content", [*OF_SOMEBODY_ELSE, sealed({**MANIFEST, "examples": {"files": [None]}}).decode()])
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_a_manifest_of_somebody_else_is_never_replaced(tmp_path, content, overwrite):
     (tmp_path / "manifest.json").write_text(content)

@@ -17,6 +17,7 @@ from transforms import (
     categorical_column_with_identity,
     make_spec,
     numeric_column,
+    record_features,
     requests,
     sequence_categorical_column_with_hash_bucket,
     sequence_categorical_column_with_identity,
@@ -120,6 +121,9 @@ def test_delimited_text(dtype, delimiter, ids):
         simple = rng.random() < 0.5
         parts = [rng.choice([b"1", b"22", b" 3 "] if simple else pool) for _ in range(rng.randrange(4))]
         rows.append([delimiter.encode().join(parts)] if parts else [])
+    rows += [
+        [text.encode()] for text in ("[]", " [1, 2]", "['a', 'b']\n", "[nan]", "[[1],[2]]", "[UNK]", "[CLS]|a|[SEP]")
+    ]
     rows += [[], [b""], [b"  "], [b"1", b"2"], [b"\xff"], [delimiter.encode()], ["\u2003".encode()]]
     form = Form("x", dtype, delimiter=delimiter, step_width=2 if ids else 1, ids=ids)
     assert same(ragged(rows, "string"), pa.array(rows, pa.large_list(pa.large_binary())), form) < len(rows)
@@ -155,7 +159,8 @@ def test_which_features_are_present():
         tf.train.Example(features=tf.train.Features(feature=part)) for part in (kinds, {}, {"floats": kinds["none"]})
     ]
     serialized = tf.constant([record.SerializeToString() for record in records] + [b""])
-    held = {key: requests.present(serialized, key).numpy().tolist() for key in ("ints", "none", "floats", "other")}
+    forms = {key: Form(key, "float32") for key in ("ints", "none", "floats", "other")}
+    held = {key: there.numpy().tolist() for key, there in record_features.read(serialized, forms).present.items()}
     assert held == {
         "ints": [True, False, False, False],
         "none": [False] * 4,

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
 from pipeline import running, screening
-from pipeline.cli import cli
+from pipeline.commands import cli
 from pipeline.limits import Limits
 from pipeline.request import Request
 from pipeline.sources import source_for
@@ -108,7 +111,7 @@ def test_screening_sees_what_reading_sees(tmp_path, name):
     for size in [*range(0, len(whole), len(whole) // 10), len(whole)]:
         path.write_bytes(whole[:size])
         results = []
-        for how in (lambda split: source.screen(split, Limits()), lambda split: source.read(split, {}, Limits())):
+        for how in (lambda split: source.screen(split, {}, Limits()), lambda split: source.read(split, {}, Limits())):
             try:
                 steps = [step for split in source.splits(str(path)) for step in how(split)]
                 pairs = [step if isinstance(step, tuple) else (step.rows, step.size) for step in steps]
@@ -116,6 +119,23 @@ def test_screening_sees_what_reading_sees(tmp_path, name):
             except JobError as error:
                 results.append(str(error))
         assert results[0] == results[1]
+
+
+@pytest.mark.parametrize("how", [running.run, running.check])
+def test_a_file_that_changes_after_it_was_looked_through(tmp_path, monkeypatch, how):
+    """One pass reads its rows, so that there are none to compare."""
+    spec = make_spec([passthrough_column("id", "int64"), sequence_numeric_column("x")], SequenceGroup(max_length=6))
+    paths = [put(tmp_path, f"{k}-a.jsonl", 20, k) for k in range(2)]
+    without_broken = screening.without_broken
+
+    def replaced(*arguments: Any) -> Any:
+        put(tmp_path, "1-a.jsonl", 20, 5)
+        return without_broken(*arguments)
+
+    monkeypatch.setattr(screening, "without_broken", replaced)
+    outcome = how(Request(spec, [str(path) for path in paths], str(tmp_path / "out"), on_bad_file="skip"))
+    assert outcome.status == "failed"
+    assert outcome.message == f"{paths[1]}: changed during the run, so that not every pass read the same"
 
 
 @pytest.mark.slow
@@ -140,9 +160,9 @@ def test_with_a_cache_what_is_in_it_is_not_read_through_again(tmp_path, monkeypa
     screened: list[str] = []
     build = screening.build
 
-    def noted(root, place, files, tuning):
+    def noted(root, place, files, features, tuning):
         screened.extend(Path(file.path).name for file in files)
-        return build(root, place, files, tuning)
+        return build(root, place, files, features, tuning)
 
     monkeypatch.setattr(screening, "build", noted)
     more = {"statistics_inputs": [str(tmp_path / "old" / "*")], "on_bad_file": "skip", "cache": str(tmp_path / "cache")}
@@ -178,6 +198,23 @@ def test_a_file_of_another_schema_is_no_broken_file(tmp_path, monkeypatch):
     spec = make_spec(sequence_numeric_column("xx"), SequenceGroup(max_length=6))
     with pytest.raises(JobError, match="no feature 'xx'"):
         run_job(spec, str(tmp_path / "in" / "*"), tmp_path / "out", on_bad_file="skip")
+
+
+def test_a_feature_that_cannot_be_read_is_no_damage(tmp_path):
+    """pyarrow 25 reads no null in a list of fixed size: the file is whole, and its rows must be somewhere."""
+    fixed = pa.array([[1, 2], None], pa.list_(pa.int64(), 2))
+    pq.write_table(pa.table({"id": [1, 2], "x": [[1.0], [2.0]], "f": fixed}), tmp_path / "a.parquet")
+    asked = Request(SPEC, [str(tmp_path / "a.parquet")], on_bad_file="skip")
+    inputs, _, skipped = running._screened(asked, str(tmp_path), None)
+    assert (len(inputs.files), skipped) == (1, ())
+    reads = make_spec(
+        [*SPEC.columns, sequence_numeric_column("f", group="f")], {**SPEC.sequence_groups, "f": SequenceGroup()}
+    )
+    with pytest.raises(
+        JobError, match=r"a\.parquet: row group 0: the feature 'f' \(.*\) cannot be read by pyarrow"
+    ) as caught:
+        running._screened(replace(asked, spec=reads), str(tmp_path), None)
+    assert not isinstance(caught.value, BrokenFile)
 
 
 def test_the_command_says_what_it_skipped(tmp_path):

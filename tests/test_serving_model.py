@@ -16,10 +16,11 @@ import tensorflow as tf
 
 from pipeline.sources.framing import framed
 from pipeline.tf_examples import encode
-from tests.jobs import Arrays, done, read_arrays
+from tests.jobs import Arrays, done, read_arrays, run_job
 from tests.test_serving import ROWS, SPEC, row
 from transforms import (
     SequenceGroup,
+    SpecError,
     categorical_column_with_identity,
     indicator_column,
     make_spec,
@@ -267,13 +268,120 @@ def test_names_that_tensorflow_does_not_take_and_several_ids(tmp_path):
     assert made[VALID].numpy().tolist() == [False, True, True]
 
 
-def test_a_request_of_another_kind_is_refused(served, model):
-    record = tf.train.Example()
-    record.features.feature["x"].int64_list.value.append(1)
-    with pytest.raises(tf.errors.InvalidArgumentError, match="Data types don't match"):
-        model.signatures["serving_default"](examples=tf.constant([record.SerializeToString()]))
+def changed(request: bytes, **features: tf.train.Feature) -> bytes:
+    made = tf.train.Example.FromString(request)
+    for key, feature in features.items():
+        made.features.feature[key].CopyFrom(feature)
+    return made.SerializeToString()
 
 
+TEXT = tf.train.Feature(bytes_list=tf.train.BytesList(value=[b"1"]))
+FRACTION = tf.train.Feature(float_list=tf.train.FloatList(value=[1.0]))
+
+
+def bad_records(request: bytes) -> list[bytes]:
+    """20 records that cannot be read."""
+    half = len(request) // 2
+    made = [request[:-size] for size in (1, 2, 3, 7, half)]
+    made += [request + tail for tail in (b"\x00", b"\x07", b"\x0a", b"\x0a\xff", b"\x23", b"\x0c")]
+    made += [b"garbage", b"\xff" * 40, request[:half] + request[half + 3 :], request + request[:-1]]
+    made += [changed(request, **{key: TEXT}) for key in ("ids", "x", "weight")]
+    made += [changed(request, ids=FRACTION), request.replace(b"sound", b"\xff\xfe\xfd\xfc\xfb")]
+    assert len(made) == 20
+    return made
+
+
+def test_a_record_that_does_not_parse_harms_no_other(served, model):
+    """Garbage, records cut short, another kind: at five places each, alone and several together."""
+    requests, written, _ = served
+    call, good = model.signatures["serving_default"], list(range(1, 10))
+    whole = next(r for r in requests if b"sound" in r and b"weight" in r and len(r) > 120)
+    empty = {name: tensor.numpy()[0] for name, tensor in call(examples=tf.constant([b""])).items()}
+    bad = bad_records(whole)
+    for spoilt in [*([record] for record in bad), bad]:
+        for place in (0, 1, 4, 8, 9):
+            records = [requests[k] for k in good]
+            records[place:place] = spoilt
+            made = {name: tensor.numpy() for name, tensor in call(examples=tf.constant(records)).items()}
+            ours = np.arange(place, place + len(spoilt))
+            assert made[VALID].tolist() == [k not in ours for k in range(len(records))], spoilt
+            for name, array in made.items():
+                rest = np.delete(array, ours, axis=0)
+                if name not in (VALID, "sound"):
+                    assert rest.tobytes() == written[name][good].tobytes(), name
+                    np.testing.assert_array_equal(array[ours], np.stack([empty[name]] * len(ours)), name)
+
+
+def test_integers_count_as_floats_and_other_kinds_do_not(served, model):
+    requests, _, _ = served
+    call = model.signatures["serving_default"]
+    integers = tf.train.Feature(int64_list=tf.train.Int64List(value=[3, 2**53 + 1]))
+    numbers = tf.train.Feature(float_list=tf.train.FloatList(value=[3.0, 2.0**53]))
+    records = [changed(requests[0], weight=value) for value in (integers, numbers, TEXT)]
+    made = call(examples=tf.constant(records))
+    assert made[VALID].numpy().tolist() == [True, True, False]
+    assert made["weight"][0].numpy().tobytes() == made["weight"][1].numpy().tobytes()
+
+
+def test_a_feature_that_serving_does_not_need_may_be_absent(served, model):
+    """And may be anything: a column that is passed through is no part of the answer."""
+    requests, written, _ = served
+    records = []
+    for request in requests[:5]:
+        made = tf.train.Example.FromString(request)
+        del made.features.feature["viewer"]
+        records += [made.SerializeToString(), changed(request, viewer=FRACTION)]
+    same(model.signatures["serving_default"](examples=tf.constant(records)), written, [k // 2 for k in range(10)])
+
+
+def test_tf_sequence_examples_are_read_as_the_job_reads_them(served, model):
+    """Steps in feature lists, alone and among tf.Examples: what was written for the same values."""
+    requests, written, _ = served
+    records = []
+    for request in requests[:8]:
+        context = tf.train.Example.FromString(request).features
+        made = tf.train.SequenceExample(context=context)
+        for key in ("ids", "temperature"):
+            feature = context.feature[key]
+            for value in feature.int64_list.value if key == "ids" else feature.float_list.value:
+                step = made.feature_lists.feature_list[key].feature.add()
+                (step.int64_list if key == "ids" else step.float_list).value.append(value)
+            if key in made.context.feature:
+                del made.context.feature[key]
+        records += [made.SerializeToString(), request]
+    same(model.signatures["serving_default"](examples=tf.constant(records)), written, [k // 2 for k in range(16)])
+
+
+def test_names_that_differ_in_case_only(tmp_path):
+    """TensorFlow compares names of arguments without regard to case."""
+    keys = ["a", "A", "Temp", "temp", "TEMP_row_splits"]
+    (tmp_path / "a.tfrecord").write_bytes(framed([example({key: [1.0 + k] for k, key in enumerate(keys)})]))
+    spec = make_spec([sequence_numeric_column(key) for key in keys], SequenceGroup(max_length=2))
+    done(spec, tmp_path / "a.tfrecord", tmp_path / "out")
+    written, model = read_arrays(tmp_path / "out"), tf.saved_model.load(str(tmp_path / "out" / "serving"))
+    for k, key in enumerate(keys):
+        assert written[key].tolist() == [[[1.0 + k], [0.0]]]
+    parts = {}
+    names = model.signatures["ragged"].structured_input_signature[1]
+    assert len({name.lower() for name in names}) == len(names) == 10
+    for k, name in enumerate(["a", "A_", "Temp", "temp_", "TEMP_row_splits_"]):
+        parts |= {name: tf.constant([1.0 + k]), f"{name}_row_splits": tf.constant([0, 1], tf.int64)}
+    made = model.signatures["ragged"](**parts)
+    for key in keys:
+        np.testing.assert_array_equal(made[key], written[key])
+
+
+def test_names_that_tensorflow_refuses_fail_before_the_first_pass(tmp_path, monkeypatch):
+    """Should there be any: here the names of arguments are made as they were once, with regard to case."""
+    monkeypatch.setattr(serving, "_input_name", lambda key, taken: key)
+    (tmp_path / "a.tfrecord").write_bytes(framed([example({"x": [1.0], "X": [2.0]})]))
+    spec = make_spec([sequence_numeric_column("x"), sequence_numeric_column("X")], SequenceGroup(max_length=2))
+    with pytest.raises(SpecError, match="expected names that TensorFlow takes"):
+        run_job(spec, tmp_path / "a.tfrecord", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
 def test_saving_again_gives_the_same(served, tmp_path):
     requests, written, path = served
     serving.save(SPEC, str(path.parent / "transform"), str(tmp_path / "again"))

@@ -187,7 +187,7 @@ def test_values_rows_and_records_are_those_of_the_file(tmp_path):
             assert row == {"seq": ",".join(map(str, range(k % 5))).encode(), "name": f"é{k}".encode()}
         assert [step.batch.num_rows for step in steps if step.batch is not None] == [0, 1024, 1024, 452]
         assert all(rows.file_of(step.batch) == str(path) for step in steps)
-        assert rows.encode_records(steps[1].batch, np.array([3])) == (["csv"], [lines[3].encode()])
+        assert rows.encode_records(steps[1].batch, np.array([3])) == ("csv", pa.array([lines[3].encode()]))
         assert sum(step.size for step in steps) == SOURCE.splits(str(path))[0].size
         assert SOURCE.features(str(path)) == dict.fromkeys(["id", "seq", "name"], pa.large_string())
         assert steps[0].batch.schema.names == ["id", "seq", "name", rows.ROW_COLUMN, rows.RECORD_COLUMN]
@@ -522,7 +522,7 @@ def simple(reason: str) -> str:
 
 
 def test_a_column_that_the_header_lacks_stops_the_job(tmp_path):
-    path = write(tmp_path / "a.csv", "id,nam,ids,x,w\n")
+    path = write(tmp_path / "a.csv", "id,nam,ids,x,w\n1,a,1,1,1\n")
     with pytest.raises(JobError, match=r"column 'name': the file has no feature 'name'; did you mean 'nam'"):
         run_job(SPEC, path, tmp_path / "out")
     write(tmp_path / "b.csv", "id,name,ids,x,w\n1,a,1,1,1\n")

@@ -108,7 +108,7 @@ def test_values_rows_and_records_are_those_of_the_file(tmp_path, compression):
     assert results(reads) == {k: (record, expected(record)) for k, record in enumerate(records)}
     assert [step.batch.num_rows for step in reads] == [1024, 1024, 452]
     assert all(rows.file_of(step.batch) == path for step in reads)
-    assert rows.encode_records(reads[0].batch, np.array([3])) == (["tf.Example"], [records[3]])
+    assert rows.encode_records(reads[0].batch, np.array([3])) == ("tf.Example", pa.array([records[3]]))
     assert sum(step.size for step in reads) == SOURCE.splits(path)[0].size
 
 

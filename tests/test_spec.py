@@ -44,14 +44,6 @@ def test_faults(columns, groups, paths):
     assert pickle.loads(pickle.dumps(caught.value)).faults == caught.value.faults
 
 
-def test_an_example_has_two_gib_at_most():
-    """As many as protobuf takes; what is larger would fail only when memory ends."""
-    wide = sequence_numeric_column("c", shape=(3, 7))
-    assert make_spec([A, wide], SequenceGroup(max_length=(1 << 29) // 22))
-    with pytest.raises(SpecError, match=r"expected at most 24403223 \(values a step: 22; .*\), got 24403224"):
-        make_spec([A, wide], SequenceGroup(max_length=(1 << 29) // 22 + 1))
-
-
 def test_a_near_name_is_suggested():
     with pytest.raises(SpecError, match="did you mean 'other'"):
         make_spec([sequence_numeric_column("b", group="othr")], {"other": SequenceGroup()})

@@ -19,7 +19,7 @@ import tensorflow as tf
 from click.testing import CliRunner
 
 from pipeline import export, verify
-from pipeline.cli import cli
+from pipeline.commands import cli
 from pipeline.manifest import Manifest
 from pipeline.manifest import read as read_manifest
 from pipeline.request import FORMATS
@@ -49,7 +49,7 @@ def manifest_of(root: Path) -> dict[str, Any]:
 
 
 def write(root: Path, manifest: dict[str, Any]) -> None:
-    (root / "manifest.json").write_text(json.dumps(manifest))
+    prepared.put_manifest(root, manifest)
 
 
 def shard(root: Path, number: int = 0, part: str = "examples") -> Path:
@@ -421,7 +421,7 @@ def test_what_dead_runs_left_is_a_note(records):
     assert "examples/dead-1.tfrecord" in "".join(found.notes)
 
 
-DAMAGED = ["", "{", "[]", "null", '{"format_version": 1}', "[" * 100_000, "\xff\xfe"]
+DAMAGED = ["", "{", "[]", "null", '{"format_version": 1}', '{"format_version": 2}', "[" * 100_000, "\xff\xfe"]
 
 
 @pytest.mark.parametrize("text", DAMAGED, ids=range(len(DAMAGED)))
@@ -446,7 +446,6 @@ def test_a_damaged_manifest(records, text):
         ),
         (lambda m: m.update(rejected=3), "rejected: expected a mapping, got 3"),
         (lambda m: m.pop("ledger"), "ledger: expected a value"),
-        (lambda m: m.update(format_version=2), "expected format_version 1, got 2"),
     ],
 )
 def test_a_manifest_that_lacks_something(records, change, message):
@@ -506,7 +505,7 @@ def test_of_many_faults_the_first_are_listed(tmp_path):
 def test_without_rows_tensorflow_is_not_loaded(records):
     program = """
 import sys
-from pipeline.cli import cli
+from pipeline.commands import cli
 try:
     cli(["verify", sys.argv[1], "--rows", "0"])
 except SystemExit as end:

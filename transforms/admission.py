@@ -10,12 +10,13 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
 import tensorflow as tf
 
 from transforms import requests
 from transforms.bundles import bundles
 from transforms.columns import Column
-from transforms.densify import steps_of
+from transforms.group_windows import steps_of
 from transforms.parse import Form
 from transforms.requests import Raw
 from transforms.spec import Spec
@@ -67,13 +68,16 @@ class Stack:
         return tf.reduce_all(self.each(flags), axis=0)
 
 
-def admitted(spec: Spec, given: Mapping[str, tf.RaggedTensor], good: tf.Tensor) -> tuple[Raw, tf.Tensor]:
+def admitted(
+    spec: Spec, given: Mapping[str, tf.RaggedTensor], good: tf.Tensor, marked: tf.Tensor | bool = False
+) -> tuple[Raw, tf.Tensor]:
     """Returns the features of a request as `densify` takes them, and which rows the job would have written.
 
     Args:
       spec: the columns.
       given: the features (see `requests.request_specs`).
       good: bool `[batch]`, which rows can be valid.
+      marked: see `requests.canonical_feature`.
 
     Returns:
       The features, empty in rows that are not valid: what such rows hold could shift the values of their neighbours. And bool
@@ -82,7 +86,7 @@ def admitted(spec: Spec, given: Mapping[str, tf.RaggedTensor], good: tf.Tensor) 
     parsed: list[tuple[Stack, tf.RaggedTensor]] = []
     kept = [good]
     for stack in stacks(spec):
-        raw, fine = requests.canonical_feature(stack.of(given), stack.form)
+        raw, fine = requests.canonical_feature(stack.of(given), stack.form, marked)
         parsed.append((stack, raw))
         kept.append(stack.all(fine))
     good = tf.reduce_all(tf.stack([*kept, *_rules(spec, parsed)]), axis=0)
@@ -107,20 +111,40 @@ def stacks(spec: Spec) -> list[Stack]:
 def _rules(spec: Spec, parsed: list[tuple[Stack, tf.RaggedTensor]]) -> list[tf.Tensor]:
     """Returns for every rule of the columns and the groups which rows keep it, bool `[batch]`; see `stages`."""
     single = {stack.keys[0]: raw for stack, raw in parsed if stack.column is None}
-    kept, steps = [], {}
+    kept = []
+    steps: dict[tuple[str, ...], tf.Tensor] = {}
     for stack, raw in parsed:
         if stack.column is not None:
             own = {stack.column.key: raw}
             kept.append(stack.all(stack.column.valid(own)))
-            steps[stack.keys[0]] = stack.each(steps_of(stack.column, own))
-    alone = [column for column in spec.columns if column.in_graph and set(column.features) <= set(single)]
+            steps[stack.keys] = stack.each(steps_of(stack.column, own))
+    alone = [column for column in spec.columns if column.in_graph and single.keys() >= column.features.keys()]
     kept += [column.valid(single) for column in alone]
-    steps |= {column.key: steps_of(column, single)[tf.newaxis] for column in alone if column.is_sequence}
-    for name in spec.group_names:
-        found = [steps[key] for key in dict.fromkeys(column.key for column in spec.members(name)) if key in steps]
-        together = tf.concat(found, axis=0)
-        kept.append(tf.reduce_all(tf.equal(together, together[:1]), axis=0))
-        size = spec.group(name).fixed_length
-        if spec.group(name).truncate == "reject" and size:
-            kept.append(together[0] <= size)
+    steps |= {(column.key,): steps_of(column, single)[tf.newaxis] for column in alone if column.is_sequence}
+    if not steps:
+        return kept
+    keys = [key for of in steps for key in of]
+    return kept + _rules_of_groups(spec, tf.concat(list(steps.values()), axis=0), keys)
+
+
+def _rules_of_groups(spec: Spec, steps: tf.Tensor, keys: list[str]) -> list[tf.Tensor]:
+    """Returns for every rule of the groups which rows keep it, bool `[batch]`.
+
+    Args:
+      spec: the columns.
+      steps: the features' lengths in steps, int64 `[features, batch]`.
+      keys: the features.
+    """
+    place = {key: k for k, key in enumerate(keys)}
+    first: dict[str, int] = {}
+    of_columns, of_firsts = [], []
+    for column in spec.sequence_columns:
+        of_columns.append(place[column.key])
+        of_firsts.append(first.setdefault(column.sequence_group or "", place[column.key]))
+    kept = [tf.reduce_all(tf.equal(tf.gather(steps, of_columns), tf.gather(steps, of_firsts)), axis=0)]
+    sizes = {name: spec.group(name).fixed_length for name in first if spec.group(name).truncate == "reject"}
+    strict = [(first[name], size) for name, size in sizes.items() if size is not None]
+    if strict:
+        most = np.array([[size] for _, size in strict], np.int64)
+        kept.append(tf.reduce_all(tf.gather(steps, [k for k, _ in strict]) <= most, axis=0))
     return kept

@@ -20,9 +20,11 @@ from transforms.combining import Combined, Found
 from transforms.densify import RawTensors, densify, fit
 from transforms.details import contribution
 from transforms.details_analyzer import analyze_details, by_ask, outcome_file, read_outcome
-from transforms.fitted import Asked, not_fitted, table_width
+from transforms.files import naming
+from transforms.fitted import Asked, Fitted, not_fitted, table_width
+from transforms.graph import carried
 from transforms.lookup import Vocabulary, Words
-from transforms.spec import Spec
+from transforms.spec import Spec, length_name
 
 ASSETS: Final = "transform_fn/assets"
 """Where tf.Transform puts vocabularies, under the folder that it saves a graph in."""
@@ -55,7 +57,7 @@ class _Merge(beam.CombineFn):
 def _written(table: np.ndarray, path: str) -> np.ndarray:
     if not path:
         return table
-    with FileSystems.create(path) as file:
+    with naming(path), FileSystems.create(path) as file:
         file.write(json.dumps({"table": np.asarray(table).tolist()}).encode())
     return table
 
@@ -221,17 +223,27 @@ def preprocessing_fn(
         analyzers = Analyzers(spec, folder, given, words)
         fitted = fit(spec, inputs, analyzers) if analyze else not_fitted(spec, analyzers.track)
         made = densify(spec, inputs, fitted)
-        return {name: static(tensor) for name, tensor in made.items()}
+        return carried(static(spec, made, fitted))
 
     return preprocess
 
 
-def static(tensor: tf.Tensor) -> tf.Tensor | tf.RaggedTensor:
-    """Returns an output as tf.Transform takes it: one of unknown T as a ragged tensor whose rows are all T long."""
-    if tensor.shape.rank < 2 or tensor.shape[1] is not None:
-        return tensor
-    shape = tf.shape(tensor, tf.int64)
-    flat = tf.reshape(tensor, tf.concat([shape[:1] * shape[1:2], shape[2:]], axis=0))
-    flat.set_shape([None, *tensor.shape[2:]])
-    # Its checks would be run in every phase of the analysis, on outputs whose statistics are still to come.
-    return tf.RaggedTensor.from_row_splits(flat, tf.range(shape[0] + 1) * shape[1], validate=False)
+def static(spec: Spec, made: Mapping[str, tf.Tensor], fitted: Fitted) -> dict[str, tf.Tensor | tf.RaggedTensor]:
+    """Returns the outputs as tf.Transform takes them: those of unknown T as ragged tensors whose rows are all T long."""
+    names = spec.longest_groups
+    if not names:
+        return dict(made)
+    ends = (
+        tf.range(tf.size(made[length_name(names[0])], tf.int64) + 1)
+        * tf.convert_to_tensor(fitted.longest)[:, tf.newaxis]
+    )
+    splits = dict(zip(names, tf.unstack(ends, num=len(names)), strict=True))
+    found: dict[str, tf.Tensor | tf.RaggedTensor] = dict(made)
+    for output in spec.outputs():
+        group = spec.group_of(output)
+        if output.sequence and group in splits and output.name in made:
+            tensor = made[output.name]
+            flat = tf.reshape(tensor, [-1, *tensor.shape[2:]])
+            # Its checks would be run in every phase of the analysis, on outputs whose statistics are still to come.
+            found[output.name] = tf.RaggedTensor.from_row_splits(flat, splits[group], validate=False)
+    return found

@@ -129,7 +129,7 @@ def read_vocabulary(path: str, dtype: str, size: int | None = None, file_format:
 
 
 @lru_cache(maxsize=32)
-def _words(path: str, stamp: tuple[float, int], dtype: str, size: int | None, in_records: bool) -> WordList:
+def _words(path: str, stamp: tuple[float, int, str], dtype: str, size: int | None, in_records: bool) -> WordList:
     lines, unit = (_records(path, stamp), "record") if in_records else (_lines(path, stamp), "line")
     if not lines:
         raise ValueError(f"expected a word in every {unit} of {path!r}, which is empty")
@@ -146,7 +146,7 @@ def _words(path: str, stamp: tuple[float, int], dtype: str, size: int | None, in
 
 
 @lru_cache(maxsize=8)
-def _lines(path: str, stamp: tuple[float, int]) -> tuple[bytes, ...]:
+def _lines(path: str, stamp: tuple[float, int, str]) -> tuple[bytes, ...]:
     lines = read(path).split(b"\n")
     if lines[-1] == b"":
         lines.pop()
@@ -154,7 +154,7 @@ def _lines(path: str, stamp: tuple[float, int]) -> tuple[bytes, ...]:
 
 
 @lru_cache(maxsize=8)
-def _records(path: str, stamp: tuple[float, int]) -> tuple[bytes, ...]:
+def _records(path: str, stamp: tuple[float, int, str]) -> tuple[bytes, ...]:
     """The records of a gzipped TFRecord file. gzip's checksum covers all of it: those of the records need no second look."""
     packed, wrong = read(path), f"expected a gzipped TFRecord file (file_format), got {path!r}"
     try:

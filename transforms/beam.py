@@ -240,7 +240,7 @@ class _Stage(beam.PTransform):
 
 
 class Parse(_Stage):
-    """Parses source columns to their declared dtypes: lists of int64, float32 or text, one list a row.
+    """Parses source columns to their declared dtypes: lists of int64, float32, float64 or text, one list a row.
 
     Args:
       columns: one column, several, or a whole spec.
@@ -275,6 +275,7 @@ class Densify(_Stage):
       ready: a PCollection of one element to wait for, where the same pipeline makes the directory: see `transforms.fit.Fit`.
       max_steps: as of `Parse`.
       counting: also count how values are distributed (see `distributions`), in the output `COUNTS`.
+      narrow: whether float64 will be written as float32, as a tf.Example holds it: a row with a number beyond that is rejected.
 
     Raises:
       ValueError: statistics are needed and `transform` is missing.
@@ -289,6 +290,7 @@ class Densify(_Stage):
         ready: beam.PCollection | None = None,
         max_steps: int = MAX_STEPS,
         counting: Counting | None = None,
+        narrow: bool = False,
     ):
         super().__init__(columns, sequence_groups, max_steps)
         if transform is None and self.spec.needs_analysis:
@@ -296,7 +298,7 @@ class Densify(_Stage):
                 "these columns need statistics (or the longest row) of the data set: give transform=DIR of a finished job"
             )
         self._transform, self._moments, self._ready = transform, moments, ready
-        self._counting = counting
+        self._counting, self._narrow = counting, narrow
 
     def expand(self, pcoll: beam.PCollection) -> beam.pvalue.DoOutputsTuple:
         """See the base class."""
@@ -307,4 +309,4 @@ class Densify(_Stage):
 
     def make(self) -> StageFunction:
         """See the base class."""
-        return densify_stage(self.spec, self._transform, self._moments, self.max_steps, self._counting)
+        return densify_stage(self.spec, self._transform, self._moments, self.max_steps, self._counting, self._narrow)

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 
+from transforms import dtypes
 from transforms.columns import Column
 from transforms.columns.base import Checked
+from transforms.parse import Parsed
 from transforms.ragged import Ragged
+from transforms.rounding import LOOKED_AT, rounded
 from transforms.spec import Spec
+from transforms.tally import Tally
+
+ROUNDED: Final = "rounded"
+"""Second part of a tally's keys of what rounding makes equal."""
 
 
 def count_values(column: Column, spec: Spec, values: Ragged, checked: Checked, good: np.ndarray) -> dict[str, int]:
@@ -46,6 +55,28 @@ def count_values(column: Column, spec: Spec, values: Ragged, checked: Checked, g
     for name, flags in checked.flags.items():
         counts[name] = int(_between(flags, starts, ends)[good].sum())
     return counts
+
+
+def count_rounded(column: Column, parsed: Parsed) -> Tally:
+    """Counts which values of a column of numbers rounding makes equal.
+
+    Returns:
+      By stage: what parsing did (`parsed`), and what `float32` and `float64` would make of parsed values.
+    """
+    numeric, made = column.numeric, Tally()
+    if numeric is None:
+        return made
+    found = {"parsed": parsed.rounded} if parsed.rounded else {}
+    kind = dtypes.parsed(numeric.dtype)
+    if kind != "float32":
+        values = parsed.array.slice(0, LOOKED_AT).flatten().slice(0, LOOKED_AT).to_numpy(zero_copy_only=False)
+        narrower = ("float32",) if kind == "float64" else ("float32", "float64")
+        with np.errstate(over="ignore"):
+            found |= {name: rounded(values, values.astype(name)) for name in narrower}
+    for stage, one in found.items():
+        for what in ("different", "left", "whole"):
+            made["", ROUNDED, column.name, stage, what] += getattr(one, what)
+    return +made
 
 
 def held_values(values: Ragged, checked: Checked) -> np.ndarray:

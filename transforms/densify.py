@@ -19,6 +19,7 @@ from transforms.columns import Column
 from transforms.columns.learned_vocabulary import learners
 from transforms.columns.numeric_base import Steps
 from transforms.fitted import Combine, Fitted, table_width
+from transforms.group_windows import GroupWindows, steps_of_groups
 from transforms.spec import Spec, input_name, length_name, mask_name
 from transforms.window import Window
 
@@ -35,17 +36,15 @@ def densify(spec: Spec, raw: RawTensors, fitted: Fitted) -> dict[str, tf.Tensor]
       raw: the features by key.
       fitted: statistics, and T where the data decides it.
     """
-    windows = {name: _window(spec, name, raw, fitted.longest.get(name)) for name in spec.group_names}
+    windows = GroupWindows(spec, raw, fitted.longest)
     made: dict[str, tf.Tensor] = {}
     for bundle in bundles(spec):
         made |= bundle.dense(raw, windows, fitted)
-    for name, window in windows.items():
+    for name in spec.group_names:
         if spec.group(name).concatenate:
             made[input_name(name)] = _concatenated(spec, name, made)
-        made[length_name(name)] = window.length
-        if spec.group(name).mask:
-            made[mask_name(name)] = tf.cast(window.mask, tf.int64)
-    return made
+    made |= {length_name(name): length for name, length in windows.lengths().items()}
+    return made | {mask_name(name): mask for name, mask in windows.masks().items()}
 
 
 def _concatenated(spec: Spec, group: str, made: dict[str, tf.Tensor]) -> tf.Tensor:
@@ -60,15 +59,6 @@ def _concatenated(spec: Spec, group: str, made: dict[str, tf.Tensor]) -> tf.Tens
     return tf.concat(parts, axis=2)
 
 
-def steps_of(column: Column, raw: RawTensors) -> tf.Tensor:
-    """Returns the sequence length of every row in steps, int64 `[batch]`; the last step may be incomplete."""
-    return (raw[column.key].row_lengths() + column.step_width - 1) // column.step_width
-
-
-def _window(spec: Spec, group: str, raw: RawTensors, longest: int | tf.Tensor | None) -> Window:
-    return Window.of(steps_of(spec.members(group)[0], raw), spec.group(group), longest)
-
-
 def fit(spec: Spec, raw: RawTensors, combine: Combine, levels: int | None = None) -> Fitted:
     """Finds the statistics of a data set.
 
@@ -79,22 +69,23 @@ def fit(spec: Spec, raw: RawTensors, combine: Combine, levels: int | None = None
       levels: how many levels are fitted (see `Spec.levels`); all, if left out.
     """
     fitted = Fitted(spec, track=combine.track)
-    windows = {name: _window(spec, name, raw, None) for name in spec.group_names if spec.group(name).fixed_length}
+    windows = GroupWindows(spec, raw)
     for name, column in learners(spec.columns).items():
-        words = column.words_to_learn(raw, windows.get(column.sequence_group or ""))
+        words = column.words_to_learn(raw, windows.of_column(column))
         fitted = fitted.with_vocabulary(name, combine.vocabulary(column, words))
     for level in range(spec.levels if levels is None else levels):
         table = level_table(spec, raw, fitted, level, windows)
         fitted = fitted.with_table(combine.moments(level, table) if table_width(spec, level) else None)
         asks = [ask for ask in spec.asks if ask.level == level and not ask.packed]
         if asks:
-            found = [_asked(spec, ask, raw, fitted, windows) for ask in asks]
+            owners = {column.name: column for column in spec.columns}
+            found = [_asked(owners[ask.owner], ask, raw, fitted, windows.of_column(owners[ask.owner])) for ask in asks]
             fitted = fitted.with_details(asks, combine.details(level, asks, found))
     return fitted
 
 
 def level_table(
-    spec: Spec, raw: RawTensors, fitted: Fitted, level: int, windows: Mapping[str, Window] | None = None
+    spec: Spec, raw: RawTensors, fitted: Fitted, level: int, windows: GroupWindows | None = None
 ) -> tf.Tensor:
     """Returns what one batch contributes to the moments of one level.
 
@@ -102,38 +93,38 @@ def level_table(
       A table of moments `[5, dimensions]`: for every ask that it answers of the kept (or all) steps, and then, at level 0, one
       dimension for each group of `spec.longest_groups`, that of the rows' lengths in steps.
     """
-    if windows is None:
-        windows = {name: _window(spec, name, raw, None) for name in spec.group_names if spec.group(name).fixed_length}
+    windows = windows or GroupWindows(spec, raw)
     tables, found = [], [np.zeros(0, np.int64)]
     among = places(spec, level)
     for bundle in bundles(spec):
         asks = list(bundle.packed(level, among))
         own, figures = (bundle.raw(raw), bundle.fitted(fitted)) if asks else (raw, fitted)
         for ask, place in asks:
-            values, steps = _asked(bundle.spec, ask, own, figures, windows)
+            values, steps = _asked(bundle.column, ask, own, figures, bundle.window(windows))
             shape = [-1, ask.width]
-            tables.append(moments.of_batch(tf.reshape(values, shape), tf.reshape(steps.observed, shape)))
+            values, observed = tf.reshape(values, shape), tf.reshape(steps.observed, shape)
+            if bundle.stacked > 1:
+                tables.append(moments.of_parts(values, observed, steps.stack_splits(bundle.stacked)))
+            else:
+                tables.append(moments.of_batch(values, observed))
             found.append(place)
     if tables:  # each where the asks of the spec have it
         tables = [tf.gather(tf.concat(tables, axis=1), np.argsort(np.concatenate(found)), axis=1)]
-    for name in spec.longest_groups if level == 0 else ():
-        lengths = steps_of(spec.members(name)[0], raw)[:, tf.newaxis]
+    if level == 0 and spec.longest_groups:
+        lengths = tf.transpose(steps_of_groups(spec, raw, spec.longest_groups))
         tables.append(moments.of_batch(lengths, tf.ones_like(lengths, tf.bool)))
     table = tf.concat(tables, axis=1) if tables else tf.zeros([len(moments.ROWS), 0], tf.float64)
     table.set_shape([len(moments.ROWS), table_width(spec, level)])
     return table
 
 
-def _asked(
-    spec: Spec, ask: Ask, raw: RawTensors, fitted: Fitted, windows: Mapping[str, Window]
-) -> tuple[tf.Tensor, Steps]:
+def _asked(column: Column, ask: Ask, raw: RawTensors, fitted: Fitted, window: Window | None) -> tuple[tf.Tensor, Steps]:
     """Returns the values `[n, *shape]` that an ask is about, and their steps; `observed` there: only such values count."""
-    column = next(c for c in spec.columns if c.name == ask.owner)
     numeric = column.numeric
     assert numeric is not None
     kept = getattr(numeric, "statistics_over", "kept") == "kept"
     # There is no window where T is the longest row: every step is kept.
-    steps = numeric.steps(raw, windows.get(column.sequence_group or "") if kept else None)
+    steps = numeric.steps(raw, window if kept else None)
     values = numeric.before(ask.link, steps, fitted, ask.owner)
     observed = steps.observed
     if values.dtype.is_floating:

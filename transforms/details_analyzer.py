@@ -17,6 +17,7 @@ from apache_beam.io.filesystems import FileSystems
 from transforms.asks import Ask
 from transforms.combining import Combined, Found
 from transforms.details import PARTS, Details
+from transforms.files import naming
 
 
 class _Merge(beam.CombineFn):
@@ -46,10 +47,10 @@ class _Merge(beam.CombineFn):
 def _written(details: Details, path: str) -> np.ndarray:
     outcome = details.outcome()
     if path:
-        with FileSystems.create(path) as file:
+        with naming(path), FileSystems.create(path) as file:
             file.write(json.dumps({"details": details.readable()}).encode())
         parts = [base64.b64encode(bytes(part)).decode() for part in outcome.reshape(-1)]
-        with FileSystems.create(outcome_file(path)) as file:
+        with naming(outcome_file(path)), FileSystems.create(outcome_file(path)) as file:
             file.write(json.dumps({"outcome": parts}).encode())
     return outcome
 

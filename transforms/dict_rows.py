@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from transforms import rows
+from transforms.leaves import NO_TEXT
 
 BATCH_ROWS: Final = 1024
 
@@ -69,11 +70,13 @@ def check_keys(row: Mapping[str, Any]) -> None:
 
     Raises:
       TypeError: one is no text.
-      ValueError: one is reserved for a row's origin.
+      ValueError: one is reserved for a row's origin, or has half of a surrogate pair in it.
     """
     for key in row:
         if not isinstance(key, str):
             raise TypeError(f"expected the name of a feature as text, got {key!r}")
+        if not key.isascii() and any("\ud800" <= character <= "\udfff" for character in key):
+            raise ValueError(f"expected the name of a feature as text, got half of a surrogate pair in {key!r}")
         if key in rows.RESERVED:
             raise ValueError(f"the name {key!r} is reserved")
 
@@ -146,13 +149,32 @@ def _holds_bool(value: Any) -> bool:
 def _as_text(row: Mapping[str, Any]) -> pa.RecordBatch:
     """A single row that Arrow cannot hold: what it can not becomes text, or a type that no column takes.
 
-    Numbers become their text, which columns parse (an integer of any size has one); anything else a struct.
+    Numbers become their text, which columns parse (an integer of any size has one), text with half of a surrogate pair
+    `leaves.NO_TEXT`; anything else a struct.
     """
     columns = {}
     for key, value in row.items():
         try:
             columns[key] = _array([_plain(value)])
         except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError, TypeError, ValueError):
-            numbers = isinstance(value, list | tuple) and all(type(item) in (int, float) for item in value)
-            columns[key] = pa.array([[repr(item) for item in value]] if numbers else [{"unreadable": repr(value)}])
+            columns[key] = _unfit(value)
     return pa.RecordBatch.from_pydict(columns)
+
+
+def _unfit(value: Any) -> pa.Array:
+    if isinstance(value, list | tuple) and all(type(item) in (int, float) for item in value):
+        return pa.array([[repr(item) for item in value]])
+    try:
+        return pa.array([_no_text(value)])
+    except TypeError:
+        return pa.array([{"unreadable": repr(value)}])
+
+
+def _no_text(value: Any) -> Any:
+    if isinstance(value, str):
+        return {NO_TEXT.field(0).name: value.encode("utf-8", "surrogatepass")}
+    if isinstance(value, list | tuple):
+        return [_no_text(item) for item in value]
+    if value is None:
+        return None
+    raise TypeError("no text")

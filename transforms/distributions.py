@@ -19,7 +19,6 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
-from apache_beam.io.filesystems import FileSystems
 
 from transforms import moments, observed, rows
 from transforms.columns import Column
@@ -160,12 +159,12 @@ class Centre:
     values: tuple[float, ...]
 
     def taken_from(self, values: np.ndarray) -> np.ndarray:
-        """Returns the distance of values `[n, width]` from the centre, float32; of integers exactly."""
+        """Returns the distance of values `[n, width]` from the centre, float32, taken in the values' own dtype."""
         if not any(self.values):
             return values.astype(np.float32, copy=False)
         if values.dtype.kind == "i":
             return (values - np.array([round(value) for value in self.values], np.int64)).astype(np.float32)
-        return values - np.array(self.values, np.float32)
+        return (values - np.array(self.values, values.dtype)).astype(np.float32, copy=False)
 
 
 def centres(spec: Spec, table: np.ndarray | None) -> dict[str, Centre]:
@@ -194,6 +193,8 @@ def read_centres(spec: Spec, path: str) -> dict[str, Centre]:
     """Returns the centres by a file with the moments of the first level (`analyze.moments_file`), none with no path."""
     if not path:
         return centres(spec, None)
+    from apache_beam.io.filesystems import FileSystems  # what counts a batch works without Beam
+
     with FileSystems.open(path) as file:
         table = json.loads(file.read())["table"]
     return centres(spec, np.array(table, np.float64).reshape(len(moments.ROWS), -1))

@@ -1,7 +1,7 @@
 """Dtypes by name, so that a spec can be checked without importing TensorFlow.
 
-Every dtype travels in one of three carriers, the three kinds of a tf.Example: as TensorFlow parses, integers as int64,
-floats as float32, and is cast to the declared dtype afterwards.
+Every dtype is stored in one of three carriers, the three kinds of a tf.Example: as TensorFlow parses, integers as int64, floats
+as float32, and is cast to the declared dtype afterwards. Between source and normalizer float64 has a carrier of its own.
 """
 
 from __future__ import annotations
@@ -33,12 +33,17 @@ def dtype_name(dtype: Any) -> str:
 
 
 def carrier(dtype: str) -> str:
-    """Returns what a dtype is parsed and stored as: `int64`, `float32` or `string`."""
+    """Returns what a tf.Example holds a dtype as: `int64`, `float32` or `string`."""
     if dtype in INTEGERS:
         return "int64"
     if dtype in FLOATS:
         return "float32"
     return "string"
+
+
+def parsed(dtype: str) -> str:
+    """Returns what a dtype is parsed as: its carrier, but for float64, of which a tf.Example alone would take digits."""
+    return dtype if dtype == "float64" else carrier(dtype)
 
 
 def integer_range(dtype: str) -> tuple[int, int]:
@@ -48,9 +53,9 @@ def integer_range(dtype: str) -> tuple[int, int]:
 
 
 def largest_float(dtype: str) -> float:
-    """Returns the largest finite float of a dtype that the float32 carrier can hold."""
+    """Returns the largest finite float of a dtype."""
     if dtype == "float16":
         return float(np.finfo(np.float16).max)
     if dtype == "bfloat16":
         return 3.3895313892515355e38  # 0x7f7f as bfloat16, the largest finite one
-    return float(np.finfo(np.float32).max)
+    return float(np.finfo(np.float64 if dtype == "float64" else np.float32).max)

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from transforms.files import opened, stamp
+from transforms.files import naming, opened, stamp
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +64,7 @@ class EmbeddingTable:
         from apache_beam.io.filesystems import FileSystems
 
         path = FileSystems.join(folder, f"table-{self.digest}.npy")
-        with FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+        with naming(path), FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
             np.save(file, self.values)
         return replace(self, place=path)
 
@@ -126,7 +126,7 @@ def read_table(path: str) -> EmbeddingTable:
 
 
 @lru_cache(maxsize=4)
-def _read(path: str, _: tuple[float, int]) -> EmbeddingTable:
+def _read(path: str, _: tuple[float, int, str]) -> EmbeddingTable:
     reader = next(read for suffix, read in _READERS.items() if path.endswith(suffix))
     with opened(path) as file:
         return table_of(reader(io.BytesIO(file.read()) if "://" in path else file), path)

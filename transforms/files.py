@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 
@@ -39,17 +41,42 @@ def read(path: str) -> bytes:
         return file.read()
 
 
-def stamp(path: str) -> tuple[float, int]:
-    """Returns what changes when a file does: when it was written, and its size.
+@contextlib.contextmanager
+def naming(path: str) -> Iterator[None]:
+    """Names a file in errors that do not: a disk is full when a file is written to, where the system knows it by a number."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename:
+            raise
+        raise OSError(error.errno or 0, error.strerror or str(error), path) from error
+
+
+def stamp(path: str) -> tuple[float, int, str]:
+    """Returns what changes when a file does: when it was written, its size, and its `version`.
 
     Raises:
       OSError: there is none.
     """
     if "://" not in path:
         found = os.stat(path)
-        return found.st_mtime_ns, found.st_size
+        return found.st_mtime_ns, found.st_size, version(path)
     entry = _file_system(path).metadata(path)
-    return entry.last_updated_in_seconds, entry.size_in_bytes
+    return entry.last_updated_in_seconds, entry.size_in_bytes, version(path)
+
+
+def version(path: str) -> str:
+    """Returns what tells a file from another of the same size and time of writing, as far as its file system knows such a thing.
+
+    On a disk that is the inode and the time of change, which nobody can set; in an object store the checksum or the ETag. An
+    empty string where there is neither, or no file.
+    """
+    with contextlib.suppress(Exception):  # no such file or object, no rights: each client library says it its own way
+        if "://" in path:
+            return str(_file_system(path).checksum(path))
+        found = os.stat(path)
+        return f"{found.st_ino}-{found.st_ctime_ns}"
+    return ""
 
 
 def file_systems() -> Any:

@@ -28,16 +28,17 @@ from tensorflow_transform.beam.analyzer_cache import DatasetCache, DatasetKey
 from tensorflow_transform.tf_metadata import dataset_metadata, metadata_io
 from tfx_bsl.tfxio import tensor_adapter
 
-from transforms import analyze, rerun, trees
+from transforms import analyze, dtypes, rerun, trees
 from transforms.beam import GOOD, REJECTED, TALLIES, Densify, StageFn
 from transforms.columns import Column
-from transforms.errors import JobError, listed, nearest
+from transforms.errors import JobError, SpecError, listed, nearest
+from transforms.graph import EXACT
 from transforms.groups import SequenceGroup
-from transforms.spec import Spec, make_spec
+from transforms.spec import LARGEST_EXAMPLE, Spec, job_faults, make_spec
 from transforms.stage_functions import StageFunction, validate_stage
 from transforms.step_limit import MAX_STEPS
 
-CARRIERS: Final = {"int64": pa.int64(), "float32": pa.float32(), "string": pa.large_binary()}
+CARRIERS: Final = {"int64": pa.int64(), "float32": pa.float32(), "float64": pa.float64(), "string": pa.large_binary()}
 
 
 @dataclass
@@ -180,13 +181,25 @@ def _adapter(spec: Spec) -> tensor_adapter.TensorAdapterConfig:
 
 
 def _save_raw_metadata(done: Any, target: str, spec: Spec) -> Any:
-    """Writes what `TFTransformOutput.raw_feature_spec` reads: how to parse a request for the graph."""
+    """Writes what `TFTransformOutput.raw_feature_spec` reads: how to parse a request for the graph, float64 as float32.
+
+    And takes out of what `transformed_feature_spec` reads the features that no tf.Example has (`graph.EXACT`).
+    """
     features = {
-        key: tf.io.RaggedFeature(tf.as_dtype(kind), row_splits_dtype=tf.int64)
+        key: tf.io.RaggedFeature(tf.as_dtype(dtypes.carrier(kind)), row_splits_dtype=tf.int64)
         for key, kind in spec.graph_inputs.items()
     }
     metadata = dataset_metadata.DatasetMetadata.from_feature_spec(features)
     metadata_io.write_metadata(metadata, analyze.joined(target, "metadata"))
+    if any(kind == "float64" for kind in spec.graph_inputs.values()):
+        folder = analyze.joined(target, "transformed_metadata")
+        schema = metadata_io.read_metadata(folder).schema
+        for name in [feature.name for feature in schema.feature if feature.name.startswith(EXACT)]:
+            schema.feature.remove(next(feature for feature in schema.feature if feature.name == name))
+        for group in schema.tensor_representation_group.values():  # of ragged outputs
+            for name in [name for name in group.tensor_representation if name.startswith(EXACT)]:
+                del group.tensor_representation[name]
+        metadata_io.write_metadata(dataset_metadata.DatasetMetadata(schema), folder)
     return done
 
 
@@ -219,7 +232,8 @@ class Fit(beam.PTransform):
         It must know this one, and all workers must reach it.
 
     Raises:
-      ValueError: there is no column to densify, the directory has glob characters in its name, or `scratch` is needed.
+      SpecError: there is no column to densify.
+      ValueError: the directory has glob characters in its name, or `scratch` is needed.
     """
 
     def __init__(
@@ -239,10 +253,10 @@ class Fit(beam.PTransform):
                 f"expected a directory that TensorFlow knows (of a disk, or gs://), or one as scratch=..., got "
                 f"{scratch or transform!r}"
             )
-        if re.search(r"[*?\[\]]", transform):  # Beam 2.77 takes the path of what it deletes for a pattern
+        if re.search(trees.GLOB, transform):  # Beam 2.77 takes the path of what it deletes for a pattern
             raise ValueError(f"expected a directory without glob characters, got {transform!r}")
-        if not self.spec.graph_inputs:  # tf.Transform 1.21 refuses a graph without inputs
-            raise ValueError("expected a column to densify, got only passthrough_column")
+        if faults := job_faults(self.spec, LARGEST_EXAMPLE):
+            raise SpecError(faults)
 
     def expand(self, pcoll: beam.PCollection) -> Fitting:
         """Validates, analyses and saves."""

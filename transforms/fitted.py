@@ -53,6 +53,7 @@ class Fitted:
       vocabularies: learned vocabularies by `LearnedVocabularyBase.vocabulary_name`.
       track: keeps lookup tables alive.
       owners: of a column that another is made of, to the name that it goes by here: that of the column of the spec.
+      stacked: of how many groups the rows stand one below the other (see `bundles`): each ask then has figures for each of them.
     """
 
     spec: Spec
@@ -61,6 +62,7 @@ class Fitted:
     vocabularies: Mapping[str, Vocabulary] = field(default_factory=dict)
     track: Track = field(default_factory=lambda: keep_in({}), compare=False)
     owners: Mapping[str, str] = field(default_factory=dict)
+    stacked: int = 1
 
     def on_behalf(self, inner: str, outer: str) -> Fitted:
         """Returns the same for a column that another is made of: the statistics of the outer one are those of the inner one.
@@ -90,15 +92,15 @@ class Fitted:
         return Words(words, name, self.track)
 
     @property
-    def longest(self) -> Mapping[str, Any]:
-        """Group to T, for the groups whose T the data decides."""
-        names = self.spec.longest_groups
-        if not names or not self.tables:
-            return {}
-        found = self.tables[0][moments.ROWS.index("max"), -len(names) :]
+    def longest(self) -> Any:
+        """T of `spec.longest_groups`, whose T the data decides: int64 `[groups]`, a tensor or an array."""
+        count = len(self.spec.longest_groups)
+        if not count or not self.tables:
+            return np.zeros(0, np.int64)
+        found = self.tables[0][moments.ROWS.index("max"), -count:]
         if isinstance(found, np.ndarray):
-            return dict(zip(names, np.maximum(found, 0).astype(np.int64).tolist(), strict=True))
-        return {name: tf.cast(tf.maximum(found[k], 0.0), tf.int64) for k, name in enumerate(names)}
+            return np.maximum(found, 0).astype(np.int64)
+        return tf.cast(tf.maximum(found, 0.0), tf.int64)
 
     def statistics(self, owner: str, link: int, normalizer: Normalizer, values: tf.Tensor, steps: Steps) -> Statistics:
         """Returns the statistics that one link of a column's chain is given.
@@ -126,19 +128,24 @@ class Fitted:
     def answer(self, ask: Ask, steps: Steps) -> Statistics:
         """Returns the statistics that an ask of the spec is about; those by key for every step."""
         if ask.packed:
-            return self.packed(ask)
+            return self.packed(ask, steps)
         from transforms.details import statistics_of
 
         return statistics_of(self.details[ask], ask, steps)
 
-    def packed(self, ask: Ask) -> Statistics:
-        """Returns the statistics of an ask that a table of moments answers."""
+    def packed(self, ask: Ask, steps: Steps | None = None) -> Statistics:
+        """Returns the statistics of an ask that a table of moments answers; those of rows that are stacked for every step."""
         asks = [other for other in self.spec.asks if other.level == ask.level and other.packed]
-        place = moments.slices([other.width for other in asks])[asks.index(ask)]
+        place = moments.slices([other.width * self.stacked for other in asks])[asks.index(ask)]
         part = tf.convert_to_tensor(self.tables[ask.level], tf.float64)[:, place]
-        shape = ask.figure_shape
-        count, mean, _, low, high = (tf.reshape(row, shape) for row in tf.unstack(part, len(moments.ROWS)))
-        return Statistics(count, mean, tf.reshape(moments.variance(part), shape), low, high)
+        count, mean, _, low, high = tf.unstack(part, len(moments.ROWS))
+        figures = (count, mean, moments.variance(part), low, high)
+        if self.stacked == 1 or steps is None:
+            return Statistics(*(tf.reshape(figure, ask.figure_shape) for figure in figures))
+        each = steps.stack_of(self.stacked)
+        return Statistics(
+            *(tf.gather(tf.reshape(figure, [self.stacked, *ask.figure_shape]), each) for figure in figures)
+        )
 
 
 NO_STATISTICS = Statistics(None, None, None, None, None)

@@ -26,6 +26,10 @@ DENSE_BYTES: Final = 16 << 20
 TRANSFORM_FN: Final = "transform_fn"
 """Where tf.Transform saves its graph, in the directory of a transform."""
 
+EXACT: Final = "__float64__"
+"""What the name of an output begins with that holds the bits of a float64 as int64. tf.Transform 1.21 refuses float64 outputs:
+its graph gives such a feature as float32, and beside it exactly."""
+
 Arrays = dict[str, np.ndarray]
 GraphFunction = Callable[[Mapping[str, tf.RaggedTensor]], Mapping[str, Any]]
 
@@ -63,19 +67,51 @@ def saved_graph(spec: Spec, transform_dir: str) -> GraphFunction:
     """Loads the graph that a job saved (what `tft.TFTransformOutput` opens)."""
     # Not through TFTransformOutput, which looks after inputs that nobody gives: seconds for a wide graph.
     with trees.fetched(f"{transform_dir.rstrip('/')}/{TRANSFORM_FN}") as folder:
-        saved = tf.saved_model.load(folder)
+        function = called(tf.saved_model.load(folder), spec)
+    return tf.function(function, input_signature=[input_specs(spec)], autograph=False)
+
+
+def carried(made: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns outputs as tf.Transform lets its graph have them: see `EXACT`."""
+    exact = {name: tensor for name, tensor in made.items() if tensor.dtype == tf.float64}
+    bits = {f"{EXACT}{name}": _flat_values(tf.bitcast, tensor, tf.int64) for name, tensor in exact.items()}
+    return {name: tf.cast(tensor, tf.float32) if name in exact else tensor for name, tensor in made.items()} | bits
+
+
+def called(saved: Any, spec: Spec) -> GraphFunction:
+    """Returns the function of a loaded graph of tf.Transform: the outputs of `densify`, of its inputs."""
 
     def function(raw: Mapping[str, tf.RaggedTensor]) -> Mapping[str, Any]:
-        made: Mapping[str, Any] = saved.transform_fn(raw)
+        made: dict[str, Any] = dict(saved.transform_fn(as_taken(saved.transform_fn, raw)))
+        for name in [name for name in made if name.startswith(EXACT)]:
+            made[name.removeprefix(EXACT)] = _flat_values(tf.bitcast, made.pop(name), tf.float64)
+        for output in spec.outputs():  # a graph of an earlier version gives float32
+            if output.dtype == "float64" and output.name in made and made[output.name].dtype == tf.float32:
+                made[output.name] = tf.cast(made[output.name], tf.float64)
         return made
 
-    return tf.function(function, input_signature=[input_specs(spec)], autograph=False)
+    return function
+
+
+def as_taken(function: Any, features: Mapping[str, tf.RaggedTensor]) -> dict[str, tf.RaggedTensor]:
+    """Returns features in the dtypes that a loaded function takes: one that an earlier version saved has float32 for float64."""
+    (concrete,) = getattr(function, "concrete_functions", [function])
+    (specs,), _ = concrete.structured_input_signature
+    return {key: tf.cast(given, specs[key].dtype) for key, given in features.items() if key in specs}
+
+
+def _flat_values(function: Callable[..., tf.Tensor], tensor: Any, *arguments: Any) -> Any:
+    """Applies a function to the values of a tensor, ragged or not."""
+    if isinstance(tensor, tf.RaggedTensor):
+        return tensor.with_flat_values(function(tensor.flat_values, *arguments))
+    return function(tensor, *arguments)
 
 
 def moments_graph(spec: Spec) -> Callable[[pa.RecordBatch], np.ndarray]:
     """Returns a function that gives the table of moments of a batch of canonical columns."""
     nothing = not_fitted(spec)
-    function = tf.function(lambda raw: level_table(spec, raw, nothing, 0), input_signature=[input_specs(spec)])
+    signature = [input_specs(spec)]
+    function = tf.function(lambda raw: level_table(spec, raw, nothing, 0), input_signature=signature, autograph=False)
     return lambda batch: np.asarray(function(raw_tensors(batch, spec)))
 
 
@@ -86,9 +122,9 @@ def to_arrays(made: Mapping[str, Any]) -> Arrays:
         if not isinstance(tensor, tf.RaggedTensor):
             arrays[name] = tensor.numpy()
             continue
-        flat, batch = tensor.flat_values.numpy(), int(tensor.nrows())
-        size = int(tensor.row_splits[1]) if batch else 0
-        arrays[name] = flat.reshape(batch, size, *flat.shape[1:])
+        flat, splits = tensor.flat_values.numpy(), tensor.row_splits.numpy()
+        batch = len(splits) - 1
+        arrays[name] = flat.reshape(batch, int(splits[1]) if batch else 0, *flat.shape[1:])
     return arrays
 
 
@@ -121,7 +157,8 @@ def _known_row_bytes(spec: Spec) -> int:
     if spec.longest_groups:
         return 0
     return sum(
-        (4 if output.dtype in dtypes.FLOATS else 8) * int(np.prod([n or 1 for n in output.shape], dtype=np.int64))
+        (4 if dtypes.parsed(output.dtype) == "float32" else 8)
+        * int(np.prod([n or 1 for n in output.shape], dtype=np.int64))
         for output in spec.outputs()
     )
 
@@ -133,25 +170,37 @@ def final_outputs(spec: Spec, arrays: Arrays) -> list[Output]:
     return [o if o.name in passed else o.settled(*sizes[o.name]) for o in spec.outputs()]
 
 
-def spoiling_columns(spec: Spec) -> list[tuple[Column, NumericBase]]:
-    """Returns the columns whose normalizers can make a non-finite number that the column does not let through."""
+def spoiling_columns(spec: Spec, narrow: bool = False) -> list[tuple[Column, NumericBase]]:
+    """Returns the columns of which finite numbers can come out non-finite, where the column does not let such through.
+
+    Normalizers can make such, and so does float32 of large float64, in a concatenation or where all is written so (`narrow`).
+    """
     found: list[tuple[Column, NumericBase]] = []
     for column in spec.columns:
         numeric = column.numeric
-        if numeric is column and numeric.non_finite != "keep" and any(n.can_spoil for n in numeric.links):
-            found.append((column, numeric))
+        if numeric is column and numeric.non_finite != "keep":
+            rounded = numeric.output_dtype == "float64" and (narrow or spec.is_concatenated(column))
+            if rounded or any(link.can_spoil for link in numeric.links):
+                found.append((column, numeric))
     return found
 
 
-def normalizer_faults(arrays: Arrays, spec: Spec) -> list[Fault]:
-    """Finds the rows in which a normalizer made a non-finite number of finite ones.
+def largest_written(numeric: NumericBase, narrow: bool = False) -> float:
+    """Returns the largest number that a column may become; `narrow` as of `spoiling_columns`."""
+    is_float = dtypes.carrier(numeric.dtype) == "float32" and not (narrow and numeric.dtype == "float64")
+    return dtypes.largest_float(numeric.dtype if is_float else "float32")
 
-    Only some can: z_score of finite numbers is finite, and what the column keeps or fills is its own policy.
+
+def normalizer_faults(arrays: Arrays, spec: Spec, narrow: bool = False) -> list[Fault]:
+    """Finds the rows in which a non-finite number would be written for a finite one: see `spoiling_columns`.
+
+    Most normalizers can make one, of a value far outside those that the statistics are from (`Normalizer.can_spoil`). What a
+    column keeps or fills is its own policy.
     """
     faults = []
-    for column, numeric in spoiling_columns(spec):
+    for column, numeric in spoiling_columns(spec, narrow):
         values = written_values(column, arrays, spec)
-        largest = dtypes.largest_float(numeric.dtype if dtypes.carrier(numeric.dtype) == "float32" else "float32")
+        largest = np.float64(largest_written(numeric, narrow))  # a Python float would become the float32 of the values
         # Two passes without a copy tell of nearly every batch that it is good; a NaN is neither.
         if not values.size or (values.min() >= -largest and values.max() <= largest):
             continue
@@ -160,9 +209,8 @@ def normalizer_faults(arrays: Arrays, spec: Spec) -> list[Fault]:
         found = np.flatnonzero(bad.any(axis=1))
         if len(found):
             shown = [str(values[row][bad[row].argmax()]) for row in found]
-            message = (
-                f"expected finite numbers ({numeric.dtype}) from normalizer_fn (non_finite: keep lets others through)"
-            )
+            source = "from normalizer_fn" if numeric.links else "in float32"
+            message = f"expected finite numbers ({numeric.dtype}) {source} (non_finite: keep lets others through)"
             faults.append(Fault("non_finite", column.name, found, shown, message))
     return faults
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from transforms import shown
+from transforms.models import Model
 
 DEFAULT_GROUP: Final = "sequence"
 
@@ -24,7 +25,7 @@ def _as_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-class SequenceGroup(BaseModel):
+class SequenceGroup(Model):
     """How the columns of one group become `[T]`.
 
     Attributes:

@@ -1,18 +1,18 @@
-"""Single values to a carrier: integers to int64, floats to float32, text to either; never a silent rounding.
+"""Single values to a carrier: integers to int64, floats to float32 or float64, text to either; never a silent rounding.
 
 Each converter takes a flat Arrow array and returns NumPy values of the same length with the positions that it could not
 convert. What is accepted:
 
 - int64 columns: integer types of any width; floats without a fraction up to 2^53; decimal integers as text (`"-12"`,
   `"+7"`, `"007"`, spaces around trimmed). Booleans, fractions and numbers outside the dtype are faults.
-- float32 columns: integer and float types of any width; decimal text, with exponent, `nan` and `inf`. A null becomes NaN.
-  A finite number too large for the dtype is a fault where non-finite values are rejected, else an infinity.
+- float32 and float64 columns: integer and float types of any width; decimal text, with exponent, `nan` and `inf`. A null becomes
+  NaN. A finite number too large for the dtype is a fault where non-finite values are rejected, else an infinity.
 - string columns: text (checked to be UTF-8 where the dtype is `string`) and bytes.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -20,10 +20,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms import dtypes
+from transforms.ragged import Ragged
+from transforms.rounding import LOOKED_AT, Rounded, rounded
 
 INTEGER_TEXT: Final = r"^[+-]?[0-9]+$"
 FLOAT_TEXT: Final = r"(?i)^[+-]?([0-9]+\.?[0-9]*([eE][+-]?[0-9]+)?|\.[0-9]+([eE][+-]?[0-9]+)?|nan|inf|infinity)$"
+_VALUE: Final = r"""(b?['"]|[0-9+.-]|(nan|NaN|inf|Infinity|null|None|[Tt]rue|[Ff]alse)\b)"""
+ARRAY_TEXT: Final = rf"(?s)^\[([\s\[]*{_VALUE}.*|\s*\[[\s\[]*\].*|\s*)\]$"
+"""Trimmed text that is an array as JSON, Python or NumPy write one: brackets with nothing, a value or an array at their start."""
+
 LARGEST_EXACT_FLOAT: Final = 2.0**53
+
+NO_TEXT: Final = pa.struct([("seqcols: text that UTF-8 cannot hold", pa.binary())])
+"""Text with half of a surrogate pair in it, of which Arrow makes no string: as JSON can write it. Other text beside it, too."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +46,12 @@ class LeafFault:
 
 @dataclass(frozen=True)
 class Leaves:
-    """Converted values: NumPy int64 or float32, or an Arrow string or binary array; and what was refused."""
+    """Converted values: NumPy int64, float32 or float64, or an Arrow string or binary array; what was refused; and roundings."""
 
     values: np.ndarray | pa.Array
     faults: list[LeafFault]
     nulls: int = 0
+    rounded: Rounded | None = None
 
 
 def convert(values: pa.Array, dtype: str, reject_overflow: bool = True) -> Leaves:
@@ -56,9 +66,12 @@ def convert(values: pa.Array, dtype: str, reject_overflow: bool = True) -> Leave
     Returns:
       Values as long as the input; where a fault stands the value is arbitrary.
     """
+    checked = (
+        dtype == "string" or values.type == NO_TEXT
+    )  # what are bytes in a file need not be text for a column of bytes
     values = _plain(values)
     if dtypes.carrier(dtype) == "string":
-        return _strings(values, dtype)
+        return _strings(values, dtype, checked)
     if pa.types.is_null(values.type):
         values = values.cast(pa.int64() if dtypes.carrier(dtype) == "int64" else pa.float32())
     faults: list[LeafFault] = []
@@ -86,6 +99,16 @@ def texts(values: pa.Array, positions: np.ndarray) -> list[str]:
     return ["null" if v is None else v for v in pc.cast(chosen, pa.string()).to_pylist()]
 
 
+def pieces(text: pa.Array, delimiter: str) -> Ragged:
+    """Splits trimmed text into its values, spaces around them dropped; a list for each text, empty for an empty one and for null.
+
+    >>> pieces(pa.array(["a, b", ""]), ",").values.to_pylist()
+    ['a', 'b']
+    """
+    lists = Ragged.of(pc.split_pattern(pc.if_else(pc.equal(text, ""), pa.scalar(None, text.type), text), delimiter))
+    return replace(lists, values=pc.utf8_trim_whitespace(lists.values))
+
+
 def _shown(value: pa.Scalar) -> str:
     try:
         return str(value.as_py())
@@ -103,14 +126,14 @@ def _expected(dtype: str) -> str:
 
 
 def _plain(values: pa.Array) -> pa.Array:
-    """Unwraps what only decorates values: extension types and dictionaries; float16, which Arrow cannot compute with."""
+    """Unwraps what only decorates values: extension types, dictionaries, `NO_TEXT`; float16, which Arrow cannot compute with."""
     if isinstance(values, pa.ExtensionArray):
         values = values.storage
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
     if pa.types.is_float16(values.type):
         values = values.cast(pa.float32())
-    return values
+    return values.flatten()[0] if values.type == NO_TEXT else values
 
 
 def is_text(kind: pa.DataType) -> bool:
@@ -156,17 +179,22 @@ def _floats(values: pa.Array, dtype: str, faults: list[LeafFault], reject_overfl
         wide = pc.fill_null(values.cast(pa.float64(), safe=False), np.nan).to_numpy(zero_copy_only=False)
     else:
         wide = (pc.fill_null(values, np.nan) if values.null_count else values).to_numpy(zero_copy_only=False)
-    limit = dtypes.largest_float(dtype)
-    if wide.dtype == np.float32 and limit == dtypes.largest_float("float32"):
+    limit, carrier = dtypes.largest_float(dtype), np.dtype(dtypes.parsed(dtype))
+    integers = pa.types.is_integer(values.type)
+    if wide.dtype == carrier and limit == dtypes.largest_float(carrier.name) and not integers:
         return Leaves(wide, [f for f in faults if len(f.positions)], nulls)
     with np.errstate(over="ignore", invalid="ignore"):
-        narrow = wide.astype(np.float32)
+        narrow = wide.astype(carrier)
         over = np.isfinite(wide) & ((np.abs(narrow) > limit) | np.isinf(narrow))
-    narrow[over] = np.copysign(np.float32(np.inf), narrow[over])
+    if wide.dtype.itemsize < carrier.itemsize:  # as TensorFlow casts: a float32 that is subnormal is 0
+        narrow[np.abs(narrow) < np.finfo(np.float32).tiny] *= 0
+    narrow[over] = np.copysign(carrier.type(np.inf), narrow[over])
+    given = pc.fill_null(values.slice(0, LOOKED_AT), 0).to_numpy(zero_copy_only=False) if integers else wide
+    lost = rounded(given, narrow)
     if reject_overflow:
         message = f"expected finite numbers, at most {limit:.7g} ({dtype})"
         faults = [*faults, LeafFault("non_finite", np.flatnonzero(over), message)]
-    return Leaves(narrow, [f for f in faults if len(f.positions)], nulls)
+    return Leaves(narrow, [f for f in faults if len(f.positions)], nulls, lost)
 
 
 def _numbers_from_text(values: pa.Array, kind: str) -> tuple[pa.Array, list[LeafFault]]:
@@ -214,14 +242,14 @@ def _utf8(values: pa.Array) -> tuple[pa.Array, list[LeafFault]]:
         return text, [LeafFault("invalid_utf8", np.flatnonzero(~np.array(valid)), "expected UTF-8 text")]
 
 
-def _strings(values: pa.Array, dtype: str) -> Leaves:
+def _strings(values: pa.Array, dtype: str, checked: bool) -> Leaves:
     nulls = _where(pc.is_null(values))
     faults = [LeafFault("null_value", nulls, f"expected text ({dtype}), got null")] if len(nulls) else []
     if not is_text(values.type):
         if len(nulls) < len(values):
             faults.append(_wrong_type(values, dtype))
         values = pa.nulls(len(values), pa.large_binary())
+    text, bad = _utf8(values) if checked else (values, [])
     if dtype == "bytes":
-        return Leaves(values.cast(pa.large_binary()), faults, len(nulls))
-    text, bad = _utf8(values)
+        return Leaves(values.cast(pa.large_binary()), [*faults, *bad], len(nulls))
     return Leaves(text.cast(pa.large_string()), [*faults, *bad], len(nulls))

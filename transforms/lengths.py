@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from transforms.tally import Tally, bucket_end
+from transforms.tally import Tally, bucket_end, lengths_by_group
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Lengths:
     @classmethod
     def of_tally(cls, tally: Tally, group: str) -> Lengths:
         """Returns the lengths of a sequence group that a pass has counted."""
-        histogram = sorted((key[3], n) for key, n in tally.items() if key[1:3] == ("length", group))
+        histogram = lengths_by_group(tally).get(group, [])
         return cls.of(histogram, tally["", "length_sum", group], tally["", "length_max", group])
 
     @property

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import reprlib
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import UnionType
 from typing import Annotated, Any, Final, Union, get_args, get_origin
@@ -23,6 +23,9 @@ Location = tuple[str | int, ...]
 
 WIDEST: Final = 60
 """Characters of an offending value that are shown."""
+
+COLUMN_TYPES: Final[set[str]] = set()
+"""Names of the column types. Their table fills it: it knows of messages, which need not know of columns."""
 
 _REPR: Final = reprlib.Repr()
 _REPR.maxstring = _REPR.maxlong = _REPR.maxother = WIDEST
@@ -171,7 +174,7 @@ def _message(found: Sequence[ErrorDetails], location: Location, model: type[Base
     if kind == "union_tag_invalid":
         tag = got if isinstance(details["input"], Mapping) else context["tag"]
         fitting = _quoted(context["expected_tags"])
-        if isinstance(tag, str) and tag in _column_types():  # inside another column: not every type can stand there
+        if isinstance(tag, str) and tag in COLUMN_TYPES:  # inside another column: not every type can stand there
             return f"expected {' or '.join(_kinds(fitting))}, got {shown(tag)}"
         return _unknown("column type", tag, fitting)
     if kind == "default_value":
@@ -184,12 +187,6 @@ def _message(found: Sequence[ErrorDetails], location: Location, model: type[Base
     allowed = [name for details in found for name in _quoted(details.get("ctx", {}).get("expected", ""))]
     hint = nearest(got, allowed) if isinstance(got, str) else ""
     return f"expected {wanted}, got {_got(got, kind)}{hint or context.get('hint', '')}"
-
-
-def _column_types() -> Collection[str]:
-    from transforms.columns import TYPES
-
-    return TYPES
 
 
 def _kinds(fitting: Sequence[str]) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Final
 
 from apache_beam.metrics import Metrics
 
-from transforms.tally import Tally
+from transforms.tally import Tally, lengths_by_group
 
 NAMESPACE: Final = "seqcols"
 
@@ -60,9 +60,9 @@ def report(tally: Tally) -> None:
 
 def report_lengths(tally: Tally) -> None:
     """Adds a batch's tally to the distributions, a value for each sequence group."""
+    found = lengths_by_group(tally)
     for key, longest in tally.items():
         if key[1] == "length_max":
-            group = key[2]
-            rows = sum(n for other, n in tally.items() if other[1] == "length" and other[2] == group)
+            rows = sum(n for _, n in found[key[2]])
             Metrics.distribution(NAMESPACE, LONGEST).update(longest)
-            Metrics.distribution(NAMESPACE, MEAN_LENGTH).update(round(tally["", "length_sum", group] / rows))
+            Metrics.distribution(NAMESPACE, MEAN_LENGTH).update(round(tally["", "length_sum", key[2]] / rows))

@@ -64,6 +64,28 @@ def of_batch(values: tf.Tensor, observed: tf.Tensor) -> tf.Tensor:
     return tf.stack([count, mean, tf.maximum(m2, 0.0), low, high])
 
 
+def of_parts(values: tf.Tensor, observed: tf.Tensor, splits: tf.Tensor) -> tf.Tensor:
+    """Returns the tables of several parts of a batch side by side, each to the last bit as `of_batch` gives it.
+
+    Args:
+      values: `[n, dimensions]`, part after part.
+      observed: bool `[n, dimensions]`.
+      splits: int64 `[parts + 1]`, where each part begins and ends.
+
+    Returns:
+      `[5, parts * dimensions]` float64.
+    """
+    import tensorflow as tf
+
+    count, width = splits.shape[0] - 1, values.shape[1]
+    tables = tf.map_fn(
+        lambda ends: of_batch(values[ends[0] : ends[1]], observed[ends[0] : ends[1]]),
+        tf.stack([splits[:-1], splits[1:]], axis=1),
+        fn_output_signature=tf.TensorSpec([len(ROWS), width], tf.float64),
+    )
+    return tf.reshape(tf.transpose(tables, [1, 0, 2]), [len(ROWS), count * width])
+
+
 def variance(table: tf.Tensor | np.ndarray) -> tf.Tensor | np.ndarray:
     """Returns the population variance `[dimensions]` (ddof 0) of a table; 0 where there are no values."""
     count = table[0]

@@ -1,6 +1,6 @@
 """Parse: a source's Arrow column to the canonical list column, with what could not be parsed as faults.
 
-Canonical is a large list of int64, float32 or strings, one list a row, null where the row lacks the column. Accepted forms:
+Canonical is a large list of int64, float32, float64 or strings, one list a row, null where the row lacks the column. Accepted:
 list values (also nested, one list a step), numbers as text, one delimited string for a whole sequence, and for
 context columns plain scalars.
 """
@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from transforms import dtypes, leaves
 from transforms.ragged import Ragged, is_list, splits_of
 from transforms.rejection import Fault
+from transforms.rounding import Rounded
 from transforms.step_limit import MAX_STEPS, too_long
 
 NO_ID: Final = -(2**63)
@@ -67,18 +68,24 @@ class Form:
 
     @property
     def carrier(self) -> str:
-        """What is expected in the source: text where a sequence is one string, else the dtype's carrier."""
+        """What is expected in a tf.Example: text where a sequence is one string, else the dtype's carrier."""
         return dtypes.carrier(self.dtype) if self.delimiter is None else "string"
+
+    @property
+    def requested(self) -> str:
+        """What is expected in a request of tensors: the same, but for float64."""
+        return dtypes.parsed(self.dtype) if self.delimiter is None else "string"
 
 
 @dataclass(frozen=True)
 class Parsed:
-    """A parsed column: canonical list array, faults, the values that stood in each row, and how many nulls."""
+    """A parsed column: canonical list array, faults, the values that stood in each row, how many nulls, and what rounding did."""
 
     array: pa.Array
     faults: list[Fault]
     values_in: np.ndarray
     nulls: int
+    rounded: Rounded | None = None
 
 
 def parse(array: pa.Array, form: Form, max_steps: int = MAX_STEPS) -> Parsed:
@@ -211,7 +218,7 @@ def _finish(outer: Ragged, values: pa.Array, form: Form, faults: list[Fault], ne
     if form.ids and not form.scalars and form.step_width > 1 and not nested:
         steps = Ragged(made, np.arange(len(made) + 1), np.ones(len(made), bool))
         return _padded_steps(Parsed(lists, faults, outer.lengths, converted.nulls), outer, steps, form)
-    return Parsed(lists, faults, outer.lengths, converted.nulls)
+    return Parsed(lists, faults, outer.lengths, converted.nulls, converted.rounded)
 
 
 def _without_markers(
@@ -242,7 +249,7 @@ def canonical_type(form: Form) -> pa.DataType:
 def _canonical(dtype: str) -> pa.DataType:
     if dtype == "bytes":
         return pa.large_binary()
-    return {"int64": pa.int64(), "float32": pa.float32(), "string": pa.large_string()}[dtypes.carrier(dtype)]
+    return {"string": pa.large_string()}.get(dtypes.parsed(dtype)) or pa.type_for_alias(dtypes.parsed(dtype))
 
 
 def _nothing(outer: Ragged, form: Form, faults: list[Fault]) -> Parsed:
@@ -263,6 +270,7 @@ def _lists_of_one(array: pa.Array, form: Form, faults: list[Fault]) -> pa.Array:
 
 def _parse_delimited(array: pa.Array, form: Form, faults: list[Fault]) -> Parsed:
     """Splits one string a row. A list of one string, as a tf.Example holds it, counts as that string."""
+    assert form.delimiter is not None
     if is_list(array.type):
         outer = Ragged.of(array)
         several = np.flatnonzero(outer.lengths > 1)
@@ -274,6 +282,8 @@ def _parse_delimited(array: pa.Array, form: Form, faults: list[Fault]) -> Parsed
         present = outer.present
     else:
         text, present = array, pc.is_valid(array).to_numpy(zero_copy_only=False)
+    if text.type == leaves.NO_TEXT:
+        text = text.flatten()[0]
     if not _is_text_or_null(text.type):
         rows = np.flatnonzero(pc.is_valid(text).to_numpy(zero_copy_only=False))  # an empty list has no type of its own
         faults.append(_whole_rows("wrong_type", form, array, rows, "expected delimited text"))
@@ -282,6 +292,13 @@ def _parse_delimited(array: pa.Array, form: Form, faults: list[Fault]) -> Parsed
     one = Ragged(text, np.arange(len(text) + 1), present)
     faults += [_row_faults(form, one, text, found) for found in converted.faults if found.reason == "invalid_utf8"]
     clean = pc.utf8_trim_whitespace(converted.values)
-    clean = pc.if_else(pc.equal(clean, ""), pa.scalar(None, clean.type), clean)
-    parts = Ragged.of(pc.split_pattern(clean, form.delimiter))
+    arrays = pc.match_substring_regex(clean, leaves.ARRAY_TEXT)
+    found = leaves.LeafFault("wrong_type", np.flatnonzero(pc.fill_null(arrays, False)), _no_array(form))
+    faults += [_row_faults(form, one, text, found)] if len(found.positions) else []
+    parts = leaves.pieces(pc.if_else(arrays, pa.scalar(None, clean.type), clean), form.delimiter)
     return _finish(Ragged(parts.values, parts.splits, present), parts.values, form, faults)
+
+
+def _no_array(form: Form) -> str:
+    remedy = "take its brackets and quotes off, or store the sequence as a list (JSON Lines, Parquet)"
+    return f"expected values with {form.delimiter!r} between them, got text that is an array: {remedy}"

@@ -23,7 +23,7 @@ def make_parse_example_spec(feature_columns: Sequence[Any] | Any | Spec) -> dict
     the dtype, and parsing then fails for every other. A delimited feature is one string.
 
     Args:
-      feature_columns: the columns, of ours or of `tf.feature_column`, or a spec.
+      feature_columns: the columns, of ours or of `tf.feature_column`, or a spec. No columns read nothing: `{}`.
 
     Raises:
       SpecError: the columns do not work together.
@@ -44,6 +44,8 @@ def _columns(columns: Sequence[Any] | Any | Spec) -> list[Column]:
     if isinstance(columns, Spec):
         return columns.columns
     found = columns_in(columns)
+    if not found:  # which TensorFlow takes, though no job has anything to do
+        return []
     names = {getattr(column, "sequence_group", None) for column in found} - {None}
     return make_spec(found, {str(name): SequenceGroup() for name in names}).columns
 

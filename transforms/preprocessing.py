@@ -51,8 +51,11 @@ def make_preprocessing_fn(
         given = {key: _as_request(key, inputs, form) for key, form in requests.forms(spec).items()}
         one = next(iter(given.values()))
         raw, good = admitted(spec, given, tf.ones([one.nrows()], tf.bool))
-        made = densify(spec, raw, fit(spec, raw, analyze.Analyzers(spec, "")))
-        return {name: analyze.static(tensor) for name, tensor in made.items()} | {VALID: tf.cast(good, tf.int64)}
+        fitted = fit(spec, raw, analyze.Analyzers(spec, ""))
+        made = densify(spec, raw, fitted)
+        # tf.Transform 1.21 takes no float64.
+        stored = {name: tf.cast(t, tf.float32) if t.dtype == tf.float64 else t for name, t in made.items()}
+        return {**analyze.static(spec, stored, fitted), VALID: tf.cast(good, tf.int64)}
 
     return preprocessing_fn
 

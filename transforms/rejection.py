@@ -98,7 +98,7 @@ def split(batch: pa.RecordBatch, faults: Iterable[Fault]) -> tuple[np.ndarray, p
     if not len(bad):
         return good, None
     good[bad] = False
-    formats, records = rows.encode_records(batch, bad)
+    record_format, records = rows.encode_records(batch, bad)
     carried = rows.DIGEST_COLUMN in batch.schema.names
     digests = batch.column(rows.DIGEST_COLUMN).take(pa.array(bad)) if carried else pa.nulls(len(bad), pa.uint64())
     rejected = pa.RecordBatch.from_pydict(
@@ -111,7 +111,7 @@ def split(batch: pa.RecordBatch, faults: Iterable[Fault]) -> tuple[np.ndarray, p
             "message": [
                 escaping.one_line(fault.message) for fault, _ in chosen
             ],  # it may name types, which name fields
-            "record_format": formats,
+            "record_format": [record_format] * len(bad),
             "record": records,
             "header": [(batch.schema.metadata or {}).get(rows.HEADER_KEY, b"").decode()] * len(bad),
             "digest": digests,

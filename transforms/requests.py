@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from transforms import dtypes
 from transforms.columns.base import rows_without
-from transforms.leaves import FLOAT_TEXT, INTEGER_TEXT, LARGEST_EXACT_FLOAT
+from transforms.leaves import ARRAY_TEXT, FLOAT_TEXT, INTEGER_TEXT, LARGEST_EXACT_FLOAT
 from transforms.parse import NO_ID, NO_WEIGHT, NO_WORD, Form
 from transforms.spec import Spec
 
@@ -33,7 +33,7 @@ def request_specs(spec: Spec) -> dict[str, tf.RaggedTensorSpec]:
     made = {}
     for key, form in forms(spec).items():
         rank = 2 if is_nested(form) else 1
-        kind = tf.as_dtype(form.carrier)
+        kind = tf.as_dtype(form.requested)
         made[key] = tf.RaggedTensorSpec([None] * (rank + 1), kind, ragged_rank=rank, row_splits_dtype=tf.int64)
     return made
 
@@ -49,8 +49,15 @@ def is_nested(form: Form) -> bool:
     return form.ids and form.step_width > 1 and not form.scalars and form.delimiter is None
 
 
-def canonical_feature(given: tf.RaggedTensor, form: Form) -> tuple[tf.RaggedTensor, tf.Tensor]:
+def canonical_feature(
+    given: tf.RaggedTensor, form: Form, marked: tf.Tensor | bool = False
+) -> tuple[tf.RaggedTensor, tf.Tensor]:
     """Parses one feature, `[batch, (values)]` or `[batch, (steps), (values)]`.
+
+    Args:
+      given: the feature.
+      form: how it is parsed.
+      marked: bool, whether the marker of none stands where a step of ids has none (`record_features`); it is no value then.
 
     Returns:
       The feature as `densify` takes it, and bool `[batch]`: which rows can be parsed. Where a row cannot be, its values are
@@ -67,10 +74,18 @@ def canonical_feature(given: tf.RaggedTensor, form: Form) -> tuple[tf.RaggedTens
         good = tf.logical_and(good, rows_without(wrong, given.with_values(held)))
         given = tf.RaggedTensor.from_row_splits(given.values.values, tf.gather(steps, rows), validate=False)
     values, bad = _leaves(given.values, form)
+    if form.ids:
+        values, bad = _checked_markers(values, bad, form, tf.logical_and(marked, form.delimiter is None))
     good = tf.logical_and(good, rows_without(bad, given))
     if form.ids and form.step_width > 1 and not form.scalars:
         return _padded_steps(values, rows, steps, form.step_width), good
     return given.with_values(values), good
+
+
+def _checked_markers(values: tf.Tensor, bad: tf.Tensor, form: Form, marked: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    there = tf.math.is_nan(values) if values.dtype.is_floating else tf.equal(values, marker(values.dtype))
+    unmarked, wrong = without_markers(values, form.any_integer)
+    return tf.where(marked, values, unmarked), tf.logical_and(tf.logical_or(bad, wrong), ~tf.logical_and(marked, there))
 
 
 def one_value_a_step(values: tf.RaggedTensor) -> tf.RaggedTensor:
@@ -82,14 +97,28 @@ def one_value_a_step(values: tf.RaggedTensor) -> tf.RaggedTensor:
 def without_padding(raw: tf.RaggedTensor, form: Form) -> tf.RaggedTensor:
     """Returns canonical steps of ids as the nested lists that they were, `[batch, (steps), (ids)]`."""
     steps = tf.reshape(raw.values, [-1, form.step_width])
-    marker = _marker(raw.dtype)
-    there = ~tf.math.is_nan(steps) if raw.dtype.is_floating else tf.not_equal(steps, marker)
+    there = ~tf.math.is_nan(steps) if raw.dtype.is_floating else tf.not_equal(steps, marker(raw.dtype))
     held = tf.reduce_sum(tf.cast(there, tf.int64), axis=1)
     inner = tf.RaggedTensor.from_row_lengths(tf.boolean_mask(steps, there), held)
     return tf.RaggedTensor.from_row_splits(inner, raw.row_splits // form.step_width)
 
 
-def _marker(kind: tf.DType) -> tf.Tensor:
+def without_markers(values: tf.Tensor, any_integer: bool | tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns ids, words or weights without the marker of none, which is none of them, and which are bad for it.
+
+    Args:
+      values: what somebody gave.
+      any_integer: see `Form`; else an integer that is the marker becomes one outside every range like itself.
+    """
+    if values.dtype.is_floating:
+        return values, tf.math.is_nan(values)
+    same = tf.equal(values, marker(values.dtype))
+    if not values.dtype.is_integer:
+        return values, same
+    return tf.where(same, tf.constant(NO_ID + 1, values.dtype), values), tf.logical_and(same, any_integer)
+
+
+def marker(kind: tf.DType) -> tf.Tensor:
     """Returns what stands where a step has no id, word or weight."""
     return tf.constant(NO_ID if kind.is_integer else NO_WEIGHT if kind.is_floating else NO_WORD, kind)
 
@@ -108,21 +137,6 @@ def blanked(raw: Raw, good: tf.Tensor) -> Raw:
     return made
 
 
-def present(serialized: tf.Tensor, key: str) -> tf.Tensor:
-    """Returns whether serialized tf.Examples hold a feature at all, bool `[batch]`.
-
-    `tf.io.parse_example` gives an empty list for a feature that is absent and for one that is empty; only the latter satisfies
-    `required`. As in the job, a feature without a kind is absent.
-    """
-    (features,) = tf.io.decode_proto(serialized, "tensorflow.Example", ["features"], [tf.string])[1]
-    (entries,) = tf.io.decode_proto(features[:, 0], "tensorflow.Features", ["feature"], [tf.string])[1]
-    entry = "tensorflow.Features.FeatureEntry"
-    keys, values = tf.io.decode_proto(entries, entry, ["key", "value"], [tf.string, tf.string])[1]
-    kinds = ["bytes_list", "float_list", "int64_list"]
-    held = tf.io.decode_proto(values[..., 0], "tensorflow.Feature", kinds, [tf.string] * 3)[0]
-    return tf.reduce_any(tf.logical_and(tf.equal(keys[..., 0], key), tf.reduce_any(held > 0, axis=-1)), axis=-1)
-
-
 def _padded_steps(values: tf.Tensor, rows: tf.Tensor, steps: tf.Tensor | None, width: int) -> tf.RaggedTensor:
     """Gives every step `width` places, the marker of none where it has no id.
 
@@ -134,22 +148,23 @@ def _padded_steps(values: tf.Tensor, rows: tf.Tensor, steps: tf.Tensor | None, w
     """
     splits = tf.range(tf.size(values, tf.int64) + 1) if steps is None else steps
     dense = tf.RaggedTensor.from_row_splits(values, splits, validate=False).to_tensor(
-        _marker(values.dtype), shape=[None, width]
+        marker(values.dtype), shape=[None, width]
     )
     return tf.RaggedTensor.from_row_splits(tf.reshape(dense, [-1]), rows * width, validate=False)
 
 
 def _split_text(given: tf.RaggedTensor, delimiter: str) -> tuple[tf.RaggedTensor, tf.Tensor]:
-    """Splits one string a row; several, or text that is not UTF-8, are no row."""
+    """Splits one string a row; several, text that is not UTF-8 and text that is an array are no row."""
     count = given.row_lengths()
     one = tf.concat([given.values, [""]], axis=0)
     text = tf.gather(one, tf.where(count > 0, given.row_splits[:-1], tf.size(given.values, tf.int64)))
     good = tf.logical_and(count <= 1, _is_utf8(text))
     text = _trimmed(text)
-    parts = tf.strings.split(text, delimiter)
+    good = tf.logical_and(good, ~tf.strings.regex_full_match(text, ARRAY_TEXT))
+    parts = tf.strings.split(text, delimiter).with_row_splits_dtype(tf.int64)
+    parts = parts.with_values(_trimmed(parts.values))
     # One empty text stands for no value at all.
-    there = tf.logical_and(good, tf.not_equal(text, ""))
-    return blanked({"": tf.cast(parts, tf.string).with_row_splits_dtype(tf.int64)}, there)[""], good
+    return blanked({"": parts}, tf.logical_and(good, tf.not_equal(text, "")))[""], good
 
 
 def _trimmed(text: tf.Tensor) -> tf.Tensor:
@@ -173,8 +188,7 @@ def _leaves(values: tf.Tensor, form: Form) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def _words(values: tf.Tensor, form: Form) -> tuple[tf.Tensor, tf.Tensor]:
-    bad = tf.zeros_like(values, tf.bool) if form.dtype == "bytes" else ~_is_utf8(values)
-    return values, tf.logical_or(bad, tf.equal(values, NO_WORD)) if form.ids else bad
+    return values, tf.zeros_like(values, tf.bool) if form.dtype == "bytes" else ~_is_utf8(values)
 
 
 def _integers(values: tf.Tensor, form: Form) -> tuple[tf.Tensor, tf.Tensor]:
@@ -185,22 +199,16 @@ def _integers(values: tf.Tensor, form: Form) -> tuple[tf.Tensor, tf.Tensor]:
         bad = ~tf.logical_and(tf.equal(tf.floor(wide), wide), tf.abs(wide) <= LARGEST_EXACT_FLOAT)
         values = tf.where(bad, tf.zeros_like(wide), wide)
     values = tf.cast(values, tf.int64)
-    bad = tf.logical_or(bad, tf.logical_or(values < low, values > high))
-    if form.ids and form.any_integer:
-        bad = tf.logical_or(bad, tf.equal(values, NO_ID))
-    elif form.ids:  # as `parse` has it: outside every range like its neighbour
-        values = tf.where(tf.equal(values, NO_ID), tf.constant(NO_ID + 1, tf.int64), values)
-    return values, bad
+    return values, tf.logical_or(bad, tf.logical_or(values < low, values > high))
 
 
 def _floats(values: tf.Tensor, form: Form) -> tuple[tf.Tensor, tf.Tensor]:
     wide = values if values.dtype == tf.float32 else tf.cast(values, tf.float64)
-    narrow = tf.cast(wide, tf.float32)
+    narrow = tf.cast(wide, dtypes.parsed(form.dtype))
     limit = dtypes.largest_float(form.dtype)
-    over = tf.logical_and(tf.math.is_finite(wide), ~(tf.abs(narrow) <= tf.constant(limit, tf.float32)))
-    narrow = tf.where(over, tf.sign(narrow) * tf.constant(float("inf"), tf.float32), narrow)
-    bad = tf.math.is_nan(narrow) if form.ids else tf.zeros_like(over)  # no weight, and the marker of none
-    return narrow, tf.logical_or(bad, over) if form.reject_overflow else bad
+    over = tf.logical_and(tf.math.is_finite(wide), ~(tf.abs(narrow) <= tf.constant(limit, narrow.dtype)))
+    narrow = tf.where(over, tf.sign(narrow) * tf.constant(float("inf"), narrow.dtype), narrow)
+    return narrow, over if form.reject_overflow else tf.zeros_like(over)
 
 
 def _floats_from_text(text: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

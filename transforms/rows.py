@@ -11,10 +11,14 @@ A batch without them is somebody's own: rows count from 0 and the record is made
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+
+from transforms.ragged import Ragged, is_list
 
 FILE_KEY: Final = b"seqcols.file"
 FORMAT_KEY: Final = b"seqcols.record_format"
@@ -62,29 +66,53 @@ def _as_struct(batch: pa.RecordBatch) -> pa.Array:
     return pa.StructArray.from_arrays(batch.columns, fields=list(batch.schema))
 
 
-def without_views(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Returns the batch with string and binary views (as Polars writes them) as large strings and binaries.
+def plain(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Returns the batch without types that Arrow 25 has too few kernels for, as what they stand for.
 
-    Arrow 25 has no kernels that filter or take views.
+    Views of strings and binaries (as Polars writes them) become large strings and binaries, run-end-encoded values a value a row,
+    and unions, which no column takes, Python's text of each value: with a union in a struct, Arrow ends the process.
     """
-    schema = pa.schema([field.with_type(_without_views(field.type)) for field in batch.schema], batch.schema.metadata)
-    return batch if schema.equals(batch.schema) else batch.cast(schema)
+    columns = [_plain(column) for column in batch.columns]
+    if all(made is column for made, column in zip(columns, batch.columns, strict=True)):
+        return batch
+    fields = [field.with_type(column.type) for field, column in zip(batch.schema, columns, strict=True)]
+    return pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields, batch.schema.metadata))
 
 
-def _without_views(kind: pa.DataType) -> pa.DataType:
-    types = pa.types
-    if types.is_string_view(kind):
-        return pa.large_string()
-    if types.is_binary_view(kind):
-        return pa.large_binary()
+def _plain(array: pa.Array) -> pa.Array:
+    kind, types = array.type, pa.types
+    if not _lacks_kernels(kind):
+        return array
+    if types.is_run_end_encoded(kind):
+        return _plain(pc.run_end_decode(array))
+    if types.is_string_view(kind) or types.is_binary_view(kind):
+        return array.cast(pa.large_string() if types.is_string_view(kind) else pa.large_binary())
+    if isinstance(array, pa.ExtensionArray):
+        return _plain(array.storage)
+    if types.is_dictionary(kind):
+        return pa.DictionaryArray.from_arrays(array.indices, _plain(array.dictionary))
+    if is_list(kind):
+        lists = Ragged.of(array)
+        return replace(lists, values=_plain(lists.values)).to_list_array()
+    if types.is_union(kind):
+        return pa.array([{"unreadable": repr(value)} for value in array.to_pylist()])
     if types.is_struct(kind):
-        return pa.struct([field.with_type(_without_views(field.type)) for field in kind])
-    for is_kind, make in ((types.is_list, pa.list_), (types.is_large_list, pa.large_list)):
-        if is_kind(kind):
-            return make(kind.value_field.with_type(_without_views(kind.value_type)))
-    if types.is_fixed_size_list(kind):
-        return pa.list_(kind.value_field.with_type(_without_views(kind.value_type)), kind.list_size)
-    return kind
+        columns = [_plain(column) for column in array.flatten()]
+        fields = [field.with_type(column.type) for field, column in zip(kind, columns, strict=True)]
+        return pa.StructArray.from_arrays(columns, fields=fields, mask=array.is_null())
+    return array
+
+
+def _lacks_kernels(kind: pa.DataType) -> bool:
+    types = pa.types
+    odd = (types.is_run_end_encoded, types.is_string_view, types.is_binary_view, types.is_union)
+    if any(test(kind) for test in odd):
+        return True
+    if isinstance(kind, pa.BaseExtensionType):
+        return _lacks_kernels(kind.storage_type)
+    if types.is_dictionary(kind):
+        return _lacks_kernels(kind.value_type)
+    return any(_lacks_kernels(kind.field(k).type) for k in range(kind.num_fields))
 
 
 def file_of(batch: pa.RecordBatch) -> str:
@@ -115,22 +143,29 @@ def rebuild(batch: pa.RecordBatch, columns: dict[str, pa.Array], keep_record: bo
     return made.replace_schema_metadata({FORMAT_KEY: ARROW_IPC.encode(), **(batch.schema.metadata or {})})
 
 
-def encode_records(batch: pa.RecordBatch, positions: np.ndarray) -> tuple[list[str], list[bytes]]:
-    """Returns format and bytes of the original records of some rows, so that each can be recovered exactly.
+def encode_records(batch: pa.RecordBatch, positions: np.ndarray) -> tuple[str, pa.Array]:
+    """Returns format and bytes of the original records of some rows (ascending), so that each can be recovered exactly.
 
     A record of the source's own format is returned byte for byte. A row of a columnar source becomes an Arrow IPC
     stream that holds that one row: `pyarrow.ipc.open_stream(record).read_all()`.
+
+    Returns:
+      The format, and binary `[positions]`: nothing is copied where all rows are wanted, for a record may fill much memory.
     """
-    records = origin_columns(batch)[RECORD_COLUMN].take(pa.array(positions))
+    records = taken(origin_columns(batch)[RECORD_COLUMN], positions)
     metadata = batch.schema.metadata or {}
     if not pa.types.is_struct(records.type):
-        record_format = metadata.get(FORMAT_KEY, b"").decode()
-        return [record_format] * len(positions), records.to_pylist()
+        return metadata.get(FORMAT_KEY, b"").decode(), records.cast(pa.binary())
     fields = [_compact(array) for array in records.flatten()]
     rows = pa.RecordBatch.from_arrays(fields, schema=pa.schema(list(records.type)))
     # Only rejected rows come here. A slice is copied first: IPC would write the parent's whole buffers otherwise.
-    streams = [_ipc_bytes(rows.take(pa.array([k]))) for k in range(rows.num_rows)]
-    return [ARROW_IPC] * len(positions), streams
+    one_by_one = (rows if rows.num_rows == 1 else rows.take(pa.array([k])) for k in range(rows.num_rows))
+    return ARROW_IPC, pa.array([_ipc_bytes(row) for row in one_by_one], pa.binary())
+
+
+def taken(array: pa.Array, positions: np.ndarray) -> pa.Array:
+    """Returns the values at some positions, ascending; the array itself where these are all."""
+    return array if len(positions) == len(array) else array.take(pa.array(positions, pa.int64()))
 
 
 def _compact(array: pa.Array) -> pa.Array:
@@ -140,8 +175,8 @@ def _compact(array: pa.Array) -> pa.Array:
     return array.dictionary_decode().dictionary_encode().cast(array.type)
 
 
-def _ipc_bytes(batch: pa.RecordBatch) -> bytes:
+def _ipc_bytes(batch: pa.RecordBatch) -> memoryview:
     out = pa.BufferOutputStream()
     with pa.ipc.new_stream(out, batch.schema) as writer:
         writer.write_batch(batch)
-    return bytes(out.getvalue().to_pybytes())
+    return memoryview(out.getvalue())

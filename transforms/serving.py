@@ -9,16 +9,25 @@ from __future__ import annotations
 
 import math
 import re
+import tempfile
 from collections.abc import Mapping
 from typing import Any, Final
 
-import numpy as np
 import tensorflow as tf
 
-from transforms import dtypes, requests, trees
+from transforms import record_features, requests, trees
 from transforms.admission import admitted
 from transforms.columns import Output
-from transforms.graph import TRANSFORM_FN, final_outputs, spoiling_columns, to_arrays, written_values
+from transforms.errors import SpecError, SpecFault
+from transforms.graph import (
+    TRANSFORM_FN,
+    called,
+    final_outputs,
+    largest_written,
+    spoiling_columns,
+    to_arrays,
+    written_values,
+)
 from transforms.spec import Spec
 
 VALID: Final = "__valid__"
@@ -42,19 +51,22 @@ class ServingModel(tf.Module):
     def __init__(self, spec: Spec, transform_dir: str):
         super().__init__()
         self._spec = spec
-        self._graph = tf.saved_model.load(f"{transform_dir.rstrip('/')}/{TRANSFORM_FN}")
+        self._loaded = tf.saved_model.load(f"{transform_dir.rstrip('/')}/{TRANSFORM_FN}")
+        self._graph = called(self._loaded, spec)
         self._forms = requests.forms(spec)
         self.outputs = self._outputs()
         features = requests.request_specs(spec)
         # Traced once, and called by all that can be called from outside. There is no Python for autograph to look at.
-        rows = tf.function(self._answer, [features, tf.TensorSpec([None], tf.bool)], autograph=False)
+        rows = tf.function(
+            self._answer, [features, tf.TensorSpec([None], tf.bool), tf.TensorSpec([], tf.bool)], autograph=False
+        )
         self._rows = rows.get_concrete_function()
         self.ragged = tf.function(self._from_ragged, [features], autograph=False)
 
     def signatures(self) -> dict[str, Any]:
         """Returns what a server can call, by name."""
         examples = tf.TensorSpec([None], tf.string, name="examples")
-        parts = {name: tensor for _, named in self._components().items() for name, tensor in named.items()}
+        parts = {name: tensor for _, named in input_parts(self._spec).items() for name, tensor in named.items()}
         return {
             SIGNATURE: tf.function(self._from_examples, [examples], autograph=False),
             RAGGED: tf.function(self._from_components, autograph=False).get_concrete_function(**parts),
@@ -66,31 +78,23 @@ class ServingModel(tf.Module):
         for key, kind in self._spec.graph_inputs.items():
             nothing[key] = tf.RaggedTensor.from_row_lengths(tf.zeros([0], kind), tf.constant([0], tf.int64))
         passed = {column.name for column in self._spec.columns if not column.in_graph}
-        found = final_outputs(self._spec, to_arrays(self._graph.transform_fn(nothing)))
+        found = final_outputs(self._spec, to_arrays(self._graph(nothing)))
         return [output for output in found if output.name not in passed]
 
     def _from_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Serialized tf.Examples, string `[batch]`."""
-        features = {
-            key: tf.io.RaggedFeature(tf.as_dtype(form.carrier), row_splits_dtype=tf.int64)
-            for key, form in self._forms.items()
-        }
-        given = tf.io.parse_example(examples, features)
-        good = [tf.ones(tf.shape(examples), tf.bool)]
-        good += [requests.present(examples, key) for key in self._required()]
-        nested = {
-            key: requests.one_value_a_step(given[key]) for key, form in self._forms.items() if requests.is_nested(form)
-        }
-        return self._rows({**given, **nested}, tf.reduce_all(tf.stack(good), axis=0))
+        """Serialized tf.Examples or tf.SequenceExamples, string `[batch]`."""
+        found = record_features.read(examples, self._forms)
+        good = [found.good, *(found.present[key] for key in self._required())]
+        return self._rows(found.features, tf.reduce_all(tf.stack(good), axis=0), tf.constant(True))
 
     def _from_ragged(self, features: Mapping[str, tf.RaggedTensor]) -> dict[str, tf.Tensor]:
         one = next(iter(features.values()))
-        return self._rows(features, tf.ones([one.nrows()], tf.bool))
+        return self._rows(features, tf.ones([one.nrows()], tf.bool), tf.constant(False))
 
     def _from_components(self, **parts: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Ragged tensors as their parts, which is what a signature takes: see `_components`."""
+        """Ragged tensors as their parts, which is what a signature takes: see `input_parts`."""
         given, rows, sizes = {}, [], []
-        for key, named in self._components().items():
+        for key, named in input_parts(self._spec).items():
             values, splits, *inner = (parts[name] for name in named)
             for steps in inner:
                 values = tf.RaggedTensor.from_row_splits(values, steps)
@@ -102,24 +106,12 @@ class ServingModel(tf.Module):
             given[key] = tf.RaggedTensor.from_row_splits(values, own, validate=False)
         return self._from_ragged(given)
 
-    def _components(self) -> dict[str, dict[str, tf.TensorSpec]]:
-        """Returns the parts of every feature of a request by name: flat values, row splits, then splits of the steps."""
-        made: dict[str, dict[str, tf.TensorSpec]] = {}
-        taken: set[str] = set()
-        for key, kind in requests.request_specs(self._spec).items():
-            name = _input_name(key, taken)
-            named = {name: tf.TensorSpec([None], kind.dtype, name)}
-            for part in ("row_splits", "step_splits")[: kind.ragged_rank]:
-                named[f"{name}_{part}"] = tf.TensorSpec([None], tf.int64, f"{name}_{part}")
-            taken |= set(named)
-            made[key] = named
-        return made
-
-    def _answer(self, given: Mapping[str, tf.RaggedTensor], good: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Returns every output, and which rows are valid; `good` says which of them can be."""
-        raw, good = admitted(self._spec, given, good)
-        made = self._graph.transform_fn(raw)
-        dense = {output.name: _dense(made[output.name], output) for output in self.outputs}
+    def _answer(self, given: Mapping[str, tf.RaggedTensor], good: tf.Tensor, marked: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Returns every output, and which rows are valid; `good` says which can be; `marked`: see `requests`."""
+        raw, good = admitted(self._spec, given, good, marked)
+        made = self._graph(raw)
+        rows = tf.size(good)
+        dense = {output.name: _dense(made[output.name], output, rows) for output in self.outputs}
         good = tf.logical_and(good, _unspoilt(self._spec, dense))
         cast = {output.name: tf.cast(dense[output.name], _dtype(output)) for output in self.outputs}
         return {**cast, VALID: good}
@@ -128,6 +120,48 @@ class ServingModel(tf.Module):
         """Returns the features that a row must have, if only with an empty list."""
         columns = [part for c in self._spec.columns if c.in_graph for part in (c, *c.parts)]
         return list(dict.fromkeys(c.key for c in columns if getattr(c, "required", False)))
+
+
+def input_parts(spec: Spec) -> dict[str, dict[str, tf.TensorSpec]]:
+    """Returns the parts of every feature of a request by name: flat values, row splits, then splits of the steps.
+
+    TensorFlow tells the names of arguments apart without regard to case.
+    """
+    made: dict[str, dict[str, tf.TensorSpec]] = {}
+    taken: set[str] = set()
+    for key, kind in requests.request_specs(spec).items():
+        name = _input_name(key, taken)
+        named = {name: tf.TensorSpec([None], kind.dtype, name)}
+        for part in ("row_splits", "step_splits")[: kind.ragged_rank]:
+            named[f"{name}_{part}"] = tf.TensorSpec([None], tf.int64, f"{name}_{part}")
+        taken |= {part.lower() for part in named}
+        made[key] = named
+    return made
+
+
+def rehearse(spec: Spec) -> None:
+    """Saves a model that computes nothing, with the inputs and outputs of the serving model: before a job, not after it.
+
+    Raises:
+      SpecError: TensorFlow refuses their names.
+    """
+    parts = {name: tensor for named in input_parts(spec).values() for name, tensor in named.items()}
+    passed = {column.name for column in spec.columns if not column.in_graph}
+    outputs = [output.name for output in spec.outputs() if output.name not in passed] + [VALID]
+
+    def nothing(**given: tf.Tensor) -> dict[str, tf.Tensor]:
+        made = tf.zeros(tf.shape(next(iter(given.values()))))
+        return dict.fromkeys(outputs, made)
+
+    try:
+        function = tf.function(nothing, autograph=False).get_concrete_function(**parts)
+        with tempfile.TemporaryDirectory(prefix="seqcols-") as folder:
+            tf.saved_model.save(tf.Module(), folder, signatures={RAGGED: function})
+    except (ValueError, TypeError) as error:
+        why = " ".join(str(error).split())[:300]
+        raise SpecError(
+            [SpecFault("columns", f"expected names that TensorFlow takes for a serving model ({why})")]
+        ) from error
 
 
 def save(spec: Spec, transform_dir: str, target: str) -> None:
@@ -148,7 +182,7 @@ def _input_name(key: str, taken: set[str]) -> str:
     """Returns a name that TensorFlow takes for an argument: letters of ASCII, digits and underscores, a letter first."""
     name = re.sub(r"[^A-Za-z0-9]", "_", key)
     name = name if name[0].isalpha() else f"arg_{name}"
-    while taken & {name, f"{name}_row_splits", f"{name}_step_splits"}:
+    while taken & {part.lower() for part in (name, f"{name}_row_splits", f"{name}_step_splits")}:
         name += "_"
     return name
 
@@ -159,9 +193,8 @@ def _unspoilt(spec: Spec, dense: Mapping[str, tf.Tensor]) -> tf.Tensor:
     rows = tf.shape(one)[0]
     alike: dict[float, list[tf.Tensor]] = {}
     for column, numeric in spoiling_columns(spec):
-        largest = dtypes.largest_float(numeric.dtype if dtypes.carrier(numeric.dtype) == "float32" else "float32")
-        values = tf.cast(written_values(column, dense, spec), tf.float32)
-        alike.setdefault(largest, []).append(tf.reshape(values, [rows, math.prod(values.shape[1:])]))
+        values = tf.cast(written_values(column, dense, spec), tf.float64)
+        alike.setdefault(largest_written(numeric), []).append(tf.reshape(values, [rows, math.prod(values.shape[1:])]))
     good = [tf.ones([rows], tf.bool)]
     for largest, found in alike.items():  # no comparison with NaN holds
         good.append(tf.reduce_all(tf.abs(tf.concat(found, axis=1)) <= largest, axis=1))
@@ -182,15 +215,16 @@ def _checked_splits(splits: tf.Tensor, sizes: tf.Tensor) -> tf.Tensor:
         return tf.identity(splits)
 
 
-def _dense(tensor: Any, output: Output) -> tf.Tensor:
+def _dense(tensor: Any, output: Output, rows: tf.Tensor) -> tf.Tensor:
     """Returns an output in its shape. Where T was left to the data it is a ragged tensor of rows that are all T long."""
     shape = [n for n in output.shape if n is not None]
     if not isinstance(tensor, tf.RaggedTensor) and tensor.shape[1:] == shape:
         return tensor
     flat = tensor.flat_values if isinstance(tensor, tf.RaggedTensor) else tensor
-    rows = tensor.nrows() if isinstance(tensor, tf.RaggedTensor) else tf.shape(tensor, tf.int64)[0]
-    made = tf.reshape(flat, tf.concat([[rows], np.array(shape, np.int64)], axis=0))
-    return tf.ensure_shape(made, [None, *shape])
+    if all(shape):
+        return tf.reshape(flat, [-1, *shape])
+    # How many rows there are tells only the batch where a row holds no value.
+    return tf.ensure_shape(tf.reshape(flat, tf.stack([rows, *shape])), [None, *shape])
 
 
 def _dtype(output: Output) -> tf.DType:

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
-from transforms import dtypes, shown
+from transforms import dense_rows, dtypes, shown
 from transforms.asks import Ask
 from transforms.columns import AnyColumn, Column, Output
 from transforms.columns.embedding import collection_faults
 from transforms.errors import SpecError, SpecFault, nearest
 from transforms.groups import DEFAULT_GROUP, SequenceGroup
 from transforms.messages import path_of, problems
+from transforms.models import Model
 from transforms.normalizers import Normalizer, places
 from transforms.parse import Form
 from transforms.tensorflow_columns import converted, is_tensorflow
 
 
-class Spec(BaseModel):
+class Spec(Model):
     """Columns and the groups that their sequences belong to.
 
     Attributes:
@@ -66,6 +67,15 @@ class Spec(BaseModel):
     def members(self, group: str) -> list[Column]:
         """Returns the columns of a group."""
         return [column for column in self.columns if column.sequence_group == group]
+
+    @property
+    def by_group(self) -> dict[str, list[Column]]:
+        """The columns of every group, in the order of `group_names`."""
+        made: dict[str, list[Column]] = {}
+        for column in self.columns:
+            if column.sequence_group is not None:
+                made.setdefault(column.sequence_group, []).append(column)
+        return made
 
     @property
     def numeric_columns(self) -> list[Column]:
@@ -123,11 +133,11 @@ class Spec(BaseModel):
 
     @property
     def graph_inputs(self) -> dict[str, str]:
-        """Features that the graph takes, key to carrier, in the order of the columns."""
+        """Features that the graph takes, key to what they are parsed as, in the order of the columns."""
         features = self.features
         wanted = [key for column in self.columns if column.in_graph for key in column.features]
         wanted += [ask.key for ask in self.asks if ask.key and ask.key in features]
-        return {key: dtypes.carrier(features[key].dtype) for key in dict.fromkeys(wanted)}
+        return {key: dtypes.parsed(features[key].dtype) for key in dict.fromkeys(wanted)}
 
     def outputs(self, lengths: dict[str, int | None] | None = None) -> list[Output]:
         """Returns every feature of the dense data: columns in order, then each group's length and mask.
@@ -141,7 +151,8 @@ class Spec(BaseModel):
         for column in self.columns:
             group = column.sequence_group
             own = column.outputs(size[group] if group is not None else None)
-            made += [output for output in own if not self.is_concatenated(output)]
+            concatenated = group is not None and self.group(group).concatenate
+            made += [output for output in own if not (concatenated and dense(output))]
         for name in self.group_names:
             made += self._group_outputs(name, size[name])
         return made
@@ -153,10 +164,16 @@ class Spec(BaseModel):
         written = [output for output in own if not (policy.concatenate and dense(output))]
         return [*written, *self._group_outputs(group, policy.fixed_length)]
 
-    def is_concatenated(self, output: Output) -> bool:
-        """Returns whether an output of a column is written as a part of its group's concatenation."""
-        column = next(c for c in self.columns if c.name == output.source)
-        return column.sequence_group is not None and self.group(column.sequence_group).concatenate and dense(output)
+    def group_of(self, output: Output) -> str | None:
+        """Returns the sequence group that an output is of, one of its columns' or its own; None for that of a context column."""
+        if output.kind in _OF_A_GROUP:  # a column may be named as the group of another one
+            return output.source
+        return next((column.sequence_group for column in self.columns if column.name == output.source), None)
+
+    def is_concatenated(self, column: Column) -> bool:
+        """Returns whether a column is written as a part of its group's concatenation."""
+        group = column.sequence_group
+        return group is not None and self.group(group).concatenate and dense(column.outputs(None)[0])
 
     def concatenation(self, group: str) -> list[Output]:
         """Returns the outputs that make up a group's concatenation: in code-point order of the columns' names."""
@@ -227,8 +244,9 @@ def columns_in(columns: Any) -> list[Any]:
     Raises:
       SpecError: columns of TensorFlow's that have no counterpart, all of them.
     """
-    # A column of TensorFlow's is a tuple with names.
-    several = isinstance(columns, Sequence) and not isinstance(columns, str) and not hasattr(columns, "_fields")
+    # A column of TensorFlow's is a tuple with names; one of ours can be iterated, as pydantic's models can.
+    one = isinstance(columns, str | Mapping | Column) or hasattr(columns, "_fields")
+    several = isinstance(columns, Iterable) and not one
     made, faults = [], []
     for k, column in enumerate(columns if several else [columns]):
         try:
@@ -242,8 +260,21 @@ def columns_in(columns: Any) -> list[Any]:
 
 def cross_faults(spec: Spec) -> list[SpecFault]:
     """Returns what is wrong between columns and groups, each of which is right by itself."""
-    faults = [*_group_faults(spec), *_bucket_faults(spec), *_size_faults(spec), *_key_faults(spec), *_name_faults(spec)]
+    faults = [*_group_faults(spec), *_bucket_faults(spec), *_key_faults(spec), *_name_faults(spec)]
+    faults += dense_rows.faults(spec, LARGEST_EXAMPLE - 1, "an example has 2 GiB at most")
     return [*faults, *collection_faults(spec.columns)]
+
+
+def job_faults(spec: Spec, most_bytes: int) -> list[SpecFault]:
+    """Returns why no job can carry out a spec that is right by itself: what `run`, `check` and `plan` refuse alike.
+
+    Args:
+      spec: the spec.
+      most_bytes: bytes that a dense row may take (`--max-record-bytes`).
+    """
+    if not spec.graph_inputs:  # tf.Transform 1.21 refuses a graph without inputs
+        return [SpecFault("columns", "expected a column to densify, got only passthrough_column")]
+    return dense_rows.faults(spec, most_bytes, "--max-record-bytes")
 
 
 def _group_faults(spec: Spec) -> list[SpecFault]:
@@ -288,19 +319,6 @@ def _bucket_faults(spec: Spec) -> list[SpecFault]:
         else:
             continue
         faults.append(SpecFault(path_of(("sequence_groups", name, "bucket_by_length")), message))
-    return faults
-
-
-def _size_faults(spec: Spec) -> list[SpecFault]:
-    faults = []
-    for name in spec.group_names:
-        steps = spec.group(name).fixed_length or 0
-        outputs = [output for column in spec.members(name) for output in column.outputs(None) if output.sequence]
-        width = sum(math.prod(n for n in output.shape[1:] if n) for output in outputs)
-        if 4 * width * steps >= LARGEST_EXAMPLE:
-            most = (LARGEST_EXAMPLE - 1) // (4 * width)
-            message = f"expected at most {most} (values a step: {width}; an example has 2 GiB at most), got {steps}"
-            faults.append(SpecFault(path_of(("sequence_groups", name, "max_length")), message))
     return faults
 
 

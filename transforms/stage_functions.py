@@ -1,4 +1,7 @@
-"""Each stage as a function of batches, which does what an earlier stage has not done yet. Without Beam."""
+"""Each stage as a function of batches, which does what an earlier stage has not done yet.
+
+Importing them loads neither Beam nor TensorFlow: only what makes rows dense does.
+"""
 
 from __future__ import annotations
 
@@ -59,6 +62,7 @@ def densify_stage(
     moments: bool = False,
     max_steps: int = MAX_STEPS,
     counting: Counting | None = None,
+    narrow: bool = False,
 ) -> StageFunction:
     """Returns the function that densifies a batch, parsed and validated first where it is not.
 
@@ -68,6 +72,7 @@ def densify_stage(
       moments: whether to collect the moments of the numeric columns on the way.
       max_steps: most steps of a sequence; a row with more is rejected.
       counting: how it is counted how values are distributed; None for not at all.
+      narrow: whether float64 will be written as float32.
     """
     # TensorFlow takes seconds to import: only the stage that needs it pays.
     from transforms import graph
@@ -84,7 +89,7 @@ def densify_stage(
             yield from (Stage(stage.batch.slice(0, 0), stage.rejected, stage.tally) for stage in done)
             batch = done[-1].batch
         for piece, arrays in graph.run(run_graph, batch, spec):
-            good, late = reject_late(piece, spec, graph.normalizer_faults(arrays, spec))
+            good, late = reject_late(piece, spec, graph.normalizer_faults(arrays, spec, narrow))
             kept = arrays if late.rejected is None else {name: array[good] for name, array in arrays.items()}
             dense = graph.dense_batch(late.batch, kept, spec)
             yield Stage(dense, late.rejected, late.tally, collect(late.batch), count(late.batch, kept))

@@ -1,6 +1,7 @@
 """Parse and validate, a batch at a time: good rows go on, bad rows become a table, everything is counted.
 
-Pure functions, without Beam and without TensorFlow; `transforms.beam` wraps them, the in-memory call uses them as they are.
+Pure functions; importing them loads neither Beam nor TensorFlow. `transforms.beam` wraps them, the in-memory call
+uses them as they are.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import pyarrow as pa
 from transforms import rejection, rows
 from transforms.columns import Column
 from transforms.columns.base import Checked
-from transforms.counting import count_values, held_values
+from transforms.counting import count_rounded, count_values, held_values
 from transforms.distributions import Counts
 from transforms.groups import SequenceGroup
 from transforms.parse import Parsed, parse
@@ -50,7 +51,7 @@ def parse_batch(batch: pa.RecordBatch, columns: Sequence[Column], max_steps: int
 
     A feature that the batch does not have at all is absent in every row. A row with more than `max_steps` steps is rejected.
     """
-    batch = rows.without_views(batch)
+    batch = rows.plain(batch)
     file = rows.file_of(batch)
     tally: Tally = Counter()
     faults: list[Fault] = []
@@ -68,6 +69,7 @@ def parse_batch(batch: pa.RecordBatch, columns: Sequence[Column], max_steps: int
         tally[file, "column", column.name, "nulls"] = parsed.nulls
         tally[file, "column", column.name, "present"] = len(parsed.array) - parsed.array.null_count
         tally[file, "column", column.name, "rejected"] = int(parsed.values_in[~good].sum())
+        add(tally, count_rounded(column, parsed))
     made = rows.rebuild(batch, {key: parsed.array for key, parsed in by_key.items()})
     return Stage(_keep(made, good, rejected), rejected, tally + count_rejected(rejected))
 
@@ -81,9 +83,9 @@ def validate_batch(batch: pa.RecordBatch, spec: Spec) -> Stage:
     views = {key: Ragged.of(batch.column(key)) for key in spec.features}
     checked = {column.name: column.check(views) for column in spec.columns}
     faults = [fault for check in checked.values() for fault in check.faults]
-    for name in spec.group_names:
-        members = {c.name: checked[c.name] for c in spec.members(name)}
-        faults += _group_faults(name, spec.group(name), members)
+    groups = spec.by_group
+    for name, columns in groups.items():
+        faults += _group_faults(name, spec.group(name), {column.name: checked[column.name] for column in columns})
     rejection.refuse_fatal(batch, faults)
     good, rejected = rejection.split(batch, faults)
     tally = count_rejected(rejected)
@@ -91,8 +93,8 @@ def validate_batch(batch: pa.RecordBatch, spec: Spec) -> Stage:
     for column in spec.columns:
         counts = count_values(column, spec, views[column.key], checked[column.name], good)
         tally.update({(file, "column", column.name, what): count for what, count in counts.items()})
-    for name in spec.group_names:
-        steps = checked[spec.members(name)[0].name].steps
+    for name, columns in groups.items():
+        steps = checked[columns[0].name].steps
         assert steps is not None
         add(tally, count_lengths(name, steps[good]))
     kept = _keep(batch, good, rejected)

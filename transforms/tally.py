@@ -7,6 +7,8 @@ A tally is a Counter of tuples that adds up across batches, bundles and workers:
 - `(file, "group", name, "steps")`: steps written; `"places"` with length buckets: those and the padding;
 - `("", "length", group, bucket)`: accepted rows by length before truncation, see `length_bucket`;
 - `("", "length_sum", group)`, `("", "length_max", group)`: their sum and the largest;
+- `("", "rounded", name, stage, what)`: values looked at that rounding makes equal, see `counting.count_rounded`. They depend on
+  how batches are cut, and stand in no file that two runs are compared by;
 - `("", "began", pass)`, `("", "ended", pass)`: when the first worker began to read, and when the last one had, in milliseconds
   since 1970. They say how long a pass took, and stand in no file that two runs are compared by.
 All add up, but for the largest and the times: `add` knows.
@@ -15,7 +17,7 @@ All add up, but for the largest and the times: `add` knows.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -57,6 +59,20 @@ def add(into: Tally, other: Tally) -> None:
 def without_times(tally: Tally) -> Tally:
     """Returns a tally without what no two runs have alike."""
     return Counter({key: n for key, n in tally.items() if key[1] not in ("began", "ended")})
+
+
+def listed(tally: Tally) -> list[list[Any]]:
+    """Returns a tally as JSON holds it: see `from_list`."""
+    return [[list(key), int(count)] for key, count in tally.items()]
+
+
+def from_list(entries: Iterable[Sequence[Any]]) -> Tally:
+    """Returns the tally that `listed` gave.
+
+    >>> from_list(listed(Counter({("a", "rows", "read"): 3})))
+    Counter({('a', 'rows', 'read'): 3})
+    """
+    return Counter({tuple(key): count for key, count in entries})
 
 
 EXACT_LENGTHS: Final = 64
@@ -106,6 +122,21 @@ def count_lengths(group: str, lengths: np.ndarray) -> Tally:
         tally["", "length_sum", group] = int(lengths.sum())
         tally["", "length_max", group] = int(lengths.max())
     return tally
+
+
+def lengths_by_group(tally: Tally) -> dict[str, list[tuple[int, int]]]:
+    """Returns the lower end of each bucket of lengths, ascending, and its rows, by sequence group.
+
+    One pass over the tally, which holds some figures of every column in every file, serves all groups.
+
+    >>> lengths_by_group(count_lengths("g", np.array([2, 0, 2])))
+    {'g': [(0, 1), (2, 2)]}
+    """
+    made: dict[str, list[tuple[int, int]]] = {}
+    for key, rows in tally.items():
+        if key[1] == "length":
+            made.setdefault(key[2], []).append((key[3], rows))
+    return {group: sorted(found) for group, found in made.items()}
 
 
 def presence(array: pa.Array) -> tuple[int, int]:

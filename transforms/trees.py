@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 from transforms.files import file_systems
 
 BLOCK_BYTES: Final = 1 << 20
+
+GLOB: Final = r"[*?\[\]]"
+"""Characters that make a path a pattern to Beam's file systems."""
 
 
 def is_remote(path: str) -> bool:
@@ -38,10 +42,19 @@ def is_known(path: str) -> bool:
 def files_below(folder: str) -> list[str]:
     """Returns the paths of all files below a folder, in order; none where there is no such folder."""
     if is_remote(folder):
-        found = file_systems().match([folder.rstrip("/") + "/**"])[0].metadata_list
-        return sorted(entry.path for entry in found)
-    # Not FileSystems.match: it would take a folder with brackets in its name for a pattern.
+        return sorted(entry.path for entry in entries_below(folder.rstrip("/")))
     return sorted(os.path.join(at, name) for at, _, names in os.walk(folder) for name in names)
+
+
+def entries_below(folder: str) -> Iterator[Any]:
+    """Yields Beam's `FileMetadata` (path, size, time of change) of every file below a folder of a remote file system.
+
+    By its own listing: `FileSystems.match` (Beam 2.77) would take a folder `run[12]` for a pattern, and list `run1`.
+    """
+    prefix = f"{folder}/"
+    for entry in file_systems().get_filesystem(folder)._list(prefix):
+        if entry.path.startswith(prefix):
+            yield entry
 
 
 def copy(source: str, target: str) -> None:
@@ -67,12 +80,23 @@ def copy(source: str, target: str) -> None:
 
 
 def delete(path: str) -> None:
-    """Deletes a file or a tree; what is not there is fine."""
+    """Deletes a file or a tree; what is not there is fine.
+
+    Raises:
+      ValueError: it is of a remote file system and has glob characters, which that would take for a pattern.
+    """
+    if not is_remote(path):
+        # Not FileSystems.delete (Beam 2.77), which takes every path for a pattern: `run[12]` would delete `run1`.
+        with contextlib.suppress(OSError):
+            shutil.rmtree(path) if os.path.isdir(path) and not os.path.islink(path) else os.remove(path)
+        return
+    if re.search(GLOB, path):
+        raise ValueError(f"expected a path without glob characters to delete, got {path!r}")
     systems = file_systems()
     with contextlib.suppress(Exception):
         systems.delete([path])
     with contextlib.suppress(Exception):
-        if is_remote(path) and not systems.get_filesystem(path).has_dirs():
+        if not systems.get_filesystem(path).has_dirs():
             systems.delete([path.rstrip("/") + "/"])  # how Beam 2.77's object stores tell a tree
 
 

@@ -98,7 +98,7 @@ class _Chooser:
             yield self._made(kind, more, hash_bucket_size=self._hash_size(), dtype="int64", **self._ids())
 
     def numbers(self) -> Iterator[Candidate]:
-        """Yields columns of numbers: as int64, where all are integers; as float32, which gaps can be in."""
+        """Yields columns of numbers: as int64, where all are integers; else as floats, which gaps can be in."""
         p = self.profile
         span = f"from {number(p.numbers.low)} to {number(p.numbers.high)}, mean {number(p.numbers.mean)}"
         kind, shape = self._kind("numeric_column"), {}
@@ -113,6 +113,10 @@ class _Chooser:
                 kind, f"integers {span}", *_why_absent(p, absent), **shape, dtype="int64", **absent, **some
             )
         absent, why = self._absent(float), [f"numbers {span}"]
+        if p.numbers.rounded.matters:
+            some["dtype"] = "float64"
+            made = p.numbers.rounded
+            why.append(f"float32 makes {number(made.different)} different values {number(made.left)}: dtype float64")
         gaps = p.numbers.non_finite + p.nulls
         if gaps:
             put = "fill" if not p.is_scalar else "mean"

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.leaves import is_text
+from transforms.leaves import is_text, pieces
 from transforms.ragged import Ragged, is_list
 
 
@@ -72,10 +72,10 @@ def _plain(array: pa.Array) -> pa.Array:
 def split(chunk: Chunk, delimiter: str) -> Chunk:
     """Returns a chunk of text, one a row at most, with the pieces between delimiters in place of each; as `parse` takes it."""
     text = pc.utf8_trim_whitespace(chunk.values.cast(pa.large_string()))
-    pieces = Ragged.of(pc.split_pattern(pc.if_else(pc.equal(text, ""), pa.scalar(None, text.type), text), delimiter))
+    split_up = pieces(text, delimiter)
     steps = chunk.steps.copy()
-    steps[steps > 0] = pieces.lengths
-    return replace(chunk, depth=1, steps=steps, values=pieces.values)
+    steps[steps > 0] = split_up.lengths
+    return replace(chunk, depth=1, steps=steps, values=split_up.values)
 
 
 def nature(kind: pa.DataType) -> str:

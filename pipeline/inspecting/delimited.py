@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.inspecting.chunks import Chunk, nature, split
-from transforms.leaves import FLOAT_TEXT
+from transforms.leaves import ARRAY_TEXT, FLOAT_TEXT
 
 NEARLY_ALL: Final = 0.99
 """Share of values that make a feature one of numbers, or of text; where the others stand, rows may be rejected."""
@@ -60,11 +60,14 @@ def delimiter_of(chunks: Sequence[Chunk]) -> str:
     if any(text is None for text in texts):
         return ""
     text = pa.chunked_array(texts, pa.large_string())
-    if _share(pc.match_substring_regex(pc.utf8_trim_whitespace(text), FLOAT_TEXT)) >= NEARLY_ALL:
+    trimmed = pc.utf8_trim_whitespace(text)
+    if _share(pc.match_substring_regex(trimmed, FLOAT_TEXT)) >= NEARLY_ALL:
+        return ""
+    if _share(pc.match_substring_regex(trimmed, ARRAY_TEXT)) >= LEAST_SHARE:
         return ""
     for delimiter in NUMBERS:
         if pc.any(pc.match_substring(text, delimiter)).as_py():
-            pieces = pc.utf8_trim_whitespace(_pieces(held, delimiter))
+            pieces = _pieces(held, delimiter)
             if len(pieces) and _share(pc.match_substring_regex(pieces, FLOAT_TEXT)) >= NEARLY_ALL:
                 return delimiter
     for delimiter in WORDS:

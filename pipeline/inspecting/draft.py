@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from pipeline.inspecting import grouping
-from pipeline.inspecting.candidates import candidates
+from pipeline.inspecting.candidates import candidates, shown_word
 from pipeline.inspecting.grouping import Group
 from pipeline.inspecting.profile import Profile
 from pipeline.inspecting.sample import Sample
@@ -92,6 +92,9 @@ def _why_none_at_all(profile: Profile) -> str:
         return f"its name has {len(name):,} characters"
     if profile.depth > 2:
         return "lists deeper than one a step"
+    if profile.are_arrays:
+        found = f"{profile.array_text:,} of {profile.count:,} texts are arrays, such as {shown_word(profile.top[0])}"
+        return f"{found}: store lists, or text without brackets and quotes"
     return "" if profile.count else "no row of the sample holds a value"
 
 

@@ -100,24 +100,26 @@ def _policy(steps: np.ndarray, members: Sequence[Tried]) -> tuple[SequenceGroup,
 def hints(made: Sequence[Group]) -> dict[str, str]:
     """Returns, by column, what its lengths have to do with those of another group, or that they are multiples of a number."""
     found: dict[str, str] = {}
+    sums = [(group, int(group.steps.sum())) for group in made if len(np.unique(group.steps)) > 1]
     for own in made:
+        steps = int(own.steps.sum())
         for tried in own.members:
-            others = (_of_others(tried, own, other) for other in made if other is not own)
+            others = (_of_others(tried, own, other, steps / total) for other, total in sums if other is not own)
             hint = next(filter(None, others), "") or _of_itself(tried, own)
             if hint:
                 found[tried.column.key] = hint
     return found
 
 
-def _of_others(tried: Tried, own: Group, other: Group) -> str:
-    if len(np.unique(other.steps)) < 2:
+def _of_others(tried: Tried, own: Group, other: Group, ratio: float) -> str:
+    times = round(ratio)
+    if not 1 <= times <= MOST_A_STEP:
         return ""
-    times = round(int(own.steps.sum()) / int(other.steps.sum()))
     share = float((own.steps == times * other.steps).mean())
     leader = other.members[0].column.key
     if times == 1 and share >= NEARLY:
         return f"as many steps as {leader!r} in {share:.2%} of the rows: group: {other.name}, if other rows may be rejected"
-    if 2 <= times <= MOST_A_STEP and share >= NEARLY and _is_flat(tried):
+    if times >= 2 and share >= NEARLY and _is_flat(tried):
         return f"{times} values for each of {leader!r} in {share:.2%} of the rows: perhaps shape: [{times}], group: {other.name}"
     return ""
 

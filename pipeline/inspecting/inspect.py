@@ -14,6 +14,7 @@ from pipeline.inspecting.sample import Sample, take
 from pipeline.inspecting.text import text
 from pipeline.limits import DEFAULTS, INSPECTED_ROWS, Limits
 from pipeline.request import UsageError
+from transforms.files import naming
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,12 @@ class Inspected:
     Attributes:
       sample: the rows that were looked at.
       profiles: what each feature holds in them.
+      notes: what a person should know, a line each.
     """
 
     sample: Sample
     profiles: list[Profile]
+    notes: Sequence[str] = ()
 
     @property
     def table(self) -> list[str]:
@@ -75,13 +78,14 @@ def inspect(asked: Inspection) -> Inspected:
     """Looks at a sample of the files.
 
     Raises:
-      UsageError: a limit is below 1.
+      UsageError: a limit is below 1; or a file is one of a data set, or the one that is to be written.
       JobError: a pattern matches nothing, or a file that is looked at cannot be read.
     """
     limits = asked.limits
     found = input_files.match(asked.inputs)
+    input_files.refuse_written("FILES", found, {"--output": asked.output})
     sample = take([file.path for file in found.files], asked.rows, limits)
-    return Inspected(sample, profiles(sample))
+    return Inspected(sample, profiles(sample), found.notes)
 
 
 def refuse_output(asked: Inspection) -> None:
@@ -102,7 +106,10 @@ def refuse_output(asked: Inspection) -> None:
 def write(asked: Inspection, made: str) -> None:
     """Writes the draft. A file that somebody else made meanwhile is not replaced, unless that was asked for."""
     try:
-        with open(asked.output, "w" if asked.overwrite else "x", encoding="utf-8", newline="\n") as file:
+        with (
+            naming(asked.output),
+            open(asked.output, "w" if asked.overwrite else "x", encoding="utf-8", newline="\n") as file,
+        ):
             file.write(made)
     except FileExistsError:
         refuse_output(asked)

@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 from pipeline.inspecting import delimited
 from pipeline.inspecting.chunks import Chunk, chunk_of, name_of, nature, split
 from pipeline.inspecting.sample import Sample
-from transforms.leaves import FLOAT_TEXT, INTEGER_TEXT
+from transforms.leaves import ARRAY_TEXT, FLOAT_TEXT, INTEGER_TEXT
+from transforms.rounding import Rounded, rounded
 
 
 @dataclass
@@ -26,6 +27,7 @@ class Numbers:
       high: the largest.
       mean: their mean, in float64; NaN without any.
       non_finite: NaN, infinities, and numbers too large for float32.
+      rounded: what float32 would make of those looked at.
     """
 
     count: int = 0
@@ -33,6 +35,7 @@ class Numbers:
     high: int | float | None = None
     mean: float = float("nan")
     non_finite: int = 0
+    rounded: Rounded = field(default_factory=Rounded)
 
 
 @dataclass
@@ -51,6 +54,7 @@ class Profile:
       natures: how many values are `integers`, `floats`, `text` or of a type by name, nulls left out.
       whole_text: how many texts are integers.
       number_text: how many texts are numbers, integers included.
+      array_text: how many texts are arrays (`leaves.ARRAY_TEXT`).
       is_utf8: whether all text is UTF-8.
       numbers: what its numbers are.
       distinct: how many different integers or texts there are; 0 for floats.
@@ -69,6 +73,7 @@ class Profile:
     natures: Counter[str] = field(default_factory=Counter)
     whole_text: int = 0
     number_text: int = 0
+    array_text: int = 0
     is_utf8: bool = True
     numbers: Numbers = field(default_factory=Numbers)
     distinct: int = 0
@@ -110,6 +115,11 @@ class Profile:
     def are_integers(self) -> bool:
         """Whether all values are integers, typed or as text."""
         return self.are_numbers and self.natures["integers"] + self.whole_text == self.count
+
+    @property
+    def are_arrays(self) -> bool:
+        """Whether most values are arrays written as text: words of no vocabulary, and no delimiter takes them apart."""
+        return 0 < self.count <= 2 * self.array_text
 
     @property
     def are_words(self) -> bool:
@@ -173,6 +183,7 @@ def _with_values(made: Profile, values: Iterable[pa.Array]) -> Profile:
         whole = pc.match_substring_regex(trimmed, INTEGER_TEXT)
         made.number_text += pc.sum(number).as_py() or 0
         made.whole_text += pc.sum(whole).as_py() or 0
+        made.array_text += pc.sum(pc.match_substring_regex(trimmed, ARRAY_TEXT)).as_py() or 0
         floats.append(trimmed.filter(pc.and_not(number, whole)).cast(pa.float64()))
         integers.append(delimited.integers_of(trimmed.filter(whole)))
     made.numbers = _numbers(integers, floats)
@@ -190,10 +201,15 @@ def _numbers(integers: Sequence[pa.Array], floats: Sequence[pa.Array]) -> Number
         both = pc.min_max(part)
         lows += [int(both["min"].as_py()), int(both["max"].as_py())]
         wide.append(pc.cast(part, pa.float64(), safe=False).to_numpy(zero_copy_only=False))
+        # Decimals are beyond int64: as float64 they are told apart well enough.
+        looked_at = part.to_numpy(zero_copy_only=False) if pa.types.is_integer(part.type) else wide[-1]
+        made.rounded += rounded(looked_at, looked_at.astype(np.float32))
     for part in (part for part in floats if len(part)):
         numbers = part.to_numpy(zero_copy_only=False).astype(np.float64)
         with np.errstate(over="ignore"):
-            finite = np.isfinite(numbers.astype(np.float32))
+            narrow = numbers.astype(np.float32)
+        finite = np.isfinite(narrow)
+        made.rounded += rounded(numbers, narrow)
         made.non_finite += int((~finite).sum())
         if finite.any():
             lows += [float(numbers[finite].min()), float(numbers[finite].max())]

@@ -144,7 +144,7 @@ class _Reader:
 
     def _add(self, path: str, read: Read) -> bool:
         left = self._most - self._taken
-        batch = None if read.batch is None else rows.without_views(read.batch.slice(0, left))
+        batch = None if read.batch is None else rows.plain(read.batch.slice(0, left))
         bad = 0 if read.rejected is None else min(read.rejected.num_rows, left - (batch.num_rows if batch else 0))
         if batch is not None and batch.num_rows:
             own = [name for name in batch.schema.names if name not in rows.RESERVED]

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from pipeline.inspecting.candidates import Candidate
 from pipeline.inspecting.sample import Sample
+from pipeline.sources import source_for
 from transforms.columns import Column
 from transforms.parse import column_type_error, parse
 from transforms.ragged import Ragged
@@ -66,7 +67,7 @@ def _why_not(column: Column, schemas: Mapping[str, Mapping[str, pa.DataType]]) -
     for path, schema in schemas.items():
         for key, form in column.features.items():
             why = column_type_error(schema[key], form) if key in schema else "there is no such feature"
-            if why:
+            if why and source_for(path).has_rows(path):
                 return f"{path}: {why}"
     return ""
 

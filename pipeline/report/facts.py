@@ -17,7 +17,7 @@ from apache_beam.io.filesystems import FileSystems
 from transforms import distributions
 from transforms.distributions import COUNTED, ROWS, Centre, Counting, Packed
 from transforms.spec import Spec
-from transforms.tally import Tally
+from transforms.tally import Tally, lengths_by_group
 
 VERSION: Final = 1
 
@@ -77,10 +77,8 @@ def gathered(spec: Spec, tally: Tally, counts: Packed, counting: Counting, run: 
       run: name of the run.
       times: its parts.
     """
-    lengths = {
-        name: {key[3]: n for key, n in sorted(tally.items()) if key[1:3] == ("length", name) and n}
-        for name in spec.group_names
-    }
+    found = lengths_by_group(tally)
+    lengths = {name: {at: n for at, n in found.get(name, []) if n} for name in spec.group_names}
     sums = {name: (tally["", "length_sum", name], tally["", "length_max", name]) for name in spec.group_names}
     centres = distributions.read_centres(spec, counting.moments)
     return Facts(

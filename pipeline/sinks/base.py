@@ -16,6 +16,7 @@ from typing import BinaryIO
 
 import pyarrow as pa
 
+from transforms import trees
 from transforms.columns.base import Output
 from transforms.errors import JobError
 from transforms.parse_specs import known_shape
@@ -138,17 +139,11 @@ class OutputFile:
 
     def abort(self) -> None:
         """Closes and deletes the file, and takes whatever else is written without a word."""
-        from apache_beam.io.filesystems import FileSystems
-
         self.closed = self._dropped = True
         with contextlib.suppress(OSError, ValueError):
             self._handle.close()
         with contextlib.suppress(OSError, ValueError):
-            # FileSystems.delete takes a path for a pattern: `run[12]` would delete `run1`.
-            if FileSystems.get_scheme(self.path) is None:
-                os.remove(self.path)
-            else:
-                FileSystems.delete([self.path])
+            trees.delete(self.path)
 
     def written(self, rows: int) -> Written:
         """Returns the record of the file, closed."""

@@ -48,13 +48,17 @@ class _Writer(Writer):
         self._held: list[pa.RecordBatch] = []
         self._size = 0
         self._rows = 0
-        # A dictionary of floats is given up after costing time; ids and text gain from one.
-        scattered = [f.name for f in schema if not pa.types.is_floating(_value_type(f.type))]
+        # A dictionary of floats is given up after costing time; ids and text gain from one. Bytes may be long: dictionaries and
+        # statistics hold several of them.
+        values = {f.name: _value_type(f.type) for f in schema}
+        short = [name for name, kind in values.items() if not pa.types.is_large_binary(kind)]
+        scattered = [name for name in short if not pa.types.is_floating(values[name])]
         self._writer = pq.ParquetWriter(
             pa.PythonFile(file, mode="w"),
             schema,
             compression="zstd",
             use_dictionary=_leaf_paths(schema, scattered),
+            write_statistics=_leaf_paths(schema, short),
             write_page_checksum=True,
         )
 

@@ -6,13 +6,14 @@ from typing import Final
 
 from pipeline.limits import DEFAULTS, Limits
 from pipeline.sources.avro import Avro
-from pipeline.sources.base import Read, Source, Split, broken, open_input
+from pipeline.sources.base import Read, Source, Split, open_input
 from pipeline.sources.csv_text import CSV
 from pipeline.sources.framing import is_header
 from pipeline.sources.jsonl import JSONLines
 from pipeline.sources.packing import Content, bare_name, codec_of
 from pipeline.sources.parquet import Parquet
 from pipeline.sources.tfrecord import TFRecord
+from transforms.errors import JobError
 
 SOURCES: Final[dict[str, Source]] = {
     "jsonl": JSONLines(),
@@ -37,7 +38,7 @@ def source_for(path: str, limits: Limits = DEFAULTS) -> Source:
     named = [(len(end), name) for name, source in SOURCES.items() for end in source.suffixes if bare.endswith(end)]
     name = max(named)[1] if named else _format_of(_head(path, limits))
     if not SOURCES[name].packed and bare != path.lower():
-        raise broken(path, f"{name} files cannot be read packed as a whole, unpack it first")
+        raise JobError(f"{path}: {name} files cannot be read packed as a whole, unpack it first")
     return SOURCES[name]
 
 

@@ -17,6 +17,7 @@ from pipeline.sources.avro_schema import UNREADABLE, VARYING
 from pipeline.sources.base import Read, Source, Split, broken, open_input, size_of
 from pipeline.sources.parts import of_rows
 from transforms import rows
+from transforms.errors import JobError
 
 _Row = dict[str, Any]
 
@@ -88,7 +89,7 @@ class _Table:
             raise broken(path, "its schema cannot be read", error) from error
         for name in self.types:
             if name in rows.RESERVED:
-                raise broken(path, f"the column name {name!r} is reserved")
+                raise JobError(f"{path}: the column name {name!r} is reserved")
         self._read_as = {name: avro_schema.with_bytes_for_text(kind) for name, kind in self.types.items()}
         self._varying = [name for name, kind in self.types.items() if kind == VARYING]
         self._unreadable = [name for name, kind in self.types.items() if kind == UNREADABLE]

@@ -81,24 +81,35 @@ class Source(ABC):
         Args:
           split: one of `splits`.
           features: feature key to the carrier (`int64`, `float32` or `string`) that is expected. The carrier
-            is a first guess that only speed depends on: values come in the type that they have in the file.
+            is a first guess that only speed depends on: values come in the type that they have in the file. Others
+            need not be read.
           limits: what is taken at most.
 
         Raises:
-          JobError: the file is broken. Rows before the damage may have been read by then.
+          BrokenFile: the file is broken. Rows before the damage may have been read by then.
+          JobError: the file is not, but a feature asked for cannot be read.
         """
 
-    def screen(self, split: Split, limits: Limits) -> Iterator[tuple[int, int]]:
-        """Reads a split only to see whether `read` could, to its end.
+    def screen(self, split: Split, features: Mapping[str, str], limits: Limits) -> Iterator[tuple[int, int]]:
+        """Reads a split only to see whether `read` could, to its end; arguments as there.
 
         Yields:
           How many rows a step read, and about how many bytes of the file, as `Read.size`.
 
         Raises:
-          JobError: the file is broken.
+          BrokenFile: the file is broken.
+          JobError: the file is not, but a feature asked for cannot be read.
         """
-        for read in self.read(split, {}, limits):
+        for read in self.read(split, features, limits):
             yield read.rows, read.size
+
+    def has_rows(self, path: str, limits: Limits = DEFAULTS) -> bool:
+        """Returns whether a file has rows. Of an empty shard it is no matter what its schema says.
+
+        Raises:
+          JobError: the file is missing or broken.
+        """
+        return any(read.rows for split in self.splits(path) for read in self.read(split, {}, limits))
 
     @abstractmethod
     def features(self, path: str, limits: Limits = DEFAULTS, sample: int = 1000) -> dict[str, pa.DataType]:

@@ -20,6 +20,7 @@ from pipeline.sources.csv_records import CR, LF, Records
 from pipeline.sources.packing import Content, bare_name
 from pipeline.sources.parts import Part, with_origins
 from transforms import rows
+from transforms.errors import JobError
 
 _TEXT: Final = pa.large_string()
 _BYTES: Final = pa.large_binary()
@@ -103,9 +104,9 @@ def _header(found: Iterator[Records], path: str) -> tuple[list[str], str, Record
         raise broken(path, "the header is empty, expected the names of the features")
     for name, times in Counter(names).items():
         if name in rows.RESERVED:
-            raise broken(path, f"the column name {name!r} is reserved")
+            raise JobError(f"{path}: the column name {name!r} is reserved")
         if times > 1:
-            raise broken(path, f"has {times} columns named {name!r}")
+            raise JobError(f"{path}: has {times} columns named {name!r}")
     return names, text.rstrip("\r\n"), first.without_first()
 
 

@@ -93,14 +93,15 @@ def _runs(
         good = _good(buffer, found, crcs)
         if checksums is not None:
             checksums.extend(crcs[:good])
+        begin, start = start, start + at
+        buffer = buffer[at:]  # before the records are handed on: a long one would be held twice
         if found[:good]:
             yield found[:good]
         if good < len(found):
             at, length = sum(len(r) + HEADER_BYTES + FOOTER_BYTES for r in found[:good]), len(found[good])
-            what = f"the record at {unit} {start + at}, {length} bytes long"
+            what = f"the record at {unit} {begin + at}, {length} bytes long"
             raise broken(path, f"bad checksum (CRC-32C) of {what}")
         del found
-        buffer, start = buffer[at:], start + at
         if len(buffer) < HEADER_BYTES:
             buffer = _filled(buffer, HEADER_BYTES, blocks)
             if not buffer:

@@ -48,7 +48,7 @@ class JSONLines(Source):
                 size = 0
             first += len(lines)
 
-    def screen(self, split: Split, limits: Limits) -> Iterator[tuple[int, int]]:
+    def screen(self, split: Split, features: Mapping[str, str], limits: Limits) -> Iterator[tuple[int, int]]:
         """See the base class. No line but an unfinished one is decoded."""
         content = Content(split.path, limits)
         yield from screened(content, _lines(content, split.path, limits), limits)

@@ -26,10 +26,14 @@ def _decoded_ipc(records: Sequence[bytes], path: str, features: Mapping[str, str
     for positions in groups.values():
         table = pa.Table.from_batches([found[k] for k in positions]).combine_chunks()
         names = [name for name in table.schema.names if name in features]
+        absent = [name for name in features if name not in names]
+        if absent:
+            what = f"its record does not hold the feature {absent[0]!r}, which the run did not read"
+            raise JobError(f"a rejected row of {path}: {what}: run the job again")
         columns = [table.column(name).chunk(0) for name in names]
         batch = pa.RecordBatch.from_arrays(columns, names) if names else pa.RecordBatch.from_struct_array(_empty(table))
         kept = pa.array([records[k] for k in positions], pa.large_binary())
-        yield rows.with_origin(batch, path, np.array(positions), kept, rows.ARROW_IPC), None
+        yield rows.with_origin(rows.plain(batch), path, np.array(positions), kept, rows.ARROW_IPC), None
 
 
 def _empty(table: pa.Table) -> pa.Array:

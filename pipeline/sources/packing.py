@@ -1,7 +1,7 @@
 """Packed files: gzip, bz2, xz and zstd, unpacked as a stream of bounded blocks whose end is checked.
 
-Beam and Python's own text layers read a packed file that was cut short as a shorter file. Here a stream must end as its format
-says, and its checksums are verified where it has them. Several streams that stand one after the other (gzip members, zstd
+Beam reads a gzip or bz2 file that was cut short as a shorter file, without a word. Here a stream must end as its format says, and
+its checksums are verified where it has them. Several streams that stand one after the other (gzip members, zstd
 frames) are one file; one that was cut exactly between two of them cannot be told from a whole one.
 """
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
@@ -13,16 +14,22 @@ import pyarrow as pa
 from pipeline.limits import DEFAULTS, Limits
 from pipeline.sources.base import Read, Source, Split, broken, open_input, size_of
 from transforms import rows
+from transforms.errors import JobError
 
 _WIDTHS: Final = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 8, "FLOAT": 4, "DOUBLE": 8}
 """Bytes that a value of a physical type takes in Arrow; for text and bytes the file's figure has to do."""
 
 _BUFFER_BYTES: Final = 1 << 18
 
+_NULL_IN_FIXED: Final = "Expected all lists to be of size"
+"""How pyarrow 25 says that a list of fixed size is null, which is right in Parquet; other readers, and pyarrow 26, read it."""
+
+_PROBED_ROWS: Final = 1024
+
 
 @dataclass(frozen=True)
 class Parquet(Source):
-    """Reads Parquet files, one row group a split; every column, so that a rejected row can be shown whole.
+    """Reads Parquet files, one row group a split, and of that only the features asked for: what nobody needs can stop nobody.
 
     Page checksums are verified where the file has them. Without them (most writers leave them out) a flipped
     bit is mostly not noticed. How long a row is shows only once it is decoded.
@@ -39,7 +46,7 @@ class Parquet(Source):
             rows_in, rows_said = sum(group.num_rows for group in groups), file.metadata.num_rows
         if rows_in != rows_said:  # the footer has no checksum
             raise broken(path, f"damaged: its row groups have {rows_in} rows, its metadata say {rows_said}")
-        # Not the sizes of their columns: see `_probed`.
+        # Not the sizes of their columns: see `_group`.
         shares = np.cumsum([0.0, *(max(group.total_byte_size, 1) for group in groups)])
         ends = (size_of(path) * (shares / max(shares[-1], 1))).astype(np.int64)
         firsts = np.cumsum([0, *(group.num_rows for group in groups)])
@@ -49,10 +56,9 @@ class Parquet(Source):
         """See the base class. A feature that the file lacks is absent from the batches."""
         where = f"{split.path}: row group {split.part}"
         with opened(split.path, where) as file:
-            _check_names(split.path, file.schema_arrow.names, features)
-            group = _probed(file, split.part)
-            expected, done, spent = group.num_rows, 0, 0
-            found = _batches(file, split.part, _batch_rows(group, limits))
+            wanted = _wanted(split.path, file.schema_arrow, features)
+            found = _readable(_group(file, split.part, wanted, limits), file, split.part, wanted, where)
+            expected, done, spent = next(found), 0, 0
             most = min(limits.max_batch_bytes, limits.max_record_bytes)
             for batch in (part for whole in found for part in _bounded(whole, most)):
                 if batch.nbytes > limits.max_record_bytes:
@@ -80,44 +86,81 @@ def opened(path: str, where: str = "") -> Iterator[Any]:
         try:
             # Unbuffered, Arrow would hold a row group's compressed columns whole; pre-buffered as well.
             yield pq.ParquetFile(handle, page_checksum_verification=True, pre_buffer=False, buffer_size=_BUFFER_BYTES)
+        except pa.ArrowNotImplementedError as error:
+            raise JobError(f"{where or path}: cannot be read by pyarrow {pa.__version__} ({error})") from error
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise broken(where or path, "damaged, cut short, or not a Parquet file that can be read", error) from error
 
 
-def _check_names(path: str, names: list[str], features: Mapping[str, str]) -> None:
-    for name in names:
-        if name in rows.RESERVED:
-            raise broken(path, f"the column name {name!r} is reserved")
-        if name in features and names.count(name) > 1:
-            raise broken(path, f"has {names.count(name)} columns named {name!r}")
+def _wanted(path: str, schema: pa.Schema, features: Collection[str]) -> dict[str, list[int]]:
+    """Returns the features asked for that a file has, in its order, each with the numbers of its columns as Parquet counts them.
 
-
-def _batches(file: Any, part: int, batch_rows: int) -> Iterator[pa.RecordBatch]:
-    # Threads would only compete with the other workers, and Beam's file handles are Python anyway.
-    return file.iter_batches(batch_rows, row_groups=[part], use_threads=False)
-
-
-def _probed(file: Any, part: int) -> Any:
-    """Returns the metadata of a row group after reading its first row.
-
-    pyarrow 25 ends the process (std::terminate) when `column(k)` is asked of metadata that are damaged in the wrong
-    place, for example in a histogram. Reading finds the same damage and raises.
+    By number: a name with a dot in it can stand for a column of that name and for a field of a struct.
     """
-    next(_batches(file, part, 1), None)
-    return file.metadata.row_group(part)
+    ends = list(itertools.accumulate((_leaves(field.type) for field in schema), initial=0))
+    wanted = {
+        n: list(range(*part)) for n, part in zip(schema.names, itertools.pairwise(ends), strict=True) if n in features
+    }
+    for name in wanted:
+        if schema.names.count(name) > 1:
+            raise JobError(f"{path}: has {schema.names.count(name)} columns named {name!r}")
+    return wanted
 
 
-def _batch_rows(group: Any, limits: Limits) -> int:
+def _leaves(kind: pa.DataType) -> int:
+    """Returns how many columns of Parquet a feature is: lists and structs are those of the values in them."""
+    if isinstance(kind, pa.BaseExtensionType):
+        return _leaves(kind.storage_type)
+    return sum(_leaves(kind.field(k).type) for k in range(kind.num_fields)) if kind.num_fields else 1
+
+
+def _batches(file: Any, part: int, rows_each: int, columns: Iterable[Sequence[int]]) -> Iterator[pa.RecordBatch]:
+    # Threads would only compete with the other workers, and Beam's file handles are Python anyway.
+    numbers = list(itertools.chain.from_iterable(columns))
+    return file.reader.iter_batches(rows_each, row_groups=[part], column_indices=numbers, use_threads=False)
+
+
+def _group(file: Any, part: int, wanted: Mapping[str, Sequence[int]], limits: Limits) -> Iterator[Any]:
+    """Yields how many rows a row group has, by its metadata; then its rows, in batches.
+
+    The first row is read before the metadata: pyarrow 25 ends the process (std::terminate) when `column(k)` is asked of metadata
+    that are damaged in the wrong place, for example in a histogram. Reading finds the same damage and raises.
+    """
+    next(_batches(file, part, 1, wanted.values()), None)
+    group = file.metadata.row_group(part)
+    yield group.num_rows
+    columns = [group.column(k) for numbers in wanted.values() for k in numbers]
+    yield from _batches(file, part, _batch_rows(group.num_rows, columns, limits), wanted.values())
+
+
+def _readable(
+    found: Iterator[Any], file: Any, part: int, wanted: Mapping[str, Sequence[int]], where: str
+) -> Iterator[Any]:
+    """Yields what is found; where that fails for a feature that pyarrow cannot read, though the file is whole, it says which."""
+    try:
+        yield from found
+    except pa.ArrowException as error:
+        for name, numbers in wanted.items():
+            try:
+                for _ in _batches(file, part, _PROBED_ROWS, [numbers]):
+                    pass
+            except pa.ArrowException as own:
+                if isinstance(own, pa.ArrowNotImplementedError) or str(own).startswith(_NULL_IN_FIXED):
+                    kind = file.schema_arrow.field(name).type
+                    hint = "" if isinstance(own, pa.ArrowNotImplementedError) else "; lists of any size can be null"
+                    what = f"the feature {name!r} ({kind}) cannot be read by pyarrow {pa.__version__} ({own})"
+                    raise JobError(f"{where}: {what}{hint}") from error
+        raise
+
+
+def _batch_rows(rows_in: int, columns: Iterable[Any], limits: Limits) -> int:
     """Returns how many rows of a row group make a batch.
 
     The file's uncompressed size says little of columns that repeat themselves: a run of a million zeros takes
     some bytes. How many values a column has is known, though.
     """
-    size = 0
-    for k in range(group.num_columns):
-        column = group.column(k)
-        size += max(column.total_uncompressed_size, column.num_values * _WIDTHS.get(column.physical_type, 4))
-    return max(1, min(limits.max_batch_rows, limits.max_batch_bytes * group.num_rows // max(size, 1)))
+    sizes = (max(c.total_uncompressed_size, c.num_values * _WIDTHS.get(c.physical_type, 4)) for c in columns)
+    return max(1, min(limits.max_batch_rows, limits.max_batch_bytes * rows_in // max(sum(sizes), 1)))
 
 
 def _too_long(size: int, limits: Limits) -> str:

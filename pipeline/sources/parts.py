@@ -108,7 +108,7 @@ def with_origins(
         yield made, None
     if not bad:
         return
-    own = records.take(pa.array(list(bad), pa.int64()))
+    own = rows.taken(records, np.array(list(bad), np.int64))
     nothing = pa.RecordBatch.from_arrays([], [])
     batch = rows.with_origin(nothing, path, numbers[list(bad)], own, record_format, header)
     shown = [escaping.of_bytes(record.as_buffer()[: escaping.MAX_VALUE_BYTES + 1].to_pybytes()) for record in own]

@@ -17,6 +17,7 @@ from pipeline.sources.examples import ExampleDecoder
 from pipeline.sources.packing import Content
 from pipeline.sources.parts import batches, screened, with_origins
 from pipeline.sources.sequence_examples import SequenceExampleDecoder
+from transforms import rows
 
 EXAMPLE: Final = "tf.Example"
 SEQUENCE_EXAMPLE: Final = "tf.SequenceExample"
@@ -52,7 +53,7 @@ class TFRecord(Source):
                 size = 0
             first += len(records)
 
-    def screen(self, split: Split, limits: Limits) -> Iterator[tuple[int, int]]:
+    def screen(self, split: Split, features: Mapping[str, str], limits: Limits) -> Iterator[tuple[int, int]]:
         """See the base class. No record is decoded: one that cannot be is a rejected row."""
         content = _opened(split.path, limits)
         yield from screened(content, _records(content, split.path, limits), limits)
@@ -114,7 +115,7 @@ class _Decoders:
             chosen = np.flatnonzero(mask)
             if len(chosen):
                 sums = None if checksums is None else checksums[chosen]
-                yield from self._rows(decoder, original.take(pa.array(chosen)), numbers[chosen], sums, record_format)
+                yield from self._rows(decoder, rows.taken(original, chosen), numbers[chosen], sums, record_format)
 
     def _rows(
         self,

@@ -38,7 +38,6 @@ def prepared(output: str, run: str, shards: int) -> Callable[[str | None], Any]:
     layout.make_dirs(graph)
     layout.write_bytes(f"{graph}/saved_model.pb", run.encode())
     content = {
-        "format_version": manifest.FORMAT_VERSION,
         "run": run,
         "columns": "",
         "inputs": [],
@@ -80,7 +79,7 @@ def trial(output: str, old: bool, pause: float) -> None:
             barrier.wait()
             time.sleep(random.random() * pause)
             try:
-                assert finish(replaces) == ""
+                assert finish(replaces) == []
                 published = True
             except JobError as error:
                 assert "another run" in str(error), error

@@ -108,11 +108,27 @@ LOOPS: Final = [
         "a reader sees the old data set, the new one or none, whole; the same command succeeds then",
         "tests.faults.kills",
     ),
+    Loop(
+        "input that changes between any two passes: values, rows, order, another file",
+        "the run fails and names the file; nothing is published, and nothing of it is kept in the cache",
+        "tests.faults.changes",
+    ),
     Loop("two runs into one directory", "one wins whole, the other is refused", "tests.faults.races 100"),
     Loop(
         "a full disk, at every change of a file and many sizes",
         "exit code 1, the path is named, the old data set is whole, nothing is left over",
         "tests.faults.full_disks 200",
+    ),
+    Loop(
+        "SIGTERM, SIGINT and SIGHUP at random moments, imports included",
+        "exit code 130, one line; nothing is left in DIR or in the temporary directory; the old data set or the new one is whole",
+        "tests.faults.signals 150",
+        parts=("0", "150"),
+    ),
+    Loop(
+        "standard output or error closed, full, or with nobody who reads",
+        "the command's own result and exit code; a run that has published ends with 0",
+        "pytest tests/test_streams.py",
     ),
     Loop("a local worker is killed", "the run fails, nothing is published", "tests.faults.workers 5"),
     Loop(
@@ -124,6 +140,16 @@ LOOPS: Final = [
         "an output path with `..`, glob characters, symbolic links, 10,000 names",
         "refused, or exactly there: no file elsewhere is touched",
         "tests.faults.paths 10000",
+    ),
+    Loop(
+        "a path that is there and has glob characters, in a folder that has them, 500 names, each beside decoys",
+        "that file, never a neighbour's, however it is spelled, on disks and in stores",
+        "tests.faults.literal_names 500",
+    ),
+    Loop(
+        "an input inside the output directory, or inside another data set: wide patterns, links, the same command twice",
+        "refused; a data set that is asked for as one is read by its manifest",
+        "pytest tests/test_data_sets.py",
     ),
     Loop(
         "payloads for terminals, HTML and logs, in names and values",

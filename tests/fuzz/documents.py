@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
+from pipeline.manifest import sealed
 from tests.fuzz.files import Entry, parquet_file
 
 COLUMNS: Final = """\
@@ -75,7 +76,7 @@ def columns_files(rng: random.Random) -> Iterator[Entry]:
 
 
 def manifests(rng: random.Random) -> Iterator[Entry]:
-    """Yields the manifest of a data set, and of an empty one."""
+    """Yields the manifest of a data set, and of an empty one: in version 1, without a digest, and as it is written today."""
     features = {
         "x": {"dtype": "float32", "shape": [4, 2], "kind": "values", "source": "x", "sequence": True},
         "sequence_length": {"dtype": "int64", "shape": [], "kind": "length", "source": "", "sequence": False},
@@ -106,8 +107,8 @@ def manifests(rng: random.Random) -> Iterator[Entry]:
     }
     empty = {**content, "transform": None, "serving": None, "examples": {"rows": 0, "features": {}, "files": []}}
     for made in (content, empty):
-        text = json.dumps(made, indent=1).encode()
-        yield Entry("manifest", "manifest.json", text, "json", columns="manifest")
+        for text in (json.dumps(made, indent=1).encode(), sealed(made)):
+            yield Entry("manifest", "manifest.json", text, "json", columns="manifest")
 
 
 def index_file(content: bytes) -> bytes:
@@ -123,7 +124,7 @@ INDEX_KEY: Final = b"analyzer"
 def index_files(rng: random.Random) -> Iterator[Entry]:
     """Yields what an index of the cache holds; see `index_file`."""
     content = {
-        "files": [{"path": "a.csv", "size": 10, "updated": 5.0, "checksum": ""}],
+        "files": [{"path": "a.csv", "size": 10, "updated": 5.0, "version": ""}],
         "tally": [[["a.csv", "rows", "read"], 5], [["a.csv", "column", "x", "values"], 9]],
         "pieces": {
             base64.b64encode(INDEX_KEY).decode(): [

@@ -1,8 +1,8 @@
 """What an input of the fuzzer is put through, and what must hold whatever it is.
 
-A file of rows goes through its source, parse and validate as in the job; every other file through what reads it. Allowed are the
-documented exceptions, each one line that a person and a terminal can bear. Of the rows none may be missing or twice, and what
-becomes of a row may not depend on how many are read at once.
+A file of rows goes through its source, parse and validate as in the job; every other file through what reads it. The name of its
+folder is a pattern that another folder's name matches. Allowed are the documented exceptions, each one line that a person and a
+terminal can bear. Of the rows none may be missing or twice, and what becomes of one may not depend on how many are read at once.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from pipeline import cache, cache_files, columns_file, manifest, request
 from pipeline.columns_file import load
-from pipeline.inputs import InputFile
+from pipeline.inputs import InputFile, match
 from pipeline.layout import MANIFEST
 from pipeline.limits import Limits
 from pipeline.reading import refuse_schema
@@ -60,7 +60,11 @@ class Target:
         memory = "/dev/shm"  # no disk is to be waited for
         place = memory if os.access(memory, os.W_OK) else None
         self._folder = tempfile.TemporaryDirectory(prefix="seqcols-fuzz-", dir=place)
-        os.chdir(self._folder.name)  # the index of a cache names its pieces by where they are
+        # Whatever takes a path for a pattern reads the decoy.
+        self._here, self._decoys = Path(self._folder.name) / "run[1]", Path(self._folder.name) / "run1"
+        self._here.mkdir()
+        self._decoys.mkdir()
+        os.chdir(self._here)  # the index of a cache names its pieces by where they are
         self._made, self._real = entries(), real_entries()
 
     def entry(self, seed: int) -> Entry:
@@ -88,8 +92,9 @@ class Target:
           Exception: anything else is a finding.
         """
         entry = self.entry(seed)
-        path = Path(self._folder.name) / entry.file
+        path = self._here / entry.file
         path.write_bytes(self.data(seed))
+        (self._decoys / entry.file).write_bytes(b"decoy")
         try:
             return _OTHER.get(entry.columns, _read_rows)(path, entry.columns, seed)
         except (JobError, SpecError, UsageError) as error:
@@ -110,6 +115,8 @@ def _check_error(error: Exception) -> None:
 
 
 def _read_rows(path: Path, columns: str, seed: int) -> str:
+    for given in (str(path), path.name):
+        _check([file.path for file in match([given]).files] == [str(path)], f"{given!r} is another file")
     spec = spec_of(columns, seed % CHOICES)
     limits = Limits(max_batch_rows=3 if seed % 8 == 0 else 1024)
     try:

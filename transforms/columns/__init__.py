@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Union
 
 from pydantic import Field
 
+from transforms import messages
 from transforms.columns import (
     bucketized,
     embedding,
@@ -50,6 +51,8 @@ TYPES: Final[dict[str, type[Column]]] = {
     "shared_embedding_column": embedding.SharedEmbedding,
     "passthrough_column": passthrough.Passthrough,
 }
+
+messages.COLUMN_TYPES.update(TYPES)
 
 CLASSES: Final = {kind.__name__: kind for kind in TYPES.values()}
 

@@ -1,7 +1,8 @@
 """What every column type declares: how it is parsed, what it checks, and what it becomes in the graph.
 
-A column type is one file beside this one and one line in `transforms.columns.TYPES`. The three stages call it in order:
-`form` and `parse` on any Arrow column, `check` on the canonical list column, `dense` inside the TensorFlow graph.
+A column type is one file beside this one and one line in `transforms.columns.TYPES`. The three stages ask it in order:
+`features` says how `parse` reads Arrow columns, `check` looks at the canonical list columns, `dense` works inside the TensorFlow
+graph.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import pyarrow as pa
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-from transforms import dtypes, messages, parse, shown
+from transforms import dtypes, parse, shown
 from transforms.errors import nearest
 from transforms.groups import DEFAULT_GROUP
+from transforms.models import Model
 from transforms.ragged import Ragged
 from transforms.rejection import Fault
 
@@ -58,7 +60,7 @@ class Output:
 
     Attributes:
       name: feature name.
-      dtype: name of the dtype that the parse spec casts to; stored as its carrier.
+      dtype: name of the dtype that the parse spec casts to; stored as its carrier, in Parquet a float64 as it is.
       shape: shape of one example; None stands for a T that the data decides.
       kind: `values`, `ids`, `weights`, `length`, `mask`, `observed` or `concatenation`.
       source: column or sequence group that it comes from.
@@ -77,13 +79,13 @@ class Output:
 
         Args:
           width: values in one example, which tells T where the shape leaves it open.
-          carrier: `int64`, `float32` or another that the values came in. Where a normalizer made another kind of number of them
-            than the declared dtype is, that is the dtype.
+          carrier: `int64`, `float32`, `float64` or another that the values came in. Where a normalizer made another kind of
+            number of them than the declared dtype is, that is the dtype.
         """
         known = int(np.prod([n for n in self.shape if n is not None], dtype=np.int64))
         shape = tuple(width // known if n is None else n for n in self.shape)
-        numbers = carrier in ("int64", "float32") and self.kind == "values"
-        kept = not numbers or dtypes.carrier(self.dtype) == carrier
+        numbers = carrier in ("int64", "float32", "float64") and self.kind == "values"
+        kept = not numbers or dtypes.parsed(self.dtype) == carrier
         return replace(self, dtype=self.dtype if kept else carrier, shape=shape)
 
 
@@ -120,15 +122,12 @@ Shape = Annotated[tuple[Dimension, ...], BeforeValidator(_shape, json_schema_inp
 Key = Annotated[str, Field(strict=True, min_length=1)]
 
 
-class Column(BaseModel, ABC):
+class Column(Model, ABC):
     """Base of every column type. Frozen; unknown arguments are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
     in_graph: ClassVar[bool] = True
-    tensorflow_value_errors: ClassVar[frozenset[str]] = frozenset()
-    """Arguments for which TensorFlow's constructor raises a ValueError where others raise a TypeError."""
-
     tensorflow_class: ClassVar[str] = ""
     """Name of the class of `tf.feature_column` objects that become columns of this type."""
 
@@ -140,14 +139,7 @@ class Column(BaseModel, ABC):
           TypeError: an argument has the wrong type, is missing or is unknown.
           ValueError: an argument has a value that is not allowed.
         """
-        try:
-            return cls(**arguments)
-        except ValidationError as error:
-            found = messages.problems(error, cls, arguments)
-            lines = "; ".join(f"{p.path}: {p.message}" if p.location else p.message for p in found)
-            excused = [p for p in found if p.location and p.location[0] in cls.tensorflow_value_errors]
-            is_type = any(problem.wrong_type for problem in found if problem not in excused)
-            raise (TypeError if is_type else ValueError)(lines) from None
+        return cls(**arguments)
 
     @classmethod
     def tensorflow_arguments(cls, column: Any, converted: Callable[[Any], Column]) -> dict[str, Any]:
@@ -223,6 +215,11 @@ class Column(BaseModel, ABC):
           count: how many columns.
         """
         return None
+
+    @property
+    def stacks(self) -> bool:
+        """Whether rows of such columns of other groups may stand below its own, too: each step has figures of its own then."""
+        return self.is_sequence
 
     def asks(self) -> Sequence[Ask]:
         """Returns the statistics that are collected for the column."""

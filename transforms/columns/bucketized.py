@@ -14,6 +14,7 @@ from transforms.asks import Ask
 from transforms.columns.base import Column
 from transforms.columns.categorical import Categorical, StepIds
 from transforms.columns.wrapper import Wrapper
+from transforms.normalizers.options import LearnedBuckets
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -36,9 +37,11 @@ class Bucketized(Wrapper, Categorical):
 
     Attributes:
       source_column: the numbers, of one dimension at most.
-      boundaries: where a bucket ends and the next begins, ascending. Compared in float32, as TensorFlow does.
+      boundaries: where a bucket ends and the next begins, ascending. Compared in float32, as TensorFlow does; where the source
+        is float64, in that.
       num_quantiles: number of buckets, when their boundaries are learned from the data: quantiles of the source's kept, observed,
-        normalised values, for each number of a step its own. Give this or `boundaries`.
+        normalised values, for each number of a step its own. At most 10,000: the sketch resolves no more. Give this or
+        `boundaries`.
     """
 
     inner_field: ClassVar[str] = "source_column"
@@ -49,7 +52,7 @@ class Bucketized(Wrapper, Categorical):
     type: Literal["bucketized_column"] = "bucketized_column"
     source_column: AnyNumeric
     boundaries: Annotated[tuple[Boundary, ...], Field(min_length=1)] | None = None
-    num_quantiles: Annotated[int, Field(strict=True, ge=2, lt=2**31)] | None = None
+    num_quantiles: LearnedBuckets | None = None
 
     @classmethod
     def tensorflow_arguments(cls, column: Any, converted: Callable[[Any], Column]) -> dict[str, Any]:
@@ -78,7 +81,7 @@ class Bucketized(Wrapper, Categorical):
         for before, after in pairwise(at):
             if before >= after:
                 raise ValueError(f"boundaries must ascend, got {before} before {after}")
-            if np.float32(before) >= np.float32(after):
+            if self.inner.dtype != "float64" and np.float32(before) >= np.float32(after):
                 raise ValueError(
                     f"boundaries must differ as float32, in which values are compared, got {before} and {after}"
                 )
@@ -152,6 +155,9 @@ class Bucketized(Wrapper, Categorical):
         import tensorflow as tf
 
         if self.boundaries is not None:
+            if values.dtype == tf.float64:  # the boundaries of TensorFlow's op are float32
+                given = tf.constant(self.boundaries, tf.float64)
+                return tf.reshape(tf.searchsorted(given, tf.reshape(values, [-1]), "right", tf.int64), tf.shape(values))
             numbers = tf.cast(values, tf.float32)
             return tf.cast(tf.raw_ops.Bucketize(input=numbers, boundaries=list(self.boundaries)), tf.int64)
         ask = self._quantiles(fitted.owner_of(self.name))

@@ -59,6 +59,10 @@ class SequenceHashBucket(SequenceMixin, HashBucketBase):
 
     type: Literal["sequence_categorical_column_with_hash_bucket"] = "sequence_categorical_column_with_hash_bucket"
 
+    def side_by_side(self, name: str, count: int) -> Column | None:
+        """See the base class."""
+        return self.model_copy(update={"key": name, "max_ids": count}) if self.max_ids == 1 else None
+
 
 class HashBucket(HashBucketBase):
     """One hashed word an example, a scalar int64 (`[max_ids]`). An absent or empty feature is `padding_id`."""

@@ -36,7 +36,7 @@ class Steps:
     """The steps of a numeric column in a batch, and where they stand.
 
     Attributes:
-      values: `[n, *shape]`, in the carrier's dtype.
+      values: `[n, *shape]`, in the dtype that they are parsed as.
       observed: bool `[n, *shape]`, which of the values the data have: neither made up nor to be filled.
       splits: int64 `[rows + 1]`, which of them are each row's; steps past the last belong to no row.
       raw: all features of the batch, for what else the statistics go by.
@@ -64,13 +64,28 @@ class Steps:
 
         return tf.size(self.splits, tf.int64) - 1
 
+    def stack_of(self, count: int) -> tf.Tensor:
+        """Returns in which of `count` batches of rows, one below the other, each step is, int64 `[n]`."""
+        import tensorflow as tf
+
+        first = self.stack_splits(count)[1:-1, tf.newaxis]
+        marks = tf.scatter_nd(first, tf.ones([count - 1], tf.int64), [tf.shape(self.values, tf.int64)[0] + 1])
+        return tf.cumsum(marks)[:-1]
+
+    def stack_splits(self, count: int) -> tf.Tensor:
+        """Returns where the steps of each of `count` batches of rows begin and end, int64 `[count + 1]`."""
+        import tensorflow as tf
+
+        lengths = tf.reshape(self.splits[1:] - self.splits[:-1], [count, -1])
+        return tf.pad(tf.cumsum(tf.reduce_sum(lengths, axis=1)), [[1, 0]])
+
 
 class NumericBase(KeyedColumn):
     """Arguments of both numeric columns.
 
     Attributes:
       shape: shape of the values in one step (in one example, for a context column).
-      dtype: what the values are cast to; parsed as int64 or float32 before.
+      dtype: what the values are cast to; parsed as int64, float32 or, where it is float64, as float64 before.
       normalizer_fn: what present values are put through: a normalizer by name (`"z_score"`) or with options (`{type: z_score,
         per: column}`), a function of a dense float tensor `[steps, *shape]`, which a columns file names as `module:function`,
         or a list of these, one after the other.
@@ -202,12 +217,12 @@ class NumericBase(KeyedColumn):
         return self._put_through(self.links[:link], self.cast(steps.values), steps, fitted, owner)
 
     def normalize(self, steps: Steps, fitted: Fitted, owner: str | None = None) -> tf.Tensor:
-        """Normalises steps, imputed ones too, and returns `[n, *shape]` in the carrier of the result's dtype."""
+        """Normalises steps, imputed ones too, and returns `[n, *shape]`: int64, float32, or float64 where the column is."""
         import tensorflow as tf
 
         values = self.cast(steps.values)
         if self.non_finite == "mean" and steps.imputed is not None:
-            mean = self.raw_statistics(fitted, owner).mean
+            mean = self.raw_statistics(steps, fitted, owner).mean
             # Rounded to float32, the mean of large numbers close together could be many deviations away from itself.
             wide = tf.float64 if not (self.links and isinstance(self.links[0], Function)) else values.dtype
             values = tf.where(steps.imputed, tf.cast(mean, wide), tf.cast(values, wide))
@@ -216,18 +231,22 @@ class NumericBase(KeyedColumn):
             return tf.cast(result, tf.int64)
         if self.dtype in ("float16", "bfloat16"):  # rounded here, so that every format and the graph give the same
             result = tf.cast(result, tf.as_dtype(self.dtype))
-        return tf.cast(result, tf.float32)
+        return tf.cast(result, tf.float64 if self.dtype == "float64" else tf.float32)
 
     def _put_through(
         self, links: Sequence[Normalizer], values: tf.Tensor, steps: Steps, fitted: Fitted, owner: str
     ) -> tf.Tensor:
         import tensorflow as tf
 
+        whole = dtypes.carrier(self.dtype) == "int64"
         for k, normalizer in enumerate(links):
-            if values.dtype.is_integer and isinstance(normalizer, Function):
+            if whole and isinstance(normalizer, Function):
                 values = tf.cast(values, tf.float32)
             statistics = fitted.statistics(owner, k, normalizer, values, steps)
             values = self._applied(normalizer, values, statistics)
+            # From link to link integers go as float64: two microseconds of today are the same float32.
+            if values.dtype == tf.float64 and not whole and self.dtype != "float64":
+                values = tf.cast(values, tf.float32)
         return values
 
     def _applied(self, normalizer: Normalizer, values: tf.Tensor, statistics: Statistics) -> tf.Tensor:
@@ -250,10 +269,10 @@ class NumericBase(KeyedColumn):
         ):  # None in eager mode, where it has been raised
             return tf.identity(result)
 
-    def raw_statistics(self, fitted: Fitted, owner: str | None = None) -> Statistics:
+    def raw_statistics(self, steps: Steps, fitted: Fitted, owner: str | None = None) -> Statistics:
         """Returns the data set's statistics of the raw values: what the first of the asks is about."""
         name = fitted.owner_of(owner or self.name)
-        return fitted.packed(next(ask for ask in fitted.spec.asks if ask.owner == name))
+        return fitted.packed(next(ask for ask in fitted.spec.asks if ask.owner == name), steps)
 
     def given(self, steps: Steps, fitted: Fitted, owner: str | None = None) -> tf.Tensor:
         """Returns which values are normalised, bool `[n, *shape]`: observed, or imputed. `default_value` stands elsewhere."""
@@ -261,7 +280,7 @@ class NumericBase(KeyedColumn):
             return steps.observed
         imputed = steps.imputed
         if self.non_finite == "mean":
-            imputed &= self.raw_statistics(fitted, owner).count > 0
+            imputed &= self.raw_statistics(steps, fitted, owner).count > 0
         return steps.observed | imputed
 
     @model_validator(mode="after")

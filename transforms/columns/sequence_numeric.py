@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import Field, StrictFloat, StrictInt, model_validator
+from pydantic import BeforeValidator, Field, StrictFloat, StrictInt, model_validator
+from pydantic_core import PydanticCustomError
 
 from transforms.columns.base import Checked, Column, Output, SequenceMixin
 from transforms.columns.numeric_base import NumericBase, Steps
@@ -23,6 +24,18 @@ if TYPE_CHECKING:
     from transforms.window import Window
 
 
+def _number(value: Any) -> Any:
+    """None stands for 0, as it does for TensorFlow. Several numbers, which fail there at run time, are a ValueError."""
+    if isinstance(value, list | tuple | np.ndarray):
+        raise PydanticCustomError("several_numbers", "one number")
+    return 0.0 if value is None else value
+
+
+DefaultValue = Annotated[
+    StrictInt | StrictFloat, BeforeValidator(_number, json_schema_input_type=StrictInt | StrictFloat | None)
+]
+
+
 class SequenceNumeric(SequenceMixin, NumericBase):
     """A sequence of numeric steps, dense as `[T, *shape]`.
 
@@ -30,7 +43,7 @@ class SequenceNumeric(SequenceMixin, NumericBase):
     normalised (TensorFlow's order of work; its docstring says otherwise, and `normalize_padding` gives that).
 
     Attributes:
-      default_value: stands where there is no value: padding, filled and completed values.
+      default_value: stands where there is no value: padding, filled and completed values. None is 0.
       incomplete_step: what happens when the values do not fill the last step: `"reject"` rejects the row, `"pad"` completes
         the step with `default_value`.
       statistics_over: `"kept"` leaves steps cut off by truncation out of the statistics, `"all"` counts them.
@@ -40,7 +53,7 @@ class SequenceNumeric(SequenceMixin, NumericBase):
     tensorflow_class: ClassVar[str] = "SequenceNumericColumn"
 
     type: Literal["sequence_numeric_column"] = "sequence_numeric_column"
-    default_value: StrictInt | StrictFloat = 0.0
+    default_value: DefaultValue = 0.0
     incomplete_step: Literal["reject", "pad"] = "reject"
     statistics_over: Literal["kept", "all"] = "kept"
     normalize_padding: bool = Field(default=False, strict=True)
@@ -66,6 +79,11 @@ class SequenceNumeric(SequenceMixin, NumericBase):
         for link in self.links:
             together &= not isinstance(link, Function) and link.per == "dimension" and not link.probabilities
         return self.model_copy(update={"key": name, "shape": (count, *self.shape)}) if together else None
+
+    @property
+    def stacks(self) -> bool:
+        """See the base class; padding that is normalised would be another in each group."""
+        return not self.normalize_padding
 
     def check_values(self, values: Ragged) -> Checked:
         """See the base class."""
@@ -169,8 +187,8 @@ class SequenceNumeric(SequenceMixin, NumericBase):
     def _default(self, dtype: tf.DType) -> tf.Tensor:
         import tensorflow as tf
 
-        # A Python float would pass through float32 on its way to an integer.
-        return tf.cast(int(self.default_value) if dtype.is_integer else self.default_value, dtype)
+        # Cast, a Python float would pass through float32 on its way to an integer or a float64.
+        return tf.constant(int(self.default_value) if dtype.is_integer else float(self.default_value), dtype)
 
 
 def _complete(values: tf.RaggedTensor, width: int, fill: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -220,7 +238,7 @@ def _forward_filled(
 def sequence_numeric_column(
     key: str,
     shape: Any = (1,),
-    default_value: float = 0.0,
+    default_value: float | None = 0.0,
     dtype: Any = "float32",
     normalizer_fn: Any = None,
     **more: Any,
@@ -233,14 +251,15 @@ def sequence_numeric_column(
     Args:
       key: name of the feature.
       shape: shape of the values in one step.
-      default_value: padding, in the column's dtype.
+      default_value: padding, in the column's dtype; None is 0.
       dtype: a TensorFlow or NumPy dtype, or its name; an integer or a float.
       normalizer_fn: `"z_score"`, a `Normalizer`, or any function of a float tensor `[steps, *shape]`.
       **more: the other arguments of `SequenceNumeric`.
 
     Raises:
       TypeError: a dimension is no int, the key is no string, the normalizer is not callable.
-      ValueError: a dimension is below 1, the dtype is neither int nor float, the default does not fit the dtype.
+      ValueError: a dimension is below 1, the dtype is neither int nor float, the default does not fit the dtype or is several
+        numbers.
     """
     return SequenceNumeric.make(
         key=key, shape=shape, default_value=default_value, dtype=dtype, normalizer_fn=normalizer_fn, **more

@@ -60,7 +60,7 @@ def _normalizer(value: Any) -> Normalizer | None:
     if not value:
         raise PydanticCustomError("empty_chain_type", "1 or more normalizers")
     members = _MEMBERS.validate_python(list(value))
-    return Chain(members=tuple(members)) if len(members) > 1 else members[0]
+    return Chain.model_validate({"members": tuple(members)}) if len(members) > 1 else members[0]
 
 
 def _stands_alone(kind: type[Normalizer]) -> bool:

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from transforms import shown
 from transforms.asks import Per
+from transforms.models import Model
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -40,7 +41,7 @@ class Statistics:
     quantiles: Mapping[float, Any] = field(default_factory=dict)
 
 
-class Normalizer(BaseModel, ABC):
+class Normalizer(Model, ABC):
     """Base of every normalizer. One file beside this one and one line in `transforms.normalizers.TYPES`.
 
     Attributes:
@@ -110,5 +111,6 @@ class Normalizer(BaseModel, ABC):
           statistics: the column's statistics.
 
         Returns:
-          `[steps, *shape]`, each value a function of that value and the statistics alone.
+          `[steps, *shape]`, each value a function of that value and the statistics alone; numbers with a fraction in float64,
+          which the column rounds.
         """

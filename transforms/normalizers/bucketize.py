@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from transforms.normalizers.base import Normalizer, Statistics
-from transforms.normalizers.options import Boundaries
+from transforms.normalizers.options import Boundaries, LearnedBuckets
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -21,23 +21,24 @@ class Bucketize(Normalizer):
     """Maps x to the number of boundaries that are <= x: an int64 in [0, number of boundaries].
 
     A value on a boundary belongs to the bucket above it, as in TensorFlow's `Bucketize` op and `bucketized_column`: with the
-    boundaries 0, 10 the column -1, 0, 5, 10, 11 becomes 0, 1, 1, 2, 2. Floats are compared with boundaries rounded to float32, as
-    the values are; integers with the boundaries as they are. With `num_buckets` the boundaries are learned: the quantiles 1/n,
-    2/n ... (n - 1)/n of the column (`numpy.quantile`, linear interpolation; approximate for large columns), so that the buckets
-    hold about equally many values; where quantiles are equal, the buckets between them stay empty. In a constant column every
-    value is on all boundaries: the last bucket. Without values there are no quantiles, and all is in bucket 0.
+    boundaries 0, 10 the column -1, 0, 5, 10, 11 becomes 0, 1, 1, 2, 2. Values that are float32 are compared with boundaries
+    rounded to it, others with the boundaries as they are. With `num_buckets` the boundaries are learned: the quantiles 1/n, 2/n
+    ... (n - 1)/n of the column (`numpy.quantile`, linear interpolation; approximate for large columns), so that the buckets hold
+    about equally many values; where quantiles are equal, the buckets between them stay empty. In a constant column every value is
+    on all boundaries: the last bucket. Without values there are no quantiles, and all is in bucket 0.
 
     NaN (`non_finite: keep`) becomes -1. The column's `default_value` pads as it is: 0, if it is not given, is bucket 0, too.
     In a chain it comes last.
 
     Attributes:
       boundaries: where the buckets touch, in ascending order.
-      num_buckets: how many buckets to learn from the data, instead of `boundaries`.
+      num_buckets: how many buckets to learn from the data, instead of `boundaries`. At most 10,000: the sketch of the
+        quantiles resolves no more.
     """
 
     type: Literal["bucketize"] = "bucketize"
     boundaries: Boundaries | None = None
-    num_buckets: Annotated[int, Field(ge=2, lt=2**31, strict=True)] | None = None
+    num_buckets: LearnedBuckets | None = None
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
@@ -67,13 +68,13 @@ class Bucketize(Normalizer):
         """See the base class; returns int64, -1 for NaN."""
         import tensorflow as tf
 
-        wide = tf.cast(values, tf.float64)
+        wide, narrow = tf.cast(values, tf.float64), values.dtype.is_floating and values.dtype != tf.float64
         if self.boundaries is not None:
-            given = np.asarray(self.boundaries, np.float32 if values.dtype.is_floating else np.float64)
+            given = np.asarray(self.boundaries, np.float32 if narrow else np.float64)
             made = tf.searchsorted(given.astype(np.float64), tf.reshape(wide, [-1]), "right", tf.int64)
         else:
             learned = tf.stack([statistics.quantiles[probability] for probability in self.probabilities], axis=-1)
-            if values.dtype.is_floating:
+            if narrow:
                 learned = tf.cast(tf.cast(learned, tf.float32), tf.float64)
             made = self._in_learned(wide, tf.where(tf.math.is_nan(learned), np.float64(np.inf), learned))
         made = tf.reshape(made, tf.shape(wide))

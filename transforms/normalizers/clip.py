@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Clip(Normalizer):
-    """Maps x to `minimum(maximum(x, low), high)`, compared in float64, returned as float32.
+    """Maps x to `minimum(maximum(x, low), high)`, in float64.
 
     With `min: 0` and `max: 5` the column -1, 3, 9 becomes 0, 3, 5. With `quantiles: [0.25, 0.75]` the bounds are learned: of
     1, 2, 3, 4, 100 they are 2 and 4 (`numpy.quantile`, linear interpolation; approximate for large columns), and the column
@@ -70,4 +70,4 @@ class Clip(Normalizer):
             result = tf.where(result < low, tf.cast(low, tf.float64), result)
         if high is not None:
             result = tf.where(result > high, tf.cast(high, tf.float64), result)
-        return tf.cast(result, tf.float32)
+        return result

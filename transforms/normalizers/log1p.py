@@ -16,7 +16,7 @@ BLOCK: Final = 64
 
 
 class Log1p(Normalizer):
-    """Maps x to `log(1 + x)`, the natural logarithm, computed in float64, returned as float32.
+    """Maps x to `log(1 + x)`, the natural logarithm, in float64.
 
     0, 1, 9 become 0, 0.6931, 2.3026. There is no logarithm of 1 + x for x <= -1: such a row is rejected (`non_finite`), unless
     the column keeps non-finite values. No statistics.
@@ -38,8 +38,7 @@ class Log1p(Normalizer):
         import tensorflow as tf
 
         wide = tf.cast(values, tf.float64)
-        result = tf.sign(wide) * _log1p(tf.abs(wide)) if self.signed else _log1p(wide)
-        return tf.cast(result, tf.float32)
+        return tf.sign(wide) * _log1p(tf.abs(wide)) if self.signed else _log1p(wide)
 
 
 def _log1p(wide: tf.Tensor) -> tf.Tensor:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class MaxAbs(Normalizer):
-    """Maps x to `x / max(|min|, |max|)`, computed in float64, returned as float32.
+    """Maps x to `x / max(|min|, |max|)`, in float64.
 
     As scikit-learn's MaxAbsScaler: the column 1, -4, 2 becomes 0.25, -1, 0.5. Zero stays zero, and no sign changes. A constant
     column becomes 1 or -1, a column of zeros stays 0; there, and in a column without values, whatever a later request brings
@@ -37,4 +37,4 @@ class MaxAbs(Normalizer):
 
         largest = tf.maximum(tf.abs(statistics.min), tf.abs(statistics.max))
         usable = tf.logical_and(largest > 0, tf.math.is_finite(largest))  # without values it is infinite
-        return tf.cast(scaled(values, tf.zeros_like(largest), largest, usable), tf.float32)
+        return scaled(values, tf.zeros_like(largest), largest, usable)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class MinMax(Normalizer):
-    """Maps x to `low + (x - min) / (max - min) * (high - low)`, computed in float64, returned as float32.
+    """Maps x to `low + (x - min) / (max - min) * (high - low)`, in float64.
 
     As scikit-learn's MinMaxScaler: the column 1, 2, 5 becomes 0, 0.25, 1. The smallest value becomes `low` and the largest
     `high` exactly. A constant column becomes `low`, and so does any value that a later request brings to it, or to a column
@@ -51,4 +51,4 @@ class MinMax(Normalizer):
         low, high = self.feature_range
         # Not low + part * (high - low), which may miss the high end by a bit, and gives 0 * inf for infinities.
         mapped = part * high + (1.0 - part) * low
-        return tf.cast(tf.where(tf.math.is_finite(part), mapped, part), tf.float32)
+        return tf.where(tf.math.is_finite(part), mapped, part)

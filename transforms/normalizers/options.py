@@ -1,4 +1,4 @@
-"""Types of options that several normalizers have: lists of numbers in ascending order."""
+"""Types of options that several normalizers have: lists of numbers in ascending order, and how many buckets are learned."""
 
 from __future__ import annotations
 
@@ -6,11 +6,26 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
-from pydantic import Field, WrapValidator
+from pydantic import AfterValidator, Field, WrapValidator
 from pydantic_core import PydanticCustomError
+
+from transforms.quantiles import SAMPLED as MOST_BUCKETS
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+def _resolved(buckets: int) -> int:
+    if buckets > MOST_BUCKETS:
+        message = "at most {most} buckets (the sketch of the quantiles resolves no more)"
+        raise PydanticCustomError("buckets", message, dict(most=MOST_BUCKETS))
+    return buckets
+
+
+LearnedBuckets = Annotated[
+    int, Field(strict=True, ge=2, json_schema_extra={"maximum": MOST_BUCKETS}), AfterValidator(_resolved)
+]
+"""Buckets whose boundaries are quantiles of the data."""
 
 
 def _ascending(of: Any, least: int, most: int | None = None) -> Any:

@@ -15,7 +15,7 @@ MEDIAN = 0.5
 
 
 class Robust(Normalizer):
-    """Maps x to `(x - median) / (q_high - q_low)`, computed in float64, returned as float32.
+    """Maps x to `(x - median) / (q_high - q_low)`, in float64.
 
     As scikit-learn's RobustScaler, with quantiles interpolated linearly (`numpy.quantile`): for the column 1, 2, 3, 4, 1000 the
     median is 3, the quartiles are 2 and 4, and the result is -1, -0.5, 0, 0.5, 498.5. Where the two quantiles are equal, as in a
@@ -46,8 +46,6 @@ class Robust(Normalizer):
 
     def apply(self, values: tf.Tensor, statistics: Statistics) -> tf.Tensor:
         """See the base class; NaN and infinities stay what they are."""
-        import tensorflow as tf
-
         low, high = (statistics.quantiles[probability] for probability in self.quantiles)
         # Without values the quantiles are NaN, and NaN > NaN is false.
-        return tf.cast(scaled(values, statistics.quantiles[MEDIAN], high - low, high > low), tf.float32)
+        return scaled(values, statistics.quantiles[MEDIAN], high - low, high > low)

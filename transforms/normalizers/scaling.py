@@ -33,6 +33,8 @@ def _scaled(values: tf.Tensor, center: tf.Tensor, scale: tf.Tensor, usable: tf.T
     import tensorflow as tf
 
     wide = tf.cast(values, tf.float64)
+    # A scale that has overflowed is none: NaN, which a row is rejected for, where dividing by infinity would make every value 0.
+    scale = tf.where(tf.math.is_finite(scale), scale, tf.constant(math.nan, tf.float64))
     divisor = tf.where(usable, scale, tf.ones_like(scale))
     return tf.where(usable, (wide - center) / divisor, tf.where(tf.math.is_finite(wide), tf.zeros_like(wide), wide))
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class ZScore(Normalizer):
-    """Maps x to `(x - mean) / sqrt(variance)`, computed in float64, returned as float32.
+    """Maps x to `(x - mean) / sqrt(variance)`, in float64.
 
     The variance is the population variance (ddof 0), as in `tft.scale_to_z_score`. For the column 1, 2, 3 the mean is 2,
     the variance 2/3 and the result -1.2247, 0, 1.2247. A constant column (or dimension) becomes 0. A column without any value
@@ -37,4 +37,4 @@ class ZScore(Normalizer):
 
         # The variance of a constant may come out as 1e-34 and not 0: min and max tell for sure.
         varies = tf.logical_and(statistics.max > statistics.min, statistics.variance > 0)
-        return tf.cast(scaled(values, statistics.mean, tf.sqrt(statistics.variance), varies), tf.float32)
+        return scaled(values, statistics.mean, tf.sqrt(statistics.variance), varies)
