@@ -30,7 +30,7 @@ from pipeline.cache_files import Entry, Piece, WritePiece, read_index, read_piec
 from pipeline.inputs import InputFile, Inputs
 from transforms import analyze, fit, spec_text, trees
 from transforms.errors import JobError
-from transforms.escaping import one_line
+from transforms.escaping import first_of, one_line
 from transforms.spec import Spec
 from transforms.step_limit import MAX_STEPS
 from transforms.tally import Tally, add, without_times
@@ -232,8 +232,8 @@ def discard(pieces: Sequence[Piece]) -> None:
 
 def dropped(files: Sequence[str]) -> str:
     """Returns what a person should know of a cache that was wrong about files."""
-    more = f" (and {len(files) - 1:,} more files)" if len(files) > 1 else ""
-    return f"--cache: {files[0]}{more} changed after it was analysed, unnoticed by its size and time; its entry was dropped"
+    which = first_of(files, "files")
+    return f"--cache: {which} changed after it was analysed, unnoticed by its size and time; its entry was dropped"
 
 
 def drop(analysis: Analysis, wrong: Collection[str]) -> list[str]:

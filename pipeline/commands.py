@@ -150,7 +150,10 @@ def demo_command(directory: str) -> None:
 @cli.command("verify")
 @click.argument("directory")
 @click.option(
-    "--input", "inputs", multiple=True, help="File or pattern of the inputs, where they were moved; may be given again."
+    "--input",
+    "inputs",
+    multiple=True,
+    help="File, pattern or data set of the inputs, where they were moved; may be given again.",
 )
 @click.option(
     "--rows",
@@ -185,7 +188,10 @@ def verify_command(directory: str, inputs: tuple[str, ...], rows: int, debug: bo
 @click.option("--columns", required=True, help="The columns file to read them by.")
 @click.option("--output", default="", help="Directory of the data set, where REJECTED is a file of mended rows.")
 @click.option(
-    "--input", "inputs", multiple=True, help="File or pattern of the inputs, where they were moved; may be given again."
+    "--input",
+    "inputs",
+    multiple=True,
+    help="File, pattern or data set of the inputs, where they were moved; may be given again.",
 )
 @click.option(
     "--workers",

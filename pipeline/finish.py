@@ -43,6 +43,7 @@ from transforms.analyze import Level, moments_file
 from transforms.columns.embedding import embeddings_of
 from transforms.distributions import Counting, Packed, part_counted
 from transforms.errors import JobError, nearest
+from transforms.escaping import first_of
 from transforms.fitted import table_width
 from transforms.spec import Spec
 from transforms.tally import Tally, add
@@ -164,8 +165,7 @@ def _checked(plan: Plan, got: Collected) -> dict[str, Any]:
         elif digests.as_text(sum(part.row_digest for part in parts)) != book["row_digests"][what]:
             faults.append(f"the rows in the files are not those that were {what} (their digests differ)")
     if faults:
-        more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-        return {"status": FAILED, "message": f"the ledger does not balance: {faults[0]}{more}", "ledger": book}
+        return {"status": FAILED, "message": f"the ledger does not balance: {first_of(faults)}", "ledger": book}
     refuse_absent(plan, book)
     message = too_many_rejected(rows, plan.max_rejected)
     if message:

@@ -40,7 +40,7 @@ _MAX_RECORD_BYTES: Final = _valued(
     "--max-record-bytes",
     Size(),
     _bytes(DEFAULTS.max_record_bytes),
-    "Longest record, line, row or block; a file with a longer one is a bad file.",
+    "Longest record, line, row or block, and longest dense row; a file with a longer one is a bad file.",
 )
 
 _MAX_UNPACK_RATIO: Final = _valued(
@@ -95,8 +95,8 @@ _WRITING: Final = [
         "--statistics-input",
         "statistics_inputs",
         multiple=True,
-        help="File or pattern that counts for the statistics as --input does, which always counts, too, but is not written; "
-        "may be given again.",
+        help="File, pattern or data set that counts for the statistics as --input does, which always counts, too, but is not "
+        "written; may be given again.",
     ),
     click.option("--allow-empty", is_flag=True, help="Publish a data set without rows, if there are none to read."),
     click.option(

@@ -12,6 +12,7 @@ from typing import Final
 from pipeline import layout, ledger
 from pipeline.layout import Layout
 from transforms.errors import JobError
+from transforms.escaping import first_of
 from transforms.tally import Tally, from_list, listed
 
 COUNTED: Final = "counted.json"
@@ -41,5 +42,4 @@ def refuse_changed(files: Sequence[str]) -> None:
       JobError: there is one; it is named.
     """
     if files:
-        more = f" (and {len(files) - 1:,} more files)" if len(files) > 1 else ""
-        raise JobError(f"{files[0]}{more}: changed during the run, so that not every pass read the same")
+        raise JobError(f"{first_of(files, 'files')}: changed during the run, so that not every pass read the same")

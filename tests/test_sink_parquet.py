@@ -159,7 +159,7 @@ def test_every_flipped_bit_is_noticed(tmp_path):
 
 
 def test_a_damaged_footer_does_not_end_the_process(tmp_path):
-    """pyarrow 25 aborts when it is asked about such a column; see `pipeline.sources.parquet._probed`."""
+    """pyarrow 25 aborts when it is asked about such a column; see `pipeline.sources.parquet._readable`."""
     path = tmp_path / "a.parquet"
     write(path, batch(20))
     whole = path.read_bytes()

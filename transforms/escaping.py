@@ -7,6 +7,7 @@ width, and bytes that are no text are escaped as in a Python string.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 MAX_VALUE_BYTES: Final = 256
@@ -43,6 +44,16 @@ def value(text: str) -> str:
     shown = one_line(text[: MAX_VALUE_BYTES + 1].replace("\\", "\\\\"))
     data = shown.encode()
     return shown if len(data) <= MAX_VALUE_BYTES else data[: MAX_VALUE_BYTES - 3].decode(errors="ignore") + "..."
+
+
+def first_of(things: Sequence[str], noun: str = "") -> str:
+    """Returns the first, and how many more there are: a message is one line.
+
+    >>> first_of(["a.csv", "b.csv", "c.csv"], "files")
+    'a.csv (and 2 more files)'
+    """
+    more = f"{len(things) - 1:,} more {noun}".rstrip()
+    return f"{things[0]} (and {more})" if len(things) > 1 else things[0]
 
 
 def of_bytes(data: bytes) -> str:
