@@ -87,8 +87,7 @@ def _numeric(column: Column, ask: Ask, table: np.ndarray) -> dict[str, Any]:
     over = getattr(column.numeric, "statistics_over", "kept")
     made: dict[str, Any] = {"over": over, "count": count.astype(np.int64).tolist()}
     for name, values in figures.items():
-        shaped = np.asarray(values).reshape(shape)
-        made[name] = np.where(count > 0, shaped.astype(object), np.array(None, object)).tolist()
+        made[name] = moments.readable(np.asarray(values).reshape(shape), count > 0)
     normalizer = column.numeric.normalizer_fn if column.numeric is not None else None
     if normalizer is not None:
         links = [{name: _as_json(value) for name, value in link if value is not None} for link in normalizer.links]

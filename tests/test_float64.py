@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections import Counter
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import tensorflow_transform as tft
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import rounding_notes
+from pipeline import rounding_notes, statistics
 from pipeline.inspecting.inspect import Inspection, inspect
 from pipeline.limits import Limits
 from pipeline.request import Request
@@ -32,7 +33,9 @@ from transforms import (
     bucketized_column,
     graph,
     make_spec,
+    moments,
     numeric_column,
+    passthrough_column,
     requests,
     sequence_numeric_column,
 )
@@ -141,11 +144,37 @@ def test_numbers_beyond_float32_are_rejected_where_float32_is_written():
     assert together.rejected["reason"].to_pylist() == ["non_finite"]
 
 
-@pytest.mark.parametrize("normalizer", ["z_score", "min_max"])
-def test_statistics_that_overflow_make_no_zeros(normalizer):
+FAR: list[tuple[Any, list[float]]] = [
+    ("min_max", [-1.7e308, 1.7e308]),
+    *(
+        ({"type": "z_score", "per": per, **({"key": "k"} if per == "key" else {})}, values)
+        for per in ("dimension", "column", "row", "key")
+        for values in ([-1.7e308, 1.7e308], [1.0, 2.0, 1e300])  # a variance that is infinite, and one that is NaN
+    ),
+]
+
+
+@pytest.mark.parametrize(("normalizer", "values"), FAR)
+def test_statistics_that_overflow_make_no_zeros(normalizer, values):
     column = sequence_numeric_column("x", dtype="float64", normalizer_fn=normalizer)
-    made = apply([{"x": [-1.7e308, 1.7e308]}], [column], SequenceGroup(max_length=2))
+    made = apply([{"x": values, "k": "a"}], [column, passthrough_column("k")], SequenceGroup(max_length=3))
     assert made.rejected["reason"].to_pylist() == ["non_finite"]
+
+
+def test_statistics_that_overflow_are_written_as_none():
+    spec = make_spec([sequence_numeric_column("x", dtype="float64")], SequenceGroup(max_length=3))
+    tables = [
+        moments.of_batch(tf.constant([[v]], tf.float64), tf.constant([[True]])).numpy() for v in (1.7e308, 1.6e308)
+    ]
+    found = statistics.build(spec, moments.merge(tables), Counter(), {"": 3})["columns"]["x"]
+    assert [found[name] for name in ("count", "mean", "variance", "min", "max")] == [
+        [2],
+        [None],
+        [None],
+        [1.6e308],
+        [1.7e308],
+    ]
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
 
 
 def _parquet(path: Path) -> None:

@@ -95,6 +95,7 @@ def _numbers(codes: np.ndarray, counts: Sequence[int]) -> Iterator[np.ndarray]:
         first += count
 
 
+@moments.beyond
 def _tables(values: np.ndarray, groups: np.ndarray, count: int) -> np.ndarray:
     """Returns the moments `[count, 5, width]` of values `[n, width]` by group, which is ascending; NaN does not count."""
     made = np.repeat(moments.empty(values.shape[1])[np.newaxis], count, axis=0)
@@ -113,6 +114,7 @@ def _tables(values: np.ndarray, groups: np.ndarray, count: int) -> np.ndarray:
     return made
 
 
+@moments.beyond
 def _merged(tables: np.ndarray, groups: np.ndarray, count: int) -> np.ndarray:
     """Merges tables `[n, 5, width]` of the same group, as `moments.merge` does, into `[count, 5, width]`."""
     order = np.argsort(groups, kind="stable")
@@ -142,7 +144,7 @@ def _shown(ask: Ask, figures: np.ndarray) -> dict[str, Any]:
     there = figures[0].reshape(ask.figure_shape) > 0
 
     def shaped(row: np.ndarray) -> Any:
-        return np.where(there, row.reshape(ask.figure_shape).astype(object), np.array(None, object)).tolist()
+        return moments.readable(row.reshape(ask.figure_shape), there)
 
     names = ("mean", "variance", "min", "max")
     made: dict[str, Any] = {"count": figures[0].reshape(ask.figure_shape).astype(np.int64).tolist()}

@@ -9,7 +9,7 @@ variances", 1979.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -27,6 +27,11 @@ def empty(dimensions: int) -> np.ndarray:
     return table
 
 
+beyond = np.errstate(over="ignore", invalid="ignore")
+"""For functions whose sums may be beyond float64, which then are infinite or NaN."""
+
+
+@beyond
 def merge(tables: Iterable[np.ndarray]) -> np.ndarray:
     """Merges tables `[5, dimensions]` of disjoint values into the table of all of them."""
     stack = np.stack(list(tables))
@@ -96,6 +101,11 @@ def _is_zero(count: tf.Tensor) -> tf.Tensor:
     import tensorflow as tf
 
     return tf.cast(tf.equal(count, 0), tf.float64)
+
+
+def readable(figures: np.ndarray, there: np.ndarray) -> Any:
+    """Returns figures as lists for JSON: None where there are no values, and where a sum was beyond float64."""
+    return np.where(there & np.isfinite(figures), figures.astype(object), np.array(None, object)).tolist()
 
 
 def slices(widths: Sequence[int]) -> list[slice]:

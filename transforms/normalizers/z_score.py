@@ -16,7 +16,8 @@ class ZScore(Normalizer):
 
     The variance is the population variance (ddof 0), as in `tft.scale_to_z_score`. For the column 1, 2, 3 the mean is 2,
     the variance 2/3 and the result -1.2247, 0, 1.2247. A constant column (or dimension) becomes 0. A column without any value
-    has no statistics; it has nothing to normalise either, and a value that a later request brings becomes 0.
+    has no statistics; it has nothing to normalise either, and a value that a later request brings becomes 0. Where the variance
+    is beyond float64 (of values about 1e154 apart) every row with a value is rejected as `non_finite`.
     """
 
     type: Literal["z_score"] = "z_score"
@@ -35,6 +36,6 @@ class ZScore(Normalizer):
         """See the base class; NaN and infinities stay what they are."""
         import tensorflow as tf
 
-        # The variance of a constant may come out as 1e-34 and not 0: min and max tell for sure.
-        varies = tf.logical_and(statistics.max > statistics.min, statistics.variance > 0)
+        # The variance of a constant may come out as 1e-34 and not 0: min and max tell for sure. One that overflowed may be a NaN.
+        varies = tf.logical_and(statistics.max > statistics.min, tf.not_equal(statistics.variance, 0.0))
         return scaled(values, statistics.mean, tf.sqrt(statistics.variance), varies)
