@@ -78,7 +78,7 @@ class Fields(NamedTuple):
 
     def take(self, chosen: tf.Tensor) -> Fields:
         """Returns those of a mask."""
-        return Fields(*gathered(self, tf.where(chosen)[:, 0]))
+        return Fields(*gathered(self, where(chosen)))
 
     @property
     def messages(self) -> Messages:
@@ -106,6 +106,11 @@ class Walked(NamedTuple):
         return self.fields.take(tf.reduce_any(same, axis=1) & self.fits & self.known)
 
 
+def where(chosen: tf.Tensor) -> tf.Tensor:
+    """Returns the places of a mask, int64 `[n]`."""
+    return tf.reshape(tf.where(chosen), [-1])
+
+
 def gathered(columns: Sequence[tf.Tensor], places: tf.Tensor) -> list[tf.Tensor]:
     """Returns the elements of several int64 tensors at some places: together, as a graph costs by its operations."""
     found: list[tf.Tensor] = tf.unstack(tf.gather(tf.stack(columns), places, axis=1), num=len(columns))
@@ -115,16 +120,17 @@ def gathered(columns: Sequence[tf.Tensor], places: tf.Tensor) -> list[tf.Tensor]
 def pieces(starts: tf.Tensor, ends: tf.Tensor, width: int | tf.Tensor = 1) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns every `width`-th number from each start to its end, and which of the pieces it is of: int64 `[numbers]` both."""
     each = tf.ragged.range(starts, ends, width)
-    # Not `value_rowids`: what that holds is the number of pieces times the longest one.
-    numbers = tf.range(tf.size(each.values, tf.int64))
-    return each.values, tf.searchsorted(each.row_splits[1:], numbers, side="right", out_type=tf.int64)
+    # Not `value_rowids`, which holds the number of pieces times the longest one, nor `tf.searchsorted`, a dozen operations.
+    numbers, splits = tf.range(tf.size(each.values, tf.int64)), each.row_splits[tf.newaxis, 1:]
+    own = tf.raw_ops.UpperBound(sorted_inputs=splits, values=numbers[tf.newaxis], out_type=tf.int64)
+    return each.values, tf.reshape(own, [-1])
 
 
 def read(data: tf.Tensor) -> Text:
     """Reads a text, uint8 `[bytes]`."""
     data = tf.pad(data, [[0, _ZEROS]])
     is_last = data < 0x80
-    lasts = tf.where(is_last)[:, 0]
+    lasts = where(is_last)
     at = tf.range(tf.size(data, tf.int64))
     size = tf.gather(lasts, tf.cumsum(tf.cast(is_last, tf.int64), exclusive=True)) - at + 1
     digit, goes_on, kind = (tf.cast(tf.bitwise.bitwise_and(data, bits), tf.int64) for bits in (0x7F, 0x80, 7))
@@ -143,7 +149,7 @@ def read(data: tf.Tensor) -> Text:
 
 def walk(text: Text, messages: Messages) -> Walked:
     """Finds the fields of messages. A message is whole if all of its fields fit and are sound (`unsound`)."""
-    own = tf.where(messages.start < messages.end)[:, 0]
+    own = where(messages.start < messages.end)
 
     def inside(at: tf.Tensor, own: tf.Tensor, jump: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         to = tf.gather(jump, at)
@@ -152,7 +158,7 @@ def walk(text: Text, messages: Messages) -> Walked:
     def doubled(at: tf.Tensor, own: tf.Tensor, jump: tf.Tensor) -> tuple[tf.Tensor, ...]:
         """Adds as many fields again of every message as are known. A field never leads to one before it."""
         to, there = inside(at, own, jump)
-        chosen = tf.where(there)[:, 0]
+        chosen = where(there)
         at, own = tf.concat([at, tf.gather(to, chosen)], axis=0), tf.concat([own, tf.gather(own, chosen)], axis=0)
         return at, own, tf.gather(jump, jump)
 
@@ -191,7 +197,7 @@ def _outside_groups(at: tf.Tensor, own: tf.Tensor, tag: tf.Tensor, count: tf.Ten
     depth -= tf.gather(depth - change, first)  # behind each field, in its message
     good = (depth >= 0) & tf.equal(tf.gather(depth, last), 0)
     # Sorted by message and depth, every end of a group comes after its beginning.
-    signs = tf.where(opens | closes)[:, 0]
+    signs = where(opens | closes)
     level = tf.gather(depth + tf.cast(closes, tf.int64), signs)
     signs = tf.gather(signs, tf.argsort(tf.gather(own, signs) * tf.size(at, tf.int64) * 2 + level, stable=True))
     pair = tf.equal(tf.gather(tag, signs[:-1]) + 1, tf.gather(tag, signs[1:])) & tf.gather(opens, signs[:-1])
@@ -208,7 +214,7 @@ def unsound(text: Text, found: Sequence[Walked]) -> tf.Tensor:
     taken = tf.gather(text.size, at)
     room = tf.gather(_MOST, tf.bitwise.bitwise_and(tag, 7))
     good = tf.stack([fits, taken <= _SHORT, tag > 7, tf.gather(text.size, at + taken) <= room])
-    return tf.gather(row, tf.where(tf.logical_not(tf.reduce_all(good, axis=0)))[:, 0])
+    return tf.gather(row, where(tf.logical_not(tf.reduce_all(good, axis=0))))
 
 
 def strings(text: Text, start: tf.Tensor, end: tf.Tensor) -> tf.Tensor:

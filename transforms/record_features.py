@@ -77,7 +77,7 @@ class _Reader:
         self._forms = dict(sorted(forms.items(), key=lambda item: item[1].requested))
         self._found = records.parse(serialized)
         self._batch = tf.size(serialized, tf.int64)
-        self._bad = [tf.where(~self._found.good)[:, 0]]
+        self._bad = [fields.where(~self._found.good)]
 
     def request(self) -> Request:
         slot, held = self._slots()
@@ -101,7 +101,7 @@ class _Reader:
         return tf.gather(np.array([what(form) for form in self._forms.values()]), column)
 
     def _refuse(self, slot: tf.Tensor, wrong: tf.Tensor) -> None:
-        self._bad.append(tf.gather(slot, tf.where(wrong)[:, 0]) % tf.maximum(self._batch, 1))
+        self._bad.append(tf.gather(slot, fields.where(wrong)) % tf.maximum(self._batch, 1))
 
     def _sum(self, slot: tf.Tensor, what: tf.Tensor) -> tf.Tensor:
         """Adds up by slot, int64 `[features * batch]`; -1 is none."""
@@ -130,14 +130,14 @@ class _Reader:
         filled = tf.equal(chunks.kind, BYTES) | (chunks.start < chunks.end)
         self._refuse(own, (own >= 0) & filled & ~same)
         given = _Values(own, chunks.step, chunks.kind, chunks.start, chunks.end)
-        given = given.take(tf.where((own >= 0) & filled & same)[:, 0])
+        given = given.take(fields.where((own >= 0) & filled & same))
         numbers = tf.range(tf.size(steps.at, tf.int64))
         held = tf.math.unsorted_segment_sum(tf.cast(filled, tf.int64), chunks.step, tf.size(numbers))
         bare = tf.equal(held, 0) & (step_slot >= 0) & self._of(_marks_steps, self._column(step_slot))
         marks = _Values(
             step_slot, numbers, tf.fill(tf.shape(numbers), tf.constant(NO_KIND, tf.int64)), steps.at, steps.at
         )
-        marks = marks.take(tf.where(bare)[:, 0])
+        marks = marks.take(fields.where(bare))
         return self._one_by_one(_Values(*(tf.concat(pair, axis=0) for pair in zip(given, marks, strict=True))))
 
     def _one_by_one(self, chunks: _Values) -> _Values:
@@ -148,7 +148,7 @@ class _Reader:
         width = tf.where(tf.equal(chunks.kind, FLOATS), tf.constant(4, tf.int64), 1)
         at, own = fields.pieces(chunks.at, tf.where(whole, chunks.at + 1, chunks.end), width)
         goes_on = tf.equal(tf.gather(chunks.kind, own), INTEGERS) & tf.not_equal(at, tf.gather(chunks.at, own))
-        begins = tf.where(~(goes_on & (tf.gather(text.data, at - 1) >= 0x80)))[:, 0]
+        begins = fields.where(~(goes_on & (tf.gather(text.data, at - 1) >= 0x80)))
         return chunks.take(tf.gather(own, begins))._replace(at=tf.gather(at, begins))
 
     def _check_steps(self, slot: tf.Tensor, sizes: tf.Tensor) -> None:
@@ -210,8 +210,8 @@ class _Reader:
         self, column: int, flat: tf.RaggedTensor, values: _Values, step_slot: tf.Tensor, sizes: tf.Tensor
     ) -> tf.RaggedTensor:
         """Returns a feature of several ids a step by step, `[batch, (steps), (ids)]`: in a flat list each is its own."""
-        alone = values.take(tf.where(tf.equal(self._column(values.slot), column) & (values.step < 0))[:, 0])
-        own = tf.where((step_slot >= 0) & tf.equal(self._column(step_slot), column))[:, 0]
+        alone = values.take(fields.where(tf.equal(self._column(values.slot), column) & (values.step < 0)))
+        own = fields.where((step_slot >= 0) & tf.equal(self._column(step_slot), column))
         slot = tf.concat([tf.gather(step_slot, own), alone.slot], axis=0)
         at = tf.concat([tf.gather(self._found.steps.at, own), alone.at], axis=0)
         held = tf.concat([tf.gather(sizes, own), tf.ones_like(alone.at)], axis=0)

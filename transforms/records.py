@@ -97,7 +97,7 @@ class _Levels:
 
     def refuse(self, rows: tf.Tensor, wrong: tf.Tensor) -> None:
         """Notes that the records of some fields are bad."""
-        self._bad.append(tf.gather(rows, tf.where(wrong)[:, 0]))
+        self._bad.append(tf.gather(rows, fields.where(wrong)))
 
     def good(self) -> tf.Tensor:
         """Returns which records are not bad, bool `[batch]`."""
@@ -141,7 +141,7 @@ def parse(records: tf.Tensor) -> Parsed:
 def _names(levels: _Levels, keys: Fields, entries: Fields) -> tf.Tensor:
     """Returns the names of entries: the last key of each, nothing where there is none. All must be UTF-8."""
     found = fields.strings(levels.text, keys.start, keys.end)
-    odd = tf.where(tf.logical_not(tf.strings.regex_full_match(found, r"[\x00-\x7f]*")))[:, 0]
+    odd = fields.where(tf.logical_not(tf.strings.regex_full_match(found, r"[\x00-\x7f]*")))
     text = tf.gather(found, odd)
     wrong = tf.not_equal(text, tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="replace"))
     levels.refuse(tf.gather(keys.row, odd), wrong)
