@@ -316,6 +316,7 @@ def kept(key: str, width: int) -> list[np.ndarray]:
     return [np.reshape(np.float64(np.float32(row[key])), (-1, width))[-4:] for row in DATA]
 
 
+@pytest.mark.slow
 def test_quantiles_by_key_of_the_job_are_numpys(job):
     arrays = read_arrays(job, sort_by="row")
     steps = kept("x", 2)
@@ -329,6 +330,7 @@ def test_quantiles_by_key_of_the_job_are_numpys(job):
     assert compared > 500 and set(WHO) == {"ann", "bob", "carol", None}
 
 
+@pytest.mark.slow
 def test_a_chain_has_the_statistics_of_what_came_before(job):
     arrays = read_arrays(job, sort_by="row")
     steps = [s[:, 0] for s in kept("y", 1)]
@@ -347,6 +349,7 @@ def test_a_chain_has_the_statistics_of_what_came_before(job):
         np.testing.assert_allclose(made[: len(values)], (values - flat.mean()) / flat.std(), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_integer_keys_of_a_context_column(job):
     arrays = read_arrays(job, sort_by="row")
     z = np.array([row["z"][0] for row in DATA])
@@ -355,6 +358,7 @@ def test_integer_keys_of_a_context_column(job):
         np.testing.assert_allclose(made, [(z[row] - mine.mean()) / mine.std()], rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_statistics_json_shows_quantiles_and_keys(job):
     manifest = json.loads((job / "manifest.json").read_text())
     name = next(path for path in job.rglob("*statistics*.json"))

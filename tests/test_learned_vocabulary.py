@@ -168,6 +168,7 @@ def job(tmp_path_factory) -> tuple[Any, list[dict[str, Any]], Path]:
     return spec, rows, folder / "out"
 
 
+@pytest.mark.slow
 def test_job_memory_and_saved_graph_are_the_same(job):
     spec, rows, out = job
     written = read_arrays(out, sort_by="row")
@@ -180,6 +181,7 @@ def test_job_memory_and_saved_graph_are_the_same(job):
     assert made["words"].max() > 9 and made["numbers"].shape[2] == 2
 
 
+@pytest.mark.slow
 def test_the_words_are_in_readable_files_that_the_manifest_names(job):
     _, rows, out = job
     found = read_json(out, "manifest.json")["vocabularies"]

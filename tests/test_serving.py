@@ -25,6 +25,8 @@ from transforms import (
     sequence_numeric_column,
 )
 
+pytestmark = pytest.mark.slow  # tests/test_serving_model.py asks the same of the serving model
+
 ROWS = 60
 GRAPH_OUTPUTS = (
     "ids",

@@ -204,6 +204,7 @@ def example(values: dict[str, Any]) -> bytes:
     return made.SerializeToString()
 
 
+@pytest.mark.slow
 def test_what_the_job_rejects_is_marked_and_harms_no_other(tmp_path):
     """Wrong rows among right ones: the job wrote those that the model marks, and no value of another row is touched."""
     records = []

@@ -576,6 +576,7 @@ def test_the_name_or_the_first_bytes_choose_the_source(tmp_path):
     assert pickle.loads(pickle.dumps(SOURCE)) == SOURCE
 
 
+@pytest.mark.slow
 def test_a_job_over_json_lines(tmp_path):
     columns = [
         passthrough_column("id", "int64"),
