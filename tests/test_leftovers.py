@@ -111,7 +111,7 @@ def test_in_an_object_store_age_decides_and_the_dead_do_not_come_back(monkeypatc
         assert [name for name in leftovers.listing(root) if young in name]
         with pytest.raises(Exception, match="was stopped"):
             publishing[old](None)
-        assert publishing[young](None) == ""
+        assert publishing[young](None) == []
     assert races.whole(root) == young
 
 

@@ -66,7 +66,8 @@ def write(path: Any, *batches: pa.RecordBatch, outputs: list[Output] = OUTPUTS) 
 def read(path: Any) -> list[dict[str, Any]]:
     """Values by name as our own source reads them, batch by batch."""
     source = SOURCES["parquet"]
-    steps = [step for s in source.splits(str(path)) for step in source.read(s, {}, Limits())]
+    asked = dict.fromkeys(source.features(str(path)), "float32")
+    steps = [step for s in source.splits(str(path)) for step in source.read(s, asked, Limits())]
     batches = [step.batch for step in steps if step.batch is not None]
     return [{n: b.column(n).to_pylist() for n in b.schema.names if n != rows.RECORD_COLUMN} for b in batches]
 
