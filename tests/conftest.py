@@ -24,7 +24,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Notes what the tests touch, and says how many examples property tests try: all of them only beside the slow tests."""
     config.pluginmanager.register(touched.Recorder(), "touched")
     if "not slow" in config.option.markexpr:
-        marks.EXAMPLES["share"] = 0.25
+        marks.EXAMPLES["share"] = 0.15
     # derandomize: the same examples in every run, so that a red test is red for everyone. No deadline: the first call of a
     # TensorFlow kernel takes as long as a hundred later ones.
     settings.register_profile(

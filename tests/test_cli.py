@@ -237,6 +237,7 @@ def test_no_rows(folder):
     assert list(manifest.feature_spec()) == ["id", "videos", "watch_length", "watch_mask"]
 
 
+@pytest.mark.slow
 def test_a_function_beside_the_columns_file(folder):
     """Also in worker processes, which import it by themselves. A misspelt one is named with the nearest."""
     (folder / "my_normalizers.py").write_text("def halved(x):\n    return x / 2.0\n")

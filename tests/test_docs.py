@@ -57,11 +57,9 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 RUN = [name for name in NAMES if snippets(name, "python run")]
-JOBS = {"README.md", "docs/beam.md", "docs/howto.md", "docs/lengths.md", "docs/migrating.md", "docs/tutorial.md"}
-"""Pages whose examples run several jobs."""
 
 
-@pytest.mark.parametrize("name", slow_but(RUN, *(set(RUN) - JOBS)))
+@pytest.mark.parametrize("name", slow_but(RUN))
 def test_python_runs(name: str, demo: Path):
     namespace: dict[str, object] = {"__name__": "docs"}
     for line, code in snippets(name, "python run"):

@@ -181,6 +181,7 @@ def test_any_records_among_each_other(records):
         check([record])
 
 
+@pytest.mark.slow
 def test_mutated_records():
     rng = random.Random(7)
     messages = [

@@ -53,7 +53,7 @@ def vowels(data: Path, split: str) -> tuple[pa.Table, np.ndarray, np.ndarray]:
     return table, values.astype(np.float64).reshape(-1, 12), splits // 12
 
 
-@pytest.fixture(scope="module", params=slow_but([29, "longest"], 29))
+@pytest.fixture(scope="module", params=slow_but([29, "longest"]))
 def utterances(request, real_data, tmp_path_factory) -> tuple[Any, Path, int]:
     """A job over train: T as the issue asks for it (the longest of both splits), or the longest of train, which is 26."""
     spec = make_spec([LPC, SPEAKER], SequenceGroup(max_length=request.param))

@@ -35,7 +35,7 @@ def table() -> pa.Table:
     )
 
 
-@pytest.mark.parametrize("kind", slow_but(CHAINS, "quantiles, then moments"))
+@pytest.mark.parametrize("kind", slow_but(CHAINS))
 def test_job_and_memory_agree_and_passes_are_counted(tmp_path, table, kind):
     chain = CHAINS[kind]
     for k in range(3):

@@ -161,6 +161,7 @@ def out(plain, tmp_path) -> Path:
     return Path(shutil.copytree(plain / "out", tmp_path / "out"))
 
 
+@pytest.mark.slow
 def test_runs_are_listed_and_old_files_go(out, tmp_path):
     """Also of a data set of version 1, which becomes one of the version of today."""
     put_version_1(out)

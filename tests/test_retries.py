@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
+import pytest
 
 from pipeline import writing
 from pipeline.tf_examples import write_examples
@@ -39,6 +40,7 @@ class LostFirst(writing.WriteShards):
                 yield from found
 
 
+@pytest.mark.slow
 def test_each_row_is_written_once(tmp_path, monkeypatch):
     rows = [{"id": k, "x": [float(k)] * (k % 4) if k % 9 else [float("nan")]} for k in range(200)]
     write_examples(str(tmp_path / "a.tfrecord"), rows)

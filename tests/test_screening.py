@@ -65,6 +65,7 @@ def test_the_data_set_is_that_of_the_good_files(mixed):
     assert statistics[0] == statistics[1] and statistics[0]["rows"] == 120
 
 
+@pytest.mark.slow
 def test_the_broken_files_are_listed(mixed):
     root, bad = mixed["root"], [str(path) for path in mixed["bad"]]
     manifest, ledger = read_json(root / "out", "manifest.json"), read_json(root / "out", "ledger.json")
@@ -82,12 +83,14 @@ def test_the_broken_files_are_listed(mixed):
     assert not [name for name in listing(root / "out") if name.startswith(".seqcols-")]
 
 
+@pytest.mark.slow
 def test_by_default_a_broken_file_fails_the_run(mixed, tmp_path):
     with pytest.raises(BrokenFile, match="cut short"):
         run_job(SPEC, str(mixed["root"] / "in" / "*"), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_several_workers(mixed, tmp_path):
     request = Request(SPEC, [str(mixed["root"] / "in" / "*")], on_bad_file="skip", workers=2)
     inputs, _, skipped = running._screened(request, str(tmp_path), None)
@@ -95,6 +98,7 @@ def test_several_workers(mixed, tmp_path):
     assert skipped == mixed["skipped"].skipped
 
 
+@pytest.mark.slow
 def test_check_leaves_them_out_too(mixed):
     request = Request(SPEC, [str(mixed["root"] / "in" / "*")], on_bad_file="skip")
     outcome = running.check(request)

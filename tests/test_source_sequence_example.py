@@ -345,6 +345,7 @@ def test_a_file_cut_short_is_an_error(tmp_path, packed):
                 list(SOURCE.read(SOURCE.splits(str(path))[0], WANTED, Limits()))
 
 
+@pytest.mark.slow
 def test_a_job_over_sequence_examples_writes_what_it_writes_for_examples(tmp_path):
     columns = [
         passthrough_column("id", "int64"),

@@ -96,6 +96,7 @@ def test_nobody_reads_any_more(folder, arguments, said):
     assert (done.returncode, done.stderr) == (0, said)
 
 
+@pytest.mark.slow
 def test_a_run_publishes_and_ends_well(folder):
     """Its summary cannot be printed, and nothing that it loads writes into a file by the number of standard error."""
     run = "seqcols run c.yaml --input in.tfrecord --output out"
