@@ -30,8 +30,8 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 def key_of(sources: Iterable[Path], bounds_checked: bool) -> str:
     """Returns the name of the folder that code compiled of these sources is kept in.
 
-    Numba 0.68 looks for changes only in the file of a kernel, not in kernels that it calls, and takes code compiled without checks
-    of bounds where it was asked for checks. So the name stands for all that the code depends on.
+    Numba 0.68 looks for changes only in the file of a kernel, not in kernels that it calls, and takes code compiled without
+    checks of bounds where it was asked for them. So the name stands for all that the code depends on.
     """
     digest = hashlib.sha256(f"{numba.__version__} {llvmlite.__version__}".encode())
     for path in sorted(sources):
