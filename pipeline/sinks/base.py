@@ -108,7 +108,7 @@ class OutputFile:
         except OSError as error:
             raise self._error(error) from error
 
-    def write(self, data: bytes) -> int:
+    def write(self, data: bytes | memoryview) -> int:
         """Appends bytes and returns how many."""
         if self._dropped:  # what a library still wants to write when it is told to close
             return len(data)

@@ -50,7 +50,7 @@ def cut(text: Any, longest: Any, starts: Any, ends: Any, checksums: Any) -> Any:
       How many records there are. Where they end: there the text ends, or something else begins: a part of a record, a header
       that is damaged or claims too much, or a whole record that is damaged. And whether it is the last of these.
     """
-    count, at, size = 0, 0, len(text)
+    count, at, size = 0, np.int64(0), len(text)
     while at + HEADER_BYTES + FOOTER_BYTES <= size:
         length = np.int64(word_at(text, at))
         if masked(crc32c(text, at, at + 8)) != _number(text, at + 8) or length < 0 or length > longest:
