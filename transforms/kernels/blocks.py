@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
 from numba import config, types
 from numba.core import cgutils
 from numba.extending import intrinsic
@@ -37,7 +36,7 @@ def _memcpy(_: Any, text: Any, at: Any, size: Any, out: Any, place: Any) -> Any:
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         source, target = (context.make_array(signature.args[k])(context, builder, arguments[k]).data for k in (0, 3))
         ends = builder.gep(target, [arguments[4]]), builder.gep(source, [arguments[1]])
-        cgutils.raw_memcpy(builder, *ends, arguments[2], ir.IntType(8).width // 8)
+        cgutils.raw_memcpy(builder, *ends, arguments[2], 1)
         return context.get_dummy_value()
 
     return types.void(text, types.int64, types.int64, out, types.int64), code

@@ -84,5 +84,5 @@ def gather(text: Any, starts: Any, ends: Any, out: Any, at: Any) -> Any:
     """
     for n in range(len(starts)):
         copied(text, starts[n], ends[n] - starts[n], out, at)
-        at = at + ends[n] - starts[n]
+        at += ends[n] - starts[n]
     return at
