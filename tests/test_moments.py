@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import pickle
 import random
+import subprocess
+import sys
 from fractions import Fraction
 from typing import Any
 
@@ -99,6 +102,22 @@ def test_more_values_than_are_added_at_once():
         assert found.figures()[0, :, 0].tolist() == exact(own[:1500, 0])
 
 
+@pytest.mark.parametrize("dtype", list(VALUES))
+def test_kernels_run_uncompiled(dtype):
+    """As the Python that they are, with bounds checked."""
+    code = f"""
+import numpy as np
+from transforms.moments import Moments
+values = np.array({[[-3, 5], [2**62, 0], [7, -(2**62)]]}, "{dtype}")
+found = Moments.of(values, np.ones((3, 2), bool), np.array([0, 1, 3]))
+print(Moments.empty("{dtype}", 1, 2).add(found, np.array([0, 0])).figures().tolist())
+"""
+    environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
+    made = subprocess.run([sys.executable, "-W", "error", "-c", code], env=environment, capture_output=True, text=True)
+    values = np.array([[-3, 5], [2**62, 0], [7, -(2**62)]], dtype)
+    assert json.loads(made.stdout) == [np.transpose([exact(values[:, k]) for k in range(2)]).tolist()], made.stderr
+
+
 def test_zeros_have_no_sign():
     values = np.array([[-0.0], [0.0]])
     for order in (values, values[::-1]):
@@ -183,7 +202,7 @@ def test_the_order_of_rows_does_not_show():
         }
         for n in rng.integers(0, 5, 60)
     ]
-    found = []
+    found, fitted = [], None
     for seed in range(3):
         random.Random(seed).shuffle(rows)
         fitted = apply(rows, COLUMNS, SequenceGroup(max_length=3)).fitted
@@ -195,6 +214,7 @@ def test_the_order_of_rows_does_not_show():
             )
         )
     assert found[0] == found[1] == found[2]
+    assert fitted is not None
     kept = [value for row in rows for value in row["i"][:3]]
     asks = [ask for ask in fitted.spec.asks if ask.level == 0 and ask.packed]
     place = moments.slices([ask.width for ask in asks])[[ask.owner for ask in asks].index("i")]

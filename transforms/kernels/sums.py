@@ -10,7 +10,7 @@ made up: IEEE 754-2019, section 3.4.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -52,7 +52,18 @@ _LOW = np.int64(0xFFFFFFFF)
 
 
 @kernel
-def add_values(values, bits, observed, splits, mantissa_bits, sum_limbs, counts, low, high, limbs):  # type: ignore[no-untyped-def]
+def add_values(
+    values: np.ndarray,
+    bits: Any,
+    observed: np.ndarray,
+    splits: np.ndarray,
+    mantissa_bits: int,
+    sum_limbs: int,
+    counts: np.ndarray,
+    low: np.ndarray,
+    high: np.ndarray,
+    limbs: np.ndarray,
+) -> None:
     """Adds values to what is known of the parts that they belong to.
 
     Args:
@@ -97,7 +108,7 @@ def add_values(values, bits, observed, splits, mantissa_bits, sum_limbs, counts,
 
 
 @kernel
-def _add_float32(bits, bins):  # type: ignore[no-untyped-def]
+def _add_float32(bits: Any, bins: np.ndarray) -> None:
     """Adds the mantissa of a float32 and the lower and upper 32 bits of its square to what has its exponent.
 
     Numbers of one column have few exponents: three additions each take a third of the time of those to the limbs.
@@ -113,7 +124,7 @@ def _add_float32(bits, bins):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _take_out(bins, sum_limbs, wide):  # type: ignore[no-untyped-def]
+def _take_out(bins: np.ndarray, sum_limbs: int, wide: np.ndarray) -> None:
     """Moves what `_add_float32` gathered into limbs that are yet to be settled."""
     for exponent in range(_EXPONENTS):
         shift = exponent - 1 if exponent else 0
@@ -125,7 +136,7 @@ def _take_out(bins, sum_limbs, wide):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _add_at(number, shift, first, wide):  # type: ignore[no-untyped-def]
+def _add_at(number: Any, shift: int, first: int, wide: np.ndarray) -> None:
     """Adds an int64 below 2^62, times two to the power of `shift`, to limbs that are yet to be settled, from `first` on."""
     at, by = first + (shift >> 5), shift & 31
     lower, upper = (number & _LOW) << by, (number >> 32) << by
@@ -135,7 +146,7 @@ def _add_at(number, shift, first, wide):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _add_float64(bits, sum_limbs, wide):  # type: ignore[no-untyped-def]
+def _add_float64(bits: Any, sum_limbs: int, wide: np.ndarray) -> None:
     """Adds a float64 and its square to limbs that are yet to be settled, int64."""
     exponent = np.int64((bits >> np.uint64(52)) & np.uint64(0x7FF))
     magnitude = bits & np.uint64((1 << 52) - 1)
@@ -152,7 +163,7 @@ def _add_float64(bits, sum_limbs, wide):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _add_int64(bits, sum_limbs, wide):  # type: ignore[no-untyped-def]
+def _add_int64(bits: Any, sum_limbs: int, wide: np.ndarray) -> None:
     """As `_add_float64`, of an int64."""
     magnitude, sign = bits, 1
     if bits >> np.uint64(63):
@@ -163,7 +174,7 @@ def _add_int64(bits, sum_limbs, wide):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _add_square(magnitude, by, at, wide):  # type: ignore[no-untyped-def]
+def _add_square(magnitude: Any, by: Any, at: Any, wide: np.ndarray) -> None:
     """Adds the square of a number of up to 64 bits, moved by up to 31: in halves, as one multiplies on paper."""
     lower, upper = magnitude & _MASK, magnitude >> _LIMB
     first, cross, last = lower * lower, lower * upper, upper * upper
@@ -181,7 +192,7 @@ def _add_square(magnitude, by, at, wide):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _settle(wide, limbs, first, end):  # type: ignore[no-untyped-def]
+def _settle(wide: np.ndarray, limbs: np.ndarray, first: int, end: int) -> None:
     """Adds limbs that outgrew 32 bits, int64, to settled ones, uint32, and makes them 0; `[first, end)` is one integer."""
     carry = np.int64(0)
     for k in range(first, end):
@@ -192,7 +203,18 @@ def _settle(wide, limbs, first, end):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def merge(counts, low, high, limbs, into, sum_limbs, all_counts, all_low, all_high, all_limbs):  # type: ignore[no-untyped-def]
+def merge(
+    counts: np.ndarray,
+    low: np.ndarray,
+    high: np.ndarray,
+    limbs: np.ndarray,
+    into: np.ndarray,
+    sum_limbs: int,
+    all_counts: np.ndarray,
+    all_low: np.ndarray,
+    all_high: np.ndarray,
+    all_limbs: np.ndarray,
+) -> None:
     """Adds what is known of some parts to what is known of others.
 
     Args:
