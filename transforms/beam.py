@@ -270,7 +270,7 @@ class Densify(_Stage):
       sequence_groups: policies by group (see `SequenceGroup`).
       transform: directory of the graph that a job saved. It may be left out where no column asks for statistics and every
         group has a `max_length` that is a number.
-      moments: also collect the moments of the numeric columns (see `moments`), in the output `MOMENTS`.
+      moments: also collect the moments of the numeric columns (`contributed.Packed`), in the output `MOMENTS`.
       ready: a PCollection of one element to wait for, where the same pipeline makes the directory: see `transforms.fit.Fit`.
       max_steps: as of `Parse`.
       counting: also count how values are distributed (see `distributions`), in the output `COUNTS`.
