@@ -24,10 +24,10 @@ from transforms import moments, observed, rows
 from transforms.columns import Column
 from transforms.columns.categorical import Categorical
 from transforms.columns.vocabulary_base import VocabularyBase
+from transforms.kernels.counting import MANTISSA_BITS
 from transforms.ragged import Ragged
 from transforms.spec import Spec
 
-MANTISSA_BITS: Final = 4
 BINS: Final = 1 << (9 + MANTISSA_BITS)
 """Bins of a float32: a bin is at most 1/16 of its lower end wide."""
 
@@ -158,13 +158,11 @@ class Centre:
 
     values: tuple[float, ...]
 
-    def taken_from(self, values: np.ndarray) -> np.ndarray:
-        """Returns the distance of values `[n, width]` from the centre, float32, taken in the values' own dtype."""
+    def beside(self, values: np.ndarray) -> np.ndarray:
+        """Returns what values are counted around, in their own dtype: `[dimensions]`, `[0]` for 0."""
         if not any(self.values):
-            return values.astype(np.float32, copy=False)
-        if values.dtype.kind == "i":
-            return (values - np.array([round(value) for value in self.values], np.int64)).astype(np.float32)
-        return (values - np.array(self.values, values.dtype)).astype(np.float32, copy=False)
+            return np.zeros(0, values.dtype)
+        return np.array([round(one) for one in self.values] if values.dtype.kind == "i" else self.values, values.dtype)
 
 
 def centres(spec: Spec, table: np.ndarray | None) -> dict[str, Centre]:
@@ -244,36 +242,30 @@ def counter(spec: Spec, around: Mapping[str, Centre], words: Mapping[str, int], 
         kept = observed.Kept(spec, arrays)
         for column in spec.columns:
             if column.numeric is not None:
-                before, after, seen = kept.numbers(column, Ragged.of(batch.column(column.key)))
-                made |= _numbers(column, BEFORE, around[column.name].taken_from(before), seen)
-                if after is not None:
-                    made |= _numbers(column, AFTER, after, seen)
+                made |= _numbers(column, kept, Ragged.of(batch.column(column.key)), around[column.name])
             if column.name in ids:
-                made |= _ids(column.name, kept.steps(column, arrays[ids[column.name]]), words.get(column.name), most)
+                known = words.get(column.name)
+                found, unknown = kept.count_ids(column, arrays[ids[column.name]], known, most)
+                made[column.name, IDS, -1] = found
+                if known is not None:
+                    made[column.name, UNKNOWN, -1] = np.array([unknown])
         return made
 
     return count
 
 
-def _numbers(column: Column, what: str, values: np.ndarray, seen: np.ndarray | None) -> Counts:
-    """Counts values `[n, width]`, of which those that are `seen` count."""
-    bins, count = bins_of(values), _dimensions(column)
-    if count == 1:
-        flat = bins.reshape(-1) if seen is None else bins[seen]
-        return {(column.name, what, 0 if values.shape[1] == 1 else -1): _bincount(flat, BINS)}
-    sides = [bins[:, k] if seen is None else bins[:, k][seen[:, k]] for k in range(count)]
-    return {(column.name, what, k): _bincount(side, BINS) for k, side in enumerate(sides)}
-
-
-def _ids(name: str, ids: np.ndarray, words: int | None, most: int) -> Counts:
-    made = {(name, IDS, -1): _bincount(np.clip(ids.reshape(-1), -1, most) + 1, most + 2)}
-    if words is not None:
-        made[name, UNKNOWN, -1] = np.array([np.count_nonzero(ids >= words)])
-    return made
-
-
-def _bincount(places: np.ndarray, size: int) -> np.ndarray:
-    return np.bincount(places, minlength=size)
+def _numbers(column: Column, kept: observed.Kept, values: Ragged, centre: Centre) -> Counts:
+    assert column.numeric is not None
+    count = _dimensions(column)
+    found = kept.count_numbers(
+        column, values, centre.beside(values.values.to_numpy(zero_copy_only=False)), (count, BINS)
+    )
+    first = -1 if count == 1 and column.numeric.step_width > 1 else 0
+    return {
+        (column.name, what, first + k): counts[k]
+        for what, counts in zip((BEFORE, AFTER), found, strict=False)
+        for k in range(count)
+    }
 
 
 def vocabulary_of(column: Column) -> VocabularyBase | None:

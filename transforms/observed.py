@@ -1,8 +1,9 @@
-"""Which numbers of a batch and of the arrays that it became belong together: those of kept steps that the rows hold."""
+"""Which numbers of a batch and of the arrays that it became belong together, and counting them: those of kept steps that rows hold."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from math import prod
 
 import numpy as np
 
@@ -34,7 +35,7 @@ class Rows(Mapping[str, np.ndarray]):
 
 
 class Kept:
-    """The kept steps of a batch, in NumPy, for all columns.
+    """The kept steps of a batch, for all columns.
 
     Args:
       spec: the columns.
@@ -43,86 +44,66 @@ class Kept:
 
     def __init__(self, spec: Spec, arrays: Mapping[str, np.ndarray]):
         self._spec, self._arrays = spec, arrays
-        self._places: dict[tuple[str, int], np.ndarray | None] = {}
 
-    def steps(self, column: Column, array: np.ndarray) -> np.ndarray:
-        """Returns the kept steps of an output `[rows, T, ...]` one after the other, `[steps, ...]`; of a context its rows."""
-        group = column.sequence_group
-        if group is None:
-            return array
-        places = self._mask(group, array.shape[1])
-        if places is None:
-            return array.reshape(-1, *array.shape[2:])
-        # Several times as fast as indexing by a mask, which looks up every number by itself (NumPy 2.4).
-        return np.compress(places.reshape(-1), array.reshape(places.size, *array.shape[2:]), axis=0)
-
-    def numbers(self, column: Column, values: Ragged) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
-        """Returns a column's numbers of kept steps before and after normalising, `[n, width]` each and in the same order.
+    def count_numbers(
+        self, column: Column, values: Ragged, centre: np.ndarray, size: tuple[int, int]
+    ) -> list[np.ndarray]:
+        """Counts a column's numbers before and after normalising.
 
         Args:
           column: a column that has numbers.
           values: its canonical values.
+          centre: what those before are counted around, see `kernels.counting`.
+          size: dimensions that are counted apart, and bins.
 
         Returns:
-          Before; after, None where the column does not write numbers; and which of them were observed, bool `[n, width]`: not
-          filled, nor completed. None for all.
+          Before, and after where the column writes numbers, int64 of that size: of those that are observed, neither filled nor
+          completed.
         """
+        from transforms.graph import written_values
+        from transforms.kernels.counting import count_after, count_before
+
         numeric = column.numeric
         assert numeric is not None
-        width, flat = numeric.step_width, values.values.to_numpy(zero_copy_only=False)
-        after = self._after(column, width)
-        if column.sequence_group is None:
-            there = values.lengths > 0
-            raw, seen = flat.reshape(-1, width), None
-            after = after if after is None or there.all() else after[there]
-        else:
-            raw, seen = self._steps_of(flat, values.lengths, width)
-            chosen = self._chosen(column.sequence_group, -(-values.lengths // width))
-            if chosen is not None:
-                raw = np.compress(chosen, raw, axis=0)
-                seen = np.compress(chosen, seen, axis=0) if seen is not None else None
-        if numeric.fills:
-            finite = np.isfinite(raw)
-            if not finite.all():
-                seen = finite if seen is None else finite & seen
-        return raw, after, seen
-
-    def _steps_of(self, flat: np.ndarray, lengths: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray | None]:
-        """Returns values as steps `[n, width]`, the last of a row completed with zeros; and which values there are."""
-        missing = -lengths % width
-        if not missing.any():
-            return flat.reshape(-1, width), None
-        there = np.repeat(np.tile([True, False], len(lengths)), np.stack([lengths, missing], axis=1).reshape(-1))
-        made = np.zeros(len(there), flat.dtype)
-        made[there] = flat
-        return made.reshape(-1, width), there.reshape(-1, width)
-
-    def _chosen(self, group: str, steps: np.ndarray) -> np.ndarray | None:
-        """Returns which of all steps of the rows are kept, bool; None for all."""
-        kept = self._arrays[length_name(group)]
-        cut = steps - kept
-        if not cut.any():
-            return None
-        tail = self._spec.group(group).truncate == "tail"
-        runs = np.stack([cut, kept] if tail else [kept, cut], axis=1).reshape(-1)
-        return np.repeat(np.tile([not tail, tail], len(steps)), runs)
-
-    def _after(self, column: Column, width: int) -> np.ndarray | None:
-        from transforms.graph import written_values
-
+        group = column.sequence_group
+        tail = group is not None and self._spec.group(group).truncate == "tail"
+        kept = (values.lengths > 0).astype(np.int64) if group is None else self._arrays[length_name(group)]
+        before, seen = np.zeros(size, np.int64), np.empty((int(kept.sum()), numeric.step_width), np.bool_)
+        flat = values.values.to_numpy(zero_copy_only=False)
+        count_before(flat, values.splits, kept, tail, centre, numeric.fills, before, seen)
         if not isinstance(column, NumericBase):
-            return None
-        made = self.steps(column, written_values(column, self._arrays, self._spec))
-        return made.reshape(len(made), width) if len(made) else np.zeros((0, width), np.float32)
+            return [before]
+        after = np.zeros(size, np.int64)
+        made = _by_step(column, written_values(column, self._arrays, self._spec), np.float32)
+        count_after(made, kept, self._pre(column), seen, after)
+        return [before, after]
 
-    def _mask(self, group: str, size: int) -> np.ndarray | None:
-        """Returns where steps stand, bool `[rows, T]`; None where they stand everywhere."""
-        if (group, size) not in self._places:
-            lengths = self._arrays[length_name(group)][:, np.newaxis]
-            if (lengths == size).all():
-                self._places[group, size] = None
-            else:
-                at = np.arange(size)
-                pre = self._spec.group(group).padding == "pre"
-                self._places[group, size] = at >= size - lengths if pre else at < lengths
-        return self._places[group, size]
+    def count_ids(self, column: Column, array: np.ndarray, words: int | None, most: int) -> tuple[np.ndarray, int]:
+        """Counts ids of kept steps; of a context those of all rows.
+
+        Args:
+          column: whose they are.
+          array: its output.
+          words: from which id on words are unknown, None for none.
+          most: below what bound ids are counted one by one.
+
+        Returns:
+          Counts, int64 `[most + 2]`: from -1 on, the last of all others; and how many are unknown.
+        """
+        from transforms.kernels.counting import count_ids
+
+        group, counts = column.sequence_group, np.zeros(most + 2, np.int64)
+        kept = np.ones(len(array), np.int64) if group is None else self._arrays[length_name(group)]
+        last = np.iinfo(np.int64).max if words is None else words
+        return counts, count_ids(_by_step(column, array, np.int64), kept, self._pre(column), last, counts)
+
+    def _pre(self, column: Column) -> bool:
+        group = column.sequence_group
+        return group is not None and self._spec.group(group).padding == "pre"
+
+
+def _by_step(column: Column, array: np.ndarray, dtype: type) -> np.ndarray:
+    """Returns an output as `[rows, T, width]`, T of a context 1."""
+    steps = 1 if column.sequence_group is None else array.shape[1]
+    width = prod(array.shape[1 if column.sequence_group is None else 2 :])
+    return np.ascontiguousarray(array, dtype).reshape(len(array), steps, width)
