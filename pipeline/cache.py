@@ -232,7 +232,7 @@ def discard(pieces: Sequence[Piece]) -> None:
 
 def dropped(files: Sequence[str]) -> str:
     """Returns what a person should know of a cache that was wrong about files."""
-    which = first_of(files, "files")
+    which = first_of(files, "file")
     return f"--cache: {which} changed after it was analysed, unnoticed by its size and time; its entry was dropped"
 
 

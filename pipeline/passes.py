@@ -42,4 +42,4 @@ def refuse_changed(files: Sequence[str]) -> None:
       JobError: there is one; it is named.
     """
     if files:
-        raise JobError(f"{first_of(files, 'files')}: changed during the run, so that not every pass read the same")
+        raise JobError(f"{first_of(files, 'file')}: changed during the run, so that not every pass read the same")

@@ -338,3 +338,16 @@ def test_a_traceback_is_safe_too(tmp_path, monkeypatch):
     for name in NAMES[::4]:
         result = call("verify", f"no {name}", "--debug")
         assert "Traceback" in result.stderr and not alive(result.stderr)
+
+
+@pytest.mark.parametrize(
+    ("things", "noun", "said"),
+    [
+        (["a"], "file", "a"),
+        (["a", "b"], "file", "a (and 1 more file)"),
+        ([str(k) for k in range(1002)], "file", "0 (and 1,001 more files)"),
+        (["a", "b"], "", "a (and 1 more)"),
+    ],
+)
+def test_the_first_of_many(things, noun, said):
+    assert escaping.first_of(things, noun) == said

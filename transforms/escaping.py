@@ -49,11 +49,12 @@ def value(text: str) -> str:
 def first_of(things: Sequence[str], noun: str = "") -> str:
     """Returns the first, and how many more there are: a message is one line.
 
-    >>> first_of(["a.csv", "b.csv", "c.csv"], "files")
+    >>> first_of(["a.csv", "b.csv", "c.csv"], "file")
     'a.csv (and 2 more files)'
     """
-    more = f"{len(things) - 1:,} more {noun}".rstrip()
-    return f"{things[0]} (and {more})" if len(things) > 1 else things[0]
+    others = len(things) - 1
+    more = f" {noun}{'s' * (others > 1)}" if noun else ""
+    return f"{things[0]} (and {others:,} more{more})" if others else things[0]
 
 
 def of_bytes(data: bytes) -> str:
