@@ -101,7 +101,6 @@ def outcome(tmp_path_factory: Any) -> tuple[Path, Outcome]:
     return folder / "out", done(spec, folder / "in.tfrecord", folder / "out", max_rejected=1.0)
 
 
-@pytest.mark.slow
 def test_a_notebook_shows_a_run(outcome):
     root, made = outcome
     rows = "1,501 rows read, 1,500 written, 1 rejected"

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from pipeline.limits import Limits
 from pipeline.sources import SOURCES, csv_records, packing, source_for
+from pipeline.sources.csv_text import decoded
 from tests.jobs import assert_balanced, done, read_arrays, read_rejected, run_job
 from tests.marks import tried
 from transforms import (
@@ -487,6 +488,18 @@ def lines(rng: random.Random, count: int) -> tuple[list[str], list[Mapping[str, 
         texts.append(out.getvalue())
         wanted.append({"reason": bad} if bad else row)
     return texts, wanted
+
+
+def test_a_row_that_was_kept_is_read_as_it_stood():
+    """As a repair does: each text is one row, whatever stands in it, under the header that the file had."""
+    texts = [b"1,a", b'2,"oo', b"3,b\n", b"4,c\n5,d", b""]
+    found = list(decoded(texts, "f.csv", {"x": "float32", "w": "string"}, "x,w"))
+    (good,) = (batch for batch, _ in found if batch is not None)
+    assert [good.column(name).to_pylist() for name in ("x", "w")] == [[b"1", b"3"], [b"a", b"b"]]
+    assert good.column(rows.ROW_COLUMN).to_pylist() == [0, 2]
+    (bad,) = (batch for _, batch in found if batch is not None)
+    assert bad["row"].to_pylist() == [1, 3, 4] and bad["record"].to_pylist() == [texts[k] for k in (1, 3, 4)]
+    assert set(bad["message"].to_pylist()) == {"expected the text of one row"}
 
 
 @pytest.mark.slow
