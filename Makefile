@@ -53,8 +53,8 @@ test: env ## run the tests but the slow ones, which takes some minutes (ARGS="-k
 	@echo "running the tests, without those marked slow"
 	@$(BIN)/pytest $(ARGS)
 
-test-all: env ## run all tests, the slow ones too: kills, buckets, processes, models trained (three quarters of an hour)
-	@echo "running all tests (three quarters of an hour)"
+test-all: env ## run all tests, the slow ones too: kills, buckets, processes, models trained (about an hour)
+	@echo "running all tests (about an hour)"
 	@$(BIN)/pytest -m "not flink and not browser and not torch" $(ARGS)
 
 coverage: env ## run what make test runs, and say which lines that touches (build/coverage/index.html)

@@ -122,6 +122,7 @@ def test_check_says_the_same_as_a_run_and_writes_nothing(folder):
         assert [int(figure.replace(",", "")) for figure in line.split()[1:]] == shown
 
 
+@pytest.mark.slow
 def test_check_gives_the_ledger_of_the_run(folder):
     from pipeline.columns_file import load
     from pipeline.request import Request

@@ -196,7 +196,7 @@ def path(request, tmp_path, monkeypatch) -> Path:
 @pytest.mark.timeout(60)  # each takes a second at most; what swells takes for ever
 @pytest.mark.parametrize(
     "path",
-    slow_but(ATTACKS, *(name for name in ATTACKS if name not in ("many values", "an open quote"))),
+    slow_but(ATTACKS, *(name for name in ATTACKS if name not in ("many values", "many keys", "an open quote"))),
     indirect=True,
 )
 def test_each_fault_is_one_line_soon(path, request):
@@ -250,7 +250,7 @@ WORST = {
 
 
 @pytest.mark.timeout(60)  # some seconds at most
-@pytest.mark.parametrize("name", slow_but(WORST, "newlines", "duplicates"))
+@pytest.mark.parametrize("name", slow_but(WORST, "newlines"))
 def test_the_worst_that_the_limits_allow(tmp_path, name):
     (tmp_path / "c.yaml").write_text(WORST[name])
     assert faults_of(tmp_path / "c.yaml")

@@ -59,6 +59,7 @@ def refused(*given: str, output: str = "", cache: str = "") -> str:
 
 
 class TestItsOwnOutput:
+    @pytest.mark.slow
     def test_the_same_command_twice(self, tmp_path, monkeypatch, command_line):
         """The second run read what the first had written, and mixed z-scores with raw values."""
         monkeypatch.chdir(tmp_path)

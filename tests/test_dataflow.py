@@ -89,7 +89,7 @@ def wide_spec() -> Spec:
     return loads(wide.columns_file())
 
 
-@pytest.fixture(scope="module", params=slow_but(["few", "buckets", "wide"], "few", "buckets"))
+@pytest.fixture(scope="module", params=slow_but(["few", "buckets", "wide"], "few"))
 def graph(request, tmp_path_factory) -> Graph:
     few = make_spec(
         [sequence_numeric_column("x", normalizer_fn="z_score"), categorical_column_with_identity("y", 2)],

@@ -24,6 +24,7 @@ from pipeline.tf_examples import encode
 from tests import prepared
 from tests.faults.figures import note
 from tests.jobs import call
+from tests.marks import slow_but
 from transforms import (
     JobError,
     SequenceGroup,
@@ -147,7 +148,7 @@ FILES = [
 ]
 
 
-@pytest.mark.parametrize("text", FILES)
+@pytest.mark.parametrize("text", slow_but(FILES, FILES[2], FILES[6], FILES[9]))
 def test_columns_files(text):
     told = 0
     for payload in PAYLOADS:

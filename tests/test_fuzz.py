@@ -40,6 +40,7 @@ def planted() -> run.Report:
     return run.fuzz(range(20), "tests.fuzz.planted:Faulty", 2, QUICK)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", FAULTS)
 def test_planted_faults_are_found(planted, seed):
     (found,) = [finding for finding in planted.findings if finding.seed == seed]
@@ -48,6 +49,7 @@ def test_planted_faults_are_found(planted, seed):
     assert "planted.py" in found.detail or seed == 11  # _exit says nothing
 
 
+@pytest.mark.slow
 def test_every_input_is_tried_once_whatever_happens_before_it(planted):
     assert planted.inputs == 20 and len(planted.findings) == len(FAULTS)
     assert planted.counts == {
@@ -58,6 +60,7 @@ def test_every_input_is_tried_once_whatever_happens_before_it(planted):
     assert planted.table().splitlines()[-1].split() == ["all", "20", "13", "0", "0", "7"]
 
 
+@pytest.mark.slow
 def test_findings_of_one_place_are_told_once(planted):
     doubled = run.Report(findings=[*planted.findings, *planted.findings])
     told = list(doubled.distinct())

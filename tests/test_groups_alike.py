@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,6 +16,7 @@ import tensorflow as tf
 from pipeline import statistics
 from pipeline.finish import _sizes
 from pipeline.report import facts
+from tests.marks import slow_but
 from transforms import Column, SequenceGroup, make_spec, metrics
 from transforms.admission import admitted
 from transforms.analyze import static
@@ -80,8 +82,10 @@ LENGTHS: dict[str, Callable[[int], SequenceGroup]] = {
 }
 
 
-@pytest.mark.parametrize("kind", MAKE)
-@pytest.mark.parametrize("length", LENGTHS)
+@pytest.mark.parametrize(
+    ("length", "kind"),
+    slow_but(itertools.product(LENGTHS, MAKE), ("longest", "ids"), ("one T", "hash"), ("several T", "z_score")),
+)
 def test_another_group_costs_a_few_operations_however_many_there_are(length, kind):
     few, some, many = (counted(wide(kind, n, n, LENGTHS[length])) for n in (2, 4, 8))
     one, two = (counted(wide(kind, n, 1, LENGTHS[length])) for n in (4, 8))
@@ -152,7 +156,7 @@ def rows_of(columns: list[Column], count: int, seed: int) -> list[dict[str, Any]
     return made
 
 
-@pytest.mark.parametrize("policies", POLICIES)
+@pytest.mark.parametrize("policies", slow_but(POLICIES, "of all kinds", "concatenated"))
 def test_in_several_groups_a_column_is_to_the_last_bit_what_it_is_alone(policies):
     groups = {f"g{k}": policy for k, policy in enumerate(POLICIES[policies])}
     columns = [

@@ -45,6 +45,7 @@ def test_the_draft_goes_to_stdout_and_the_table_to_stderr(folder):
     assert result.stderr.startswith("sample: 9 rows, all rows of 1 file\n\nfeature ")
 
 
+@pytest.mark.slow
 def test_a_file_is_written_and_the_table_goes_to_stdout(folder):
     result = call("inspect", "in.tfrecord", "-o", "columns.yaml")
     assert result.exit_code == 0 and result.stderr == ""

@@ -170,6 +170,7 @@ IDS = make_spec(
 )
 
 
+@pytest.mark.slow
 def test_one_more_than_max_rejected_is_not_published(tmp_path):
     """3 of 30 with a limit of 0.1 are published; 4 of 30 are not, are kept to look at, and leave the old data set alone."""
     rows = [{"id": k, "ids": [99] if k % 10 == 0 else [k % 10]} for k in range(30)]

@@ -154,6 +154,7 @@ def test_padded_again_all_is_as_without_buckets(format, policy, folder, tmp_path
     assert verified.faults == [] and verified.compared is not None and verified.compared.rows > 100
 
 
+@pytest.mark.slow
 def test_the_buckets_are_those_of_tf_data(written):
     """`tf.data` has boundaries that are one past the longest row of a bucket, and pads to one less than them."""
     found = by_bucket(written)

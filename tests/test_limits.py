@@ -15,6 +15,7 @@ from pipeline.limits import DEFAULTS, Limits
 from pipeline.request import Request
 from pipeline.sources import packing
 from tests.faults.formats import KINDS, read, rows_of
+from tests.marks import slow_but
 from transforms import SequenceGroup, make_spec, numeric_column, sequence_numeric_column
 from transforms.errors import JobError
 
@@ -33,7 +34,11 @@ def checked(path: Path, **more: Any) -> Outcome:
     return running.check(Request(spec(path.name), [str(path)], max_rejected=1.0, **more))
 
 
-@pytest.fixture(params=["a.tfrecord.gz", "a.jsonl.zst", "a.csv.bz2", "zstd.parquet", "deflate.avro"])
+@pytest.fixture(
+    params=slow_but(
+        ["a.tfrecord.gz", "a.jsonl.zst", "a.csv.bz2", "zstd.parquet", "deflate.avro"], "a.csv.bz2", "zstd.parquet"
+    )
+)
 def path(request, tmp_path) -> Path:
     made: Path = tmp_path / request.param
     made.write_bytes(KINDS[request.param].make(ROWS))

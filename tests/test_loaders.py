@@ -498,6 +498,7 @@ def bucketed(request, tmp_path_factory) -> Path:
     return folder / "set"
 
 
+@pytest.mark.slow
 @loader
 def test_a_length_bucket_has_its_own_shapes(bucketed, load):
     manifest = read_manifest(str(bucketed))

@@ -65,6 +65,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[dict[st
     return location, made
 
 
+@pytest.mark.slow
 def test_write_mode_fits_and_transforms(written):
     location, made = written
     assert_as_applied(made, ROWS, None)

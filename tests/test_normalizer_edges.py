@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.marks import slow_but
 from transforms import SequenceGroup, apply, passthrough_column, sequence_numeric_column
 from transforms.normalizers import TYPES
 
@@ -123,7 +124,7 @@ def test_every_normalizer_is_here():
     assert {name.partition(" ")[0] for name in [*NORMALIZERS, *GIVEN]} == set(TYPES)
 
 
-@pytest.mark.parametrize("per", ["dimension", "column", "row", "key"])
+@pytest.mark.parametrize("per", slow_but(["dimension", "column", "row", "key"], "column", "key"))
 @pytest.mark.parametrize("name", NORMALIZERS)
 def test_every_normalizer_on_little_and_on_much(name: str, per: str):
     options, oracle, nothing = NORMALIZERS[name]

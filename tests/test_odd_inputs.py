@@ -251,6 +251,7 @@ def test_sparse_files_are_not_odd(tmp_path):
     assert sorted(read_arrays(tmp_path / "out")["height"].ravel().tolist()) == [0.0, 0.0, 1.5, 2.5, 4.0]
 
 
+@pytest.mark.slow
 def test_sequence_examples_among_examples_lose_nothing(tmp_path):
     """A tf.SequenceExample parses as a tf.Example that has lost its feature lists; so it must not be read as one."""
     record = tf.train.SequenceExample()

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tensorflow.python.feature_column.feature_column_v2 import FeatureTransformationCache
 
+from tests.marks import slow_but
 from tests.oracle import as_sparse, context_numeric, parsed, sequence_features
 from transforms import dtypes
 from transforms.columns import (
@@ -84,7 +85,7 @@ def keep(kind: tf.DType) -> str:
     return "reject" if kind.is_integer else "keep"
 
 
-@pytest.mark.parametrize("dtype", dtypes.INTEGERS + dtypes.FLOATS)
+@pytest.mark.parametrize("dtype", slow_but(dtypes.INTEGERS + dtypes.FLOATS, "int64", "float32", "bfloat16"))
 def test_numeric(dtype):
     rng = np.random.default_rng([1, sum(map(ord, dtype))])
     for _ in range(60 if dtype in ("float32", "int64") else 6):
@@ -129,7 +130,7 @@ def ids_of(rng: np.random.Generator, buckets: int, count: int, outside: bool) ->
     return [int(rng.choice(beyond)) if outside and rng.random() < 0.3 else int(v) for v in inside]
 
 
-@pytest.mark.parametrize("with_default", [False, True])
+@pytest.mark.parametrize("with_default", slow_but([False, True], True))
 def test_identity(with_default):
     rng = np.random.default_rng([3, with_default])
     for _ in range(60):

@@ -119,6 +119,12 @@ def test_shapes_are_known(model):
     assert shapes[VALID] == [None]
 
 
+def test_features_that_a_request_must_have():
+    asked = sequence_categorical_column_with_identity("ids", 10, required=True)
+    columns = [indicator_column(asked), numeric_column("age", required=True), numeric_column("height")]
+    assert sorted(serving.required_features(make_spec(columns, SequenceGroup(max_length=2)))) == ["age", "ids"]
+
+
 @pytest.mark.slow
 def test_tensorflow_alone_loads_it(served):
     requests, written, path = served
@@ -353,6 +359,7 @@ def test_tf_sequence_examples_are_read_as_the_job_reads_them(served, model):
     same(model.signatures["serving_default"](examples=tf.constant(records)), written, [k // 2 for k in range(16)])
 
 
+@pytest.mark.slow
 def test_names_that_differ_in_case_only(tmp_path):
     """TensorFlow compares names of arguments without regard to case."""
     keys = ["a", "A", "Temp", "temp", "TEMP_row_splits"]

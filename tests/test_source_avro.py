@@ -26,6 +26,7 @@ from pipeline.limits import Limits
 from pipeline.sources import SOURCES, packing, source_for
 from tests.faults.formats import BLOCK_PACKERS, SYNC, avro_bytes, avro_container, repacked
 from tests.jobs import assert_balanced, done, read_arrays, read_rejected, recovered, run_job
+from tests.marks import slow_but
 from transforms import (
     SequenceGroup,
     make_spec,
@@ -181,7 +182,7 @@ def encoded(schema: Any, *records: Any) -> bytes:
 
 
 @pytest.mark.parametrize("codec", CODECS)
-@pytest.mark.parametrize("interval", [1000, 10_000_000])
+@pytest.mark.parametrize("interval", slow_but([1000, 10_000_000], 10_000_000))
 def test_values_types_rows_and_records_are_those_of_the_file(tmp_path, codec, interval):
     path = write(tmp_path / "a.avro", SCHEMA, made_rows(1500), codec=codec, sync_interval=interval)
     plain = write(tmp_path / "plain.avro", SCHEMA, made_rows(1500))
@@ -382,7 +383,7 @@ def block_ends(whole: bytes) -> list[int]:
     return [at + len(SYNC) for at in range(len(whole)) if whole[at : at + len(SYNC)] == SYNC]
 
 
-@pytest.mark.parametrize("codec", ["null", "deflate", "snappy", "zstandard"])
+@pytest.mark.parametrize("codec", slow_but(["null", "deflate", "snappy", "zstandard"], "null", "snappy"))
 def test_every_cut_is_noticed_except_between_two_blocks(tmp_path, codec):
     path = write(tmp_path / "a.avro", SCHEMA, made_rows(60), codec=codec, sync_interval=300)
     plain = write(tmp_path / "plain.avro", SCHEMA, made_rows(60), sync_interval=300)
@@ -437,7 +438,7 @@ def test_snappy_blocks_are_checked(tmp_path):
             read(tmp_path / "a.avro")
 
 
-@pytest.mark.parametrize("codec", CODECS[1:])
+@pytest.mark.parametrize("codec", slow_but(CODECS[1:], "deflate", "zstandard"))
 def test_a_file_of_blocks_that_unpack_to_too_much_is_broken(tmp_path, codec, monkeypatch):
     monkeypatch.setattr(packing, "MEASURED_BYTES", 1 << 20)
     path = write(tmp_path / "a.avro", record(("x", array("long"))), [{"x": [7] * 500_000}] * 6, codec=codec)
@@ -447,7 +448,7 @@ def test_a_file_of_blocks_that_unpack_to_too_much_is_broken(tmp_path, codec, mon
         read(path, max_unpack_ratio=ratio)
 
 
-@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("codec", slow_but(CODECS, "null", "xz", "snappy"))
 def test_a_flipped_bit_is_an_error_of_the_file_or_changes_values(tmp_path, codec):
     """Blocks have no checksums: most of what is wrong with the values themselves is not noticed."""
     whole = Path(write(tmp_path / "a.avro", SCHEMA, made_rows(40), codec=codec, sync_interval=400)).read_bytes()

@@ -24,7 +24,7 @@ from pipeline.sources import SOURCES, json_rows, source_for
 from pipeline.sources.framing import framed
 from pipeline.sources.jsonl import lines_of
 from tests.jobs import assert_balanced, done, read_arrays, read_rejected
-from tests.marks import tried
+from tests.marks import slow_but, tried
 from transforms import (
     SequenceGroup,
     make_spec,
@@ -282,7 +282,7 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", slow_but(range(4), 0))
 def test_a_line_is_what_it_is_alone_whatever_stands_beside_it(tmp_path, seed):
     rng = random.Random(seed)
     for line in [*ODD, *BAD]:

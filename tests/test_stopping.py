@@ -16,6 +16,7 @@ import pytest
 from pipeline import cleaning, layout, publish, stopping
 from pipeline.tf_examples import write_examples
 from tests.jobs import listing
+from tests.marks import slow_but
 from tests.test_publish import NEW, OLD, publish_run, whole, written
 from transforms.errors import JobError
 
@@ -89,7 +90,7 @@ MOMENTS = [
 ]
 
 
-@pytest.mark.parametrize(("number", "moment", "how", "path", "arguments"), MOMENTS)
+@pytest.mark.parametrize(("number", "moment", "how", "path", "arguments"), slow_but(MOMENTS, *MOMENTS[:-1]))
 def test_stopped_at_a_moment(folder, number, moment, how, path, arguments):
     command = [sys.executable, "-c", DRIVER, str(int(number)), moment, how, path, *arguments]
     was_stopped(folder, started(folder, *command))

@@ -14,6 +14,7 @@ from pipeline import stores
 from pipeline.stores import AmazonS3, Conflict, Disk, GoogleCloudStorage, Store, Unconditional
 from tests import buckets
 from tests.gcs_emulator import emulator
+from tests.marks import slow_but
 from tests.object_store import Objects, ObjectsStore
 
 KINDS = ["disk", "objects", "gs", "s3", "unconditional"]
@@ -58,7 +59,7 @@ def test_only_one_makes_it(place):
     assert store.read(path)[0] == b"mine"
 
 
-@pytest.mark.parametrize("place", ["disk", "objects", "gs"], indirect=True)
+@pytest.mark.parametrize("place", slow_but(["disk", "objects", "gs"], "disk", "objects"), indirect=True)
 def test_of_many_at_once_one_makes_it(place):
     store, path = place
     for round_number in range(5):

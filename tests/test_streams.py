@@ -14,6 +14,7 @@ from pipeline import streams
 from pipeline.manifest import read
 from pipeline.tf_examples import write_examples
 from tests import prepared
+from tests.marks import slow_but
 
 ROOT = Path(__file__).parent.parent
 SEQCOLS = Path(sys.executable).parent / "seqcols"
@@ -72,7 +73,11 @@ QUICK = [
 ]
 
 
-@pytest.mark.parametrize(("command", "code", "said"), QUICK, ids=[command for command, *_ in QUICK])
+@pytest.mark.parametrize(
+    ("command", "code", "said"),
+    slow_but(QUICK, *QUICK[3:6], QUICK[7], QUICK[11]),
+    ids=[command for command, *_ in QUICK],
+)
 def test_a_quick_command(folder, command, code, said):
     assert shell(folder, command) == (code, said)
 

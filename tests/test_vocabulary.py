@@ -23,6 +23,7 @@ from tensorflow.python.feature_column.feature_column_v2 import FeatureTransforma
 from pipeline.columns_file import dumps, load, loads
 from pipeline.sources.framing import framed
 from tests.jobs import done, read_arrays
+from tests.marks import slow_but
 from transforms import assets, graph
 from transforms.columns import constructor
 from transforms.errors import SpecError
@@ -196,7 +197,7 @@ def arguments_of(rng: np.random.Generator, size: int) -> list[dict[str, Any]]:
     return [{}, {"num_oov_buckets": int(rng.integers(1, 5))}, {"default_value": int(rng.integers(size))}]
 
 
-@pytest.mark.parametrize("most", [1, 3])
+@pytest.mark.parametrize("most", slow_but([1, 3], 3))
 @pytest.mark.parametrize("dtype", ["string", "int64", "int32", "int8"])
 @pytest.mark.parametrize("family", ["hash_bucket", "vocabulary_list", "vocabulary_file"])
 def test_ids_are_tensorflows(tmp_path, family, dtype, most):

@@ -52,6 +52,7 @@ class ServingModel(tf.Module):
         super().__init__()
         self._spec = spec
         self._loaded = tf.saved_model.load(f"{transform_dir.rstrip('/')}/{TRANSFORM_FN}")
+        del self._loaded.signatures  # which would be saved again, an operation for every input and output
         self._graph = called(self._loaded, spec)
         self._forms = requests.forms(spec)
         self.outputs = self._outputs()
@@ -84,7 +85,7 @@ class ServingModel(tf.Module):
     def _from_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         """Serialized tf.Examples or tf.SequenceExamples, string `[batch]`."""
         found = record_features.read(examples, self._forms)
-        good = [found.good, *(found.present[key] for key in self._required())]
+        good = [found.good, *(found.present[key] for key in required_features(self._spec))]
         return self._rows(found.features, tf.reduce_all(tf.stack(good), axis=0), tf.constant(True))
 
     def _from_ragged(self, features: Mapping[str, tf.RaggedTensor]) -> dict[str, tf.Tensor]:
@@ -116,10 +117,11 @@ class ServingModel(tf.Module):
         cast = {output.name: tf.cast(dense[output.name], _dtype(output)) for output in self.outputs}
         return {**cast, VALID: good}
 
-    def _required(self) -> list[str]:
-        """Returns the features that a row must have, if only with an empty list."""
-        columns = [part for c in self._spec.columns if c.in_graph for part in (c, *c.parts)]
-        return list(dict.fromkeys(c.key for c in columns if getattr(c, "required", False)))
+
+def required_features(spec: Spec) -> list[str]:
+    """Returns the features that a request must have, if only with an empty list: for a column, or one that it is made of."""
+    columns = [part for column in spec.columns if column.in_graph for part in (column, *column.parts)]
+    return list(dict.fromkeys(column.key for column in columns if getattr(column, "required", False)))
 
 
 def input_parts(spec: Spec) -> dict[str, dict[str, tf.TensorSpec]]:
