@@ -44,6 +44,8 @@ $(LOCKED): requirements.lock
 $(INSTALLED): $(LOCKED) setup.py
 	@echo "installing seqcols, editable"
 	@$(PIP_INSTALL) --no-deps --no-build-isolation -e .
+	@echo "compiling the kernels"
+	@$(BIN)/python -m pipeline.kernels
 	@touch $@
 
 demo: env ## run the whole pipeline on made-up data, into build/demo
@@ -132,15 +134,17 @@ test-parity: env ## compare 10,000 seeded cases with TensorFlow's own columns (t
 	@echo "comparing 10,000 cases with TensorFlow"
 	@SEQCOLS_PARITY_CASES=10000 $(BIN)/pytest --dist=load tests/test_parity_fuzz.py $(ARGS)
 
-fuzz: env ## try 100,000 spoilt files, which takes some minutes (ARGS="--first 100000": others; "--seed N": one again)
-	@echo "trying 100,000 spoilt files"
-	@$(BIN)/python -m tests.fuzz.run $(ARGS)
+fuzz: env ## try 100,000 spoilt files twice, half an hour (ARGS="--first 100000": others; "--seed N": one again)
+	@echo "trying 100,000 spoilt files, compiled loops with their bounds checked"
+	@NUMBA_BOUNDSCHECK=1 $(BIN)/python -m tests.fuzz.run $(ARGS)
+	@echo "trying them again, as a run has them: bounds unchecked"
+	@NUMBA_BOUNDSCHECK=0 $(BIN)/python -m tests.fuzz.run $(ARGS)
 
 faults: env ## inject every kind of fault at its full figures, half an hour (ARGS="--only disk"; --write: into docs/faults.md)
-	@echo "injecting faults (about half an hour)"
+	@echo "injecting faults (about three quarters of an hour)"
 	@$(BIN)/python -m tests.faults.run $(ARGS)
 
-bench: env ## run all benchmarks against their peers, half an hour (ARGS="--only J1,J4"; --quick; --write: into docs/benchmarks.md)
+bench: env ## run all benchmarks against their peers, three quarters of an hour (ARGS="--only J1,J4"; --quick; --write: into docs/benchmarks.md)
 	@echo "running the benchmarks (about half an hour)"
 	@$(BIN)/python -m tests.benchmarks.run $(ARGS)
 

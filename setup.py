@@ -32,6 +32,7 @@ setup(
         "pydantic>=2",
         "ruamel.yaml",
         "jinja2",
+        "numba>=0.68",
         "numpy",
     ],
     extras_require={

@@ -1,6 +1,6 @@
 """The analysis cache: what was found in a file is kept, so that the file is not read again for the statistics.
 
-Beside the accumulators of tf.Transform's analyzers (for moments a table, for a vocabulary its counted words) stands what was
+Beside the accumulators of tf.Transform's analyzers (for moments exact sums, for a vocabulary its counted words) stands what was
 counted. A folder holds one subfolder for every set of columns (`spec_text.digest`), and in it
 - `<part>.json`, an index: the files of a part, each with all that its file system tells its state by, the tally, and the pieces
   with SHA-256;
@@ -35,7 +35,7 @@ from transforms.spec import Spec
 from transforms.step_limit import MAX_STEPS
 from transforms.tally import Tally, add, without_times
 
-FORMAT_VERSION: Final = 3
+FORMAT_VERSION: Final = 4
 MAX_PARTS: Final = 16
 """Parts that one run adds to a cache. Each is a branch of the graph, about 1 s of CPU and 30 MB; 48 took 50 s and 2.3 GB."""
 

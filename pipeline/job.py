@@ -15,11 +15,13 @@ sees both at once joins them and buffers the data. Nothing but file names, talli
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import apache_beam as beam
 import numpy as np
+from apache_beam.io.filesystems import FileSystems
 from apache_beam.pvalue import AsList, AsSingleton
 
 from pipeline import cache, coders, layout, passes
@@ -30,7 +32,8 @@ from pipeline.reading import ReadBatches
 from pipeline.summaries import first_rejects, sum_counts, sum_tallies
 from pipeline.writing import WriteShards
 from transforms import analyze, moments
-from transforms.beam import COUNTS, GOOD, REJECTED, TABLES, TALLIES, Densify, Validate
+from transforms.beam import COUNTS, GOOD, MOMENTS, REJECTED, TALLIES, Densify, Validate
+from transforms.contributed import Packed
 from transforms.distributions import Counting
 from transforms.fit import find_level, save_transform
 from transforms.fitted import table_width
@@ -79,7 +82,7 @@ def build(root: beam.Pipeline, plan: Plan, tuning: Tuning) -> beam.PCollection:
     gated = files | "Gate" >> beam.Map(lambda path, *_: path, *waits_for)
     second = read_pass(gated, "Transform", plan.spec, tuning, plan.passes - 1)
     written = write_pass(second, plan.place, plan.spec, plan.sink, moments=plan.passes == 1, counting=plan.counting)
-    table = _table(plan, analysis.ready, written.tables)
+    table = _table(plan, analysis.ready, written.moments)
     return (
         root
         | "End" >> beam.Create([None], reshuffle=False)
@@ -122,14 +125,14 @@ def read_pass(files: beam.PCollection, label: str, spec: Spec, tuning: Tuning, n
 class Written:
     """What a pass has written: files of examples and of rejected rows, what was counted, and what was rejected.
 
-    `tables` are the moments of the numeric columns, where they were asked for; `counts` how values are distributed.
+    `moments` are those of the numeric columns, where they were asked for; `counts` how values are distributed.
     """
 
     parts: beam.PCollection
     rejected: beam.PCollection
     tallies: tuple[beam.PCollection, ...]
     refused: tuple[beam.PCollection, ...]
-    tables: beam.PCollection
+    moments: beam.PCollection
     counts: beam.PCollection
 
 
@@ -163,7 +166,7 @@ def write_pass(
     rejected = [_write_rejected(part, place, k) for k, part in enumerate(refused)]
     counted = (*read.tallies, dense[TALLIES], written[TALLIES])
     return Written(
-        written.parts, rejected | "RejectedParts" >> beam.Flatten(), counted, refused, dense[TABLES], dense[COUNTS]
+        written.parts, rejected | "RejectedParts" >> beam.Flatten(), counted, refused, dense[MOMENTS], dense[COUNTS]
     )
 
 
@@ -226,20 +229,27 @@ def _all(root: beam.Pipeline, parts: list[beam.PCollection], label: str) -> Any:
     return AsList(parts | label >> beam.Flatten(pipeline=root))
 
 
-def _table(plan: Plan, ready: beam.PCollection, tables: beam.PCollection) -> beam.PCollection:
+def _table(plan: Plan, ready: beam.PCollection, found: beam.PCollection) -> beam.PCollection:
     """Returns the moments of all numeric columns: from the analysis, else from the one pass."""
-    if plan.passes == 2 and table_width(plan.spec):
-        return ready | "ReadMoments" >> beam.Map(_read_table, plan.place.staged(analyze.moments_file(0)))
     width = table_width(plan.spec)
-    return tables | "Moments" >> beam.CombineGlobally(_merge_tables(width))
+    if plan.passes == 2 and width:
+        return ready | "ReadMoments" >> beam.Map(_read_table, plan.place.staged(analyze.moments_file(0)))
+    return found | "Moments" >> beam.CombineGlobally(_merged) | "Table" >> beam.Map(_as_table, width)
 
 
-def _merge_tables(width: int) -> Any:
-    return lambda tables: moments.merge([moments.empty(width), *tables])
+def _merged(found: Iterable[Packed | None]) -> Packed | None:
+    """Returns the moments of all bundles; None of none."""
+    there = [packed for packed in found if packed is not None]
+    return Packed(there[0].parts).merge(there) if there else None
+
+
+def _as_table(found: Packed | None, width: int) -> np.ndarray:
+    return found.table() if found is not None else moments.empty(width)
 
 
 def _read_table(_: Any, path: str) -> np.ndarray:
-    return np.array(layout.read_json(path)["table"], np.float64).reshape(len(moments.ROWS), -1)
+    with FileSystems.open(path) as file:
+        return moments.loads(file.read())
 
 
 def _finish(_: None, plan: Plan, **got: Any) -> dict[str, Any]:

@@ -37,6 +37,7 @@ from pipeline.sources.base import BrokenFile
 from transforms import analyze, dense_rows
 from transforms.columns.embedding import with_tables_in
 from transforms.errors import JobError, SpecError
+from transforms.kernels import compiled
 from transforms.normalizers import Function
 from transforms.spec import Spec
 
@@ -53,6 +54,8 @@ def run(request: Request, stream: TextIO | None = None) -> Outcome:
       SpecError: the columns do not work.
       JobError: the input cannot be read.
     """
+    if stream and (note := compiled.note()):
+        print(f"seqcols: {note}", file=stream, flush=True)
     outcome = _run(request, stream)
     if not outcome.stale:
         return outcome

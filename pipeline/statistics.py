@@ -83,7 +83,7 @@ def _over_files(tally: Tally) -> Counter[tuple[Any, ...]]:
 def _numeric(column: Column, ask: Ask, table: np.ndarray) -> dict[str, Any]:
     shape = ask.figure_shape
     count = table[0].reshape(shape)
-    figures = {"mean": table[1], "variance": moments.variance(table), "min": table[3], "max": table[4]}
+    figures = {"mean": table[1], "variance": table[2], "min": table[3], "max": table[4]}
     over = getattr(column.numeric, "statistics_over", "kept")
     made: dict[str, Any] = {"over": over, "count": count.astype(np.int64).tolist()}
     for name, values in figures.items():

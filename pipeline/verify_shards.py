@@ -18,9 +18,8 @@ from pipeline.limits import WIDEST
 from pipeline.sinks.parquet import arrow_schema
 from pipeline.sources import SOURCES, framing, packing
 from pipeline.sources.base import open_input
-from pipeline.sources.examples import TYPES
+from pipeline.sources.example_records import TYPES
 from pipeline.sources.parts import batches, halved
-from pipeline.sources.sequence_examples import features_of
 from transforms.columns import Output
 from transforms.errors import JobError
 from transforms.parse_specs import known_shape, parse_spec
@@ -193,8 +192,12 @@ class _SequenceExamples(_Records):
         return (shape[0], prod(shape[1:])) if output.sequence else (prod(shape),)
 
     def _decoded(self, records: Sequence[bytes]) -> dict[str, pa.Array]:
-        context, lists = features_of(SequenceExamplesToRecordBatchDecoder("_").DecodeBatch(records))
-        return context | lists
+        batch = SequenceExamplesToRecordBatchDecoder("_").DecodeBatch(records)
+        context = dict(zip(batch.schema.names, batch.columns, strict=True))
+        # By its type, not by its name: without a schema, a context feature may have the same.
+        structs = [column for column in batch.columns if pa.types.is_struct(column.type)]
+        lists = {field.name: struct.field(field.name) for struct in structs for field in struct.type}
+        return {name: column for name, column in context.items() if not pa.types.is_struct(column.type)} | lists
 
 
 def _wrong(column: pa.Array | None, kind: pa.DataType, widths: tuple[int, ...]) -> tuple[int, str] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +18,7 @@ from tests.benchmarks import chart, compare, data, jobs, run, tables, wide
 from tests.benchmarks.goals import GOALS, Goal
 from tests.benchmarks.jobs import JOBS, OURS, TFT
 from tests.benchmarks.measured import Measured, measure
-from tests.benchmarks.peers import limit
+from tests.benchmarks.peers import compiled_loop, limit
 from tests.benchmarks.results import Results, load, save
 
 
@@ -78,9 +79,12 @@ class TestCompare:
             compare.read(tmp_path)
 
 
-def test_the_limit_is_what_its_formula_says(tmp_path: Path):
+@pytest.mark.parametrize(
+    "peer", [limit, pytest.param(compiled_loop, marks=pytest.mark.slow)]
+)  # slow while it is compiled
+def test_the_loops_do_what_their_formula_says(tmp_path: Path, peer: ModuleType):
     pattern = data.make(tmp_path, 40)
-    limit.main(pattern, str(tmp_path / "out"))
+    peer.main(pattern, str(tmp_path / "out"))
     made = compare.read(tmp_path / "out").arrays
     raw = [data.batch(np.random.default_rng([11, number]), 10).to_pylist() for number in range(4)]
     steps = np.concatenate([np.reshape(row["accel"], (-1, 3))[-128:] for rows in raw for row in rows])
@@ -141,13 +145,12 @@ def test_a_goal_that_was_not_measured_says_so(results: Results):
 
 def test_every_goal_is_about_what_is_run():
     for job in JOBS:
-        names = jobs.WAITS if job.waits else ()
         runs = {
             (name, rows): [Measured(rows + 1, rows + 1, rows + 1)]
             for name, sizes in job.sizes.items()
             for rows in sizes
         }
-        runs |= {(name, 0): [Measured(1, 1, 1)] for name in names}
+        runs |= {(name, 0): [Measured(1, 1, 1)] for name in job.commands}
         made = Results(job.key, "", "", runs)
         assert all(goal.figure(made) > 0 for goal in GOALS if goal.job == job.key)
 
@@ -173,7 +176,7 @@ def test_contenders_begin_in_turn():
 
 def test_columns_files_are_what_they_seem():
     for job in JOBS:
-        assert loads(job.columns).columns
+        assert all(loads(job.columns_of(name)).columns for name in job.sizes)
     assert len(loads(wide.columns_file()).columns) == 250
     with pytest.raises(ValueError, match="sequence_numeric_colum'"):
         loads(jobs.MISSPELT)

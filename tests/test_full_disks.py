@@ -20,6 +20,7 @@ from pipeline.ending import _unforeseen
 from pipeline.failures import message_of, of_a_disk
 from pipeline.inspecting import inspect
 from transforms import analyze, details_analyzer
+from transforms.contributed import Packed
 from transforms.embedding_tables import EmbeddingTable
 from transforms.files import naming
 
@@ -69,7 +70,7 @@ def piece(path: Path) -> None:
 WRITERS: dict[str, Callable[[Path], object]] = {
     "draft.yaml": lambda path: inspect.write(inspect.Inspection([], str(path), overwrite=True), "text"),
     "sample.tfrecord": lambda path: tf_examples.write_examples(str(path), [b"record"]),
-    "moments.json": lambda path: analyze._written(np.zeros((5, 1)), str(path)),
+    "moments.json": lambda path: analyze._written(Packed(()), str(path)),
     "details.json": lambda path: details_analyzer._written(DETAILS, str(path)),
     "synced": lambda path: stores.write_synced(str(path), b"x"),
     "a.piece": piece,

@@ -9,6 +9,7 @@ import random
 import subprocess
 import sys
 from collections import Counter
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -19,6 +20,9 @@ from tests.fuzz.corpus import entries
 from tests.fuzz.mutate import mutated, spoilt_records
 from tests.fuzz.parent import Limits
 from tests.fuzz.planted import FAULTS
+from tests.fuzz.planted_kernel import BEYOND
+from tests.fuzz.target import Target
+from transforms.kernels import example_values, examples, framing
 
 INPUTS = 3000
 QUICK = Limits(seconds=0.5, idle=6.0, memory=1 << 30)
@@ -66,6 +70,49 @@ def test_findings_of_one_place_are_told_once(planted):
     told = list(doubled.distinct())
     assert len(told) == len(FAULTS)
     assert all(len(seeds) == 2 for _, seeds in told)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("checked", ["1", "0"])
+def test_a_read_out_of_bounds_is_found_where_bounds_are_checked(checked, tmp_path, monkeypatch):
+    """By its IndexError; nothing else would have told."""
+    monkeypatch.setenv("NUMBA_BOUNDSCHECK", checked)
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    report = run.fuzz(range(BEYOND + 2), "tests.fuzz.planted_kernel:Beyond", 1)
+    found = [(one.seed, one.kind, one.summary, one.at.split(":")[0]) for one in report.findings]
+    finding = BEYOND, "exception", "IndexError: index is out of bounds", "fuzz/planted_kernel.py"
+    assert found == ([finding] if checked == "1" else [])
+    assert report.inputs == BEYOND + 2
+    (folder,) = tmp_path.iterdir()
+    assert folder.name.endswith("-checked") == (checked == "1")
+
+
+ON_THE_WAY: list[tuple[ModuleType, str]] = [
+    (framing, "cut"),
+    (framing, "gather"),
+    (examples, "shows_lists"),
+    (examples, "scan"),
+    (example_values, "run_of"),
+    (example_values, "fill"),
+]
+"""Kernels that reading records passes through."""
+
+
+@pytest.mark.parametrize(("module", "name"), ON_THE_WAY)
+def test_an_index_error_out_of_a_kernel_is_no_documented_end(module, name, monkeypatch):
+    """No source takes it for a damaged file, nor a row's for a bad row."""
+    monkeypatch.chdir(".")  # where the target goes from
+    target = Target()
+
+    def beyond(*arguments: Any) -> None:
+        raise IndexError("index is out of bounds")
+
+    monkeypatch.setattr(module, name, beyond)
+    monkeypatch.setattr(target, "data", lambda seed: target.entry(seed).packed(target.entry(seed).data))
+    for seed in (0, 2, 4):  # tf.Examples, tf.SequenceExamples and both
+        assert target.entry(seed).layout == "tfrecord"
+        with pytest.raises(IndexError):
+            target(seed)
 
 
 def test_a_target_that_does_not_start_ends_the_run():

@@ -27,7 +27,7 @@ from transforms.columns import (
     sequence_categorical_column_with_identity,
     sequence_numeric_column,
 )
-from transforms.densify import densify, level_table
+from transforms.densify import densify, level_moments
 from transforms.distributions import Counting
 from transforms.fitted import not_fitted, table_width
 from transforms.graph import input_specs
@@ -68,7 +68,7 @@ def counted(spec: Spec) -> dict[str, int]:
 
     return {
         "densify": operations(dense, input_specs(spec), table),
-        "moments": operations(lambda raw: level_table(spec, raw, fitted, 0), input_specs(spec)),
+        "moments": operations(lambda raw: level_moments(spec, raw, fitted, 0)[1], input_specs(spec)),
         "request": operations(
             lambda given, good: admitted(spec, given, good), request_specs(spec), tf.TensorSpec([None], tf.bool)
         ),

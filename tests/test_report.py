@@ -39,6 +39,17 @@ def number(text: str) -> float:
     return float(text.replace(",", "").replace("\N{MINUS SIGN}", "-"))
 
 
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("value", [0.0, 7.0, 1.7e18, -(2.0**62), 1e300])
+def test_one_number_has_a_bar_however_large_it_is(value, whole):
+    """Next to 1.7e18, a time in nanoseconds, there is no number within 0.5."""
+    bins = distributions.bins_of(np.zeros(1, np.float32))
+    with np.errstate(all="raise", under="ignore"):
+        chart = charts.chart(charts.of_bins(bins, np.array([5]), value, whole))
+    assert chart is not None and chart.path and chart.outside == 0
+    assert chart.low <= value <= chart.high
+
+
 @pytest.fixture(scope="module")
 def job(tmp_path_factory) -> dict[str, Any]:
     """The demo, with a column that lies far from 0."""

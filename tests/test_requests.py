@@ -99,6 +99,19 @@ def test_floats(dtype, reject):
     assert bool(wrong) == (reject and dtype in ("float16", "bfloat16"))
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+def test_a_subnormal_float32_is_zero(dtype):
+    """Where it is parsed as float32, or was stored so: in the job and in the graph, of the same sign."""
+    given, tiny = [1e-40, -1e-45, 2.0**-126, -0.0, 1.0], 2.0**-126
+    for stored in ("float32", "float64"):
+        expected = given if stored == dtype == "float64" else [0.0, -0.0, tiny, -0.0, 1.0]
+        form = Form("x", dtype)
+        parsed = parse(pa.array([given], pa.large_list(pa.type_for_alias(stored))), form).array.flatten().to_numpy()
+        assert parsed.tobytes() == np.array(expected, parsed.dtype).tobytes()
+        made, good = requests.canonical_feature(ragged([given], stored), form)
+        assert good.numpy().all() and made.values.numpy().tobytes() == parsed.tobytes()
+
+
 @pytest.mark.parametrize("dtype", ["string", "bytes"])
 @pytest.mark.parametrize("width", [0, 1, 3])
 def test_words(dtype, width):

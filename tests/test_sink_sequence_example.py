@@ -11,14 +11,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import tensorflow as tf
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 
 from pipeline import Request, read_manifest, run
 from pipeline.columns_file import load
 from pipeline.demo import make_sample
-from pipeline.sinks import SINKS, wire
+from pipeline.sinks import SINKS
 from tests.jobs import read_arrays
 from tests.test_sink_tfrecord import OUTPUTS, batch_of, values_of
 from transforms.columns.base import Output
@@ -77,18 +74,6 @@ def test_a_record_is_what_protocol_buffers_would_write(tmp_path):
                     made.int64_list.value.extend(int(v) for v in step)
         assert tf.train.SequenceExample.FromString(record) == expected
         assert len(record) == expected.ByteSize()
-
-
-@given(arrays(np.int64, st.integers(0, 20), elements=st.integers(-(2**63), 2**63 - 1) | st.integers(-2, 300)))
-def test_varints(numbers):
-    made = wire.varints(numbers[np.newaxis])
-    [packed] = made.strings(1).to_pylist()
-    message = tf.train.Int64List(value=numbers.tolist()).SerializeToString()
-    assert message[message.index(b"\n") + 1 :].endswith(packed) if len(numbers) else message == b""
-    assert np.ravel(made.sizes).tolist() == [len(packed)]
-    assert b"".join(wire.varints(numbers[:, np.newaxis]).strings(len(numbers)).to_pylist()) == packed
-    [again] = wire.field(1, made).strings(1).to_pylist()
-    assert list(tf.train.Int64List.FromString(again).value) == numbers.tolist()
 
 
 def test_no_steps_and_no_context(tmp_path):

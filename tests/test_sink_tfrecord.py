@@ -15,7 +15,7 @@ import pytest
 import tensorflow as tf
 
 from pipeline.limits import Limits
-from pipeline.sinks import SINKS, wire
+from pipeline.sinks import SINKS
 from pipeline.sources import SOURCES
 from transforms.columns.base import Output
 from transforms.errors import JobError
@@ -100,14 +100,6 @@ def test_our_own_source_reads_it_back(tmp_path, sink):
     [step] = SOURCES["tfrecord"].read(split, {"x": "float32"}, Limits())
     assert step.batch is not None
     assert step.batch.column("x").to_pylist() == values["x"].reshape(50, 12).tolist()
-
-
-@pytest.mark.parametrize("bits", range(1, 64))
-def test_integers_of_every_length(bits):
-    """No longer one is beside them in the batch, which would have them all encoded alike."""
-    numbers = np.array([[0, 2 ** (bits - 1)], [2**bits - 1, 5]])
-    expected = [tf.train.Int64List(value=row).SerializeToString() for row in numbers.tolist()]
-    assert wire.field(1, wire.varints(numbers)).strings(2).to_pylist() == expected
 
 
 def test_masks_may_be_integers(tmp_path):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import apache_beam as beam
 import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
@@ -17,6 +16,7 @@ from transforms import moments
 from transforms.asks import Ask
 from transforms.columns.learned_vocabulary import LearnedVocabularyBase, learners
 from transforms.combining import Combined, Found
+from transforms.contributed import Packed, Part
 from transforms.densify import RawTensors, densify, fit
 from transforms.details import contribution
 from transforms.details_analyzer import analyze_details, by_ask, outcome_file, read_outcome
@@ -33,33 +33,25 @@ LearnedWords = Mapping[str, Sequence[bytes]]
 """Learned vocabularies by `LearnedVocabularyBase.vocabulary_name`."""
 
 
-class _Merge(beam.CombineFn):
-    """Merges tables of moments."""
-
-    def __init__(self, dimensions: int):
-        self._dimensions = dimensions
-
-    def create_accumulator(self) -> np.ndarray:
-        return moments.empty(self._dimensions)
-
-    def add_input(self, accumulator: np.ndarray, element: Any) -> np.ndarray:
-        # tf.Transform hands over a tuple of arrays a batch; its cache hands over lists.
-        table = np.asarray(element[0] if isinstance(element, tuple) else element, np.float64)
-        return moments.merge([accumulator, table.reshape(accumulator.shape)])
-
-    def merge_accumulators(self, accumulators: Iterable[np.ndarray]) -> np.ndarray:
-        return moments.merge(accumulators)
-
-    def extract_output(self, accumulator: np.ndarray) -> np.ndarray:
-        return accumulator
-
-
-def _written(table: np.ndarray, path: str) -> np.ndarray:
-    if not path:
-        return table
-    with naming(path), FileSystems.create(path) as file:
-        file.write(json.dumps({"table": np.asarray(table).tolist()}).encode())
+def _written(found: Packed, path: str) -> np.ndarray:
+    table = found.table()
+    if path:
+        with naming(path), FileSystems.create(path) as file:
+            file.write(moments.dumps(table))
     return table
+
+
+class _CacheCoder(tft.experimental.PTransformAnalyzerCacheCoder):
+    """Keeps accumulators of moments in tf.Transform's analysis cache."""
+
+    def __init__(self, parts: Sequence[Part]):
+        self._parts = tuple(parts)
+
+    def encode_cache(self, accumulator: Packed) -> bytes:
+        return accumulator.to_bytes()
+
+    def decode_cache(self, encoded_accumulator: bytes) -> Packed:
+        return Packed.from_bytes(self._parts, encoded_accumulator)
 
 
 @dataclass(frozen=True)
@@ -90,24 +82,21 @@ class Analyzers:
     def __init__(self, spec: Spec, folder: str, given: Sequence[Level] = (), words: LearnedWords | None = None):
         self._spec, self._folder, self._given, self._words = spec, folder, tuple(given), words
 
-    def moments(self, level: int, table: tf.Tensor) -> tf.Tensor:
+    def moments(self, level: int, parts: Sequence[Part], contributed: Sequence[tf.Tensor]) -> tf.Tensor:
         """See `transforms.fitted.Combine`."""
         if level < len(self._given):
             return tf.constant(self._given[level].table, tf.float64)
-        width = table_width(self._spec, level)
+        make = Combined(functools.partial(Packed, tuple(parts)), repr(parts))
         analyzer = tft.experimental.CacheablePTransformAnalyzer(
-            make_accumulators_ptransform=Combined(_Merge(width), repr(width)),
-            merge_accumulators_ptransform=Combined(_Merge(width), repr(width)),
+            make_accumulators_ptransform=make,
+            merge_accumulators_ptransform=make,
             extract_output_ptransform=Found(_written, self._path(moments_file(level))),
-            cache_coder=tft.experimental.SimpleJsonPTransformAnalyzerCacheCoder(),
+            cache_coder=_CacheCoder(parts),
         )
+        shape = [len(moments.ROWS), table_width(self._spec, level)]
         # One table, one output: tf.Transform 1.21 refuses to cache an analyzer with several.
         (merged,) = tft.experimental.ptransform_analyzer(
-            [table[tf.newaxis]],
-            analyzer,
-            [tf.float64],
-            [[len(moments.ROWS), width]],
-            name=f"seqcols_moments_{level}",
+            list(contributed), analyzer, [tf.float64], [shape], name=f"seqcols_moments_{level}"
         )
         return merged
 
@@ -115,7 +104,7 @@ class Analyzers:
         """See `transforms.fitted.Combine`."""
         if level < len(self._given):
             return by_ask(tf.constant(self._given[level].details, tf.string), asks)
-        return analyze_details(level, asks, contribution(asks, asked), self._path(details_file(level)))
+        return analyze_details(level, asks, *contribution(asks, asked), self._path(details_file(level)))
 
     def _path(self, name: str) -> str:
         return joined(self._folder, name) if self._folder else ""
@@ -186,7 +175,7 @@ def read_level(spec: Spec, folder: str, level: int) -> Level:
     table = details = None
     if table_width(spec, level):
         with FileSystems.open(joined(folder, moments_file(level))) as file:
-            table = np.array(json.loads(file.read())["table"], np.float64).reshape(len(moments.ROWS), -1)
+            table = moments.loads(file.read())
     if any(ask.level == level and not ask.packed for ask in spec.asks):
         details = read_outcome(joined(folder, details_file(level)))
     return Level(table, details)

@@ -2,7 +2,7 @@
 
 Each takes a PCollection of rows (dicts, `beam.Row`, NamedTuples and others with a schema) or of Arrow batches (RecordBatch,
 Table) and gives the same kind back, in several outputs: the good rows (`GOOD`), `REJECTED`, and what was counted (`TALLIES`,
-`TABLES`, `COUNTS`). A row with a schema comes back as a `beam.Row`, and so does a rejected one. Kinds may stand side by side. A
+`MOMENTS`, `COUNTS`). A row with a schema comes back as a `beam.Row`, and so does a rejected one. Kinds may stand side by side. A
 later stage does what an earlier one has not done yet, so each works by itself.
 
 >>> parsed = rows | Parse([sequence_numeric_column("x", delimiter=",")])  # doctest: +SKIP
@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import apache_beam as beam
-import numpy as np
 import pyarrow as pa
 from apache_beam.pvalue import AsSingleton, TaggedOutput
 from apache_beam.transforms.window import GlobalWindow, WindowedValue
@@ -25,10 +24,10 @@ from apache_beam.utils.shared import Shared
 
 from transforms import distributions, metrics, rows
 from transforms.columns import Column
+from transforms.contributed import Packed
 from transforms.dict_rows import BATCH_ROWS, batches_of, check_keys, from_dicts, row_dict
 from transforms.distributions import Counting
 from transforms.groups import SequenceGroup
-from transforms.moments import merge
 from transforms.parse import canonical_type
 from transforms.spec import Spec, make_spec
 from transforms.stage_functions import StageFunction, densify_stage, mark, parse_stage, stage_of, validate_stage
@@ -39,7 +38,7 @@ from transforms.tally import Tally, add
 GOOD: Final = "good"
 REJECTED: Final = "rejected"
 TALLIES: Final = "tallies"
-TABLES: Final = "tables"
+MOMENTS: Final = "moments"
 COUNTS: Final = "counts"
 
 
@@ -99,7 +98,7 @@ class StageFn(beam.DoFn):
     def start_bundle(self) -> None:
         """Begins a tally and the gathering of rows, by window."""
         self._tally: Tally = Counter()
-        self._tables: list[np.ndarray] = []
+        self._moments: Packed | None = None
         self._counts: distributions.Counts = {}
         self._pending: dict[Any, list[Any]] = defaultdict(list)
         self._window: Any = GlobalWindow()
@@ -133,8 +132,8 @@ class StageFn(beam.DoFn):
         if self._tally:
             metrics.report(self._tally)
             yield TaggedOutput(TALLIES, in_window(self._tally, self._window))
-        if self._tables:
-            yield TaggedOutput(TABLES, in_window(merge(self._tables), self._window))
+        if self._moments is not None:
+            yield TaggedOutput(MOMENTS, in_window(self._moments, self._window))
         if self._counts:
             yield TaggedOutput(COUNTS, in_window(distributions.packed(self._counts), self._window))
 
@@ -144,8 +143,8 @@ class StageFn(beam.DoFn):
         for stage in self._run(batch):
             add(self._tally, stage.tally)
             metrics.report_lengths(stage.tally)
-            if stage.table is not None:
-                self._tables = [merge([*self._tables, stage.table])]
+            if stage.moments is not None:
+                self._moments = self._moments.merge([stage.moments]) if self._moments is not None else stage.moments
             if stage.counts is not None:
                 distributions.add(self._counts, stage.counts)
             yield stage
@@ -233,8 +232,8 @@ class _Stage(beam.PTransform):
         raise NotImplementedError
 
     def expand(self, pcoll: beam.PCollection) -> beam.pvalue.DoOutputsTuple:
-        """Applies the stage; the outputs are `GOOD`, `REJECTED`, `TALLIES`, `TABLES` and `COUNTS`."""
-        tags = (REJECTED, TALLIES, TABLES, COUNTS)
+        """Applies the stage; the outputs are `GOOD`, `REJECTED`, `TALLIES`, `MOMENTS` and `COUNTS`."""
+        tags = (REJECTED, TALLIES, MOMENTS, COUNTS)
         made = pcoll | beam.ParDo(StageFn(self.make, self.spec)).with_outputs(*tags, main=GOOD)
         return typed(made, GOOD, REJECTED) if pcoll.element_type is pa.RecordBatch else made
 
@@ -271,7 +270,7 @@ class Densify(_Stage):
       sequence_groups: policies by group (see `SequenceGroup`).
       transform: directory of the graph that a job saved. It may be left out where no column asks for statistics and every
         group has a `max_length` that is a number.
-      moments: also collect the moments of the numeric columns (see `moments`), in the output `TABLES`.
+      moments: also collect the moments of the numeric columns (`contributed.Packed`), in the output `MOMENTS`.
       ready: a PCollection of one element to wait for, where the same pipeline makes the directory: see `transforms.fit.Fit`.
       max_steps: as of `Parse`.
       counting: also count how values are distributed (see `distributions`), in the output `COUNTS`.

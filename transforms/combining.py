@@ -2,31 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol, Self
 
 import apache_beam as beam
+
+
+class Accumulator(Protocol):
+    """What some batches amount to: `transforms.contributed.Packed`, `transforms.details.Details`. Each returns itself."""
+
+    def add(self, *contributed: Any) -> Self:
+        """Adds the arrays that a batch contributed."""
+
+    def merge(self, others: Iterable[Any]) -> Self:
+        """Adds others."""
+
+    def compact(self) -> Self:
+        """Makes itself small."""
+
+
+class _Merge(beam.CombineFn):
+    """Merges what batches contribute, or what others have merged."""
+
+    def __init__(self, make: Callable[[], Accumulator]):
+        self._make = make
+
+    def create_accumulator(self) -> Accumulator:
+        return self._make()
+
+    def add_input(self, accumulator: Accumulator, element: Any) -> Accumulator:
+        # tf.Transform hands over the arrays of a batch, or accumulators from its cache.
+        return accumulator.add(*element) if isinstance(element, tuple | list) else accumulator.merge([element])
+
+    def merge_accumulators(self, accumulators: Iterable[Accumulator]) -> Accumulator:
+        return self._make().merge(accumulators)
+
+    def compact(self, accumulator: Accumulator) -> Accumulator:
+        return accumulator.compact()
+
+    def extract_output(self, accumulator: Accumulator) -> Accumulator:
+        return accumulator.compact()
 
 
 class Combined(beam.PTransform):
     """Both of tf.Transform's stages: batches to accumulators (what its cache keeps), and accumulators to one.
 
     Args:
-      merge: merges them.
-      of: tells it from others of its kind; the same in every process.
+      make: makes an accumulator of nothing.
+      of: tells it from others; the same in every process.
     """
 
-    def __init__(self, merge: beam.CombineFn, of: str):
+    def __init__(self, make: Callable[[], Accumulator], of: str):
         super().__init__()
-        self._merge, self._of = merge, of
+        self._make, self._of = make, of
 
     def __repr__(self) -> str:
         # tf.Transform 1.21 makes names in its cache of this; Beam's own has an address in it.
-        return f"{type(self._merge).__module__}.{type(self._merge).__name__}({self._of})"
+        return f"{type(self).__module__}.{type(self).__name__}({self._of})"
 
     def expand(self, pcoll: beam.PCollection) -> beam.PCollection:
         """Merges."""
-        return pcoll | "Merge" >> beam.CombineGlobally(self._merge)
+        return pcoll | "Merge" >> beam.CombineGlobally(_Merge(self._make))
 
 
 class Found(beam.PTransform):

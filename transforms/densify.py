@@ -9,15 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-import numpy as np
 import tensorflow as tf
 
-from transforms import moments
 from transforms.asks import Ask
 from transforms.bundles import bundles, places
 from transforms.columns import Column
 from transforms.columns.learned_vocabulary import learners
 from transforms.columns.numeric_base import Steps
+from transforms.contributed import Given, Part, tensors
 from transforms.fitted import Combine, Fitted, table_width
 from transforms.group_windows import GroupWindows, steps_of_groups
 from transforms.spec import Spec, input_name, length_name, mask_name
@@ -74,8 +73,8 @@ def fit(spec: Spec, raw: RawTensors, combine: Combine, levels: int | None = None
         words = column.words_to_learn(raw, windows.of_column(column))
         fitted = fitted.with_vocabulary(name, combine.vocabulary(column, words))
     for level in range(spec.levels if levels is None else levels):
-        table = level_table(spec, raw, fitted, level, windows)
-        fitted = fitted.with_table(combine.moments(level, table) if table_width(spec, level) else None)
+        contributed = level_moments(spec, raw, fitted, level, windows)
+        fitted = fitted.with_table(combine.moments(level, *contributed) if table_width(spec, level) else None)
         asks = [ask for ask in spec.asks if ask.level == level and not ask.packed]
         if asks:
             owners = {column.name: column for column in spec.columns}
@@ -84,17 +83,16 @@ def fit(spec: Spec, raw: RawTensors, combine: Combine, levels: int | None = None
     return fitted
 
 
-def level_table(
+def level_moments(
     spec: Spec, raw: RawTensors, fitted: Fitted, level: int, windows: GroupWindows | None = None
-) -> tf.Tensor:
-    """Returns what one batch contributes to the moments of one level.
+) -> tuple[list[Part], list[tf.Tensor]]:
+    """Returns what one batch contributes to the moments of one level (see `transforms.contributed`).
 
-    Returns:
-      A table of moments `[5, dimensions]`: for every ask that it answers of the kept (or all) steps, and then, at level 0, one
-      dimension for each group of `spec.longest_groups`, that of the rows' lengths in steps.
+    The table of moments has for every ask that it answers its dimensions, of the kept (or all) steps, and then, at level 0, one
+    dimension for each group of `spec.longest_groups`, that of the rows' lengths in steps.
     """
     windows = windows or GroupWindows(spec, raw)
-    tables, found = [], [np.zeros(0, np.int64)]
+    parts, given = [], []
     among = places(spec, level)
     for bundle in bundles(spec):
         asks = list(bundle.packed(level, among))
@@ -102,20 +100,14 @@ def level_table(
         for ask, place in asks:
             values, steps = _asked(bundle.column, ask, own, figures, bundle.window(windows))
             shape = [-1, ask.width]
-            values, observed = tf.reshape(values, shape), tf.reshape(steps.observed, shape)
-            if bundle.stacked > 1:
-                tables.append(moments.of_parts(values, observed, steps.stack_splits(bundle.stacked)))
-            else:
-                tables.append(moments.of_batch(values, observed))
-            found.append(place)
-    if tables:  # each where the asks of the spec have it
-        tables = [tf.gather(tf.concat(tables, axis=1), np.argsort(np.concatenate(found)), axis=1)]
+            splits = steps.stack_splits(bundle.stacked) if bundle.stacked > 1 else None
+            given.append(Given(tf.reshape(values, shape), tf.reshape(steps.observed, shape), splits))
+            parts.append(given[-1].part(place.tolist()))
     if level == 0 and spec.longest_groups:
         lengths = tf.transpose(steps_of_groups(spec, raw, spec.longest_groups))
-        tables.append(moments.of_batch(lengths, tf.ones_like(lengths, tf.bool)))
-    table = tf.concat(tables, axis=1) if tables else tf.zeros([len(moments.ROWS), 0], tf.float64)
-    table.set_shape([len(moments.ROWS), table_width(spec, level)])
-    return table
+        given.append(Given(lengths, tf.ones_like(lengths, tf.bool)))
+        parts.append(given[-1].part(range(table_width(spec, 0) - len(spec.longest_groups), table_width(spec, 0))))
+    return parts, tensors(given) if given else []
 
 
 def _asked(column: Column, ask: Ask, raw: RawTensors, fitted: Fitted, window: Window | None) -> tuple[tf.Tensor, Steps]:

@@ -1,6 +1,6 @@
 """What the table of moments does not hold: quantiles, and figures by key. One analyzer a level finds them for all columns.
 
-A batch gives four tensors (`contribution`), accumulators hold what some batches amount to (`Details`), and the outcome is one
+A batch gives a few tensors (`contribution`), accumulators hold what some batches amount to (`Details`), and the outcome is one
 tensor of strings that the graph decodes (`statistics_of`); in memory the same runs on one batch. Group 0 of an ask is
 the whole column, the others are the keys: a row's values count for both.
 """
@@ -18,6 +18,7 @@ import tensorflow as tf
 from transforms import moments
 from transforms.asks import Ask
 from transforms.columns.numeric_base import Steps
+from transforms.contributed import Given, Part, taken, tensors
 from transforms.fitted import Asked
 from transforms.grouped import Groups, readable
 from transforms.normalizers import Statistics
@@ -30,29 +31,31 @@ _BUFFERED: Final = 100_000
 """Values and keys that are gathered before they are merged, as long as what they are merged with is smaller."""
 
 
-def contribution(asks: Sequence[Ask], asked: Sequence[Asked]) -> list[tf.Tensor]:
-    """Returns what a batch contributes, for all asks in four tensors: wide data pays for every input of an analyzer.
+def contribution(asks: Sequence[Ask], asked: Sequence[Asked]) -> tuple[list[Part], list[tf.Tensor]]:
+    """Returns what a batch contributes: what the values of each ask are, and all of them in a few tensors.
 
     Returns:
-      numbers: float64 `[m]`, each ask's values `[n, width]` one after the other, NaN where there is none.
+      The parts, and what `contributed.tensors` makes of them. After these
       places: int64, for each ask by key the number of each step's key among the batch's keys; -1 for none.
       keys: text, for each ask by key the batch's keys.
-      sizes: int64 `[asks, 2]`, rows of values and keys of each.
+      sizes: int64 `[asks]`, how many keys each has.
     """
-    numbers, places, keys, sizes = [], [], [], []
+    given, places, keys, sizes = [], [], [], []
     for ask, (values, steps) in zip(asks, asked, strict=True):
-        seen = tf.reshape(tf.where(steps.observed, tf.cast(values, tf.float64), np.nan), [-1])
-        numbers.append(seen)
+        shape = [-1, ask.width]
+        given.append(Given(tf.reshape(values, shape), tf.reshape(steps.observed, shape)))
         count = tf.constant(0, tf.int64)
         if ask.per == "key":
             texts, there = _keys_of_rows(steps, ask.key)
             words, number = tf.unique(texts, tf.int64)
-            places.append(tf.gather(tf.where(there, number, -1), steps.rows))
+            at = tf.gather(tf.where(there, number, -1), steps.rows)
+            places.append(at)
             keys.append(words)
             count = tf.size(words, tf.int64)
-        sizes.append(tf.stack([tf.size(seen, tf.int64) // ask.width, count]))
+        sizes.append(count)
     no_places, no_keys = tf.zeros([0], tf.int64), tf.zeros([0], tf.string)
-    return [tf.concat(numbers, 0), tf.concat([no_places, *places], 0), tf.concat([no_keys, *keys], 0), tf.stack(sizes)]
+    more = [tf.concat([no_places, *places], 0), tf.concat([no_keys, *keys], 0), tf.stack(sizes)]
+    return [one.part() for one in given], [*tensors(given), *more]
 
 
 def _keys_of_rows(steps: Steps, key: str) -> tuple[tf.Tensor, tf.Tensor]:
@@ -72,26 +75,30 @@ class Details:
 
     Attributes:
       asks: what is collected.
+      parts: what the values of each are.
       groups: what was merged, ask by ask.
       waiting: what is still to be merged: merging with many keys is dear, so it is done when much has come.
     """
 
     asks: Sequence[Ask]
+    parts: Sequence[Part]
     groups: list[Groups] = field(default_factory=list)
     waiting: list[list[Groups]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.groups = self.groups or [Groups.empty(ask) for ask in self.asks]
+        self.groups = self.groups or [
+            Groups.empty(ask, part.dtype) for ask, part in zip(self.asks, self.parts, strict=True)
+        ]
 
-    def add(self, numbers: np.ndarray, places: np.ndarray, keys: np.ndarray, sizes: np.ndarray) -> Details:
+    def add(self, *arrays: np.ndarray) -> Details:
         """Adds what a batch contributed (see `contribution`), and returns this."""
-        found, starts = [], [0, 0, 0]
-        for ask, (rows, words) in zip(self.asks, np.asarray(sizes).reshape(-1, 2).tolist(), strict=True):
-            by_key = ask.per == "key"
-            ends = [starts[0] + rows * ask.width, starts[1] + rows * by_key, starts[2] + words]
-            values, at, known = (part[a:b] for part, a, b in zip((numbers, places, keys), starts, ends, strict=True))
-            found.append(Groups.of(ask, np.asarray(values).reshape(rows, ask.width), at, list(known)))
-            starts = ends
+        *values, places, keys, sizes = arrays
+        found, first, first_key = [], 0, 0
+        counts = np.asarray(sizes).reshape(-1).tolist()
+        for ask, given, count in zip(self.asks, taken(self.parts, values), counts, strict=True):
+            last, last_key = first + (len(given[0]) if ask.per == "key" else 0), first_key + count
+            found.append(Groups.of(ask, given[0], given[1], places[first:last], list(keys[first_key:last_key])))
+            first, first_key = last, last_key
         self.waiting.append(found)
         return self._settle(_BUFFERED + sum(group.size for group in self.groups))
 
@@ -132,7 +139,7 @@ def _serialized(ask: Ask, groups: Groups) -> Iterator[tf.Tensor]:
     figures = groups.figures(ask)
     # Where a key has no value in a dimension the whole column stands in, as it does for a key that was not seen at all.
     figures = np.where(figures[:, :1] > 0, figures, figures[:1])
-    known = np.concatenate([[True], (groups.tables[1:, 0] > 0).any(axis=1)])
+    known = np.concatenate([[True], (groups.moments.counts[1:] > 0).any(axis=1)])
     keys = tf.constant(groups.keys.filter(pa.array(known[1:])).to_pylist(), tf.string)
     prints = _fingerprint(keys).numpy()
     order = np.argsort(prints, kind="stable")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import base64
+import functools
 import json
 import pickle
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-import apache_beam as beam
 import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
@@ -16,32 +15,9 @@ from apache_beam.io.filesystems import FileSystems
 
 from transforms.asks import Ask
 from transforms.combining import Combined, Found
+from transforms.contributed import Part
 from transforms.details import PARTS, Details
 from transforms.files import naming
-
-
-class _Merge(beam.CombineFn):
-    """Merges what batches contribute, or what others have merged."""
-
-    def __init__(self, asks: Sequence[Ask]):
-        self._asks = tuple(asks)
-
-    def create_accumulator(self) -> Details:
-        return Details(self._asks)
-
-    def add_input(self, accumulator: Details, element: Any) -> Details:
-        if isinstance(element, Details):
-            return accumulator.merge([element])
-        return accumulator.add(*element)
-
-    def merge_accumulators(self, accumulators: Iterable[Details]) -> Details:
-        return Details(self._asks).merge(accumulators)
-
-    def compact(self, accumulator: Details) -> Details:
-        return accumulator.compact()
-
-    def extract_output(self, accumulator: Details) -> Details:
-        return accumulator.compact()
 
 
 def _written(details: Details, path: str) -> np.ndarray:
@@ -78,21 +54,25 @@ class _PickleCacheCoder(tft.experimental.PTransformAnalyzerCacheCoder):
         return found
 
 
-def analyze_details(level: int, asks: Sequence[Ask], contributed: Sequence[tf.Tensor], path: str) -> list[tf.Tensor]:
+def analyze_details(
+    level: int, asks: Sequence[Ask], parts: Sequence[Part], contributed: Sequence[tf.Tensor], path: str
+) -> list[tf.Tensor]:
     """Adds the analyzer to the graph that tf.Transform traces.
 
     Args:
       level: which of them it is.
       asks: what is collected.
+      parts: what the values of each are.
       contributed: what `details.contribution` made of a batch.
       path: where what was found is also written down; an empty string for nowhere.
 
     Returns:
       For each ask its part of `Details.outcome`, text `[PARTS]`.
     """
+    make = Combined(functools.partial(Details, tuple(asks), tuple(parts)), repr((asks, parts)))
     analyzer = tft.experimental.CacheablePTransformAnalyzer(
-        make_accumulators_ptransform=Combined(_Merge(asks), repr(asks)),
-        merge_accumulators_ptransform=Combined(_Merge(asks), repr(asks)),
+        make_accumulators_ptransform=make,
+        merge_accumulators_ptransform=make,
         extract_output_ptransform=Found(_written, path),
         cache_coder=_PickleCacheCoder(),
     )

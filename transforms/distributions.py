@@ -11,7 +11,6 @@ Of a large data set a part of the rows is counted, by their digests: which ones 
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -182,8 +181,8 @@ def centres(spec: Spec, table: np.ndarray | None) -> dict[str, Centre]:
     for ask, place in zip(asks, moments.slices([ask.width for ask in asks]), strict=True):
         if ask.link == 0:
             count = _dimensions(by_name[ask.owner])
-            own = table[:, place] if count > 1 or ask.width == 1 else moments.merge(list(table[:, place].T[..., None]))
-            far = np.abs(own[1]) > FAR_FROM_ZERO * np.sqrt(moments.variance(own))
+            own = table[:, place] if count > 1 or ask.width == 1 else moments.pooled(table[:, place])
+            far = np.abs(own[1]) > FAR_FROM_ZERO * np.sqrt(own[2])
             values = np.where(far & (own[0] > 0) & np.isfinite(own[1]), own[1].astype(np.float32), 0.0)
             made[ask.owner] = Centre(tuple(float(value) for value in np.broadcast_to(values, count)))
     return made
@@ -196,8 +195,7 @@ def read_centres(spec: Spec, path: str) -> dict[str, Centre]:
     from apache_beam.io.filesystems import FileSystems  # what counts a batch works without Beam
 
     with FileSystems.open(path) as file:
-        table = json.loads(file.read())["table"]
-    return centres(spec, np.array(table, np.float64).reshape(len(moments.ROWS), -1))
+        return centres(spec, moments.loads(file.read()))
 
 
 def _dimensions(column: Column) -> int:

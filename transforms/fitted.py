@@ -13,6 +13,7 @@ from transforms import moments
 from transforms.asks import Ask
 from transforms.columns.learned_vocabulary import LearnedVocabularyBase
 from transforms.columns.numeric_base import Steps
+from transforms.contributed import Part
 from transforms.lookup import Track, Vocabulary, Words, keep_in
 from transforms.normalizers import Normalizer, Statistics
 from transforms.spec import Spec
@@ -26,8 +27,8 @@ class Combine(Protocol):
 
     track: Track
 
-    def moments(self, level: int, table: tf.Tensor) -> Any:
-        """Merges tables of moments `[5, dimensions]`."""
+    def moments(self, level: int, parts: Sequence[Part], contributed: Sequence[tf.Tensor]) -> Any:
+        """Makes a table of moments `[5, dimensions]` of what a batch contributes (see `transforms.contributed`)."""
 
     def details(self, level: int, asks: Sequence[Ask], asked: Sequence[Asked]) -> Any:
         """Collects what the table of moments does not hold: quantiles, and figures by key."""
@@ -138,8 +139,7 @@ class Fitted:
         asks = [other for other in self.spec.asks if other.level == ask.level and other.packed]
         place = moments.slices([other.width * self.stacked for other in asks])[asks.index(ask)]
         part = tf.convert_to_tensor(self.tables[ask.level], tf.float64)[:, place]
-        count, mean, _, low, high = tf.unstack(part, len(moments.ROWS))
-        figures = (count, mean, moments.variance(part), low, high)
+        figures = tf.unstack(part, len(moments.ROWS))
         if self.stacked == 1 or steps is None:
             return Statistics(*(tf.reshape(figure, ask.figure_shape) for figure in figures))
         each = steps.stack_of(self.stacked)

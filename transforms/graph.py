@@ -14,7 +14,8 @@ from transforms import dtypes, rows, trees
 from transforms.columns import Column, Output
 from transforms.columns.numeric_base import NumericBase
 from transforms.columns.passthrough import Passthrough
-from transforms.densify import densify, level_table
+from transforms.contributed import Packed, Part
+from transforms.densify import densify, level_moments
 from transforms.fitted import Fitted, not_fitted
 from transforms.ragged import Ragged
 from transforms.rejection import Fault
@@ -107,12 +108,23 @@ def _flat_values(function: Callable[..., tf.Tensor], tensor: Any, *arguments: An
     return function(tensor, *arguments)
 
 
-def moments_graph(spec: Spec) -> Callable[[pa.RecordBatch], np.ndarray]:
-    """Returns a function that gives the table of moments of a batch of canonical columns."""
+def moments_graph(spec: Spec) -> Callable[[pa.RecordBatch], Packed]:
+    """Returns a function that gives the moments of a batch of canonical columns."""
     nothing = not_fitted(spec)
-    signature = [input_specs(spec)]
-    function = tf.function(lambda raw: level_table(spec, raw, nothing, 0), input_signature=signature, autograph=False)
-    return lambda batch: np.asarray(function(raw_tensors(batch, spec)))
+    parts: list[Part] = []
+
+    def traced(raw: Mapping[str, tf.RaggedTensor]) -> list[tf.Tensor]:
+        parts[:], contributed = level_moments(spec, raw, nothing, 0)
+        return contributed
+
+    function = tf.function(traced, input_signature=[input_specs(spec)], autograph=False)
+
+    def moments(batch: pa.RecordBatch) -> Packed:
+        contributed = function(raw_tensors(batch, spec))
+        found = Packed(tuple(parts))
+        return found.add(*(tensor.numpy() for tensor in contributed)) if parts else found
+
+    return moments
 
 
 def to_arrays(made: Mapping[str, Any]) -> Arrays:

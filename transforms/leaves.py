@@ -6,7 +6,8 @@ convert. What is accepted:
 - int64 columns: integer types of any width; floats without a fraction up to 2^53; decimal integers as text (`"-12"`,
   `"+7"`, `"007"`, spaces around trimmed). Booleans, fractions and numbers outside the dtype are faults.
 - float32 and float64 columns: integer and float types of any width; decimal text, with exponent, `nan` and `inf`. A null becomes
-  NaN. A finite number too large for the dtype is a fault where non-finite values are rejected, else an infinity.
+  NaN. A finite number too large for the dtype is a fault where non-finite values are rejected, else an infinity. A
+  float32 that is subnormal is 0.
 - string columns: text (checked to be UTF-8 where the dtype is `string`) and bytes.
 """
 
@@ -182,12 +183,13 @@ def _floats(values: pa.Array, dtype: str, faults: list[LeafFault], reject_overfl
     limit, carrier = dtypes.largest_float(dtype), np.dtype(dtypes.parsed(dtype))
     integers = pa.types.is_integer(values.type)
     if wide.dtype == carrier and limit == dtypes.largest_float(carrier.name) and not integers:
-        return Leaves(wide, [f for f in faults if len(f.positions)], nulls)
+        made = without_subnormals(wide) if carrier == np.float32 else wide
+        return Leaves(made, [f for f in faults if len(f.positions)], nulls)
     with np.errstate(over="ignore", invalid="ignore"):
         narrow = wide.astype(carrier)
         over = np.isfinite(wide) & ((np.abs(narrow) > limit) | np.isinf(narrow))
-    if wide.dtype.itemsize < carrier.itemsize:  # as TensorFlow casts: a float32 that is subnormal is 0
-        narrow[np.abs(narrow) < np.finfo(np.float32).tiny] *= 0
+    if np.float32 in (wide.dtype, carrier):
+        narrow = without_subnormals(narrow)
     narrow[over] = np.copysign(carrier.type(np.inf), narrow[over])
     given = pc.fill_null(values.slice(0, LOOKED_AT), 0).to_numpy(zero_copy_only=False) if integers else wide
     lost = rounded(given, narrow)
@@ -195,6 +197,17 @@ def _floats(values: pa.Array, dtype: str, faults: list[LeafFault], reject_overfl
         message = f"expected finite numbers, at most {limit:.7g} ({dtype})"
         faults = [*faults, LeafFault("non_finite", np.flatnonzero(over), message)]
     return Leaves(narrow, [f for f in faults if len(f.positions)], nulls, lost)
+
+
+def without_subnormals(values: np.ndarray) -> np.ndarray:
+    """Returns numbers with a zero of the same sign for those below the smallest normal float32, 2^-126.
+
+    TensorFlow's casts take a float32 that is subnormal for 0: statistics, values and what a served model makes agree like this.
+    """
+    small = np.abs(values) < dtypes.SMALLEST_FLOAT32
+    if not values[small].any():
+        return values
+    return np.where(small, np.copysign(values.dtype.type(0), values), values)
 
 
 def _numbers_from_text(values: pa.Array, kind: str) -> tuple[pa.Array, list[LeafFault]]:

@@ -16,6 +16,7 @@ from transforms.asks import Ask
 from transforms.assets import most_frequent
 from transforms.columns import Column, Output
 from transforms.columns.learned_vocabulary import LearnedVocabularyBase
+from transforms.contributed import Packed, Part
 from transforms.densify import fit
 from transforms.details import Details, contribution
 from transforms.dict_rows import batches_of
@@ -178,11 +179,12 @@ class _Whole:
     def __init__(self) -> None:
         self.track = keep_in({})
 
-    def moments(self, level: int, table: Any) -> np.ndarray:
-        return np.asarray(table)
+    def moments(self, level: int, parts: Sequence[Part], contributed: Sequence[Any]) -> np.ndarray:
+        return Packed(tuple(parts)).add(*contributed).table()
 
     def details(self, level: int, asks: Sequence[Ask], asked: Sequence[Asked]) -> list[np.ndarray]:
-        found = Details(asks).add(*(np.asarray(tensor) for tensor in contribution(asks, asked)))
+        parts, contributed = contribution(asks, asked)
+        found = Details(asks, parts).add(*(np.asarray(tensor) for tensor in contributed))
         return np.split(found.outcome(), len(asks))
 
     def vocabulary(self, column: LearnedVocabularyBase, words: Any) -> Vocabulary:

@@ -1,110 +1,162 @@
-"""Count, mean, variance, smallest and largest of many columns at once, exact to float64.
+"""Count, mean, variance, smallest and largest of many columns: the correctly rounded ones, of exact sums.
 
-One analyzer for all columns: wide data pays for every analyzer, not for every column. Each batch gives a
-`[5, dimensions]` table (in TensorFlow kernels), tables are merged by Chan's rule (in NumPy), which keeps the precision that
-plain sums of squares lose: T. Chan, G. Golub, R. LeVeque, "Updating formulae and a pairwise algorithm for computing sample
-variances", 1979.
+What batches amount to are integers (`transforms.kernels.sums`) that merge by adding, so that the same values have the same mean
+and variance, to the last bit, however they were parted and in whatever order they came. Only the end is rounded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Final
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
 
 import numpy as np
 
-if TYPE_CHECKING:
-    import tensorflow as tf
-
-ROWS: Final = ("count", "mean", "m2", "min", "max")
-"""Rows of a table; `m2` is the sum of squared deviations from the mean."""
+ROWS: Final = ("count", "mean", "variance", "min", "max")
+"""Rows of a table; the variance is that of the population (ddof 0)."""
 
 
 def empty(dimensions: int) -> np.ndarray:
-    """Returns the table of no values: `[5, dimensions]` float64, count 0, min +inf, max -inf."""
+    """Returns the table of no values: `[5, dimensions]` float64, count, mean and variance 0, min +inf, max -inf."""
     table = np.zeros((len(ROWS), dimensions))
     table[3], table[4] = np.inf, -np.inf
     return table
 
 
-beyond = np.errstate(over="ignore", invalid="ignore")
-"""For functions whose sums may be beyond float64, which then are infinite or NaN."""
+@dataclass
+class Moments:
+    """What values amount to, in parts that have figures of their own, each of as many dimensions. Pickles.
+
+    Attributes:
+      dtype: what the values are: `float32`, `float64` or `int64`.
+      counts: int64 `[parts, width]`.
+      low: float64 `[parts, width]`, +inf without values.
+      high: float64 `[parts, width]`, -inf without values.
+      limbs: uint32 `[parts, width, limbs]`, the sums (see `transforms.kernels.sums`).
+    """
+
+    dtype: str
+    counts: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    limbs: np.ndarray
+
+    @classmethod
+    def empty(cls, dtype: str, parts: int, width: int) -> Moments:
+        """Returns what no values amount to."""
+        from transforms.kernels.sums import LAYOUTS
+
+        shape = (parts, width)
+        limbs = np.zeros((*shape, LAYOUTS[dtype].limbs), np.uint32)
+        return cls(dtype, np.zeros(shape, np.int64), np.full(shape, np.inf), np.full(shape, -np.inf), limbs)
+
+    @classmethod
+    def of(cls, values: np.ndarray, observed: np.ndarray, splits: np.ndarray) -> Moments:
+        """Returns what values amount to.
+
+        Args:
+          values: float32, float64 or int64 `[n, width]`.
+          observed: bool `[n, width]`; values elsewhere do not count, whatever they are. The others are finite.
+          splits: int64 `[parts + 1]`, where each part begins and ends.
+        """
+        from transforms.kernels import sums
+
+        if observed.shape != values.shape or splits[0] < 0 or splits[-1] > len(values) or (np.diff(splits) < 0).any():
+            raise ValueError(f"expected ascending splits of {len(values)} values, got {splits!r}")
+        made = cls.empty(values.dtype.name, len(splits) - 1, values.shape[1])
+        layout, values = sums.LAYOUTS[made.dtype], np.ascontiguousarray(values)
+        bits = values.view(np.uint32 if made.dtype == "float32" else np.uint64)
+        own = (layout.mantissa_bits, layout.sum_limbs, made.counts, made.low, made.high, made.limbs)
+        sums.add_values(values, bits, np.ascontiguousarray(observed), np.ascontiguousarray(splits), *own)
+        return made
+
+    def add(self, other: Moments, into: np.ndarray | None = None) -> Moments:
+        """Adds parts to parts of this, and returns it.
+
+        Args:
+          other: what is added.
+          into: int64, to which part each of its parts is added; to the one of the same number, if left out.
+        """
+        from transforms.kernels import sums
+
+        into = np.arange(len(other.counts)) if into is None else into
+        if other.dtype != self.dtype or other.limbs.shape[1:] != self.limbs.shape[1:] or len(into) != len(other.counts):
+            raise ValueError(
+                f"expected sums of {self.dtype} {self.counts.shape}, got {other.dtype} {other.counts.shape}"
+            )
+        if len(into) and not 0 <= into.min() <= into.max() < len(self.counts):
+            raise ValueError(f"expected parts of {len(self.counts)}, got {into!r}")
+        added = (other.counts, other.low, other.high, other.limbs, into, sums.LAYOUTS[self.dtype].sum_limbs)
+        sums.merge(*added, self.counts, self.low, self.high, self.limbs)
+        return self
+
+    def figures(self) -> np.ndarray:
+        """Returns float64 `[parts, 5, width]`, in the order of `ROWS`: as `empty` without values."""
+        from transforms.kernels.sums import LAYOUTS
+
+        layout = LAYOUTS[self.dtype]
+        end = layout.sum_limbs * 4
+        made = np.zeros((2, self.counts.size))
+        texts = self.limbs.astype("<u4").reshape(self.counts.size, layout.limbs)
+        for k, count in enumerate(self.counts.reshape(-1).tolist()):
+            if count:
+                text = texts[k].tobytes()
+                total = int.from_bytes(text[:end], "little", signed=True)
+                squares = int.from_bytes(text[end:], "little", signed=True)
+                made[:, k] = rounded(count, total, squares, layout.unit)
+        mean, variance = made.reshape(2, *self.counts.shape)
+        return np.stack([self.counts.astype(np.float64), mean, variance, self.low, self.high], axis=1)
 
 
-@beyond
-def merge(tables: Iterable[np.ndarray]) -> np.ndarray:
-    """Merges tables `[5, dimensions]` of disjoint values into the table of all of them."""
-    stack = np.stack(list(tables))
-    count = stack[:, 0].sum(axis=0)
-    safe = np.maximum(count, 1)
-    mean = (stack[:, 0] * stack[:, 1]).sum(axis=0) / safe
-    spread = (stack[:, 2] + stack[:, 0] * (stack[:, 1] - mean) ** 2).sum(axis=0)
-    return np.stack([count, mean, spread, stack[:, 3].min(axis=0), stack[:, 4].max(axis=0)])
+def rounded(count: int, total: int, squares: int, unit: int) -> tuple[float, float]:
+    """Returns mean and variance, each the float64 nearest to the true one; infinite beyond that.
 
-
-def of_batch(values: tf.Tensor, observed: tf.Tensor) -> tf.Tensor:
-    """Returns the table of one batch.
+    >>> rounded(3, 6, 14, 0)  # 1, 2 and 3
+    (2.0, 0.6666666666666666)
 
     Args:
-      values: `[n, dimensions]`, any numeric dtype.
-      observed: bool `[n, dimensions]`; values elsewhere do not count, whatever they are.
-
-    Returns:
-      `[5, dimensions]` float64. With no values: as `empty`.
+      count: number of values, not 0.
+      total: their sum, in units of two to the power of `unit`.
+      squares: the sum of their squares, in units of two to twice that power.
+      unit: 0 or less.
     """
-    import tensorflow as tf
-
-    # A dimension a line: TensorFlow sums along lines several times as fast as down columns.
-    there = tf.transpose(observed)
-    wide = tf.where(there, tf.cast(tf.transpose(values), tf.float64), 0.0)
-    count = tf.reduce_sum(tf.cast(there, tf.float64), axis=1)
-    safe = tf.maximum(count, 1.0)
-    mean = tf.reduce_sum(wide, axis=1) / safe
-    off = tf.where(there, wide - mean[:, tf.newaxis], 0.0)
-    # The second term is zero but for rounding of the mean; it takes that rounding out again.
-    m2 = tf.reduce_sum(off * off, axis=1) - tf.square(tf.reduce_sum(off, axis=1)) / safe
-    infinity = tf.constant(np.inf, tf.float64)
-    low = tf.reduce_min(tf.where(there, wide, infinity), axis=1)
-    high = tf.reduce_max(tf.where(there, wide, -infinity), axis=1)
-    return tf.stack([count, mean, tf.maximum(m2, 0.0), low, high])
+    # Python divides integers of any size with one rounding.
+    mean = total / (count << -unit)
+    try:
+        return mean, (count * squares - total * total) / (count * count << -2 * unit)
+    except OverflowError:
+        return mean, math.inf
 
 
-def of_parts(values: tf.Tensor, observed: tf.Tensor, splits: tf.Tensor) -> tf.Tensor:
-    """Returns the tables of several parts of a batch side by side, each to the last bit as `of_batch` gives it.
-
-    Args:
-      values: `[n, dimensions]`, part after part.
-      observed: bool `[n, dimensions]`.
-      splits: int64 `[parts + 1]`, where each part begins and ends.
-
-    Returns:
-      `[5, parts * dimensions]` float64.
-    """
-    import tensorflow as tf
-
-    count, width = splits.shape[0] - 1, values.shape[1]
-    tables = tf.map_fn(
-        lambda ends: of_batch(values[ends[0] : ends[1]], observed[ends[0] : ends[1]]),
-        tf.stack([splits[:-1], splits[1:]], axis=1),
-        fn_output_signature=tf.TensorSpec([len(ROWS), width], tf.float64),
-    )
-    return tf.reshape(tf.transpose(tables, [1, 0, 2]), [len(ROWS), count * width])
+def pooled(table: np.ndarray) -> np.ndarray:
+    """Returns the table `[5, 1]` of all dimensions together, to some last bits, from that of each `[5, dimensions]`."""
+    count, mean, variance, low, high = table
+    total = count.sum()
+    safe = max(total, 1.0)
+    with np.errstate(over="ignore", invalid="ignore"):  # variances may be infinite
+        middle = (count * mean / safe).sum()
+        spread = (count * (variance + (mean - middle) ** 2) / safe).sum()
+    return np.array([[total], [middle], [spread], [low.min(initial=np.inf)], [high.max(initial=-np.inf)]])
 
 
-def variance(table: tf.Tensor | np.ndarray) -> tf.Tensor | np.ndarray:
-    """Returns the population variance `[dimensions]` (ddof 0) of a table; 0 where there are no values."""
-    count = table[0]
-    return table[2] / (count + (count == 0 if isinstance(count, np.ndarray) else _is_zero(count)))
+def dumps(table: np.ndarray) -> bytes:
+    """Returns a table as the JSON that is kept with a data set (`moments.json`)."""
+    return json.dumps({"rows": ROWS, "table": np.asarray(table).tolist()}).encode()
 
 
-def _is_zero(count: tf.Tensor) -> tf.Tensor:
-    import tensorflow as tf
-
-    return tf.cast(tf.equal(count, 0), tf.float64)
+def loads(text: bytes | str) -> np.ndarray:
+    """Returns a table that `dumps` wrote, or an earlier version: that had the sum of squared deviations for the variance."""
+    found = json.loads(text)
+    table = np.array(found["table"], np.float64).reshape(len(ROWS), -1)
+    if "rows" not in found:
+        table[2] /= np.maximum(table[0], 1)
+    return table
 
 
 def readable(figures: np.ndarray, there: np.ndarray) -> Any:
-    """Returns figures as lists for JSON: None where there are no values, and where a sum was beyond float64."""
+    """Returns figures as lists for JSON: None where there are no values, and where a figure was beyond float64."""
     return np.where(there & np.isfinite(figures), figures.astype(object), np.array(None, object)).tolist()
 
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 from transforms import rejection, rows
 from transforms.columns import Column
 from transforms.columns.base import Checked
+from transforms.contributed import Packed
 from transforms.counting import count_rounded, count_values, held_values
 from transforms.distributions import Counts
 from transforms.groups import SequenceGroup
@@ -35,14 +36,14 @@ class Stage:
       batch: the good rows.
       rejected: the bad rows as a table of `rejection.SCHEMA`, or None.
       tally: what was counted.
-      table: the batch's moments, where a stage collects them (see `moments`).
+      moments: the batch's moments, where a stage collects them.
       counts: how its values are distributed, where a stage counts that (see `distributions`).
     """
 
     batch: pa.RecordBatch
     rejected: pa.RecordBatch | None = None
     tally: Tally = field(default_factory=Counter)
-    table: np.ndarray | None = None
+    moments: Packed | None = None
     counts: Counts | None = None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from math import prod
 from typing import Any, Final
@@ -15,7 +14,6 @@ from pipeline.sources import framing
 from pipeline.sources.base import broken
 from pipeline.sources.packing import Content
 from pipeline.sources.parquet import opened
-from pipeline.sources.parts import batches
 from transforms.columns import Output
 from transforms.parse_specs import known_shape, parse_spec
 
@@ -79,16 +77,14 @@ def _records(
     path: str, format: str, outputs: Sequence[Output], start: int, stop: int | None
 ) -> Iterator[tuple[Mapping[str, pa.Array], int]]:
     """Yields columns of the rows wanted, and how many. Records before them are read, and not decoded."""
-    from pipeline.sources.examples import ExampleDecoder
-    from pipeline.sources.sequence_examples import SequenceExampleDecoder
+    from pipeline.sources.example_records import RecordDecoder
 
-    features = {name: field["dtype"] for name, field in parse_spec(outputs).items()}
-    decoder = SequenceExampleDecoder(features) if format.startswith("sequence_example") else ExampleDecoder(features)
+    decoder = RecordDecoder({name: field["dtype"] for name, field in parse_spec(outputs).items()})
     content = Content(path, WIDEST, framing.is_header)
-    found = framing.records(content, path, WIDEST.max_record_bytes, content.unit)
+    found = framing.cuts(content, path, WIDEST.max_record_bytes, content.unit)
     at = start
-    for records in batches(itertools.islice(found, start, stop), WIDEST):
-        parts, bad = decoder.decode(pa.array(records, pa.large_binary()))
+    for records, _ in framing.gathered(framing.between(found, start, stop), WIDEST):
+        parts, bad = decoder.decode(records, format.startswith("sequence_example"))
         if bad or len(parts) != 1:
             row = min(bad) if bad else len(parts[0].positions)
             raise broken(path, f"row {at + row} is not of the kinds that the manifest says")

@@ -140,7 +140,8 @@ def _range(spans: Spans) -> tuple[float, float]:
     if last - first <= 1.5 * (high - low) or high <= low:
         low, high = first, last
     if not high > low:  # one number, and its bin has no width
-        return low - 0.5, high + 0.5
+        room = max(0.5, MOST_BARS * float(np.spacing(abs(low))))  # beyond 2^53 there is no number within 0.5
+        return low - room, high + room
     return low, high
 
 
@@ -154,7 +155,8 @@ def _rebinned(spans: Spans, ends: np.ndarray, scale: Scale) -> np.ndarray:
     made = np.zeros(len(ends) - 1)
     for at, (left, right) in enumerate(itertools.pairwise(ends)):
         last = at == len(made) - 1
-        share = np.clip((np.minimum(upper, right) - np.maximum(lower, left)) / width, 0, 1)
+        with np.errstate(over="ignore"):  # where the width is next to nothing, which is looked at below
+            share = np.clip((np.minimum(upper, right) - np.maximum(lower, left)) / width, 0, 1)
         point = (upper - lower <= 0) | (width < 1e-12 * (ends[-1] - ends[0]))  # all of it is in one bar
         inside = (lower >= left) & ((lower < right) | (last & (lower <= right)))
         made[at] = float((np.where(point, inside, share) * spans.counts).sum())

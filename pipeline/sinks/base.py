@@ -108,7 +108,7 @@ class OutputFile:
         except OSError as error:
             raise self._error(error) from error
 
-    def write(self, data: bytes) -> int:
+    def write(self, data: bytes | memoryview) -> int:
         """Appends bytes and returns how many."""
         if self._dropped:  # what a library still wants to write when it is told to close
             return len(data)
@@ -166,9 +166,10 @@ def flat_values(batch: pa.RecordBatch, output: Output) -> pa.Array:
     Raises:
       ValueError: the column is missing, has nulls, or as many values as its output does not declare.
     """
-    if output.name not in batch.schema.names:
+    index = batch.schema.get_field_index(output.name)  # the list of all names is made anew whenever it is asked for
+    if index < 0:
         raise ValueError(f"output {output.name!r}: expected a column in the batch, got {batch.schema.names!r}")
-    column = batch.column(output.name)
+    column = batch.column(index)
     if isinstance(column, pa.ExtensionArray):
         column = column.storage
     values = column.flatten() if pa.types.is_fixed_size_list(column.type) else column

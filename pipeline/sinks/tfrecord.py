@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any, Literal
 
+import numpy as np
 import pyarrow as pa
 
-from pipeline.sinks import wire
 from pipeline.sinks.base import OutputFile, Sink, Writer, Written, flat_values
-from pipeline.sources.framing import framed
 from pipeline.sources.packing import GZIP
 from transforms.columns.base import Output
+from transforms.kernels import encode
 from transforms.parse_specs import known_shape, parse_spec
+
+Features = Callable[[pa.RecordBatch], list[encode.Feature]]
 
 
 @dataclass(frozen=True)
@@ -40,52 +42,34 @@ class TFRecord(Sink):
     def open(self, path: str, outputs: Sequence[Output]) -> Writer:
         """See the base class."""
         parse_spec(outputs)
-        return RecordWriter(OutputFile(path), Examples(outputs).encode, self._packer())
+        return RecordWriter(OutputFile(path), lambda batch: [feature_of(batch, o) for o in outputs], self._packer())
 
     def _packer(self) -> Any:
         return zlib.compressobj(self.level, wbits=GZIP) if self.compression else None
 
 
-class Examples:
-    """Encodes dense batches as serialized tf.Examples.
-
-    Field numbers are those of tensorflow/core/example/example.proto and feature.proto.
+def feature_of(batch: pa.RecordBatch, output: Output, listed: bool = False) -> encode.Feature:
+    """Returns an output of a batch as the encoder takes it.
 
     Args:
-      outputs: what is encoded; other columns of a batch are left out.
+      batch: dense rows.
+      output: what is encoded.
+      listed: whether it becomes a feature list, its first dimension the steps.
     """
-
-    def __init__(self, outputs: Sequence[Output]):
-        self._outputs = list(outputs)
-
-    def encode(self, batch: pa.RecordBatch) -> list[bytes]:
-        """Returns one record a row; empty ones where there are no outputs."""
-        found: list[bytes] = self.pieces(batch).strings(batch.num_rows).to_pylist()
-        return found
-
-    def pieces(self, batch: pa.RecordBatch) -> wire.Pieces:
-        """Returns the records of a batch, not yet put together."""
-        if not self._outputs:
-            return wire.constant(b"")
-        return wire.field(1, wire.joined(self._entry(batch, output) for output in self._outputs))
-
-    @staticmethod
-    def _entry(batch: pa.RecordBatch, output: Output) -> wire.Pieces:
-        """Returns an output as an entry of the map Features.feature: its name, and a Feature."""
-        feature = feature_of(flat_values(batch, output), prod(known_shape(output)), batch.num_rows)
-        return wire.field(1, wire.joined([wire.field(1, wire.constant(output.name.encode())), wire.field(2, feature)]))
-
-
-def feature_of(values: pa.Array, width: int, count: int) -> wire.Pieces:
-    """Returns `count` messages Feature of `width` values each, given row after row."""
+    values, shape, name = flat_values(batch, output), known_shape(output), output.name.encode()
+    steps, width = (shape[0], prod(shape[1:])) if listed else (None, prod(shape))
     if pa.types.is_floating(values.type):
-        packed = wire.floats(values.to_numpy().reshape(count, width))
-        return wire.field(2, wire.field(1, packed))
-    if pa.types.is_integer(values.type) or pa.types.is_boolean(values.type):
-        numbers = values.cast(pa.int64()).to_numpy()
-        return wire.field(3, wire.field(1, wire.varints(numbers.reshape(count, width))))
-    strings = wire.field(1, wire.values(values))
-    return wire.field(1, strings if width == 1 else strings.grouped(width, count))
+        floats = np.ascontiguousarray(values.to_numpy(), np.float32)
+        return encode.Feature(name, encode.FLOATS, floats, width, steps)
+    if pa.types.is_boolean(values.type):
+        bits = np.frombuffer(values.buffers()[1] or b"", np.uint8)
+        return encode.Feature(name, encode.BOOLEANS, bits, width, steps, first=values.offset)
+    if pa.types.is_integer(values.type):
+        return encode.Feature(name, encode.INTEGERS, values.cast(pa.int64()).to_numpy(), width, steps)
+    strings = values.cast(pa.large_binary())
+    _, starts, data = strings.buffers()
+    found = np.frombuffer(starts or bytes(8), np.int64)[strings.offset :]
+    return encode.Feature(name, encode.BYTES, np.frombuffer(data or b"", np.uint8), width, steps, found)
 
 
 class RecordWriter(Writer):
@@ -93,17 +77,17 @@ class RecordWriter(Writer):
 
     Args:
       file: where to.
-      encode: makes the records of a batch.
+      features: returns what is written of a batch, see `transforms.kernels.encode`.
       packer: compresses (see zlib), or None.
     """
 
-    def __init__(self, file: OutputFile, encode: Callable[[pa.RecordBatch], list[bytes]], packer: Any):
-        self._file, self._encode, self._packer = file, encode, packer
+    def __init__(self, file: OutputFile, features: Features, packer: Any):
+        self._file, self._features, self._packer = file, features, packer
         self._rows = 0
 
     def write(self, batch: pa.RecordBatch) -> int:
         """See the base class."""
-        data = framed(self._encode(batch))
+        data = encode.records(self._features(batch), batch.num_rows).data
         self._file.write(self._packer.compress(data) if self._packer else data)
         self._rows += batch.num_rows
         return batch.num_rows

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -132,37 +131,6 @@ def joined(parts: list[Part]) -> list[Part]:
             kinds = {}
         kinds.update({name: (column.type, held) for name, column, held in columns if held or name not in kinds})
     return [_concatenated(group) for group in groups]
-
-
-def merged(parts: list[Part]) -> list[Part]:
-    """Joins parts whose rows stand between each other's: the rows of what is returned are in order, one part after another."""
-    together = joined(parts)
-    if len(together) > 1:
-        together = joined(_runs(parts))
-    return [_in_order(part) for part in together]
-
-
-def _in_order(part: Part) -> Part:
-    if (np.diff(part.positions) > 0).all():
-        return part
-    order = np.argsort(part.positions)
-    return Part(of_rows(part.batch.take(pa.array(order)), len(order)), part.positions[order])
-
-
-def _runs(parts: list[Part]) -> list[Part]:
-    """Cuts parts where rows of another stand in between, and returns the pieces in order."""
-    positions = np.concatenate([part.positions for part in parts])
-    order = np.argsort(positions)
-    owner = np.repeat(np.arange(len(parts)), [len(part.positions) for part in parts])[order]
-    bounds = [0, *(np.flatnonzero(np.diff(owner)) + 1).tolist(), len(order)]
-    at = [0] * len(parts)
-    made = []
-    for first, last in itertools.pairwise(bounds):
-        k = int(owner[first])
-        start, at[k] = at[k], at[k] + last - first
-        own = parts[k]
-        made.append(Part(own.batch.slice(start, last - first), own.positions[start : at[k]]))
-    return made
 
 
 def _names(part: Part) -> list[str]:

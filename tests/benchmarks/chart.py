@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from tests.benchmarks.jobs import LIMIT, MAIN, OURS, POLARS, TFT
+from tests.benchmarks.jobs import COMPILED, LIMIT, MAIN, OURS, POLARS, TFT
 from tests.benchmarks.results import Results
 
-BARS: Final = {"J1": [OURS, LIMIT, TFT], "J2": [OURS, POLARS]}
+BARS: Final = {"J1": [OURS, COMPILED, LIMIT, TFT], "J2": [OURS, POLARS]}
 TITLES: Final = {"J1": "TFRecord (J1)", "J2": "Parquet (J2)"}
 PANELS: Final = {
     "cpu": "CPU time of a row, µs",

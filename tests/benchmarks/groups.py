@@ -1,8 +1,6 @@
-"""What sequence groups cost: 250 columns with a group each against the same columns in one group.
+"""What sequence groups cost: the columns of J3 with a group each, against the same columns in one group.
 
-    python -m tests.benchmarks.groups
-
-CPU seconds of a run on 1,000 rows, of loading its saved graph (the least of 5), and of a request of one row (the least of 300).
+`python -m tests.benchmarks.groups MODEL INPUT_PATTERN` prints what a saved graph takes, in seconds by the clock and of CPU.
 """
 
 from __future__ import annotations
@@ -10,17 +8,18 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
-from tests.benchmarks import data, wide
-from tests.benchmarks.measured import measure
+from tests.benchmarks import wide
+from tests.benchmarks.measured import Measured
 
-ROWS = 1_000
-LOADS = 5
-REQUESTS = 300
+ONE_GROUP: Final = "seqcols, one group"
+GROUPS: Final = "seqcols, 250 groups"
+TIMES: Final = 5
+REQUESTS: Final = 100
 
 
 def columns_file(groups: int) -> str:
@@ -34,47 +33,40 @@ def columns_file(groups: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-def least(function: Callable[[], object], times: int) -> float:
-    """Returns the fewest CPU seconds that a call took: what else the machine does only adds to them."""
+COLUMNS: Final = {ONE_GROUP: columns_file(1), GROUPS: columns_file(250)}
+
+
+def least(function: Callable[[], object]) -> tuple[float, float]:
+    """Returns wall and CPU seconds of that of several calls which took the least CPU: others on the machine only add to it."""
     took = []
-    for _ in range(times):
-        began = time.process_time()
+    for _ in range(TIMES):
+        began, cpu = time.perf_counter(), time.process_time()
         function()
-        took.append(time.process_time() - began)
-    return min(took)
+        took.append((time.perf_counter() - began, time.process_time() - cpu))
+    return min(took, key=lambda pair: pair[1])
 
 
-def served(model: str, records: str) -> dict[str, float]:
-    """Returns CPU seconds of loading a saved graph, and of a request with one record."""
+def asked(model: str, pattern: str) -> dict[str, tuple[float, float]]:
+    """Returns what loading a saved graph takes, and requests of one record each."""
     import tensorflow as tf
 
     tf.config.threading.set_inter_op_parallelism_threads(1)  # threads that wait for work take CPU time, too
     tf.config.threading.set_intra_op_parallelism_threads(1)
     answer = tf.saved_model.load(model).signatures["serving_default"]
-    (record,) = tf.data.TFRecordDataset(sorted(tf.io.gfile.glob(records))).take(1)
+    (record,) = tf.data.TFRecordDataset(sorted(tf.io.gfile.glob(pattern))).take(1)
     examples = tf.reshape(record, [1])
     return {
-        "load": least(lambda: tf.saved_model.load(model), LOADS),
-        "request": least(lambda: answer(examples=examples), REQUESTS),
+        "loading the graph": least(lambda: tf.saved_model.load(model)),
+        f"{REQUESTS} requests": least(lambda: [answer(examples=examples) for _ in range(REQUESTS)]),
     }
 
 
-def measured(folder: Path, groups: int) -> dict[str, float]:
-    """Returns CPU seconds of a run, and what `served` finds of its graph."""
-    columns, output = folder / f"{groups}.yaml", folder / f"out-{groups}"
-    columns.write_text(columns_file(groups))
-    pattern = data.make(folder, ROWS, "tfrecord", 4, wide.batch, "wide-")
-    run = [sys.executable, "-m", "pipeline.cli", "run", str(columns), "--input", pattern, "--output", str(output)]
-    took = {"run": measure(run).cpu}
-    asked = [sys.executable, "-m", "tests.benchmarks.groups", str(output / "serving"), pattern]
-    return took | json.loads(subprocess.run(asked, check=True, capture_output=True).stdout)
+def served(output: Path, pattern: str) -> dict[str, Measured]:
+    """Returns what `asked` finds of the graph of an output, in a process of its own. Memory is not looked at."""
+    command = [sys.executable, "-m", "tests.benchmarks.groups", str(output / "serving"), pattern]
+    said = subprocess.run(command, check=True, capture_output=True).stdout
+    return {what: Measured(wall, cpu, 0) for what, (wall, cpu) in json.loads(said).items()}
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        print(json.dumps(served(*sys.argv[1:])))
-    else:
-        with tempfile.TemporaryDirectory() as folder:
-            one, many = (measured(Path(folder), groups) for groups in (1, 250))
-        for what, seconds in one.items():
-            print(f"{what}: {seconds:.4g} s in one group, {many[what]:.4g} s in 250, {many[what] / seconds:.2f} times")
+    print(json.dumps(asked(*sys.argv[1:])))

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from tests.benchmarks import data, wide
+from tests.benchmarks import data, groups, wide
+from tests.benchmarks.measured import Measured
 
 OURS: Final = "seqcols"
+ONE_WORKER: Final = "seqcols, one worker"
+TWO_WORKERS: Final = "seqcols, two workers"
 TFT: Final = "tf.Transform"
+COMPILED: Final = "the compiled loop"
 LIMIT: Final = "the limit"
 ML: Final = "MLTransform"
 POLARS: Final = "Polars"
+IMPORTS: Final = "imports of seqcols run"
 HELP: Final = "seqcols --help"
 FAULT: Final = "a spec error"
 
@@ -34,14 +39,16 @@ class Job:
       key: J1 to J4.
       title: what is done.
       sizes: the rows that each contender gets, growing.
-      modules: the peer's module for each contender but ours.
+      modules: the peer's module for each contender that is a peer.
       slopes: the pairs of sizes between which a contender's cost of a row is taken. The larger run must be longer than start-up.
       kind: format of input and output.
-      columns: the columns file.
+      columns: the columns file, or that of each contender where they differ: their outputs then do, too, and are not compared.
       rows_of: makes rows.
       repeats: at most so many; None for as many as are asked for.
-      once: sizes that are run once.
-      waits: whether the commands that a person waits for are measured, too.
+      once: sizes that are run once, and not compared: what runs there has been compared on fewer rows.
+      options: of `seqcols run`, by contender.
+      commands: of `COMMANDS`, those that are measured, too.
+      figures: measures more of a contender's output, by name; None for a job where nothing else is measured.
     """
 
     key: str
@@ -50,11 +57,13 @@ class Job:
     modules: Mapping[str, str]
     slopes: Mapping[str, Sequence[tuple[int, int]]]
     kind: str = "tfrecord"
-    columns: str = data.COLUMNS
+    columns: str | Mapping[str, str] = data.COLUMNS
     rows_of: data.Rows = data.batch
     repeats: int | None = None
     once: Sequence[int] = field(default=())
-    waits: bool = False
+    options: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    commands: Sequence[str] = field(default=())
+    figures: Callable[[Path, str], Mapping[str, Measured]] | None = None
 
     def contenders(self, rows: int) -> list[str]:
         """Returns who gets this many rows."""
@@ -64,6 +73,10 @@ class Job:
         """Returns how often each contender is run on this many rows."""
         return 1 if rows in self.once else min(asked, self.repeats or asked)
 
+    def columns_of(self, contender: str) -> str:
+        """Returns the columns file of a contender."""
+        return self.columns if isinstance(self.columns, str) else self.columns[contender]
+
     def data(self, folder: Path, rows: int) -> str:
         """Makes the input once; returns its pattern."""
         name = "" if self.rows_of is data.batch else "wide-"
@@ -71,27 +84,42 @@ class Job:
 
     def command(self, contender: str, columns: Path, pattern: str, output: Path) -> list[str]:
         """Returns what runs a contender."""
-        if contender != OURS:
+        if contender in self.modules:
             module = f"tests.benchmarks.peers.{self.modules[contender]}"
             return [sys.executable, "-m", module, pattern, str(output)]
         ours = [sys.executable, "-m", "pipeline.cli", "run", str(columns), "--input", pattern, "--output", str(output)]
-        return [*ours, "--format", self.kind] if self.kind != "tfrecord" else ours
+        ours += ["--format", self.kind] if self.kind != "tfrecord" else []
+        return [*ours, *self.options.get(contender, ())]
 
 
 MAIN: Final = (200_000, 800_000)
+LARGEST: Final = (800_000, 3_200_000)
 JOBS: Final = [
     Job(
         "J1",
         "TFRecord to TFRecord, 4 columns",
         {
             OURS: [5_000, 20_000, 200_000, 800_000, 3_200_000],
+            ONE_WORKER: [800_000, 3_200_000],
+            TWO_WORKERS: [800_000, 3_200_000],
             TFT: [200_000, 800_000],
+            COMPILED: [20_000, 200_000, 800_000],  # on the fewest rows it may have to wait for its compiler
             LIMIT: [200_000, 800_000],
             ML: [5_000, 20_000],
         },
-        {TFT: "tf_transform", LIMIT: "limit", ML: "ml_transform"},
-        {OURS: [MAIN, (800_000, 3_200_000)], TFT: [MAIN], LIMIT: [MAIN], ML: [(5_000, 20_000)]},
+        {TFT: "tf_transform", COMPILED: "compiled_loop", LIMIT: "limit", ML: "ml_transform"},
+        {
+            OURS: [MAIN, LARGEST],
+            ONE_WORKER: [LARGEST],
+            TWO_WORKERS: [LARGEST],
+            TFT: [MAIN],
+            COMPILED: [MAIN],
+            LIMIT: [MAIN],
+            ML: [(5_000, 20_000)],
+        },
         once=[3_200_000],
+        options={ONE_WORKER: ["--workers=1"], TWO_WORKERS: ["--workers=2"]},
+        commands=[IMPORTS],
     ),
     Job(
         "J2",
@@ -111,18 +139,39 @@ JOBS: Final = [
         rows_of=wide.batch,
         repeats=1,
     ),
-    Job("J4", "what a person waits for", {OURS: [1_000], TFT: [1_000]}, {TFT: "tf_transform"}, {}, waits=True),
+    Job(
+        "J4",
+        "what a person waits for",
+        {OURS: [1_000], TFT: [1_000]},
+        {TFT: "tf_transform"},
+        {},
+        commands=[HELP, FAULT],
+    ),
+    Job(
+        "J5",
+        "the columns of J3 with masks, in one group and in 250",
+        {name: [1_000] for name in groups.COLUMNS},
+        {},
+        {},
+        columns=groups.COLUMNS,
+        rows_of=wide.batch,
+        figures=groups.served,
+    ),
 ]
 
 MISSPELT: Final = data.COLUMNS.replace("sequence_numeric_column", "sequence_numeric_colum")
 
+COMMANDS: Final = {IMPORTS: 0, HELP: 0, FAULT: 2}
+"""Commands that get no rows, and their exit codes."""
 
-WAITS: Final = {HELP: 0, FAULT: 2}
-"""Commands that a person waits for, and their exit codes."""
+IMPORTED: Final = "import pipeline.carrying_out, pipeline.job, tensorflow, tensorflow_transform.beam"
+"""What a run imports before it reads."""
 
 
-def wait(name: str, folder: Path) -> list[str]:
-    """Returns the command of one of `WAITS`."""
+def command_of(name: str, folder: Path) -> list[str]:
+    """Returns one of `COMMANDS`."""
+    if name == IMPORTS:
+        return [sys.executable, "-c", IMPORTED]
     if name == HELP:
         return [sys.executable, "-m", "pipeline.cli", "--help"]
     columns = folder / "misspelt.yaml"

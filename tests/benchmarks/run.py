@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -26,6 +26,9 @@ from tests.benchmarks.jobs import JOBS, Job
 from tests.benchmarks.machine import description
 from tests.benchmarks.measured import measure
 from tests.benchmarks.results import Results, load, save
+
+if TYPE_CHECKING:
+    from tests.benchmarks import compare
 
 ROOT: Final = Path(__file__).parents[2]
 FOLDER: Final = ROOT / "build" / "bench"
@@ -53,8 +56,9 @@ class Runner:
     def runs(self, job: Job) -> int:
         """Returns how many runs a job makes."""
         sizes = {rows for sizes in job.sizes.values() for rows in sizes}
-        waits = len(jobs.WAITS) * self._repeats if job.waits else 0
-        return waits + sum(len(job.contenders(rows)) * job.times(rows, self._repeats) for rows in sizes)
+        return len(job.commands) * self._repeats + sum(
+            len(job.contenders(rows)) * job.times(rows, self._repeats) for rows in sizes
+        )
 
     def run(self, job: Job) -> Results:
         """Runs a job.
@@ -68,45 +72,52 @@ class Runner:
         self._progress.update(self._bar, total=self.runs(job), completed=0)
         for rows in sorted({rows for sizes in job.sizes.values() for rows in sizes}):
             self._size(job, rows, results)
-        for name in [*jobs.WAITS] * self._repeats if job.waits else ():
+        for name in [*job.commands] * self._repeats:
             self._say(f"{job.key}  {name}")
-            results.add(name, 0, measure(jobs.wait(name, self._folder), code=jobs.WAITS[name]))
+            results.add(name, 0, measure(jobs.command_of(name, self._folder), code=jobs.COMMANDS[name]))
             self._progress.advance(self._bar)
         return results
 
     def _size(self, job: Job, rows: int, results: Results) -> None:
         self._say(f"{job.key}  {rows:,} rows: making the input")
         pattern, names = job.data(self._folder, rows), job.contenders(rows)
-        columns = self._folder / f"{job.key}.yaml"
-        columns.write_text(job.columns, encoding="utf-8")
+        compared = len(names) > 1 and isinstance(job.columns, str) and rows not in job.once
         warm(pattern)
+        first: compare.Rows | None = None
         for number in range(job.times(rows, self._repeats)):
             for name in in_turn(names, number):
-                output = self._folder / "out" / name.replace(" ", "-")
+                output = self._folder / "out"
                 shutil.rmtree(output, ignore_errors=True)
-                output.parent.mkdir(exist_ok=True)
-                os.sync()  # what others have written must not be flushed while this one is measured
-                self._say(f"{job.key}  {rows:,} rows: {name}")
-                results.add(name, rows, measure(job.command(name, columns, pattern, output)))
-                self._progress.advance(self._bar)
-            if not number and len(names) > 1:
-                self._compare(job, rows, names)
-            shutil.rmtree(self._folder / "out")
+                self._contender(job, rows, name, pattern, output, results)
+                if compared and not number:
+                    first = self._agreed(job, rows, (names[0], name), output, first)
+        shutil.rmtree(output)
 
-    def _compare(self, job: Job, rows: int, names: Sequence[str]) -> None:
+    def _contender(self, job: Job, rows: int, name: str, pattern: str, output: Path, results: Results) -> None:
+        self._say(f"{job.key}  {rows:,} rows: {name}")
+        columns = self._folder / f"{job.key}.yaml"
+        columns.write_text(job.columns_of(name), encoding="utf-8")
+        os.sync()  # what others have written must not be flushed while this one is measured
+        results.add(name, rows, measure(job.command(name, columns, pattern, output)))
+        for what, made in job.figures(output, pattern).items() if job.figures else ():
+            results.add(f"{name}: {what}", 0, made)
+        self._progress.advance(self._bar)
+
+    def _agreed(
+        self, job: Job, rows: int, names: tuple[str, str], output: Path, first: compare.Rows | None
+    ) -> compare.Rows:
+        """Compares an output with that of the first contender, if this is another's; returns the first one's."""
         from tests.benchmarks import compare  # loads TensorFlow
 
-        self._say(f"{job.key}  {rows:,} rows: comparing outputs")
-        one_in = max(1, rows // jobs.ALL_COMPARED)
-        folders = [self._folder / "out" / name.replace(" ", "-") for name in names]
-        ours = compare.read(folders[0], one_in)
-        for name, folder in zip(names[1:], folders[1:], strict=True):
-            tolerance = compare.TOLERANCE_OF_FLOAT32 if name in jobs.FLOAT32 else compare.TOLERANCE
-            found = compare.difference(ours, compare.read(folder, one_in), tolerance)
-            if found:
-                raise Disagreement(f"{job.key}, {rows:,} rows: {names[0]} and {name} differ: {found}")
-        if len(ours.marks) != rows:
-            raise Disagreement(f"{job.key}: {len(ours.marks):,} rows were written, of {rows:,}")
+        self._say(f"{job.key}  {rows:,} rows: reading what {names[1]} has written")
+        made = compare.read(output, max(1, rows // jobs.ALL_COMPARED))
+        tolerance = compare.TOLERANCE_OF_FLOAT32 if names[1] in jobs.FLOAT32 else compare.TOLERANCE
+        found = compare.difference(first, made, tolerance) if first else ""
+        if found:
+            raise Disagreement(f"{job.key}, {rows:,} rows: {names[0]} and {names[1]} differ: {found}")
+        if len(made.marks) != rows:
+            raise Disagreement(f"{job.key}: {len(made.marks):,} rows were written, of {rows:,}")
+        return first or made
 
     def _say(self, what: str) -> None:
         self._progress.update(self._bar, description=what)

@@ -44,7 +44,8 @@ def measured(job: Job, results: Results) -> Table:
     lines = []
     for (name, rows), made in sorted(results.runs.items(), key=lambda run: (not run[0][1], run[0][1])):
         wall, cpu = results.median(name, rows, "wall"), results.median(name, rows, "cpu")
-        peak = f"{results.median(name, rows, 'peak') / 1e6:,.0f}"
+        memory = results.median(name, rows, "peak")
+        peak = f"{memory / 1e6:,.0f}" if memory else ""
         counts = [f"{rows:,}", f"{rows / wall:,.0f}"] if rows else ["", ""]
         lines.append([name, counts[0], str(len(made)), f"{wall:.2f}", f"{cpu:.2f}", peak, counts[1]])
     heads = ["", "rows", "runs", "wall s", "CPU s", "peak MB", "rows/s"]

@@ -84,7 +84,7 @@ def assert_same(root: Path, outcome: Outcome, job: Job) -> None:
     """Asserts that a run has written the same rows as the one here, in any order, and counted and found the same."""
     assert_balanced(outcome.ledger)
     assert outcome.ledger == job.outcome.ledger
-    assert_close(read_json(root, "statistics.json"), read_json(job.root, "statistics.json"))
+    assert read_json(root, "statistics.json") == read_json(job.root, "statistics.json")
     ours, theirs = (sorted_rows(read_arrays(path)) for path in (root, job.root))
     assert len(ours) == outcome.ledger["rows"]["written"]
     assert ours == theirs
@@ -94,22 +94,6 @@ def assert_same(root: Path, outcome: Outcome, job: Job) -> None:
         assert ours.equals(theirs)
     named = {file for file in listing(root) if file.startswith("examples/")}
     assert named == {entry["path"] for entry in read_json(root, "manifest.json")["examples"]["files"]}
-
-
-def assert_close(ours: Any, theirs: Any) -> None:
-    """Asserts that statistics are the same, but for the last bits of sums, which engines merge in any order."""
-    if isinstance(theirs, dict):
-        assert ours.keys() == theirs.keys()
-        for name in theirs:
-            assert_close(ours[name], theirs[name])
-    elif isinstance(theirs, list):
-        assert len(ours) == len(theirs)
-        for one, other in zip(ours, theirs, strict=True):
-            assert_close(one, other)
-    elif isinstance(theirs, float):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-14)
-    else:
-        assert ours == theirs
 
 
 def sorted_rows(arrays: dict[str, np.ndarray]) -> list[tuple[Any, ...]]:

@@ -21,6 +21,7 @@ import pyarrow as pa
 from pipeline import cache, cache_files, columns_file, manifest, request
 from pipeline.columns_file import load
 from pipeline.inputs import InputFile, match
+from pipeline.kernels import compile_all
 from pipeline.layout import MANIFEST
 from pipeline.limits import Limits
 from pipeline.reading import refuse_schema
@@ -66,6 +67,7 @@ class Target:
         self._decoys.mkdir()
         os.chdir(self._here)  # the index of a cache names its pieces by where they are
         self._made, self._real = entries(), real_entries()
+        compile_all()  # which may take half a minute, and no input may
 
     def entry(self, seed: int) -> Entry:
         """Returns the file that is spoilt. Every twentieth is of the real data, where there are any."""

@@ -1,12 +1,16 @@
-"""tf.Examples decoded column by column, against tfx_bsl alone: the same values, types, nulls and rejections for any bytes."""
+"""tf.Examples decoded by kernels, against tfx_bsl row by row: the same values, types, nulls and rejections for any bytes."""
 
 from __future__ import annotations
 
+import itertools
+import json
+import os
 import pickle
 import random
+import subprocess
+import sys
 from collections.abc import Sequence
 from typing import Any
-from unittest import mock
 
 import numpy as np
 import pyarrow as pa
@@ -14,13 +18,13 @@ import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 
-from pipeline.sources import examples
-from pipeline.sources.example_columns import ColumnDecoder
-from pipeline.sources.examples import ExampleDecoder
-from pipeline.sources.key_table import KeyTable
-from pipeline.sources.parts import Part, halved, joined
-from tests.marks import tried
+from pipeline.sources import example_records
+from pipeline.sources.example_records import TYPES, RecordDecoder
+from pipeline.sources.parts import Part
+from tests.marks import slow_but, tried
+from transforms.kernels.names import Names, number_of
 from transforms.ragged import Ragged
 
 FEATURES = {"i": "int64", "s": "string", "a_long_name_of_a_float": "float32", "f": "float32", "i2": "int64"}
@@ -123,16 +127,18 @@ def odd(draw: Any) -> bytes:
     )
 
 
-def alone(records: Sequence[bytes], features: dict[str, str]) -> tuple[list[Part], dict[int, str]]:
-    """What tfx_bsl alone makes of records."""
-    decoder = ExampleDecoder(features)
-    found = list(halved(decoder._attempt, records))
-    bad = {start: "" for start, _, batch in found if batch is None}
-    return joined([Part.at(start, batch) for start, _, batch in found if batch is not None]), bad
+def alone(record: bytes, features: dict[str, str]) -> dict[str, Any] | None:
+    """What tfx_bsl alone makes of a record, as `by_row` has it; None where it is no tf.Example."""
+    try:
+        found = ExamplesToRecordBatchDecoder().DecodeBatch([record])
+    except RuntimeError:
+        return None
+    columns = {n: c for n, c in zip(found.schema.names, found.columns, strict=True) if not pa.types.is_null(c.type)}
+    return {name: _shown(columns[name])[0] if name in columns else (None, "") for name in features}
 
 
 def decoded(records: Sequence[bytes], features: dict[str, str] = FEATURES) -> tuple[list[Part], dict[int, str]]:
-    return ExampleDecoder(features, least_rows=0).decode(pa.array(records, pa.large_binary()))
+    return RecordDecoder(features).decode(pa.array(records, pa.large_binary()), lists=False)
 
 
 def by_row(parts: list[Part]) -> list[tuple[int, dict[str, Any]]]:
@@ -141,16 +147,17 @@ def by_row(parts: list[Part]) -> list[tuple[int, dict[str, Any]]]:
     for part in parts:
         part.batch.validate(full=True)
         assert part.batch.num_rows == len(part.positions)
-        columns = {
-            name: [(value, str(column.type) if value else "") for value in _bits(column).to_pylist()]
-            for name, column in zip(part.batch.schema.names, part.batch.columns, strict=True)
-        }
+        columns = {n: _shown(c) for n, c in zip(part.batch.schema.names, part.batch.columns, strict=True)}
         made += [(int(at), {name: own[k] for name, own in columns.items()}) for k, at in enumerate(part.positions)]
     return made
 
 
+def _shown(column: pa.Array) -> list[tuple[Any, str]]:
+    return [(value, str(column.type) if value else "") for value in _bits(column).to_pylist()]
+
+
 def _bits(column: pa.Array) -> pa.Array:
-    if column.type != examples.TYPES["float32"]:
+    if column.type != TYPES["float32"]:
         return column
     view = Ragged.of(column)
     bits = view.values.to_numpy(zero_copy_only=False).view(np.uint32)
@@ -159,17 +166,17 @@ def _bits(column: pa.Array) -> pa.Array:
 
 def check(records: Sequence[bytes], features: dict[str, str] = FEATURES) -> None:
     parts, bad = decoded(records, features)
-    wanted, rejected = alone(records, features)
-    assert by_row(parts) == by_row(wanted)
-    assert bad == rejected and list(bad) == sorted(bad)
+    wanted = [alone(record, features) for record in records]
+    assert by_row(parts) == [(k, row) for k, row in enumerate(wanted) if row is not None]
+    assert bad == {k: "" for k, row in enumerate(wanted) if row is None} and list(bad) == sorted(bad)
     assert all(part.batch.schema.names == list(features) for part in parts)
 
 
 @settings(max_examples=tried(200), deadline=None)
 @given(st.lists(usual(), max_size=8))
 def test_usual_records(records):
-    columns, taken = ColumnDecoder(FEATURES).decode(pa.array(records, pa.large_binary()))
-    assert taken.all() and [c.type for c in columns] == [examples.TYPES[kind] for kind in FEATURES.values()]
+    for part in decoded(records)[0]:
+        assert [column.type for column in part.batch.columns] == [TYPES[kind] for kind in FEATURES.values()]
     check(records)
 
 
@@ -177,8 +184,6 @@ def test_usual_records(records):
 @given(st.lists(st.one_of(usual(), odd()), max_size=8))
 def test_any_records_among_each_other(records):
     check(records)
-    for record in records:
-        check([record])
 
 
 @pytest.mark.slow
@@ -206,8 +211,6 @@ def test_mutated_records():
         if rng.random() < 0.1:
             del changed[rng.randrange(len(changed)) :]
         records.append(bytes(changed))
-    for record in records:
-        check([record])
     for first in range(0, len(records), 64):
         check(records[first : first + 64])
 
@@ -218,42 +221,19 @@ def test_every_byte_of_a_record_has_a_say():
         check([record[:at] + bytes([value]) + record[at + 1 :] for value in range(256)])
 
 
-def calls(records: Sequence[bytes], features: dict[str, str] = FEATURES) -> int:
-    with mock.patch.object(ExampleDecoder, "_attempt", side_effect=lambda own: None) as attempt:
-        parts, _ = decoded(records, features)
-        if not attempt.call_count:
-            [part] = parts
-            assert part.positions.tolist() == list(range(len(records)))
-    return attempt.call_count
-
-
-def test_usual_records_are_not_for_the_parser():
-    rng = random.Random(1)
-    records = []
-    for k in range(500):
-        entries = [
-            entry(name.encode(), feature(KINDS[kind], {3: [k, -k], 2: [0.5] * 40, 1: [b"x"] * 3}[KINDS[kind]]))
-            for name, kind in FEATURES.items()
-        ]
-        rng.shuffle(entries)
-        records.append(example(*entries[: rng.randrange(6)]))
-    assert calls(records) == 0
-    assert calls([tf.train.Example.FromString(record).SerializeToString() for record in records]) == 0
-    assert calls(records, {}) == 0 and calls(records, {"none": "string"}) == 0
-    assert calls([*records, records[0] + records[1]]) == 1
-    check([*records, records[0] + records[1], *records])
-
-
 def test_other_kinds_come_out_in_order():
     rows = [example(entry(b"i", feature(2 if k % 3 else 3, [k])), entry(b"f", feature(2, [k]))) for k in range(64)]
     check([*rows, b"garbage", *rows])
     parts, _ = decoded(rows)
     assert np.concatenate([part.positions for part in parts]).tolist() == list(range(64))
-    decoder = ExampleDecoder({"i": "int64"}, least_rows=0)
-    others = [example(entry(b"i", feature(2, [1.0])))] * 3
-    for _ in range(2):
-        [part], bad = decoder.decode(pa.array(others, pa.large_binary()))
-        assert part.batch.column(0).to_pylist() == [[1.0]] * 3 and not bad
+    assert len(parts) == 43  # a part for each run of one kind
+
+
+def test_a_row_without_values_fits_every_kind():
+    kinds = [feature(2, [0.5]), feature(3, []), b"", feature(1, []), feature(2, [1.5]), feature(3, []), feature(3, [7])]
+    parts, bad = decoded([example(entry(b"i", kind)) for kind in kinds], {"i": "int64"})
+    assert [part.batch.column(0).to_pylist() for part in parts] == [[[0.5], [], None, [], [1.5], []], [[7]]]
+    assert not bad
 
 
 @pytest.mark.parametrize("count", [1, 300, 2000])
@@ -272,28 +252,115 @@ def test_a_column_holds_nothing_of_others():
     assert len(pickle.dumps(part.batch)) < 2 * part.batch.nbytes
 
 
-def test_few_records_are_for_the_parser():
-    records = [example(entry(b"i", feature(3, [k]))) for k in range(examples.LEAST_ROWS)]
-    for count, expected in [(len(records), 0), (len(records) - 1, 1)]:
-        decoder = ExampleDecoder({"i": "int64"})
-        with mock.patch.object(decoder, "_attempt", side_effect=decoder._attempt) as attempt:
-            [part], _ = decoder.decode(pa.array(records[:count], pa.large_binary()))
-        assert attempt.call_count == expected
-        assert part.batch.column(0).to_pylist() == [[k] for k in range(count)]
-
-
 def test_a_slice():
     records = [example(entry(b"i", feature(3, [k]))) for k in range(9)]
-    columns, taken = ColumnDecoder({"i": "int64"}).decode(pa.array(records, pa.large_binary())[3:7])
-    assert columns[0].to_pylist() == [[3], [4], [5], [6]] and taken.all()
+    [part], _ = RecordDecoder({"i": "int64"}).decode(pa.array(records, pa.large_binary())[3:7], lists=False)
+    assert part.batch.column(0).to_pylist() == [[3], [4], [5], [6]]
 
 
 def test_names_are_compared_byte_for_byte():
-    names = ["", "a", "b" * 8, "b" * 9, "b" * 7 + "c", *(f"n{k}" for k in range(500)), "x" * 255, "y" * 300]
-    keys = [*(name.encode() for name in names), b"n500", b"b" * 10, b"\xff", b"a\x00", b"x" * 254]
-    ends = np.cumsum([len(key) for key in keys])
-    starts = ends - [len(key) for key in keys]
-    found, plain = KeyTable(names).find(np.frombuffer(b"".join(keys), np.uint8), starts, ends)
-    assert found.tolist()[: len(names) - 1] == list(range(len(names) - 1))
-    assert (found[len(names) :] == -1).all()
-    assert [keys[k] for k in np.flatnonzero(~plain)] == [b"y" * 300, b"\xff"]
+    names = ["", "a", "b" * 8, "b" * 9, "b" * 7 + "c", *(f"n{k}" for k in range(500)), "x" * 255, "y" * 300, "\ud800"]
+    keys = [*(name.encode(errors="surrogatepass") for name in names), b"n500", b"b" * 10, b"\xff", b"a\x00", b"x" * 254]
+    splits = np.cumsum([0, *map(len, keys)])
+    table, text = Names.of(names), np.frombuffer(b"".join(keys), np.uint8)
+    found = [number_of(table, text, a, b) for a, b in itertools.pairwise(splits)]
+    assert found == [*range(len(names)), *[-1] * 5]
+
+
+def test_no_records_and_empty_ones():
+    assert decoded([]) == ([], {})
+    for features in ({}, {"none": "string"}):
+        [part], bad = decoded([b"", b"\x0a\x00"], features)
+        assert (part.batch.num_rows, bad) == (2, {})
+    for data in ([], [b""], [b"", b""], [example(entry(b"i", b"")), b""]):
+        assert example_records.with_lists(pa.array(data, pa.large_binary())).tolist() == [False] * len(data)
+
+
+GROUPS = [b"\x2b" * depth + b"\x2c" * depth for depth in range(94, 102)]
+TAGS = [
+    b"\x98\x80\x80\x80\x00\x01",
+    b"\x98\x80\x80\x80\x10\x01",
+    b"\x98\x80\x80\x80\x80\x00\x01",
+    b"\x03\x04",
+    b"\x02\x00",
+]
+SIZES = [
+    b"\x22\x80\x80\x80\x80\x00",
+    b"\x22\x80\x80\x80\x80\x80\x00",
+    b"\x22\x80\x80\x80\x80\x10",
+    b"\x22\xff\xff\xff\xff\x07",
+]
+NUMBERS = [b"\x18" + b"\x80" * 9 + b"\x7f", b"\x18" + b"\x80" * 10 + b"\x00"]
+CLOSED = [b"\x23\x24", b"\x23\x2c", b"\x24", b"\x23", b"\x23\x00\x24", b"\x23\x22\x05\x24", b"\x23\x2b\x2c\x25aaaa\x24"]
+TEXTS = [
+    b"\xc3\xa9",
+    b"\xc1\x81",
+    b"\xe0\x9f\xbf",
+    b"\xed\xa0\x80",
+    b"\xef\xbf\xbf",
+    b"\xf0\x8f\xbf\xbf",
+    b"\xf4\x90\x80\x80",
+    b"\xe2\x82",
+]
+
+
+def everywhere(odd: bytes) -> list[bytes]:
+    """Records with unknown fields, or what looks like such, in each of the messages."""
+    numbers = feature(3, [1])
+    return [
+        example(entry(b"i", numbers)) + odd,
+        example(entry(b"i", numbers), odd),
+        example(delimited(0x0A, odd + delimited(0x0A, b"i") + delimited(0x12, numbers))),
+        example(entry(b"i", numbers + odd)),
+        example(entry(b"i", delimited(0x1A, delimited(0x0A, b"\x01") + odd))),
+    ]
+
+
+def test_limits_of_the_format():
+    check([record for odd in (*GROUPS, *TAGS, *SIZES, *NUMBERS, *CLOSED) for record in everywhere(odd)])
+    check([example(entry(text, feature(3, [1]))) for text in TEXTS])
+    check([example(entry(b"x", b""), entry(b"i", numbers)) for numbers in map(packed, range(1, 13))])
+
+
+def packed(size: int) -> bytes:
+    return delimited(0x1A, delimited(0x0A, b"\x05" + b"\x80" * (size - 1) + b"\x01" + b"\x06"))
+
+
+SCRIPT = """
+import json, sys
+import pyarrow as pa
+from pipeline.sources.example_records import RecordDecoder, kinds
+records = [bytes.fromhex(line) for line in json.load(sys.stdin)]
+array = pa.array(records, pa.large_binary())
+found = [RecordDecoder({"i": "int64", "s": "string", "f": "float32"}).decode(array, lists) for lists in (False, True)]
+print([([(part.batch.to_pydict(), part.positions.tolist()) for part in parts], bad) for parts, bad in found])
+print(kinds(array))
+"""
+
+
+@pytest.mark.parametrize("variable", slow_but(["NUMBA_DISABLE_JIT", "NUMBA_BOUNDSCHECK"], "NUMBA_DISABLE_JIT"))
+def test_the_same_uncompiled_and_with_bounds_checked(variable):
+    usual = example(
+        entry(b"i", feature(3, [1, 300, -1])), entry(b"s", feature(1, [b"a", b""])), entry(b"f", feature(2, [1.5]))
+    )
+    steps = delimited(
+        0x12, delimited(0x0A, delimited(0x0A, b"s") + delimited(0x12, delimited(0x0A, feature(1, [b"xy"]))))
+    )
+    records = [record for odd in (*GROUPS[-3:], *TAGS, *SIZES, *NUMBERS, *CLOSED) for record in everywhere(odd)]
+    records += [usual[:size] for size in range(0, len(usual), 3)] + [usual, usual + steps, steps, steps[:-1]]
+    outcomes = []
+    for own in ({}, {variable: "1"}):
+        lines = json.dumps([record.hex() for record in records])
+        roots = os.pathsep.join(filter(None, sys.path))
+        run = [sys.executable, "-W", "error", "-c", SCRIPT]
+        done = subprocess.run(
+            run,
+            env={**os.environ, "PYTHONPATH": roots, **own},
+            input=lines,
+            text=True,
+            capture_output=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        outcomes.append(done.stdout)
+    assert outcomes[0] == outcomes[1] and len(outcomes[0]) > 1000

@@ -1,0 +1,46 @@
+"""Compiles the kernels, so that no run has to wait for it: `python -m pipeline.kernels`."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.limits import Limits
+from pipeline.quiet import quiet_logs
+from pipeline.sinks.sequence_example import SequenceExample
+from pipeline.sources import example_records, framing
+from transforms.columns.base import Output
+from transforms.kernels.sums import LAYOUTS
+from transforms.moments import Moments
+
+_CARRIERS: Final = {"int64": pa.int64(), "float32": pa.float32(), "string": pa.large_binary(), "bool": pa.bool_()}
+
+
+def compile_all() -> None:
+    """Writes, reads and adds up a value of every kind, by the functions that jobs do it by: those decide on the types."""
+    outputs = [Output(name, name, (1,), "values", name, sequence=name != "string") for name in _CARRIERS]
+    values = pa.RecordBatch.from_arrays(
+        [pa.array([1]).cast(pa.string()).cast(kind) for kind in _CARRIERS.values()], [*_CARRIERS]
+    )
+    with tempfile.TemporaryDirectory(prefix="seqcols-") as folder:
+        path = str(Path(folder, "records"))
+        writer = SequenceExample().open(path, outputs)
+        writer.write(values)
+        writer.close()
+        blocks = [Path(path).read_bytes()]
+    for records, _ in framing.gathered(framing.cuts(blocks, path, len(blocks[0])), Limits()):
+        for lists in example_records.with_lists(records).tolist():
+            example_records.RecordDecoder(dict.fromkeys(_CARRIERS, "string")).decode(records, lists)
+        example_records.kinds(records)
+    for dtype in LAYOUTS:
+        found = Moments.of(np.ones((1, 1), dtype), np.ones((1, 1), bool), np.array([0, 1]))
+        found.add(found)
+
+
+if __name__ == "__main__":
+    quiet_logs()
+    compile_all()
