@@ -122,6 +122,14 @@ def counted(total: int, stream: TextIO | None) -> Iterator[Callable[[str, int], 
         yield lambda path, count: progress.update(task, advance=count, description=one_line(os.path.basename(path)))
 
 
+def say_what_is_compiled(stream: TextIO | None) -> None:
+    """Says that kernels are compiled first, where they are: looking at the input needs them already."""
+    from transforms.kernels import compiled
+
+    if stream and (note := compiled.note()):
+        print(f"seqcols: {note}", file=stream, flush=True)
+
+
 def _bars(folder: str, passes: list[str], totals: list[int], stream: TextIO, stop: threading.Event) -> None:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn

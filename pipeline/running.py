@@ -30,14 +30,13 @@ from pipeline.failures import of_function
 from pipeline.finish import DONE, FAILED, Plan
 from pipeline.inputs import InputFile, Inputs, SkippedFile, described, match, refuse_written
 from pipeline.layout import Layout
-from pipeline.progress import now
+from pipeline.progress import now, say_what_is_compiled
 from pipeline.report.facts import Timed
 from pipeline.request import Request, UsageError, check_values, checked_output, interrupted_run, published_run
 from pipeline.sources.base import BrokenFile
 from transforms import analyze, dense_rows
 from transforms.columns.embedding import with_tables_in
 from transforms.errors import JobError, SpecError
-from transforms.kernels import compiled
 from transforms.normalizers import Function
 from transforms.spec import Spec
 
@@ -54,8 +53,7 @@ def run(request: Request, stream: TextIO | None = None) -> Outcome:
       SpecError: the columns do not work.
       JobError: the input cannot be read.
     """
-    if stream and (note := compiled.note()):
-        print(f"seqcols: {note}", file=stream, flush=True)
+    say_what_is_compiled(stream)
     outcome = _run(request, stream)
     if not outcome.stale:
         return outcome
@@ -211,6 +209,7 @@ def count(request: Request, stream: TextIO | None, title: str) -> Outcome:
     if not request.runs_here:
         raise UsageError(f"{title} runs on this machine: --runner does not apply")
     FileSystems.set_options(options_for(request))
+    say_what_is_compiled(stream)
     with tempfile.TemporaryDirectory(prefix="seqcols-") as folder:
         inputs, _, skipped = _screened(request, folder, stream)
         names = _preflight(inputs, request)

@@ -46,6 +46,7 @@ def run(tmp_path: Path, **variables: str) -> dict[str, Any]:
     return json.loads(done.stdout)  # type: ignore[no-any-return]
 
 
+@pytest.mark.slow
 def test_a_second_process_takes_the_code_that_the_first_one_kept(tmp_path):
     first, second = run(tmp_path), run(tmp_path)
     assert (first["value"], first["hits"]) == (2, 0) and first["note"].startswith("compiling the kernels")
@@ -93,3 +94,55 @@ def test_other_users_of_numba_keep_their_own_folder():
     before = numba.config.CACHE_DIR
     compiled.kernel(key_of)
     assert before == numba.config.CACHE_DIR
+
+
+JOBS = """
+import importlib, json, pkgutil, shutil, sys
+from pathlib import Path
+from pipeline.kernels import compile_all
+from pipeline.tf_examples import write_examples
+from tests.jobs import done
+from transforms import SequenceGroup, kernels, make_spec, numeric_column, passthrough_column, sequence_numeric_column
+from transforms import sequence_categorical_column_with_identity, sequence_categorical_column_with_learned_vocabulary
+
+def compiled():
+    modules = [importlib.import_module(f"transforms.kernels.{one.name}") for one in pkgutil.iter_modules(kernels.__path__)]
+    found = {value for module in modules for value in vars(module).values() if hasattr(value, "signatures")}
+    return {f"{one.__module__}.{one.__name__} {types}" for one in found for types in one.signatures}
+
+compile_all()
+before = compiled()
+folder = Path(sys.argv[1])
+rows = [{"x": [1.0, k], "ids": [k], "word": ["a", "b"], "time": [1.5], "name": b"n", "at": k} for k in range(9)]
+write_examples(str(folder / "in.tfrecord"), rows)
+spec = make_spec(
+    [
+        sequence_numeric_column("x", normalizer_fn="z_score"),
+        sequence_numeric_column("time", dtype="float64", normalizer_fn="z_score", group="others"),
+        sequence_categorical_column_with_identity("ids", 9, group="third"),
+        sequence_categorical_column_with_learned_vocabulary("word", group="fourth", top_k=2),
+        numeric_column("at", dtype="int64", normalizer_fn={"type": "z_score", "per": "key", "key": "name"}),
+        passthrough_column("name", "bytes"),
+    ],
+    {name: SequenceGroup(max_length=3) for name in ("sequence", "others", "third", "fourth")},
+)
+done(spec, folder / "in.tfrecord", folder / "lists", format="sequence_example")
+for path in (folder / "lists" / "examples").iterdir():
+    shutil.copy(path, folder / f"again-{path.name}")
+columns = [numeric_column("at"), sequence_numeric_column("x", normalizer_fn="z_score")]
+done(make_spec(columns, SequenceGroup(max_length=2)), folder / "again-*", folder / "flat", format="tfrecord.gz")
+print(json.dumps([len(before), sorted(compiled() - before)]))
+"""
+
+
+@pytest.mark.slow
+def test_jobs_compile_nothing_that_was_not_compiled_beforehand(tmp_path):
+    """Which is what `make env` does, so that nobody has to wait."""
+    root = str(Path(__file__).parents[1])
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])}
+    done = subprocess.run(
+        [sys.executable, "-c", JOBS, str(tmp_path)], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    count, more = json.loads(done.stdout.splitlines()[-1])
+    assert count >= 10 and more == []

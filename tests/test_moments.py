@@ -18,7 +18,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.marks import tried
+from tests.marks import slow_but, tried
 from transforms import moments
 from transforms.columns import numeric_column, sequence_numeric_column
 from transforms.contributed import Given, Packed, Part, taken, tensors
@@ -102,7 +102,7 @@ def test_more_values_than_are_added_at_once():
         assert found.figures()[0, :, 0].tolist() == exact(own[:1500, 0])
 
 
-@pytest.mark.parametrize("dtype", list(VALUES))
+@pytest.mark.parametrize("dtype", slow_but(VALUES, "float32"))
 def test_kernels_run_uncompiled(dtype):
     """As the Python that they are, with bounds checked."""
     code = f"""

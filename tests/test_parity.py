@@ -108,6 +108,7 @@ def test_numeric(dtype):
         np.testing.assert_array_equal(made.mask(), np.arange(dense.shape[1]) < lengths.numpy()[:, None])
 
 
+@pytest.mark.slow
 def test_columns_are_concatenated_in_code_point_order():
     rng = np.random.default_rng(2)
     for _ in range(60):

@@ -90,7 +90,7 @@ MOMENTS = [
 ]
 
 
-@pytest.mark.parametrize(("number", "moment", "how", "path", "arguments"), slow_but(MOMENTS, *MOMENTS[:-1]))
+@pytest.mark.parametrize(("number", "moment", "how", "path", "arguments"), slow_but(MOMENTS, *MOMENTS[:-2]))
 def test_stopped_at_a_moment(folder, number, moment, how, path, arguments):
     command = [sys.executable, "-c", DRIVER, str(int(number)), moment, how, path, *arguments]
     was_stopped(folder, started(folder, *command))

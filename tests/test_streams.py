@@ -87,7 +87,7 @@ def test_a_quick_command(folder, command, code, said):
     [
         (["explain"], ""),  # as behind `| head`, which has what it wanted
         (["schema"], ""),
-        (["verify", "done", "--rows", "0"], f"seqcols: {GONE}\n"),
+        pytest.param(["verify", "done", "--rows", "0"], f"seqcols: {GONE}\n", marks=pytest.mark.slow),
     ],
 )
 def test_nobody_reads_any_more(folder, arguments, said):
