@@ -88,8 +88,9 @@ class Moments:
             )
         if len(into) and not 0 <= into.min() <= into.max() < len(self.counts):
             raise ValueError(f"expected parts of {len(self.counts)}, got {into!r}")
-        added = map(_read_only, (other.counts, other.low, other.high, other.limbs, into))
-        sums.merge(*added, sums.LAYOUTS[self.dtype].sum_limbs, self.counts, self.low, self.high, self.limbs)
+        counts, low, high, limbs, at = map(_read_only, (other.counts, other.low, other.high, other.limbs, into))
+        sum_limbs = sums.LAYOUTS[self.dtype].sum_limbs
+        sums.merge(counts, low, high, limbs, at, sum_limbs, self.counts, self.low, self.high, self.limbs)
         return self
 
     def figures(self) -> np.ndarray:
