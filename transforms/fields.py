@@ -147,6 +147,7 @@ def read(data: tf.Tensor) -> Text:
     return Text(data, digit, size, end, field)
 
 
+@tf.function(autograph=False, reduce_retracing=True)  # traced once, however many levels of messages are walked through
 def walk(text: Text, messages: Messages) -> Walked:
     """Finds the fields of messages. A message is whole if all of its fields fit and are sound (`unsound`)."""
     own = where(messages.start < messages.end)

@@ -106,6 +106,7 @@ class _Levels:
         return tf.equal(tf.math.unsorted_segment_sum(tf.ones_like(bad), bad, count), 0)
 
 
+@tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
 def parse(records: tf.Tensor) -> Parsed:
     """Parses records, string `[batch]`."""
     levels = _Levels(records)
