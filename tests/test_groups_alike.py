@@ -33,7 +33,8 @@ from transforms.fitted import not_fitted, table_width
 from transforms.graph import input_specs
 from transforms.memory import apply
 from transforms.requests import request_specs
-from transforms.spec import Spec
+from transforms.serving import outputs_together
+from transforms.spec import Spec, length_name, mask_name
 from transforms.tally import add, count_lengths
 
 MAKE: dict[str, Callable[[str, str], Column]] = {
@@ -94,6 +95,15 @@ def test_another_group_costs_a_few_operations_however_many_there_are(length, kin
         by_group, by_column = (many[what] - some[what]) / 4, (two[what] - one[what]) / 4
         # Its length, its mask and its outputs taken out of those of all groups; in a ragged tensor where T is the longest row.
         assert by_group <= by_column + (7 if length == "longest" else 6), what
+
+
+def test_a_model_hands_on_lengths_of_all_groups_as_one_and_masks_of_one_shape():
+    groups = {f"g{k}": SequenceGroup(max_length=4 + k // 2, mask=k > 0) for k in range(4)}
+    spec = make_spec([MAKE["ids"](f"c{k}", f"g{k}") for k in range(4)], groups)
+    together = [[output.name for output in outputs] for outputs in outputs_together(spec.outputs())]
+    several = [names for names in together if len(names) > 1]
+    assert several == [[length_name(f"g{k}") for k in range(4)], [mask_name("g2"), mask_name("g3")]]
+    assert sorted(name for names in together for name in names) == sorted(output.name for output in spec.outputs())
 
 
 def test_what_stands_together_in_several_groups():

@@ -56,6 +56,7 @@ class ServingModel(tf.Module):
         self._graph = called(self._loaded, spec)
         self._forms = requests.forms(spec)
         self.outputs = self._outputs()
+        self._together = outputs_together(self.outputs)
         features = requests.request_specs(spec)
         # Traced once, and called by all that can be called from outside. There is no Python for autograph to look at.
         rows = tf.function(
@@ -86,11 +87,11 @@ class ServingModel(tf.Module):
         """Serialized tf.Examples or tf.SequenceExamples, string `[batch]`."""
         found = record_features.read(examples, self._forms)
         good = [found.good, *(found.present[key] for key in required_features(self._spec))]
-        return self._rows(found.features, tf.reduce_all(tf.stack(good), axis=0), tf.constant(True))
+        return self._apart(self._rows(found.features, tf.reduce_all(tf.stack(good), axis=0), tf.constant(True)))
 
     def _from_ragged(self, features: Mapping[str, tf.RaggedTensor]) -> dict[str, tf.Tensor]:
         one = next(iter(features.values()))
-        return self._rows(features, tf.ones([one.nrows()], tf.bool), tf.constant(False))
+        return self._apart(self._rows(features, tf.ones([one.nrows()], tf.bool), tf.constant(False)))
 
     def _from_components(self, **parts: tf.Tensor) -> dict[str, tf.Tensor]:
         """Ragged tensors as their parts, which is what a signature takes: see `input_parts`."""
@@ -108,14 +109,41 @@ class ServingModel(tf.Module):
         return self._from_ragged(given)
 
     def _answer(self, given: Mapping[str, tf.RaggedTensor], good: tf.Tensor, marked: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Returns every output, and which rows are valid; `good` says which can be; `marked`: see `requests`."""
+        """Returns the outputs, and which rows are valid; `good` says which can be; `marked`: see `requests`.
+
+        What `outputs_together` lays together comes as one tensor, by the name of the first.
+        """
         raw, good = admitted(self._spec, given, good, marked)
         made = self._graph(raw)
         rows = tf.size(good)
         dense = {output.name: _dense(made[output.name], output, rows) for output in self.outputs}
         good = tf.logical_and(good, _unspoilt(self._spec, dense))
-        cast = {output.name: tf.cast(dense[output.name], _dtype(output)) for output in self.outputs}
-        return {**cast, VALID: good}
+        answer = {VALID: good}
+        for outputs in self._together:
+            first, *more = outputs
+            given = tf.stack([dense[output.name] for output in outputs]) if more else dense[first.name]
+            answer[first.name] = tf.cast(given, _dtype(first))
+        return answer
+
+    def _apart(self, answer: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Returns every output by name, and which rows are valid, of what `_answer` returned."""
+        made = {VALID: answer[VALID]}
+        for outputs in self._together:
+            given, names = answer[outputs[0].name], [output.name for output in outputs]
+            made |= zip(names, tf.unstack(given, num=len(names)) if len(names) > 1 else [given], strict=True)
+        return made
+
+
+def outputs_together(outputs: list[Output]) -> list[list[Output]]:
+    """Returns the outputs in lists, lengths and masks of one shape in one: groups have hundreds of them.
+
+    An output is an operation in every function that hands it on, and a model is loaded operation by operation.
+    """
+    alike: dict[Any, list[Output]] = {}
+    for output in outputs:
+        small = output.kind in ("length", "mask")
+        alike.setdefault((output.kind, output.shape) if small else output.name, []).append(output)
+    return list(alike.values())
 
 
 def required_features(spec: Spec) -> list[str]:
