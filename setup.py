@@ -32,7 +32,7 @@ setup(
         "pydantic>=2",
         "ruamel.yaml",
         "jinja2",
-        "numba>=0.68",
+        "numba>=0.68,<0.69",
         "numpy",
     ],
     extras_require={

@@ -11,7 +11,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from transforms.kernels.compiled import kernel
+from transforms.kernels.compiled import kernel_with_arrays
 
 
 @intrinsic
@@ -40,12 +40,12 @@ if numba.config.DISABLE_JIT:
 
 else:
 
-    @kernel
+    @kernel_with_arrays
     def bytes_at(address: int, size: int) -> np.ndarray:
         """Returns the uint8 array `[size]` at an address."""
         return numba.carray(_pointer(address), (size,), np.uint8)
 
-    @kernel
+    @kernel_with_arrays
     def integers_at(address: int, size: int) -> np.ndarray:
         """Returns the int64 array `[size]` at an address."""
         return numba.carray(_pointer(address), (size,), np.int64)

@@ -68,11 +68,14 @@ def note() -> str:
     if FOLDER is None:
         which = f"{_places()[-1]} cannot be written (NUMBA_CACHE_DIR names another folder)"
         return f"every process compiles the kernels anew, which takes some seconds: {which}"
-    return "" if any(FOLDER.rglob("*.nbi")) else "compiling the kernels for this machine, once (about half a minute)"
+    return "" if any(FOLDER.rglob("*.nbi")) else "compiling the kernels for this machine, once (about twenty seconds)"
 
 
 def kernel(function: _Function) -> _Function:
-    """Compiles a function for the types that it is called with, when it is.
+    """Compiles a function for the types that it is called with, when it is. It makes no arrays: those come from the caller.
+
+    So nothing counts references, which else costs more than what a kernel does: Numba counts atomically, at every array taken
+    out of a tuple. One that makes an array is refused when it is compiled.
 
     >>> @kernel
     ... def total(values):
@@ -81,7 +84,16 @@ def kernel(function: _Function) -> _Function:
     ...         found += values[k]
     ...     return found
     """
-    compiled = numba.njit(nogil=True, cache=False, error_model="numpy")(function)
+    return _compiled(function, counts_references=False)
+
+
+def kernel_with_arrays(function: _Function) -> _Function:
+    """Compiles a function that makes arrays for itself."""
+    return _compiled(function, counts_references=True)
+
+
+def _compiled(function: _Function, counts_references: bool) -> _Function:
+    compiled = numba.njit(nogil=True, cache=False, error_model="numpy", _nrt=counts_references)(function)
     if FOLDER is None or config.DISABLE_JIT:
         return compiled
     # Numba takes the folder from its configuration, once, and other users of it have theirs.

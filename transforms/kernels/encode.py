@@ -15,7 +15,7 @@ import numpy as np
 
 from transforms.kernels.blocks import copied
 from transforms.kernels.buffers import address_of, bytes_at, integers_at
-from transforms.kernels.compiled import kernel
+from transforms.kernels.compiled import kernel, kernel_with_arrays
 from transforms.kernels.crc import crc32c
 from transforms.kernels.framing import FOOTER_BYTES, HEADER_BYTES, masked
 
@@ -94,7 +94,7 @@ def records(features: Sequence[Feature], count: int) -> np.ndarray:
     return _records(table, len(features) - lists, np.frombuffer(bytearray(names), np.uint8), count)
 
 
-@kernel
+@kernel_with_arrays
 def _records(table: np.ndarray, context: int, names: np.ndarray, count: int) -> np.ndarray:
     """Returns the records of `count` rows of the features in the table, of which so many at the beginning are context."""
     inner = np.empty((count, len(table)), np.int64)  # bytes in the innermost message that is the same in all features

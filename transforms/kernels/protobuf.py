@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from transforms.kernels.compiled import kernel
+from transforms.kernels.compiled import kernel, kernel_with_arrays
 
 DEPTH: Final = 100
 """How deep messages and groups may lie in each other: the parser's limit."""
@@ -99,7 +99,7 @@ def _skip(text: Any, at: Any, end: Any, kind: Any) -> Any:
     return -1
 
 
-@kernel
+@kernel_with_arrays
 def _skip_group(text: Any, at: Any, end: Any, number: Any, depth: Any) -> Any:
     """Returns where a group ends, after the tag that ends it; -1 where it does not, or lies too deep."""
     if depth < 1:

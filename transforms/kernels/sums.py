@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from transforms.kernels.compiled import kernel
+from transforms.kernels.compiled import kernel, kernel_with_arrays
 
 
 class Layout(NamedTuple):
@@ -51,7 +51,7 @@ _MASK = np.uint64(0xFFFFFFFF)
 _LOW = np.int64(0xFFFFFFFF)
 
 
-@kernel
+@kernel_with_arrays
 def add_values(
     values: np.ndarray,
     bits: Any,

@@ -17,7 +17,7 @@ import numba
 import numpy as np
 
 from transforms.kernels.blocks import copied, word_at
-from transforms.kernels.compiled import kernel
+from transforms.kernels.compiled import kernel, kernel_with_arrays
 from transforms.kernels.crc import crc32c
 
 T: Final = 128
@@ -160,7 +160,7 @@ def add(floats: Any, width: Any, steps: Any, about: Any, sums: Any) -> Any:
         sums[d, 2] += steps
 
 
-@kernel
+@kernel_with_arrays
 def measure(text: Any, at: Any, size: Any, about: Any, sums: Any) -> Any:
     """Adds the records of a text to `sums` (float64 `[4, 3]`: sum, sum of squares, count). Returns where the last one ends."""
     places, floats = np.empty((5, 2), np.int64), np.empty(3 * T, np.float32)
@@ -262,7 +262,7 @@ def put_floats(text: Any, place: Any, steps: Any, figures: Any, floats: Any, out
     copied(floats.view(np.uint8), 0, 4 * width * steps, out, at)
 
 
-@kernel
+@kernel_with_arrays
 def transform(text: Any, at: Any, size: Any, figures: Any, out: Any) -> Any:
     """Writes a record for each of a text, as many as `out` has room for. Returns where both end."""
     places, floats = np.empty((5, 2), np.int64), np.empty(3 * T, np.float32)
