@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from pipeline import quiet, temporary
+from pipeline import loading, quiet, temporary
 from pipeline.ending import FAILED, TOO_MANY_REJECTED, printed, reported, say, stop
 from pipeline.options import all_names
 from pipeline.request import Request, UsageError, check_values, checked_output
@@ -167,8 +167,9 @@ def _execute(what: str, request: Request, debug: bool) -> Outcome:
     if what == "run":
         checked_output(request)  # before TensorFlow is loaded: nobody should wait for "holds a finished data set"
     prepare(debug)
-    import pipeline.running as runs
-    from pipeline import summary
+    with loading.libraries():
+        import pipeline.running as runs
+        from pipeline import summary
 
     with quiet.workers(debug or not request.has_processes) as stream:
         outcome = (runs.run if what == "run" else runs.check)(request, stream)

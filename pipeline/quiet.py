@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Iterator
 from typing import TextIO
 
-from pipeline import streams
+from pipeline import loading, streams
 from pipeline.stopping import PERSON
 
 
@@ -19,8 +19,8 @@ def quiet_logs() -> None:
     """Silences what Beam and TensorFlow log in passing, and loads TensorFlow without its notes about CPUs and GPUs."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     warnings.filterwarnings("ignore")
-    with _no_stderr():
-        importlib.import_module("tensorflow_transform")
+    with _no_stderr(), loading.libraries():
+        importlib.import_module("tensorflow_transform.beam")
     logging.getLogger().setLevel(logging.ERROR)
     for name in ("tensorflow", "absl"):  # after loading: absl sets its own level when it loads
         logging.getLogger(name).setLevel(logging.ERROR)
