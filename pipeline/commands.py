@@ -196,7 +196,7 @@ def verify_command(directory: str, inputs: tuple[str, ...], rows: int, debug: bo
 @click.option(
     "--workers",
     type=int,
-    help="Local worker threads; 0: all cores. Left out, a small input has one and a large one up to four.",
+    help="Local worker threads; 0: all cores. Left out, one for every 64 MiB of input, at most one a core.",
 )
 @click.option("--debug", is_flag=True, help="Show tracebacks, and what the libraries log.")
 def repair_command(debug: bool, columns: str, **options: Any) -> None:

@@ -23,11 +23,8 @@ from pipeline.request import Request
 from pipeline.shown import Ledger, outcome_html
 from transforms.errors import JobError
 
-ONE_WORKER_BYTES: Final = 64 << 20
-"""An input smaller than this has one local worker, unless somebody asks for more."""
-
-MOST_WORKERS: Final = 4
-"""Python's own part of the work, which one thread at a time does, leaves no work for more of them."""
+WORKER_BYTES: Final = 64 << 20
+"""So much input is worth one local worker more, up to one a core, unless somebody asks for another number."""
 
 HANDED_OVER: Final = "handed_over"
 """How a run has ended for a launcher that does not wait for its engine."""
@@ -94,7 +91,7 @@ def tuned(request: Request, sizes: list[int], titles: list[str], stream: TextIO 
 
 def _workers(size: int) -> int:
     """Returns how many workers an input of so many bytes is worth: in the analysis each traces a graph, which takes a second."""
-    return 1 if size < ONE_WORKER_BYTES else min(len(os.sched_getaffinity(0)), MOST_WORKERS)
+    return min(1 + size // WORKER_BYTES, len(os.sched_getaffinity(0)))
 
 
 def _folder_for_notes() -> contextlib.AbstractContextManager[str]:

@@ -79,7 +79,7 @@ _READING: Final = [
     click.option(
         "--workers",
         type=int,
-        help="Local worker threads; 0: all cores. Left out, a small input has one and a large one up to four.",
+        help="Local worker threads; 0: all cores. Left out, one for every 64 MiB of input, at most one a core.",
     ),
     _DEBUG,
 ]

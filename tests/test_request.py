@@ -163,8 +163,9 @@ def test_a_manifest_of_somebody_else_is_never_replaced(tmp_path, content, overwr
 
 def test_as_many_workers_as_the_input_is_worth():
     cores = len(os.sched_getaffinity(0))
-    assert executing._workers(0) == executing._workers(executing.ONE_WORKER_BYTES - 1) == 1
-    assert executing._workers(executing.ONE_WORKER_BYTES) == min(cores, executing.MOST_WORKERS)
+    one = executing.WORKER_BYTES
+    assert executing._workers(0) == executing._workers(one - 1) == 1
+    assert [executing._workers(k * one) for k in (1, 2, 1000)] == [min(2, cores), min(3, cores), min(1001, cores)]
     with executing.tuned(asked(workers=3), [1], ["run"], None) as tuning:
         assert tuning.workers == 3 and tuning.spread
     with executing.tuned(asked(), [1], ["run"], None) as tuning:

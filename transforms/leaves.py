@@ -151,7 +151,7 @@ def _where(mask: pa.Array) -> np.ndarray:
 
 def _integers(values: pa.Array, dtype: str, faults: list[LeafFault]) -> Leaves:
     low, high = dtypes.integer_range(dtype)
-    nulls = _where(pc.is_null(values))
+    nulls = _where(pc.is_null(values)) if values.null_count else np.zeros(0, np.int64)
     for fault in faults:  # text that is no number is null by now, and has its fault already
         nulls = np.setdiff1d(nulls, fault.positions)
     if len(nulls):
@@ -168,7 +168,8 @@ def _integers(values: pa.Array, dtype: str, faults: list[LeafFault]) -> Leaves:
         if pa.types.is_uint64(values.type):
             beyond = pc.greater(values, pa.scalar(np.iinfo(np.int64).max, pa.uint64()))
             faults = [*faults, LeafFault("integer_overflow", _where(beyond), overflow)]
-        out = pc.fill_null(values, 0).cast(pa.int64(), safe=False).to_numpy(zero_copy_only=False)
+        given = pc.fill_null(values, 0) if values.null_count else values
+        out = given.cast(pa.int64(), safe=False).to_numpy(zero_copy_only=False)
     if dtype != "int64":
         faults = [*faults, LeafFault("integer_overflow", np.flatnonzero((out < low) | (out > high)), overflow)]
     return Leaves(out, [f for f in faults if len(f.positions)], len(nulls))
@@ -204,9 +205,11 @@ def without_subnormals(values: np.ndarray) -> np.ndarray:
 
     TensorFlow's casts take a float32 that is subnormal for 0: statistics, values and what a served model makes agree like this.
     """
-    small = np.abs(values) < dtypes.SMALLEST_FLOAT32
-    if not values[small].any():
+    from transforms.kernels.values import float_kinds
+
+    if values.dtype == np.float32 and not float_kinds(values).subnormal:
         return values
+    small = np.abs(values) < dtypes.SMALLEST_FLOAT32
     return np.where(small, np.copysign(values.dtype.type(0), values), values)
 
 

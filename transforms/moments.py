@@ -62,14 +62,15 @@ class Moments:
           splits: int64 `[parts + 1]`, where each part begins and ends.
         """
         from transforms.kernels import sums
+        from transforms.kernels.values import read_only
 
         if observed.shape != values.shape or splits[0] < 0 or splits[-1] > len(values) or (np.diff(splits) < 0).any():
             raise ValueError(f"expected ascending splits of {len(values)} values, got {splits!r}")
         made = cls.empty(values.dtype.name, len(splits) - 1, values.shape[1])
-        layout, values = sums.LAYOUTS[made.dtype], _read_only(values)
+        layout, values = sums.LAYOUTS[made.dtype], read_only(values)
         bits = values.view(np.uint32 if made.dtype == "float32" else np.uint64)
         own = (layout.mantissa_bits, layout.sum_limbs, made.counts, made.low, made.high, made.limbs)
-        sums.add_values(values, bits, _read_only(observed), _read_only(splits), *own)
+        sums.add_values(values, bits, read_only(observed), read_only(splits), *own)
         return made
 
     def add(self, other: Moments, into: np.ndarray | None = None) -> Moments:
@@ -80,6 +81,7 @@ class Moments:
           into: int64, to which part each of its parts is added; to the one of the same number, if left out.
         """
         from transforms.kernels import sums
+        from transforms.kernels.values import read_only
 
         into = np.arange(len(other.counts)) if into is None else into
         if other.dtype != self.dtype or other.limbs.shape[1:] != self.limbs.shape[1:] or len(into) != len(other.counts):
@@ -88,7 +90,7 @@ class Moments:
             )
         if len(into) and not 0 <= into.min() <= into.max() < len(self.counts):
             raise ValueError(f"expected parts of {len(self.counts)}, got {into!r}")
-        counts, low, high, limbs, at = map(_read_only, (other.counts, other.low, other.high, other.limbs, into))
+        counts, low, high, limbs, at = map(read_only, (other.counts, other.low, other.high, other.limbs, into))
         sum_limbs = sums.LAYOUTS[self.dtype].sum_limbs
         sums.merge(counts, low, high, limbs, at, sum_limbs, self.counts, self.low, self.high, self.limbs)
         return self
@@ -109,13 +111,6 @@ class Moments:
                 made[:, k] = rounded(count, total, squares, layout.unit)
         mean, variance = made.reshape(2, *self.counts.shape)
         return np.stack([self.counts.astype(np.float64), mean, variance, self.low, self.high], axis=1)
-
-
-def _read_only(array: np.ndarray) -> np.ndarray:
-    """Returns an array as kernels take it. Numba compiles them anew for one that may be written, or is not contiguous."""
-    view = np.ascontiguousarray(array).view()
-    view.flags.writeable = False
-    return view
 
 
 def rounded(count: int, total: int, squares: int, unit: int) -> tuple[float, float]:

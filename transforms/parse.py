@@ -225,6 +225,10 @@ def _without_markers(
     made: pa.Array, given: pa.Array, outer: Ragged, form: Form, faults: list[Fault]
 ) -> tuple[pa.Array, list[Fault]]:
     """Makes sure that no value of the data is taken for a step without an id."""
+    from transforms.kernels.values import all_within
+
+    if pa.types.is_integer(made.type) and all_within(made.to_numpy(), NO_ID + 1, -NO_ID - 1):
+        return made, faults
     marker = _nothing_there(made.type)
     taken = pc.is_nan(made) if pa.types.is_floating(made.type) else pc.equal(made, marker)
     if not pc.any(taken).as_py():

@@ -149,21 +149,21 @@ class KeyedCategorical(Categorical, KeyedColumn):
     def check_values(self, values: Ragged) -> Checked:
         """See the base class."""
         empty = empty_places(values.values)
-        checked = self.check_words(values, ~empty)
+        checked = self.check_words(values, empty)
         faults = [*self.missing_faults(values), *checked.faults]
         if self.is_sequence:
             steps = values.lengths // self.step_width
-            return Checked(faults, steps, None, empty if empty.any() else None, checked.flags)
+            return Checked(faults, steps, None, empty, checked.flags)
         several = np.flatnonzero(values.lengths > self.max_ids)
         if len(several):
             shown = [f"{n} ids" for n in values.lengths[several]]
             allowed = "one id" if self.max_ids == 1 else f"at most {self.max_ids} ids"
             faults.append(Fault("wrong_value_count", self.name, several, shown, f"expected {allowed}"))
         completed = np.maximum(self.max_ids - values.lengths, 0)
-        return Checked(faults, None, completed, empty if empty.any() else None, checked.flags)
+        return Checked(faults, None, completed, empty, checked.flags)
 
-    def check_words(self, values: Ragged, there: np.ndarray) -> Checked:
-        """Applies the rules of the family to the values that are `there` (bool, as long as the values)."""
+    def check_words(self, values: Ragged, empty: np.ndarray | None) -> Checked:
+        """Applies the rules of the family to the values but for `empty` places (bool, as long as the values; None for none)."""
         return Checked([])
 
     def valid(self, raw: RawTensors) -> tf.Tensor:
@@ -206,12 +206,19 @@ class KeyedCategorical(Categorical, KeyedColumn):
         return StepIds(tf.where(there, ids, tf.constant(-1, tf.int64)))
 
 
-def empty_places(values: pa.Array) -> np.ndarray:
-    """Returns where a canonical column of ids has the marker of none, bool."""
+def empty_places(values: pa.Array) -> np.ndarray | None:
+    """Returns where a canonical column of ids has the marker of none, bool; None where it has it nowhere."""
+    from transforms.kernels.values import all_within
+
     if pa.types.is_integer(values.type):
-        return np.asarray(values.to_numpy() == NO_ID)
-    marker = pa.scalar(NO_WORD.encode() if pa.types.is_large_binary(values.type) else NO_WORD, values.type)
-    return np.asarray(pc.equal(values, marker).to_numpy(zero_copy_only=False))
+        ids = values.to_numpy()
+        if all_within(ids, NO_ID + 1, -NO_ID - 1):
+            return None
+        empty = np.asarray(ids == NO_ID)
+    else:
+        marker = pa.scalar(NO_WORD.encode() if pa.types.is_large_binary(values.type) else NO_WORD, values.type)
+        empty = np.asarray(pc.equal(values, marker).to_numpy(zero_copy_only=False))
+    return empty if empty.any() else None
 
 
 def text_of(words: tf.Tensor) -> tf.Tensor:

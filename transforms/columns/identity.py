@@ -55,10 +55,16 @@ class IdentityBase(KeyedCategorical):
             raise ValueError(f"num_buckets {self.num_buckets} is more than int64 holds")
         return self
 
-    def check_words(self, values: Ragged, there: np.ndarray) -> Checked:
+    def check_words(self, values: Ragged, empty: np.ndarray | None) -> Checked:
         """Finds the rows with ids outside the range, or counts those that the default replaces."""
+        from transforms.kernels.values import all_within
+
         ids = values.values.to_numpy()
-        outside = ((ids < 0) | (ids >= self.num_buckets)) & there
+        if all_within(ids, 0, self.num_buckets):
+            return Checked([])
+        outside = (ids < 0) | (ids >= self.num_buckets)
+        if empty is not None:
+            outside &= ~empty
         if not outside.any():
             return Checked([])
         if self.default_value is not None:

@@ -181,9 +181,12 @@ class NumericBase(KeyedColumn):
         """Finds the rows with non-finite values, and flags such values."""
         if dtypes.carrier(self.dtype) == "int64":
             return Checked([])
-        bad = ~np.isfinite(values.values.to_numpy())
-        if not bad.any():
+        from transforms.kernels.values import float_kinds
+
+        numbers = values.values.to_numpy()
+        if not float_kinds(numbers).non_finite:
             return Checked([])
+        bad = ~np.isfinite(numbers)
         faults = []
         if self.non_finite == "reject":
             message = "expected finite numbers (non_finite: reject)"

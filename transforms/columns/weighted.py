@@ -156,7 +156,8 @@ def _nothing_at(values: pa.Array) -> np.ndarray:
     """Returns where a canonical column of ids or weights has the marker of none, bool."""
     if pa.types.is_floating(values.type):
         return np.isnan(values.to_numpy())
-    return empty_places(values)
+    empty = empty_places(values)
+    return np.zeros(len(values), bool) if empty is None else empty
 
 
 def _is_nothing(values: tf.Tensor) -> tf.Tensor:

@@ -35,8 +35,10 @@ def _scaled(values: tf.Tensor, center: tf.Tensor, scale: tf.Tensor, usable: tf.T
     wide = tf.cast(values, tf.float64)
     # A scale that has overflowed is none: NaN, which a row is rejected for, where dividing by infinity would make every value 0.
     scale = tf.where(tf.math.is_finite(scale), scale, tf.constant(math.nan, tf.float64))
-    divisor = tf.where(usable, scale, tf.ones_like(scale))
-    return tf.where(usable, (wide - center) / divisor, tf.where(tf.math.is_finite(wide), tf.zeros_like(wide), wide))
+    # Without a scale, a value that is not finite stays, as what 0 is subtracted from and 1 divides does.
+    center, divisor = tf.where(usable, center, tf.zeros_like(center)), tf.where(usable, scale, tf.ones_like(scale))
+    kept = tf.logical_or(usable, tf.logical_not(tf.math.is_finite(wide)))
+    return tf.where(kept, (wide - center) / divisor, tf.constant(0.0, tf.float64))
 
 
 def by_dimension(function: Callable[..., tf.Tensor], values: tf.Tensor, *figures: tf.Tensor) -> tf.Tensor:
