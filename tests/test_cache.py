@@ -471,40 +471,6 @@ def test_every_analyzer_of_ours_is_kept(tmp_path, days, read_rows):
     same_statistics(tmp_path / "b", tmp_path / "c")
 
 
-@pytest.mark.slow
-def test_no_arrangement_shows_in_the_statistics(tmp_path, days):
-    """Files in another order, small batches, several workers, and a cache of each day: the same bytes."""
-    columns = make_spec(
-        [
-            passthrough_column("id", "int64"),
-            sequence_numeric_column("x", (2,), normalizer_fn={"type": "z_score", "per": "key", "key": "w"}),
-            numeric_column("w", dtype="int64", normalizer_fn="z_score", default_value=0),
-        ],
-        GROUP,
-    )
-    for day, path in enumerate(days):
-        table = pq.read_table(path)
-        pq.write_table(table.set_column(2, "w", pa.array([(k + day) % 5 for k in range(len(table))])), path)
-    other = tmp_path / "other"
-    other.mkdir()
-    renamed = [Path(shutil.copy(day, other / f"{9 - k}.parquet")) for k, day in enumerate(days)]
-    kept = str(tmp_path / "cache")
-    runs: list[tuple[list[Path], dict[str, Any]]] = [
-        (days, {"workers": 1}),
-        (renamed, {"workers": 2, "max_batch_bytes": 1000}),
-        (days[:1], {"cache": kept}),
-        (days[::-1], {"cache": kept, "workers": 4}),
-    ]
-    for name, (files, more) in zip("0123", runs, strict=True):
-        done(columns, files, tmp_path / name, **more)
-    for number in ("1", "3"):
-        same_statistics(tmp_path / "0", tmp_path / number)
-        same_arrays(tmp_path / "0", tmp_path / number)
-    described = read_json(tmp_path / "0", "statistics.json")["columns"]
-    values = np.concatenate([table["w"].to_numpy() for table in map(pq.read_table, days)])
-    assert described["w"]["count"] == [len(values) - 3] and len(described["x"]["fitted"][0]["by_key"]) == 5
-
-
 def test_statistics_of_statistics_are_not_kept(tmp_path, days):
     columns = make_spec([sequence_numeric_column("x", normalizer_fn=["z_score", "min_max"])], GROUP)
     planned = cache.plan(str(tmp_path / "cache"), columns, match([str(days[0])]).files)

@@ -130,6 +130,11 @@ LOOPS: Final = [
         "the command's own result and exit code; a run that has published ends with 0",
         "pytest tests/test_streams.py",
     ),
+    Loop(
+        "the same rows in other files, order, batches, caches, with one to four workers: 100 arrangements",
+        "the same rows and the same statistics, to the last bit; means and variances are the correctly rounded ones",
+        "tests.faults.arrangements 100",
+    ),
     Loop("a local worker is killed", "the run fails, nothing is published", "tests.faults.workers 5"),
     Loop(
         "a rejected row after the columns were mended, killed at three steps",
