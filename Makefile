@@ -55,8 +55,8 @@ test: env ## run the tests but the slow ones, which takes some minutes (ARGS="-k
 	@echo "running the tests, without those marked slow"
 	@$(BIN)/pytest $(ARGS)
 
-test-all: env ## run all tests, the slow ones too: kills, buckets, processes, models trained (about an hour)
-	@echo "running all tests (about an hour)"
+test-all: env ## run all tests, the slow ones too: kills, buckets, processes, models trained (half an hour to an hour)
+	@echo "running all tests (half an hour to an hour)"
 	@$(BIN)/pytest -m "not flink and not browser and not torch" $(ARGS)
 
 coverage: env ## run what make test runs, and say which lines that touches (build/coverage/index.html)
@@ -140,12 +140,12 @@ fuzz: env ## try 100,000 spoilt files twice, half an hour (ARGS="--first 100000"
 	@echo "trying them again, as a run has them: bounds unchecked"
 	@NUMBA_BOUNDSCHECK=0 $(BIN)/python -m tests.fuzz.run $(ARGS)
 
-faults: env ## inject every kind of fault at its full figures, half an hour (ARGS="--only disk"; --write: into docs/faults.md)
+faults: env ## inject every kind of fault at its full figures, three quarters of an hour (ARGS="--only disk"; --write: into docs/faults.md)
 	@echo "injecting faults (about three quarters of an hour)"
 	@$(BIN)/python -m tests.faults.run $(ARGS)
 
 bench: env ## run all benchmarks against their peers, three quarters of an hour (ARGS="--only J1,J4"; --quick; --write: into docs/benchmarks.md)
-	@echo "running the benchmarks (about half an hour)"
+	@echo "running the benchmarks (about three quarters of an hour)"
 	@$(BIN)/python -m tests.benchmarks.run $(ARGS)
 
 bench-memory: env ## measure peak memory at growing sizes
