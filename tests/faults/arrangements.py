@@ -21,7 +21,7 @@ from tests.faults.figures import note
 from tests.jobs import Arrays, done, read_arrays, read_json
 from transforms import SequenceGroup, make_spec, numeric_column, passthrough_column, sequence_numeric_column
 
-ROWS: Final = 600
+ROWS: Final = 300
 T: Final = 4
 SPEC: Final = make_spec(
     [
@@ -65,7 +65,7 @@ def arranged(table: pa.Table, folder: Path, rng: random.Random) -> tuple[list[Pa
         groups = rng.choice([50, 1000])
         pq.write_table(table.take(pa.array(order[first:last])), files[-1], row_group_size=groups)
     rng.shuffle(files)
-    options: dict[str, Any] = {"workers": rng.randint(1, 4), "max_batch_bytes": rng.choice([2_000, 20_000, 8 << 20])}
+    options: dict[str, Any] = {"workers": rng.randint(1, 4), "max_batch_bytes": rng.choice([5_000, 20_000, 8 << 20])}
     if rng.random() < 0.3:
         options["cache"] = str(folder / "cache")
         done(SPEC, files[: rng.randint(1, len(files))], folder / "before", **options)
