@@ -167,9 +167,8 @@ def _execute(what: str, request: Request, debug: bool) -> Outcome:
     if what == "run":
         checked_output(request)  # before TensorFlow is loaded: nobody should wait for "holds a finished data set"
     prepare(debug)
-    with loading.libraries():
-        import pipeline.running as runs
-        from pipeline import summary
+    import pipeline.running as runs
+    from pipeline import summary
 
     with quiet.workers(debug or not request.has_processes) as stream:
         outcome = (runs.run if what == "run" else runs.check)(request, stream)
@@ -179,7 +178,9 @@ def _execute(what: str, request: Request, debug: bool) -> Outcome:
 
 
 def prepare(debug: bool) -> None:
-    """Gets ready for a job: where temporary files lie, and what the libraries may say."""
+    """Gets ready for a job: where temporary files lie, and what the libraries may say, which are loaded."""
     temporary.begin()
-    if not debug:
+    if debug:
+        loading.load()
+    else:
         quiet.quiet_logs()

@@ -1,4 +1,4 @@
-"""The libraries of a job are loaded without looking for garbage.
+"""The libraries of a job, loaded without looking for garbage.
 
 They are 850,000 objects that stay for as long as the process does. Python looks through all of them again and again while they
 are loaded, a second of six, and whenever a quarter more has come to be, as when graphs are traced: half a second each time.
@@ -6,24 +6,22 @@ are loaded, a second of six, and whenever a quarter more has come to be, as when
 
 from __future__ import annotations
 
-import contextlib
 import gc
+import importlib
 import sys
-from collections.abc import Iterator
 
 
-@contextlib.contextmanager
-def libraries() -> Iterator[None]:
-    """Looks for no garbage while the block loads libraries, and never again among what is there after it.
+def load() -> None:
+    """Loads TensorFlow, Beam and tf.Transform, and never looks for garbage among what is there then.
 
-    Nothing is done in a process that has loaded TensorFlow before: what else is there may be garbage by now.
+    In a process that has loaded TensorFlow before, it looks for garbage as ever: what else is there may be some by now.
     """
-    if "tensorflow" in sys.modules or not gc.isenabled():
-        yield
-        return
-    gc.disable()
+    alone = "tensorflow" not in sys.modules and gc.isenabled()
+    if alone:
+        gc.disable()
     try:
-        yield
+        importlib.import_module("tensorflow_transform.beam")
     finally:
-        gc.enable()
-        gc.freeze()
+        if alone:
+            gc.enable()
+            gc.freeze()

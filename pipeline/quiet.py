@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import logging
 import os
 import sys
@@ -19,8 +18,8 @@ def quiet_logs() -> None:
     """Silences what Beam and TensorFlow log in passing, and loads TensorFlow without its notes about CPUs and GPUs."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     warnings.filterwarnings("ignore")
-    with _no_stderr(), loading.libraries():
-        importlib.import_module("tensorflow_transform.beam")
+    with _no_stderr():
+        loading.load()
     logging.getLogger().setLevel(logging.ERROR)
     for name in ("tensorflow", "absl"):  # after loading: absl sets its own level when it loads
         logging.getLogger(name).setLevel(logging.ERROR)

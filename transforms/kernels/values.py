@@ -57,12 +57,12 @@ def read_only(values: np.ndarray) -> np.ndarray:
 @kernel
 def _float_kinds(bits: Any, unsigned: Any, most: Any, infinity: Any) -> Any:
     """Returns whether the bits without a sign are anywhere in [1, most], and whether they are anywhere infinity or more."""
-    least, largest = ~np.uint64(0), np.uint64(0)
+    least, largest = infinity, np.uint64(0)
     for k in range(len(bits)):
         size = np.uint64(bits[np.uintp(k)]) & unsigned
         largest = max(largest, size)
-        least = min(least, size - np.uint64(1))  # of 0 it is the largest number there is
-    return least < most, largest >= infinity
+        least = min(least, size if size > 0 else infinity)
+    return least <= most, largest >= infinity
 
 
 @kernel
