@@ -95,11 +95,29 @@ def put(into: Any, feature: Feature, values: list[Any], number: int) -> None:
     into_list.value.extend(values[number * feature.width :][: feature.width])
 
 
+def records(features: list[Feature], count: int, most: int = encode.PIECE_BYTES) -> bytes:
+    return b"".join(piece.tobytes() for piece in encode.records(features, count, most))
+
+
+@given(batches(), st.integers(1, 300))
+@settings(max_examples=tried(200))
+def test_pieces_of_any_size_make_the_same_records(batch, most):
+    count, features = batch
+    assert records([feature for feature, _ in features], count, most) == records([f for f, _ in features], count)
+
+
+def test_pieces_are_about_as_long_as_asked_for():
+    feature = Feature(b"x", FLOATS, np.zeros(1000 * 100, np.float32), 100)
+    first, *sizes, last = [len(piece) for piece in encode.records([feature], 1000, 10_000)]
+    assert first == len(records([feature], 1)) and last <= sizes[0]
+    assert len(set(sizes)) == 1 and 9_000 < sizes[0] <= 10_000
+
+
 @given(batches())
 @settings(max_examples=tried(400))
 def test_records_are_what_protocol_buffers_write(batch):
     count, features = batch
-    made = encode.records([feature for feature, _ in features], count).tobytes()
+    made = records([feature for feature, _ in features], count)
     expected = list(messages(count, features))
     if all(feature.width for feature, _ in features):
         assert made == b"".join(framed(one.SerializeToString(deterministic=True)) for one in expected)
@@ -117,39 +135,39 @@ def test_integers_of_every_length():
         -(2**63),
         2**63 - 1,
     ]
-    [made] = [encode.records([Feature(b"x", INTEGERS, np.array(numbers, np.int64), len(numbers))], 1).tobytes()]
+    made = records([Feature(b"x", INTEGERS, np.array(numbers, np.int64), len(numbers))], 1)
     expected = tf.train.Example()
     expected.features.feature["x"].int64_list.value.extend(numbers)
     assert made == framed(expected.SerializeToString())
     one = Feature(b"x", INTEGERS, np.array(numbers, np.int64))
-    assert len(encode.records([one], len(numbers))) > len(made)
+    assert len(records([one], len(numbers))) > len(made)
 
 
 def test_features_stand_in_the_order_given_and_empty_lists_are_there():
     b = Feature(b"b", FLOATS, np.zeros(0, np.float32), 0)
     unnamed = Feature(b"", BYTES, np.zeros(0, np.uint8), 0, starts=np.zeros(1, np.int64))
     entries = b"\n\t\n\x01b\x12\x04\x12\x02\n\x00" + b"\n\x06\n\x00\x12\x02\n\x00"
-    assert encode.records([b, unnamed], 1).tobytes() == framed(b"\n\x13" + entries)
+    assert records([b, unnamed], 1) == framed(b"\n\x13" + entries)
 
 
 def test_no_features_make_empty_records():
-    assert encode.records([], 2).tobytes() == 2 * framed(b"")
-    assert encode.records([], 0).tobytes() == b""
+    assert records([], 2) == 2 * framed(b"")
+    assert records([], 0) == b""
 
 
 @pytest.mark.parametrize("starts", [[0, 5], [3, 2], [-1, 1]])
 def test_a_string_outside_of_its_buffer(starts):
     with pytest.raises(ValueError, match="a string that does not lie in its buffer"):
-        encode.records([Feature(b"x", BYTES, np.zeros(4, np.uint8), starts=np.array(starts))], 1)
+        records([Feature(b"x", BYTES, np.zeros(4, np.uint8), starts=np.array(starts))], 1)
 
 
 @pytest.mark.parametrize("kind", [BYTES, FLOATS, INTEGERS, BOOLEANS])
 def test_fewer_values_than_the_rows_have(kind):
     values = {FLOATS: np.zeros(8, np.float32), INTEGERS: np.zeros(8, np.int64)}.get(kind, np.zeros(1, np.uint8))
     feature = Feature(b"x", kind, values, 3, starts=np.zeros(9, np.int64) if kind == BYTES else None)
-    assert len(encode.records([feature], 2))
+    assert len(records([feature], 2))
     with pytest.raises(ValueError, match="feature b'x': expected 9 values, got 8"):
-        encode.records([feature], 3)
+        records([feature], 3)
 
 
 SCRIPT = """
@@ -164,7 +182,7 @@ features = [
     Feature(b"ids", INTEGERS, rng.integers(-2**63, 2**63 - 1, 60) >> rng.integers(0, 64, 60), 3, 4),
     Feature(b"lists", FLOATS, rng.normal(size=60).astype(np.float32), 3, 4),
 ]
-made = records(features, 5)
+made = b"".join(piece.tobytes() for piece in records(features, 5))
 """
 
 

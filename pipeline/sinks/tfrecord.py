@@ -87,8 +87,8 @@ class RecordWriter(Writer):
 
     def write(self, batch: pa.RecordBatch) -> int:
         """See the base class."""
-        data = encode.records(self._features(batch), batch.num_rows).data
-        self._file.write(self._packer.compress(data) if self._packer else data)
+        for records in encode.records(self._features(batch), batch.num_rows):
+            self._file.write(self._packer.compress(records.data) if self._packer else records.data)
         self._rows += batch.num_rows
         return batch.num_rows
 

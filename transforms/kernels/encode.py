@@ -7,7 +7,7 @@ feature.proto. A length stands before what it is the length of, so the first pas
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -28,6 +28,9 @@ _TAG: Final = np.array([0x0A, 0x12, 0x1A, 0x1A], np.int64)
 _FIRST: Final[Any] = np.int64(0x0A)
 _SECOND: Final[Any] = np.int64(0x12)
 """Tags of fields 1 and 2 with a length. All messages here have only such fields, but for the three in Feature."""
+
+PIECE_BYTES: Final = 512 << 10
+"""Of records that are made at once: what is hashed and written next is still in the processor's caches then."""
 
 _KIND, _WIDTH, _STEPS, _VALUES, _SIZE, _STARTS, _NAME, _NAME_END = range(8)
 """Fields of a feature in the table that the kernels read."""
@@ -74,61 +77,75 @@ class Feature:
         return (self.kind, self.width, steps, *fields, name_at, name_end)
 
 
-def records(features: Sequence[Feature], count: int) -> np.ndarray:
-    r"""Returns a record for every row as they stand in a TFRecord file, uint8.
+def records(features: Sequence[Feature], count: int, most: int = PIECE_BYTES) -> Iterator[np.ndarray]:
+    r"""Yields a record for every row as they stand in a TFRecord file, uint8, many in a piece.
 
     Features stand in the order given, and each is there with an empty list, too. Those with steps must be the last: they are the
     feature lists of a tf.SequenceExample, all others its context. Without feature lists that has the bytes of a tf.Example. No
     features make empty records.
 
     >>> x = Feature(b"x", INTEGERS, np.array([300]))
-    >>> records([x], 1)[12:-4].tobytes()
-    b'\n\r\n\x0b\n\x01x\x12\x06\x1a\x04\n\x02\xac\x02'
+    >>> [piece[12:-4].tobytes() for piece in records([x], 1)]
+    [b'\n\r\n\x0b\n\x01x\x12\x06\x1a\x04\n\x02\xac\x02']
+
+    Args:
+      features: what is in the records.
+      count: rows.
+      most: bytes in a piece, by what a row took before; one row at least.
     """
     names, at = b"".join(feature.name for feature in features), 0
     table = np.zeros((len(features), _NAME_END + 1), np.int64)
     for k, feature in enumerate(features):
         table[k] = feature.row(count, at)
         at += len(feature.name)
-    lists = sum(feature.steps is not None for feature in features)
-    return _records(table, len(features) - lists, np.frombuffer(bytearray(names), np.uint8), count)
+    context = len(features) - sum(feature.steps is not None for feature in features)
+    letters = np.frombuffer(bytearray(names), np.uint8)
+    first, rows = 0, 1
+    while first < count:
+        last = min(first + rows, count)
+        made = _records(table, context, letters, first, last)
+        yield made
+        rows = max(most * (last - first) // len(made), 1)
+        first = last
 
 
 @kernel_with_arrays
-def _records(table: np.ndarray, context: int, names: np.ndarray, count: int) -> np.ndarray:
-    """Returns the records of `count` rows of the features in the table, of which so many at the beginning are context."""
-    inner = np.empty((count, len(table)), np.int64)  # bytes in the innermost message that is the same in all features
-    sizes = np.empty((count, 2), np.int64)  # bytes in the two parts of a record
-    total = _measure(table, context, count, inner, sizes)
+def _records(table: np.ndarray, context: int, names: np.ndarray, first: int, last: int) -> np.ndarray:
+    """Returns the records of some rows of the features in the table, of which so many at the beginning are context."""
+    inner = np.empty(
+        (last - first, len(table)), np.int64
+    )  # bytes in the innermost message that is the same in all features
+    sizes = np.empty((last - first, 2), np.int64)  # bytes in the two parts of a record
+    total = _measure(table, context, first, inner, sizes)
     out, at = np.empty(total, np.uint8), 0
-    for row in range(count):
+    for row in range(first, last):
         begin = at + HEADER_BYTES
         at = begin
         if context > 0:
-            at = _put_tag(out, at, _FIRST, sizes[row, 0])
+            at = _put_tag(out, at, _FIRST, sizes[row - first, 0])
             for k in range(context):
-                at = _put_entry(out, at, table[k], names, row, inner[row, k])
+                at = _put_entry(out, at, table[k], names, row, inner[row - first, k])
         if context < len(table):
-            at = _put_tag(out, at, _SECOND, sizes[row, 1])
+            at = _put_tag(out, at, _SECOND, sizes[row - first, 1])
             for k in range(context, len(table)):
-                at = _put_entry(out, at, table[k], names, row, inner[row, k])
+                at = _put_entry(out, at, table[k], names, row, inner[row - first, k])
         at = _put_frame(out, begin, at)
     return out
 
 
 @kernel
-def _measure(table: np.ndarray, context: int, count: int, inner: np.ndarray, sizes: np.ndarray) -> int:
-    """Measures rows: fills `inner` and `sizes`, and returns the bytes of all records."""
+def _measure(table: np.ndarray, context: int, first: int, inner: np.ndarray, sizes: np.ndarray) -> int:
+    """Measures rows from `first` on: fills `inner` and `sizes`, and returns the bytes of all records."""
     total = 0
-    for row in range(count):
+    for row in range(len(sizes)):
         sizes[row] = 0
         for k in range(len(table)):
             feature = table[k]
             if k < context:
-                inner[row, k] = _list_size(feature, row)
+                inner[row, k] = _list_size(feature, first + row)
                 value = _feature_size(feature, inner[row, k])
             else:
-                value = _steps_size(feature, row)
+                value = _steps_size(feature, first + row)
                 inner[row, k] = value
             name = feature[_NAME_END] - feature[_NAME]
             sizes[row, 0 if k < context else 1] += _field_size(_field_size(name) + _field_size(value))
