@@ -333,9 +333,10 @@ def test_one_graph_with_many_vocabularies(tmp_path):
 
     assert made.fitted is not None
     function = graph.fitted_graph(replace(made.fitted, track=track))
-    raw = {name: tf.ragged.constant([["u", "v", "w"]], row_splits_dtype=tf.int64) for name in expected}
+    words = pa.large_list(pa.large_string())
+    batch = pa.RecordBatch.from_pydict({name: pa.array([["u", "v", "w"]], words) for name in expected})
     for _ in range(2):
-        out = function(raw)
+        out = function(batch)
         assert {name: out[name][0].numpy().tolist() for name in expected} == expected
     assert len(made_names) == 6  # traced once
     assert len(tables) == 4

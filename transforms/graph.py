@@ -10,12 +10,12 @@ import numpy as np
 import pyarrow as pa
 import tensorflow as tf
 
-from transforms import dtypes, rows, trees
+from transforms import dtypes, rows, tensors, trees
 from transforms.columns import Column, Output
 from transforms.columns.numeric_base import NumericBase
 from transforms.columns.passthrough import Passthrough
 from transforms.contributed import Packed, Part
-from transforms.densify import densify, level_moments
+from transforms.densify import RawTensors, densify, level_moments
 from transforms.fitted import Fitted, not_fitted
 from transforms.ragged import Ragged
 from transforms.rejection import Fault
@@ -32,7 +32,8 @@ EXACT: Final = "__float64__"
 its graph gives such a feature as float32, and beside it exactly."""
 
 Arrays = dict[str, np.ndarray]
-GraphFunction = Callable[[Mapping[str, tf.RaggedTensor]], Mapping[str, Any]]
+BatchFunction = Callable[[pa.RecordBatch], Mapping[str, Any]]
+"""The graph as a function of canonical columns: its outputs, which `to_arrays` takes."""
 
 
 def input_specs(spec: Spec) -> dict[str, tf.RaggedTensorSpec]:
@@ -45,31 +46,66 @@ def input_specs(spec: Spec) -> dict[str, tf.RaggedTensorSpec]:
 
 def raw_tensors(batch: pa.RecordBatch, spec: Spec) -> dict[str, tf.RaggedTensor]:
     """Returns the canonical columns of a batch as the graph's inputs."""
-    made = {}
-    for key in spec.graph_inputs:
-        view = Ragged.of(batch.column(key))
-        flat = view.values.cast(pa.large_binary()) if pa.types.is_large_string(view.values.type) else view.values
-        kind = tf.string if pa.types.is_large_binary(flat.type) else None  # no words have no type of their own
-        values = tf.convert_to_tensor(flat.to_numpy(zero_copy_only=False), kind)
-        made[key] = tf.RaggedTensor.from_row_splits(values, view.splits, validate=False)
-    return made
+    return {key: ragged_tensor(batch.column(key)) for key in spec.graph_inputs}
 
 
-def fitted_graph(fitted: Fitted, compiled: bool = True) -> GraphFunction:
+def ragged_tensor(column: pa.Array) -> tf.RaggedTensor:
+    """Returns a canonical column as a ragged tensor `[batch, (values)]`."""
+    return _ragged(*_parts(column))
+
+
+def _parts(column: pa.Array) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the values and the row splits of a canonical column."""
+    view = Ragged.of(column)
+    flat = view.values.cast(pa.large_binary()) if pa.types.is_large_string(view.values.type) else view.values
+    if pa.types.is_large_binary(flat.type):  # no words have no type of their own
+        return tf.convert_to_tensor(flat.to_numpy(zero_copy_only=False), tf.string), tensors.shared(view.splits)
+    return tensors.shared(flat.to_numpy()), tensors.shared(view.splits)
+
+
+def _ragged(values: tf.Tensor, splits: tf.Tensor) -> tf.RaggedTensor:
+    return tf.RaggedTensor.from_row_splits(values, splits, validate=False)
+
+
+class _Compiled:
+    """A function of raw tensors as a graph that takes batches.
+
+    It takes the parts of ragged tensors: to look these over, call by call, takes TensorFlow longer than a small batch.
+
+    Args:
+      function: what is compiled, and kept with all that it holds, as lookup tables.
+      spec: the columns.
+    """
+
+    def __init__(self, function: Callable[[RawTensors], Any], spec: Spec):
+        self._function, self._keys = function, list(spec.graph_inputs)
+        specs = []
+        for kind in spec.graph_inputs.values():
+            specs += [tf.TensorSpec([None], tf.as_dtype(kind)), tf.TensorSpec([None], tf.int64)]
+        self._concrete = tf.function(self._traced, specs, autograph=False).get_concrete_function()
+
+    def __call__(self, batch: pa.RecordBatch) -> Any:
+        return self._concrete(*(part for key in self._keys for part in _parts(batch.column(key))))
+
+    def _traced(self, *parts: tf.Tensor) -> Any:
+        return self._function(dict(zip(self._keys, map(_ragged, parts[::2], parts[1::2]), strict=True)))
+
+
+def fitted_graph(fitted: Fitted, compiled: bool = True) -> BatchFunction:
     """Returns the graph for statistics that are at hand; op by op if not compiled, which suits a handful of rows."""
+    spec = fitted.spec
 
-    def function(raw: Mapping[str, tf.RaggedTensor]) -> Mapping[str, Any]:
-        return densify(fitted.spec, raw, fitted)
+    def function(raw: RawTensors) -> Mapping[str, Any]:
+        return densify(spec, raw, fitted)
 
-    return tf.function(function, input_signature=[input_specs(fitted.spec)], autograph=False) if compiled else function
+    return _Compiled(function, spec) if compiled else lambda batch: function(raw_tensors(batch, spec))
 
 
-def saved_graph(spec: Spec, transform_dir: str) -> GraphFunction:
+def saved_graph(spec: Spec, transform_dir: str) -> BatchFunction:
     """Loads the graph that a job saved (what `tft.TFTransformOutput` opens)."""
     # Not through TFTransformOutput, which looks after inputs that nobody gives: seconds for a wide graph.
     with trees.fetched(f"{transform_dir.rstrip('/')}/{TRANSFORM_FN}") as folder:
-        function = called(tf.saved_model.load(folder), spec)
-    return tf.function(function, input_signature=[input_specs(spec)], autograph=False)
+        return _Compiled(called(tf.saved_model.load(folder), spec), spec)
 
 
 def carried(made: Mapping[str, Any]) -> dict[str, Any]:
@@ -79,10 +115,10 @@ def carried(made: Mapping[str, Any]) -> dict[str, Any]:
     return {name: tf.cast(tensor, tf.float32) if name in exact else tensor for name, tensor in made.items()} | bits
 
 
-def called(saved: Any, spec: Spec) -> GraphFunction:
+def called(saved: Any, spec: Spec) -> Callable[[RawTensors], Mapping[str, Any]]:
     """Returns the function of a loaded graph of tf.Transform: the outputs of `densify`, of its inputs."""
 
-    def function(raw: Mapping[str, tf.RaggedTensor]) -> Mapping[str, Any]:
+    def function(raw: RawTensors) -> Mapping[str, Any]:
         made: dict[str, Any] = dict(saved.transform_fn(as_taken(saved.transform_fn, raw)))
         for name in [name for name in made if name.startswith(EXACT)]:
             made[name.removeprefix(EXACT)] = _flat_values(tf.bitcast, made.pop(name), tf.float64)
@@ -113,16 +149,15 @@ def moments_graph(spec: Spec) -> Callable[[pa.RecordBatch], Packed]:
     nothing = not_fitted(spec)
     parts: list[Part] = []
 
-    def traced(raw: Mapping[str, tf.RaggedTensor]) -> list[tf.Tensor]:
+    def traced(raw: RawTensors) -> list[tf.Tensor]:
         parts[:], contributed = level_moments(spec, raw, nothing, 0)
         return contributed
 
-    function = tf.function(traced, input_signature=[input_specs(spec)], autograph=False)
+    function = _Compiled(traced, spec)
 
     def moments(batch: pa.RecordBatch) -> Packed:
-        contributed = function(raw_tensors(batch, spec))
         found = Packed(tuple(parts))
-        return found.add(*(tensor.numpy() for tensor in contributed)) if parts else found
+        return found.add(*map(tensors.array_of, function(batch))) if parts else found
 
     return moments
 
@@ -132,9 +167,9 @@ def to_arrays(made: Mapping[str, Any]) -> Arrays:
     arrays = {}
     for name, tensor in made.items():
         if not isinstance(tensor, tf.RaggedTensor):
-            arrays[name] = tensor.numpy()
+            arrays[name] = tensors.array_of(tensor)
             continue
-        flat, splits = tensor.flat_values.numpy(), tensor.row_splits.numpy()
+        flat, splits = tensors.array_of(tensor.flat_values), tensors.array_of(tensor.row_splits)
         batch = len(splits) - 1
         arrays[name] = flat.reshape(batch, int(splits[1]) if batch else 0, *flat.shape[1:])
     return arrays
@@ -145,7 +180,7 @@ def row_bytes(arrays: Arrays) -> int:
     return sum(int(np.prod(a.shape[1:], dtype=np.int64)) * a.itemsize for a in arrays.values())
 
 
-def run(graph: GraphFunction, batch: pa.RecordBatch, spec: Spec) -> Iterator[tuple[pa.RecordBatch, Arrays]]:
+def run(graph: BatchFunction, batch: pa.RecordBatch, spec: Spec) -> Iterator[tuple[pa.RecordBatch, Arrays]]:
     """Runs the graph over a batch in pieces whose dense output stays within `DENSE_BYTES`.
 
     A row's result does not depend on the piece that it is in. The first piece is one row, which tells how large a row is.
@@ -158,7 +193,7 @@ def run(graph: GraphFunction, batch: pa.RecordBatch, spec: Spec) -> Iterator[tup
     while start < batch.num_rows:
         count = max(DENSE_BYTES // size, 1) if size else 1
         piece = batch.slice(start, count)
-        arrays = to_arrays(graph(raw_tensors(piece, spec)))
+        arrays = to_arrays(graph(piece))
         size = size or max(row_bytes(arrays), 1)
         yield piece, arrays
         start += piece.num_rows

@@ -166,7 +166,7 @@ def apply(
 
 def _graph(
     spec: Spec, accepted: Sequence[pa.RecordBatch], fitted: Fitted | None, transform: str | None
-) -> tuple[graph.GraphFunction, Fitted | None]:
+) -> tuple[graph.BatchFunction, Fitted | None]:
     if transform is not None:
         return graph.saved_graph(spec, transform), None
     fitted = fitted or fit(spec, graph.raw_tensors(_joined(accepted, spec), spec), _Whole())
@@ -193,10 +193,10 @@ class _Whole:
 
 
 def _run(
-    function: graph.GraphFunction, accepted: Sequence[pa.RecordBatch], spec: Spec
+    function: graph.BatchFunction, accepted: Sequence[pa.RecordBatch], spec: Spec
 ) -> tuple[graph.Arrays, list[Stage]]:
     """Runs the graph over all rows at once; a row that a normalizer spoils is rejected after all."""
-    arrays = graph.to_arrays(function(graph.raw_tensors(_joined(accepted, spec), spec)))
+    arrays = graph.to_arrays(function(_joined(accepted, spec)))
     faults = graph.normalizer_faults(arrays, spec)
     if not faults:
         return arrays, [Stage(batch) for batch in accepted]

@@ -1,0 +1,45 @@
+"""Arrays as TensorFlow's tensors and back, without a copy where both lie as the other needs them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import tensorflow as tf
+
+ALIGNMENT: Final = 64
+"""Where a tensor may begin, in bytes: TensorFlow's kernels load as much at once. Arrow's buffers begin so, too."""
+
+
+def shared(array: np.ndarray) -> tf.Tensor:
+    """Returns a tensor of the numbers that stand in an array, which must not change any more.
+
+    A copy where the array begins elsewhere than TensorFlow's kernels can load from; `tf.constant` makes two.
+
+    >>> shared(np.arange(3)).numpy().tolist()
+    [0, 1, 2]
+    """
+    if not array.flags.c_contiguous or array.ctypes.data % ALIGNMENT:
+        array = copied(array)
+    # NumPy hands on what is read-only only since DLPack 1.0, which TensorFlow 2.21 does not take; Arrow always does.
+    return tf.experimental.dlpack.from_dlpack(pa.array(array).__dlpack__())
+
+
+def copied(array: np.ndarray) -> np.ndarray:
+    """Returns a copy that a tensor can share."""
+    made = aligned(array.size, array.dtype).reshape(array.shape)
+    np.copyto(made, array)
+    return made
+
+
+def aligned(count: int, dtype: np.dtype) -> np.ndarray:
+    """Returns an array of `count` numbers, of any values, that a tensor can share."""
+    room = np.empty(count * dtype.itemsize + ALIGNMENT, np.uint8)
+    first = -room.ctypes.data % ALIGNMENT
+    return room[first : first + count * dtype.itemsize].view(dtype)
+
+
+def array_of(tensor: tf.Tensor) -> np.ndarray:
+    """Returns the values of a tensor, read-only where they are numbers, which are not copied."""
+    return tensor.numpy() if tensor.dtype == tf.string else np.asarray(memoryview(tensor))
