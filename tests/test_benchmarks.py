@@ -14,7 +14,7 @@ import tensorflow as tf
 from rich.progress import Progress
 
 from pipeline.columns_file import loads
-from tests.benchmarks import chart, compare, data, jobs, run, tables, wide
+from tests.benchmarks import chart, compare, data, groups, jobs, run, tables, wide
 from tests.benchmarks.goals import GOALS, Goal
 from tests.benchmarks.jobs import JOBS, OURS, TFT
 from tests.benchmarks.measured import Measured, measure
@@ -151,7 +151,8 @@ def test_every_goal_is_about_what_is_run():
             for rows in sizes
         }
         runs |= {(name, 0): [Measured(1, 1, 1)] for name in job.commands}
-        made = Results(job.key, "", "", runs)
+        figures = [f"{name}: {what}" for name in job.sizes for what in (groups.LOAD, groups.ASK) if job.figures]
+        made = Results(job.key, "", "", runs | {(name, 0): [Measured(1, 1, 1)] for name in figures})
         assert all(goal.figure(made) > 0 for goal in GOALS if goal.job == job.key)
 
 

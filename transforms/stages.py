@@ -100,7 +100,7 @@ def validate_batch(batch: pa.RecordBatch, spec: Spec) -> Stage:
         add(tally, count_lengths(name, steps[good]))
     kept = _keep(batch, good, rejected)
     for column in spec.columns:
-        absent, empty = presence(kept.column(column.key))
+        absent, empty = presence(views[column.key] if rejected is None else Ragged.of(kept.column(column.key)))
         tally[file, "column", column.name, "absent"] = absent
         tally[file, "column", column.name, "empty"] = empty
     return Stage(kept, rejected, tally)

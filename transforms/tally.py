@@ -22,7 +22,8 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
+
+from transforms.ragged import Ragged
 
 Tally = Counter[tuple[Any, ...]]
 
@@ -139,7 +140,7 @@ def lengths_by_group(tally: Tally) -> dict[str, list[tuple[int, int]]]:
     return {group: sorted(found) for group, found in made.items()}
 
 
-def presence(array: pa.Array) -> tuple[int, int]:
+def presence(view: Ragged) -> tuple[int, int]:
     """Returns how many rows of a canonical list column are absent, and how many are there but empty."""
-    empty = pc.sum(pc.equal(pc.list_value_length(array), 0)).as_py() or 0
-    return array.null_count, int(empty)
+    absent = len(view.present) - int(np.count_nonzero(view.present))
+    return absent, len(view.present) - int(np.count_nonzero(view.lengths)) - absent

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from tests.benchmarks.groups import GROUPS, ONE_GROUP
+from tests.benchmarks.groups import ASK, GROUPS, LOAD, ONE_GROUP
 from tests.benchmarks.jobs import (
     COMPILED,
     FAULT,
@@ -84,6 +84,12 @@ def above_imports(results: Results) -> float:
     return (results.median(OURS, LARGE, "peak") - results.median(IMPORTS, 0, "peak")) / 1e6
 
 
+def of_groups(what: str) -> Callable[[Results], float]:
+    """A figure of the graph with 250 groups, divided by that with one."""
+    named = [f"{contender}: {what}" for contender in (GROUPS, ONE_GROUP)]
+    return lambda results: results.median(named[0], 0, "cpu") / results.median(named[1], 0, "cpu")
+
+
 GOALS: Final = [
     Goal("J1", "CPU a row, of tf.Transform's", 0.28, slopes(TFT, "cpu")),
     Goal("J1", "wall at 800,000 rows, of tf.Transform's", 0.35, against(TFT, LARGE, "wall")),
@@ -129,4 +135,6 @@ GOALS: Final = [
         1.5,
         lambda r: r.median(GROUPS, 1_000, "cpu") / r.median(ONE_GROUP, 1_000, "cpu"),
     ),
+    Goal("J5", "loading the graph, CPU with 250 groups, of that with one", 1.5, of_groups(LOAD)),
+    Goal("J5", "a request of one row, CPU with 250 groups, of that with one", 1.5, of_groups(ASK)),
 ]

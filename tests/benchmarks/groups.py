@@ -18,8 +18,11 @@ from tests.benchmarks.measured import Measured
 
 ONE_GROUP: Final = "seqcols, one group"
 GROUPS: Final = "seqcols, 250 groups"
+LOAD: Final = "loading the graph"
+PROCESSES: Final = 3
 TIMES: Final = 5
 REQUESTS: Final = 100
+ASK: Final = f"{REQUESTS} requests"
 
 
 def columns_file(groups: int) -> str:
@@ -56,16 +59,20 @@ def asked(model: str, pattern: str) -> dict[str, tuple[float, float]]:
     (record,) = tf.data.TFRecordDataset(sorted(tf.io.gfile.glob(pattern))).take(1)
     examples = tf.reshape(record, [1])
     return {
-        "loading the graph": least(lambda: tf.saved_model.load(model)),
-        f"{REQUESTS} requests": least(lambda: [answer(examples=examples) for _ in range(REQUESTS)]),
+        LOAD: least(lambda: tf.saved_model.load(model)),
+        ASK: least(lambda: [answer(examples=examples) for _ in range(REQUESTS)]),
     }
 
 
 def served(output: Path, pattern: str) -> dict[str, Measured]:
-    """Returns what `asked` finds of the graph of an output, in a process of its own. Memory is not looked at."""
+    """Returns what `asked` finds of the graph of an output, the least of some processes. Memory is not looked at.
+
+    One and the same model takes from one process to the next up to 40 % more.
+    """
     command = [sys.executable, "-m", "tests.benchmarks.groups", str(output / "serving"), pattern]
-    said = subprocess.run(command, check=True, capture_output=True).stdout
-    return {what: Measured(wall, cpu, 0) for what, (wall, cpu) in json.loads(said).items()}
+    said = [json.loads(subprocess.run(command, check=True, capture_output=True).stdout) for _ in range(PROCESSES)]
+    least = {what: min((found[what] for found in said), key=lambda pair: pair[1]) for what in said[0]}
+    return {what: Measured(wall, cpu, 0) for what, (wall, cpu) in least.items()}
 
 
 if __name__ == "__main__":
