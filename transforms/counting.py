@@ -32,13 +32,19 @@ def count_values(column: Column, spec: Spec, values: Ragged, checked: Checked, g
     Returns:
       `rejected`, `truncated`, `completed`, and the flags of `checked` counted over kept values of accepted rows.
     """
+    if good.all() and checked.completed is None and checked.empty_places is None and not checked.flags:
+        # An ordinary batch: a row holds as many values as its steps take.
+        cut = _steps_cut(column, spec, checked)
+        return {
+            "rejected": 0,
+            "truncated": int(cut.sum()) * column.step_width if cut is not None else 0,
+            "completed": 0,
+        }
     starts, ends = values.splits[:-1], values.splits[1:]
     completed = checked.completed if checked.completed is not None else np.zeros(len(good), np.int64)
-    if column.sequence_group is not None and checked.steps is not None:
-        policy = spec.group(column.sequence_group)
-        size = policy.fixed_length
-        cut = np.maximum(checked.steps - size, 0) if size else np.zeros_like(checked.steps)
-        if policy.truncate == "tail":
+    cut = _steps_cut(column, spec, checked)
+    if cut is not None and checked.steps is not None:
+        if spec.group(str(column.sequence_group)).truncate == "tail":
             starts = starts + cut * column.step_width
         else:
             ends = np.minimum(ends, starts + (checked.steps - cut) * column.step_width)
@@ -55,6 +61,14 @@ def count_values(column: Column, spec: Spec, values: Ragged, checked: Checked, g
     for name, flags in checked.flags.items():
         counts[name] = int(_between(flags, starts, ends)[good].sum())
     return counts
+
+
+def _steps_cut(column: Column, spec: Spec, checked: Checked) -> np.ndarray | None:
+    """Returns how many steps of each row are cut off, int64 `[rows]`; None where none can be."""
+    if column.sequence_group is None or checked.steps is None:
+        return None
+    size = spec.group(column.sequence_group).fixed_length
+    return np.maximum(checked.steps - size, 0) if size else None
 
 
 def count_rounded(column: Column, parsed: Parsed) -> Tally:

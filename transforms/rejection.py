@@ -93,8 +93,8 @@ def split(batch: pa.RecordBatch, faults: Iterable[Fault]) -> tuple[np.ndarray, p
     Returns:
       A bool `[rows]` mask of the good rows, and the rejected rows in `SCHEMA` (None where there are none).
     """
-    good = np.ones(batch.num_rows, bool)
-    bad, chosen = first_faults(faults, batch.num_rows)
+    good, faults = np.ones(batch.num_rows, bool), list(faults)
+    bad, chosen = first_faults(faults, batch.num_rows) if faults else (np.zeros(0, np.int64), [])
     if not len(bad):
         return good, None
     good[bad] = False

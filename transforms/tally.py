@@ -115,10 +115,15 @@ def count_rejected(rejected: pa.RecordBatch | None) -> Tally:
 
 def count_lengths(group: str, lengths: np.ndarray) -> Tally:
     """Counts accepted rows by their length in steps."""
-    buckets, counts = np.unique(length_bucket(lengths), return_counts=True)
+    counts = np.bincount(np.minimum(lengths, EXACT_LENGTHS), minlength=EXACT_LENGTHS + 1)
+    exact = np.flatnonzero(counts[:EXACT_LENGTHS])
+    pairs = [(exact, counts[exact])]
+    if counts[EXACT_LENGTHS]:
+        pairs.append(np.unique(length_bucket(lengths[lengths >= EXACT_LENGTHS]), return_counts=True))
     tally: Tally = Counter()
-    for bucket, count in zip(buckets.tolist(), counts.tolist(), strict=True):
-        tally["", "length", group, bucket] = count
+    for buckets, found in pairs:
+        for bucket, count in zip(buckets.tolist(), found.tolist(), strict=True):
+            tally["", "length", group, bucket] = count
     if len(lengths):
         tally["", "length_sum", group] = int(lengths.sum())
         tally["", "length_max", group] = int(lengths.max())

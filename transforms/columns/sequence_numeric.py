@@ -89,17 +89,17 @@ class SequenceNumeric(SequenceMixin, NumericBase):
         """See the base class."""
         width = self.step_width
         finite = self.check_finite(values)
-        over = values.lengths % width
-        incomplete = np.flatnonzero(over)
+        steps = values.lengths if width == 1 else -(-values.lengths // width)
+        incomplete = np.flatnonzero(steps * width != values.lengths) if width > 1 else np.zeros(0, np.int64)
         faults = [*self.missing_faults(values), *finite.faults]
-        completed = np.zeros(len(over), np.int64)
-        if self.incomplete_step == "pad":
-            completed[incomplete] = width - over[incomplete]
+        completed = None
+        if self.incomplete_step == "pad" and len(incomplete):
+            completed = np.zeros(len(steps), np.int64)
+            completed[incomplete] = (steps * width - values.lengths)[incomplete]
         elif len(incomplete):
             shown = [f"{n} values" for n in values.lengths[incomplete]]
             message = f"expected a multiple of {width} values (shape {list(self.shape)})"
             faults.append(Fault("incomplete_step", self.name, incomplete, shown, message))
-        steps = -(-values.lengths // width)
         return Checked(faults, steps, completed, flags=finite.flags)
 
     def valid(self, raw: RawTensors) -> tf.Tensor:
