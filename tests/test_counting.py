@@ -32,7 +32,7 @@ def test_ordinary_rows_are_counted_as_others_are(lengths, policy, width):
     for column, each in zip(spec.columns, (width, 1), strict=True):
         values = [[1] * n * each for n in lengths]
         view = Ragged.of(pa.array(values, pa.large_list(pa.float32() if column is numbers else pa.int64())))
-        checked = column.check_values(view)
+        checked = column.check({column.key: view})
         assert not checked.faults and checked.completed is None and not checked.flags
         good = np.ones(len(lengths), bool)
         other = replace(checked, completed=np.zeros(len(lengths), np.int64))

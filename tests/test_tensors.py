@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 
 import numpy as np
 import pyarrow as pa
@@ -44,7 +45,7 @@ def test_a_tensor_keeps_the_memory_that_it_shares():
 def test_no_operation_writes_over_what_is_shared():
     array = tensors.copied(np.ones(1000, np.float32))
 
-    @tf.function(input_signature=[tf.TensorSpec([None])])
+    @tf.function(input_signature=[tf.TensorSpec([None])], autograph=False)
     def twice(values: tf.Tensor) -> tf.Tensor:
         return tf.exp(values * 2 + 1)
 
@@ -52,14 +53,16 @@ def test_no_operation_writes_over_what_is_shared():
     assert (array == 1).all()
 
 
+@pytest.mark.parametrize("lists", [pa.large_list, pa.list_])
+@pytest.mark.parametrize("absent", [None, []])
 @pytest.mark.parametrize("kind", [pa.float32(), pa.float64(), pa.int64(), pa.large_binary(), pa.large_string()])
-def test_columns_as_ragged_tensors(kind):
+def test_columns_as_ragged_tensors(kind, absent, lists):
     text = pa.types.is_large_binary(kind) or pa.types.is_large_string(kind)
-    rows = [["a", "b"], [], None, ["c"]] if text else [[1, 2], [], None, [3]]
-    column = pa.array(rows, pa.large_list(kind))
-    for first in range(len(rows) + 1):
-        made = graph.ragged_tensor(column.slice(first))
-        expected = [[str(value).encode() if text else value for value in row or []] for row in rows[first:]]
+    rows = [["a", "b"], [], absent, ["c"]] if text else [[1, 2], [], absent, [3]]
+    column = pa.array(rows, lists(kind))
+    for first, last in itertools.combinations_with_replacement(range(len(rows) + 1), 2):
+        made = graph.ragged_tensor(column.slice(first, last - first))
+        expected = [[str(value).encode() if text else value for value in row or []] for row in rows[first:last]]
         assert made.to_list() == expected
         assert made.row_splits.dtype == tf.int64
 

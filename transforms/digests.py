@@ -40,7 +40,8 @@ def attach(batch: pa.RecordBatch, features: Collection[str]) -> pa.RecordBatch:
         return batch
     records = batch.column(rows.RECORD_COLUMN)
     if pa.types.is_struct(records.type):
-        content = _together([batch.column(name) for name in sorted(features) if name in batch.schema.names], len(batch))
+        names = sorted(set(features).intersection(batch.schema.names))
+        content = _together([batch.column(name) for name in names], len(batch))
     else:
         content = contents(records)
     found = of_rows(rows.file_of(batch), rows.row_numbers(batch), content)

@@ -35,8 +35,9 @@ class Ragged:
         kind = array.type
         if not array.null_count and (pa.types.is_large_list(kind) or pa.types.is_list(kind)):
             splits = array.offsets.to_numpy().astype(np.int64, copy=False)
-            first = int(splits[0])
-            return cls(array.flatten(), splits - first if first else splits, np.ones(len(array), bool))
+            first, last = int(splits[0]), int(splits[-1])
+            values = array.values.slice(first, last - first)  # `flatten` takes ten times as long to come to the same
+            return cls(values, splits - first if first else splits, np.ones(len(array), bool))
         lengths = pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False)
         present = pc.is_valid(array).to_numpy(zero_copy_only=False)
         return cls(array.flatten(), splits_of(lengths), present)

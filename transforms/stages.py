@@ -57,10 +57,11 @@ def parse_batch(batch: pa.RecordBatch, columns: Sequence[Column], max_steps: int
     tally: Tally = Counter()
     faults: list[Fault] = []
     by_key: dict[str, Parsed] = {}
+    names = set(batch.schema.names)
     for column in columns:
         for key, form in column.features.items():
             if key not in by_key:
-                source = batch.column(key) if key in batch.schema.names else pa.nulls(batch.num_rows)
+                source = batch.column(key) if key in names else pa.nulls(batch.num_rows)
                 by_key[key] = parse(source, form, max_steps)
                 faults += by_key[key].faults
     good, rejected = rejection.split(batch, faults)

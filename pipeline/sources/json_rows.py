@@ -139,9 +139,9 @@ class JSONDecoder:
 
     def _completed(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Returns the batch with a column for every feature; those without a value have the type expected."""
-        columns = []
+        columns, names = [], set(batch.schema.names)
         for name, kind in self._types.items():
-            column = batch.column(name) if name in batch.schema.names else None
+            column = batch.column(name) if name in names else None
             empty = column is None or column.null_count == len(column)
             columns.append(pa.nulls(batch.num_rows, kind) if empty else column)
         return of_rows(pa.RecordBatch.from_arrays(columns, list(self._types)), batch.num_rows)
