@@ -55,8 +55,8 @@ test: env ## run the tests but the slow ones, which takes some minutes (ARGS="-k
 	@echo "running the tests, without those marked slow"
 	@$(BIN)/pytest $(ARGS)
 
-test-all: env ## run all tests, the slow ones too: kills, buckets, processes, models trained (half an hour to an hour)
-	@echo "running all tests (half an hour to an hour)"
+test-all: env ## run all tests, the slow ones too: kills, buckets, processes, models trained (about half an hour)
+	@echo "running all tests (about half an hour)"
 	@$(BIN)/pytest -m "not flink and not browser and not torch" $(ARGS)
 
 coverage: env ## run what make test runs, and say which lines that touches (build/coverage/index.html)

@@ -18,12 +18,14 @@ def load() -> None:
     TensorFlow gives an operation one thread then, unless `TF_NUM_INTRAOP_THREADS` says otherwise: what runs side by side are the
     workers, and dealing out the little that an operation does to a batch costs more than it brings.
 
-    In a process that has loaded TensorFlow before, it looks for garbage as ever: what else is there may be some by now.
+    In a process that has loaded TensorFlow before, both stay as they are: what else is there may be garbage by now.
     """
-    alone = "tensorflow" not in sys.modules and gc.isenabled()
+    first = "tensorflow" not in sys.modules
+    if first:
+        os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+    alone = first and gc.isenabled()
     if alone:
         gc.disable()
-        os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
     try:
         importlib.import_module("tensorflow_transform.beam")
     finally:

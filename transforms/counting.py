@@ -32,19 +32,16 @@ def count_values(column: Column, spec: Spec, values: Ragged, checked: Checked, g
     Returns:
       `rejected`, `truncated`, `completed`, and the flags of `checked` counted over kept values of accepted rows.
     """
+    cut = _steps_cut(column, spec, checked)
     if good.all() and checked.completed is None and checked.empty_places is None and not checked.flags:
-        # An ordinary batch: a row holds as many values as its steps take.
-        cut = _steps_cut(column, spec, checked)
-        return {
-            "rejected": 0,
-            "truncated": int(cut.sum()) * column.step_width if cut is not None else 0,
-            "completed": 0,
-        }
+        # An ordinary batch: a row holds as many values as its steps take, and there is nothing to look for row by row.
+        truncated = int(cut.sum()) * column.step_width if cut is not None else 0
+        return {"rejected": 0, "truncated": truncated, "completed": 0}
     starts, ends = values.splits[:-1], values.splits[1:]
     completed = checked.completed if checked.completed is not None else np.zeros(len(good), np.int64)
-    cut = _steps_cut(column, spec, checked)
-    if cut is not None and checked.steps is not None:
-        if spec.group(str(column.sequence_group)).truncate == "tail":
+    if cut is not None:
+        assert column.sequence_group is not None and checked.steps is not None
+        if spec.group(column.sequence_group).truncate == "tail":
             starts = starts + cut * column.step_width
         else:
             ends = np.minimum(ends, starts + (checked.steps - cut) * column.step_width)

@@ -61,6 +61,8 @@ def first_faults(faults: Iterable[Fault], num_rows: int) -> tuple[np.ndarray, li
       The bad rows in ascending order, and for each the fault and the position in it.
     """
     faults = list(faults)
+    if not faults:
+        return np.zeros(0, np.int64), []
     owner = np.full(num_rows, -1, np.int64)
     entry = np.zeros(num_rows, np.int64)
     for number, fault in enumerate(faults):
@@ -93,8 +95,8 @@ def split(batch: pa.RecordBatch, faults: Iterable[Fault]) -> tuple[np.ndarray, p
     Returns:
       A bool `[rows]` mask of the good rows, and the rejected rows in `SCHEMA` (None where there are none).
     """
-    good, faults = np.ones(batch.num_rows, bool), list(faults)
-    bad, chosen = first_faults(faults, batch.num_rows) if faults else (np.zeros(0, np.int64), [])
+    good = np.ones(batch.num_rows, bool)
+    bad, chosen = first_faults(faults, batch.num_rows)
     if not len(bad):
         return good, None
     good[bad] = False

@@ -70,9 +70,7 @@ def parse_batch(batch: pa.RecordBatch, columns: Sequence[Column], max_steps: int
         tally[file, "column", column.name, "values"] = int(parsed.values_in.sum())
         tally[file, "column", column.name, "nulls"] = parsed.nulls
         tally[file, "column", column.name, "present"] = len(parsed.array) - parsed.array.null_count
-        tally[file, "column", column.name, "rejected"] = (
-            int(parsed.values_in[~good].sum()) if rejected is not None else 0
-        )
+        tally[file, "column", column.name, "rejected"] = int(parsed.values_in[~good].sum())
         add(tally, count_rounded(column, parsed))
     made = rows.rebuild(batch, {key: parsed.array for key, parsed in by_key.items()})
     return Stage(_keep(made, good, rejected), rejected, tally + count_rejected(rejected))

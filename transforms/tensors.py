@@ -13,7 +13,7 @@ ALIGNMENT: Final = 64
 
 
 def shared(array: np.ndarray) -> tf.Tensor:
-    """Returns a tensor of the numbers that stand in an array, which must not change any more.
+    """Returns a tensor `[n]` of the numbers that stand in an array `[n]`, in its dtype; they must not change any more.
 
     A copy where the array begins elsewhere than TensorFlow's kernels can load from; `tf.constant` makes two.
 
@@ -27,17 +27,13 @@ def shared(array: np.ndarray) -> tf.Tensor:
 
 
 def copied(array: np.ndarray) -> np.ndarray:
-    """Returns a copy that a tensor can share."""
-    made = aligned(array.size, array.dtype).reshape(array.shape)
+    """Returns a copy of an array `[n]` that a tensor can share."""
+    size = array.size * array.itemsize
+    room = np.empty(size + ALIGNMENT, np.uint8)
+    first = -room.ctypes.data % ALIGNMENT
+    made = room[first : first + size].view(array.dtype)
     np.copyto(made, array)
     return made
-
-
-def aligned(count: int, dtype: np.dtype) -> np.ndarray:
-    """Returns an array of `count` numbers, of any values, that a tensor can share."""
-    room = np.empty(count * dtype.itemsize + ALIGNMENT, np.uint8)
-    first = -room.ctypes.data % ALIGNMENT
-    return room[first : first + count * dtype.itemsize].view(dtype)
 
 
 def array_of(tensor: tf.Tensor) -> np.ndarray:

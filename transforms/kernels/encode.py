@@ -112,10 +112,9 @@ def records(features: Sequence[Feature], count: int, most: int = PIECE_BYTES) ->
 @kernel_with_arrays
 def _records(table: np.ndarray, context: int, names: np.ndarray, first: int, last: int) -> np.ndarray:
     """Returns the records of some rows of the features in the table, of which so many at the beginning are context."""
-    inner = np.empty(
-        (last - first, len(table)), np.int64
-    )  # bytes in the innermost message that is the same in all features
-    sizes = np.empty((last - first, 2), np.int64)  # bytes in the two parts of a record
+    count = last - first
+    inner = np.empty((count, len(table)), np.int64)  # bytes in the innermost message that is the same in all features
+    sizes = np.empty((count, 2), np.int64)  # bytes in the two parts of a record
     total = _measure(table, context, first, inner, sizes)
     out, at = np.empty(total, np.uint8), 0
     for row in range(first, last):

@@ -1,0 +1,46 @@
+"""The libraries of a job are loaded without looking for garbage, once; TensorFlow gets one thread an operation."""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import os
+import sys
+
+import pytest
+
+from pipeline import loading
+
+THREADS = "TF_NUM_INTRAOP_THREADS"
+
+
+@pytest.fixture
+def seen(monkeypatch):
+    """What is in force while the libraries would be loaded."""
+    found: list[tuple[str, bool, str | None]] = []
+    monkeypatch.setattr(
+        importlib, "import_module", lambda name: found.append((name, gc.isenabled(), os.environ.get(THREADS)))
+    )
+    monkeypatch.setattr(gc, "freeze", lambda: found.append(("freeze", gc.isenabled(), None)))
+    monkeypatch.setenv(THREADS, "")
+    monkeypatch.delenv(THREADS)
+    return found
+
+
+def test_the_first_time(seen, monkeypatch):
+    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
+    loading.load()
+    assert seen == [("tensorflow_transform.beam", False, "1"), ("freeze", True, None)]
+
+
+def test_what_a_person_asks_for_stays(seen, monkeypatch):
+    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
+    monkeypatch.setenv(THREADS, "4")
+    loading.load()
+    assert seen[0] == ("tensorflow_transform.beam", False, "4")
+
+
+def test_after_others_have_loaded_it(seen, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow", sys.modules.get("tensorflow", object()))
+    loading.load()
+    assert seen == [("tensorflow_transform.beam", True, None)]
