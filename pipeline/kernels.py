@@ -15,7 +15,7 @@ from pipeline.sinks.sequence_example import SequenceExample
 from pipeline.sources import example_records, framing
 from transforms.columns.base import Output
 from transforms.kernels.sums import LAYOUTS
-from transforms.kernels.values import FLOATS, all_within, float_kinds
+from transforms.kernels.values import FLOATS, look
 from transforms.moments import Moments
 
 _CARRIERS: Final = {"int64": pa.int64(), "float32": pa.float32(), "string": pa.large_binary(), "bool": pa.bool_()}
@@ -40,9 +40,8 @@ def compile_all() -> None:
     for dtype in LAYOUTS:
         found = Moments.of(np.ones((1, 1), dtype), np.ones((1, 1), bool), np.array([0, 1]))
         found.add(found)
-    for dtype in FLOATS:
-        float_kinds(np.ones(1, dtype))
-    all_within(np.ones(1, np.int64), 0, 1)
+    for dtype in (*FLOATS, "int64"):
+        look(np.ones(1, dtype))
 
 
 if __name__ == "__main__":

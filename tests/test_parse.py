@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pyarrow as pa
@@ -157,3 +158,36 @@ def test_text_that_is_an_array_is_refused_and_the_remedy_named(delimiter):
     words = parse(pa.array(list(NO_ARRAYS)), Form("x", "string", delimiter, ids=True))
     assert not words.faults
     assert words.array.to_pylist() == [text.split(delimiter) for text in NO_ARRAYS]
+
+
+LEAVES = {
+    "int64": st.sampled_from([0, 1, -1, NO_ID, NO_ID + 1, 2**63 - 1]),
+    "float32": st.sampled_from([0.0, -0.0, 1.5, 1e-40, float("nan"), float("inf")]),
+    "float64": st.sampled_from([0.0, 1.5, 1e-40, 5e-324, float("nan"), float("-inf"), 1e300]),
+}
+
+
+@pytest.mark.parametrize("dtype", LEAVES)
+@given(data=st.data())
+def test_what_is_canonical_already_parses_as_if_it_were_not(dtype, data):
+    values = (
+        LEAVES[dtype] if data.draw(st.booleans()) else LEAVES[dtype].filter(lambda value: abs(value) in (0, 1, 1.5))
+    )
+    rows = data.draw(st.lists(st.none() | st.lists(values, max_size=4), min_size=1, max_size=5))
+    form = Form(
+        "x",
+        dtype,
+        step_width=data.draw(st.integers(1, 2)),
+        ids=data.draw(st.booleans()),
+        scalars=data.draw(st.booleans()),
+    )
+    kind = data.draw(st.sampled_from([pa.list_, pa.large_list]))(pa.type_for_alias(dtype))
+    given_rows, most = pa.array([[1], *rows], kind).slice(data.draw(st.integers(0, 1))), data.draw(st.integers(1, 4))
+    made = parse(given_rows, form, most)
+    with mock.patch("transforms.parse._canonical_already", return_value=None):
+        expected = parse(given_rows, form, most)
+    assert faulty(made) == faulty(expected)
+    assert made.values_in.tolist() == expected.values_in.tolist()
+    assert made.nulls == expected.nulls and made.rounded == expected.rounded
+    assert made.array.type == expected.array.type
+    assert repr(made.array.to_pylist()) == repr(expected.array.to_pylist()), "NaN and the sign of zero, too"

@@ -205,9 +205,9 @@ def without_subnormals(values: np.ndarray) -> np.ndarray:
 
     TensorFlow's casts take a float32 that is subnormal for 0: statistics, values and what a served model makes agree like this.
     """
-    from transforms.kernels.values import float_kinds
+    from transforms.kernels.values import look
 
-    if values.dtype == np.float32 and not float_kinds(values).subnormal:
+    if values.dtype == np.float32 and not look(values).subnormal:
         return values
     small = np.abs(values) < dtypes.SMALLEST_FLOAT32
     return np.where(small, np.copysign(values.dtype.type(0), values), values)

@@ -143,7 +143,7 @@ def apply(
     accepted, rejected = [], []
     for batch in batches_of(data):
         parsed = parse_batch(batch, spec.columns, max_steps)
-        valid = validate_batch(parsed.batch, spec)
+        valid = validate_batch(parsed.batch, spec, parsed.views)
         tally["", "rows", "read"] += batch.num_rows
         add(tally, parsed.tally)
         add(tally, valid.tally)

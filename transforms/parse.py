@@ -8,6 +8,7 @@ context columns plain scalars.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -79,13 +80,23 @@ class Form:
 
 @dataclass(frozen=True)
 class Parsed:
-    """A parsed column: canonical list array, faults, the values that stood in each row, how many nulls, and what rounding did."""
+    """A parsed column.
+
+    Attributes:
+      array: canonical list array.
+      faults: what could not be parsed.
+      values_in: int64 `[rows]`, the values that stood in each row.
+      nulls: how many of them were null.
+      rounded: what rounding did.
+      view: of the array, where parsing had one.
+    """
 
     array: pa.Array
     faults: list[Fault]
     values_in: np.ndarray
     nulls: int
     rounded: Rounded | None = None
+    view: Ragged | None = None
 
 
 def parse(array: pa.Array, form: Form, max_steps: int = MAX_STEPS) -> Parsed:
@@ -104,6 +115,10 @@ def parse(array: pa.Array, form: Form, max_steps: int = MAX_STEPS) -> Parsed:
         array = array.storage
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
+    view = _canonical_already(array, form, max_steps)
+    if view is not None:
+        same = array.type == canonical_type(form)
+        return Parsed(array if same else view.to_list_array(), [], view.lengths, 0, view=view)
     long = too_long(array, max_steps, form.values_a_step, form.delimiter)
     parsed = _parse_delimited if form.delimiter is not None else _parse_lists
     if long is None:
@@ -113,6 +128,23 @@ def parse(array: pa.Array, form: Form, max_steps: int = MAX_STEPS) -> Parsed:
     values_in = made.values_in.copy()
     values_in[long.rows] = long.values
     return replace(made, values_in=values_in)
+
+
+def _canonical_already(array: pa.Array, form: Form, max_steps: int) -> Ragged | None:
+    """Returns the view of lists of numbers that parsing leaves as they are; None where they have to be gone through."""
+    if form.delimiter is not None or form.dtype not in ("int64", "float32", "float64"):
+        return None
+    if not (pa.types.is_large_list(array.type) or pa.types.is_list(array.type)):
+        return None
+    if array.type.value_type != _canonical(form.dtype) or (form.ids and form.step_width > 1):
+        return None
+    view = Ragged.of(array)
+    if view.values.null_count:
+        return None
+    seen = view.seen(form.step_width)
+    marked = seen.least == NO_ID or (form.ids and seen.non_finite)
+    denormal = seen.subnormal and form.dtype == "float32"
+    return None if marked or denormal or seen.longest > max_steps * form.step_width else view
 
 
 def column_type_error(kind: pa.DataType, form: Form) -> str:
@@ -225,9 +257,9 @@ def _without_markers(
     made: pa.Array, given: pa.Array, outer: Ragged, form: Form, faults: list[Fault]
 ) -> tuple[pa.Array, list[Fault]]:
     """Makes sure that no value of the data is taken for a step without an id."""
-    from transforms.kernels.values import all_within
+    from transforms.kernels.values import look
 
-    if pa.types.is_integer(made.type) and all_within(made.to_numpy(), NO_ID + 1, -NO_ID - 1):
+    if pa.types.is_integer(made.type) and look(made.to_numpy()).least > NO_ID:
         return made, faults
     marker = _nothing_there(made.type)
     taken = pc.is_nan(made) if pa.types.is_floating(made.type) else pc.equal(made, marker)
@@ -250,6 +282,7 @@ def canonical_type(form: Form) -> pa.DataType:
     return pa.large_list(_canonical(form.dtype))
 
 
+@cache
 def _canonical(dtype: str) -> pa.DataType:
     if dtype == "bytes":
         return pa.large_binary()

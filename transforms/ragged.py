@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+if TYPE_CHECKING:
+    from transforms.kernels.values import Seen
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,18 @@ class Ragged:
     def lengths(self) -> np.ndarray:
         """Values in each row, int64 `[rows]`."""
         return np.diff(self.splits)
+
+    def seen(self, width: int) -> Seen:
+        """Returns what there is in a column of numbers (int64, float32 or float64, no nulls), of which `width` make a step.
+
+        The stages ask for it one after the other: the values are gone through once.
+        """
+        from transforms.kernels.values import look
+
+        known: dict[int, Seen] = self.__dict__.setdefault("_seen", {})
+        if width not in known:
+            known[width] = look(self.values.to_numpy(), self.splits, width)
+        return known[width]
 
     def rows_of(self, positions: np.ndarray) -> np.ndarray:
         """Returns the row that each position in `values` belongs to."""

@@ -46,11 +46,11 @@ def validate_stage(spec: Spec, max_steps: int = MAX_STEPS) -> StageFunction:
     """Returns the function that validates a batch, parsed first where it is not."""
 
     def run(batch: pa.RecordBatch) -> Iterator[Stage]:
+        parsed = Stage(batch)
         if stage_of(batch) != b"parsed":
             parsed = parse_batch(batch, spec.columns, max_steps)
             yield Stage(parsed.batch.slice(0, 0), parsed.rejected, parsed.tally)
-            batch = parsed.batch
-        done = validate_batch(batch, spec)
+        done = validate_batch(parsed.batch, spec, parsed.views)
         yield Stage(mark(done.batch, b"validated"), done.rejected, done.tally)
 
     return run

@@ -7,8 +7,9 @@ uses them as they are.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
@@ -38,6 +39,7 @@ class Stage:
       tally: what was counted.
       moments: the batch's moments, where a stage collects them.
       counts: how its values are distributed, where a stage counts that (see `distributions`).
+      views: of canonical columns of the batch by key, where a stage has them already.
     """
 
     batch: pa.RecordBatch
@@ -45,6 +47,7 @@ class Stage:
     tally: Tally = field(default_factory=Counter)
     moments: Packed | None = None
     counts: Counts | None = None
+    views: Mapping[str, Ragged] = field(default_factory=dict)
 
 
 def parse_batch(batch: pa.RecordBatch, columns: Sequence[Column], max_steps: int = MAX_STEPS) -> Stage:
@@ -70,19 +73,20 @@ def parse_batch(batch: pa.RecordBatch, columns: Sequence[Column], max_steps: int
         tally[file, "column", column.name, "values"] = int(parsed.values_in.sum())
         tally[file, "column", column.name, "nulls"] = parsed.nulls
         tally[file, "column", column.name, "present"] = len(parsed.array) - parsed.array.null_count
-        tally[file, "column", column.name, "rejected"] = int(parsed.values_in[~good].sum())
+        tally[file, "column", column.name, "rejected"] = 0 if rejected is None else int(parsed.values_in[~good].sum())
         add(tally, count_rounded(column, parsed))
     made = rows.rebuild(batch, {key: parsed.array for key, parsed in by_key.items()})
-    return Stage(_keep(made, good, rejected), rejected, tally + count_rejected(rejected))
+    views = {} if rejected is not None else {key: p.view for key, p in by_key.items() if p.view is not None}
+    return Stage(_keep(made, good, rejected), rejected, tally + count_rejected(rejected), views=views)
 
 
 def _keep(batch: pa.RecordBatch, good: np.ndarray, rejected: pa.RecordBatch | None) -> pa.RecordBatch:
     return batch if rejected is None else batch.filter(pa.array(good))
 
 
-def validate_batch(batch: pa.RecordBatch, spec: Spec) -> Stage:
-    """Applies every rule of the columns and of the groups to a parsed batch."""
-    views = {key: Ragged.of(batch.column(key)) for key in spec.features}
+def validate_batch(batch: pa.RecordBatch, spec: Spec, known: Mapping[str, Ragged] = MappingProxyType({})) -> Stage:
+    """Applies every rule of the columns and of the groups to a parsed batch; `known`: see `Stage.views`."""
+    views = {key: known.get(key) or Ragged.of(batch.column(key)) for key in spec.features}
     checked = {column.name: column.check(views) for column in spec.columns}
     faults = [fault for check in checked.values() for fault in check.faults]
     groups = spec.by_group

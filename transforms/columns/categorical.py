@@ -148,7 +148,7 @@ class KeyedCategorical(Categorical, KeyedColumn):
 
     def check_values(self, values: Ragged) -> Checked:
         """See the base class."""
-        empty = empty_places(values.values)
+        empty = empty_places(values, self.step_width)
         checked = self.check_words(values, empty)
         faults = [*self.missing_faults(values), *checked.faults]
         if self.is_sequence:
@@ -206,18 +206,13 @@ class KeyedCategorical(Categorical, KeyedColumn):
         return StepIds(tf.where(there, ids, tf.constant(-1, tf.int64)))
 
 
-def empty_places(values: pa.Array) -> np.ndarray | None:
-    """Returns where a canonical column of ids has the marker of none, bool; None where it has it nowhere."""
-    from transforms.kernels.values import all_within
-
+def empty_places(column: Ragged, width: int) -> np.ndarray | None:
+    """Returns where a canonical column of ids, `width` a step, has the marker of none, bool; None where it has it nowhere."""
+    values = column.values
     if pa.types.is_integer(values.type):
-        ids = values.to_numpy()
-        if all_within(ids, NO_ID + 1, -NO_ID - 1):
-            return None
-        empty = np.asarray(ids == NO_ID)
-    else:
-        marker = pa.scalar(NO_WORD.encode() if pa.types.is_large_binary(values.type) else NO_WORD, values.type)
-        empty = np.asarray(pc.equal(values, marker).to_numpy(zero_copy_only=False))
+        return None if column.seen(width).least > NO_ID else np.asarray(values.to_numpy() == NO_ID)
+    marker = pa.scalar(NO_WORD.encode() if pa.types.is_large_binary(values.type) else NO_WORD, values.type)
+    empty = np.asarray(pc.equal(values, marker).to_numpy(zero_copy_only=False))
     return empty if empty.any() else None
 
 

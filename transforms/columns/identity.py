@@ -57,11 +57,10 @@ class IdentityBase(KeyedCategorical):
 
     def check_words(self, values: Ragged, empty: np.ndarray | None) -> Checked:
         """Finds the rows with ids outside the range, or counts those that the default replaces."""
-        from transforms.kernels.values import all_within
-
-        ids = values.values.to_numpy()
-        if all_within(ids, 0, self.num_buckets):
+        seen = values.seen(self.step_width)
+        if seen.least >= 0 and seen.most < self.num_buckets:
             return Checked([])
+        ids = values.values.to_numpy()
         outside = (ids < 0) | (ids >= self.num_buckets)
         if empty is not None:
             outside &= ~empty

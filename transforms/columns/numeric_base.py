@@ -181,12 +181,9 @@ class NumericBase(KeyedColumn):
         """Finds the rows with non-finite values, and flags such values."""
         if dtypes.carrier(self.dtype) == "int64":
             return Checked([])
-        from transforms.kernels.values import float_kinds
-
-        numbers = values.values.to_numpy()
-        if not float_kinds(numbers).non_finite:
+        if not values.seen(self.step_width).non_finite:
             return Checked([])
-        bad = ~np.isfinite(numbers)
+        bad = ~np.isfinite(values.values.to_numpy())
         faults = []
         if self.non_finite == "reject":
             message = "expected finite numbers (non_finite: reject)"

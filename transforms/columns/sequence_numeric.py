@@ -90,7 +90,8 @@ class SequenceNumeric(SequenceMixin, NumericBase):
         width = self.step_width
         finite = self.check_finite(values)
         steps = values.lengths if width == 1 else -(-values.lengths // width)
-        incomplete = np.flatnonzero(steps * width != values.lengths) if width > 1 else np.zeros(0, np.int64)
+        uneven = width > 1 and values.seen(width).uneven
+        incomplete = np.flatnonzero(steps * width != values.lengths) if uneven else np.zeros(0, np.int64)
         faults = [*self.missing_faults(values), *finite.faults]
         completed = None
         if self.incomplete_step == "pad" and len(incomplete):

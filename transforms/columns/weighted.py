@@ -124,7 +124,7 @@ class Weighted(IdWrapper, Categorical):
         return good
 
     def _mismatches(self, ids: Ragged, weights: Ragged) -> list[Fault]:
-        no_id, no_weight = _nothing_at(ids.values), _nothing_at(weights.values)
+        no_id, no_weight = (_nothing_at(given, self.ids_per_step) for given in (ids, weights))
         counts = np.stack([_count(ids, ~no_id), _count(weights, ~no_weight)])
         apart = ids.lengths != weights.lengths
         apart[_rows_that_differ(ids, no_id, weights, no_weight, np.flatnonzero(~apart))] = True
@@ -152,12 +152,12 @@ class Weighted(IdWrapper, Categorical):
         return StepIds(ids, tf.where(ids >= 0, weights, tf.zeros_like(weights)))
 
 
-def _nothing_at(values: pa.Array) -> np.ndarray:
-    """Returns where a canonical column of ids or weights has the marker of none, bool."""
-    if pa.types.is_floating(values.type):
-        return np.isnan(values.to_numpy())
-    empty = empty_places(values)
-    return np.zeros(len(values), bool) if empty is None else empty
+def _nothing_at(column: Ragged, width: int) -> np.ndarray:
+    """Returns where a canonical column of ids or weights, `width` a step, has the marker of none, bool."""
+    if pa.types.is_floating(column.values.type):
+        return np.isnan(column.values.to_numpy())
+    empty = empty_places(column, width)
+    return np.zeros(len(column.values), bool) if empty is None else empty
 
 
 def _is_nothing(values: tf.Tensor) -> tf.Tensor:

@@ -9,42 +9,60 @@ import numpy as np
 from transforms.kernels.compiled import kernel
 
 
-class FloatKinds(NamedTuple):
-    """Whether any of some floats is subnormal (not 0, but below the smallest normal one), and whether any is NaN or infinite."""
+class Seen(NamedTuple):
+    """What one pass over a column of numbers saw.
 
-    subnormal: bool
-    non_finite: bool
+    Attributes:
+      longest: values of the longest row, 0 without rows.
+      uneven: whether a row's values are no whole number of steps.
+      least: the smallest of integers; 0 of none, and of floats.
+      most: the largest, likewise.
+      subnormal: whether any of floats is subnormal: not 0, but below the smallest normal one.
+      non_finite: whether any of them is NaN or infinite.
+    """
+
+    longest: int
+    uneven: bool
+    least: int = 0
+    most: int = 0
+    subnormal: bool = False
+    non_finite: bool = False
 
 
 FLOATS: Final[dict[str, tuple[Any, int]]] = {"float32": (np.uint32, 23), "float64": (np.uint64, 52)}
 """Names of dtypes: the integer that has the bits of one, and how many of them are its mantissa (IEEE 754, 3.4)."""
 
 
-def float_kinds(values: np.ndarray) -> FloatKinds:
-    """Returns what kinds of floats there are: of none, neither.
-
-    >>> float_kinds(np.array([1.0, np.nan, -0.0], np.float32))
-    FloatKinds(subnormal=False, non_finite=True)
-
-    Args:
-      values: float32 or float64 `[n]`.
-    """
-    unsigned, mantissa = FLOATS[values.dtype.name]
-    sign, smallest = 1 << 8 * values.itemsize - 1, 1 << mantissa
-    limits = (sign - 1, smallest - 1, sign - smallest)  # infinity has all bits of the exponent
-    subnormal, non_finite = _float_kinds(read_only(values).view(unsigned), *map(np.uint64, limits))
-    return FloatKinds(bool(subnormal), bool(non_finite))
+NO_ROWS: Final = np.zeros(1, np.int64)
 
 
-def all_within(values: np.ndarray, low: int, high: int) -> bool:
-    """Returns whether every one of some integers is at least `low` and less than `high`: of none, yes.
+def look(values: np.ndarray, splits: np.ndarray = NO_ROWS, width: int = 1) -> Seen:
+    """Looks at a column once.
+
+    >>> look(np.array([1.0, np.nan, -0.0], np.float32), np.array([0, 0, 3]), width=2)
+    Seen(longest=3, uneven=True, least=0, most=0, subnormal=False, non_finite=True)
 
     Args:
-      values: int64 `[n]`.
-      low: at least -2**63.
-      high: less than 2**63.
+      values: int64, float32 or float64 `[n]`.
+      splits: int64 `[rows + 1]`, where rows begin and end, if that is asked.
+      width: values in a step.
     """
-    return bool(_all_within(read_only(values), low, high))
+    rows = read_only(splits)
+    if values.dtype == np.int64:
+        least, most, longest, uneven = _integers(read_only(values), rows, width)
+        return Seen(longest, uneven, least, most)
+    unsigned, limits = _LIMITS[values.dtype.name]
+    subnormal, infinite, longest, uneven = _floats(read_only(values).view(unsigned), *limits, rows, width)
+    return Seen(longest, uneven, subnormal=subnormal, non_finite=infinite)
+
+
+def _limits(unsigned: Any, mantissa: int) -> tuple[Any, tuple[np.uint64, np.uint64, np.uint64]]:
+    """Returns, for bits without the sign, all of them, the largest subnormal number's and infinity's: all of the exponent."""
+    sign, smallest = 1 << 8 * np.dtype(unsigned).itemsize - 1, 1 << mantissa
+    return unsigned, (np.uint64(sign - 1), np.uint64(smallest - 1), np.uint64(sign - smallest))
+
+
+_LIMITS: Final = {name: _limits(*bits) for name, bits in FLOATS.items()}
 
 
 def read_only(values: np.ndarray) -> np.ndarray:
@@ -55,19 +73,34 @@ def read_only(values: np.ndarray) -> np.ndarray:
 
 
 @kernel
-def _float_kinds(bits: Any, unsigned: Any, most: Any, infinity: Any) -> Any:
+def _floats(bits: Any, unsigned: Any, most: Any, infinity: Any, splits: Any, width: Any) -> Any:
     """Returns whether the bits without a sign are anywhere in [1, most], and whether they are anywhere infinity or more."""
     least, largest = infinity, np.uint64(0)
     for k in range(len(bits)):
         size = np.uint64(bits[np.uintp(k)]) & unsigned
         largest = max(largest, size)
         least = min(least, size if size > 0 else infinity)
-    return least <= most, largest >= infinity
+    longest, uneven = _rows(splits, width)
+    return least <= most, largest >= infinity, longest, uneven
 
 
 @kernel
-def _all_within(values: Any, low: Any, high: Any) -> Any:
-    least, largest = low, low
+def _integers(values: Any, splits: Any, width: Any) -> Any:
+    """Returns the smallest and the largest of the values; 0 of none."""
+    least = most = values[0] if len(values) > 0 else np.int64(0)
     for k in range(len(values)):
-        least, largest = min(least, values[np.uintp(k)]), max(largest, values[np.uintp(k)])
-    return (least >= low and largest < high) or len(values) == 0
+        least, most = min(least, values[np.uintp(k)]), max(most, values[np.uintp(k)])
+    longest, uneven = _rows(splits, width)
+    return least, most, longest, uneven
+
+
+@kernel
+def _rows(splits: Any, width: Any) -> Any:
+    """Returns the values of the longest row, and whether any row's are no multiple of `width`."""
+    longest, uneven = np.int64(0), False
+    for k in range(1, len(splits)):
+        length = splits[np.uintp(k)] - splits[np.uintp(k - 1)]
+        longest = max(longest, length)
+        if width > 1:
+            uneven |= length % width != 0
+    return longest, uneven
