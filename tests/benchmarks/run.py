@@ -81,7 +81,7 @@ class Runner:
     def _size(self, job: Job, rows: int, results: Results) -> None:
         self._say(f"{job.key}  {rows:,} rows: making the input")
         pattern, names = job.data(self._folder, rows), job.contenders(rows)
-        compared = len(names) > 1 and isinstance(job.columns, str) and rows not in job.once
+        compared = len(names) > 1 and isinstance(job.columns, str) and rows not in job.twice
         warm(pattern)
         first: compare.Rows | None = None
         for number in range(job.times(rows, self._repeats)):
