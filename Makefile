@@ -128,7 +128,7 @@ reference: env ## write the reference of everything public, made of docstrings, 
 	@echo "build/reference/index.html"
 
 template: env ## make the parameters of the Dataflow template anew from the program's options
-	@$(BIN)/python -m pipeline.template > deploy/dataflow/metadata.json
+	@$(BIN)/python -m pipeline.command.template > deploy/dataflow/metadata.json
 
 test-parity: env ## compare 10,000 seeded cases with TensorFlow's own columns (takes some minutes)
 	@echo "comparing 10,000 cases with TensorFlow"

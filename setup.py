@@ -53,5 +53,5 @@ setup(
         "torch": ["torch>=2.3"],  # the first that takes NumPy 2
         "bench": ["polars", "altair", "vl-convert-python"],
     },
-    entry_points={"console_scripts": ["seqcols = pipeline.cli:main"]},
+    entry_points={"console_scripts": ["seqcols = pipeline.command.cli:main"]},
 )

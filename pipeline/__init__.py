@@ -6,24 +6,24 @@ TYPE_CHECKING = False  # as type checkers read it: `typing` takes milliseconds i
 if TYPE_CHECKING:
     from typing import Any
 
-    from pipeline.columns_file import load
-    from pipeline.executing import Outcome
-    from pipeline.manifest import Manifest
-    from pipeline.manifest import read as read_manifest
-    from pipeline.planning import plan
-    from pipeline.request import Request, UsageError
-    from pipeline.running import check, run
+    from pipeline.columns_file.reader import load
+    from pipeline.dataset.manifest import Manifest
+    from pipeline.dataset.manifest import read as read_manifest
+    from pipeline.job.executing import Outcome
+    from pipeline.job.request import Request, UsageError
+    from pipeline.job.running import check, run
+    from pipeline.planning.plan import plan
 
 _LATE = {
-    "Manifest": ("pipeline.manifest", "Manifest"),
-    "Outcome": ("pipeline.executing", "Outcome"),
-    "Request": ("pipeline.request", "Request"),
-    "UsageError": ("pipeline.request", "UsageError"),
-    "check": ("pipeline.running", "check"),
-    "load": ("pipeline.columns_file", "load"),
-    "plan": ("pipeline.planning", "plan"),
-    "read_manifest": ("pipeline.manifest", "read"),
-    "run": ("pipeline.running", "run"),
+    "Manifest": ("pipeline.dataset.manifest", "Manifest"),
+    "Outcome": ("pipeline.job.executing", "Outcome"),
+    "Request": ("pipeline.job.request", "Request"),
+    "UsageError": ("pipeline.job.request", "UsageError"),
+    "check": ("pipeline.job.running", "check"),
+    "load": ("pipeline.columns_file.reader", "load"),
+    "plan": ("pipeline.planning.plan", "plan"),
+    "read_manifest": ("pipeline.dataset.manifest", "read"),
+    "run": ("pipeline.job.running", "run"),
 }
 
 

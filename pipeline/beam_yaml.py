@@ -14,11 +14,11 @@ import apache_beam as beam
 import numpy as np
 from apache_beam.typehints.row_type import RowTypeConstraint
 
-from pipeline.columns_file import load, loads
+from pipeline.columns_file.reader import load, loads
 from transforms import dtypes
 from transforms.beam import Densify
 from transforms.columns import Output
-from transforms.spec import Spec
+from transforms.spec.spec import Spec
 
 PROVIDERS: Final = str(Path(__file__).with_suffix("")) + "_providers.yaml"
 """The listing, for `pipeline --yaml_pipeline_file` and for `providers: [{include: ...}]`."""

@@ -9,14 +9,15 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
-from pipeline.limits import Limits
-from pipeline.quiet import quiet_logs
+from pipeline.command.silence import quiet_logs
 from pipeline.sinks.sequence_example import SequenceExample
-from pipeline.sources import example_records, framing
+from pipeline.sources.limits import Limits
+from pipeline.sources.tfrecord import examples as example_records
+from pipeline.sources.tfrecord import framing
 from transforms.columns.base import Output
 from transforms.kernels.sums import LAYOUTS
 from transforms.kernels.values import FLOATS, look
-from transforms.moments import Moments
+from transforms.statistics.moments import Moments
 
 _CARRIERS: Final = {"int64": pa.int64(), "float32": pa.float32(), "string": pa.large_binary(), "bool": pa.bool_()}
 

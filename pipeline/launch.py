@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from pipeline import cli
+from pipeline.command import cli
 
 
 def main() -> None:
@@ -21,12 +21,12 @@ def main() -> None:
 
 def hand_over(arguments: Sequence[str]) -> None:
     """Hands a job over, or ends with the exit code and the line of `seqcols run`."""
-    from pipeline.carrying_out import carry_out
-    from pipeline.ending import reported
-    from pipeline.request import UsageError
+    from pipeline.command.actions import carry_out
+    from pipeline.command.exits import reported
+    from pipeline.job.request import UsageError
 
     with reported(debug=False):
-        from pipeline.beam_options import split
+        from pipeline.command.beam_options import split
 
         asked, beam_args = split(arguments)
         if not asked.get("columns"):

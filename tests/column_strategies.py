@@ -25,7 +25,7 @@ from transforms.columns.sequence_numeric import SequenceNumeric
 from transforms.errors import SpecError
 from transforms.groups import SequenceGroup
 from transforms.normalizers import TYPES as NORMALIZERS
-from transforms.spec import Spec, make_spec
+from transforms.spec.spec import Spec, make_spec
 
 GOOD: dict[str, Any] = {
     "version": 1,

@@ -67,7 +67,7 @@ def real_data() -> Path:
 @pytest.fixture
 def command_line(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Puts back what the command changes in its process, which is this one where a test calls it."""
-    monkeypatch.setattr("pipeline.temporary.begin", lambda: None)  # its folder goes when the process ends
+    monkeypatch.setattr("pipeline.command.temporary.begin", lambda: None)  # its folder goes when the process ends
     path, handlers = list(sys.path), {number: signal.getsignal(number) for number in SIGNALS}
     environment = dict(os.environ)
     yield

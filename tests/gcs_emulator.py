@@ -1,4 +1,4 @@
-"""As much of Cloud Storage's JSON API as `pipeline.stores` uses, on a port of this machine: objects, generations, conditions.
+"""As much of Cloud Storage's JSON API as `pipeline.dataset.stores` uses, on a local port: objects, generations, conditions.
 
 https://cloud.google.com/storage/docs/json_api/v1/objects: get (metadata, or `alt=media`), and insert by a multipart upload; 404
 where there is no object, 412 where a condition does not hold.

@@ -16,17 +16,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import tensorflow as tf
 
-from pipeline.columns_file import load, loads
-from pipeline.executing import Outcome
-from pipeline.inspecting.inspect import Inspected, Inspection, inspect
-from pipeline.limits import Limits
-from pipeline.preflight import look
-from pipeline.request import Request
-from pipeline.running import check
+from pipeline.columns_file.reader import load, loads
+from pipeline.command.tf_examples import encode
+from pipeline.inputs.preflight import look
+from pipeline.inspect.inspect import Inspected, Inspection, inspect
+from pipeline.job.executing import Outcome
+from pipeline.job.request import Request
+from pipeline.job.running import check
 from pipeline.sources import source_for
-from pipeline.sources.framing import framed
-from pipeline.tf_examples import encode
-from transforms.spec import Spec
+from pipeline.sources.limits import Limits
+from pipeline.sources.tfrecord.framing import framed
+from transforms.spec.spec import Spec
 from transforms.stages import parse_batch, validate_batch
 
 Rows = Sequence[Mapping[str, Any]]

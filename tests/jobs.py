@@ -13,14 +13,14 @@ import pyarrow.parquet as pq
 import tensorflow as tf
 from click.testing import CliRunner, Result
 
-from pipeline.commands import cli
-from pipeline.executing import Outcome
-from pipeline.manifest import Manifest
-from pipeline.manifest import read as read_manifest
-from pipeline.request import Request
-from pipeline.running import run as run_request
-from transforms.parse_specs import known_shape
-from transforms.spec import Spec
+from pipeline.command.commands import cli
+from pipeline.dataset.manifest import Manifest
+from pipeline.dataset.manifest import read as read_manifest
+from pipeline.job.executing import Outcome
+from pipeline.job.request import Request
+from pipeline.job.running import run as run_request
+from transforms.spec.parse_specs import known_shape
+from transforms.spec.spec import Spec
 
 Arrays = dict[str, np.ndarray]
 
@@ -94,7 +94,7 @@ def _from_records(manifest: Manifest) -> Arrays:
 
 
 def read_rejected(files: Iterable[str]) -> pa.Table:
-    """Returns the rejected rows of a run by file and row, `transforms.rejection.SCHEMA`."""
+    """Returns the rejected rows of a run by file and row, `transforms.rows.rejection.SCHEMA`."""
     tables = [pq.read_table(path) for path in files]
     assert tables, "no row was rejected"
     return pa.concat_tables(tables).sort_by([("file", "ascending"), ("row", "ascending")])

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.manifest import read as read_manifest
+from pipeline.dataset.manifest import read as read_manifest
 from pipeline.sinks import SINKS
 from tests.jobs import Arrays, arrays_of, done
 from tests.prepared import put_manifest

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from apache_beam.io.filesystem import BeamIOError, CompressionTypes, FileMetadata, FileSystem
 
-from pipeline.stores import Conflict, Store, Version
+from pipeline.dataset.stores import Conflict, Store, Version
 
 SCHEME = "objects"
 

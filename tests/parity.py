@@ -19,7 +19,7 @@ from tensorflow.python.feature_column.feature_column_v2 import FeatureTransforma
 
 from transforms import SequenceGroup, apply, shared_embeddings
 from transforms.columns import Column, constructor
-from transforms.tensorflow_columns import converted
+from transforms.columns.from_tensorflow import converted
 
 fc = tf.feature_column
 Rng = np.random.Generator

@@ -12,13 +12,16 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline import cleaning, export, layout, ledger, publish
-from pipeline.layout import Layout
-from pipeline.manifest import features_of, sealed
+from pipeline.dataset import graphs as export
+from pipeline.dataset import layout, ledger, publish
+from pipeline.dataset.layout import Layout
+from pipeline.dataset.manifest import features_of, sealed
+from pipeline.job import cleaning
+from pipeline.job.writing import REJECTED_OUTPUTS, Part
 from pipeline.sinks import SINKS
-from pipeline.writing import REJECTED_OUTPUTS, Part
-from transforms import SequenceGroup, make_spec, rejection, sequence_numeric_column
+from transforms import SequenceGroup, make_spec, sequence_numeric_column
 from transforms.columns import Output
+from transforms.rows import rejection
 
 RUN = "20260101T000000-00000000"
 """Name of a run."""

@@ -7,19 +7,22 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from typing import Any
 
-from pipeline import ledger, statistics, summaries
+from pipeline.dataset import ledger, statistics
+from pipeline.job import combine
 from pipeline.report import facts
 from pipeline.report.facts import Facts, Timed
 from pipeline.report.page import page
 from pipeline.report.view import view
-from transforms import digests, distributions, moments
-from transforms.dict_rows import from_dicts
-from transforms.distributions import Counting
-from transforms.fitted import table_width
-from transforms.rows import DIGEST_COLUMN, file_of
-from transforms.spec import Spec, length_name
+from transforms.distributions import histograms
+from transforms.distributions.histograms import Counting
+from transforms.rows import digests
+from transforms.rows.from_python import from_dicts
+from transforms.rows.origin import DIGEST_COLUMN, file_of
+from transforms.rows.tally import Tally, add
+from transforms.spec.spec import Spec, length_name
 from transforms.stage_functions import densify_stage
-from transforms.tally import Tally, add
+from transforms.statistics import moments
+from transforms.statistics.fitted import table_width
 
 VOID = {"meta", "link", "br", "path", "rect"}
 
@@ -91,17 +94,17 @@ def parsed(text: str) -> Element:
 def made_of(spec: Spec, rows: Sequence[dict[str, Any]], times: Sequence[Timed] = (), run: str = "run") -> bytes:
     """Returns the report of rows that need no statistics, put through the stages as a job does, without one."""
     tally: Tally = Tally()
-    counts: distributions.Counts = {}
-    examples: list[summaries.Rejects] = []
+    counts: histograms.Counts = {}
+    examples: list[combine.Rejects] = []
     count = densify_stage(spec, None, counting=Counting())
     for one in from_dicts(rows):
         batch = digests.attach(one, list(spec.features))
         tally[file_of(batch), "rows", "read"] += batch.num_rows
         for stage in count(batch):
             add(tally, stage.tally)
-            distributions.add(counts, stage.counts or {})
+            histograms.add(counts, stage.counts or {})
             if stage.rejected is not None:
-                examples.append(summaries.first_of(stage.rejected))
+                examples.append(combine.first_of(stage.rejected))
             if stage.batch.num_rows:
                 assert DIGEST_COLUMN in stage.batch.schema.names
                 tally[file_of(batch), "rows", "written"] += stage.batch.num_rows
@@ -111,8 +114,8 @@ def made_of(spec: Spec, rows: Sequence[dict[str, Any]], times: Sequence[Timed] =
     sizes = {name: spec.group(name).fixed_length for name in spec.group_names}
     book = {**ledger.build(tally, spec, sizes), "skipped_files": []}
     stats = statistics.build(spec, moments.empty(table_width(spec)), tally, sizes)
-    known = facts.gathered(spec, tally, distributions.packed(counts), Counting(), run, times)
-    return rendered(spec, book, stats, known, summaries.merge_first(examples))
+    known = facts.gathered(spec, tally, histograms.packed(counts), Counting(), run, times)
+    return rendered(spec, book, stats, known, combine.merge_first(examples))
 
 
 def rendered(spec: Spec, book: dict[str, Any], stats: dict[str, Any], known: Facts, examples: Any) -> bytes:

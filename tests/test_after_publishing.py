@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from pipeline import cache, cleaning, executing, finish, layout, publish, stores
-from pipeline.cache_files import Piece
-from pipeline.executing import Outcome
-from pipeline.layout import Layout
-from pipeline.manifest import read
-from pipeline.stores import Conflict, Disk
-from pipeline.tf_examples import write_examples
+from pipeline.command.tf_examples import write_examples
+from pipeline.dataset import layout, publish, stores
+from pipeline.dataset.layout import Layout
+from pipeline.dataset.manifest import read
+from pipeline.dataset.stores import Conflict, Disk
+from pipeline.job import cache, cleaning, executing, finish
+from pipeline.job.cache_files import Piece
+from pipeline.job.executing import Outcome
 from tests import prepared
 from tests.faults.injection import before_changes
 from tests.jobs import call, listing

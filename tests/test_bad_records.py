@@ -20,7 +20,7 @@ from tests.faults.outcomes import Outcomes, of_file, of_rows
 from tests.faults.record_formats import ALL, PARQUET, RECORDS, file_name, good_row, typed
 from tests.jobs import recovered
 from transforms import escaping
-from transforms.reasons import REASONS
+from transforms.rows.reasons import REASONS
 
 CASES = [(format, bad) for format in ALL for bad in in_format(format)]
 LEAST = 12

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.manifest import read as read_manifest
+from pipeline.dataset.manifest import read as read_manifest
 from tests.faults.bad_records import Item, mixed, spec_of, write
 from tests.faults.figures import note
 from tests.faults.outcomes import MOST_STEPS, digests, of_file

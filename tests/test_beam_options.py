@@ -8,12 +8,14 @@ import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
-from pipeline import Request, UsageError, layout, run, stores, summary
-from pipeline.beam_options import SeqcolsOptions, options_of, request_of
-from pipeline.commands import run_command
-from pipeline.executing import HANDED_OVER, options_for
-from pipeline.options import of_a_job
-from pipeline.tf_examples import write_examples
+from pipeline import Request, UsageError, run
+from pipeline.command import summary
+from pipeline.command.beam_options import SeqcolsOptions, options_of, request_of
+from pipeline.command.commands import run_command
+from pipeline.command.options import of_a_job
+from pipeline.command.tf_examples import write_examples
+from pipeline.dataset import layout, stores
+from pipeline.job.executing import HANDED_OVER, options_for
 from tests.jobs import call
 from tests.object_store import SCHEME, Objects, ObjectsStore
 from transforms import SequenceGroup, make_spec, sequence_numeric_column

@@ -21,9 +21,9 @@ from transforms import (
     sequence_numeric_column,
 )
 from transforms.beam import GOOD, REJECTED, TALLIES
-from transforms.dict_rows import row_dict
-from transforms.rejection import SCHEMA
-from transforms.tally import Tally, add
+from transforms.rows.from_python import row_dict
+from transforms.rows.rejection import SCHEMA
+from transforms.rows.tally import Tally, add
 
 COLUMNS = [
     passthrough_column("id", "int64"),

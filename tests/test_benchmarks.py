@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 from rich.progress import Progress
 
-from pipeline.columns_file import loads
+from pipeline.columns_file.reader import loads
 from tests.benchmarks import chart, compare, data, groups, jobs, run, tables, wide
 from tests.benchmarks.goals import GOALS, Goal
 from tests.benchmarks.jobs import JOBS, OURS, TFT

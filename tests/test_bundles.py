@@ -10,15 +10,15 @@ import pytest
 import tensorflow as tf
 
 from transforms import Column, SequenceGroup, make_spec
-from transforms.admission import admitted, stacks
-from transforms.bundles import bundles
 from transforms.columns import (
     categorical_column_with_identity,
     numeric_column,
     sequence_categorical_column_with_identity,
     sequence_numeric_column,
 )
+from transforms.densify.side_by_side import bundles
 from transforms.memory import apply
+from transforms.serve.valid import admitted, stacks
 
 GROUPS = {"a": SequenceGroup(max_length=4, truncate="tail"), "b": SequenceGroup(max_length=3, padding="pre")}
 

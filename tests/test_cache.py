@@ -20,11 +20,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import cache, cache_files, inputs, layout, ledger, reading, running
-from pipeline.cache_files import Piece
-from pipeline.executing import Outcome
-from pipeline.inputs import InputFile, match
-from pipeline.request import Request, UsageError, check_values
+from pipeline.dataset import layout, ledger
+from pipeline.inputs import match as inputs
+from pipeline.inputs.match import InputFile, match
+from pipeline.job import cache, cache_files, reading, running
+from pipeline.job.cache_files import Piece
+from pipeline.job.executing import Outcome
+from pipeline.job.request import Request, UsageError, check_values
 from tests.faults import changes
 from tests.faults.formats import KINDS, rows_of
 from tests.jobs import done, listing, read_arrays, read_json, run_job

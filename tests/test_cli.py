@@ -14,8 +14,8 @@ import click.testing
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.manifest import read as read_manifest
-from pipeline.tf_examples import write_examples
+from pipeline.command.tf_examples import write_examples
+from pipeline.dataset.manifest import read as read_manifest
 from tests.jobs import call, listing, read_arrays, read_json, read_rejected
 
 pytestmark = pytest.mark.usefixtures("command_line")
@@ -48,7 +48,7 @@ def test_help_and_spec_errors_load_nothing_heavy(tmp_path):
     (tmp_path / "columns.yaml").write_text(COLUMNS.replace("num_buckets", "num_bucket"))
     program = """
 import sys
-from pipeline.commands import cli
+from pipeline.command.commands import cli
 codes = []
 for arguments in (["--help"], ["run", "--help"], ["--version"], ["run", sys.argv[1], "--input", "x", "--output", "y"],
                   ["check", "nowhere.yaml", "--input", "x"], ["plan", "nowhere.yaml", "--input", "x"]):
@@ -124,9 +124,9 @@ def test_check_says_the_same_as_a_run_and_writes_nothing(folder):
 
 @pytest.mark.slow
 def test_check_gives_the_ledger_of_the_run(folder):
-    from pipeline.columns_file import load
-    from pipeline.request import Request
-    from pipeline.running import check
+    from pipeline.columns_file.reader import load
+    from pipeline.job.request import Request
+    from pipeline.job.running import check
 
     spec = load(folder / "columns.yaml")
     checked = check(Request(spec, [str(folder / "in-*.tfrecord")]))
@@ -269,7 +269,7 @@ def test_interrupted_leaves_nothing_and_the_old_data_as_it_was(folder):
     command = [
         sys.executable,
         "-m",
-        "pipeline.cli",
+        "pipeline.command.cli",
         "run",
         folder / "columns.yaml",
         "--input",

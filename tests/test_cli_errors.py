@@ -12,7 +12,7 @@ import pytest
 from apache_beam.io.filesystems import FileSystems
 
 from pipeline import stopping
-from pipeline.tf_examples import write_examples
+from pipeline.command.tf_examples import write_examples
 from tests import prepared
 from tests.faults.injection import before_changes
 from tests.jobs import call, listing
@@ -187,7 +187,7 @@ def test_files_that_may_not_be_read(folder, monkeypatch):
         raise PermissionError(13, "Permission denied", str(path))
 
     with monkeypatch.context() as patched:
-        patched.setattr("pipeline.columns_file.opened", refuse)
+        patched.setattr("pipeline.columns_file.reader.opened", refuse)
         run(2, "c.yaml: cannot read the columns file: permission denied", debug=False)
     monkeypatch.setattr(FileSystems, "open", staticmethod(refuse))
     run(1, f"{folder}/in.tfrecord: cannot be opened ([Errno 13] Permission denied")
@@ -345,7 +345,7 @@ def test_verifying_a_damaged_data_set(folder):
 
 
 def test_a_bug_is_one_line_too(folder, monkeypatch):
-    from pipeline import columns_file
+    from pipeline.columns_file import reader as columns_file
 
     def broken(path: Any) -> Any:
         raise KeyError("some\nkey")
@@ -357,7 +357,10 @@ def test_a_bug_is_one_line_too(folder, monkeypatch):
 @pytest.mark.parametrize("command", ["run", "check", "verify", "demo"])
 def test_interrupted_before_anything_was_done(folder, monkeypatch, capfd, command):
     """Ctrl-C while modules load and files are looked at. (tests/test_cli.py interrupts runs.)"""
-    from pipeline import cleaning, columns_file, demo, verify
+    from pipeline.columns_file import reader as columns_file
+    from pipeline.command import demo
+    from pipeline.job import cleaning
+    from pipeline.verify import verify
 
     monkeypatch.setattr(cleaning, "_PUBLISHED", [])  # by other tests, in this process
 

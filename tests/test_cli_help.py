@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.jobs import call
-from transforms.reasons import EXPLANATIONS
+from transforms.rows.reasons import EXPLANATIONS
 
 SEQCOLS = Path(sys.executable).parent / "seqcols"
 

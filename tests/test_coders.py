@@ -11,8 +11,8 @@ import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.util import assert_that
 
-from pipeline.coders import RecordBatchCoder, register
-from transforms import rows
+from pipeline.job.batch_coder import RecordBatchCoder, register
+from transforms.rows import origin
 
 CODER = RecordBatchCoder()
 
@@ -29,7 +29,7 @@ def batch(count: int) -> pa.RecordBatch:
             "none": pa.nulls(count),
         }
     )
-    return rows.with_origin(made, "some/file", 7)
+    return origin.with_origin(made, "some/file", 7)
 
 
 def test_values_types_and_metadata_survive():
@@ -37,7 +37,7 @@ def test_values_types_and_metadata_survive():
         made = CODER.decode(CODER.encode(whole))
         made.validate(full=True)
         assert made.equals(whole, check_metadata=True)
-        assert rows.file_of(made) == "some/file"
+        assert origin.file_of(made) == "some/file"
 
 
 def test_a_slice_leaves_its_parent_behind():

@@ -16,7 +16,7 @@ from transforms.columns import (
     sequence_numeric_column,
 )
 from transforms.memory import apply
-from transforms.reasons import REASONS
+from transforms.rows.reasons import REASONS
 
 fc = tf.feature_column
 CASES = all_cases()

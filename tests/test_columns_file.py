@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.columns_file import LARGEST, check_functions, dumps, load, loads
+from pipeline.columns_file.reader import LARGEST, check_functions, dumps, load, loads
 from tests.column_strategies import columns_data, specs
 from tests.marks import tried
 from transforms.columns import TYPES, Column, Numeric, Passthrough, SequenceIdentity, SequenceNumeric
@@ -22,7 +22,7 @@ from transforms.escaping import one_line
 from transforms.groups import SequenceGroup
 from transforms.normalizers import TYPES as NORMALIZERS
 from transforms.normalizers import Chain, Clip, Log1p, Normalizer, ZScore
-from transforms.spec import Spec, make_spec
+from transforms.spec.spec import Spec, make_spec
 
 GOOD = """\
 version: 1
@@ -627,7 +627,7 @@ def test_a_fault_needs_neither_tensorflow_nor_beam_nor_time(tmp_path: Path):
     path.write_text(GOOD.replace("tail", "tial"))
     code = (
         "import sys, time\n"
-        "from pipeline.columns_file import load\n"
+        "from pipeline.columns_file.reader import load\n"
         "from transforms.errors import SpecError\n"
         "try: load(sys.argv[1])\n"
         "except SpecError as error: print(error)\n"

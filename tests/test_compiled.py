@@ -100,7 +100,7 @@ JOBS = """
 import importlib, json, pkgutil, shutil, sys
 from pathlib import Path
 from pipeline.kernels import compile_all
-from pipeline.tf_examples import write_examples
+from pipeline.command.tf_examples import write_examples
 from tests.jobs import done
 from transforms import SequenceGroup, kernels, make_spec, numeric_column, passthrough_column, sequence_numeric_column
 from transforms import sequence_categorical_column_with_identity, sequence_categorical_column_with_learned_vocabulary

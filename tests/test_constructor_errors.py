@@ -16,7 +16,7 @@ import pytest
 import tensorflow as tf
 
 import transforms
-from pipeline.columns_file import loads
+from pipeline.columns_file.reader import loads
 from tests.oracle import sequence_features
 from transforms import SequenceGroup, SpecError, normalizers
 from transforms.models import Model

@@ -29,7 +29,7 @@ def test_the_example_is_known_to_its_file_and_to_the_table():
     assert naming(r"hash_bucket|HashBucket") == {
         "transforms/columns/hash_bucket.py",
         "transforms/columns/__init__.py",
-        "pipeline/inspecting/candidates.py",  # proposes it for some features
+        "pipeline/inspect/candidates.py",  # proposes it for some features
     } | naming("to_hash_bucket_fast")
     assert (ROOT / "tests/cases/hash_bucket.py").exists()
     table = (ROOT / "transforms/columns/__init__.py").read_text(encoding="utf-8")
@@ -85,8 +85,8 @@ USED = '''
 import json
 from pathlib import Path
 from pipeline import Request, read_manifest, run
-from pipeline.columns_file import dumps, loads
-from pipeline.schema import json_schema
+from pipeline.columns_file.reader import dumps, loads
+from pipeline.columns_file.schema import json_schema
 from transforms import apply, indicator_column, sequence_word_length_column
 
 spec = loads("""

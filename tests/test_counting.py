@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from tests.marks import tried
 from transforms import SequenceGroup, sequence_categorical_column_with_identity, sequence_numeric_column
 from transforms.counting import count_values
-from transforms.ragged import Ragged
-from transforms.spec import make_spec
-from transforms.tally import count_lengths, length_bucket
+from transforms.rows.ragged import Ragged
+from transforms.rows.tally import count_lengths, length_bucket
+from transforms.spec.spec import make_spec
 
 LENGTHS = st.lists(st.integers(0, 5), max_size=6)
 POLICIES = st.builds(

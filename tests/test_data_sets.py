@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import manifest
-from pipeline.data_sets import is_data_set, parents
-from pipeline.inputs import Inputs, match, refuse_written
-from pipeline.inspecting.inspect import Inspection, inspect
-from pipeline.request import Request, UsageError
-from pipeline.running import check, count, run
+from pipeline.dataset import manifest
+from pipeline.inputs.data_sets import is_data_set, parents
+from pipeline.inputs.match import Inputs, match, refuse_written
+from pipeline.inspect.inspect import Inspection, inspect
+from pipeline.job.request import Request, UsageError
+from pipeline.job.running import check, count, run
 from tests import prepared
 from tests.faults.literal_names import sandbox
 from tests.jobs import call, listing, read_arrays

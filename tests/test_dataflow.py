@@ -16,17 +16,20 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.portability.api import beam_runner_api_pb2
 from apache_beam.runners.pipeline_context import PipelineContext
 
-from pipeline import cache, job, launch, layout, template
-from pipeline.beam_options import SeqcolsOptions
-from pipeline.coders import RecordBatchCoder
-from pipeline.finish import Plan
-from pipeline.inputs import InputFile, Inputs
-from pipeline.layout import Layout
-from pipeline.options import of_a_job
+from pipeline import launch
+from pipeline.command import template
+from pipeline.command.beam_options import SeqcolsOptions
+from pipeline.command.options import of_a_job
+from pipeline.dataset import layout
+from pipeline.dataset.layout import Layout
+from pipeline.inputs.match import InputFile, Inputs
+from pipeline.job import cache, wiring
+from pipeline.job.batch_coder import RecordBatchCoder
+from pipeline.job.finish import Plan
 from tests.benchmarks import wide
 from tests.marks import slow_but
 from transforms import SequenceGroup, categorical_column_with_identity, make_spec, sequence_numeric_column
-from transforms.spec import Spec
+from transforms.spec.spec import Spec
 
 ROOT = Path(__file__).parents[1]
 DATAFLOW = ROOT / "deploy" / "dataflow"
@@ -78,13 +81,13 @@ def graph_of(spec: Spec, folder: Path) -> Graph:
     analysis = cache.plan("", spec, files, 10**6)
     plan = Plan(place, spec, "", Inputs(tuple(files)), "tfrecord", 0.1, False, 2, analysis=analysis)
     root = beam.Pipeline(options=PipelineOptions(ARGS))
-    job.build(root, plan, job.Tuning(spread=True))
+    wiring.build(root, plan, wiring.Tuning(spread=True))
     root.run()
     return Graph(root.runner.proto_pipeline)
 
 
 def wide_spec() -> Spec:
-    from pipeline.columns_file import loads
+    from pipeline.columns_file.reader import loads
 
     return loads(wide.columns_file())
 
@@ -186,7 +189,7 @@ def test_every_parameter_is_an_option_and_back():
 def test_the_launcher_hands_over_what_it_is_given(tmp_path, monkeypatch):
     asked: dict[str, Any] = {}
     monkeypatch.setattr(
-        "pipeline.carrying_out.carry_out", lambda what, columns, **more: asked.update(more, columns=columns)
+        "pipeline.command.actions.carry_out", lambda what, columns, **more: asked.update(more, columns=columns)
     )
     launch.hand_over(
         ["--columns=gs://b/c.yaml", "--input=gs://b/x,gs://b/y", "--output=gs://b/o", "--region=r", "--overwrite=true"]

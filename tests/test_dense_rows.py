@@ -10,22 +10,22 @@ import pytest
 from click.testing import CliRunner
 
 from pipeline import Request, check
-from pipeline.columns_file import loads
-from pipeline.commands import cli
-from pipeline.request import check_values
-from pipeline.tf_examples import write_examples
+from pipeline.columns_file.reader import loads
+from pipeline.command.commands import cli
+from pipeline.command.tf_examples import write_examples
+from pipeline.job.request import check_values
 from tests.jobs import listing, run_job
 from transforms import (
     SequenceGroup,
     SpecError,
     apply,
-    dense_rows,
     make_spec,
     numeric_column,
     sequence_categorical_column_with_identity,
     sequence_numeric_column,
 )
-from transforms.spec import job_faults
+from transforms.spec import dense_rows
+from transforms.spec.spec import job_faults
 
 MOST = 256 << 20
 

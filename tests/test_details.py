@@ -28,15 +28,15 @@ from transforms import (
     passthrough_column,
     sequence_numeric_column,
 )
-from transforms.asks import Ask
 from transforms.columns.numeric_base import Steps
-from transforms.contributed import Part
-from transforms.details import Details, contribution, statistics_of
-from transforms.details_analyzer import _PickleCacheCoder
-from transforms.grouped import KEYS_SHOWN
+from transforms.fit.details_analyzer import _PickleCacheCoder
 from transforms.normalizers import Normalizer, Statistics, ZScore
+from transforms.normalizers.asks import Ask
 from transforms.normalizers.chain import Chain
-from transforms.ragged import splits_of
+from transforms.rows.ragged import splits_of
+from transforms.statistics.by_key import KEYS_SHOWN
+from transforms.statistics.contributed import Part
+from transforms.statistics.details import Details, contribution, statistics_of
 
 PROBABILITIES = (0.01, 0.25, 0.5, 0.999)
 BY_KEY = Ask("x", 0, 0, "key", (2,), "k", PROBABILITIES)

@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.sources.json_rows import JSONDecoder
+from pipeline.sources.jsonl.rows import JSONDecoder
 from transforms import (
     numeric_column,
     passthrough_column,
-    rows,
     sequence_categorical_column_with_hash_bucket,
     sequence_numeric_column,
 )
-from transforms.dict_rows import BATCH_ROWS, batches_of, from_dicts
+from transforms.rows import origin
+from transforms.rows.from_python import BATCH_ROWS, batches_of, from_dicts
 from transforms.stages import parse_batch
 
 LEAF = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | st.text(max_size=3)
@@ -42,7 +42,7 @@ def kinds(value: Any) -> Any:
 def test_every_value_arrives_as_it_was(data, first):
     batches = list(from_dicts(data, first)) if data else []
     assert sum(batch.num_rows for batch in batches) == len(data)
-    numbers = [n for batch in batches for n in rows.row_numbers(batch).tolist()]
+    numbers = [n for batch in batches for n in origin.row_numbers(batch).tolist()]
     assert numbers == list(range(first, first + len(data)))
     back = [row for batch in batches for row in batch.to_pylist()]
     for row, made in zip(data, back, strict=True):
@@ -53,9 +53,10 @@ def test_every_value_arrives_as_it_was(data, first):
             assert made[key] == value or isinstance(value, str | bytes)
             if isinstance(value, bool) or value == [True]:
                 assert kinds(made[key]) == kinds(value)
-        assert {key for key, value in made.items() if value is not None} - {rows.ROW_COLUMN, rows.RECORD_COLUMN} <= set(
-            row
-        )
+        assert {key for key, value in made.items() if value is not None} - {
+            origin.ROW_COLUMN,
+            origin.RECORD_COLUMN,
+        } <= set(row)
 
 
 @pytest.mark.parametrize(
@@ -101,11 +102,11 @@ def test_batches_are_bounded_and_lazy():
 
 def test_arrow_is_numbered_and_not_numbered_twice():
     table = pa.table({"x": pa.chunked_array([[1], [2, 3]])})
-    assert [rows.row_numbers(batch).tolist() for batch in batches_of(table)] == [[0], [1, 2]]
-    batch = rows.with_origin(pa.record_batch({"x": [1, 2]}), "f", 40)
+    assert [origin.row_numbers(batch).tolist() for batch in batches_of(table)] == [[0], [1, 2]]
+    batch = origin.with_origin(pa.record_batch({"x": [1, 2]}), "f", 40)
     (same,) = batches_of(batch)
-    assert rows.row_numbers(same).tolist() == [40, 41]
-    assert rows.file_of(same) == "f"
+    assert origin.row_numbers(same).tolist() == [40, 41]
+    assert origin.file_of(same) == "f"
 
 
 HALF = "a\ud800"

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms import digests, rejection, rows
+from transforms.rows import digests, origin, rejection
 
 LISTS = st.lists(
     st.none() | st.lists(st.none() | st.integers(-(2**63), 2**63 - 1), max_size=6), min_size=1, max_size=12
@@ -83,11 +83,11 @@ def test_a_record_is_hashed_by_its_crc():
 
 def batch(numbers: list[int], records: list[bytes], file: str = "a") -> pa.RecordBatch:
     none = pa.RecordBatch.from_arrays([pa.nulls(len(numbers))], ["x"])
-    return rows.with_origin(none, file, np.array(numbers), pa.array(records, pa.large_binary()), "tf.Example")
+    return origin.with_origin(none, file, np.array(numbers), pa.array(records, pa.large_binary()), "tf.Example")
 
 
 def marks(made: pa.RecordBatch) -> list[int]:
-    return digests.attach(made, ["x"]).column(rows.DIGEST_COLUMN).to_pylist()
+    return digests.attach(made, ["x"]).column(origin.DIGEST_COLUMN).to_pylist()
 
 
 def test_file_number_and_record_all_count():
@@ -98,10 +98,10 @@ def test_file_number_and_record_all_count():
 
 
 def test_only_features_count_of_a_columnar_row():
-    made = rows.with_origin(pa.record_batch({"x": [[1], [2]], "note": ["a", "b"]}), "f", 0)
-    other = rows.with_origin(pa.record_batch({"note": ["c", "d"], "x": [[1], [2]]}), "f", 0)
+    made = origin.with_origin(pa.record_batch({"x": [[1], [2]], "note": ["a", "b"]}), "f", 0)
+    other = origin.with_origin(pa.record_batch({"note": ["c", "d"], "x": [[1], [2]]}), "f", 0)
     assert marks(made) == marks(other)
-    assert digests.attach(made, ["x", "note"]).column(rows.DIGEST_COLUMN).to_pylist() != marks(made)
+    assert digests.attach(made, ["x", "note"]).column(origin.DIGEST_COLUMN).to_pylist() != marks(made)
 
 
 def test_of_a_rejected_row_it_is_made_anew_of_its_record():

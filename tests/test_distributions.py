@@ -14,8 +14,6 @@ from transforms import (
     SequenceGroup,
     bucketized_column,
     categorical_column_with_vocabulary_list,
-    digests,
-    distributions,
     indicator_column,
     make_spec,
     numeric_column,
@@ -23,22 +21,24 @@ from transforms import (
     sequence_categorical_column_with_vocabulary_list,
     sequence_numeric_column,
 )
-from transforms.dict_rows import from_dicts
-from transforms.distributions import AFTER, BEFORE, BINS, COUNTED, IDS, ROWS, UNKNOWN, Centre, Counting
-from transforms.rows import FILE_KEY
-from transforms.spec import Spec
+from transforms.distributions import histograms
+from transforms.distributions.histograms import AFTER, BEFORE, BINS, COUNTED, IDS, ROWS, UNKNOWN, Centre, Counting
+from transforms.rows import digests
+from transforms.rows.from_python import from_dicts
+from transforms.rows.origin import FILE_KEY
+from transforms.spec.spec import Spec
 from transforms.stage_functions import densify_stage
 
 T = 5
 
 
-def counted(spec: Spec, rows: list[dict[str, Any]], one_in: int = 1) -> tuple[distributions.Counts, dict[str, Any]]:
+def counted(spec: Spec, rows: list[dict[str, Any]], one_in: int = 1) -> tuple[histograms.Counts, dict[str, Any]]:
     """Counts rows as the job does; also returns what they became."""
     (batch,) = (digests.attach(one, list(spec.features)) for one in from_dicts(rows))
-    total: distributions.Counts = {}
+    total: histograms.Counts = {}
     made = []
     for stage in densify_stage(spec, None, counting=Counting("", one_in))(batch):
-        distributions.add(total, stage.counts or {})
+        histograms.add(total, stage.counts or {})
         made.append(stage.batch)
     table = pa.Table.from_batches([one for one in made if one.num_rows])
     return total, {name: table.column(name).to_pylist() for name in table.column_names}
@@ -60,7 +60,7 @@ def nearest_ends(values: list[float]) -> Counter[tuple[float, int]]:
 def in_bins(counts: np.ndarray) -> Counter[tuple[float, int]]:
     bins = np.flatnonzero(counts)
     found: Counter[tuple[float, int]] = Counter()
-    for at, low, high, finite in zip(bins, *distributions.edges(bins), distributions.is_finite(bins), strict=True):
+    for at, low, high, finite in zip(bins, *histograms.edges(bins), histograms.is_finite(bins), strict=True):
         sign = -1 if at >= BINS // 2 else 1
         key = (min(abs(low), abs(high)), sign) if finite else (math.nan, 0)
         found[key] += int(counts[at])
@@ -138,7 +138,7 @@ def test_numbers_before_and_after_are_those_of_kept_steps_that_the_rows_hold(tru
 
 
 def test_ids_beyond_the_bound_are_counted_together(monkeypatch):
-    monkeypatch.setattr(distributions, "ALL_IDS", 1)
+    monkeypatch.setattr(histograms, "ALL_IDS", 1)
     column = sequence_categorical_column_with_identity("id", 10_000)
     counts, _ = counted(make_spec([column], SequenceGroup(max_length=4)), [{"id": [0, 255, 256, 9999]}])
     assert np.flatnonzero(counts["id", IDS, -1]).tolist() == [1, 256, 257]
@@ -211,11 +211,11 @@ def test_a_part_of_the_rows_is_chosen_by_the_row_alone():
     (whole,) = (digests.attach(one, list(spec.features)) for one in from_dicts(rows))
     count = densify_stage(spec, None, counting=Counting("", 4))
 
-    def of(batches: list[pa.RecordBatch]) -> distributions.Counts:
-        total: distributions.Counts = {}
+    def of(batches: list[pa.RecordBatch]) -> histograms.Counts:
+        total: histograms.Counts = {}
         for batch in batches:
             for stage in count(batch):
-                distributions.add(total, stage.counts or {})
+                histograms.add(total, stage.counts or {})
         return total
 
     together = of([whole])
@@ -234,10 +234,10 @@ def test_a_part_of_the_rows_is_chosen_by_the_row_alone():
 def test_merging_adds_up_and_an_empty_sum_is_empty():
     generator = np.random.default_rng(3)
     parts = [{("x", AFTER, 0): np.bincount(generator.integers(0, BINS, 50), minlength=BINS)} for _ in range(5)]
-    ((bins, counts),) = distributions.merged(map(distributions.packed, parts)).values()
+    ((bins, counts),) = histograms.merged(map(histograms.packed, parts)).values()
     total = np.sum([part["x", AFTER, 0] for part in parts], axis=0)
     assert (np.flatnonzero(total) == bins).all() and (total[bins] == counts).all()
-    assert distributions.merged([]) == {}
+    assert histograms.merged([]) == {}
 
 
 def test_values_far_from_zero_are_counted_around_their_mean():
@@ -253,11 +253,11 @@ def test_values_far_from_zero_are_counted_around_their_mean():
         [np.array([[9.0] * len(m), m, np.multiply(v, 9), m, m]) for m, v in (figures[ask.owner] for ask in asks)],
         axis=1,
     )
-    found = distributions.centres(spec, table)
+    found = histograms.centres(spec, table)
     assert found == {"far": Centre((1013.25, 0.0)), "near": Centre((0.0,)), "year": Centre((np.float32(2001.6),))}
     assert found["far"].taken_from(np.array([[1013.5, 0.25]], np.float32)).tolist() == [[0.25, 0.25]]
     assert found["year"].taken_from(np.array([[1999]])).tolist() == [[-3.0]]
-    assert distributions.centres(spec, None)["far"] == Centre((0.0, 0.0))
+    assert histograms.centres(spec, None)["far"] == Centre((0.0, 0.0))
 
 
 def test_whole_numbers_of_more_than_24_bits_keep_their_distance_from_the_centre():
@@ -267,13 +267,13 @@ def test_whole_numbers_of_more_than_24_bits_keep_their_distance_from_the_centre(
 
 @pytest.mark.parametrize("size, one_in", [(0, 1), (64 << 20, 1), ((64 << 20) + 1, 2), (640 << 20, 16)])
 def test_how_many_rows_are_counted_follows_from_the_size_of_the_input(size, one_in):
-    assert distributions.part_counted(size) == one_in
+    assert histograms.part_counted(size) == one_in
 
 
 def test_bins_end_where_the_next_begins():
     bins = np.arange(255 * 16)
-    low, high = distributions.edges(bins)
+    low, high = histograms.edges(bins)
     assert (low[1:] == high[:-1]).all()
     assert high[-1] == 2.0**128
-    below = distributions.edges(bins + BINS // 2)
+    below = histograms.edges(bins + BINS // 2)
     assert (below[0] == -high).all() and (below[1] == -low).all()

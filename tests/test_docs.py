@@ -11,14 +11,14 @@ from pathlib import Path
 import click
 import pytest
 
-from pipeline.columns_file import loads
-from pipeline.commands import cli
-from pipeline.demo import make_sample
+from pipeline.columns_file.reader import loads
+from pipeline.command.commands import cli
+from pipeline.command.demo import make_sample
 from tests.marks import slow_but
 from transforms.columns import TYPES
 from transforms.groups import SequenceGroup
 from transforms.normalizers import TYPES as NORMALIZERS
-from transforms.reasons import EXPLANATIONS
+from transforms.rows.reasons import EXPLANATIONS
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "deploy/README.md")]
@@ -166,7 +166,7 @@ def test_every_command_and_option_is_explained():
 
 
 def test_exit_codes_are_those_of_the_command():
-    from pipeline import ending as module
+    from pipeline.command import exits as module
     from pipeline.stopping import INTERRUPTED
 
     codes = re.search(r"Exit codes: (.*?)\.\n", TEXTS["README.md"], re.DOTALL)
@@ -178,7 +178,7 @@ def test_exit_codes_are_those_of_the_command():
 
 def test_the_demo_is_the_one_shown():
     """The figures of the README's demo are those that the sample has."""
-    from pipeline.demo import BAD_EVERY, ROWS
+    from pipeline.command.demo import BAD_EVERY, ROWS
 
     text = TEXTS["README.md"]
     assert f"{ROWS:,} watch histories" in text
@@ -196,7 +196,7 @@ def test_nothing_of_this_machine(name: str):
 def test_the_demo_prints_what_the_readme_shows(demo: Path):
     import json
 
-    from pipeline import summary
+    from pipeline.command import summary
 
     ledger = json.loads(Path("build/demo/output/ledger.json").read_text())
     assert "\n".join(summary._columns(ledger)) in TEXTS["README.md"]
@@ -204,7 +204,7 @@ def test_the_demo_prints_what_the_readme_shows(demo: Path):
 
 def test_the_plan_is_the_one_shown(demo: Path):
     from pipeline import Request, load, plan
-    from pipeline.plan_summary import lines
+    from pipeline.planning.summary import lines
 
     made = lines(plan(Request(load("build/demo/columns.yaml"), ["build/demo/input/*.tfrecord"])))
     shown = "\n".join(made).split("\n\nsequence group 'room'")[0]

@@ -13,15 +13,15 @@ import pytest
 import tensorflow as tf
 from apache_beam.io.localfilesystem import LocalFileSystem
 
-from pipeline.columns_file import dumps, load, loads
+from pipeline.columns_file.reader import dumps, load, loads
 from tests.harness import pickled
 from transforms.columns import embedding_column, sequence_categorical_column_with_identity, shared_embeddings
-from transforms.embedding_lookup import embedding_rows
-from transforms.embedding_tables import EmbeddingTable, read_table, table_of
+from transforms.columns.embedding_lookup import embedding_rows
+from transforms.columns.vocabulary_lookup import keep_in
 from transforms.errors import SpecError
-from transforms.lookup import keep_in
 from transforms.memory import apply
-from transforms.spec import make_spec
+from transforms.spec.spec import make_spec
+from transforms.stored.embedding_tables import EmbeddingTable, read_table, table_of
 
 VALUES = np.arange(12, dtype=np.float32).reshape(4, 3) / 8
 IDS = sequence_categorical_column_with_identity("x", 4)

@@ -14,13 +14,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline import failures, layout, progress, summary, verify
-from pipeline.columns_file import load, loads
-from pipeline.manifest import read as read_manifest
-from pipeline.request import Request, UsageError
-from pipeline.running import check
-from pipeline.sources.framing import framed
-from pipeline.tf_examples import encode
+from pipeline.columns_file.reader import load, loads
+from pipeline.command import summary
+from pipeline.command.tf_examples import encode
+from pipeline.dataset import layout
+from pipeline.dataset.manifest import read as read_manifest
+from pipeline.job import failures, progress
+from pipeline.job.request import Request, UsageError
+from pipeline.job.running import check
+from pipeline.sources.tfrecord.framing import framed
+from pipeline.verify import verify
 from tests import prepared
 from tests.faults.figures import note
 from tests.jobs import call

@@ -20,12 +20,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 
-from pipeline.sources import example_records
-from pipeline.sources.example_records import TYPES, RecordDecoder
-from pipeline.sources.parts import Part
+from pipeline.sources.batches import Part
+from pipeline.sources.tfrecord import examples as example_records
+from pipeline.sources.tfrecord.examples import TYPES, RecordDecoder
 from tests.marks import slow_but, tried
 from transforms.kernels.names import Names, number_of
-from transforms.ragged import Ragged
+from transforms.rows.ragged import Ragged
 
 FEATURES = {"i": "int64", "s": "string", "a_long_name_of_a_float": "float32", "f": "float32", "i2": "int64"}
 NAMES = [*FEATURES, "other", "f2", "an_even_longer_name_that_nobody_wants", "", "ключ"]
@@ -329,7 +329,7 @@ def packed(size: int) -> bytes:
 SCRIPT = """
 import json, sys
 import pyarrow as pa
-from pipeline.sources.example_records import RecordDecoder, kinds
+from pipeline.sources.tfrecord.examples import RecordDecoder, kinds
 records = [bytes.fromhex(line) for line in json.load(sys.stdin)]
 array = pa.array(records, pa.large_binary())
 found = [RecordDecoder({"i": "int64", "s": "string", "f": "float32"}).decode(array, lists) for lists in (False, True)]

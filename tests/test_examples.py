@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
 
+from pipeline.command.tf_examples import encode
 from pipeline.loaders import tf_dataset
-from pipeline.tf_examples import encode
 from tests.jobs import read_json
 from transforms import apply
 

@@ -7,12 +7,12 @@ import os
 import numpy as np
 import pytest
 
-from pipeline.columns_file import load
+from pipeline.columns_file.reader import load
 from tests.object_store import SCHEME, Objects
-from transforms import files
-from transforms.assets import read_vocabulary
-from transforms.embedding_tables import read_table
 from transforms.errors import SpecError
+from transforms.stored import files
+from transforms.stored.embedding_tables import read_table
+from transforms.stored.vocabularies import read_vocabulary
 
 
 @pytest.fixture

@@ -29,10 +29,10 @@ from transforms import (
     passthrough_column,
     sequence_categorical_column_with_learned_vocabulary,
     sequence_numeric_column,
-    spec_text,
 )
 from transforms.beam import GOOD, REJECTED
-from transforms.fit import Fit, FitAndDensify
+from transforms.fit.fit import Fit, FitAndDensify
+from transforms.spec import text as spec_text
 
 COLUMNS = [
     passthrough_column("id", "int64"),
@@ -209,7 +209,7 @@ def test_the_digest_of_a_function_is_the_same_in_every_process():
     script = """
 import numpy as np
 from transforms import *
-from transforms.spec_text import digest
+from transforms.spec.text import digest
 ids = sequence_categorical_column_with_identity("ids", 2)
 def of(function, table):
     embedded = embedding_column(ids, 2, table=np.array(table))

@@ -19,30 +19,31 @@ import tensorflow_transform as tft
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import rounding_notes, statistics
-from pipeline.inspecting.inspect import Inspection, inspect
-from pipeline.limits import Limits
-from pipeline.request import Request
-from pipeline.running import check
+from pipeline.dataset import statistics
+from pipeline.inspect.inspect import Inspection, inspect
+from pipeline.job import rounding_notes
+from pipeline.job.request import Request
+from pipeline.job.running import check
 from pipeline.sources import source_for
-from pipeline.verify import verify
+from pipeline.sources.limits import Limits
+from pipeline.verify.verify import verify
 from tests.jobs import done, read_arrays
 from transforms import (
     SequenceGroup,
     apply,
     bucketized_column,
-    graph,
     make_spec,
-    moments,
     numeric_column,
     passthrough_column,
-    requests,
     sequence_numeric_column,
 )
-from transforms.parse import Form, parse
-from transforms.rounding import Rounded, rounded
+from transforms.densify import graph
+from transforms.parse.parse import Form, parse
+from transforms.parse.rounding import Rounded, rounded
+from transforms.rows.tally import Tally
+from transforms.serve import parsing
 from transforms.stages import parse_batch
-from transforms.tally import Tally
+from transforms.statistics import moments
 
 SECONDS = 1.7e9 + np.arange(400) * 4.7
 MICROS = 1_700_000_000_000_000 + np.arange(400) * 3
@@ -212,7 +213,7 @@ def test_requests_of_float64_are_parsed_as_the_job_parses():
     rows = [[1.7e9 + 0.25, 1e300, -0.0], [float("inf"), 5e-324], []]
     form = Form("x", "float64")
     raw = tf.ragged.constant(rows, tf.float64, row_splits_dtype=tf.int64)
-    made, good = requests.canonical_feature(raw, form)
+    made, good = parsing.canonical_feature(raw, form)
     assert good.numpy().all()
     expected = parse(pa.array(rows, pa.large_list(pa.float64())), form).array.flatten().to_numpy()
     np.testing.assert_array_equal(made.values.numpy().view(np.int64), expected.view(np.int64))

@@ -14,15 +14,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline import stores, tf_examples
-from pipeline.cache_files import WritePiece
-from pipeline.ending import _unforeseen
-from pipeline.failures import message_of, of_a_disk
-from pipeline.inspecting import inspect
-from transforms import analyze, details_analyzer
-from transforms.contributed import Packed
-from transforms.embedding_tables import EmbeddingTable
-from transforms.files import naming
+from pipeline.command import tf_examples
+from pipeline.command.exits import _unforeseen
+from pipeline.dataset import stores
+from pipeline.inspect import inspect
+from pipeline.job.cache_files import WritePiece
+from pipeline.job.failures import message_of, of_a_disk
+from transforms.fit import details_analyzer, preprocessing_fn
+from transforms.statistics.contributed import Packed
+from transforms.stored.embedding_tables import EmbeddingTable
+from transforms.stored.files import naming
 
 RAW = [
     (
@@ -70,7 +71,7 @@ def piece(path: Path) -> None:
 WRITERS: dict[str, Callable[[Path], object]] = {
     "draft.yaml": lambda path: inspect.write(inspect.Inspection([], str(path), overwrite=True), "text"),
     "sample.tfrecord": lambda path: tf_examples.write_examples(str(path), [b"record"]),
-    "moments.json": lambda path: analyze._written(Packed(()), str(path)),
+    "moments.json": lambda path: preprocessing_fn._written(Packed(()), str(path)),
     "details.json": lambda path: details_analyzer._written(DETAILS, str(path)),
     "synced": lambda path: stores.write_synced(str(path), b"x"),
     "a.piece": piece,

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.sources.framing import records
+from pipeline.sources.tfrecord.framing import records
 from tests.fuzz import run
 from tests.fuzz.corpus import entries
 from tests.fuzz.mutate import mutated, spoilt_records

@@ -13,29 +13,30 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipeline import statistics
-from pipeline.finish import _sizes
+from pipeline.dataset import statistics
+from pipeline.job.finish import _sizes
 from pipeline.report import facts
 from tests.marks import slow_but
-from transforms import Column, SequenceGroup, make_spec, metrics
-from transforms.admission import admitted
-from transforms.analyze import static
-from transforms.bundles import bundles
+from transforms import Column, SequenceGroup, make_spec
 from transforms.columns import (
     categorical_column_with_identity,
     sequence_categorical_column_with_hash_bucket,
     sequence_categorical_column_with_identity,
     sequence_numeric_column,
 )
-from transforms.densify import densify, level_moments
-from transforms.distributions import Counting
-from transforms.fitted import not_fitted, table_width
-from transforms.graph import input_specs
+from transforms.densify.densify import densify, level_moments
+from transforms.densify.graph import input_specs
+from transforms.densify.side_by_side import bundles
+from transforms.distributions.histograms import Counting
+from transforms.fit.preprocessing_fn import static
 from transforms.memory import apply
-from transforms.requests import request_specs
-from transforms.serving import outputs_together
-from transforms.spec import Spec, length_name, mask_name
-from transforms.tally import add, count_lengths
+from transforms.rows import metrics
+from transforms.rows.tally import add, count_lengths
+from transforms.serve.model import outputs_together
+from transforms.serve.parsing import request_specs
+from transforms.serve.valid import admitted
+from transforms.spec.spec import Spec, length_name, mask_name
+from transforms.statistics.fitted import not_fitted, table_width
 
 MAKE: dict[str, Callable[[str, str], Column]] = {
     "z_score": lambda key, group: sequence_numeric_column(key, normalizer_fn="z_score", group=group),

@@ -10,11 +10,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.demo import make_sample
+from pipeline.command.demo import make_sample
 from tests.inspecting import WRITERS, drafted, inspected, rejected, same_number
 from tests.jobs import assert_balanced, done, read_arrays
 from tests.marks import slow_but
-from transforms.spec import Spec
+from transforms.spec.spec import Spec
 
 
 def kinds(spec: Spec) -> dict[str, str]:

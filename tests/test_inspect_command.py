@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.columns_file import LARGEST, load, loads
-from pipeline.demo import make_sample
-from pipeline.tf_examples import write_examples
+from pipeline.columns_file.reader import LARGEST, load, loads
+from pipeline.command.demo import make_sample
+from pipeline.command.tf_examples import write_examples
 from tests.inspecting import inspected
 from tests.jobs import call
 from transforms.errors import JobError

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.inspecting.grouping import groups, hints
-from pipeline.inspecting.trying import Tried
+from pipeline.inspect.grouping import groups, hints
+from pipeline.inspect.trial import Tried
 from transforms.columns import numeric_column, sequence_numeric_column
 
 LENGTHS = st.lists(st.integers(0, 2), min_size=3, max_size=3)

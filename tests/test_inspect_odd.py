@@ -18,8 +18,8 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.columns_file import loads
-from pipeline.sources.framing import framed
+from pipeline.columns_file.reader import loads
+from pipeline.sources.tfrecord.framing import framed
 from tests.inspecting import drafted, inspected, staged
 from tests.jobs import done
 from tests.marks import tried

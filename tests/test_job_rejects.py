@@ -12,11 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.executing import Outcome
-from pipeline.finish import too_many_rejected
-from pipeline.manifest import read as read_manifest
-from pipeline.sources.framing import framed
-from pipeline.tf_examples import encode
+from pipeline.command.tf_examples import encode
+from pipeline.dataset.manifest import read as read_manifest
+from pipeline.job.executing import Outcome
+from pipeline.job.finish import too_many_rejected
+from pipeline.sources.tfrecord.framing import framed
 from tests.faults.bad_records import SPEC, Bad, Item, in_format, write
 from tests.faults.outcomes import MOST_STEPS
 from tests.faults.record_formats import PARQUET, Row, file_name, good_row

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.sources.framing import framed
+from pipeline.sources.tfrecord.framing import framed
 from tests.marks import tried
 from transforms.kernels import crc, framing
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import kill_points, layout, running
-from pipeline.request import Request, UsageError
+from pipeline.dataset import kill_points, layout
+from pipeline.job import running
+from pipeline.job.request import Request, UsageError
 from tests.faults.kills import NOT_OVER_NOTHING, SPEC
 
 
@@ -25,7 +26,7 @@ def test_killed_at_some_points():
 
 
 def test_every_point_is_in_the_code_once():
-    code = "".join(path.read_text() for path in (Path(layout.__file__).parent).rglob("*.py"))
+    code = "".join(path.read_text() for path in Path(layout.__file__).parents[1].rglob("*.py"))
     for point in kill_points.POINTS:
         assert code.count(f'kill_points.at("{point}"') == 1, point
     assert set(NOT_OVER_NOTHING) <= set(kill_points.POINTS)

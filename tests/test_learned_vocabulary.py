@@ -15,13 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.jobs import done, read_arrays, read_json
-from transforms import assets
 from transforms.columns import constructor, indicator_column
 from transforms.columns.learned_vocabulary import learners
+from transforms.columns.vocabulary_lookup import NO_WORDS
 from transforms.groups import SequenceGroup
-from transforms.lookup import NO_WORDS
 from transforms.memory import apply
-from transforms.spec import make_spec
+from transforms.spec.spec import make_spec
+from transforms.stored import vocabularies
 
 learned = constructor("sequence_categorical_column_with_learned_vocabulary")
 learned_context = constructor("categorical_column_with_learned_vocabulary")
@@ -42,7 +42,7 @@ def by_frequency(words: list[Any], top_k: int | None = None, threshold: int = 0)
     threshold=st.none() | st.integers(1, 4),
 )
 def test_the_most_frequent(words, top_k, threshold):
-    found = assets.most_frequent(pa.array(words, pa.large_binary()), top_k, threshold)
+    found = vocabularies.most_frequent(pa.array(words, pa.large_binary()), top_k, threshold)
     assert found == by_frequency(words, top_k, threshold or 0)
 
 

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms import dtypes, leaves
+from transforms import dtypes
+from transforms.parse import carriers
 
 
-def reasons(made: leaves.Leaves) -> dict[int, str]:
+def reasons(made: carriers.Leaves) -> dict[int, str]:
     """Position to the first fault there."""
     found: dict[int, str] = {}
     for fault in made.faults:
@@ -31,7 +32,7 @@ TEXT = (
 
 @given(st.lists(st.none() | TEXT, max_size=8))
 def test_integer_text(values):
-    made = leaves.convert(pa.array(values, pa.string()), "int64")
+    made = carriers.convert(pa.array(values, pa.string()), "int64")
     for position, value in enumerate(values):
         reason = reasons(made).get(position)
         if value is None:
@@ -50,7 +51,7 @@ def test_integer_text(values):
 
 @given(st.lists(st.none() | TEXT, max_size=8))
 def test_float_text(values):
-    made = leaves.convert(pa.array(values, pa.large_string()), "float32")
+    made = carriers.convert(pa.array(values, pa.large_string()), "float32")
     for position, value in enumerate(values):
         reason = reasons(made).get(position)
         try:
@@ -75,7 +76,7 @@ def test_float_text(values):
 @given(values=st.lists(st.none() | st.integers(-(2**63), 2**63 - 1) | st.integers(-300, 300), max_size=8))
 def test_integers(dtype, values):
     low, high = dtypes.integer_range(dtype)
-    made = leaves.convert(pa.array(values, pa.int64()), dtype)
+    made = carriers.convert(pa.array(values, pa.int64()), dtype)
     for position, value in enumerate(values):
         expected = "null_value" if value is None else None if low <= value <= high else "integer_overflow"
         assert reasons(made).get(position) == expected
@@ -84,7 +85,7 @@ def test_integers(dtype, values):
 
 @given(values=st.lists(st.none() | st.floats() | st.integers(-(2**60), 2**60).map(float), max_size=8))
 def test_floats_as_integers(values):
-    made = leaves.convert(pa.array(values, pa.float64()), "int64")
+    made = carriers.convert(pa.array(values, pa.float64()), "int64")
     for position, value in enumerate(values):
         if value is None:
             assert reasons(made).get(position) == "null_value"
@@ -105,7 +106,7 @@ def test_floats_as_integers(values):
     )
 )
 def test_floats(dtype, reject, values):
-    made = leaves.convert(pa.array(values, pa.float64()), dtype, reject)
+    made = carriers.convert(pa.array(values, pa.float64()), dtype, reject)
     limit = dtypes.largest_float(dtype)
     for position, value in enumerate(values):
         if value is None:
@@ -123,14 +124,14 @@ def test_floats(dtype, reject, values):
 
 
 def test_uint64_beyond_int64():
-    made = leaves.convert(pa.array([2**63 - 1, 2**63, 2**64 - 1], pa.uint64()), "uint64")
+    made = carriers.convert(pa.array([2**63 - 1, 2**63, 2**64 - 1], pa.uint64()), "uint64")
     assert reasons(made) == {1: "integer_overflow", 2: "integer_overflow"}
 
 
 @pytest.mark.parametrize("dtype", ["string", "bytes"])
 @given(values=st.lists(st.none() | st.binary(max_size=4), max_size=6))
 def test_strings(dtype, values):
-    made = leaves.convert(pa.array(values, pa.binary()), dtype)
+    made = carriers.convert(pa.array(values, pa.binary()), dtype)
     for position, value in enumerate(values):
         if value is None:
             assert reasons(made)[position] == "null_value"
@@ -146,7 +147,7 @@ def test_strings(dtype, values):
 
 @pytest.mark.parametrize("dtype", ["int64", "float32", "string", "bytes"])
 def test_a_null_among_values_of_a_wrong_type_is_still_a_null(dtype):
-    made = leaves.convert(pa.array([True, None]), dtype)
+    made = carriers.convert(pa.array([True, None]), dtype)
     assert reasons(made).get(0) == "wrong_type"
     assert reasons(made).get(1) == (None if dtype == "float32" else "null_value")
     assert dtype != "float32" or np.isnan(made.values[1])
@@ -154,5 +155,5 @@ def test_a_null_among_values_of_a_wrong_type_is_still_a_null(dtype):
 
 @given(values=st.lists(st.none() | st.binary(max_size=5), min_size=1, max_size=5))
 def test_texts_never_fail(values):
-    shown = leaves.texts(pa.array(values, pa.binary()), np.arange(len(values)))
+    shown = carriers.texts(pa.array(values, pa.binary()), np.arange(len(values)))
     assert shown == ["null" if v is None else v.decode("utf-8", "surrogateescape") for v in values]

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from pipeline import ledger, repair_ledger
+from pipeline.dataset import ledger
+from pipeline.repair import ledger as repair_ledger
 from transforms import SequenceGroup, make_spec, numeric_column, sequence_numeric_column
-from transforms.tally import Tally, add
+from transforms.rows.tally import Tally, add
 
 SPEC = make_spec(
     [

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import Request, UsageError, layout, leftovers, running, stores
-from pipeline.layout import Layout
-from pipeline.manifest import read
-from pipeline.request import interrupted_run
-from pipeline.tf_examples import write_examples
+from pipeline import Request, UsageError
+from pipeline.command.tf_examples import write_examples
+from pipeline.dataset import layout, leftovers, stores
+from pipeline.dataset.layout import Layout
+from pipeline.dataset.manifest import read
+from pipeline.job import running
+from pipeline.job.request import interrupted_run
 from tests.faults import races
 from tests.jobs import listing, run_job
 from tests.marks import slow_but

@@ -17,15 +17,15 @@ from apache_beam.testing.util import assert_that, equal_to
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import planning
-from pipeline.manifest import read as read_manifest
-from pipeline.repair import Repair
-from pipeline.repairing import repair
-from pipeline.request import Request
-from pipeline.running import check
-from pipeline.tf_examples import write_examples
-from pipeline.verify import verify
-from pipeline.writing import Part, WriteShards
+from pipeline.command.tf_examples import write_examples
+from pipeline.dataset.manifest import read as read_manifest
+from pipeline.job.request import Request
+from pipeline.job.running import check
+from pipeline.job.writing import Part, WriteShards
+from pipeline.planning import plan as planning
+from pipeline.repair.plan import Repair
+from pipeline.repair.running import repair
+from pipeline.verify.verify import verify
 from tests.jobs import arrays_of, assert_balanced, call, done, listing, read_arrays, read_json
 from tests.marks import slow_but
 from tests.prepared import put_manifest
@@ -38,13 +38,13 @@ from transforms import (
     make_spec,
     numeric_column,
     passthrough_column,
-    rows,
     sequence_categorical_column_with_identity,
     sequence_numeric_column,
 )
-from transforms.length_buckets import bucket_of, split
-from transforms.rows import FILE_KEY
-from transforms.spec import Spec
+from transforms.densify.length_buckets import bucket_of, split
+from transforms.rows import origin
+from transforms.rows.origin import FILE_KEY
+from transforms.spec.spec import Spec
 
 SIZES = [3, 8, 20]
 RNG = np.random.default_rng(11)
@@ -279,7 +279,7 @@ def test_verify_finds_a_file_that_is_said_to_be_of_another_bucket(written):
 @pytest.mark.slow
 def test_verify_finds_a_row_in_the_files_of_another_bucket(folder, tmp_path, monkeypatch):
     """A job that puts every row one bucket too high writes files that are right by themselves."""
-    from transforms import length_buckets
+    from transforms.densify import length_buckets
 
     def too_high(lengths: np.ndarray, sizes: Any) -> np.ndarray:
         return np.where(bucket_of(lengths, sizes) == 3, 8, bucket_of(lengths, sizes))
@@ -329,7 +329,7 @@ def test_a_bundle_has_a_shard_for_each_bucket_and_begins_others_when_they_are_fu
     batch = pa.RecordBatch.from_pydict(
         {
             **dict(zip(batch.schema.names, batch.columns, strict=True)),
-            rows.DIGEST_COLUMN: pa.array([1, 2, 4], pa.uint64()),
+            origin.DIGEST_COLUMN: pa.array([1, 2, 4], pa.uint64()),
         }
     ).replace_schema_metadata(batch.schema.metadata)
     bundle = WriteShards(str(tmp_path), "run", "parquet", columns, shard_bytes=10**6)

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms import lengths
-from transforms.lengths import Lengths
-from transforms.tally import EXACT_LENGTHS, Tally, add, bucket_end, count_lengths, length_bucket
+from pipeline.planning import lengths
+from pipeline.planning.lengths import Lengths
+from transforms.rows.tally import EXACT_LENGTHS, Tally, add, bucket_end, count_lengths, length_bucket
 
 RESOLUTION = 1 / 32
 """How far off a length is at most, of itself: 32 buckets an octave."""

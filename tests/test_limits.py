@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from pipeline import running
-from pipeline.commands import cli
-from pipeline.executing import Outcome
-from pipeline.limits import DEFAULTS, Limits
-from pipeline.request import Request
-from pipeline.sources import packing
+from pipeline.command.commands import cli
+from pipeline.job import running
+from pipeline.job.executing import Outcome
+from pipeline.job.request import Request
+from pipeline.sources import compression
+from pipeline.sources.limits import DEFAULTS, Limits
 from tests.faults.formats import KINDS, read, rows_of
 from tests.marks import slow_but
 from transforms import SequenceGroup, make_spec, numeric_column, sequence_numeric_column
@@ -55,7 +55,7 @@ def test_each_is_met(path, monkeypatch):
         refused = checked(path, max_record_bytes=20)  # the first file is looked at before the run, too
         raise JobError(refused.message)
     if "parquet" not in path.name:
-        monkeypatch.setattr(packing, "MEASURED_BYTES", 0)
+        monkeypatch.setattr(compression, "MEASURED_BYTES", 0)
         with pytest.raises(JobError, match=rf"^{path}: unpacks to \S+ times its size .* \(--max-unpack-ratio\)"):
             refused = checked(path, max_unpack_ratio=1)
             raise JobError(refused.message)

@@ -21,10 +21,10 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.dataset.manifest import read as read_manifest
+from pipeline.job.request import FORMATS, UsageError
 from pipeline.loaders import Batches, blocks, numpy_batches, plan, tf_dataset, torch_dataset
-from pipeline.manifest import read as read_manifest
-from pipeline.request import FORMATS, UsageError
-from pipeline.sources.framing import framed
+from pipeline.sources.tfrecord.framing import framed
 from tests import loader_sets
 from tests.jobs import Arrays, arrays_of
 from tests.loader_sets import ROWS, assert_same, expected, joined

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline.dataset.manifest import read as read_manifest
+from pipeline.job.request import UsageError
 from pipeline.loaders import torch_dataset
-from pipeline.manifest import read as read_manifest
-from pipeline.request import UsageError
 from tests import loader_sets
 from tests.loader_sets import ROWS, assert_same, expected
 from transforms import JobError

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from pipeline import loading
+from pipeline.command import loading
 
 THREADS = "TF_NUM_INTRAOP_THREADS"
 

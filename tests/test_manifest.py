@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.manifest import parsed, read, sealed
-from pipeline.verify import verify
+from pipeline.dataset.manifest import parsed, read, sealed
+from pipeline.verify.verify import verify
 from tests import prepared
 from tests.jobs import call
 from transforms import JobError

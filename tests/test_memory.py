@@ -23,13 +23,13 @@ from transforms.columns import (
     sequence_categorical_column_with_identity,
     sequence_numeric_column,
 )
-from transforms.dict_rows import batches_of
-from transforms.fitted import Fitted
 from transforms.groups import SequenceGroup
 from transforms.memory import apply
-from transforms.rows import row_numbers
-from transforms.spec import make_spec
+from transforms.rows.from_python import batches_of
+from transforms.rows.origin import row_numbers
+from transforms.spec.spec import make_spec
 from transforms.stages import parse_batch, validate_batch
+from transforms.statistics.fitted import Fitted
 
 COLUMNS: list[Column] = [
     sequence_numeric_column("x", normalizer_fn="z_score"),

@@ -22,9 +22,9 @@ from transforms.columns import (
 )
 from transforms.errors import SpecError
 from transforms.groups import SequenceGroup
-from transforms.messages import path_of, problems, shown
 from transforms.normalizers import TYPES as NORMALIZERS
-from transforms.spec import Spec, make_spec
+from transforms.problems import path_of, problems, shown
+from transforms.spec.spec import Spec, make_spec
 
 NAMES = ", ".join(SequenceNumeric.model_fields)
 KINDS = [repr(name) for name in NORMALIZERS]

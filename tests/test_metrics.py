@@ -13,14 +13,9 @@ import pytest
 from apache_beam.metrics.metric import MetricsFilter
 
 from pipeline import Request, run
-from transforms import (
-    SequenceGroup,
-    make_spec,
-    metrics,
-    sequence_categorical_column_with_identity,
-    sequence_numeric_column,
-)
-from transforms.tally import COLUMN_COUNTS
+from transforms import SequenceGroup, make_spec, sequence_categorical_column_with_identity, sequence_numeric_column
+from transforms.rows import metrics
+from transforms.rows.tally import COLUMN_COUNTS
 
 NAMES = {
     "rows_read",

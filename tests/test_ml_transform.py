@@ -24,8 +24,8 @@ from transforms import (
     sequence_categorical_column_with_identity,
     sequence_numeric_column,
 )
-from transforms.dict_rows import row_dict
 from transforms.ml_transform import SequenceColumns
+from transforms.rows.from_python import row_dict
 
 COLUMNS = [
     passthrough_column("id", "int64"),

@@ -19,13 +19,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.marks import slow_but, tried
-from transforms import moments
 from transforms.columns import numeric_column, sequence_numeric_column
-from transforms.contributed import Given, Packed, Part, taken, tensors
 from transforms.groups import SequenceGroup
 from transforms.memory import Applied, apply
-from transforms.moments import Moments
 from transforms.normalizers import ZScore
+from transforms.statistics import moments
+from transforms.statistics.contributed import Given, Packed, Part, taken, tensors
+from transforms.statistics.moments import Moments
 
 
 def exact(values: np.ndarray) -> list[float]:
@@ -107,7 +107,7 @@ def test_kernels_run_uncompiled(dtype):
     """As the Python that they are, with bounds checked."""
     code = f"""
 import numpy as np
-from transforms.moments import Moments
+from transforms.statistics.moments import Moments
 values = np.array({[[-3, 5], [2**62, 0], [7, -(2**62)]]}, "{dtype}")
 found = Moments.of(values, np.ones((3, 2), bool), np.array([0, 1, 3]))
 print(Moments.empty("{dtype}", 1, 2).add(found, np.array([0, 0])).figures().tolist())

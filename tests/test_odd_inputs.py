@@ -14,15 +14,17 @@ import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
 
-from pipeline import preflight, reading, verify, writing
-from pipeline.inputs import match
-from pipeline.limits import DEFAULTS
-from pipeline.manifest import read as read_manifest
-from pipeline.request import Request
-from pipeline.running import check
+from pipeline.command.tf_examples import encode
+from pipeline.dataset.manifest import read as read_manifest
+from pipeline.inputs import preflight
+from pipeline.inputs.match import match
+from pipeline.job import reading, writing
+from pipeline.job.request import Request
+from pipeline.job.running import check
 from pipeline.sources import SOURCES, source_for
-from pipeline.sources.framing import framed
-from pipeline.tf_examples import encode
+from pipeline.sources.limits import DEFAULTS
+from pipeline.sources.tfrecord.framing import framed
+from pipeline.verify import verify
 from tests.jobs import done, listing, read_arrays, run_job
 from tests.marks import slow_but
 from transforms import (

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from backports import zstd
 
-from pipeline.limits import Limits
-from pipeline.sources import packing, source_for
-from pipeline.sources.framing import framed, is_header, records
-from pipeline.sources.packing import PACKINGS, Content, bare_name, unpacked
+from pipeline.sources import compression, source_for
+from pipeline.sources.compression import PACKINGS, Content, bare_name, unpacked
+from pipeline.sources.limits import Limits
+from pipeline.sources.tfrecord.framing import framed, is_header, records
 from tests.faults.formats import FEATURES, KINDS, PACKERS, jsonl, plain, read, rows_of, tfrecord
 from tests.marks import slow_but
 from transforms.errors import JobError
@@ -96,7 +96,7 @@ def test_blocks_are_bounded_however_well_they_are_packed(tmp_path, suffix):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 24 << 20  # 8 MiB of it what xz refers back to
-    assert sum(sizes) == 41 << 20 and min(sizes) > 0 and max(sizes) < packing.BLOCK_BYTES + packing.PART_BYTES
+    assert sum(sizes) == 41 << 20 and min(sizes) > 0 and max(sizes) < compression.BLOCK_BYTES + compression.PART_BYTES
 
 
 @pytest.mark.parametrize("suffix", CODECS)
@@ -115,7 +115,7 @@ def test_a_file_that_unpacks_to_too_much_is_broken(tmp_path, suffix, monkeypatch
     ratio = (8 << 20) / path.stat().st_size
     assert ratio > 900
     assert read(path) == []  # 8 MiB are not looked at
-    monkeypatch.setattr(packing, "MEASURED_BYTES", 1 << 20)
+    monkeypatch.setattr(compression, "MEASURED_BYTES", 1 << 20)
     what = r"a\.jsonl\S+: unpacks to [\d,]+ times its size .* at most 500 times .*--max-unpack-ratio"
     with pytest.raises(JobError, match=what):
         read(path)
@@ -125,7 +125,7 @@ def test_a_file_that_unpacks_to_too_much_is_broken(tmp_path, suffix, monkeypatch
 
 
 def test_ordinary_data_does_not_come_near_the_ratio(monkeypatch):
-    monkeypatch.setattr(packing, "MEASURED_BYTES", 0)
+    monkeypatch.setattr(compression, "MEASURED_BYTES", 0)
     data = jsonl(ROWS)
     for suffix, codec in CODECS.items():
         assert b"".join(unpacked([PACKERS[suffix](data)], codec, "f", 20.0)) == data
@@ -163,6 +163,6 @@ def test_names():
 def test_bz2_headers_of_every_level():
     for level in range(1, 10):
         for data in (b"", b"a"):
-            assert packing.codec_of("x", bz2.compress(data, level)[:12]) == "bz2"
-    assert packing.codec_of("x", b"BZh9,temperature") == packing.codec_of("x", b"") == ""
-    assert packing.codec_of("x", gzip.compress(b"a")) == "gzip"
+            assert compression.codec_of("x", bz2.compress(data, level)[:12]) == "bz2"
+    assert compression.codec_of("x", b"BZh9,temperature") == compression.codec_of("x", b"") == ""
+    assert compression.codec_of("x", gzip.compress(b"a")) == "gzip"

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.parse import NO_ID, NO_WORD, Form, Parsed, column_type_error, parse
+from transforms.parse.parse import NO_ID, NO_WORD, Form, Parsed, column_type_error, parse
 
 IDS = Form("x", "int64", ids=True)
 TWO_IDS = Form("x", "int64", step_width=2, ids=True)
@@ -184,7 +184,7 @@ def test_what_is_canonical_already_parses_as_if_it_were_not(dtype, data):
     kind = data.draw(st.sampled_from([pa.list_, pa.large_list]))(pa.type_for_alias(dtype))
     given_rows, most = pa.array([[1], *rows], kind).slice(data.draw(st.integers(0, 1))), data.draw(st.integers(1, 4))
     made = parse(given_rows, form, most)
-    with mock.patch("transforms.parse._canonical_already", return_value=None):
+    with mock.patch("transforms.parse.parse._canonical_already", return_value=None):
         expected = parse(given_rows, form, most)
     assert faulty(made) == faulty(expected)
     assert made.values_in.tolist() == expected.values_in.tolist()

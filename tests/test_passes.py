@@ -10,14 +10,15 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pipeline import ledger, passes
-from pipeline.layout import Layout, make_dirs
+from pipeline.dataset import ledger
+from pipeline.dataset.layout import Layout, make_dirs
+from pipeline.job import passes
 from tests.faults import changes
 from tests.faults.formats import KINDS, Row, rows_of
 from tests.faults.outcomes import of_file
 from transforms import JobError, make_spec, passthrough_column, sequence_numeric_column
+from transforms.rows.tally import Tally, from_list, listed
 from transforms.stage_functions import validate_stage
-from transforms.tally import Tally, from_list, listed
 
 ROWS = st.integers(6, 20).flatmap(lambda count: st.integers(0, 50).map(lambda seed: rows_of(count, seed)))
 

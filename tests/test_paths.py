@@ -11,14 +11,16 @@ from typing import Any
 import pytest
 from apache_beam.io.filesystems import FileSystems
 
-from pipeline import layout, request
-from pipeline.demo import COLUMNS, make_sample
-from pipeline.request import OWN_NAMES, Request, UsageError, check_values, checked_output
-from pipeline.tf_examples import write_examples
+from pipeline.command.demo import COLUMNS, make_sample
+from pipeline.command.tf_examples import write_examples
+from pipeline.dataset import layout
+from pipeline.job import request
+from pipeline.job.request import OWN_NAMES, Request, UsageError, check_values, checked_output
 from tests import prepared
 from tests.faults import paths
 from tests.jobs import call, done, listing, read_arrays
-from transforms import JobError, SequenceGroup, make_spec, sequence_numeric_column, trees
+from transforms import JobError, SequenceGroup, make_spec, sequence_numeric_column
+from transforms.stored import trees
 
 
 def checked(output: Any, **more: Any) -> str:

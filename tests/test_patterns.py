@@ -15,23 +15,27 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import cache, cleaning, layout, manifest, planning, publish, request, scratch, verify
-from pipeline.columns_file import load
-from pipeline.inputs import InputFile, match
-from pipeline.inspecting.inspect import Inspection, inspect
-from pipeline.layout import Layout
+from pipeline.columns_file.reader import load
+from pipeline.dataset import layout, manifest, publish
+from pipeline.dataset.layout import Layout
+from pipeline.inputs.match import InputFile, match
+from pipeline.inputs.patterns import Place, place_of
+from pipeline.inspect.inspect import Inspection, inspect
+from pipeline.job import cache, cleaning, request, scratch
+from pipeline.job.request import Request, UsageError
+from pipeline.job.running import check
 from pipeline.loaders import numpy_batches, tf_dataset
-from pipeline.patterns import Place, place_of
-from pipeline.repair import Repair, planned
-from pipeline.request import Request, UsageError
-from pipeline.running import check
+from pipeline.planning import plan as planning
+from pipeline.repair.plan import Repair, planned
 from pipeline.sinks.base import OutputFile
+from pipeline.verify import verify
 from tests import prepared
 from tests.faults import literal_names
 from tests.faults.figures import trials
 from tests.jobs import call
 from tests.object_store import SCHEME, Objects
-from transforms import JobError, apply, files, make_spec, numeric_column, trees
+from transforms import JobError, apply, make_spec, numeric_column
+from transforms.stored import files, trees
 
 STORE = f"{SCHEME}://bucket"
 SPEC = make_spec([numeric_column("x")])
@@ -68,7 +72,7 @@ def test_names_beside_their_decoys():
 
 def test_the_decoys_are_noticed(monkeypatch):
     """Where the leading part that is there is taken for a pattern as well, another file is found."""
-    monkeypatch.setattr("pipeline.patterns.os.path.lexists", lambda path: False)
+    monkeypatch.setattr("pipeline.inputs.patterns.os.path.lexists", lambda path: False)
     assert literal_names.attempt(10)["others"] > 0
 
 

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline import planning
-from pipeline.columns_file import load
-from pipeline.request import Request, UsageError
-from pipeline.tf_examples import write_examples
+from pipeline.columns_file.reader import load
+from pipeline.command.tf_examples import write_examples
+from pipeline.job.request import Request, UsageError
+from pipeline.planning import plan as planning
 from tests.jobs import call, done, read_arrays
 from tests.marks import slow_but
 from transforms import SequenceGroup, make_spec, passthrough_column, sequence_numeric_column
-from transforms.spec import Spec
+from transforms.spec.spec import Spec
 
 pytestmark = pytest.mark.usefixtures("command_line")
 
@@ -158,7 +158,7 @@ def test_no_row_that_is_accepted(tmp_path):
     spec = make_spec(sequence_numeric_column("x"))
     found = planning.plan(Request(spec, [str(tmp_path / "in.tfrecord")], max_rejected=1))
     assert found.groups["sequence"]["proposed"] is None
-    from pipeline.plan_summary import lines
+    from pipeline.planning.summary import lines
 
     assert lines(found)[-1] == "sequence group 'sequence': no rows"
 

@@ -27,9 +27,9 @@ from transforms import (
     sequence_categorical_column_with_identity,
     sequence_numeric_column,
 )
-from transforms.fit import graph_specs
-from transforms.graph import to_arrays
-from transforms.serving import VALID
+from transforms.densify.graph import to_arrays
+from transforms.fit.fit import graph_specs
+from transforms.serve.model import VALID
 
 SPEC = make_spec(
     [
@@ -104,7 +104,7 @@ def test_the_graph_that_tf_transform_saves(tmp_path, kind):
         metadata = dataset_metadata.DatasetMetadata.from_feature_spec(parse_spec())
         config = tensor_adapter.TensorAdapterConfig(batch.schema, _sparse(metadata.schema))
     else:
-        from transforms.fit import _adapter
+        from transforms.fit.fit import _adapter
 
         config = _adapter(SPEC)
     with tft_beam.Context(temp_dir=str(tmp_path / "tft")):

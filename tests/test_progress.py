@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from pipeline import progress
-from pipeline.progress import Note, read_notes, shown
+from pipeline.job import progress
+from pipeline.job.progress import Note, read_notes, shown
 
 LINE = re.compile(r"^pass (\d)/(\d) (\w+): ([\d,]+) rows, (\d+)%(, [\d,]+ rows/s)?(, [\d,]+ s left)?$")
 

@@ -14,7 +14,7 @@ from apache_beam.internal import cloudpickle_pickler
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.transforms.window import FixedWindows, TimestampedValue
 
-from pipeline import coders
+from pipeline.job import batch_coder
 from transforms import (
     Densify,
     Parse,
@@ -27,8 +27,8 @@ from transforms import (
     sequence_numeric_column,
 )
 from transforms.beam import GOOD, REJECTED, TALLIES
-from transforms.rejection import SCHEMA
-from transforms.tally import Tally, add
+from transforms.rows.rejection import SCHEMA
+from transforms.rows.tally import Tally, add
 
 COLUMNS = [
     passthrough_column("id", "int64"),
@@ -74,7 +74,7 @@ def batches(*sizes: int) -> list[pa.RecordBatch]:
 
 def collect(elements: Sequence[Any], transform: beam.PTransform, before: Any = None) -> dict[str, list[Any]]:
     """Runs a transform and returns its outputs as lists."""
-    coders.register()
+    batch_coder.register()
     kept: dict[str, list[Any]] = {GOOD: [], REJECTED: [], TALLIES: []}
     _KEPT.clear()
     with beam.Pipeline(FnApiRunner()) as root:

@@ -13,10 +13,12 @@ from typing import Any
 
 import pytest
 
-from pipeline import Request, cleaning, layout, leftovers, publish, running
-from pipeline.layout import Layout
-from pipeline.manifest import named_files, read
-from pipeline.tf_examples import write_examples
+from pipeline import Request
+from pipeline.command.tf_examples import write_examples
+from pipeline.dataset import layout, leftovers, publish
+from pipeline.dataset.layout import Layout
+from pipeline.dataset.manifest import named_files, read
+from pipeline.job import cleaning, running
 from tests.faults.injection import before_changes, failing, killed_before
 from tests.jobs import listing, read_arrays, run_job
 from tests.marks import slow_but

@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.marks import tried
-from transforms.quantiles import COARSE_EPS, EPS, EXACT, SAMPLED, Quantiles, of_sorted
+from transforms.statistics.quantiles import COARSE_EPS, EPS, EXACT, SAMPLED, Quantiles, of_sorted
 
 PROBABILITIES = (0.0, 0.01, 0.1, 0.25, 1 / 3, 0.5, 0.75, 0.999, 1.0)
 numbers = st.floats(allow_nan=True, allow_infinity=True, width=32) | st.sampled_from([0.0, -0.0, 1e30, 1.0, 1.0])

@@ -16,11 +16,11 @@ import pyarrow as pa
 import pytest
 from apache_beam.pvalue import TaggedOutput
 
-from pipeline import ledger
-from pipeline.limits import Limits
-from pipeline.manifest import Manifest, features_of
-from pipeline.manifest import read as read_manifest
-from pipeline.writing import Part, WriteShards
+from pipeline.dataset import ledger
+from pipeline.dataset.manifest import Manifest, features_of
+from pipeline.dataset.manifest import read as read_manifest
+from pipeline.job.writing import Part, WriteShards
+from pipeline.sources.limits import Limits
 from tests.faults.figures import note
 from tests.faults.outcomes import Outcomes, digests, of_file, of_rows
 from tests.faults.random_files import alone

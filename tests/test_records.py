@@ -13,12 +13,13 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.sources.tfrecord import decoded
+from pipeline.sources.tfrecord.source import decoded
 from tests.test_source_sequence_example import field, record, sequence, varint
 from tests.test_source_tfrecord import BAD, example
-from transforms import record_features, requests, rows
-from transforms.parse import Form, parse
-from transforms.ragged import Ragged, is_list
+from transforms.parse.parse import Form, parse
+from transforms.rows import origin
+from transforms.rows.ragged import Ragged, is_list
+from transforms.serve import parsing, record_features
 
 FORMS = {
     "a": Form("a", "int64", ids=True),
@@ -45,7 +46,7 @@ class Reader:
         found = record_features.read(records, self.forms)
         features, good = {}, found.good
         for key, form in self.forms.items():
-            features[key], fine = requests.canonical_feature(found.features[key], form, True)
+            features[key], fine = parsing.canonical_feature(found.features[key], form, True)
             good = good & fine
         return features, good, found.present
 
@@ -72,7 +73,7 @@ def job(records: Sequence[bytes], forms: dict[str, Form]) -> list[dict[str, Any]
             parsed = parse(batch.column(key), form)
             bad |= {int(row) for fault in parsed.faults for row in fault.rows} | other_kind(batch.column(key), form)
             columns[key] = [(values is not None, values or []) for values in as_bytes(parsed.array).to_pylist()]
-        for k, row in enumerate(rows.row_numbers(batch).tolist()):
+        for k, row in enumerate(origin.row_numbers(batch).tolist()):
             made[row] = None if k in bad else {key: columns[key][k] for key in forms}
     return [entry and {key: (there, np.array(v).tolist()) for key, (there, v) in entry.items()} for entry in made]
 

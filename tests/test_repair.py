@@ -16,13 +16,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline import kill_points, leftovers
-from pipeline.manifest import read as read_manifest
-from pipeline.repair import Repair
-from pipeline.repairing import repair
+from pipeline.dataset import kill_points, leftovers
+from pipeline.dataset.manifest import read as read_manifest
+from pipeline.job.request import UsageError
+from pipeline.repair.plan import Repair
+from pipeline.repair.running import repair
 from pipeline.report import facts
-from pipeline.request import UsageError
-from pipeline.verify import verify
+from pipeline.verify.verify import verify
 from tests.faults.formats import KINDS, example
 from tests.jobs import assert_balanced, call, done, read_arrays, read_json, read_rejected
 from tests.marks import slow_but
@@ -33,7 +33,6 @@ from transforms import (
     SequenceGroup,
     SpecError,
     categorical_column_with_identity,
-    distributions,
     make_spec,
     numeric_column,
     passthrough_column,
@@ -41,7 +40,8 @@ from transforms import (
     sequence_categorical_column_with_learned_vocabulary,
     sequence_numeric_column,
 )
-from transforms.spec import Spec
+from transforms.distributions import histograms
+from transforms.spec.spec import Spec
 
 ROWS: list[dict[str, Any]] = [
     {"id": k, "x": [k + step / 4 for step in range(k % 5)] if k % 7 else [float("nan")], "name": f"n{k}"}
@@ -136,7 +136,7 @@ def test_a_data_set_of_a_version_without_reports_is_verified_and_repaired(out, t
 @pytest.mark.slow
 def test_a_part_of_the_rows_is_counted_as_in_the_data_set(tmp_path, monkeypatch):
     path = made(tmp_path)
-    monkeypatch.setattr(distributions, "COUNTED_WHOLE", path.stat().st_size // 2 + 1)
+    monkeypatch.setattr(histograms, "COUNTED_WHOLE", path.stat().st_size // 2 + 1)
     far = [{**row, "x": [value + 2000.0 for value in row["x"]]} for row in ROWS]
     made(tmp_path, rows=far)
     done(spec(normalizer_fn="z_score"), path, tmp_path / "out", max_rejected=1.0)
@@ -428,7 +428,7 @@ def test_killed(point, out, tmp_path):
         "columns:\n- {type: passthrough_column, key: id, dtype: int64}\n"
         "- {type: sequence_numeric_column, key: x, non_finite: fill}\n"
     )
-    command = [sys.executable, "-m", "pipeline.cli", "repair", str(tmp_path / "out"), "--columns", str(columns)]
+    command = [sys.executable, "-m", "pipeline.command.cli", "repair", str(tmp_path / "out"), "--columns", str(columns)]
     killed = subprocess.run(
         command, check=False, capture_output=True, text=True, env={**os.environ, kill_points.VARIABLE: point}
     )

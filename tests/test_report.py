@@ -11,26 +11,26 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline import demo
-from pipeline.columns_file import load
-from pipeline.manifest import read as read_manifest
+from pipeline.columns_file.reader import load
+from pipeline.command import demo
+from pipeline.command.tf_examples import write_examples
+from pipeline.dataset.manifest import read as read_manifest
 from pipeline.report import charts, facts
 from pipeline.report.facts import Timed
-from pipeline.tf_examples import write_examples
-from pipeline.verify import verify
+from pipeline.verify.verify import verify
 from tests.jobs import done, read_arrays, read_json
 from tests.marks import slow_but
 from tests.reports import Element, made_of, parsed, rendered
 from transforms import (
     SequenceGroup,
     categorical_column_with_vocabulary_list,
-    distributions,
     make_spec,
     numeric_column,
     passthrough_column,
     sequence_categorical_column_with_identity,
     sequence_numeric_column,
 )
+from transforms.distributions import histograms
 
 QUANTILES = charts.QUANTILES
 
@@ -43,7 +43,7 @@ def number(text: str) -> float:
 @pytest.mark.parametrize("value", [0.0, 7.0, 1.7e18, -(2.0**62), 1e300])
 def test_one_number_has_a_bar_however_large_it_is(value, whole):
     """Next to 1.7e18, a time in nanoseconds, there is no number within 0.5."""
-    bins = distributions.bins_of(np.zeros(1, np.float32))
+    bins = histograms.bins_of(np.zeros(1, np.float32))
     with np.errstate(all="raise", under="ignore"):
         chart = charts.chart(charts.of_bins(bins, np.array([5]), value, whole))
     assert chart is not None and chart.path and chart.outside == 0
@@ -200,7 +200,7 @@ def test_values_far_from_zero_have_narrow_bins_and_a_large_input_is_sampled(tmp_
     pressure = generator.normal(1013, 6, (3000, 4))
     path = tmp_path / "in.tfrecord"
     write_examples(str(path), [{"p": list(row)} for row in pressure])
-    monkeypatch.setattr(distributions, "COUNTED_WHOLE", path.stat().st_size // 2 + 1)
+    monkeypatch.setattr(histograms, "COUNTED_WHOLE", path.stat().st_size // 2 + 1)
     spec = make_spec([sequence_numeric_column("p", normalizer_fn="z_score")], SequenceGroup(max_length=4))
     done(spec, path, tmp_path / "out")
     page = parsed((tmp_path / "out" / "report.html").read_text("utf-8"))

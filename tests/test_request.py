@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from pipeline import executing
-from pipeline.limits import DEFAULTS, Limits
-from pipeline.manifest import sealed
-from pipeline.request import FORMATS, Request, UsageError, check_values, checked_output
+from pipeline.dataset.manifest import sealed
+from pipeline.job import executing
+from pipeline.job.request import FORMATS, Request, UsageError, check_values, checked_output
 from pipeline.sinks import SINKS
+from pipeline.sources.limits import DEFAULTS, Limits
 from tests.prepared import put_manifest
 from transforms import make_spec, sequence_numeric_column
-from transforms.step_limit import MAX_STEPS
+from transforms.parse.step_limit import MAX_STEPS
 
 SPEC = make_spec([sequence_numeric_column("x")])
 

@@ -17,16 +17,15 @@ from transforms import (
     categorical_column_with_identity,
     make_spec,
     numeric_column,
-    record_features,
-    requests,
     sequence_categorical_column_with_hash_bucket,
     sequence_categorical_column_with_identity,
     sequence_numeric_column,
 )
-from transforms.admission import admitted
-from transforms.parse import NO_ID, NO_WORD, Form, parse
-from transforms.ragged import Ragged
-from transforms.spec import Spec
+from transforms.parse.parse import NO_ID, NO_WORD, Form, parse
+from transforms.rows.ragged import Ragged
+from transforms.serve import parsing, record_features
+from transforms.serve.valid import admitted
+from transforms.spec.spec import Spec
 from transforms.stages import parse_batch, validate_batch
 
 INTEGERS = [0, 1, -1, 7, 127, 128, -128, -129, 2**31, 2**53 + 1, 2**63 - 1, NO_ID, NO_ID + 1]
@@ -53,13 +52,13 @@ def nested(rows: list[list[list[Any]]], kind: str) -> tf.RaggedTensor:
 
 def same(given: tf.RaggedTensor, rows: Any, form: Form) -> int:
     """Asserts that the graph makes of a request what `parse` makes of the rows; returns how many rows are wrong."""
-    made, good = requests.canonical_feature(given, form)
+    made, good = parsing.canonical_feature(given, form)
     parsed = parse(rows, form)
     bad = sorted({int(row) for fault in parsed.faults for row in fault.rows})
     assert np.flatnonzero(~good.numpy()).tolist() == bad
     fine = pa.array(good.numpy())
     expected = Ragged.of(parsed.array.filter(fine))
-    kept = requests.blanked({"": made}, good)[""]
+    kept = parsing.blanked({"": made}, good)[""]
     lengths = kept.row_lengths().numpy()
     np.testing.assert_array_equal(lengths[good.numpy()], expected.lengths)
     assert not lengths[~good.numpy()].any()
@@ -108,7 +107,7 @@ def test_a_subnormal_float32_is_zero(dtype):
         form = Form("x", dtype)
         parsed = parse(pa.array([given], pa.large_list(pa.type_for_alias(stored))), form).array.flatten().to_numpy()
         assert parsed.tobytes() == np.array(expected, parsed.dtype).tobytes()
-        made, good = requests.canonical_feature(ragged([given], stored), form)
+        made, good = parsing.canonical_feature(ragged([given], stored), form)
         assert good.numpy().all() and made.values.numpy().tobytes() == parsed.tobytes()
 
 
@@ -161,7 +160,7 @@ def test_spaces_are_those_that_arrow_trims():
     points = [chr(k) for k in range(0x3100) if not 0xD800 <= k < 0xE000]
     text = [f"{c}a{c}" for c in points]
     trimmed = pc.utf8_trim_whitespace(pa.array(text)).to_pylist()
-    assert [t.decode() for t in requests._trimmed(tf.constant(text)).numpy()] == trimmed
+    assert [t.decode() for t in parsing._trimmed(tf.constant(text)).numpy()] == trimmed
     assert trimmed.count("a") == 29
 
 
@@ -203,28 +202,28 @@ def test_every_column_type(case):
     spec = make_spec([column], SequenceGroup(max_length=T) if column.is_sequence else None)
     values = [value for value, _ in [*case.expected, case.out_of_bounds, *case.rejected]] + [[]]
     rows = [{"x": value, **case.more(value)} for value in values]
-    forms = requests.forms(spec)
+    forms = parsing.forms(spec)
     held = [{key: as_request(row.get(key), form) for key, form in forms.items()} for row in rows]
     held = [row for row in held if None not in row.values()]
     assert len(held) > 1
     given, columns = {}, {}
     for key, form in forms.items():
         lists = [row[key] for row in held]
-        given[key] = (nested if requests.is_nested(form) else ragged)(lists, form.carrier)
+        given[key] = (nested if parsing.is_nested(form) else ragged)(lists, form.carrier)
         columns[key] = pa.array(lists, arrow_type(form))
     assert valid(spec, given) == accepted(spec, pa.RecordBatch.from_pydict(columns))
 
 
 def arrow_type(form: Form) -> pa.DataType:
     flat = pa.large_list(TYPES[form.carrier])
-    return pa.large_list(flat) if requests.is_nested(form) else flat
+    return pa.large_list(flat) if parsing.is_nested(form) else flat
 
 
 def as_request(value: Any, form: Form) -> Any:
     """A value of the harness in the type that a request has; None where it has no such type."""
     value = value if isinstance(value, list | tuple) else [] if value is None else [value]
     deep = [isinstance(v, list | tuple) for v in value]
-    if requests.is_nested(form):
+    if parsing.is_nested(form):
         value = [v if isinstance(v, list | tuple) else [v] for v in value]
     elif any(deep):
         return None
@@ -232,7 +231,7 @@ def as_request(value: Any, form: Form) -> Any:
         made = pa.array([value], arrow_type(form))
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, TypeError):
         return None
-    flat = made.flatten().flatten() if requests.is_nested(form) else made.flatten()
+    flat = made.flatten().flatten() if parsing.is_nested(form) else made.flatten()
     return None if flat.null_count else made.to_pylist()[0]
 
 
@@ -272,11 +271,11 @@ def test_fuzzed_rows(number):
     for _ in range(4):
         given, columns = {}, {}
         lengths = [rng.randrange(4) for _ in range(60)]
-        for key, form in requests.forms(spec).items():
+        for key, form in parsing.forms(spec).items():
             pool = [0, 1, 5, 7] if kinds[key] == "int64" else [0.5, 2.0]
             rare = INTEGERS if kinds[key] == "int64" else FLOATS
             rows = [[one(rng, pool, rare) for _ in range(size(rng, n, form))] for n in lengths]
-            steps = requests.is_nested(form)
+            steps = parsing.is_nested(form)
             if steps:
                 rows = [[[v] * rng.randrange(3) for v in row] for row in rows]
             given[key] = (nested if steps else ragged)(rows, kinds[key])

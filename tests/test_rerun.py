@@ -12,7 +12,8 @@ from apache_beam.pipeline import AppliedPTransform, PipelineVisitor
 from apache_beam.utils import shared
 from tensorflow_transform.beam import impl
 
-from transforms import Fit, rerun, sequence_numeric_column
+from transforms import Fit, sequence_numeric_column
+from transforms.fit import tft_retries
 
 BATCH = pa.record_batch({"x": [1]})
 
@@ -38,7 +39,7 @@ def step(of: type, handle: shared.Shared, loaded: list[str]) -> Any:
 
 def test_a_graph_of_another_name_is_loaded():
     handle, loaded = shared.Shared(), []
-    first, second = (step(rerun.RunGraph, handle, loaded) for _ in range(2))
+    first, second = (step(tft_retries.RunGraph, handle, loaded) for _ in range(2))
     for one, name in ((first, "a"), (first, "a"), (second, "a"), (second, "b"), (first, "b"), (second, "b")):
         assert list(one.process(BATCH, name)) == [name]
     assert loaded == ["a", "b"]
@@ -58,8 +59,8 @@ def test_pipelines_are_built_with_it(tmp_path):
     rows | Fit([sequence_numeric_column("x", normalizer_fn="z_score")], transform=str(tmp_path / "t"))
     steps = Steps()
     root.visit(steps)
-    assert steps.found and set(steps.found) == {rerun.RunGraph}
-    assert impl._RunMetaGraphDoFn is not rerun.RunGraph
+    assert steps.found and set(steps.found) == {tft_retries.RunGraph}
+    assert impl._RunMetaGraphDoFn is not tft_retries.RunGraph
 
 
 class Steps(PipelineVisitor):  # type: ignore[misc]

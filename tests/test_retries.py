@@ -8,9 +8,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from pipeline import writing
-from pipeline.tf_examples import write_examples
-from pipeline.verify import verify
+from pipeline.command.tf_examples import write_examples
+from pipeline.job import writing
+from pipeline.verify.verify import verify
 from tests.jobs import assert_balanced, done, listing, read_arrays, read_json
 from transforms import SequenceGroup, make_spec, passthrough_column, sequence_numeric_column
 
@@ -49,7 +49,7 @@ def test_each_row_is_written_once(tmp_path, monkeypatch):
         SequenceGroup(max_length=3),
     )
     plain = done(spec, tmp_path / "a.tfrecord", tmp_path / "plain", max_rejected=1.0)
-    monkeypatch.setattr("pipeline.job.WriteShards", LostFirst)
+    monkeypatch.setattr("pipeline.job.wiring.WriteShards", LostFirst)
     twice = done(spec, tmp_path / "a.tfrecord", tmp_path / "twice", max_rejected=1.0)
     assert len(ATTEMPTS) >= 4  # a file and its counts, of examples and of rejected rows
     assert twice.ledger == plain.ledger

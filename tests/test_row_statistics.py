@@ -14,8 +14,8 @@ from tests.marks import tried
 from transforms import SequenceGroup, apply, sequence_numeric_column
 from transforms.columns.numeric_base import Steps
 from transforms.normalizers import Statistics, ZScore
-from transforms.ragged import splits_of
-from transforms.row_statistics import of_rows
+from transforms.rows.ragged import splits_of
+from transforms.statistics.row_statistics import of_rows
 
 PROBABILITIES = (0.0, 0.01, 0.25, 0.5, 0.9, 1.0)
 NAMES = ("count", "mean", "variance", "min", "max")

@@ -11,8 +11,8 @@ from typing import Any, Final
 import pytest
 from hypothesis import given, settings
 
-from pipeline.columns_file import loads
-from pipeline.schema import PUBLISHED, attributes, json_schema, text
+from pipeline.columns_file.reader import loads
+from pipeline.columns_file.schema import PUBLISHED, attributes, json_schema, text
 from tests.column_strategies import GOOD, columns_data
 from tests.marks import tried
 from transforms.columns import TYPES, SequenceNumeric
@@ -334,7 +334,7 @@ def test_an_editor_never_marks_what_the_loader_accepts(document: Any):
 
 def test_the_published_copy_is_up_to_date():
     assert PUBLISHED.read_text(encoding="utf-8") == text(), (
-        "run: python -m pipeline.schema > pipeline/columns.schema.json"
+        "run: python -m pipeline.columns_file.schema > pipeline/columns.schema.json"
     )
 
 

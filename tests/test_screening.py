@@ -13,12 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
-from pipeline import running, screening
-from pipeline.commands import cli
-from pipeline.limits import Limits
-from pipeline.request import Request
+from pipeline.command.commands import cli
+from pipeline.job import running, screening
+from pipeline.job.request import Request
 from pipeline.sources import source_for
 from pipeline.sources.base import BrokenFile
+from pipeline.sources.limits import Limits
 from tests.faults.formats import KINDS, rows_of
 from tests.jobs import assert_balanced, done, listing, read_arrays, read_json, run_job
 from transforms import SequenceGroup, make_spec, passthrough_column, sequence_numeric_column

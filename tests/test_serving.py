@@ -11,8 +11,8 @@ import pytest
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from pipeline.sources.framing import framed
-from pipeline.tf_examples import encode
+from pipeline.command.tf_examples import encode
+from pipeline.sources.tfrecord.framing import framed
 from tests.jobs import Arrays, done, read_arrays
 from transforms import (
     SequenceGroup,

@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
 
-from pipeline.sources.framing import framed
-from pipeline.tf_examples import encode
+from pipeline.command.tf_examples import encode
+from pipeline.sources.tfrecord.framing import framed
 from tests.jobs import Arrays, done, read_arrays, run_job
 from tests.test_serving import ROWS, SPEC, row
 from transforms import (
@@ -28,9 +28,9 @@ from transforms import (
     sequence_categorical_column_with_hash_bucket,
     sequence_categorical_column_with_identity,
     sequence_numeric_column,
-    serving,
 )
-from transforms.serving import VALID
+from transforms.serve import model as serving
+from transforms.serve.model import VALID
 
 SOUND_ULPS = 2
 """`sound` goes through log1p of TensorFlow, whose last bit depends on how many values are computed together."""

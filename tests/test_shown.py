@@ -11,14 +11,14 @@ import pytest
 
 import transforms
 from pipeline import read_manifest
-from pipeline.executing import Outcome
-from pipeline.shown import Ledger
-from pipeline.tf_examples import write_examples
+from pipeline.command.tf_examples import write_examples
+from pipeline.dataset.notebook import Ledger
+from pipeline.job.executing import Outcome
 from tests.harness import all_cases
 from tests.jobs import done
 from transforms import SequenceGroup, apply, make_spec, normalizers, sequence_numeric_column
-from transforms.reasons import REASONS
-from transforms.spec import Spec
+from transforms.rows.reasons import REASONS
+from transforms.spec.spec import Spec
 
 NAMES: dict[str, Any] = {
     **{name: getattr(transforms, name) for name in transforms.__all__},

@@ -12,13 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.limits import Limits
 from pipeline.sinks import SINKS
 from pipeline.sinks.parquet import ROW_GROUP_BYTES, arrow_schema
 from pipeline.sources import SOURCES
-from transforms import rows
+from pipeline.sources.limits import Limits
 from transforms.columns.base import Output
 from transforms.errors import JobError
+from transforms.rows import origin
 
 SINK = SINKS["parquet"]
 OUTPUTS = [
@@ -69,7 +69,7 @@ def read(path: Any) -> list[dict[str, Any]]:
     asked = dict.fromkeys(source.features(str(path)), "float32")
     steps = [step for s in source.splits(str(path)) for step in source.read(s, asked, Limits())]
     batches = [step.batch for step in steps if step.batch is not None]
-    return [{n: b.column(n).to_pylist() for n in b.schema.names if n != rows.RECORD_COLUMN} for b in batches]
+    return [{n: b.column(n).to_pylist() for n in b.schema.names if n != origin.RECORD_COLUMN} for b in batches]
 
 
 def test_pyarrow_reads_what_was_written(tmp_path):

@@ -13,13 +13,13 @@ import pytest
 import tensorflow as tf
 
 from pipeline import Request, read_manifest, run
-from pipeline.columns_file import load
-from pipeline.demo import make_sample
+from pipeline.columns_file.reader import load
+from pipeline.command.demo import make_sample
 from pipeline.sinks import SINKS
 from tests.jobs import read_arrays
 from tests.test_sink_tfrecord import OUTPUTS, batch_of, values_of
 from transforms.columns.base import Output
-from transforms.parse_specs import sequence_spec
+from transforms.spec.parse_specs import sequence_spec
 
 SEQUENCES = {"x", "half", "ids", "sequence_mask", "x_observed"}
 MINE = [replace(output, sequence=output.name in SEQUENCES) for output in OUTPUTS]

@@ -14,12 +14,12 @@ import pyarrow as pa
 import pytest
 import tensorflow as tf
 
-from pipeline.limits import Limits
 from pipeline.sinks import SINKS
 from pipeline.sources import SOURCES
+from pipeline.sources.limits import Limits
 from transforms.columns.base import Output
 from transforms.errors import JobError
-from transforms.parse_specs import feature_spec, parse_spec
+from transforms.spec.parse_specs import feature_spec, parse_spec
 
 OUTPUTS = [
     Output("x", "float32", (4, 3), "values", "x"),

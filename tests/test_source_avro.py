@@ -22,8 +22,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.limits import Limits
-from pipeline.sources import SOURCES, packing, source_for
+from pipeline.sources import SOURCES, compression, source_for
+from pipeline.sources.limits import Limits
 from tests.faults.formats import BLOCK_PACKERS, SYNC, avro_bytes, avro_container, repacked
 from tests.jobs import assert_balanced, done, read_arrays, read_rejected, recovered, run_job
 from tests.marks import slow_but
@@ -32,11 +32,11 @@ from transforms import (
     make_spec,
     numeric_column,
     passthrough_column,
-    rows,
     sequence_categorical_column_with_identity,
     sequence_numeric_column,
 )
 from transforms.errors import JobError
+from transforms.rows import origin
 
 SOURCE = SOURCES["avro"]
 LIMITS: list[dict[str, int]] = [
@@ -137,9 +137,9 @@ def results(steps: Sequence[Any]) -> list[dict[str, tuple[Any, pa.DataType]]]:
         assert step.rejected is None
         if step.batch is None:
             continue
-        numbers = rows.row_numbers(step.batch).tolist()
+        numbers = origin.row_numbers(step.batch).tolist()
         assert numbers == sorted(numbers)
-        names = [name for name in step.batch.schema.names if name not in rows.RESERVED]
+        names = [name for name in step.batch.schema.names if name not in origin.RESERVED]
         columns = {name: step.batch.column(name) for name in names}
         for k, number in enumerate(numbers):
             assert number not in made
@@ -191,13 +191,13 @@ def test_values_types_rows_and_records_are_those_of_the_file(tmp_path, codec, in
     assert [{name: value for name, (value, _) in row.items()} for row in found] == expected(plain)
     assert all({name: kind for name, (_, kind) in row.items()} == TYPES for row in found)
     assert [step.batch.num_rows for step in steps if step.batch is not None] == [0, 1024, 476]
-    assert all(rows.file_of(step.batch) == path for step in steps if step.batch is not None)
+    assert all(origin.file_of(step.batch) == path for step in steps if step.batch is not None)
     assert sum(step.size for step in steps) == SOURCE.splits(path)[0].size
-    kind, streams = rows.encode_records(steps[1].batch, np.array([3]))
+    kind, streams = origin.encode_records(steps[1].batch, np.array([3]))
     [stream] = streams.to_pylist()
     assert kind == "arrow-ipc" and recovered(stream) == expected(plain)[3]
     assert SOURCE.features(path) == TYPES
-    assert steps[0].batch.schema.names == [*TYPES, rows.ROW_COLUMN, rows.RECORD_COLUMN]
+    assert steps[0].batch.schema.names == [*TYPES, origin.ROW_COLUMN, origin.RECORD_COLUMN]
 
 
 def test_what_a_row_becomes_depends_on_that_row_alone(tmp_path):
@@ -440,7 +440,7 @@ def test_snappy_blocks_are_checked(tmp_path):
 
 @pytest.mark.parametrize("codec", slow_but(CODECS[1:], "deflate", "zstandard"))
 def test_a_file_of_blocks_that_unpack_to_too_much_is_broken(tmp_path, codec, monkeypatch):
-    monkeypatch.setattr(packing, "MEASURED_BYTES", 1 << 20)
+    monkeypatch.setattr(compression, "MEASURED_BYTES", 1 << 20)
     path = write(tmp_path / "a.avro", record(("x", array("long"))), [{"x": [7] * 500_000}] * 6, codec=codec)
     ratio = 18 if codec == "snappy" else 500
     assert len(read(path, max_unpack_ratio=10**6)) == 6

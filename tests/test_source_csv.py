@@ -19,9 +19,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.limits import Limits
-from pipeline.sources import SOURCES, csv_records, packing, source_for
-from pipeline.sources.csv_text import decoded
+from pipeline.sources import SOURCES, compression, source_for
+from pipeline.sources.csv import records as csv_records
+from pipeline.sources.csv.source import decoded
+from pipeline.sources.limits import Limits
 from tests.jobs import assert_balanced, done, read_arrays, read_rejected, run_job
 from tests.marks import tried
 from transforms import (
@@ -29,12 +30,11 @@ from transforms import (
     make_spec,
     numeric_column,
     passthrough_column,
-    rejection,
-    rows,
     sequence_categorical_column_with_identity,
     sequence_numeric_column,
 )
 from transforms.errors import JobError
+from transforms.rows import origin, rejection
 
 SOURCE = SOURCES["csv"]
 LIMITS: list[dict[str, int]] = [
@@ -55,7 +55,7 @@ def write(path: Path, text: str | bytes) -> Path:
 
 def reads(path: Path, features: Iterable[str], block: int = 1 << 20, **limits: int) -> list[Any]:
     [split] = SOURCE.splits(str(path))
-    with mock.patch.object(packing, "BLOCK_BYTES", block):
+    with mock.patch.object(compression, "BLOCK_BYTES", block):
         return list(SOURCE.read(split, dict.fromkeys(features, "string"), Limits(**limits)))
 
 
@@ -65,7 +65,7 @@ def results(steps: Sequence[Any]) -> list[Row]:
     for step in steps:
         if step.batch is not None:
             for row in step.batch.to_pylist():
-                number, record = row.pop(rows.ROW_COLUMN), row.pop(rows.RECORD_COLUMN)
+                number, record = row.pop(origin.ROW_COLUMN), row.pop(origin.RECORD_COLUMN)
                 assert number not in made
                 made[number] = record, row
         if step.rejected is not None:
@@ -187,11 +187,11 @@ def test_values_rows_and_records_are_those_of_the_file(tmp_path):
             assert record == lines[k].encode()
             assert row == {"seq": ",".join(map(str, range(k % 5))).encode(), "name": f"é{k}".encode()}
         assert [step.batch.num_rows for step in steps if step.batch is not None] == [0, 1024, 1024, 452]
-        assert all(rows.file_of(step.batch) == str(path) for step in steps)
-        assert rows.encode_records(steps[1].batch, np.array([3])) == ("csv", pa.array([lines[3].encode()]))
+        assert all(origin.file_of(step.batch) == str(path) for step in steps)
+        assert origin.encode_records(steps[1].batch, np.array([3])) == ("csv", pa.array([lines[3].encode()]))
         assert sum(step.size for step in steps) == SOURCE.splits(str(path))[0].size
         assert SOURCE.features(str(path)) == dict.fromkeys(["id", "seq", "name"], pa.large_string())
-        assert steps[0].batch.schema.names == ["id", "seq", "name", rows.ROW_COLUMN, rows.RECORD_COLUMN]
+        assert steps[0].batch.schema.names == ["id", "seq", "name", origin.ROW_COLUMN, origin.RECORD_COLUMN]
 
 
 def test_batches_keep_both_limits(tmp_path):
@@ -199,7 +199,7 @@ def test_batches_keep_both_limits(tmp_path):
     path = write(tmp_path / "a.csv", "id,x\n" + "".join(lines))
     for block in [64, 1000, 1 << 20]:
         batches = [step.batch for step in reads(path, ["id"], block=block, max_batch_rows=100, max_batch_bytes=1000)]
-        sizes = [sum(map(len, batch.column(rows.RECORD_COLUMN).to_pylist())) for batch in batches]
+        sizes = [sum(map(len, batch.column(origin.RECORD_COLUMN).to_pylist())) for batch in batches]
         assert sum(batch.num_rows for batch in batches) == 700 and max(batch.num_rows for batch in batches) <= 100
         assert [batch.num_rows for batch, size in zip(batches, sizes, strict=True) if size > 1000] == [1]
     batches = [step.batch for step in reads(path, ["id"], max_batch_rows=7)]
@@ -382,7 +382,7 @@ def test_a_row_is_too_long_wherever_blocks_are_cut(tmp_path, block):
         (500, "row 2: it is longer"),
     ]:
         path = write(tmp_path / "a.csv", b"\xef\xbb\xbfx,y\n1,2\n\n3,4\n" + b"a" * (size - 3) + b",b\n5,6\n")
-        with mock.patch.object(packing, "BLOCK_BYTES", block):
+        with mock.patch.object(compression, "BLOCK_BYTES", block):
             found = SOURCE.read(SOURCE.splits(str(path))[0], {"x": "string"}, limits)
             if what:
                 with pytest.raises(
@@ -496,7 +496,7 @@ def test_a_row_that_was_kept_is_read_as_it_stood():
     found = list(decoded(texts, "f.csv", {"x": "float32", "w": "string"}, "x,w"))
     (good,) = (batch for batch, _ in found if batch is not None)
     assert [good.column(name).to_pylist() for name in ("x", "w")] == [[b"1", b"3"], [b"a", b"b"]]
-    assert good.column(rows.ROW_COLUMN).to_pylist() == [0, 2]
+    assert good.column(origin.ROW_COLUMN).to_pylist() == [0, 2]
     (bad,) = (batch for _, batch in found if batch is not None)
     assert bad["row"].to_pylist() == [1, 3, 4] and bad["record"].to_pylist() == [texts[k] for k in (1, 3, 4)]
     assert set(bad["message"].to_pylist()) == {"expected the text of one row"}

@@ -19,10 +19,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.limits import Limits
-from pipeline.sources import SOURCES, json_rows, source_for
-from pipeline.sources.framing import framed
-from pipeline.sources.jsonl import lines_of
+from pipeline.sources import SOURCES, source_for
+from pipeline.sources.jsonl import rows as json_rows
+from pipeline.sources.jsonl.source import lines_of
+from pipeline.sources.limits import Limits
+from pipeline.sources.tfrecord.framing import framed
 from tests.jobs import assert_balanced, done, read_arrays, read_rejected
 from tests.marks import slow_but, tried
 from transforms import (
@@ -30,14 +31,13 @@ from transforms import (
     make_spec,
     numeric_column,
     passthrough_column,
-    rejection,
-    rows,
     sequence_categorical_column_with_identity,
     sequence_numeric_column,
 )
-from transforms.dict_rows import from_dicts
 from transforms.errors import JobError
-from transforms.parse import Form, parse
+from transforms.parse.parse import Form, parse
+from transforms.rows import origin, rejection
+from transforms.rows.from_python import from_dicts
 
 SOURCE = SOURCES["jsonl"]
 WANTED = {"a": "int64", "b": "float32", "c": "string"}
@@ -59,7 +59,7 @@ def records_of(reads: Sequence[Any]) -> list[bytes]:
     for step in reads:
         for batch in (step.batch, step.rejected):
             if batch is not None:
-                names = (rows.ROW_COLUMN, rows.RECORD_COLUMN) if batch is step.batch else ("row", "record")
+                names = (origin.ROW_COLUMN, origin.RECORD_COLUMN) if batch is step.batch else ("row", "record")
                 found = dict(zip(*(batch.column(name).to_pylist() for name in names), strict=True))
                 assert not set(found) & set(made)
                 made.update(found)
@@ -100,7 +100,7 @@ def outcomes(reads: Sequence[Any]) -> list[Any]:
     for step in reads:
         if step.batch is not None:
             columns = [parsed_by(form, step.batch.column(name)) for name in WANTED for form in FORMS]
-            for k, row in enumerate(rows.row_numbers(step.batch).tolist()):
+            for k, row in enumerate(origin.row_numbers(step.batch).tolist()):
                 made[row] = [column[k] for column in columns]
         if step.rejected is not None:
             assert step.rejected.schema == rejection.SCHEMA
@@ -158,15 +158,15 @@ def test_values_rows_and_records_are_those_of_the_file(tmp_path, packed):
     for name in WANTED:
         assert [v for step in reads for v in step.batch.column(name).to_pylist()] == [json.loads(d)[name] for d in data]
     assert [str(step.batch.column("c").type) for step in reads] == ["string"] * 3
-    assert all(rows.file_of(step.batch) == path for step in reads)
-    assert rows.encode_records(reads[0].batch, np.array([3])) == ("json", pa.array([data[3]]))
+    assert all(origin.file_of(step.batch) == path for step in reads)
+    assert origin.encode_records(reads[0].batch, np.array([3])) == ("json", pa.array([data[3]]))
     assert sum(step.size for step in reads) == SOURCE.splits(path)[0].size
 
 
 def test_batches_keep_both_limits(tmp_path):
     data = [*lines(300), b'{"c": "' + b"x" * 5000 + b'"}', *lines(20)]
     reads = read(write(tmp_path / "a", data), max_batch_rows=100, max_batch_bytes=1000)
-    sizes = [sum(map(len, step.batch.column(rows.RECORD_COLUMN).to_pylist())) for step in reads]
+    sizes = [sum(map(len, step.batch.column(origin.RECORD_COLUMN).to_pylist())) for step in reads]
     assert records_of(reads) == data
     assert [step.batch.num_rows for step, size in zip(reads, sizes, strict=True) if size > 1000] == [1]
     assert max(len(step.batch) for step in read(write(tmp_path / "b", data), max_batch_rows=7)) == 7
@@ -378,7 +378,7 @@ def test_bad_rows_leave_their_neighbours_alone(tmp_path):
         n: v
         for step in reads
         if step.batch
-        for n, v in zip(rows.row_numbers(step.batch), step.batch.to_pylist(), strict=True)
+        for n, v in zip(origin.row_numbers(step.batch), step.batch.to_pylist(), strict=True)
     }
     for k in sorted(set(range(5000)) - set(bad)):
         assert {name: made[k][name] for name in WANTED} == {name: json.loads(data[k])[name] for name in WANTED}

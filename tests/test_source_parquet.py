@@ -11,12 +11,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.limits import Limits
+from pipeline.repair.records import Kept
 from pipeline.sources import SOURCES, Split
 from pipeline.sources.base import BrokenFile
-from pipeline.sources.kept import Kept
-from transforms import rows
+from pipeline.sources.limits import Limits
 from transforms.errors import JobError
+from transforms.rows import origin
 
 SOURCE = SOURCES["parquet"]
 ALL = dict.fromkeys(["id", "x", "nested", "kind", "tensor", "text", "y"], "float32")
@@ -48,7 +48,7 @@ def read(path: str, **limits: int) -> list[Any]:
 
 
 def whole(reads: list[Any]) -> pa.Table:
-    batches = [step.batch.select([n for n in step.batch.schema.names if n not in rows.RESERVED]) for step in reads]
+    batches = [step.batch.select([n for n in step.batch.schema.names if n not in origin.RESERVED]) for step in reads]
     return pa.Table.from_batches([batch.replace_schema_metadata(None) for batch in batches])
 
 
@@ -58,13 +58,13 @@ def test_values_rows_and_origin_are_those_of_the_file(tmp_path, compression):
     path = write(tmp_path / "run[1].parquet", data, row_group_size=1000, compression=compression)
     reads = read(path, max_batch_rows=300)
     assert whole(reads).equals(data)
-    numbers = np.concatenate([rows.row_numbers(step.batch) for step in reads])
+    numbers = np.concatenate([origin.row_numbers(step.batch) for step in reads])
     assert (numbers == np.arange(2500)).all()
-    assert all(rows.file_of(step.batch) == path and step.rejected is None for step in reads)
+    assert all(origin.file_of(step.batch) == path and step.rejected is None for step in reads)
     splits = SOURCE.splits(path)
     assert [(s.part, s.first_row) for s in splits] == [(0, 0), (1, 1000), (2, 2000)]
     assert sum(step.size for step in reads) == sum(s.size for s in splits) == Path(path).stat().st_size
-    [stream] = rows.encode_records(reads[4].batch, np.array([2]))[1].to_pylist()
+    [stream] = origin.encode_records(reads[4].batch, np.array([2]))[1].to_pylist()
     recovered = pa.ipc.open_stream(stream).read_all()
     assert recovered.to_pylist() == data.slice(1002, 1).to_pylist()
     assert recovered["kind"].type == data["kind"].type
@@ -118,7 +118,7 @@ def test_features_are_the_schema(tmp_path):
 
 def test_a_feature_that_the_file_lacks_is_absent(tmp_path):
     path = write(tmp_path / "a.parquet", pa.table({"y": [1]}))
-    assert read(path)[0].batch.schema.names == ["y", rows.ROW_COLUMN, rows.RECORD_COLUMN]
+    assert read(path)[0].batch.schema.names == ["y", origin.ROW_COLUMN, origin.RECORD_COLUMN]
 
 
 def test_every_cut_is_noticed(tmp_path):
@@ -151,7 +151,7 @@ def test_columns_that_cannot_be_told_apart(tmp_path):
     assert not isinstance(caught.value, BrokenFile)
     [step] = SOURCE.read(SOURCE.splits(path)[0], {"y": "int64"}, Limits())
     assert step.batch is not None
-    assert step.batch.select(["y"]).to_pydict() == {"y": [1]} and rows.row_numbers(step.batch).tolist() == [0]
+    assert step.batch.select(["y"]).to_pydict() == {"y": [1]} and origin.row_numbers(step.batch).tolist() == [0]
 
 
 def test_only_what_is_asked_for_is_read(tmp_path):
@@ -202,9 +202,9 @@ def test_a_kept_row_does_not_lack_what_the_run_did_not_read(tmp_path):
     """A repair by columns that read another feature would find it absent, where the file has it."""
     path = write(tmp_path / "a.parquet", pa.table({"x": [1.5], "y": [2]}))
     [step] = SOURCE.read(SOURCE.splits(path)[0], {"x": "float32"}, Limits())
-    [record] = rows.encode_records(step.batch, np.array([0]))[1].to_pylist()
+    [record] = origin.encode_records(step.batch, np.array([0]))[1].to_pylist()
     number, digest, original = np.array([0]), pa.array([7], pa.uint64()), pa.array([record], pa.large_binary())
-    kept = Kept(path, rows.ARROW_IPC, "", number, digest, [record], original)
+    kept = Kept(path, origin.ARROW_IPC, "", number, digest, [record], original)
     [(batch, _)] = kept.decoded({"x": "float32"})
     assert batch is not None
     assert batch.column("x").to_pylist() == [1.5]

@@ -16,10 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tfx_bsl.coders.sequence_example_coder import SequenceExamplesToRecordBatchDecoder
 
-from pipeline.limits import Limits
 from pipeline.sources import SOURCES
-from pipeline.sources.example_records import with_lists
-from pipeline.sources.framing import framed
+from pipeline.sources.limits import Limits
+from pipeline.sources.tfrecord.examples import with_lists
+from pipeline.sources.tfrecord.framing import framed
 from tests.jobs import assert_balanced, done, read_arrays, read_rejected
 from tests.marks import slow_but, tried
 from tests.test_source_tfrecord import BAD, example, feature, read, results, write
@@ -28,11 +28,11 @@ from transforms import (
     make_spec,
     numeric_column,
     passthrough_column,
-    rows,
     sequence_categorical_column_with_identity,
     sequence_numeric_column,
 )
 from transforms.errors import JobError
+from transforms.rows import origin
 
 SOURCE = SOURCES["tfrecord"]
 WANTED = {"a": "int64", "b": "float32", "c": "string"}
@@ -117,7 +117,7 @@ def test_values_are_those_of_tensorflows_parser(tmp_path, compression):
     assert columns["b"] == lists["b"].to_list()
     assert [[step or [] for step in row] for row in columns["c"]] == lists["c"].to_list()
     assert [record for record, _ in found_in(reads)] == records
-    assert rows.encode_records(reads[0].batch, np.array([3])) == ("tf.SequenceExample", pa.array([records[3]]))
+    assert origin.encode_records(reads[0].batch, np.array([3])) == ("tf.SequenceExample", pa.array([records[3]]))
     assert sum(step.size for step in reads) == SOURCE.splits(path)[0].size
 
 

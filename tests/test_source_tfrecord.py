@@ -16,12 +16,12 @@ import pyarrow as pa
 import pytest
 import tensorflow as tf
 
-from pipeline.limits import Limits
 from pipeline.sources import SOURCES, source_for
-from pipeline.sources.framing import framed, masked_crc
-from pipeline.sources.packing import unpacked
-from transforms import rejection, rows
+from pipeline.sources.compression import unpacked
+from pipeline.sources.limits import Limits
+from pipeline.sources.tfrecord.framing import framed, masked_crc
 from transforms.errors import JobError
+from transforms.rows import origin, rejection
 
 SOURCE = SOURCES["tfrecord"]
 FEATURES = {"id": "int64", "x": "float32", "s": "string"}
@@ -70,10 +70,10 @@ def results(reads: list[Any]) -> dict[int, tuple[bytes, Any]]:
     made: dict[int, tuple[bytes, Any]] = {}
     for step in reads:
         if step.batch is not None:
-            columns = {n: step.batch.column(n) for n in step.batch.schema.names if n not in rows.RESERVED}
+            columns = {n: step.batch.column(n) for n in step.batch.schema.names if n not in origin.RESERVED}
             values = {n: [typed(value, str(c.type)) for value in c.to_pylist()] for n, c in columns.items()}
-            records = step.batch.column(rows.RECORD_COLUMN).to_pylist()
-            for k, (row, record) in enumerate(zip(rows.row_numbers(step.batch).tolist(), records, strict=True)):
+            records = step.batch.column(origin.RECORD_COLUMN).to_pylist()
+            for k, (row, record) in enumerate(zip(origin.row_numbers(step.batch).tolist(), records, strict=True)):
                 assert row not in made
                 made[row] = record, {n: v[k] for n, v in values.items() if v[k][0] is not None}
         if step.rejected is not None:
@@ -107,15 +107,15 @@ def test_values_rows_and_records_are_those_of_the_file(tmp_path, compression):
     reads = read(path, max_batch_rows=1024)
     assert results(reads) == {k: (record, expected(record)) for k, record in enumerate(records)}
     assert [step.batch.num_rows for step in reads] == [1024, 1024, 452]
-    assert all(rows.file_of(step.batch) == path for step in reads)
-    assert rows.encode_records(reads[0].batch, np.array([3])) == ("tf.Example", pa.array([records[3]]))
+    assert all(origin.file_of(step.batch) == path for step in reads)
+    assert origin.encode_records(reads[0].batch, np.array([3])) == ("tf.Example", pa.array([records[3]]))
     assert sum(step.size for step in reads) == SOURCE.splits(path)[0].size
 
 
 def test_batches_keep_both_limits(tmp_path):
     records = [*examples(300), example(id=[1], s=[b"x" * 5000]), *examples(20)]
     reads = read(write(tmp_path / "a", records), max_batch_rows=100, max_batch_bytes=1000)
-    sizes = [sum(map(len, step.batch.column(rows.RECORD_COLUMN).to_pylist())) for step in reads]
+    sizes = [sum(map(len, step.batch.column(origin.RECORD_COLUMN).to_pylist())) for step in reads]
     assert sum(step.batch.num_rows for step in reads) == len(records)
     assert [step.batch.num_rows for step, size in zip(reads, sizes, strict=True) if size > 1000] == [1]
     assert max(len(step.batch) for step in read(write(tmp_path / "b", records), max_batch_rows=7)) == 7
@@ -265,7 +265,7 @@ def test_rows_of_any_kinds_keep_their_own_values_in_any_order(tmp_path):
         made = results(reads)
         assert [made[k][0] for k in range(len(records))] == records
         assert all(result == expected(r) for r, result in made.values() if isinstance(result, dict))
-        numbers = np.concatenate([rows.row_numbers(step.batch) for step in reads if step.batch is not None])
+        numbers = np.concatenate([origin.row_numbers(step.batch) for step in reads if step.batch is not None])
         assert (np.diff(numbers) > 0).all()
         want = want or dict(made.values())
         assert dict(made.values()) == want and sum(isinstance(r, tuple) for r in want.values()) == 8

@@ -41,15 +41,15 @@ def test_the_modules_that_go_by_the_format_of_a_data_set_are_those_that_the_desi
     said = set(re.findall(r"\w+\.py", section("docs/design.md", "## Adding a sink", "\n## ")))
     names = naming(r'format[^\n]*"(?:tfrecord|parquet|sequence_example)')
     readers = {path for path in names if path.startswith("pipeline/") and "/sinks/" not in path} - {
-        "pipeline/request.py"
+        "pipeline/job/request.py"
     }
     assert {Path(path).name for path in readers} == said
-    assert "pipeline/request.py" in section("CONTRIBUTING.md", "Normalisers and sources", "\n\n")
+    assert "pipeline/job/request.py" in section("CONTRIBUTING.md", "Normalisers and sources", "\n\n")
 
 
 @pytest.mark.parametrize(("suffix", "library"), [(".gz", gzip), (".bz2", bz2)])
 def test_beam_reads_a_packed_file_that_was_cut_short_as_a_shorter_one(tmp_path, suffix, library: Any):
-    """Which is why files are unpacked here (`pipeline.sources.packing`). Python notices it."""
+    """Which is why files are unpacked here (`pipeline.sources.compression`). Python notices it."""
     path = tmp_path / f"a.txt{suffix}"
     path.write_bytes(library.compress(b"a line\n" * 100)[:-4])
     with FileSystems.open(str(path)) as file:

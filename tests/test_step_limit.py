@@ -25,9 +25,9 @@ from transforms import (
     sequence_categorical_column_with_identity,
     sequence_numeric_column,
 )
-from transforms.ragged import Ragged
+from transforms.parse.step_limit import too_long
+from transforms.rows.ragged import Ragged
 from transforms.stages import parse_batch, validate_batch
-from transforms.step_limit import too_long
 
 IDENTITY, HASH, NUMERIC = (
     sequence_categorical_column_with_identity,

@@ -13,8 +13,10 @@ from typing import Any
 
 import pytest
 
-from pipeline import cleaning, layout, publish, stopping
-from pipeline.tf_examples import write_examples
+from pipeline import stopping
+from pipeline.command.tf_examples import write_examples
+from pipeline.dataset import layout, publish
+from pipeline.job import cleaning
 from tests.jobs import listing
 from tests.marks import slow_but
 from tests.test_publish import NEW, OLD, publish_run, whole, written
@@ -80,12 +82,12 @@ def was_stopped(folder: Path, process: subprocess.Popen[str]) -> None:
 RUN = ["run", "c.yaml", "--input", "in.tfrecord", "--output", "out"]
 LAUNCH = ["--columns=c.yaml", "--input=in.tfrecord", "--output=out"]
 MOMENTS = [
-    (signal.SIGINT, "pipeline.streams", "script", SEQCOLS, RUN),
-    (signal.SIGTERM, "click", "module", "pipeline.cli", RUN),
+    (signal.SIGINT, "pipeline.command.streams", "script", SEQCOLS, RUN),
+    (signal.SIGTERM, "click", "module", "pipeline.command.cli", RUN),
     (signal.SIGHUP, "click", "module", "pipeline.launch", LAUNCH),
     (signal.SIGINT, "pydantic", "script", SEQCOLS, RUN),
     (signal.SIGTERM, "apache_beam.io.filesystems", "script", SEQCOLS, RUN),
-    (signal.SIGINT, "tensorflow.python.client", "module", "pipeline.cli", RUN),
+    (signal.SIGINT, "tensorflow.python.client", "module", "pipeline.command.cli", RUN),
     (signal.SIGTERM, "lock", "script", SEQCOLS, RUN),
 ]
 
@@ -97,9 +99,9 @@ def test_stopped_at_a_moment(folder, number, moment, how, path, arguments):
 
 
 def test_nothing_is_imported_before_the_handlers_are_there():
-    program = "import sys; had = set(sys.modules); import pipeline.cli; print(*sorted({*sys.modules} - had))"
+    program = "import sys; had = set(sys.modules); import pipeline.command.cli; print(*sorted({*sys.modules} - had))"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
-    own = {"pipeline", "pipeline.cli", "pipeline.stopping"}
+    own = {"pipeline", "pipeline.command.cli", "pipeline.stopping"}
     standard = {"__future__", "signal", "enum", "types", "operator", "_operator", "functools", "_functools"}
     standard |= {"collections", "_collections", "keyword", "reprlib", "itertools"}  # what `signal` imports
     assert own <= set(done.stdout.split()) <= own | standard

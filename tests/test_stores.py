@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from pipeline import stores
-from pipeline.stores import AmazonS3, Conflict, Disk, GoogleCloudStorage, Store, Unconditional
+from pipeline.dataset import stores
+from pipeline.dataset.stores import AmazonS3, Conflict, Disk, GoogleCloudStorage, Store, Unconditional
 from tests import buckets
 from tests.gcs_emulator import emulator
 from tests.marks import slow_but

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import streams
-from pipeline.manifest import read
-from pipeline.tf_examples import write_examples
+from pipeline.command import streams
+from pipeline.command.tf_examples import write_examples
+from pipeline.dataset.manifest import read
 from tests import prepared
 from tests.marks import slow_but
 
@@ -132,6 +132,6 @@ def test_what_it_can_take_is_there(tmp_path):
 def test_what_is_printed_is_complete_but_for_that(folder):
     """The same text, with and without a terminal's line buffering."""
     for python in ([sys.executable], [sys.executable, "-u"]):
-        command = [*python, "-m", "pipeline.cli", "explain"]
+        command = [*python, "-m", "pipeline.command.cli", "explain"]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
         assert done.stdout.count(b"\n") > 10 and done.stdout.endswith(b"\n") and done.stderr == b""

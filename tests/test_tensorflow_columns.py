@@ -24,7 +24,7 @@ from transforms import (
     make_spec,
 )
 from transforms.columns import constructor
-from transforms.tensorflow_columns import converted
+from transforms.columns.from_tensorflow import converted
 
 fc = tf.feature_column
 

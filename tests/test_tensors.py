@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 import tensorflow as tf
 
-from transforms import graph, tensors
+from transforms.densify import graph, tensors
 
 DTYPES = [np.float32, np.float64, np.int64]
 

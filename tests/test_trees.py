@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import layout
+from pipeline.dataset import layout
 from tests.object_store import SCHEME, Objects
-from transforms import trees
+from transforms.stored import trees
 
 FILES = {"a": b"1", "deep/er/b": b"2", "deep/c": b""}
 

@@ -16,13 +16,13 @@ import pytest
 import tensorflow as tf
 from click.testing import CliRunner
 
-from pipeline import export, samples
-from pipeline.commands import cli
-from pipeline.request import FORMATS
-from pipeline.sources.framing import framed
-from pipeline.tf_examples import encode
-from pipeline.verify import verify
-from pipeline.verify_rows import Compared
+from pipeline.command.commands import cli
+from pipeline.command.tf_examples import encode
+from pipeline.dataset import graphs, samples
+from pipeline.job.request import FORMATS
+from pipeline.sources.tfrecord.framing import framed
+from pipeline.verify.rows import Compared
+from pipeline.verify.verify import verify
 from tests.jobs import done
 from tests.marks import slow_but
 from tests.prepared import put_manifest
@@ -37,13 +37,13 @@ from transforms import (
     make_spec,
     numeric_column,
     passthrough_column,
-    rows,
     sequence_categorical_column_with_hash_bucket,
     sequence_categorical_column_with_identity,
     sequence_categorical_column_with_learned_vocabulary,
     sequence_numeric_column,
     weighted_categorical_column,
 )
+from transforms.rows import origin
 
 ROWS = 90
 
@@ -295,7 +295,7 @@ def test_a_serving_model_that_cannot_be_loaded(published, tmp_path):
     root, _, manifest = changed(published, tmp_path)
     (model,) = (root / "serving").rglob("saved_model.pb")
     model.write_bytes(model.read_bytes() + b"\x00")
-    manifest["graph_sha256"]["serving"] = export.digest(str(root / "serving"))
+    manifest["graph_sha256"]["serving"] = graphs.digest(str(root / "serving"))
     written(root, manifest)
     with pytest.raises(JobError, match="cannot be loaded"):
         verify(str(root))
@@ -314,7 +314,7 @@ def test_the_serving_model_of_other_statistics(published, tmp_path):
     root, _, manifest = changed(published, tmp_path)
     shutil.rmtree(root / "serving")
     shutil.copytree(other / "out" / "serving", root / "serving")
-    manifest["graph_sha256"]["serving"] = export.digest(str(root / "serving"))
+    manifest["graph_sha256"]["serving"] = graphs.digest(str(root / "serving"))
     written(root, manifest)
     assert "feature 'x'" in compared(root).difference
 
@@ -338,8 +338,8 @@ def test_an_empty_data_set(tmp_path):
 
 
 def batch(numbers: list[int], file: str = "f") -> pa.RecordBatch:
-    made = pa.RecordBatch.from_pydict({rows.ROW_COLUMN: pa.array(numbers, pa.int64())})
-    return made.replace_schema_metadata({rows.FILE_KEY: file.encode()})
+    made = pa.RecordBatch.from_pydict({origin.ROW_COLUMN: pa.array(numbers, pa.int64())})
+    return made.replace_schema_metadata({origin.FILE_KEY: file.encode()})
 
 
 def test_samples_follow_rows_of_several_files_and_gaps():

@@ -18,14 +18,15 @@ import pytest
 import tensorflow as tf
 from click.testing import CliRunner
 
-from pipeline import export, verify
-from pipeline.commands import cli
-from pipeline.manifest import Manifest
-from pipeline.manifest import read as read_manifest
-from pipeline.request import FORMATS
+from pipeline.command.commands import cli
+from pipeline.dataset import graphs
+from pipeline.dataset.manifest import Manifest
+from pipeline.dataset.manifest import read as read_manifest
+from pipeline.job.request import FORMATS
 from pipeline.sinks import SINKS
-from pipeline.sources.framing import framed
-from pipeline.verify_files import Files, check
+from pipeline.sources.tfrecord.framing import framed
+from pipeline.verify import verify
+from pipeline.verify.files import Files, check
 from tests import prepared
 from transforms import JobError
 from transforms.columns import Output
@@ -83,7 +84,7 @@ def agree(root: Path, path: Path, rows: int | None = None) -> None:
                 entry |= {"bytes": path.stat().st_size, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
                 entry["rows"] = entry["rows"] if rows is None else rows
     for name in ("statistics", "ledger"):
-        manifest["json_sha256"][name] = export.file_digest(str(root / manifest[name]))
+        manifest["json_sha256"][name] = graphs.file_digest(str(root / manifest[name]))
     write(root, manifest)
 
 
@@ -505,7 +506,7 @@ def test_of_many_faults_the_first_are_listed(tmp_path):
 def test_without_rows_tensorflow_is_not_loaded(records):
     program = """
 import sys
-from pipeline.commands import cli
+from pipeline.command.commands import cli
 try:
     cli(["verify", sys.argv[1], "--rows", "0"])
 except SystemExit as end:
@@ -530,7 +531,7 @@ def test_progress_counts_bytes(records):
 
     manifest = read_manifest(str(records))
     check(manifest, tell)
-    from pipeline.verify_files import bytes_to_read
+    from pipeline.verify.files import bytes_to_read
 
     assert told[str(shard(records))] == shard(records).stat().st_size
     assert abs(sum(told.values()) - bytes_to_read(manifest)) <= 100

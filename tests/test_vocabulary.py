@@ -20,16 +20,17 @@ import tf_keras
 from apache_beam.internal import cloudpickle
 from tensorflow.python.feature_column.feature_column_v2 import FeatureTransformationCache
 
-from pipeline.columns_file import dumps, load, loads
-from pipeline.sources.framing import framed
+from pipeline.columns_file.reader import dumps, load, loads
+from pipeline.sources.tfrecord.framing import framed
 from tests.jobs import done, read_arrays
 from tests.marks import slow_but
-from transforms import assets, graph
 from transforms.columns import constructor
+from transforms.densify import graph
 from transforms.errors import SpecError
 from transforms.groups import SequenceGroup
 from transforms.memory import apply
-from transforms.spec import make_spec
+from transforms.spec.spec import make_spec
+from transforms.stored import vocabularies
 
 fc = tf.feature_column
 LISTED = "sequence_categorical_column_with_vocabulary_list"
@@ -299,7 +300,7 @@ def test_the_words_travel_with_the_column(tmp_path):
     many = in_file("x", written(folder, b"".join(b"/some/path/%07d\n" % k for k in range(10_000))))
     assert len(pickle.dumps(many)) < 60_000
     Path(path).unlink()
-    assets._words.cache_clear()
+    vocabularies._words.cache_clear()
     for data in packed:
         made = apply([{"x": ["b", "c", "a"]}], pickle.loads(data))
         assert made["x"].tolist() == [[1, 2, 0]]

@@ -9,8 +9,8 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
+from transforms.columns.window import Window
 from transforms.groups import SequenceGroup
-from transforms.window import Window
 
 
 @given(

@@ -11,7 +11,7 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.columns_file import dumps, loads
+from pipeline.columns_file.reader import dumps, loads
 from transforms.columns import (
     bucketized_column,
     embedding_column,
@@ -23,12 +23,12 @@ from transforms.columns import (
     sequence_numeric_column,
     weighted_categorical_column,
 )
+from transforms.densify.graph import raw_tensors
 from transforms.errors import SpecError
-from transforms.graph import raw_tensors
 from transforms.groups import SequenceGroup
 from transforms.memory import apply
-from transforms.parse import NO_WEIGHT, Form, parse
-from transforms.spec import make_spec
+from transforms.parse.parse import NO_WEIGHT, Form, parse
+from transforms.spec.spec import make_spec
 from transforms.stages import parse_batch, validate_batch
 
 NAN, INF = float("nan"), float("inf")
@@ -86,7 +86,7 @@ def test_faults_inside_columns_have_their_paths_and_lines():
 
 
 def test_functions_inside_columns_are_looked_for(tmp_path: Any):
-    from pipeline.columns_file import check_functions
+    from pipeline.columns_file.reader import check_functions
 
     source = "{type: numeric_column, key: x, normalizer_fn: 'nowhere:f'}"
     text = f"columns:\n  - {{type: bucketized_column, boundaries: [0], source_column: {source}}}\n"

@@ -10,12 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.columns_file import load
+from pipeline.columns_file.reader import load
 from tests.jobs import assert_balanced, done, read_arrays, read_json
 from tests.marks import slow_but
 from transforms.groups import SequenceGroup
 from transforms.memory import Applied, apply
-from transforms.spec import Spec
+from transforms.spec.spec import Spec
 
 IDS = 2000
 COLUMNS = """

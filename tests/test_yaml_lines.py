@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from pipeline import yaml_lines
-from pipeline.yaml_lines import DEEPEST, read_yaml, resolve
+from pipeline.columns_file import yaml_lines
+from pipeline.columns_file.yaml_lines import DEEPEST, read_yaml, resolve
 from transforms.errors import SpecError
 
 

@@ -15,11 +15,11 @@ import pytest
 
 from pipeline.sinks import SINKS
 from pipeline.sources import SOURCES
-from transforms import rejection
 from transforms.columns import TYPES as COLUMNS
 from transforms.normalizers import TYPES as NORMALIZERS
 from transforms.normalizers import Chain, Function
-from transforms.reasons import REASONS
+from transforms.rows import rejection
+from transforms.rows.reasons import REASONS
 
 KINDS: Final[dict[str, list[str]]] = {
     "column": sorted(COLUMNS),

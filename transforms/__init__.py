@@ -8,28 +8,28 @@ from transforms.columns import CLASSES, TYPES, Column, constructor, shared_embed
 from transforms.errors import JobError, SpecError, SpecFault
 from transforms.groups import SequenceGroup
 from transforms.normalizers import Function, Normalizer, ZScore
-from transforms.reasons import REASONS
-from transforms.spec import Spec, make_spec
+from transforms.rows.reasons import REASONS
+from transforms.spec.spec import Spec, make_spec
 
 if TYPE_CHECKING:
     from transforms.beam import Densify, Parse, Validate
-    from transforms.fit import Fit, FitAndDensify
+    from transforms.fit.fit import Fit, FitAndDensify
     from transforms.memory import Applied, apply
     from transforms.ml_transform import SequenceColumns
-    from transforms.parse_specs import make_output_parse_example_spec, make_parse_example_spec
     from transforms.preprocessing import make_preprocessing_fn
+    from transforms.spec.parse_specs import make_output_parse_example_spec, make_parse_example_spec
 
 _LATE = {
     "Applied": "transforms.memory",
     "Densify": "transforms.beam",
-    "Fit": "transforms.fit",
-    "FitAndDensify": "transforms.fit",
+    "Fit": "transforms.fit.fit",
+    "FitAndDensify": "transforms.fit.fit",
     "Parse": "transforms.beam",
     "SequenceColumns": "transforms.ml_transform",
     "Validate": "transforms.beam",
     "apply": "transforms.memory",
-    "make_output_parse_example_spec": "transforms.parse_specs",
-    "make_parse_example_spec": "transforms.parse_specs",
+    "make_output_parse_example_spec": "transforms.spec.parse_specs",
+    "make_parse_example_spec": "transforms.spec.parse_specs",
     "make_preprocessing_fn": "transforms.preprocessing",
 }
 

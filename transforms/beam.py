@@ -22,18 +22,19 @@ from apache_beam.pvalue import AsSingleton, TaggedOutput
 from apache_beam.transforms.window import GlobalWindow, WindowedValue
 from apache_beam.utils.shared import Shared
 
-from transforms import distributions, metrics, rows
 from transforms.columns import Column
-from transforms.contributed import Packed
-from transforms.dict_rows import BATCH_ROWS, batches_of, check_keys, from_dicts, row_dict
-from transforms.distributions import Counting
+from transforms.distributions import histograms
+from transforms.distributions.histograms import Counting
 from transforms.groups import SequenceGroup
-from transforms.parse import canonical_type
-from transforms.spec import Spec, make_spec
+from transforms.parse.parse import canonical_type
+from transforms.parse.step_limit import MAX_STEPS
+from transforms.rows import metrics, origin
+from transforms.rows.from_python import BATCH_ROWS, batches_of, check_keys, from_dicts, row_dict
+from transforms.rows.tally import Tally, add
+from transforms.spec.spec import Spec, make_spec
 from transforms.stage_functions import StageFunction, densify_stage, mark, parse_stage, stage_of, validate_stage
 from transforms.stages import Stage
-from transforms.step_limit import MAX_STEPS
-from transforms.tally import Tally, add
+from transforms.statistics.contributed import Packed
 
 GOOD: Final = "good"
 REJECTED: Final = "rejected"
@@ -99,7 +100,7 @@ class StageFn(beam.DoFn):
         """Begins a tally and the gathering of rows, by window."""
         self._tally: Tally = Counter()
         self._moments: Packed | None = None
-        self._counts: distributions.Counts = {}
+        self._counts: histograms.Counts = {}
         self._pending: dict[Any, list[Any]] = defaultdict(list)
         self._window: Any = GlobalWindow()
 
@@ -135,7 +136,7 @@ class StageFn(beam.DoFn):
         if self._moments is not None:
             yield TaggedOutput(MOMENTS, in_window(self._moments, self._window))
         if self._counts:
-            yield TaggedOutput(COUNTS, in_window(distributions.packed(self._counts), self._window))
+            yield TaggedOutput(COUNTS, in_window(histograms.packed(self._counts), self._window))
 
     def _counted(self, batch: pa.RecordBatch) -> Iterator[Stage]:
         if self._run is None:
@@ -146,7 +147,7 @@ class StageFn(beam.DoFn):
             if stage.moments is not None:
                 self._moments = self._moments.merge([stage.moments]) if self._moments is not None else stage.moments
             if stage.counts is not None:
-                distributions.add(self._counts, stage.counts)
+                histograms.add(self._counts, stage.counts)
             yield stage
 
     def _run_table(self, table: pa.Table) -> Iterator[Any]:
@@ -185,7 +186,7 @@ class StageFn(beam.DoFn):
             key: pa.array([row.get(key) for row in pending], canonical_type(form))
             for key, form in self._spec.features.items()
         }
-        return mark(rows.with_origin(pa.RecordBatch.from_pydict(arrays), "", 0), stage)
+        return mark(origin.with_origin(pa.RecordBatch.from_pydict(arrays), "", 0), stage)
 
 
 def _stage_and_kind(row: Any) -> tuple[bytes, bool]:
@@ -194,7 +195,7 @@ def _stage_and_kind(row: Any) -> tuple[bytes, bool]:
 
 
 def typed(made: beam.pvalue.DoOutputsTuple, *tags: str) -> beam.pvalue.DoOutputsTuple:
-    """Says that some outputs are RecordBatches, which are pickled where an engine does not know it (see `pipeline.coders`)."""
+    """Says that some outputs are RecordBatches, pickled where an engine does not know it (see `pipeline.job.batch_coder`)."""
     for tag in tags:
         made[tag].element_type = pa.RecordBatch
     return made
@@ -211,7 +212,7 @@ def in_window(value: Any, window: Any) -> WindowedValue:
 
 
 def _to_dicts(batch: pa.RecordBatch) -> list[dict[str, Any]]:
-    made: list[dict[str, Any]] = batch.select([n for n in batch.schema.names if n not in rows.RESERVED]).to_pylist()
+    made: list[dict[str, Any]] = batch.select([n for n in batch.schema.names if n not in origin.RESERVED]).to_pylist()
     return made
 
 
@@ -271,7 +272,7 @@ class Densify(_Stage):
       transform: directory of the graph that a job saved. It may be left out where no column asks for statistics and every
         group has a `max_length` that is a number.
       moments: also collect the moments of the numeric columns (`contributed.Packed`), in the output `MOMENTS`.
-      ready: a PCollection of one element to wait for, where the same pipeline makes the directory: see `transforms.fit.Fit`.
+      ready: a PCollection of one element to wait for, where the same pipeline makes the directory: see `transforms.fit.fit.Fit`.
       max_steps: as of `Parse`.
       counting: also count how values are distributed (see `distributions`), in the output `COUNTS`.
       narrow: whether float64 will be written as float32, as a tf.Example holds it: a row with a number beyond that is rejected.

@@ -9,11 +9,11 @@ import numpy as np
 from transforms import dtypes
 from transforms.columns import Column
 from transforms.columns.base import Checked
-from transforms.parse import Parsed
-from transforms.ragged import Ragged
-from transforms.rounding import LOOKED_AT, rounded
-from transforms.spec import Spec
-from transforms.tally import Tally
+from transforms.parse.parse import Parsed
+from transforms.parse.rounding import LOOKED_AT, rounded
+from transforms.rows.ragged import Ragged
+from transforms.rows.tally import Tally
+from transforms.spec.spec import Spec
 
 ROUNDED: Final = "rounded"
 """Second part of a tally's keys of what rounding makes equal."""

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field
 
-from transforms import shown
+from transforms import reprs
 from transforms.models import Model
 
 DEFAULT_GROUP: Final = "sequence"
@@ -62,7 +62,7 @@ class SequenceGroup(Model):
 
     def __repr__(self) -> str:
         """The call that makes it, with what is not the default."""
-        return shown.call(type(self).__name__, self)
+        return reprs.call(type(self).__name__, self)
 
     __str__ = __repr__
 

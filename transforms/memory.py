@@ -11,23 +11,25 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import pyarrow as pa
 
-from transforms import graph, rows, shown
-from transforms.asks import Ask
-from transforms.assets import most_frequent
+from transforms import reprs
 from transforms.columns import Column, Output
 from transforms.columns.learned_vocabulary import LearnedVocabularyBase
-from transforms.contributed import Packed, Part
-from transforms.densify import fit
-from transforms.details import Details, contribution
-from transforms.dict_rows import batches_of
-from transforms.fitted import Asked, Fitted
+from transforms.columns.vocabulary_lookup import NO_WORDS, Vocabulary, Words, keep_in
+from transforms.densify import graph
+from transforms.densify.densify import fit
 from transforms.groups import DEFAULT_GROUP, SequenceGroup
-from transforms.lookup import NO_WORDS, Vocabulary, Words, keep_in
-from transforms.rejection import SCHEMA
-from transforms.spec import Spec, dense, input_name, length_name, make_spec, mask_name
+from transforms.normalizers.asks import Ask
+from transforms.parse.step_limit import MAX_STEPS
+from transforms.rows import origin
+from transforms.rows.from_python import batches_of
+from transforms.rows.rejection import SCHEMA
+from transforms.rows.tally import Tally, add
+from transforms.spec.spec import Spec, dense, input_name, length_name, make_spec, mask_name
 from transforms.stages import Stage, parse_batch, reject_late, validate_batch
-from transforms.step_limit import MAX_STEPS
-from transforms.tally import Tally, add
+from transforms.statistics.contributed import Packed, Part
+from transforms.statistics.details import Details, contribution
+from transforms.statistics.fitted import Asked, Fitted
+from transforms.stored.vocabularies import most_frequent
 
 SHOWN_REJECTED: Final = 10
 """Rejected rows that a notebook shows."""
@@ -63,12 +65,12 @@ class Applied:
         """What a notebook shows: the outputs, and the first rejected rows."""
         outputs = [(o.name, o.dtype, self.arrays[o.name].shape, o.kind, o.source) for o in self.outputs]
         caption = f"{len(self.rows):,} rows, {self.rejected.num_rows:,} rejected"
-        made = shown.table(("output", "dtype", "shape", "kind", "of"), outputs, caption)
+        made = reprs.table(("output", "dtype", "shape", "kind", "of"), outputs, caption)
         if not self.rejected.num_rows:
             return made
         heads = ("row", "reason", "column", "value", "message")
         first = self.rejected.select(heads).slice(0, SHOWN_REJECTED).to_pylist()
-        return made + shown.table(heads, [[row[head] for head in heads] for row in first], "rejected, the first")
+        return made + reprs.table(heads, [[row[head] for head in heads] for row in first], "rejected, the first")
 
     def __getitem__(self, name: str) -> np.ndarray:
         """Returns one output."""
@@ -161,7 +163,7 @@ def apply(
     final = {o.name: _cast(o, batch, arrays, spec) for o in outputs}
     table = pa.Table.from_batches(rejected) if rejected else SCHEMA.empty_table()
     order = np.argsort(table["row"].to_numpy(), kind="stable")
-    return Applied(spec, final, outputs, rows.row_numbers(batch), table.take(order), tally, fitted)
+    return Applied(spec, final, outputs, origin.row_numbers(batch), table.take(order), tally, fitted)
 
 
 def _graph(
@@ -174,7 +176,7 @@ def _graph(
 
 
 class _Whole:
-    """Figures of one batch as those of the whole data set: see `transforms.fitted.Combine`."""
+    """Figures of one batch as those of the whole data set: see `transforms.statistics.fitted.Combine`."""
 
     def __init__(self) -> None:
         self.track = keep_in({})
@@ -216,7 +218,7 @@ def _joined(batches: Sequence[pa.RecordBatch], spec: Spec) -> pa.RecordBatch:
     if not batches:
         empty = pa.RecordBatch.from_pydict({key: pa.nulls(0) for key in keys})
         return parse_batch(empty, spec.columns).batch
-    return pa.concat_batches([batch.select([*keys, rows.ROW_COLUMN]) for batch in batches])
+    return pa.concat_batches([batch.select([*keys, origin.ROW_COLUMN]) for batch in batches])
 
 
 def _cast(output: Output, batch: pa.RecordBatch, arrays: graph.Arrays, spec: Spec) -> np.ndarray:

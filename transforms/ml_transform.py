@@ -19,14 +19,15 @@ from apache_beam.ml.transforms.base import ArtifactMode, MLTransformProvider
 from apache_beam.pvalue import AsSingleton
 from apache_beam.transforms.window import GlobalWindows
 
-from transforms import rows, spec_text
 from transforms.beam import GOOD, REJECTED, Densify
 from transforms.columns import Column
-from transforms.dict_rows import row_dict
 from transforms.errors import JobError
-from transforms.fit import FitAndDensify
+from transforms.fit.fit import FitAndDensify
 from transforms.groups import SequenceGroup
-from transforms.spec import Spec, make_spec
+from transforms.rows import origin
+from transforms.rows.from_python import row_dict
+from transforms.spec import text as spec_text
+from transforms.spec.spec import Spec, make_spec
 
 
 class SequenceColumns(MLTransformProvider):
@@ -119,7 +120,7 @@ def _described(rejected: Any) -> list[tuple[Any, tuple[Any, str, str]]]:
 
 def _original(row: dict[str, Any]) -> dict[str, Any]:
     """Returns the row as it came; as the record's own bytes where it came with its record."""
-    if row["record_format"] != rows.ARROW_IPC:
+    if row["record_format"] != origin.ARROW_IPC:
         return {"record": row["record"], "record_format": row["record_format"]}
     (original,) = pa.ipc.open_stream(row["record"]).read_all().to_pylist()
     return dict(original)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ValidationError
 
-from transforms import messages
+from transforms import problems
 
 if TYPE_CHECKING:  # the class has no public name, and mypy takes no expression for a base
     from pydantic._internal._model_construction import ModelMetaclass
@@ -37,7 +37,7 @@ class Model(BaseModel, metaclass=_Called):
 
     @classmethod
     def _wrong_call(cls, error: ValidationError, arguments: dict[str, Any]) -> Exception:
-        found = messages.problems(error, cls, arguments)
+        found = problems.problems(error, cls, arguments)
         lines = "; ".join(f"{p.path}: {p.message}" if p.location else p.message for p in found)
         excused = [p for p in found if p.location and p.location[0] in cls.tensorflow_value_errors]
         return (TypeError if any(p.wrong_type for p in found if p not in excused) else ValueError)(lines)

@@ -7,15 +7,16 @@ from typing import Any
 
 import tensorflow as tf
 
-from transforms import analyze, requests
-from transforms.admission import admitted
 from transforms.columns import Column
-from transforms.densify import densify, fit
+from transforms.densify.densify import densify, fit
 from transforms.errors import nearest
+from transforms.fit import preprocessing_fn as analyze
 from transforms.groups import SequenceGroup
-from transforms.parse import Form
-from transforms.serving import VALID
-from transforms.spec import Spec, make_spec
+from transforms.parse.parse import Form
+from transforms.serve import parsing
+from transforms.serve.model import VALID
+from transforms.serve.valid import admitted
+from transforms.spec.spec import Spec, make_spec
 
 
 def make_preprocessing_fn(
@@ -48,7 +49,7 @@ def make_preprocessing_fn(
     spec = make_spec(columns, sequence_groups)
 
     def preprocessing_fn(inputs: Mapping[str, Any]) -> dict[str, Any]:
-        given = {key: _as_request(key, inputs, form) for key, form in requests.forms(spec).items()}
+        given = {key: _as_request(key, inputs, form) for key, form in parsing.forms(spec).items()}
         one = next(iter(given.values()))
         raw, good = admitted(spec, given, tf.ones([one.nrows()], tf.bool))
         fitted = fit(spec, raw, analyze.Analyzers(spec, ""))
@@ -74,8 +75,8 @@ def _as_request(key: str, inputs: Mapping[str, Any], form: Form) -> tf.RaggedTen
     else:
         flat = tf.reshape(given, [tf.shape(given)[0], -1])
         made = tf.RaggedTensor.from_tensor(flat, row_splits_dtype=tf.int64)
-    if requests.is_nested(form):
-        return made if made.ragged_rank > 1 else requests.one_value_a_step(made)
+    if parsing.is_nested(form):
+        return made if made.ragged_rank > 1 else parsing.one_value_a_step(made)
     return made if made.flat_values.shape.rank == 1 else made.merge_dims(1, -1)
 
 

@@ -10,11 +10,11 @@ from typing import Final
 
 import pyarrow as pa
 
-from transforms import distributions
-from transforms.distributions import Counting
-from transforms.spec import Spec
+from transforms.distributions import histograms
+from transforms.distributions.histograms import Counting
+from transforms.parse.step_limit import MAX_STEPS
+from transforms.spec.spec import Spec
 from transforms.stages import Stage, parse_batch, reject_late, validate_batch
-from transforms.step_limit import MAX_STEPS
 
 STAGE_KEY: Final = b"seqcols.stage"
 """Schema metadata that says how far a batch has come."""
@@ -75,8 +75,8 @@ def densify_stage(
       narrow: whether float64 will be written as float32.
     """
     # TensorFlow takes seconds to import: only the stage that needs it pays.
-    from transforms import graph
-    from transforms.fitted import not_fitted
+    from transforms.densify import graph
+    from transforms.statistics.fitted import not_fitted
 
     run_graph = graph.saved_graph(spec, transform) if transform else graph.fitted_graph(not_fitted(spec))
     collect = graph.moments_graph(spec) if moments else lambda batch: None
@@ -97,11 +97,11 @@ def densify_stage(
     return run
 
 
-def _counter(spec: Spec, transform: str | None, counting: Counting) -> distributions.Counter:
-    from transforms.analyze import read_words
+def _counter(spec: Spec, transform: str | None, counting: Counting) -> histograms.Counter:
+    from transforms.fit.preprocessing_fn import read_words
 
     learned = counting.words or {}
     if counting.words is None and transform:
         learned = {name: len(words) for name, words in read_words(spec, transform).items()}
-    around = distributions.read_centres(spec, counting.moments)
-    return distributions.counter(spec, around, distributions.known_words(spec, learned), counting.one_in)
+    around = histograms.read_centres(spec, counting.moments)
+    return histograms.counter(spec, around, histograms.known_words(spec, learned), counting.one_in)

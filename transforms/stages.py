@@ -14,19 +14,19 @@ from types import MappingProxyType
 import numpy as np
 import pyarrow as pa
 
-from transforms import rejection, rows
 from transforms.columns import Column
 from transforms.columns.base import Checked
-from transforms.contributed import Packed
 from transforms.counting import count_rounded, count_values, held_values
-from transforms.distributions import Counts
+from transforms.distributions.histograms import Counts
 from transforms.groups import SequenceGroup
-from transforms.parse import Parsed, parse
-from transforms.ragged import Ragged
-from transforms.rejection import Fault
-from transforms.spec import Spec
-from transforms.step_limit import MAX_STEPS
-from transforms.tally import Tally, add, count_lengths, count_rejected, presence
+from transforms.parse.parse import Parsed, parse
+from transforms.parse.step_limit import MAX_STEPS
+from transforms.rows import origin, rejection
+from transforms.rows.ragged import Ragged
+from transforms.rows.rejection import Fault
+from transforms.rows.tally import Tally, add, count_lengths, count_rejected, presence
+from transforms.spec.spec import Spec
+from transforms.statistics.contributed import Packed
 
 
 @dataclass
@@ -55,8 +55,8 @@ def parse_batch(batch: pa.RecordBatch, columns: Sequence[Column], max_steps: int
 
     A feature that the batch does not have at all is absent in every row. A row with more than `max_steps` steps is rejected.
     """
-    batch = rows.plain(batch)
-    file = rows.file_of(batch)
+    batch = origin.plain(batch)
+    file = origin.file_of(batch)
     tally: Tally = Counter()
     faults: list[Fault] = []
     by_key: dict[str, Parsed] = {}
@@ -75,7 +75,7 @@ def parse_batch(batch: pa.RecordBatch, columns: Sequence[Column], max_steps: int
         tally[file, "column", column.name, "present"] = len(parsed.array) - parsed.array.null_count
         tally[file, "column", column.name, "rejected"] = 0 if rejected is None else int(parsed.values_in[~good].sum())
         add(tally, count_rounded(column, parsed))
-    made = rows.rebuild(batch, {key: parsed.array for key, parsed in by_key.items()})
+    made = origin.rebuild(batch, {key: parsed.array for key, parsed in by_key.items()})
     views = {} if rejected is not None else {key: p.view for key, p in by_key.items() if p.view is not None}
     return Stage(_keep(made, good, rejected), rejected, tally + count_rejected(rejected), views=views)
 
@@ -95,7 +95,7 @@ def validate_batch(batch: pa.RecordBatch, spec: Spec, known: Mapping[str, Ragged
     rejection.refuse_fatal(batch, faults)
     good, rejected = rejection.split(batch, faults)
     tally = count_rejected(rejected)
-    file = rows.file_of(batch)
+    file = origin.file_of(batch)
     for column in spec.columns:
         counts = count_values(column, spec, views[column.key], checked[column.name], good)
         tally.update({(file, "column", column.name, what): count for what, count in counts.items()})
@@ -148,7 +148,7 @@ def reject_late(batch: pa.RecordBatch, spec: Spec, faults: list[Fault]) -> tuple
     tally = count_rejected(rejected)
     counted = validate_batch(bad, spec).tally
     tally.subtract({key: n for key, n in counted.items() if key[1] != "length_max"})
-    file = rows.file_of(batch)
+    file = origin.file_of(batch)
     views = {key: Ragged.of(bad.column(key)) for key in spec.features}
     for column in spec.columns:
         held = held_values(views[column.key], column.check(views))

@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import layout, verify
+from pipeline.dataset import layout
+from pipeline.dataset.manifest import Manifest
+from pipeline.dataset.manifest import read as read_manifest
+from pipeline.job.request import FORMATS, UsageError
 from pipeline.loaders import blocks, plan
 from pipeline.loaders.plan import Piece
 from pipeline.loaders.reading import Arrays
 from pipeline.loaders.reading import blocks as read_blocks
-from pipeline.manifest import Manifest
-from pipeline.manifest import read as read_manifest
-from pipeline.request import FORMATS, UsageError
+from pipeline.verify import verify
 from transforms.columns import Output
 from transforms.errors import JobError, listed, nearest
 

@@ -9,13 +9,13 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from pipeline.limits import WIDEST
-from pipeline.sources import framing
 from pipeline.sources.base import broken
-from pipeline.sources.packing import Content
+from pipeline.sources.compression import Content
+from pipeline.sources.limits import WIDEST
 from pipeline.sources.parquet import opened
+from pipeline.sources.tfrecord import framing
 from transforms.columns import Output
-from transforms.parse_specs import known_shape, parse_spec
+from transforms.spec.parse_specs import known_shape, parse_spec
 
 Arrays = dict[str, np.ndarray]
 """Feature name to `[rows, *shape]`."""
@@ -77,7 +77,7 @@ def _records(
     path: str, format: str, outputs: Sequence[Output], start: int, stop: int | None
 ) -> Iterator[tuple[Mapping[str, pa.Array], int]]:
     """Yields columns of the rows wanted, and how many. Records before them are read, and not decoded."""
-    from pipeline.sources.example_records import RecordDecoder
+    from pipeline.sources.tfrecord.examples import RecordDecoder
 
     decoder = RecordDecoder({name: field["dtype"] for name, field in parse_spec(outputs).items()})
     content = Content(path, WIDEST, framing.is_header)

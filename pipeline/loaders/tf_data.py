@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from pipeline.loaders.arrays import Batches, numpy_batches
 from transforms.columns import Output
-from transforms.parse_specs import feature_spec, known_shape, sequence_spec
+from transforms.spec.parse_specs import feature_spec, known_shape, sequence_spec
 
 BLOCK_ROWS: Final = 4096
 """About how many rows Python hands to TensorFlow at once: each time costs about a millisecond."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pipeline.job.request import UsageError
 from pipeline.loaders.arrays import numpy_batches
-from pipeline.request import UsageError
 
 if TYPE_CHECKING:
     from pipeline.loaders.torch_batches import TorchBatches

@@ -11,8 +11,8 @@ from typing import Any, Final
 import numpy as np
 
 from pipeline.report.figures import figure
-from transforms import distributions
-from transforms.tally import EXACT_LENGTHS
+from transforms.distributions import histograms
+from transforms.rows.tally import EXACT_LENGTHS
 
 MOST_BARS: Final = 40
 SHOWN: Final = (0.005, 0.995)
@@ -56,15 +56,15 @@ def of_bins(bins: np.ndarray, counts: np.ndarray, centre: float = 0.0, whole: bo
     """Returns the ranges that bins stand for.
 
     Args:
-      bins: see `transforms.distributions.bins_of`.
+      bins: see `transforms.distributions.histograms.bins_of`.
       counts: of each bin.
       centre: what values were counted around.
       whole: whether the values are whole numbers. Each then takes the room from 0.5 before to 0.5 after it.
     """
-    finite = distributions.is_finite(bins)
-    lower, upper = distributions.edges(bins[finite])
+    finite = histograms.is_finite(bins)
+    lower, upper = histograms.edges(bins[finite])
     if whole:
-        below_zero = bins[finite] >= distributions.BINS // 2
+        below_zero = bins[finite] >= histograms.BINS // 2
         lower = np.where(below_zero, np.floor(lower) + 0.5, np.ceil(lower) - 0.5)
         upper = np.where(below_zero, np.floor(upper) + 0.5, np.ceil(upper) - 0.5)
         centre = float(round(centre))
@@ -73,7 +73,7 @@ def of_bins(bins: np.ndarray, counts: np.ndarray, centre: float = 0.0, whole: bo
 
 
 def of_lengths(histogram: dict[int, int]) -> Spans:
-    """Returns the ranges of lengths in steps, by the lower ends of their buckets (see `transforms.tally.length_bucket`)."""
+    """Returns the ranges of lengths in steps, by the lower ends of their buckets (see `transforms.rows.tally.length_bucket`)."""
     lengths = np.array(sorted(histogram), np.int64)
     octave = np.maximum(np.floor(np.log2(np.maximum(lengths, 1))).astype(np.int64) - 5, 0)
     wide = np.where(lengths < EXACT_LENGTHS, 1, 1 << octave)

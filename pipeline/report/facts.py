@@ -14,10 +14,10 @@ import numpy as np
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
-from transforms import distributions
-from transforms.distributions import COUNTED, ROWS, Centre, Counting, Packed
-from transforms.spec import Spec
-from transforms.tally import Tally, lengths_by_group
+from transforms.distributions import histograms
+from transforms.distributions.histograms import COUNTED, ROWS, Centre, Counting, Packed
+from transforms.rows.tally import Tally, lengths_by_group
+from transforms.spec.spec import Spec
 
 VERSION: Final = 1
 
@@ -80,14 +80,14 @@ def gathered(spec: Spec, tally: Tally, counts: Packed, counting: Counting, run: 
     found = lengths_by_group(tally)
     lengths = {name: {at: n for at, n in found.get(name, []) if n} for name in spec.group_names}
     sums = {name: (tally["", "length_sum", name], tally["", "length_max", name]) for name in spec.group_names}
-    centres = distributions.read_centres(spec, counting.moments)
+    centres = histograms.read_centres(spec, counting.moments)
     return Facts(
         lengths,
         sums,
         counts,
         {name: c.values for name, c in centres.items()},
         counting.one_in,
-        distributions.most_ids(spec),
+        histograms.most_ids(spec),
         {run: tuple(times)},
     )
 
@@ -116,7 +116,7 @@ def together(first: Facts | None, further: Facts) -> Facts:
         name: (total + further.sums.get(name, (0, 0))[0], max(largest, further.sums.get(name, (0, 0))[1]))
         for name, (total, largest) in first.sums.items()
     }
-    counts = distributions.merged([first.counts, further.counts])
+    counts = histograms.merged([first.counts, further.counts])
     times = {**first.times, **further.times}
     return Facts(lengths, sums, counts, first.centres, first.one_in, first.most_ids, times, first.complete)
 

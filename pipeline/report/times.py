@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pipeline.progress import now
+from pipeline.job.progress import now
 from pipeline.report.facts import Timed
-from transforms.tally import Tally
+from transforms.rows.tally import Tally
 
 
 def of_tallies(*tallies: Tally) -> list[tuple[int, int]]:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from pipeline.report import charts, columns
 from pipeline.report.facts import Facts
 from pipeline.report.figures import figure, share, size, took
-from transforms.spec import Spec
+from transforms.spec.spec import Spec
 
 MOST_FILES: Final = 100
 """Input files that are listed."""

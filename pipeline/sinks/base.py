@@ -16,10 +16,10 @@ from typing import BinaryIO, Final
 
 import pyarrow as pa
 
-from transforms import trees
 from transforms.columns.base import Output
 from transforms.errors import JobError
-from transforms.parse_specs import known_shape
+from transforms.spec.parse_specs import known_shape
+from transforms.stored import trees
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from pipeline.sinks.base import OutputFile, Sink, Writer, Written, flat_values
 from transforms.columns.base import Output
-from transforms.parse_specs import known_shape
+from transforms.spec.parse_specs import known_shape
 
 ROW_GROUP_BYTES: Final = 16 << 20
 """Arrow data in a row group: what a reader holds at once."""

@@ -11,7 +11,7 @@ from pipeline.sinks.base import OutputFile, Writer
 from pipeline.sinks.tfrecord import RecordWriter, TFRecord, feature_of
 from transforms.columns.base import Output
 from transforms.kernels import encode
-from transforms.parse_specs import sequence_spec
+from transforms.spec.parse_specs import sequence_spec
 
 
 @dataclass(frozen=True)

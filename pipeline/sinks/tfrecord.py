@@ -12,10 +12,10 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.sinks.base import OutputFile, Sink, Writer, Written, flat_values
-from pipeline.sources.packing import GZIP
+from pipeline.sources.compression import GZIP
 from transforms.columns.base import Output
 from transforms.kernels import encode
-from transforms.parse_specs import known_shape, parse_spec
+from transforms.spec.parse_specs import known_shape, parse_spec
 
 Features = Callable[[pa.RecordBatch], list[encode.Feature]]
 

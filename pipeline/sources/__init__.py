@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from pipeline.limits import DEFAULTS, Limits
-from pipeline.sources.avro import Avro
+from pipeline.sources.avro.source import Avro
 from pipeline.sources.base import Read, Source, Split, open_input
-from pipeline.sources.csv_text import CSV
-from pipeline.sources.framing import is_header
-from pipeline.sources.jsonl import JSONLines
-from pipeline.sources.packing import Content, bare_name, codec_of
+from pipeline.sources.compression import Content, bare_name, codec_of
+from pipeline.sources.csv.source import CSV
+from pipeline.sources.jsonl.source import JSONLines
+from pipeline.sources.limits import DEFAULTS, Limits
 from pipeline.sources.parquet import Parquet
-from pipeline.sources.tfrecord import TFRecord
+from pipeline.sources.tfrecord.framing import is_header
+from pipeline.sources.tfrecord.source import TFRecord
 from transforms.errors import JobError
 
 SOURCES: Final[dict[str, Source]] = {

@@ -12,7 +12,7 @@ from typing import BinaryIO, ClassVar
 
 import pyarrow as pa
 
-from pipeline.limits import DEFAULTS, Limits
+from pipeline.sources.limits import DEFAULTS, Limits
 from transforms.errors import JobError
 
 
@@ -38,8 +38,8 @@ class Read:
     """One step of reading a split.
 
     Attributes:
-      batch: decoded rows with their origin (see `transforms.rows`), in the order of the file; or None.
-      rejected: rows that could not be decoded at all, in `transforms.rejection.SCHEMA`; or None.
+      batch: decoded rows with their origin (see `transforms.rows.origin`), in the order of the file; or None.
+      rejected: rows that could not be decoded at all, in `transforms.rows.rejection.SCHEMA`; or None.
       size: about how many bytes of the file this step read; over a split they add up to its size.
     """
 

@@ -11,10 +11,10 @@ from typing import Any, ClassVar, Final
 import numpy as np
 import pyarrow as pa
 
-from pipeline.limits import DEFAULTS, Limits
 from pipeline.sources.base import Read, Source, Split, broken, open_input, size_of
-from transforms import rows
+from pipeline.sources.limits import DEFAULTS, Limits
 from transforms.errors import JobError
+from transforms.rows import origin
 
 _WIDTHS: Final = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 8, "FLOAT": 4, "DOUBLE": 8}
 """Bytes that a value of a physical type takes in Arrow; for text and bytes the file's figure has to do."""
@@ -63,7 +63,7 @@ class Parquet(Source):
             for batch in (part for whole in found for part in _bounded(whole, most)):
                 if batch.nbytes > limits.max_record_bytes:
                     raise broken(f"{split.path}: row {split.first_row + done}", _too_long(batch.nbytes, limits))
-                made = rows.with_origin(batch, split.path, split.first_row + done)
+                made = origin.with_origin(batch, split.path, split.first_row + done)
                 done += batch.num_rows
                 share = split.size * done // max(expected, 1)
                 yield Read(made, None, share - spent)

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 
-from pipeline.sources.framing import framed
+from pipeline.sources.tfrecord.framing import framed
 
 COLUMNS = """\
 sequence_groups:

@@ -87,7 +87,17 @@ class Job:
         if contender in self.modules:
             module = f"tests.benchmarks.peers.{self.modules[contender]}"
             return [sys.executable, "-m", module, pattern, str(output)]
-        ours = [sys.executable, "-m", "pipeline.cli", "run", str(columns), "--input", pattern, "--output", str(output)]
+        ours = [
+            sys.executable,
+            "-m",
+            "pipeline.command.cli",
+            "run",
+            str(columns),
+            "--input",
+            pattern,
+            "--output",
+            str(output),
+        ]
         ours += ["--format", self.kind] if self.kind != "tfrecord" else []
         return [*ours, *self.options.get(contender, ())]
 
@@ -164,7 +174,7 @@ MISSPELT: Final = data.COLUMNS.replace("sequence_numeric_column", "sequence_nume
 COMMANDS: Final = {IMPORTS: 0, HELP: 0, FAULT: 2}
 """Commands that get no rows, and their exit codes."""
 
-IMPORTED: Final = "import pipeline.carrying_out, pipeline.job, tensorflow, tensorflow_transform.beam"
+IMPORTED: Final = "import pipeline.command.actions, pipeline.job.wiring, tensorflow, tensorflow_transform.beam"
 """What a run imports before it reads."""
 
 
@@ -173,10 +183,20 @@ def command_of(name: str, folder: Path) -> list[str]:
     if name == IMPORTS:
         return [sys.executable, "-c", IMPORTED]
     if name == HELP:
-        return [sys.executable, "-m", "pipeline.cli", "--help"]
+        return [sys.executable, "-m", "pipeline.command.cli", "--help"]
     columns = folder / "misspelt.yaml"
     columns.write_text(MISSPELT)
-    return [sys.executable, "-m", "pipeline.cli", "run", str(columns), "--input", "no", "--output", str(folder / "no")]
+    return [
+        sys.executable,
+        "-m",
+        "pipeline.command.cli",
+        "run",
+        str(columns),
+        "--input",
+        "no",
+        "--output",
+        str(folder / "no"),
+    ]
 
 
 def fewer(rows: int) -> int:

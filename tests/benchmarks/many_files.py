@@ -9,7 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from pipeline import layout
+from pipeline.dataset import layout
 from tests.benchmarks import data
 from tests.benchmarks.measured import Measured, measure
 
@@ -47,7 +47,17 @@ def main() -> None:
 
 def _run(columns: Path, files: int, rows: int, workers: int, output: Path) -> Measured:
     pattern = data.make(columns.parent, files * rows, "tfrecord", files, name=f"files-{rows}-")
-    command = [sys.executable, "-m", "pipeline.cli", "run", str(columns), "--input", pattern, "--output", str(output)]
+    command = [
+        sys.executable,
+        "-m",
+        "pipeline.command.cli",
+        "run",
+        str(columns),
+        "--input",
+        pattern,
+        "--output",
+        str(output),
+    ]
     return measure([*command, "--overwrite", f"--workers={workers}"])
 
 

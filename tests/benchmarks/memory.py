@@ -38,7 +38,7 @@ def main() -> int:
         command = [
             sys.executable,
             "-m",
-            "pipeline.cli",
+            "pipeline.command.cli",
             "run",
             str(columns),
             "--input",

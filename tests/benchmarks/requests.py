@@ -13,8 +13,8 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from transforms import record_features
-from transforms.parse import Form
+from transforms.parse.parse import Form
+from transforms.serve import record_features
 
 STEPS = 50
 CALLS = 200

@@ -16,7 +16,7 @@ import fastavro
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.sources.framing import framed
+from pipeline.sources.tfrecord.framing import framed
 from tests.faults.record_formats import (
     ALL,
     AVRO,
@@ -39,7 +39,7 @@ from transforms import (
     sequence_categorical_column_with_identity,
     sequence_numeric_column,
 )
-from transforms.spec import Spec
+from transforms.spec.spec import Spec
 
 GROUPS: Final = {
     "watch": SequenceGroup(max_length=4, truncate="tail"),

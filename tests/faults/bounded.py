@@ -13,9 +13,9 @@ import resource
 import sys
 from typing import Any
 
-from pipeline.columns_file import loads
-from pipeline.request import Request
-from pipeline.running import run
+from pipeline.columns_file.reader import loads
+from pipeline.job.request import Request
+from pipeline.job.running import run
 from transforms.errors import JobError
 
 FACTOR = 1.5

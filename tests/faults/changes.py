@@ -14,12 +14,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from pipeline import reading, running
-from pipeline.request import Request
+from pipeline.job import reading, running
+from pipeline.job.request import Request
 from tests.faults.figures import note
 from tests.faults.formats import Row, jsonl, rows_of
 from transforms import SequenceGroup, make_spec, passthrough_column, sequence_numeric_column
-from transforms.spec import Spec
+from transforms.spec.spec import Spec
 
 CHANGES: Final[dict[str, Callable[[list[Row]], list[Row]]]] = {
     "a value": lambda rows: [*rows[:3], {**rows[3], "x": [rows[3]["x"][0] + 1.0, *rows[3]["x"][1:]]}, *rows[4:]],

@@ -27,9 +27,9 @@ import pyarrow.parquet as pq
 import tensorflow as tf
 from backports import zstd
 
-from pipeline.limits import DEFAULTS, Limits
 from pipeline.sources import source_for
-from transforms import rows
+from pipeline.sources.limits import DEFAULTS, Limits
+from transforms.rows import origin
 
 Row = dict[str, Any]
 Make = Callable[[Sequence[Row]], bytes]
@@ -227,10 +227,10 @@ def read(path: Path | str, limits: Limits = DEFAULTS, features: dict[str, str] =
         for step in source.read(split, features, limits):
             for batch in (step.batch, step.rejected):
                 for row in batch.to_pylist() if batch is not None else ():
-                    number = row.pop(rows.ROW_COLUMN) if rows.ROW_COLUMN in row else row["row"]
+                    number = row.pop(origin.ROW_COLUMN) if origin.ROW_COLUMN in row else row["row"]
                     assert number not in made
-                    row.pop(rows.RECORD_COLUMN, None)
-                    row.pop(rows.DIGEST_COLUMN, None)  # which the file's name is a part of
+                    row.pop(origin.RECORD_COLUMN, None)
+                    row.pop(origin.DIGEST_COLUMN, None)  # which the file's name is a part of
                     made[number] = (row["reason"], row["message"]) if "reason" in row else row
     assert sorted(made) == list(range(len(made)))
     return [made[number] for number in range(len(made))]

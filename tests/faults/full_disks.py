@@ -20,7 +20,8 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from pipeline import leftovers, manifest, running
+from pipeline.dataset import leftovers, manifest
+from pipeline.job import running
 from tests.faults.figures import note
 from tests.faults.injection import failing
 from tests.faults.kills import BEFORE, NEW, forked, ids_in, published_before, request_of, run

@@ -21,10 +21,11 @@ from typing import Final
 
 import pyarrow.parquet as pq
 
-from pipeline import export, layout, leftovers, manifest, running
-from pipeline.kill_points import POINTS, VARIABLE
-from pipeline.request import Request
-from pipeline.tf_examples import write_examples
+from pipeline.command.tf_examples import write_examples
+from pipeline.dataset import graphs, layout, leftovers, manifest
+from pipeline.dataset.kill_points import POINTS, VARIABLE
+from pipeline.job import running
+from pipeline.job.request import Request
 from tests.faults.figures import note
 from transforms import SequenceGroup, make_spec, passthrough_column, sequence_numeric_column
 
@@ -100,9 +101,9 @@ def ids_in(root: Path) -> set[int] | None:
     for part in ("examples", "rejected"):
         for entry in found.content[part]["files"]:
             path = found.path(entry["path"])
-            assert export.file_digest(path) == entry["sha256"] and os.path.getsize(path) == entry["bytes"], path
+            assert graphs.file_digest(path) == entry["sha256"] and os.path.getsize(path) == entry["bytes"], path
     for name, digest in found.content["graph_sha256"].items():
-        assert export.digest(found.path(found.content[name])) == digest, name
+        assert graphs.digest(found.path(found.content[name])) == digest, name
     for name in ("ledger", "statistics"):
         assert layout.read_json(found.path(found.content[name])), name
     return set(pq.read_table(found.files).column("id").to_pylist())

@@ -15,11 +15,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from pipeline.inputs import match
-from pipeline.patterns import expression
+from pipeline.inputs.match import match
+from pipeline.inputs.patterns import expression
 from tests.faults.figures import note
 from tests.object_store import SCHEME, Objects
-from transforms import JobError, trees
+from transforms import JobError
+from transforms.stored import trees
 
 CHARACTERS: Final = "ab1-!^.]"
 PIECES: Final = ["*", "**", "?", "[12]", "[!a]", "[a-b]", "[]]", "[", "]", "[!]", "{a,b}", *CHARACTERS]

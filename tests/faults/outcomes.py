@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline.limits import DEFAULTS, Limits
 from pipeline.sources import source_for
-from transforms import digests as row_digests
-from transforms import rows
-from transforms.dict_rows import batches_of
-from transforms.spec import Spec
+from pipeline.sources.limits import DEFAULTS, Limits
+from transforms.rows import digests as row_digests
+from transforms.rows import origin
+from transforms.rows.from_python import batches_of
+from transforms.rows.tally import Tally, add, count_rejected
+from transforms.spec.spec import Spec
 from transforms.stage_functions import StageFunction, densify_stage
-from transforms.tally import Tally, add, count_rejected
 
 
 @dataclass
@@ -34,7 +34,7 @@ class Outcomes:
         """Returns a digest of each dense row, by its feature `id`."""
         made: dict[int, str] = {}
         for batch in self.dense:
-            arrays = {name: batch.column(name) for name in batch.schema.names if name not in rows.RESERVED}
+            arrays = {name: batch.column(name) for name in batch.schema.names if name not in origin.RESERVED}
             made |= digests({name: _matrix(array) for name, array in arrays.items()})
         return made
 
@@ -88,9 +88,9 @@ def of_batches(batches: Iterable[pa.RecordBatch], stage: StageFunction) -> Outco
     """Returns what becomes of batches."""
     made = Outcomes()
     for batch in batches:
-        made.tally[rows.file_of(batch), "rows", "read"] += batch.num_rows
-        if rows.DIGEST_COLUMN in batch.schema.names:
-            made.tally[rows.file_of(batch), "digest", "read"] += row_digests.total(batch.column(rows.DIGEST_COLUMN))
+        made.tally[origin.file_of(batch), "rows", "read"] += batch.num_rows
+        if origin.DIGEST_COLUMN in batch.schema.names:
+            made.tally[origin.file_of(batch), "digest", "read"] += row_digests.total(batch.column(origin.DIGEST_COLUMN))
         for done in stage(batch):
             add(made.tally, done.tally)
             made.dense += [done.batch] if done.batch.num_rows else []

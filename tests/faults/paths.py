@@ -16,8 +16,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from pipeline import cleaning, layout, request
-from pipeline.layout import Layout
+from pipeline.dataset import layout
+from pipeline.dataset.layout import Layout
+from pipeline.job import cleaning, request
 from tests import prepared
 from tests.faults.figures import note
 from transforms import JobError

@@ -16,9 +16,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
-from pipeline import cleaning, layout, leftovers, manifest, publish, stores
-from pipeline.layout import Layout
-from pipeline.stores import store_of
+from pipeline.dataset import layout, leftovers, manifest, publish, stores
+from pipeline.dataset.layout import Layout
+from pipeline.dataset.stores import store_of
+from pipeline.job import cleaning
 from tests.faults.figures import note
 from tests.object_store import SCHEME, Objects, ObjectsStore
 from transforms.errors import JobError

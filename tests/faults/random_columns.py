@@ -12,7 +12,7 @@ import numpy as np
 from transforms import SequenceGroup, make_spec, passthrough_column
 from transforms.columns import Column, constructor
 from transforms.errors import SpecError
-from transforms.spec import Spec
+from transforms.spec.spec import Spec
 
 Rng = random.Random
 

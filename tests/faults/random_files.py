@@ -14,8 +14,8 @@ import fastavro
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.sources.framing import framed
-from pipeline.tf_examples import encode
+from pipeline.command.tf_examples import encode
+from pipeline.sources.tfrecord.framing import framed
 from tests.faults.random_columns import BETWEEN, Feature
 from tests.faults.record_formats import FRAMED, Row, feature_list
 

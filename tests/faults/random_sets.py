@@ -12,11 +12,11 @@ from typing import Any, Final
 
 import numpy as np
 
-from pipeline.request import FORMATS as SINKS
+from pipeline.job.request import FORMATS as SINKS
 from tests.faults.random_columns import WORDS, Feature, Rng, random_columns
 from tests.faults.random_files import WRITERS
 from tests.faults.record_formats import FRAMED, Row, file_name
-from transforms.spec import Spec
+from transforms.spec.spec import Spec
 
 FORMATS: Final = ("example", "sequence", "parquet", "jsonl", "csv", "avro")
 NAN, INF = float("nan"), float("inf")

@@ -15,7 +15,7 @@ from typing import Any, Final
 import fastavro
 import pyarrow as pa
 
-from pipeline.tf_examples import encode
+from pipeline.command.tf_examples import encode
 
 Row = dict[str, Any]
 

@@ -17,13 +17,13 @@ import tempfile
 import time
 from pathlib import Path
 
-from pipeline import leftovers, manifest
+from pipeline.dataset import leftovers, manifest
 from tests.faults.figures import note
 from tests.faults.kills import BEFORE, NEW, ids_in, published_before, request_of
 
 ROOT = Path(__file__).parents[2]
 SEQCOLS = [str(Path(sys.executable).parent / "seqcols")]
-MODULE = [sys.executable, "-m", "pipeline.cli"]
+MODULE = [sys.executable, "-m", "pipeline.command.cli"]
 NUMBERS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 COLUMNS = """columns:
   - {type: passthrough_column, key: id, dtype: int64}

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 
-from pipeline.sources.framing import masked_crc
+from pipeline.sources.tfrecord.framing import masked_crc
 from tests.faults.figures import note
 from tests.faults.formats import framed
 

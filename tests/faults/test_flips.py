@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline.reading import refuse_schema
+from pipeline.job.reading import refuse_schema
 from pipeline.sinks import SINKS
 from pipeline.sources import source_for
 from tests.faults.figures import note, trials

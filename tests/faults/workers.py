@@ -14,8 +14,8 @@ from pathlib import Path
 
 import psutil
 
-from pipeline import layout, leftovers
-from pipeline.tf_examples import write_examples
+from pipeline.command.tf_examples import write_examples
+from pipeline.dataset import layout, leftovers
 from tests.faults.figures import note
 
 MOST_SECONDS = 60.0
@@ -52,7 +52,7 @@ def trial(folder: Path, inputs: Path, seed: int) -> float:
         "--max-rejected",
         "1",
     ]
-    command = [sys.executable, "-m", "pipeline.cli", "run", str(folder / "columns.yaml"), *arguments]
+    command = [sys.executable, "-m", "pipeline.command.cli", "run", str(folder / "columns.yaml"), *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as job:
         process, rng = psutil.Process(job.pid), random.Random(seed)
         while job.poll() is None and not workers_of(process):

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 
 from deploy.flink.cluster import TASK_MANAGERS, Cluster, running
-from pipeline.columns_file import load
-from pipeline.demo import make_sample
-from pipeline.executing import Outcome
+from pipeline.columns_file.reader import load
+from pipeline.command.demo import make_sample
+from pipeline.job.executing import Outcome
 from tests.jobs import assert_balanced, done, listing, read_arrays, read_json, read_rejected
 from tests.test_job_real import HISTORY, LPC, SPEAKER, columns
 from transforms import SequenceGroup, make_spec
-from transforms.spec import Spec
+from transforms.spec.spec import Spec
 
 pytestmark = [pytest.mark.flink, pytest.mark.timeout(900)]
 

@@ -21,11 +21,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.sources.framing import framed
-from pipeline.tf_examples import encode
+from pipeline.command.tf_examples import encode
+from pipeline.sources.tfrecord.framing import framed
 from tests.fuzz import documents
 from tests.fuzz.files import Entry, parquet_file
-from transforms.rejection import SCHEMA
+from transforms.rows.rejection import SCHEMA
 
 Row = dict[str, Any]
 

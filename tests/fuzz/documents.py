@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
-from pipeline.manifest import sealed
+from pipeline.dataset.manifest import sealed
 from tests.fuzz.files import Entry, parquet_file
 
 COLUMNS: Final = """\

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from pipeline.sources import framing
+from pipeline.sources.tfrecord import framing
 from tests.fuzz import avro
 from tests.fuzz.documents import index_file
 from tests.fuzz.files import Entry

@@ -21,7 +21,7 @@ from transforms import (
     weighted_categorical_column,
 )
 from transforms.columns import Column
-from transforms.spec import Spec
+from transforms.spec.spec import Spec
 
 CHOICES: Final = 24
 """Specs of some of the columns each, so that every input meets few of them and all inputs meet all."""

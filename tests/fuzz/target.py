@@ -18,29 +18,31 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from pipeline import cache, cache_files, columns_file, manifest, request
-from pipeline.columns_file import load
-from pipeline.inputs import InputFile, match
+from pipeline.columns_file import reader as columns_file
+from pipeline.columns_file.reader import load
+from pipeline.dataset import manifest
+from pipeline.dataset.layout import MANIFEST
+from pipeline.inputs.match import InputFile, match
+from pipeline.job import cache, cache_files, request
+from pipeline.job.reading import refuse_schema
+from pipeline.job.request import UsageError
 from pipeline.kernels import compile_all
-from pipeline.layout import MANIFEST
-from pipeline.limits import Limits
-from pipeline.reading import refuse_schema
-from pipeline.request import UsageError
 from pipeline.sources import source_for
+from pipeline.sources.limits import Limits
 from tests.fuzz.corpus import entries, real_entries
 from tests.fuzz.documents import INDEX_KEY
 from tests.fuzz.files import Entry
 from tests.fuzz.mutate import mutated
 from tests.fuzz.outcome import CLEAN, FAILED, REJECTED, Broken
 from tests.fuzz.specs import CHOICES, spec_of
-from transforms import rows
-from transforms.embedding_tables import read_table
 from transforms.errors import JobError, SpecError
 from transforms.escaping import MAX_VALUE_BYTES
-from transforms.reasons import REASONS
-from transforms.spec import Spec
+from transforms.rows import origin
+from transforms.rows.reasons import REASONS
+from transforms.spec.spec import Spec
 from transforms.stage_functions import densify_stage, mark
 from transforms.stages import parse_batch, validate_batch
+from transforms.stored.embedding_tables import read_table
 
 LONGEST: Final = 2000
 """Characters that a message may have."""
@@ -177,7 +179,7 @@ def _rows_of(batch: pa.RecordBatch, spec: Spec, dense: bool) -> Outcome:
     if (
         "reason" in batch.schema.names
         and "record_format" in batch.schema.names
-        and rows.ROW_COLUMN not in batch.schema.names
+        and origin.ROW_COLUMN not in batch.schema.names
     ):
         return _rejected_rows(batch)
     parsed = parse_batch(batch, spec.columns)
@@ -189,7 +191,7 @@ def _rows_of(batch: pa.RecordBatch, spec: Spec, dense: bool) -> Outcome:
     if dense and good.num_rows:
         _check_dense(good, spec)
     values = good.select(list(spec.features)).to_pylist()
-    return bad + [(int(k), repr(row)) for k, row in zip(rows.row_numbers(good), values, strict=True)]
+    return bad + [(int(k), repr(row)) for k, row in zip(origin.row_numbers(good), values, strict=True)]
 
 
 def _rejected_rows(rejected: pa.RecordBatch) -> Outcome:
@@ -202,7 +204,7 @@ def _rejected_rows(rejected: pa.RecordBatch) -> Outcome:
         for what in ("value", "message", "column"):
             if _UNSAFE.search(row[what]) or len(row[what]) > LONGEST:
                 raise Broken(f"the {what} is not for people: {row[what][:3000]!r}")
-        record = _arrow_row(row["record"]) if row["record_format"] == rows.ARROW_IPC else repr(row["record"])
+        record = _arrow_row(row["record"]) if row["record_format"] == origin.ARROW_IPC else repr(row["record"])
         made.append((row["row"], f"rejected: {row['reason']} {row['column']} {row['value']} {record}"))
     return made
 

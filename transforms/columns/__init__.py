@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Union
 
 from pydantic import Field
 
-from transforms import messages
+from transforms import problems
 from transforms.columns import (
     bucketized,
     embedding,
@@ -52,7 +52,7 @@ TYPES: Final[dict[str, type[Column]]] = {
     "passthrough_column": passthrough.Passthrough,
 }
 
-messages.COLUMN_TYPES.update(TYPES)
+problems.COLUMN_TYPES.update(TYPES)
 
 CLASSES: Final = {kind.__name__: kind for kind in TYPES.values()}
 

@@ -17,21 +17,22 @@ import pyarrow as pa
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-from transforms import dtypes, parse, shown
+from transforms import dtypes, reprs
 from transforms.errors import nearest
 from transforms.groups import DEFAULT_GROUP
 from transforms.models import Model
-from transforms.ragged import Ragged
-from transforms.rejection import Fault
+from transforms.parse import parse
+from transforms.rows.ragged import Ragged
+from transforms.rows.rejection import Fault
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from transforms.asks import Ask
     from transforms.columns.numeric_base import NumericBase
-    from transforms.densify import RawTensors
-    from transforms.fitted import Fitted
-    from transforms.window import Window
+    from transforms.columns.window import Window
+    from transforms.densify.densify import RawTensors
+    from transforms.normalizers.asks import Ask
+    from transforms.statistics.fitted import Fitted
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,7 @@ class Column(Model, ABC):
     def __repr__(self) -> str:
         """The call that makes the column, with what is not the default."""
         fields = type(self).model_fields
-        return shown.call(self.type_name, self, *("key",) * ("key" in fields))
+        return reprs.call(self.type_name, self, *("key",) * ("key" in fields))
 
     __str__ = __repr__
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field, StrictFloat, StrictInt, model_validator
 
-from transforms.asks import Ask
 from transforms.columns.base import Column
 from transforms.columns.categorical import Categorical, StepIds
 from transforms.columns.wrapper import Wrapper
+from transforms.normalizers.asks import Ask
 from transforms.normalizers.options import LearnedBuckets
 
 if TYPE_CHECKING:
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     from transforms.columns.numeric_base import NumericBase as AnyNumeric
     from transforms.columns.numeric_base import Steps
-    from transforms.densify import RawTensors
-    from transforms.fitted import Fitted
-    from transforms.window import Window
+    from transforms.columns.window import Window
+    from transforms.densify.densify import RawTensors
+    from transforms.statistics.fitted import Fitted
 
 Boundary = StrictInt | StrictFloat
 

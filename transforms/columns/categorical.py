@@ -13,16 +13,16 @@ from pydantic import Field
 
 from transforms import dtypes
 from transforms.columns.base import Checked, Column, KeyedColumn, Output, rows_without
-from transforms.parse import NO_ID, NO_WORD, Form
-from transforms.ragged import Ragged
-from transforms.rejection import Fault
+from transforms.parse.parse import NO_ID, NO_WORD, Form
+from transforms.rows.ragged import Ragged
+from transforms.rows.rejection import Fault
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from transforms.densify import RawTensors
-    from transforms.fitted import Fitted
-    from transforms.window import Window
+    from transforms.columns.window import Window
+    from transforms.densify.densify import RawTensors
+    from transforms.statistics.fitted import Fitted
 
 
 @dataclass(frozen=True)

@@ -15,16 +15,16 @@ from transforms.columns.base import Column, Key, Output
 from transforms.columns.categorical import Categorical, dense_ids, id_outputs, placed, python_int
 from transforms.columns.learned_vocabulary import learners
 from transforms.columns.wrapper import IdWrapper
-from transforms.embedding_tables import EmbeddingTable, read_table, table_of
 from transforms.errors import SpecFault
+from transforms.stored.embedding_tables import EmbeddingTable, read_table, table_of
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
     from transforms.columns.categorical import Categorical as AnyCategorical
-    from transforms.densify import RawTensors
-    from transforms.fitted import Fitted
-    from transforms.window import Window
+    from transforms.columns.window import Window
+    from transforms.densify.densify import RawTensors
+    from transforms.statistics.fitted import Fitted
 
 
 def _dimension(value: Any) -> Any:
@@ -155,7 +155,7 @@ class EmbeddingBase(IdWrapper):
         steps = self.inner_ids(raw, window, fitted)
         if self._table is None:
             return dense_ids(self.inner, self.name, steps, window)
-        from transforms.embedding_lookup import combined, embedding_rows
+        from transforms.columns.embedding_lookup import combined, embedding_rows
 
         rows = embedding_rows(self._table, self.max_norm, fitted.track)
         return {self.name: placed(combined(rows, steps, self.combiner), window, 0.0)}
@@ -401,7 +401,7 @@ def shared_embeddings(
     Raises:
       TypeError, ValueError: as `embedding_column`; the columns are of several types or have not equally many ids.
     """
-    from transforms.tensorflow_columns import converted, is_tensorflow
+    from transforms.columns.from_tensorflow import converted, is_tensorflow
 
     columns: list[Categorical] = []
     for given in categorical_columns:

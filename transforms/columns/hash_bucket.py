@@ -13,7 +13,7 @@ from transforms.columns.categorical import WORD_DTYPES, KeyedCategorical, python
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from transforms.fitted import Fitted
+    from transforms.statistics.fitted import Fitted
 
 
 class HashBucketBase(KeyedCategorical):

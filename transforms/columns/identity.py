@@ -11,12 +11,12 @@ from pydantic import Field, model_validator
 
 from transforms.columns.base import Checked, Column, SequenceMixin, faulty_rows
 from transforms.columns.categorical import KeyedCategorical, python_int
-from transforms.ragged import Ragged
+from transforms.rows.ragged import Ragged
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from transforms.fitted import Fitted
+    from transforms.statistics.fitted import Fitted
 
 
 class IdentityBase(KeyedCategorical):

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from transforms.columns.categorical import Categorical as AnyCategorical
-    from transforms.densify import RawTensors
-    from transforms.fitted import Fitted
-    from transforms.window import Window
+    from transforms.columns.window import Window
+    from transforms.densify.densify import RawTensors
+    from transforms.statistics.fitted import Fitted
 
 
 WIDEST: Final = 1 << 24

@@ -12,15 +12,15 @@ from pydantic import Field, model_validator
 from transforms.columns.base import Column, SequenceMixin, dtype_among
 from transforms.columns.categorical import WORD_DTYPES, python_int, text_of
 from transforms.columns.vocabulary_base import VocabularyBase
-from transforms.parse import NO_ID, NO_WORD
+from transforms.parse.parse import NO_ID, NO_WORD
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from transforms.densify import RawTensors
-    from transforms.fitted import Fitted
-    from transforms.lookup import Vocabulary
-    from transforms.window import Window
+    from transforms.columns.vocabulary_lookup import Vocabulary
+    from transforms.columns.window import Window
+    from transforms.densify.densify import RawTensors
+    from transforms.statistics.fitted import Fitted
 
 
 class LearnedVocabularyBase(VocabularyBase):

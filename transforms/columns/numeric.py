@@ -10,15 +10,15 @@ from pydantic import StrictFloat, StrictInt, model_validator
 
 from transforms.columns.base import Checked, Column, Output
 from transforms.columns.numeric_base import NumericBase, Steps
-from transforms.ragged import Ragged
-from transforms.rejection import Fault
+from transforms.rows.ragged import Ragged
+from transforms.rows.rejection import Fault
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from transforms.densify import RawTensors
-    from transforms.fitted import Fitted
-    from transforms.window import Window
+    from transforms.columns.window import Window
+    from transforms.densify.densify import RawTensors
+    from transforms.statistics.fitted import Fitted
 
 Number = StrictInt | StrictFloat
 

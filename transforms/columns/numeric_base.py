@@ -14,19 +14,19 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from transforms import dtypes
-from transforms.asks import Ask
 from transforms.columns.base import Checked, KeyedColumn, NumericDtype, Shape, faulty_rows, rows_without
 from transforms.errors import SpecError, SpecFault
 from transforms.normalizers import Function, Normalizer, NormalizerField, Statistics
-from transforms.parse import Form
-from transforms.ragged import Ragged
+from transforms.normalizers.asks import Ask
+from transforms.parse.parse import Form
+from transforms.rows.ragged import Ragged
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from transforms.densify import RawTensors
-    from transforms.fitted import Fitted
-    from transforms.window import Window
+    from transforms.columns.window import Window
+    from transforms.densify.densify import RawTensors
+    from transforms.statistics.fitted import Fitted
 
 Number = int | float
 

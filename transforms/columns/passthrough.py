@@ -9,16 +9,16 @@ from pydantic import StrictFloat, StrictInt, StrictStr, model_validator
 
 from transforms import dtypes
 from transforms.columns.base import Checked, KeyedColumn, Output, dtype_among
-from transforms.parse import Form
-from transforms.ragged import Ragged
-from transforms.rejection import Fault
+from transforms.parse.parse import Form
+from transforms.rows.ragged import Ragged
+from transforms.rows.rejection import Fault
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from transforms.densify import RawTensors
-    from transforms.fitted import Fitted
-    from transforms.window import Window
+    from transforms.columns.window import Window
+    from transforms.densify.densify import RawTensors
+    from transforms.statistics.fitted import Fitted
 
 PassthroughDtype = Annotated[str, dtype_among((*dtypes.STRINGS, "int64", "float32"), "string, bytes, int64 or float32")]
 

@@ -13,15 +13,15 @@ from pydantic_core import PydanticCustomError
 from transforms.columns.base import Checked, Column, Output, SequenceMixin
 from transforms.columns.numeric_base import NumericBase, Steps
 from transforms.normalizers import Function
-from transforms.ragged import Ragged
-from transforms.rejection import Fault
+from transforms.rows.ragged import Ragged
+from transforms.rows.rejection import Fault
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from transforms.densify import RawTensors
-    from transforms.fitted import Fitted
-    from transforms.window import Window
+    from transforms.columns.window import Window
+    from transforms.densify.densify import RawTensors
+    from transforms.statistics.fitted import Fitted
 
 
 def _number(value: Any) -> Any:

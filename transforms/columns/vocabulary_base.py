@@ -14,8 +14,8 @@ from transforms.columns.categorical import KeyedCategorical, tensorflow_dtype, t
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from transforms.fitted import Fitted
-    from transforms.lookup import Vocabulary
+    from transforms.columns.vocabulary_lookup import Vocabulary
+    from transforms.statistics.fitted import Fitted
 
 
 class VocabularyBase(KeyedCategorical):

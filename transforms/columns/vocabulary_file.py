@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
 from pydantic_core import PydanticCustomError
 
-from transforms.assets import WordList, read_vocabulary
 from transforms.columns.base import Column, SequenceMixin, dtype_among
 from transforms.columns.categorical import WORD_DTYPES, python_int
 from transforms.columns.vocabulary_base import VocabularyBase
+from transforms.stored.vocabularies import WordList, read_vocabulary
 
 if TYPE_CHECKING:
-    from transforms.fitted import Fitted
-    from transforms.lookup import Vocabulary
+    from transforms.columns.vocabulary_lookup import Vocabulary
+    from transforms.statistics.fitted import Fitted
 
 
 def _path(value: Any) -> Any:

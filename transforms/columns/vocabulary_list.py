@@ -10,15 +10,15 @@ from pydantic import Field, PlainValidator, PrivateAttr, model_validator
 from pydantic_core import PydanticCustomError
 
 from transforms import dtypes
-from transforms.assets import BadWord, WordList
 from transforms.columns.base import Column, SequenceMixin, dtype_among
 from transforms.columns.categorical import WORD_DTYPES, python_int
 from transforms.columns.vocabulary_base import VocabularyBase
-from transforms.messages import shown
+from transforms.problems import shown
+from transforms.stored.vocabularies import BadWord, WordList
 
 if TYPE_CHECKING:
-    from transforms.fitted import Fitted
-    from transforms.lookup import Vocabulary
+    from transforms.columns.vocabulary_lookup import Vocabulary
+    from transforms.statistics.fitted import Fitted
 
 Word = str | bytes | int
 

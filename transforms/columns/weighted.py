@@ -13,17 +13,17 @@ from pydantic import model_validator
 from transforms.columns.base import Checked, Column, Key, NumericDtype, faulty_rows, rows_without
 from transforms.columns.categorical import Categorical, KeyedCategorical, StepIds, empty_places
 from transforms.columns.wrapper import IdWrapper
-from transforms.parse import NO_ID, NO_WORD, Form
-from transforms.ragged import Ragged, splits_of
-from transforms.rejection import Fault
+from transforms.parse.parse import NO_ID, NO_WORD, Form
+from transforms.rows.ragged import Ragged, splits_of
+from transforms.rows.rejection import Fault
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
     from transforms.columns.categorical import KeyedCategorical as AnyIds
-    from transforms.densify import RawTensors
-    from transforms.fitted import Fitted
-    from transforms.window import Window
+    from transforms.columns.window import Window
+    from transforms.densify.densify import RawTensors
+    from transforms.statistics.fitted import Fitted
 
 
 class Weighted(IdWrapper, Categorical):

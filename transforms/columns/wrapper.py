@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import model_validator
 
 from transforms.columns.base import Checked, Column
-from transforms.ragged import Ragged
+from transforms.rows.ragged import Ragged
 
 if TYPE_CHECKING:
-    from transforms.asks import Ask
     from transforms.columns.categorical import Categorical, StepIds
     from transforms.columns.numeric_base import NumericBase
-    from transforms.densify import RawTensors
-    from transforms.fitted import Fitted
-    from transforms.parse import Form
-    from transforms.window import Window
+    from transforms.columns.window import Window
+    from transforms.densify.densify import RawTensors
+    from transforms.normalizers.asks import Ask
+    from transforms.parse.parse import Form
+    from transforms.statistics.fitted import Fitted
 
 
 class Wrapper(Column):
@@ -31,7 +31,7 @@ class Wrapper(Column):
     @classmethod
     def _tensorflows_own(cls, data: Any) -> Any:
         """Takes a column of TensorFlow's for the one that this is made of."""
-        from transforms.tensorflow_columns import converted, is_tensorflow
+        from transforms.columns.from_tensorflow import converted, is_tensorflow
 
         if isinstance(data, dict) and is_tensorflow(data.get(cls.inner_field)):
             return {**data, cls.inner_field: converted(data[cls.inner_field])}

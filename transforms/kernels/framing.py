@@ -1,4 +1,4 @@
-"""TFRecord framing: see `pipeline.sources.framing`."""
+"""TFRecord framing: see `pipeline.sources.tfrecord.framing`."""
 
 from __future__ import annotations
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from transforms import shown
-from transforms.asks import Per
+from transforms import reprs
 from transforms.models import Model
+from transforms.normalizers.asks import Per
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -58,7 +58,7 @@ class Normalizer(Model, ABC):
 
     def __repr__(self) -> str:
         """The call that makes it, with what is not the default."""
-        return shown.call(type(self).__name__, self)
+        return reprs.call(type(self).__name__, self)
 
     __str__ = __repr__
 

@@ -1,0 +1,1 @@
+"""The command line: options, the commands, what they print, and how they end."""

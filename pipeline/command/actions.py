@@ -1,0 +1,186 @@
+"""What the commands do once their options are read: ask, run, say how it went, and end with the code that says so.
+
+Imports nothing heavy, as the command line does not.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from pipeline.command import loading, silence, temporary
+from pipeline.command.exits import FAILED, TOO_MANY_REJECTED, printed, reported, say, stop
+from pipeline.command.options import all_names
+from pipeline.job.request import Request, UsageError, check_values, checked_output
+
+if TYPE_CHECKING:
+    from pipeline.job.executing import Outcome
+    from transforms.spec.spec import Spec
+
+ADDS_FILES: Final = "--statistics-input"
+"""What nobody is led to who has not nearly written it: it changes the statistics without a word."""
+
+OF_ANOTHER_RUN: Final = re.compile(r"stats?|statist\w*|transform\w*|fit(ted)?|normal\w*|moments?")
+"""Words with which people ask for the statistics of another run: `--statistics-from`, `--transform`, `--fitted-by`."""
+
+
+def carry_out(what: str, columns: str, debug: bool = False, **asked: Any) -> None:
+    """Runs or checks, prints the summary and exits with the code that the outcome has."""
+    with reported(debug, columns):
+        request = _asked(columns, debug, **asked)
+        outcome = _execute(what, request, debug)
+    end(outcome, debug)
+
+
+def end(outcome: Outcome, debug: bool) -> None:
+    """Exits with the code that an outcome has, and the message, where it did not go well."""
+    if outcome.status == "too_many_rejected":
+        stop(TOO_MANY_REJECTED, outcome.message)
+    if outcome.status not in ("done", "handed_over"):
+        stop(FAILED, outcome.message, error=outcome.error if debug else None)
+
+
+def show_plan(columns: str, budget: float, buckets: int, as_json: bool, debug: bool, **asked: Any) -> None:
+    """Plans, prints what was found and exits with the code that the outcome of the pass has."""
+    import json
+
+    with reported(debug, columns):
+        request = None if os.path.isdir(columns) else _asked(columns, debug, **asked)
+        if request is None:
+            _refuse_of_data_set(columns)
+        prepare(debug)
+        from pipeline.planning import plan as plans
+        from pipeline.planning import summary as plan_summary
+
+        if request is None:
+            planned = plans.plan_of(columns, budget, buckets)
+        else:
+            with silence.workers(debug or not request.has_processes) as stream:
+                planned = plans.plan(request, stream, budget, buckets)
+    if as_json:
+        click.echo(json.dumps(planned.document(), indent=2))
+    else:
+        say(*plan_summary.lines(planned))
+    if planned.outcome is not None:
+        end(planned.outcome, debug)
+    printed()
+
+
+def _refuse_of_data_set(directory: str) -> None:
+    """Refuses options that say how inputs are read, where none are."""
+    context = click.get_current_context()
+    for option in context.command.params:
+        given = context.get_parameter_source(option.name or "") == click.core.ParameterSource.COMMANDLINE
+        if given and option.name not in ("columns", "budget", "buckets", "as_json", "debug"):
+            raise UsageError(f"{directory!r}: no inputs are read of a data set: {option.opts[0]} does not apply")
+    if context.args:
+        raise UsageError(f"{directory!r}: no inputs are read of a data set: {context.args[0]!r} does not apply")
+
+
+def _asked(columns: str, debug: bool, **asked: Any) -> Request:
+    """Returns what a command asks for, checked as far as that needs neither TensorFlow nor the input."""
+    from pipeline.columns_file.reader import load, located
+    from transforms.errors import SpecError
+
+    _open_files_with(asked.get("beam_args", ()))
+    spec = load(columns)
+    find_functions(columns, spec, debug)
+    request = Request(spec, **asked)
+    try:
+        check_values(request)
+    except SpecError as error:
+        raise SpecError(located(error.faults, columns)) from None
+    _refuse_unknown(request.beam_args)
+    return request
+
+
+def find_functions(columns: str, spec: Spec, debug: bool) -> None:
+    """Makes modules beside the columns file importable, here and in workers, and checks the functions named."""
+    from pipeline.columns_file.reader import check_functions
+    from transforms.errors import SpecError
+    from transforms.normalizers import Function
+
+    if not any(isinstance(link, Function) for link in spec.normalizers):
+        return
+    prepare(debug)  # these modules load TensorFlow
+    sys.path.insert(0, os.path.dirname(os.path.abspath(columns)))
+    os.environ["PYTHONPATH"] = os.pathsep.join([sys.path[0], *filter(None, [os.environ.get("PYTHONPATH")])])
+    faults = check_functions(spec, columns)
+    if faults:
+        raise SpecError(faults)
+
+
+def _open_files_with(beam_args: Sequence[str]) -> None:
+    """Lets Beam's options (`--s3_endpoint_url` and the like) count for files that are looked at before there is a pipeline."""
+    if beam_args:
+        from apache_beam.io.filesystems import FileSystems
+        from apache_beam.options.pipeline_options import PipelineOptions
+
+        FileSystems.set_options(PipelineOptions(list(beam_args)))
+
+
+def _refuse_unknown(arguments: Sequence[str]) -> None:
+    """Refuses what is neither ours nor Beam's: a misspelt option must not be swallowed."""
+    if not arguments:
+        return
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    from pipeline.command.beam_options import Parser, SeqcolsOptions
+
+    parser = Parser()
+    for options in PipelineOptions.__subclasses__():
+        if options is not SeqcolsOptions:  # what is left of ours is misspelt
+            options._add_argparse_args(parser)
+    unknown = parser.parse_known_args(list(arguments))[1]
+    if unknown:
+        known = [name for action in parser._actions for name in action.option_strings]
+        name = unknown[0].split("=")[0]
+        if not name.startswith("-"):
+            raise UsageError(f"unexpected argument {name!r}; quote a pattern ('*.parquet'), or give --input again")
+        raise UsageError(f"unknown option {name!r}{_meant(name, [*all_names(), *known])}")
+
+
+def _meant(name: str, known: Sequence[str]) -> str:
+    """Returns what to say to a name that is no option's: the nearest, unless it asks for what no option does."""
+    from transforms.errors import nearest
+
+    words = re.findall("[a-z]+", name.lower())
+    misspelt = [option for option in known if _alike(words, re.findall("[a-z]+", option.lower()))]
+    if not misspelt and any(OF_ANOTHER_RUN.fullmatch(word) for word in words):
+        return "; the statistics of another run cannot be used, they are always those of the files that are given"
+    return nearest(name, misspelt or [option for option in known if option != ADDS_FILES])
+
+
+def _alike(words: Sequence[str], others: Sequence[str]) -> bool:
+    """Whether each word of a name could be a misspelling of the word in its place."""
+    from transforms.errors import nearest
+
+    return len(words) == len(others) and all(nearest(word, [other]) for word, other in zip(words, others, strict=True))
+
+
+def _execute(what: str, request: Request, debug: bool) -> Outcome:
+    if what == "run":
+        checked_output(request)  # before TensorFlow is loaded: nobody should wait for "holds a finished data set"
+    prepare(debug)
+    import pipeline.job.running as runs
+    from pipeline.command import summary
+
+    with silence.workers(debug or not request.has_processes) as stream:
+        outcome = (runs.run if what == "run" else runs.check)(request, stream)
+    say(*(f"seqcols: {note}" for note in outcome.notes), err=True)
+    say(*summary.lines(what, request, outcome))
+    return outcome
+
+
+def prepare(debug: bool) -> None:
+    """Gets ready for a job: where temporary files lie, and what the libraries may say, which are loaded."""
+    temporary.begin()
+    if debug:
+        loading.load()
+    else:
+        silence.quiet_logs()

@@ -1,0 +1,225 @@
+"""The commands of the command line. Imports nothing heavy: help and spec errors must not wait for TensorFlow."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import version
+from typing import Any, Final
+
+import click
+import click.shell_completion
+
+from pipeline.command import silence, temporary
+from pipeline.command.actions import carry_out, end, find_functions, prepare, show_plan
+from pipeline.command.exits import FAILED, Commands, printed, reported, say, stop
+from pipeline.command.options import inspecting, planning, reading, writing
+from pipeline.job.request import UsageError
+
+BEAM_OPTIONS: Final = {"ignore_unknown_options": True, "allow_extra_args": True}
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(version("seqcols"), prog_name="seqcols")
+def cli() -> None:
+    """Turn variable-length sequences into dense, validated, normalised, training-ready data.
+
+    Exit codes: 0 done, 1 failed, 2 wrong use or columns file, 3 more rows rejected than --max-rejected allows.
+    """
+
+
+@cli.command("run", context_settings=BEAM_OPTIONS)
+@reading
+@writing
+def run_command(context: click.Context, /, **options: Any) -> None:
+    """Read --input by the columns file COLUMNS and write a data set to --output.
+
+    Any other option is passed on to Apache Beam, for example --runner=DataflowRunner; without one the job runs here.
+    """
+    carry_out("run", beam_args=context.args, **options)
+
+
+@cli.command("check", context_settings=BEAM_OPTIONS)
+@reading
+def check_command(context: click.Context, /, **options: Any) -> None:
+    """Read and validate without writing: the same ledger and the same summary of rejected rows."""
+    carry_out("check", beam_args=context.args, **options)
+
+
+@cli.command("inspect")
+@inspecting
+def inspect_command(debug: bool, **options: Any) -> None:
+    """Look at a sample of FILES (or patterns), show what each feature holds, and draft a columns file.
+
+    Without --output the draft goes to stdout and the table of features to stderr: `seqcols inspect FILES > columns.yaml`.
+
+    Exit codes: 0 done, 1 failed, 2 wrong use.
+    """
+    with reported(debug):
+        from pipeline.inspect.inspect import Inspection, inspect, refuse_output, write
+
+        asked = Inspection(**options)
+        refuse_output(asked)
+        temporary.begin()
+        with silence.workers(debug):  # tf.SequenceExamples may need TensorFlow
+            done = inspect(asked)
+        say(*(f"seqcols: {note}" for note in done.notes), err=True)
+        say(*done.table, "", err=not asked.output)
+        if asked.output:
+            write(asked, done.text())
+            say(f"columns file: {asked.output}")
+        else:
+            click.echo(done.text().encode(), nl=False)  # a columns file is UTF-8, whatever the terminal is
+            printed()
+
+
+@cli.command("plan", context_settings=BEAM_OPTIONS)
+@planning
+def plan_command(context: click.Context, /, **options: Any) -> None:
+    """Show what T costs: padding, bytes and truncated steps over a range of T, fixed against length buckets.
+
+    Reads --input once by the columns file COLUMNS, as check does. COLUMNS may be the directory of a data set instead, whose
+    lengths are known: that reads no input.
+
+    Proposes the smallest T that loses no more than --budget of the steps, and the boundaries of length buckets up to it.
+    """
+    show_plan(beam_args=context.args, **options)
+
+
+@cli.command("schema")
+def schema_command() -> None:
+    """Print the JSON Schema of the columns file, for editors."""
+    import json
+
+    from pipeline.columns_file.schema import json_schema
+
+    click.echo(json.dumps(json_schema(), indent=2))
+    printed()
+
+
+def _reasons(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+    from transforms.rows.reasons import EXPLANATIONS
+
+    return [code for code in EXPLANATIONS if code.startswith(begun)]
+
+
+@cli.command("explain")
+@click.argument("reason", required=False, shell_complete=_reasons)
+def explain_command(reason: str | None) -> None:
+    """Say what a REASON for rejecting a row means and what to do about it; without one, list them all."""
+    from transforms.errors import nearest
+    from transforms.rows.reasons import EXPLANATIONS
+
+    if reason is None:
+        width = max(map(len, EXPLANATIONS))
+        say(*(f"{code:{width}}  {told.meaning}" for code, told in EXPLANATIONS.items()))
+        printed()
+        return
+    with reported(False):
+        if reason not in EXPLANATIONS:
+            hint = nearest(reason, EXPLANATIONS) or f"; expected one of {', '.join(EXPLANATIONS)}"
+            raise UsageError(f"unknown reason {reason!r}{hint}")
+    told = EXPLANATIONS[reason]
+    say(f"{reason}: {told.meaning}", "", f"for example: {told.example}", f"what to do:  {told.remedy}")
+    printed()
+
+
+@cli.command("completion")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion_command(shell: str) -> None:
+    """Print what makes a SHELL complete seqcols: put 'eval "$(seqcols completion bash)"' into ~/.bashrc."""
+    complete = click.shell_completion.get_completion_class(shell)
+    assert complete is not None
+    click.echo(complete(cli, {}, "seqcols", "_SEQCOLS_COMPLETE").source())
+    printed()
+
+
+@cli.command("demo")
+@click.argument("directory", default="seqcols-demo")
+def demo_command(directory: str) -> None:
+    """Make a small sample (watch histories, temperature series, a few bad rows) and run the main job on it."""
+    from pipeline.command.demo import make_sample
+
+    with reported(False):
+        prepare(False)
+        columns, inputs, output = make_sample(directory)
+    say(f"sample: {inputs}", f"columns file: {columns}", "")
+    say(f"$ seqcols run {columns} --input '{inputs}' --output {output} --overwrite", "")
+    carry_out("run", columns, inputs=[inputs], output=output, overwrite=True)
+
+
+@cli.command("verify")
+@click.argument("directory")
+@click.option(
+    "--input",
+    "inputs",
+    multiple=True,
+    help="File, pattern or data set of the inputs, where they were moved; may be given again.",
+)
+@click.option(
+    "--rows",
+    type=click.IntRange(min=0),
+    default=1000,
+    show_default=True,
+    help="About how many rows to compare; 0: check the files alone, which needs neither the inputs nor TensorFlow.",
+)
+@click.option("--debug", is_flag=True, help="Show tracebacks, and what the libraries log.")
+def verify_command(directory: str, inputs: tuple[str, ...], rows: int, debug: bool) -> None:
+    """Check the data set in DIRECTORY: its files against the manifest, then rows of the inputs against its files.
+
+    Every file that the manifest names is read: size, SHA-256, checksums, rows and features. Then rows of the inputs go through
+    the serving model, and what comes out is compared with what the job wrote for them.
+
+    Exit codes: 0 as it was published, 1 different or unreadable, 2 wrong use.
+    """
+    with reported(debug):
+        from pipeline.verify import verify
+
+        done = verify.files(directory, sys.stderr)
+        if rows and not done.faults:
+            prepare(debug)
+            verify.compare(done, inputs, rows, sys.stderr)
+    say(*verify.lines(done))
+    if done.faults:
+        stop(FAILED, *verify.messages(done))
+
+
+@cli.command("repair")
+@click.argument("rejected")
+@click.option("--columns", required=True, help="The columns file to read them by.")
+@click.option("--output", default="", help="Directory of the data set, where REJECTED is a file of mended rows.")
+@click.option(
+    "--input",
+    "inputs",
+    multiple=True,
+    help="File, pattern or data set of the inputs, where they were moved; may be given again.",
+)
+@click.option(
+    "--workers",
+    type=int,
+    help="Local worker threads; 0: all cores. Left out, one for every 64 MiB of input, at most one a core.",
+)
+@click.option("--debug", is_flag=True, help="Show tracebacks, and what the libraries log.")
+def repair_command(debug: bool, columns: str, **options: Any) -> None:
+    """Put the rejected rows of a data set through --columns again, and add those that pass to it.
+
+    REJECTED is DIR/rejected of a data set, or a Parquet file of its rejected rows whose records were mended. Statistics stay
+    those of the data set; columns that would change rows already written are refused.
+
+    Exit codes: 0 done, 1 failed, 2 wrong use or columns file.
+    """
+    with reported(debug, columns):
+        from pipeline.columns_file.reader import load
+        from pipeline.job.request import check_workers
+
+        spec = load(columns)
+        find_functions(columns, spec, debug)
+        check_workers(options["workers"])
+        prepare(debug)
+        from pipeline.command import summary
+        from pipeline.repair.plan import Repair
+        from pipeline.repair.running import repair
+
+        outcome = repair(Repair(spec=spec, **options), sys.stderr)
+        say(*(f"seqcols: {note}" for note in outcome.notes), err=True)
+        say(*summary.of_repair(outcome))
+    end(outcome, debug)

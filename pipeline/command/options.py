@@ -1,0 +1,163 @@
+"""Options that commands share. Imports nothing heavy: help must not wait."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import click
+
+from pipeline.job.request import DEFAULT_BUCKETS, DEFAULT_BUDGET, DEFAULT_MAX_REJECTED, FORMATS, ON_BAD_FILE
+from pipeline.sources.limits import DEFAULTS, INSPECTED_ROWS
+
+
+class Size(click.ParamType[int]):
+    """A number of bytes, as 268435456 or as 256MiB."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """See the base class."""
+        if isinstance(value, int):
+            return value
+        from pydantic import ByteSize, TypeAdapter, ValidationError
+
+        try:
+            return int(TypeAdapter(ByteSize).validate_python(value))
+        except ValidationError:
+            self.fail(f"expected bytes, as 268435456 or 256MiB, got {value!r}", param, ctx)
+
+
+def _valued(name: str, kind: Any, default: Any, text: str) -> Any:
+    return click.option(name, type=kind, default=default, show_default=True, help=text)
+
+
+def _bytes(count: int) -> str:
+    return f"{count >> 20}MiB"
+
+
+_MAX_RECORD_BYTES: Final = _valued(
+    "--max-record-bytes",
+    Size(),
+    _bytes(DEFAULTS.max_record_bytes),
+    "Longest record, line, row or block, and longest dense row; a file with a longer one is a bad file.",
+)
+
+_MAX_UNPACK_RATIO: Final = _valued(
+    "--max-unpack-ratio",
+    float,
+    DEFAULTS.max_unpack_ratio,
+    "How many times its size a packed file may unpack to; one that unpacks to more is a bad file.",
+)
+
+_DEBUG: Final = click.option("--debug", is_flag=True, help="Show tracebacks, and what the libraries log.")
+
+
+def _input(required: bool) -> Any:
+    return click.option(
+        "--input", "inputs", multiple=True, required=required, help="File, pattern or data set; may be given again."
+    )
+
+
+_READING: Final = [
+    _valued(
+        "--max-rejected",
+        float,
+        DEFAULT_MAX_REJECTED,
+        "Largest share of rows that may be rejected; past it nothing is published (exit code 3).",
+    ),
+    _valued(
+        "--on-bad-file",
+        click.Choice(ON_BAD_FILE),
+        ON_BAD_FILE[0],
+        "What a file does that is damaged or cut short: fail the run, or be left out whole (a pass more).",
+    ),
+    _MAX_RECORD_BYTES,
+    _valued("--max-steps", int, DEFAULTS.max_steps, "Most steps of a sequence; a row with more is rejected."),
+    _MAX_UNPACK_RATIO,
+    _valued("--max-batch-bytes", Size(), _bytes(DEFAULTS.max_batch_bytes), "How much input is held at once."),
+    click.option(
+        "--workers",
+        type=int,
+        help="Local worker threads; 0: all cores. Left out, one for every 64 MiB of input, at most one a core.",
+    ),
+    _DEBUG,
+]
+
+_WRITING: Final = [
+    click.option("--output", required=True, help="Directory of the data set."),
+    _valued("--format", click.Choice(FORMATS), FORMATS[0], "What the examples are written as."),
+    click.option("--overwrite", is_flag=True, help="Replace a finished data set."),
+    click.option(
+        "--cache", default="", help="Directory that keeps the statistics of every file, so that none is analysed twice."
+    ),
+    click.option(
+        "--statistics-input",
+        "statistics_inputs",
+        multiple=True,
+        help="File, pattern or data set that counts for the statistics as --input does, which always counts, too, but is not "
+        "written; may be given again.",
+    ),
+    click.option("--allow-empty", is_flag=True, help="Publish a data set without rows, if there are none to read."),
+    click.option(
+        "--wait/--no-wait",
+        default=True,
+        show_default=True,
+        help="Whether to wait for the engine, with --runner. A job that is handed over publishes by itself.",
+    ),
+]
+
+_INSPECTING: Final = [
+    click.argument("inputs", metavar="FILES...", nargs=-1, required=True),
+    click.option("--output", "-o", default="", help="Where to write the draft; left out, it is printed."),
+    click.option("--overwrite", is_flag=True, help="Replace a file that is there."),
+    _valued("--rows", click.IntRange(min=1), INSPECTED_ROWS, "How many rows to look at, spread over the files."),
+    _MAX_RECORD_BYTES,
+    _MAX_UNPACK_RATIO,
+    _DEBUG,
+]
+
+_PLANNING: Final = [
+    _valued("--budget", float, DEFAULT_BUDGET, "The share of all steps that a proposed T may lose."),
+    _valued("--buckets", int, DEFAULT_BUCKETS, "How many length buckets at most."),
+    click.option("--json", "as_json", is_flag=True, help="Print all figures as JSON."),
+    *_READING,
+]
+
+
+def reading(command: Any) -> Any:
+    """Adds the columns file, and the options of all commands that read the input."""
+    return click.pass_context(click.argument("columns", type=click.Path())(_with(command, [_input(True), *_READING])))
+
+
+def planning(command: Any) -> Any:
+    """Adds the columns file, or the directory of a data set, which has its input read already; and what a plan asks for."""
+    return click.pass_context(click.argument("columns", type=click.Path())(_with(command, [_input(False), *_PLANNING])))
+
+
+def writing(command: Any) -> Any:
+    """Adds the options of commands that write a data set."""
+    return _with(command, _WRITING)
+
+
+def inspecting(command: Any) -> Any:
+    """Adds the options of `seqcols inspect`."""
+    return _with(command, _INSPECTING)
+
+
+def of_a_job() -> list[click.Option]:
+    """Returns the options that say what a job does: all of `seqcols run` but how much is told of it."""
+    declared = click.command()(_with(lambda: None, [_input(True), *_READING, *_WRITING])).params
+    return [option for option in declared if isinstance(option, click.Option) and option.name != "debug"]
+
+
+def all_names() -> list[str]:
+    """Returns the names of the options of commands that take Beam's, too: what a misspelt one may have meant."""
+    declared = click.command()(_with(lambda: None, [_input(True), *_WRITING, *_PLANNING])).params
+    return [name for option in declared if isinstance(option, click.Option) for name in option.opts]
+
+
+def _with(command: Any, options: Sequence[Any]) -> Any:
+    for option in reversed(options):
+        command = option(command)
+    return command

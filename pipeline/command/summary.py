@@ -1,0 +1,110 @@
+"""What a person reads at the end of a run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any
+
+from pipeline.dataset import layout
+from pipeline.dataset.notebook import COLUMN_HEADS, columns_of
+from transforms import escaping
+
+if TYPE_CHECKING:
+    from pipeline.job.executing import Outcome
+    from pipeline.job.request import Request
+
+REPEATED_SHOWN = 5
+"""Files that were matched several times and are named."""
+
+
+def lines(what: str, request: Request, outcome: Outcome) -> list[str]:
+    """Returns the summary: rows, columns, rejected rows with examples, and where everything lies."""
+    if outcome.status == "failed" and not outcome.rejected_files:
+        return []
+    if outcome.status == "handed_over":
+        return [escaping.one_line(f"handed over; when the job is done it publishes {outcome.output}/{layout.MANIFEST}")]
+    parts: list[list[str]] = []
+    if outcome.ledger:
+        parts += [[_rows(what, outcome)], _columns(outcome.ledger)]
+    if outcome.rejected_examples:
+        parts.append(_rejects(outcome))
+    if outcome.repeated:
+        shown, more = outcome.repeated[:REPEATED_SHOWN], len(outcome.repeated) - REPEATED_SHOWN
+        end = f" and {more:,} more" if more > 0 else ""
+        parts.append(["matched several times, read once: " + ", ".join(shown) + end])
+    if outcome.skipped:
+        count = f"{len(outcome.skipped)} broken file{'s' * (len(outcome.skipped) != 1)}"
+        parts.append([f"skipped {count}, whole:", *(f"  {file.reason}" for file in outcome.skipped)])
+    if what == "run":
+        parts.append(_places(request, outcome))
+    return [escaping.one_line(line) for part in parts for line in ("", *part)][1:]
+
+
+def of_repair(outcome: Outcome) -> list[str]:
+    """Returns the summary of a repair: what became of the rejected rows, the data set as it is now, what is still rejected."""
+    if outcome.status != "done":
+        return []
+    rows = outcome.repaired
+    what = f"{rows['written']:,} of {rows['read']:,} rejected rows are written now, {rows['rejected']:,} are rejected again"
+    parts = [[f"repaired: {what}"], [_rows("run", outcome)], _columns(outcome.ledger)]
+    if outcome.rejected_examples:
+        parts.append(_rejects(outcome))
+    return [escaping.one_line(line) for part in parts for line in ("", *part)][1:]
+
+
+def _rows(what: str, outcome: Outcome) -> str:
+    rows = outcome.ledger["rows"]
+    share = f" ({rows['rejected'] / rows['read']:.2%})" if rows["read"] else ""
+    wrote = "written" if what == "run" else "accepted"
+    passes = f", {outcome.passes} pass{'es' * (outcome.passes > 1)}" if what == "run" and outcome.passes else ""
+    balance = "; the ledger balances" if outcome.status == "done" else ""
+    counts = f"{rows['read']:,} read, {rows['written']:,} {wrote}, {rows['rejected']:,} rejected"
+    return f"rows: {counts}{share}{passes}{balance}"
+
+
+def _columns(ledger: Mapping[str, Any]) -> list[str]:
+    lines: list[tuple[str, ...]] = [("column", *COLUMN_HEADS)]
+    for name, *counts in columns_of(ledger):
+        lines.append((escaping.value(name), *(f"{count:,}" for count in counts)))
+    return table(lines)
+
+
+def table(lines: list[tuple[str, ...]], left: Collection[int] = (0,)) -> list[str]:
+    """Returns lines of cells as aligned text: some cells, the first alone unless said, to the left, figures to the right."""
+    widths = [max(len(line[k]) for line in lines) for k in range(len(lines[0]))]
+    made = []
+    for line in lines:
+        sized = enumerate(zip(line, widths, strict=True))
+        cells = [cell.ljust(width) if k in left else cell.rjust(width) for k, (cell, width) in sized]
+        made.append("  ".join(cells).rstrip())
+    return made
+
+
+def _rejects(outcome: Outcome) -> list[str]:
+    lines = ["rejected rows, the first of every reason (seqcols explain REASON says more):"]
+    counts = outcome.ledger.get("rows", {}).get("rejected_by_reason", {})
+    for reason, examples in outcome.rejected_examples.items():
+        lines.append(f"  {reason}: {counts.get(reason, len(examples)):,}")
+        for row in examples:
+            where = f"{os.path.basename(row['file'])} row {row['row']}"
+            column = f" column '{escaping.value(row['column'])}':" if row["column"] else ""
+            lines.append(f"    {where}{column} {row['value']} - {row['message']}")
+    return lines
+
+
+def _places(request: Request, outcome: Outcome) -> list[str]:
+    root = outcome.output
+    if outcome.status != "done":
+        return [f"rejected rows: {os.path.join(root, layout.REJECTED)}"]
+    lines = [(layout.MANIFEST, "what the data set is; readers follow it")]
+    if outcome.ledger["rows"]["written"]:
+        lines.append((layout.EXAMPLES + "/", f"the data, {request.format}"))
+        lines.append((layout.SERVING + "/", "a SavedModel that answers a request with what such a row became"))
+        lines.append((layout.TRANSFORM + "/", "the same graph for tf.Transform's own users"))
+    if outcome.rejected_files:
+        lines.append((layout.REJECTED + "/", "rejected rows, their records recoverable (Parquet)"))
+    lines.append((layout.STATISTICS, "counts, means, variances, lengths"))
+    lines.append((layout.LEDGER, "every row and value accounted for, by file"))
+    lines.append((layout.REPORT, "all of it on one page, for a browser"))
+    return [f"written to {root}", *(f"  {name:<16} {what}" for name, what in lines)]

@@ -1,0 +1,66 @@
+"""The graphs of a data set on disk: the serving model is made, and each has a digest that says whether it is still the same."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+
+from pipeline.dataset import layout
+from pipeline.dataset.layout import Layout
+from transforms.spec.spec import Spec
+from transforms.stored import trees
+
+BLOCK_BYTES = 1 << 20
+
+STATISTICS = "statistics"
+"""Folder in that of a saved graph with the statistics that it was made of."""
+
+
+def save_serving(spec: Spec, place: Layout) -> str:
+    """Makes the serving model of the transform that a run has staged; returns its staged directory."""
+    from transforms.serve import model as serving
+
+    target: str = place.staged(layout.SERVING)
+    serving.save(spec, place.staged(layout.TRANSFORM), target)
+    return target
+
+
+def keep_statistics(spec: Spec, place: Layout) -> None:
+    """Copies the files with the statistics into the transform that a run has staged: `seqcols repair` needs them."""
+    from transforms.fit.preprocessing_fn import statistics_files  # which imports TensorFlow
+
+    for name in statistics_files(spec):
+        with FileSystems.open(place.staged(name), compression_type=CompressionTypes.UNCOMPRESSED) as file:
+            data = file.read()
+        folder = FileSystems.join(place.staged(layout.TRANSFORM), STATISTICS)
+        layout.make_dirs(folder)
+        layout.write_bytes(FileSystems.join(folder, name), data)
+
+
+def digest(path: str) -> str:
+    """Returns the SHA-256 of a tree: of the line `<SHA-256 of the file> <relative path>` of every file, in order of the paths.
+
+    >>> digest("/nowhere")[:8]  # a tree without files
+    'e3b0c442'
+    """
+    root = path.rstrip("/") + "/"
+    lines = [f"{file_digest(file)} {file.removeprefix(root)}\n" for file in trees.files_below(path.rstrip("/"))]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def json_digests(**contents: Mapping[str, Any]) -> dict[str, str]:
+    """Returns the SHA-256 of the JSON file that each content becomes, as hexadecimal text."""
+    return {name: hashlib.sha256(layout.json_bytes(content)).hexdigest() for name, content in contents.items()}
+
+
+def file_digest(path: str) -> str:
+    """Returns the SHA-256 of a file, as hexadecimal text."""
+    made = hashlib.sha256()
+    with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+        while block := file.read(BLOCK_BYTES):
+            made.update(block)
+    return made.hexdigest()

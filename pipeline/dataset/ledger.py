@@ -1,0 +1,105 @@
+"""The ledger: every row and every value accounted for, per file and per column; and whether it balances."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from transforms.columns import Column
+from transforms.rows import digests
+from transforms.rows.tally import COLUMN_COUNTS, Tally
+from transforms.spec.spec import Spec
+
+
+def build(tally: Tally, spec: Spec, sizes: Mapping[str, int | None]) -> dict[str, Any]:
+    """Returns the ledger as it is written to `ledger.json`.
+
+    Rows are counted three times, by the reader (read), by the rules (rejected) and by the sink (written); values by the parser
+    (values), the rules (truncated, rejected, completed) and from the lengths that the sink wrote (kept).
+
+    Args:
+      tally: everything counted in the pass that wrote.
+      spec: the columns.
+      sizes: T of every sequence group.
+
+    Returns:
+      `rows`, `row_digests` (see `transforms.rows.digests`), `columns`, and the same under `files` for every file.
+    """
+    by_file: dict[str, Tally] = defaultdict(Counter)
+    for key, count in tally.items():
+        if key[1] in ("rows", "digest", "column", "group"):
+            by_file[key[0]][key[1:]] += count
+    files = {file: _one(counts, spec, sizes) for file, counts in sorted(by_file.items())}
+    total: Tally = Counter()
+    for counts in by_file.values():
+        total.update(counts)
+    return {**_one(total, spec, sizes), "files": files}
+
+
+def _one(counts: Tally, spec: Spec, sizes: Mapping[str, int | None]) -> dict[str, Any]:
+    rows = {what: counts["rows", what] for what in ("read", "written", "rejected")}
+    reasons = {k[1].partition(":")[2]: n for k, n in sorted(counts.items()) if k[0] == "rows" and ":" in k[1] and n}
+    marks = {what: digests.as_text(counts["digest", what]) for what in ("read", "written", "rejected")}
+    columns = {
+        column.name: _column(column, counts, rows["written"], sizes, spec.bucketed_group) for column in spec.columns
+    }
+    return {"rows": {**rows, "rejected_by_reason": reasons}, "row_digests": marks, "columns": columns}
+
+
+def _column(
+    column: Column, counts: Tally, written: int, sizes: Mapping[str, int | None], bucketed: str | None
+) -> dict[str, int]:
+    made = {what: counts["column", column.name, what] for what in COLUMN_COUNTS}
+    if column.sequence_group is not None:
+        steps = counts["group", column.sequence_group, "steps"]
+        places = written * (sizes.get(column.sequence_group) or 0)
+        if column.sequence_group == bucketed:  # each row has the T of its bucket
+            places = counts["group", column.sequence_group, "places"]
+    else:
+        steps = places = written
+    kept = steps * column.step_width - made["completed"]
+    padded = (places - steps) * column.step_width
+    return {"values": made["values"], "kept": kept, "padded": padded, **made}
+
+
+def imbalances(ledger: Mapping[str, Any]) -> list[str]:
+    """Returns what does not add up, one line each, the file named; nothing for a ledger that balances."""
+    faults = []
+    for file, entry in [*ledger["files"].items(), ("all files", ledger)]:
+        rows = entry["rows"]
+        if rows["read"] != rows["written"] + rows["rejected"]:
+            sides = f"{rows['read']} read, {rows['written']} written, {rows['rejected']} rejected"
+            faults.append(f"{file}: rows do not balance: {sides}")
+        read, written, rejected = (int(entry["row_digests"][what], 16) for what in ("read", "written", "rejected"))
+        if (read - written - rejected) % 2**64:
+            faults.append(f"{file}: the rows written and rejected are not those that were read (their digests differ)")
+        for name, c in entry["columns"].items():
+            if c["values"] != c["kept"] + c["truncated"] + c["rejected"]:
+                sides = f"{c['values']} in, {c['kept']} kept, {c['truncated']} truncated, {c['rejected']} rejected"
+                faults.append(f"{file}: values of column {name!r} do not balance: {sides}")
+    return faults
+
+
+def changed(first: Tally, second: Tally, among: Collection[str] | None = None) -> list[str]:
+    """Returns the files that two passes did not read alike.
+
+    Args:
+      first: what one of them counted, or what a cache holds of it.
+      second: what the other one did.
+      among: the files that both are about; None for all.
+    """
+    one, other = _as_read(first), _as_read(second)
+    differing = {key[0] for key in one.keys() | other.keys() if one.get(key, 0) != other.get(key, 0)}
+    return sorted(differing if among is None else differing.intersection(among))
+
+
+def _as_read(tally: Tally) -> dict[tuple[Any, ...], int]:
+    """Returns what the reader and the parser counted; a row that a normalizer spoils is rejected by the last pass alone."""
+    parsed, read = ("values", "present", "nulls"), (("rows", "read"), ("digest", "read"))
+    # Digests are sums modulo 2^64 of batches, which may be cut otherwise.
+    return {
+        key: n % 2**64 if key[1] == "digest" else n
+        for key, n in tally.items()
+        if (key[1] == "column" and key[-1] in parsed) or key[1:] in read
+    }

@@ -1,0 +1,228 @@
+"""The manifest: the one file that says what a data set is. Readers follow it, never a listing of the directory."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from apache_beam.io.filesystems import FileSystems
+
+from pipeline.dataset.layout import EXAMPLES, MANIFEST, REJECTED, exists, json_bytes, read_bytes
+from pipeline.dataset.manifest_fields import DIGEST, FORMAT_VERSION, damage, last_lines
+from transforms.columns import Output
+from transforms.densify.length_buckets import outputs_in
+from transforms.errors import JobError
+from transforms.reprs import table
+from transforms.spec.spec import Spec
+
+__all__ = ["FORMAT_VERSION", "Manifest", "features_of", "named_files", "parsed", "read", "sealed"]
+
+
+@dataclass(frozen=True, repr=False)
+class Manifest:
+    """A published data set.
+
+    Attributes:
+      root: its directory.
+      content: what `manifest.json` holds.
+    """
+
+    root: str
+    content: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        """Where it is, and how much."""
+        count = len(self.outputs)
+        return f"Manifest({self.root!r}: {self.rows:,} rows, {count:,} features, {len(self.files):,} files of {self.format})"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the features of an example."""
+        features = [(o.name, o.dtype, o.shape, o.kind, o.source) for o in self.outputs]
+        return table(("feature", "dtype", "shape", "kind", "of"), features, repr(self))
+
+    @property
+    def rows(self) -> int:
+        """Examples in the data set."""
+        return int(self.content["examples"]["rows"])
+
+    @property
+    def format(self) -> str:
+        """Name of the sink that wrote it."""
+        return str(self.content["format"])
+
+    @property
+    def files(self) -> list[str]:
+        """Paths of the files with examples, in the order to read them in."""
+        return [self.path(entry["path"]) for entry in self.content["examples"]["files"]]
+
+    @property
+    def bucket_lengths(self) -> list[int]:
+        """T of every length bucket, ascending; none where the data set has no buckets (`bucket_by_length`)."""
+        return list(self._buckets.get("T", []))
+
+    @property
+    def _buckets(self) -> Mapping[str, Any]:
+        found: Mapping[str, Any] | None = self.content["examples"].get("length_buckets")
+        return found or {}
+
+    def bucket(self, length: int) -> Manifest:
+        """Returns one length bucket as a data set by itself: its files, its rows, and the features with its T.
+
+        Args:
+          length: T of the bucket.
+
+        Raises:
+          ValueError: there is no such bucket.
+        """
+        if length not in self.bucket_lengths:
+            raise ValueError(f"expected T of a length bucket, one of {self.bucket_lengths}, got {length!r}")
+        files = [entry for entry in self.content["examples"]["files"] if entry["T"] == length]
+        features = features_of(self._outputs_in(length))
+        examples = {"rows": sum(entry["rows"] for entry in files), "features": features, "files": files}
+        return replace(self, content={**self.content, "examples": examples})
+
+    def outputs_of(self, entry: Mapping[str, Any]) -> list[Output]:
+        """Returns the features of a row in one of the files, as `examples.files` lists it."""
+        return self._outputs_in(entry["T"]) if self._buckets else self.outputs
+
+    def _outputs_in(self, length: int) -> list[Output]:
+        return outputs_in(self.outputs, self._buckets["features"], length)
+
+    @property
+    def rejected_files(self) -> list[str]:
+        """Paths of the files with rejected rows (Parquet)."""
+        return [self.path(entry["path"]) for entry in self.content["rejected"]["files"]]
+
+    @property
+    def outputs(self) -> list[Output]:
+        """The features of an example; with length buckets T is that of the last, which serving gives too."""
+        features = self.content["examples"]["features"]
+        return [
+            Output(name, f["dtype"], tuple(f["shape"]), f["kind"], f["source"], f.get("sequence", False))
+            for name, f in features.items()
+        ]
+
+    def path(self, relative: str) -> str:
+        """Returns the whole path of something that the manifest names."""
+        return str(FileSystems.join(self.root, *relative.split("/")))
+
+    def feature_spec(self) -> dict[str, Any]:
+        """Returns what `tf.io.parse_example` takes to read the TFRecords back (cast afterwards to `outputs`' dtypes).
+
+        Raises:
+          ValueError: the data set has length buckets, so that T differs from file to file: see `bucket`.
+        """
+        from transforms.spec.parse_specs import feature_spec
+
+        return feature_spec(self._one_shape())
+
+    def sequence_feature_spec(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Returns the context and sequence features that `tf.io.parse_sequence_example` takes, for `sequence_example`.
+
+        Raises:
+          ValueError: see `feature_spec`.
+        """
+        from transforms.spec.parse_specs import sequence_spec
+
+        return sequence_spec(self._one_shape())
+
+    def _one_shape(self) -> list[Output]:
+        if self._buckets:
+            raise ValueError(
+                f"T differs from file to file: ask bucket(T) of the manifest, T one of {self.bucket_lengths}"
+            )
+        return self.outputs
+
+
+def read(root: str) -> Manifest:
+    """Reads the manifest of a data set.
+
+    Raises:
+      JobError: there is none (the directory holds no finished data set), it is damaged, or it is of a later format.
+    """
+    path = FileSystems.join(root, MANIFEST)
+    if not exists(path):
+        raise JobError(f"{root!r} holds no finished data set: there is no {MANIFEST}")
+    try:
+        data = read_bytes(path)
+    except OSError as error:
+        raise JobError(f"{path!r}: cannot be read: {error}") from error
+    return Manifest(root, parsed(data, path))
+
+
+def parsed(data: bytes, path: str) -> dict[str, Any]:
+    """Returns what a manifest holds.
+
+    Args:
+      data: its bytes.
+      path: where it lies, for messages.
+
+    Raises:
+      JobError: it is damaged, or of a later format.
+    """
+    try:
+        content = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise JobError(f"{path!r}: damaged, no JSON: {error}") from error
+    why = damage(content, data)
+    if why:
+        raise JobError(f"{path!r}: {why}")
+    return dict(content)
+
+
+def sealed(content: Mapping[str, Any]) -> bytes:
+    """Returns the bytes of a manifest: what it is to hold, in the version of today, and a digest of all lines before."""
+    own = {"format_version": FORMAT_VERSION}
+    lines = json_bytes({**own, **{name: value for name, value in content.items() if name not in (*own, DIGEST)}})
+    lines = lines.removesuffix(b"\n}\n") + b",\n"
+    return lines + last_lines(lines)
+
+
+def created_now() -> str:
+    """Returns the time, as manifests hold it."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def is_own(part: str, path: Any) -> bool:
+    """Returns whether a path in a manifest is one that a run writes. A manifest is only a file: anything may stand there.
+
+    >>> is_own("examples", "examples/a.parquet"), is_own("statistics", "statistics.json"), is_own("statistics", "../a")
+    (True, True, False)
+
+    Args:
+      part: where it stands: `examples`, `rejected`, or the name of a field.
+      path: what stands there.
+    """
+    shape = rf"{part}/\w[\w.-]*" if part in (EXAMPLES, REJECTED) else rf"{part}(-[\w-]+)?(\.json|\.html)?"
+    return isinstance(path, str) and re.fullmatch(shape, path, re.ASCII) is not None
+
+
+def features_of(outputs: Sequence[Output]) -> dict[str, Any]:
+    """Returns the features as the manifest lists them."""
+    return {
+        o.name: {"dtype": o.dtype, "shape": list(o.shape), "kind": o.kind, "source": o.source, "sequence": o.sequence}
+        for o in outputs
+    }
+
+
+def buckets_of(spec: Spec) -> dict[str, Any]:
+    """Returns what the manifest says of length buckets: nothing where there are none."""
+    group = spec.bucketed_group
+    if group is None:
+        return {}
+    sizes, names = spec.group(group).bucket_lengths, spec.bucketed_names
+    own = [output.name for output in spec.outputs() if output.name in names]
+    return {"length_buckets": {"group": group, "T": list(sizes), "features": own}}
+
+
+def named_files(content: Mapping[str, Any]) -> Iterator[str]:
+    """Yields the relative path of every file and folder that a manifest names, as far as they are of its directory."""
+    for part in (EXAMPLES, REJECTED):
+        yield from (entry["path"] for entry in content[part]["files"] if is_own(part, entry["path"]))
+    for name in ("transform", "serving", "statistics", "ledger", "report"):
+        if is_own(name, content.get(name)):
+            yield content[name]

@@ -1,0 +1,56 @@
+"""How results look to a person who asks for them in Python: a line, and tables in a notebook."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from transforms.reprs import table
+from transforms.rows.reasons import REASONS
+
+COLUMN_HEADS: Final = ("values", "kept", "truncated", "rejected", "padded", "replaced", "filled")
+"""What is shown of a column's counts."""
+
+
+class Ledger(dict[str, Any]):
+    """What `ledger.json` holds (see `pipeline.dataset.ledger`), with a short repr and tables for a notebook."""
+
+    def __repr__(self) -> str:
+        """Rows, columns and files."""
+        if not self:
+            return "Ledger()"
+        return f"Ledger({rows_of(self)}; {len(self['columns']):,} columns, {len(self.get('files', {})):,} files)"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: rows, rejected rows by reason, columns."""
+        if not self:
+            return "<p>an empty ledger: the run did not come so far</p>"
+        made = table(("column", *COLUMN_HEADS), columns_of(self), rows_of(self))
+        reasons = self["rows"]["rejected_by_reason"]
+        if not reasons:
+            return made
+        return made + table(("reason", "rows", "what it means"), [(r, n, REASONS[r]) for r, n in reasons.items()])
+
+
+def rows_of(ledger: Mapping[str, Any]) -> str:
+    """Returns the rows of a ledger as a line."""
+    rows = ledger["rows"]
+    return f"{rows['read']:,} rows read, {rows['written']:,} written, {rows['rejected']:,} rejected"
+
+
+def columns_of(ledger: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    """Returns a line for each column: its name, and its counts as `COLUMN_HEADS` names them."""
+    return [(name, *(counts[head] for head in COLUMN_HEADS)) for name, counts in ledger["columns"].items()]
+
+
+def outcome_html(status: str, message: str, output: str, ledger: Ledger, examples: Mapping[str, Sequence[Any]]) -> str:
+    """Returns what a notebook shows of a run: how it ended, its ledger, and the first rejected rows of every reason."""
+    heads = ("reason", "file", "row", "column", "value", "message")
+    first = [
+        (reason, os.path.basename(row["file"]), *(row[head] for head in heads[2:]))
+        for reason, rows in examples.items()
+        for row in rows
+    ]
+    made = table(("status", "message", "output"), [(status, message, output)]) + ledger._repr_html_()
+    return made + (table(heads, first, "rejected rows, the first of every reason") if first else "")

@@ -1,0 +1,227 @@
+"""Which files a run reads."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from apache_beam.io.filesystems import FileSystems
+
+from pipeline.dataset import manifest
+from pipeline.dataset.layout import EXAMPLES
+from pipeline.inputs import patterns
+from pipeline.inputs.data_sets import DataSets, is_data_set, names_of, parents
+from pipeline.inputs.patterns import Place
+from pipeline.job.request import UsageError
+from transforms.errors import JobError
+from transforms.stored.files import version as version_of
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """A file to read.
+
+    Attributes:
+      path: where it is.
+      size: bytes.
+      updated: when it was last changed, seconds since 1970; 0 where the file system does not say.
+      version: what else tells this state of it from another (`transforms.stored.files.version`); empty where nobody has looked.
+    """
+
+    path: str
+    size: int
+    updated: float = 0.0
+    version: str = ""
+
+    def with_version(self) -> InputFile:
+        """Returns it with its version as it is now, unless that was looked up before."""
+        return self if self.version else replace(self, version=version_of(self.path))
+
+
+@dataclass(frozen=True)
+class SkippedFile:
+    """A file that was matched and left out of the run, because it is broken.
+
+    Attributes:
+      path: where it is.
+      size: bytes.
+      reason: why it cannot be read.
+    """
+
+    path: str
+    size: int
+    reason: str
+
+    def entry(self) -> dict[str, str | int]:
+        """Returns it as the ledger and the manifest list it."""
+        return {"path": self.path, "bytes": self.size, "reason": self.reason}
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The files of a run in order of their names.
+
+    Attributes:
+      files: the files.
+      repeated: paths of those that were matched more than once; they are read once.
+      notes: what a person should know, a line each.
+      inside: file to the data set that it lies in, of files that were matched by their names: not of a data set asked for as one.
+    """
+
+    files: tuple[InputFile, ...]
+    repeated: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    inside: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(file.size for file in self.files)
+
+
+def changed(files: Iterable[InputFile]) -> list[str]:
+    """Returns the files whose file system says that they are not what they were when their version was looked up."""
+    return [file.path for file in files if version_of(file.path) != file.version]
+
+
+def match(given: Sequence[str], allow_empty: bool = False) -> Inputs:
+    """Finds files; one that several patterns match, or that has several names, is read once.
+
+    Args:
+      given: paths of files or of data sets, or patterns. What is there as it is written is no pattern (see `patterns`).
+      allow_empty: whether a pattern may match nothing. (A path that is no pattern must be there.)
+
+    Raises:
+      JobError: nothing is there, or a pattern matches no file.
+    """
+    files: dict[str, InputFile] = {}
+    times: Counter[str] = Counter()
+    notes, inside, data_sets = [], {}, DataSets()
+    for one in given:
+        place, found, folders = _found(one)
+        if place.literal:
+            notes.append(f"input {one!r}: {_no_pattern(place)}")
+        if not found:
+            _refuse_nothing(one, place, allow_empty)
+            notes.append(f"input {one!r}: no file matches")
+        for file in found:
+            # A symbolic link is the file that it leads to.
+            same = file.path if place.is_remote else os.path.realpath(file.path)
+            files[same] = min(files.get(same, file), file, key=lambda known: known.path)
+            times[same] += 1
+            around = "" if folders is None else data_sets.around(file.path, folders)
+            if around:
+                inside[file.path] = around
+    ordered = sorted(files.items(), key=lambda item: item[1].path)
+    repeated = tuple(file.path for same, file in ordered if times[same] > 1)
+    return Inputs(tuple(file for _, file in ordered), repeated, tuple(notes), inside)
+
+
+def described(files: Iterable[InputFile]) -> list[dict[str, Any]]:
+    """Returns files as the manifest lists them."""
+    return [{"path": file.path, "bytes": file.size} for file in files]
+
+
+def refuse_written(option: str, inputs: Inputs, places: Mapping[str, str]) -> None:
+    """Refuses files that a run has written, or that lie where this one writes: it would read its own output, or another's.
+
+    Args:
+      option: what the files were given as, for the message.
+      inputs: the files.
+      places: what is written, files and folders, by the option that each was given as.
+
+    Raises:
+      UsageError: naming the first such file.
+    """
+    written = {name: place for place in places.items() if place[1] for name in names_of(place[1].rstrip("/"))}
+    for file in inputs.files:
+        around = (part for name in names_of(file.path) for part in (name, *parents(name)))
+        place = next((written[part] for part in around if part in written), None)
+        if place:
+            raise UsageError(
+                f"{option}: {file.path!r} is part of {place[0]} {place[1]!r}, which is written; give another place for that, or "
+                f"a pattern that does not match files in it"
+            )
+        if file.path in inputs.inside:
+            root = inputs.inside[file.path]
+            raise UsageError(
+                f"{option}: {file.path!r} lies in the data set {root!r}; give {root!r} itself to read its examples, or a "
+                f"pattern that does not match files in it"
+            )
+
+
+def _found(given: str) -> tuple[Place, list[InputFile], set[str] | None]:
+    """Returns the files that a path or pattern stands for.
+
+    Returns:
+      What it stands for; the files; and the folders that may hold data sets in which a file lies (see `DataSets.around`), None
+      where it is a data set that was asked for.
+    """
+    try:
+        place = patterns.place_of(given)
+        there = not place.pattern and FileSystems.exists(place.root)
+        if not place.pattern and (not there or os.path.isdir(place.root)) and is_data_set(place.root):
+            return place, _of_data_set(given, place.root), None
+        if place.pattern or (place.is_remote and given.endswith("/")):
+            place = replace(place, pattern=place.pattern or "*")
+            entries, folders = patterns.matched(place)
+        else:
+            entries, folders = [patterns.metadata(place.root)] if there else [], set()
+    except JobError:
+        raise
+    except Exception as error:
+        raise JobError(f"input {given!r}: cannot be listed: {error}") from error
+    for entry in entries:
+        _refuse_other(given, entry.path)
+    return place, list(map(_file, entries)), folders | {place.root, *parents(place.root)}
+
+
+def _file(entry: Any) -> InputFile:
+    return InputFile(entry.path, int(entry.size_in_bytes), float(entry.last_updated_in_seconds or 0.0))
+
+
+def _of_data_set(given: str, root: str) -> list[InputFile]:
+    """Returns the files of examples that a data set's manifest names."""
+    held, found = manifest.read(root), []
+    for entry in held.content["examples"]["files"]:
+        path = held.path(entry["path"])
+        if not manifest.is_own(EXAMPLES, entry["path"]):
+            raise JobError(f"input {given!r}: its manifest names {entry['path']!r}, which is no name that a run gives")
+        try:
+            found.append(_file(patterns.metadata(path)))
+        except Exception as error:
+            raise JobError(f"{path}: cannot be read ({' '.join(str(error).split())})") from error
+        if found[-1].size != entry["bytes"]:
+            raise JobError(f"{path}: {found[-1].size:,} bytes, the manifest of {root!r} says {entry['bytes']:,}")
+    return found
+
+
+def _refuse_nothing(given: str, place: Place, allow_empty: bool) -> None:
+    """Refuses what no file was found for, unless it is a pattern, or a data set, and may be empty."""
+    if allow_empty and (place.pattern or is_data_set(place.root)):
+        return
+    only_folders = place.pattern and patterns.matches_folders(place)
+    why = f" ({_no_pattern(place)})" if place.literal else ""
+    raise JobError(f"input {given!r}: {'only directories match' if only_folders else 'no file matches'}{why}")
+
+
+def _no_pattern(place: Place) -> str:
+    return f"{place.literal!r} is there, and is not taken for a pattern"
+
+
+def _refuse_other(pattern: str, path: str) -> None:
+    """Refuses what is no file: a directory, or a pipe, which would be waited for without end and can be read only once.
+
+    Also a file that no ledger could name.
+    """
+    if any("\ud800" <= character <= "\udfff" for character in path):
+        raise JobError(f"input {pattern!r}: {path}: a name that is no UTF-8")
+    if "://" in path or os.path.isfile(path):
+        return
+    if os.path.isdir(path):
+        hint = f"{pattern.rstrip('/')}/*"
+        raise JobError(f"input {pattern!r}: is a directory, give a pattern of the files in it ({hint!r})")
+    raise JobError(f"input {pattern!r}: {path!r} is no file")

@@ -1,0 +1,134 @@
+"""Paths and patterns that a person gives: which part of one is a path as it stands, and which files the rest matches.
+
+Beam's file systems (2.77) take a whole path for a pattern, with the directory that a relative one begins in. So the part that is
+there as it is written is taken off first, and only what follows is matched, by Beam's rules.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import warnings
+from dataclasses import dataclass
+from typing import Any, Final
+
+from apache_beam.io.filesystem import FileMetadata, FileSystem
+
+from pipeline.dataset.layout import MANIFEST, exists
+from pipeline.job.request import URL
+from transforms.stored import trees
+from transforms.stored.files import file_systems
+
+WILD: Final = re.compile(r"[*?[]")
+"""Characters that begin something that matches more than itself."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a path or a pattern stands for.
+
+    Attributes:
+      root: whole path or URL of its leading part, which is no pattern.
+      pattern: what is matched with the paths below `root`; an empty string where there is nothing more.
+      literal: the longest leading part that ends in a name with glob characters and is there as it is written; an empty string
+        for none.
+    """
+
+    root: str
+    pattern: str = ""
+    literal: str = ""
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether it is a URL."""
+        return trees.is_remote(self.root)
+
+
+def place_of(given: str) -> Place:
+    """Takes a path or pattern apart.
+
+    Raises:
+      Exception: whatever a remote file system says that cannot be asked.
+    """
+    url = re.match(rf"{URL.pattern}[^/]*", given)
+    root = url[0] if url else "/" if given.startswith("/") else os.getcwd()
+    rest = given[url.end() + 1 :].rstrip("/") if url else given
+    parts = rest.split("/") if rest else []
+    if not url:  # where `a//b` is another name than `a/b`
+        parts = [part for part in parts if part not in ("", ".")]
+    literal = ""
+    for k, part in enumerate(parts):
+        here = _below(root, part)
+        if WILD.search(part):
+            if not (exists(here) if url else os.path.lexists(here)):
+                return Place(root, "/".join(parts[k:]), literal)
+            literal = here
+        root = here
+    return Place(root, "", literal)
+
+
+def _below(root: str, part: str) -> str:
+    """Returns the path of something in a folder as the system reads it: `..` of a link is beside what the link leads to."""
+    if trees.is_remote(root):
+        return f"{root}/{part}"
+    if part == "..":
+        return os.path.dirname(os.path.realpath(root) if os.path.islink(root) else root)
+    return os.path.join(root, part)
+
+
+def matched(place: Place) -> tuple[list[Any], set[str]]:
+    """Lists what lies below the root.
+
+    Returns:
+      Beam's `FileMetadata` (path, size, time of change) of the files that the pattern matches; and all folders that hold a
+      `manifest.json`.
+
+    Raises:
+      Exception: the pattern is none (`[z-a]`), or whatever a remote file system says that cannot be listed.
+    """
+    matches, start = expression(place.pattern).match, _start(place)
+    entries = {entry.path: entry for entry in trees.entries_below(place.root)} if place.is_remote else {}
+    found, folders = [], set()
+    for path in entries or trees.files_below(place.root):
+        if path.endswith(f"/{MANIFEST}"):
+            folders.add(path.removesuffix(f"/{MANIFEST}"))
+        if matches(path[start:]):
+            with contextlib.suppress(OSError):  # it may be gone by now, or lead nowhere
+                found.append(entries.get(path) or metadata(path))
+    return found, folders
+
+
+def expression(pattern: str) -> re.Pattern[str]:
+    """Returns what a pattern is to Beam, as a regular expression.
+
+    Raises:
+      re.error: it is none.
+    """
+    with warnings.catch_warnings():  # Python 3.11 has one for `[[]`, which is how to say [
+        warnings.simplefilter("ignore", FutureWarning)
+        return re.compile(FileSystem.translate_pattern(pattern))
+
+
+def _start(place: Place) -> int:
+    """Returns where in the paths below the root the part begins that is matched."""
+    return len(place.root) + (place.root != "/")
+
+
+def matches_folders(place: Place) -> bool:
+    """Returns whether the pattern matches a directory of this machine."""
+    matches, start = expression(place.pattern).match, _start(place)
+    walk = () if place.is_remote else os.walk(place.root)
+    return any(matches(os.path.join(at, name)[start:]) for at, folders, _ in walk for name in folders)
+
+
+def metadata(path: str) -> Any:
+    """Returns Beam's `FileMetadata` of a file.
+
+    Raises:
+      Exception: there is none, or whatever a remote file system says.
+    """
+    if trees.is_remote(path):
+        return file_systems().get_filesystem(path).metadata(path)
+    status = os.stat(path)
+    return FileMetadata(path, status.st_size, status.st_mtime)

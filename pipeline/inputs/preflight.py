@@ -1,0 +1,171 @@
+"""Files that do not belong to the columns: another schema, a misspelt feature. Looked for before a run, and in what it counted.
+
+A Parquet, Avro or CSV file says once what its rows hold. A tf.Example or a JSON object says it row by row, and one without a
+feature is a row with an empty sequence. So such a file is refused only for what no other file has: it holds features that are in
+none of the others and in no column, while it lacks all features of the columns, or one of nearly the same name.
+"""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pyarrow as pa
+
+from pipeline.job.reading import refuse_schema
+from pipeline.sources import Source, source_for
+from pipeline.sources.limits import DEFAULTS, Limits
+from transforms.columns import Column
+from transforms.errors import JobError, listed
+from transforms.rows import origin
+
+MOST_SAMPLED: Final = 64
+"""Files without a schema whose first rows are looked at, spread over all of them."""
+
+SAMPLED_ROWS: Final = 100
+
+MOST_SUSPECTS: Final = 32
+"""Files that lack a column in all their rows and are looked at again after a pass."""
+
+COMPARED: Final = 8
+"""Other files that such a file is compared with."""
+
+THREADS: Final = 8
+
+NEARLY: Final = 0.8
+"""From here on two names are nearly the same: a letter lost, or two swapped (see `difflib`)."""
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What is known of a file: the features that stand in it, and those of them that hold something.
+
+    `has_schema`: whether the file says so for all its rows.
+    """
+
+    path: str
+    names: frozenset[str]
+    held: tuple[str, ...]
+    has_schema: bool
+
+
+def look(paths: Sequence[str], columns: Sequence[Column], limits: Limits = DEFAULTS) -> tuple[str, ...]:
+    """Looks at the files before a run, so that one that does not belong fails at once and not after hours.
+
+    Files with a schema are all looked at; of the others the first rows of some.
+
+    Args:
+      paths: the files, in the order in which faults are said.
+      columns: what is read from them.
+      limits: what is taken of them at most.
+
+    Returns:
+      Names of the features of the first file.
+
+    Raises:
+      JobError: a file cannot be read, lacks a feature, or has it in a type that cannot be parsed.
+    """
+    sources = [(path, source_for(path, limits)) for path in paths]
+    loose = [one for one in sources if not one[1].has_schema]
+    step = -(-len(loose) // MOST_SAMPLED) if loose else 1
+    wanted = {path for path, _ in [*loose[::step], *loose[-1:], *sources[:1]]}
+    chosen = [one for one in sources if one[1].has_schema or one[0] in wanted]
+    found: list[_Seen] = []
+    with ThreadPoolExecutor(THREADS) as pool:
+        for start in range(0, len(chosen), MOST_SAMPLED):  # by parts, so that an early fault is not waited for
+            part = chosen[start : start + MOST_SAMPLED]
+            found += pool.map(_seen, *zip(*part, strict=True), itertools.repeat(columns), itertools.repeat(limits))
+    for one in found:
+        if not one.has_schema:
+            _refuse_odd(one, [other for other in found if other is not one], columns)
+    return found[0].held if found else ()
+
+
+def _seen(path: str, source: Source, columns: Sequence[Column], limits: Limits) -> _Seen:
+    features = source.features(path, limits, SAMPLED_ROWS)
+    if source.has_schema:
+        try:
+            refuse_schema(path, features, columns)
+        except JobError:
+            if source.has_rows(path, limits):
+                raise
+    return _Seen(path, frozenset(features), _held(features), source.has_schema)
+
+
+def _held(features: Mapping[str, pa.DataType]) -> tuple[str, ...]:
+    """Returns the names of the features that hold something."""
+    return tuple(n for n, kind in features.items() if not pa.types.is_null(kind) and n not in origin.RESERVED)
+
+
+def _refuse_odd(one: _Seen, others: Sequence[_Seen], columns: Sequence[Column]) -> None:
+    keys = _keys(columns)
+    absent = {key: column for key, column in keys.items() if key not in one.names}
+    nowhere = {key: column for key, column in absent.items() if not any(key in other.names for other in others)}
+    # A column that no file has is a misspelt one, whatever else all of them have.
+    why = _why_odd(nowhere, False, _strange(one.held, keys, []))
+    why = why or _why_odd(absent, absent == keys != nowhere, _strange(one.held, keys, [other.held for other in others]))
+    if why:
+        raise JobError(f"{one.path}: {why}")
+
+
+def _keys(columns: Sequence[Column]) -> dict[str, str]:
+    """Returns the features that columns read, and the name of a column that does."""
+    return {key: column.name for column in columns for key in column.features}
+
+
+def _strange(names: Iterable[str], keys: Collection[str], others: Iterable[Collection[str]]) -> list[str]:
+    """Returns the features of a file that no column reads and no other file has."""
+    known = {*keys, *(name for other in others for name in other)}
+    return sorted(name for name in names if name not in known)
+
+
+def _why_odd(absent: Mapping[str, str], all_absent: bool, strange: Sequence[str]) -> str:
+    """Returns why a file does not belong that lacks some features in its rows and has strange ones; nothing if it may."""
+    for key, column in absent.items():
+        near = difflib.get_close_matches(key.casefold(), [name.casefold() for name in strange], 1, NEARLY)
+        if near:
+            name = next(name for name in strange if name.casefold() == near[0])
+            return f"column {column!r}: the feature {key!r} is absent; did you mean {name!r}?"
+    if all_absent and strange:
+        return f"has none of the features {listed(absent)}; it has {listed(strange)}"
+    return ""
+
+
+def refuse_odd_files(
+    book: Mapping[str, Any], paths: Sequence[str], columns: Sequence[Column], limits: Limits = DEFAULTS
+) -> None:
+    """Looks again at files of which a pass has found that some feature is in none of their rows, and in those of other files.
+
+    Args:
+      book: the ledger of the pass.
+      paths: the files.
+      columns: what was read from them.
+      limits: what is taken of them at most.
+
+    Raises:
+      JobError: such a file does not belong to the others.
+    """
+    keys = _keys(columns)
+    suspects = [(path, absent) for path in paths if (absent := _absent(book, path, columns))]
+    for path, absent in suspects[:MOST_SUSPECTS]:
+        source = source_for(path, limits)
+        if source.has_schema:
+            continue
+        others = [other for other in paths if other != path][:COMPARED]
+        known = (_held(source_for(other, limits).features(other, limits, SAMPLED_ROWS)) for other in others)
+        why = _why_odd(absent, len(absent) == len(keys), _strange(_held(source.features(path, limits)), keys, known))
+        if why:
+            raise JobError(f"{path}: {why}")
+
+
+def _absent(book: Mapping[str, Any], path: str, columns: Sequence[Column]) -> dict[str, str]:
+    """Returns the features of the columns that no row of a file has, though rows of other files have them."""
+    entry = book["files"].get(path)
+    if not entry or entry["rows"]["read"] <= entry["rows"]["rejected_by_reason"].get("bad_record", 0):
+        return {}
+    lacks = [c for c in columns if book["columns"][c.name]["present"] and not entry["columns"][c.name]["present"]]
+    return _keys(lacks)

@@ -1,0 +1,204 @@
+"""Running one pipeline, here in process or on an engine: with what options, what is shown meanwhile, and how it ended."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, TextIO
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+from pipeline.command.beam_options import options_of
+from pipeline.dataset import layout, manifest
+from pipeline.dataset.layout import Layout
+from pipeline.dataset.notebook import Ledger, outcome_html
+from pipeline.inputs.match import SkippedFile
+from pipeline.job import cleaning, progress, wiring
+from pipeline.job.failures import message_of, of_a_disk, of_function
+from pipeline.job.finish import DONE, FAILED
+from pipeline.job.request import Request
+from transforms.errors import JobError
+
+WORKER_BYTES: Final = 64 << 20
+"""So much input is worth one local worker more, up to one a core, unless somebody asks for another number."""
+
+HANDED_OVER: Final = "handed_over"
+"""How a run has ended for a launcher that does not wait for its engine."""
+
+
+@dataclass(repr=False)
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+      status: `done`, `failed`, `too_many_rejected`, or `handed_over` to an engine that is not waited for.
+      message: why, where it is not done.
+      output: the directory, or an empty string for a check.
+      ledger: the ledger, as far as the run came.
+      rejected_examples: the first rejected rows of every reason.
+      rejected_files: where the rejected rows lie.
+      repeated: input files that several patterns matched.
+      passes: how often the input was read.
+      skipped: broken files that were left out (`on_bad_file`).
+      notes: what a person should know of the run, a line each.
+      repaired: of a repair, how many rows were `read`, `written` and `rejected`.
+      lengths: of a check, the lengths of the accepted rows by sequence group, as `Lengths.of` takes them.
+      stale: files that the cache was wrong about; their entries have been dropped.
+      error: what was raised, where something was.
+    """
+
+    status: str
+    message: str = ""
+    output: str = ""
+    ledger: Ledger = field(default_factory=Ledger)
+    rejected_examples: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    rejected_files: list[str] = field(default_factory=list)
+    repeated: Sequence[str] = ()
+    passes: int = 1
+    notes: Sequence[str] = ()
+    skipped: Sequence[SkippedFile] = ()
+    repaired: dict[str, int] = field(default_factory=dict)
+    lengths: dict[str, dict[str, Any]] = field(default_factory=dict)
+    stale: Sequence[str] = ()
+    error: BaseException | None = None
+
+    def __repr__(self) -> str:
+        """How it ended, with its rows."""
+        why = f": {self.message}" if self.message else ""
+        return f"Outcome({self.status}{why}; {self.ledger!r}; {self.output!r})"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return outcome_html(self.status, self.message, self.output, self.ledger, self.rejected_examples)
+
+
+@contextlib.contextmanager
+def tuned(request: Request, sizes: list[int], titles: list[str], stream: TextIO | None) -> Iterator[wiring.Tuning]:
+    """Yields how to run the job, with its progress shown meanwhile where it runs here."""
+    if not request.runs_here:
+        yield wiring.Tuning(request.limits, spread=True)
+        return
+    with _folder_for_notes() as folder:
+        workers = _workers(max(sizes)) if request.workers is None else request.workers
+        tuning = wiring.Tuning(request.limits, workers, spread=workers != 1, notes=folder)
+        with progress.shown(folder, titles, sizes, stream) if stream and folder else contextlib.nullcontext():
+            yield tuning
+
+
+def _workers(size: int) -> int:
+    """Returns how many workers an input of so many bytes is worth: in the analysis each traces a graph, which takes a second."""
+    return min(1 + size // WORKER_BYTES, len(os.sched_getaffinity(0)))
+
+
+def _folder_for_notes() -> contextlib.AbstractContextManager[str]:
+    """Returns a folder for notes of progress, or no name where the disk for such has no room: no run fails for that."""
+    try:
+        return tempfile.TemporaryDirectory(prefix="seqcols-progress-", ignore_cleanup_errors=True)
+    except OSError:
+        return contextlib.nullcontext("")
+
+
+def options_for(request: Request, workers: int = 1) -> PipelineOptions:
+    """Returns Beam's options: ours first, so that what a person asks for by Beam's own names wins."""
+    args = ["--no_save_main_session"]
+    if request.runs_here:
+        # Threads share TensorFlow, which every process would load, in seconds and 700 MB. What takes long lets go of the GIL.
+        mode = "in_memory" if workers == 1 else "multi_threading"
+        args += [f"--direct_num_workers={workers}", f"--direct_running_mode={mode}"]
+    return PipelineOptions([*args, *request.beam_args], **options_of(request))
+
+
+def _places(request: Request) -> list[str]:
+    """Returns where a file may lie that an error does not name."""
+    with contextlib.suppress(OSError):  # there is no temporary directory that can be used
+        return [*filter(None, [request.output]), tempfile.gettempdir()]
+    return [*filter(None, [request.output])]
+
+
+def execute(request: Request, build: Any, outcome: Outcome, workers: int = 1) -> None:
+    """Builds and runs a pipeline; a failure ends in the outcome, one line long."""
+    # FnApiRunner by itself: `--runner=DirectRunner` would try to download another one first (Beam 2.77).
+    options = options_for(request, workers)
+    places = _places(request)
+    try:
+        root = beam.Pipeline(FnApiRunner(), options=options) if request.runs_here else beam.Pipeline(options=options)
+        build(root)
+    except JobError:
+        raise
+    except OSError as error:  # Beam and TensorFlow use temporary files of their own
+        where = error.filename or " or ".join(places)
+        raise JobError(f"{where}: {(error.strerror or str(error)).lower()}") from error
+    except Exception as error:  # tracing runs the normalizer functions, and writes temporary files
+        if of_a_disk(error):
+            raise JobError(of_a_disk(error, places)) from error
+        raise of_function(error) from error
+    try:
+        result = root.run()
+        if not request.wait:
+            outcome.status = HANDED_OVER
+            return
+        result.wait_until_finish()
+    except Exception as error:
+        if message_of(error).endswith("KeyboardInterrupt"):  # Beam 2.77 makes a RuntimeError of it
+            raise KeyboardInterrupt from error
+        outcome.status, outcome.message, outcome.error = FAILED, message_of(error, places), error
+
+
+def take_result(place: Layout, outcome: Outcome) -> None:
+    """Reads how the run ended, as its last step wrote it down."""
+    result = _result_of(place) or _published_result(place, outcome)
+    if result is None:
+        outcome.message = outcome.message or "the job ended without a result"
+        return
+    outcome.status, outcome.message = result["status"], result["message"]
+    outcome.ledger = Ledger(result.get("ledger", {}))
+    outcome.repaired = result.get("repaired", {})
+    outcome.lengths = result.get("lengths", {})
+    outcome.stale = result.get("stale", ())
+    outcome.notes = [*outcome.notes, *result.get("notes", [])]
+    outcome.rejected_files = result.get("rejected_files", [])
+    outcome.rejected_examples = result.get("rejected_examples", {})
+
+
+def _result_of(place: Layout) -> dict[str, Any] | None:
+    """Returns what the last step wrote down; None where it did not, or not to its end."""
+    try:
+        return dict(layout.read_json(place.result)) if layout.exists(place.result) else None
+    except ValueError:
+        return None
+
+
+def _published_result(place: Layout, outcome: Outcome) -> dict[str, Any] | None:
+    """Returns how a run ended that has published and then failed to say so; None for one that has not published."""
+    if not cleaning.is_current(place):
+        return None
+    published = manifest.read(place.output)
+    book = layout.read_json(published.path(published.content["ledger"]))
+    why = f" ({outcome.message})" if outcome.message else ""
+    return {
+        "status": DONE,
+        "message": "",
+        "ledger": book,
+        "repaired": published.content["runs"][-1],
+        "rejected_files": published.rejected_files,
+        "notes": [f"published, but how the run ended could not be written down{why}"],
+    }
+
+
+def conclude(place: Layout, outcome: Outcome) -> None:
+    """Reads how a run ended and cleans up after it. One that has published does not fail any more, whatever fails here."""
+    take_result(place, outcome)
+    try:
+        cleaning.clean(place, outcome.status == DONE, outcome.rejected_files, outcome.ledger)
+    except Exception as error:  # of a store, too
+        if outcome.status != DONE:
+            raise
+        outcome.notes = [
+            *outcome.notes,
+            f"published, but the run's own leftovers could not be removed ({message_of(error)})",
+        ]

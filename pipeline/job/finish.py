@@ -1,0 +1,291 @@
+"""The end of a run: does the ledger balance, are there too many rejects; then publish, or say why not.
+
+Runs as the last step of the pipeline, so that a job whose launcher is long gone (a template) publishes too. How it ended
+stands in the staging folder, where the launcher finds it if it waits.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from pipeline.dataset import graphs as export
+from pipeline.dataset import kill_points, layout, ledger, manifest, publish, statistics, vocabularies
+from pipeline.dataset.layout import Layout
+from pipeline.inputs import preflight
+from pipeline.inputs.match import InputFile, Inputs, SkippedFile, changed, described
+from pipeline.job import cache, passes, rounding_notes
+from pipeline.job.cache_files import Piece
+from pipeline.job.progress import now
+from pipeline.job.writing import Part
+from pipeline.report import facts, times
+from pipeline.report.facts import Timed
+from pipeline.report.page import page
+from pipeline.report.view import view
+from pipeline.sources.limits import DEFAULTS, Limits
+from transforms.columns.embedding import embeddings_of
+from transforms.distributions.histograms import Counting, Packed, part_counted
+from transforms.errors import JobError, nearest
+from transforms.escaping import first_of
+from transforms.fit.preprocessing_fn import Level, moments_file
+from transforms.rows import digests
+from transforms.rows.tally import Tally, add
+from transforms.spec import dense_rows
+from transforms.spec.spec import Spec
+from transforms.statistics.fitted import table_width
+
+DONE, FAILED, TOO_MANY_REJECTED = "done", "failed", "too_many_rejected"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run was asked to do.
+
+    Attributes:
+      place: where it writes.
+      spec: the columns.
+      columns_text: the columns as YAML, for the manifest.
+      inputs: the files.
+      sink: name of the sink.
+      max_rejected: the largest share of rows that may be rejected, 0 to 1.
+      allow_empty: whether a data set without rows is published.
+      passes: how often the input is read.
+      feature_names: features that the first file holds, for hints.
+      replaces: the run that is published in the directory when this one begins, None for none.
+      analysis: the files that the statistics are of, and what the cache has of them.
+      given: statistics that passes before the job found: chains of normalizers may need one after the other.
+      limits: what is taken of the files at most.
+      skipped: broken files that were left out.
+      screened: the files that were looked through for such, as they were then.
+      began: when the run began, in milliseconds since 1970.
+      timed: passes before the job, and how long each took.
+    """
+
+    place: Layout
+    spec: Spec
+    columns_text: str
+    inputs: Inputs
+    sink: str
+    max_rejected: float
+    allow_empty: bool
+    passes: int
+    feature_names: tuple[str, ...] = field(default=())
+    replaces: str | None = None
+    analysis: cache.Analysis = field(default_factory=lambda: cache.Analysis(()))
+    given: tuple[Level, ...] = ()
+    limits: Limits = DEFAULTS
+    skipped: tuple[SkippedFile, ...] = ()
+    screened: tuple[InputFile, ...] = ()
+    began: int = field(default_factory=now)
+    timed: tuple[Timed, ...] = ()
+
+    @property
+    def counting(self) -> Counting:
+        """How it is counted how values are distributed."""
+        found = self.passes == 2 and table_width(self.spec)
+        moments = self.place.staged(moments_file(0)) if found else ""
+        return Counting(moments, part_counted(self.inputs.size))
+
+    @property
+    def skipped_files(self) -> list[dict[str, str | int]]:
+        """The files that were left out, as the ledger and the manifest list them."""
+        return [file.entry() for file in self.skipped]
+
+
+@dataclass
+class Collected:
+    """What the pipeline hands to the end: files written and everything counted."""
+
+    parts: Sequence[Part]
+    rejected: Sequence[Part]
+    tally: Tally
+    analysis_tally: Tally
+    table: np.ndarray
+    examples: Any
+    kept: Sequence[Piece] = ()
+    by_part: Sequence[tuple[int, Tally]] = ()
+    counts: Packed = field(default_factory=dict)
+
+
+def finish(plan: Plan, got: Collected) -> dict[str, Any]:
+    """Checks and publishes a run, and writes down how it ended.
+
+    Returns:
+      What was written down: `status`, `message`, and the ledger.
+
+    Raises:
+      JobError: the run failed, or was not published because of its rejects.
+    """
+    kill_points.at("finish")
+    try:
+        result = _checked(plan, got)
+        kill_points.at("published")
+    except JobError as error:
+        result = {"status": FAILED, "message": str(error)}
+    result["rejected_examples"] = got.examples
+    layout.write_result(plan.place, result)
+    kill_points.at("result")
+    if result["status"] != DONE:
+        cache.discard(got.kept)
+        raise JobError(result["message"])
+    return result
+
+
+def _checked(plan: Plan, got: Collected) -> dict[str, Any]:
+    sizes = _sizes(plan.spec, got.parts)
+    book = {**ledger.build(got.tally, plan.spec, sizes), "skipped_files": plan.skipped_files}
+    rows = book["rows"]
+    kept = {"ledger": book, "rejected_files": [part.path for part in got.rejected]}
+    analysed = _analysed(plan, got.analysis_tally)
+    written = {file.path for file in plan.inputs.files}
+    differing = ledger.changed(analysed, got.tally, written) if plan.passes == 2 else []
+    stale = cache.drop(plan.analysis, differing)
+    if stale:
+        return {"status": FAILED, "message": f"{cache.dropped(stale)}; run again", "stale": stale}
+    passes.refuse_changed(sorted({*differing, *changed(plan.screened)}))
+    faults = ledger.imbalances(book)
+    for what, parts in (("written", got.parts), ("rejected", got.rejected)):
+        in_files = sum(part.rows for part in parts)
+        if in_files != rows[what]:
+            faults.append(f"{rows[what]} rows {what}, {in_files} in the files")
+        elif digests.as_text(sum(part.row_digest for part in parts)) != book["row_digests"][what]:
+            faults.append(f"the rows in the files are not those that were {what} (their digests differ)")
+    if faults:
+        return {"status": FAILED, "message": f"the ledger does not balance: {first_of(faults)}", "ledger": book}
+    refuse_absent(plan, book)
+    message = too_many_rejected(rows, plan.max_rejected)
+    if message:
+        return {"status": TOO_MANY_REJECTED, "message": f"{message}; nothing was published", **kept}
+    if not rows["written"] and not plan.allow_empty:
+        message = f"no rows to write: {rows['read']:,} read, {rows['rejected']:,} rejected"
+        hint = "" if rows["read"] else " (--allow-empty publishes an empty data set)"
+        return {"status": FAILED, "message": message + hint, **kept}
+    details = statistics.read_details(plan.spec, plan.place.staging) if plan.passes == 2 else []
+    apart = plan.analysis.apart(plan.inputs)
+    stats = statistics.build(plan.spec, got.table, analysed if apart else got.tally, sizes, details)
+    if apart:
+        stats |= {"rows": analysed["", "rows", "written"], "of": plan.analysis.described()}
+    staged = plan.place.staged(layout.TRANSFORM) if rows["written"] else ""
+    if staged and plan.passes == 2:
+        export.keep_statistics(plan.spec, plan.place)
+    serving = export.save_serving(plan.spec, plan.place) if staged else ""
+    learned = vocabularies.described(plan.spec, staged)
+    embeddings = embeddings_of(plan.spec.columns, {name: found["words"] for name, found in learned.items()})
+    graphs = {"transform": staged, "serving": serving}
+    trees = {name: export.digest(path) for name, path in graphs.items() if path}
+    content = {**_manifest(plan, got, book), "vocabularies": learned, "embeddings": embeddings, "graph_sha256": trees}
+    kill_points.at("staged")
+    page = _report(plan, got, content, book, stats)
+    notes = rounding_notes.notes(plan.spec, got.tally, plan.sink)
+    notes += publish.publish(plan.place, content, book, stats, staged, plan.replaces, serving, page)
+    notes += cache.commit(plan.analysis, got.kept, dict(got.by_part))
+    return {"status": DONE, "message": "", "notes": notes, **kept}
+
+
+def _report(plan: Plan, got: Collected, content: dict[str, Any], book: dict[str, Any], stats: dict[str, Any]) -> bytes:
+    passes = times.of_tallies(got.analysis_tally, got.tally)
+    parts = times.parts(plan.began, plan.timed, passes)
+    known = facts.gathered(plan.spec, got.tally, got.counts, plan.counting, plan.place.run_id, parts)
+    return page(view(plan.spec, content, book, stats, known, got.examples), known)
+
+
+def check_analysis(plan: Plan, tally: Tally) -> None:
+    """Looks at what the analysis counted, so that what cannot be published is not read once more.
+
+    Raises:
+      JobError: a file changed since an earlier pass; a column is absent in all rows, a file does not belong to the others, or the
+        longest row makes all rows too long.
+    """
+    if plan.passes == 2:
+        if plan.given:
+            passes.compare(tally, plan.place)
+        analysed = _analysed(plan, tally)
+        refuse_absent(plan, ledger.build(analysed, plan.spec, {}))
+        longest = {name: int(analysed["", "length_max", name]) for name in plan.spec.longest_groups}
+        why = dense_rows.too_long(plan.spec, longest, plan.limits.max_record_bytes)
+        if why:
+            raise JobError(why)
+
+
+def _analysed(plan: Plan, counted: Tally) -> Tally:
+    """Returns everything that was counted for the statistics, in this run or in the one that filled the cache."""
+    tally = plan.analysis.cached_tally()
+    add(tally, counted)
+    rows = Counter(
+        {what: sum(n for key, n in tally.items() if key[1:] == ("rows", what)) for what in ("read", "rejected")}
+    )
+    tally["", "rows", "written"] = rows["read"] - rows["rejected"]
+    return tally
+
+
+def too_many_rejected(rows: Mapping[str, int], allowed: float) -> str:
+    """Returns why a run has too many rejects, or an empty string. Exactly the allowed share is allowed."""
+    # Counts are compared, not shares: 3 of 30 is no more than 0.1, whatever floats make of it.
+    if rows["rejected"] <= round(allowed * rows["read"], 9):
+        return ""
+    share = rows["rejected"] / rows["read"]
+    return f"{rows['rejected']:,} of {rows['read']:,} rows rejected ({share:.2%}), --max-rejected allows {allowed:.2%}"
+
+
+def _sizes(spec: Spec, parts: Sequence[Part]) -> dict[str, int | None]:
+    """Returns T of every group: as the spec says, or as the shards have it."""
+    sizes = {name: spec.group(name).fixed_length or (None if parts else 0) for name in spec.group_names}
+    shapes = {output.name: output.shape for part in parts for output in part.outputs}
+    for output in spec.outputs():
+        group = spec.group_of(output)
+        if group is not None and output.sequence and output.name in shapes:
+            sizes[group] = shapes[output.name][0]
+    if len({part.outputs for part in parts}) > 1:
+        raise JobError("shards of one run differ in their features; this is a bug, nothing was published")
+    return sizes
+
+
+def refuse_absent(plan: Plan, book: Mapping[str, Any]) -> None:
+    """Refuses a column that no row has: it is a misspelt one. And files that do not belong to the others.
+
+    Raises:
+      JobError: naming the nearest feature.
+    """
+    readable = book["rows"]["read"] - book["rows"]["rejected_by_reason"].get("bad_record", 0)
+    for column in plan.spec.columns:
+        if readable and not book["columns"][column.name]["present"]:
+            hint = nearest(column.key, plan.feature_names) or f"; the first file has {', '.join(plan.feature_names)}"
+            raise JobError(
+                f"column {column.name!r}: the feature {column.key!r} is absent in all {readable:,} rows{hint}"
+            )
+    preflight.refuse_odd_files(book, [file.path for file in plan.inputs.files], plan.spec.columns, plan.limits)
+
+
+def _manifest(plan: Plan, got: Collected, book: dict[str, Any]) -> dict[str, Any]:
+    root = plan.place.output
+    outputs = (
+        got.parts[0].outputs if got.parts else tuple(plan.spec.outputs(dict.fromkeys(plan.spec.longest_groups, 0)))
+    )
+    ordered = sorted(got.parts, key=lambda part: (part.length, part.path))
+    created = manifest.created_now()
+    counts = {what: book["rows"][what] for what in ("read", "written", "rejected")}
+    return {
+        "seqcols": version("seqcols"),
+        "run": plan.place.run_id,
+        "created": created,
+        "runs": [{"run": plan.place.run_id, "created": created, "kind": "run", **counts}],
+        "format": plan.sink,
+        "columns": plan.columns_text,
+        "inputs": described(plan.inputs.files),
+        "skipped_files": plan.skipped_files,
+        "examples": {
+            "rows": book["rows"]["written"],
+            "features": manifest.features_of(outputs),
+            **manifest.buckets_of(plan.spec),
+            "files": [part.entry(root) for part in ordered],
+        },
+        "rejected": {
+            "rows": book["rows"]["rejected"],
+            "files": [part.entry(root) for part in sorted(got.rejected, key=lambda part: part.path)],
+        },
+    }

@@ -1,0 +1,119 @@
+"""Reading: files to splits to batches, counted and noted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+from apache_beam.pvalue import TaggedOutput
+
+from pipeline.job import allocator
+from pipeline.job.progress import Note, now
+from pipeline.sources import Split, source_for
+from pipeline.sources.limits import Limits
+from transforms.beam import GOOD, REJECTED, TALLIES, in_global_window, typed
+from transforms.columns import Column
+from transforms.errors import JobError, listed, nearest
+from transforms.parse.parse import column_type_error
+from transforms.rows import digests, metrics, origin
+from transforms.rows.tally import Tally, count_rejected
+
+
+class ReadBatches(beam.PTransform):
+    """Reads files into batches.
+
+    Takes file names; gives `GOOD` batches with their origin, `REJECTED` rows that could not be decoded, `TALLIES`.
+
+    Args:
+      columns: the columns that are read.
+      limits: what is taken at most.
+      spread: whether splits are dealt out to several workers. That costs a shuffle of their names (never of data).
+      notes: folder for progress notes on this machine, or an empty string.
+      number: which pass this is, for the notes.
+    """
+
+    def __init__(self, columns: Sequence[Column], limits: Limits, spread: bool, notes: str, number: int):
+        super().__init__()
+        self._columns, self._limits, self._spread = tuple(columns), limits, spread
+        self._notes, self._number = notes, number
+
+    def expand(self, files: beam.PCollection) -> beam.pvalue.DoOutputsTuple:
+        """Splits and reads."""
+        splits = files | "Split" >> beam.FlatMap(splits_of, self._limits)
+        if self._spread:
+            splits |= "Deal" >> beam.Reshuffle()
+        read = _Read(self._columns, self._limits, self._notes, self._number)
+        made = splits | "Read" >> beam.ParDo(read).with_outputs(REJECTED, TALLIES, main=GOOD)
+        return typed(made, GOOD, REJECTED)
+
+
+def splits_of(path: str, limits: Limits) -> list[Split]:
+    """Returns the parts of a file that can be read by themselves."""
+    return source_for(path, limits).splits(path)
+
+
+def refuse_schema(path: str, features: Mapping[str, pa.DataType], columns: Sequence[Column]) -> None:
+    """Refuses a file whose schema cannot fill the columns.
+
+    Raises:
+      JobError: it lacks a column, or has it in a type of which no value can be parsed.
+    """
+    for column, key, form in ((c, key, form) for c in columns for key, form in c.features.items()):
+        if key not in features:
+            names = [name for name in features if name not in origin.RESERVED]
+            hint = nearest(key, names) or f"; it has {listed(names)}"
+            raise JobError(f"{path}: column {column.name!r}: the file has no feature {key!r}{hint}")
+        why = column_type_error(features[key], form)
+        if why:
+            raise JobError(f"{path}: column {column.name!r}: {why}")
+
+
+class _Read(beam.DoFn):
+    def __init__(self, columns: Sequence[Column], limits: Limits, notes: str, number: int):
+        self._columns, self._limits, self._notes, self._number = columns, limits, notes, number
+
+    def setup(self) -> None:
+        """Prepares the worker's memory for batches."""
+        allocator.keep_freed()
+
+    def start_bundle(self) -> None:
+        self._tally: Tally = Counter()
+        self._note = Note(self._notes, self._number)
+
+    def process(self, split: Split) -> Iterator[Any]:
+        """Reads a split; yields good batches, and rejected rows tagged `REJECTED`."""
+        self._tally.setdefault(("", "began", self._number), now())
+        source = source_for(split.path, self._limits)
+        features = {key: form.carrier for column in self._columns for key, form in column.features.items()}
+        held: dict[str, pa.DataType] | None = None  # the schema, of the first batch; it counts once there are rows
+        checked = not source.has_schema
+        for read in source.read(split, features, self._limits):
+            count = 0
+            if read.batch is not None and held is None:
+                held = {field.name: field.type for field in read.batch.schema}
+            if read.batch is not None and read.batch.num_rows:
+                if not checked and held is not None:
+                    refuse_schema(split.path, held, self._columns)
+                    checked = True
+                count += read.batch.num_rows
+                batch = digests.attach(origin.plain(read.batch), features)
+                self._tally[split.path, "digest", "read"] += digests.total(batch.column(origin.DIGEST_COLUMN))
+                yield batch
+            if read.rejected is not None:
+                count += read.rejected.num_rows
+                rejected = digests.attach_rejected(read.rejected)
+                self._tally[split.path, "digest", "read"] += digests.total(rejected.column("digest"))
+                self._tally.update(count_rejected(rejected))
+                yield TaggedOutput(REJECTED, rejected)
+            self._tally[split.path, "rows", "read"] += count
+            self._note.add(count, read.size)
+
+    def finish_bundle(self) -> Iterator[Any]:
+        self._note.write()
+        if self._tally:
+            self._tally["", "ended", self._number] = now()
+        metrics.report(self._tally)
+        yield TaggedOutput(TALLIES, in_global_window(self._tally))

@@ -1,0 +1,97 @@
+"""`--on-bad-file=skip`: every file is read through before the job, so that one that is broken is left out of it, whole.
+
+Whoever finds the damage while the job runs has read rows before it by then, and has counted them for the statistics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+import apache_beam as beam
+from apache_beam.pvalue import AsList, TaggedOutput
+
+from pipeline.dataset import layout
+from pipeline.dataset.layout import Layout
+from pipeline.inputs.match import InputFile, Inputs, SkippedFile
+from pipeline.job.progress import Note
+from pipeline.job.reading import splits_of
+from pipeline.job.wiring import Tuning
+from pipeline.sources import Split, source_for
+from pipeline.sources.base import BrokenFile
+from pipeline.sources.limits import Limits
+from transforms.errors import JobError
+
+BROKEN: Final = "broken"
+FOUND: Final = "broken-files.json"
+
+
+def build(
+    root: beam.Pipeline, place: Layout, files: Sequence[InputFile], features: Mapping[str, str], tuning: Tuning
+) -> beam.PCollection:
+    """Adds reading files through to a pipeline, as far as `features` are in them; what is broken is written down for `found`."""
+    paths = root | "Files" >> beam.Create([file.path for file in files], reshuffle=False)
+    splits = paths | "Split" >> beam.ParDo(_Split(tuning.limits)).with_outputs(BROKEN, main="splits")
+    dealt = splits.splits | "Deal" >> beam.Reshuffle() if tuning.spread else splits.splits
+    read = dealt | "Screen" >> beam.ParDo(_Screen(features, tuning.limits, tuning.notes))
+    broken = (splits[BROKEN], read) | "Broken" >> beam.Flatten()
+    end = root | "End" >> beam.Create([place.staged(FOUND)], reshuffle=False)
+    return end | "WriteFound" >> beam.Map(_write, AsList(broken))
+
+
+class _Split(beam.DoFn):
+    """Gives the splits of a file; where that cannot be told, the file and why, tagged `BROKEN`."""
+
+    def __init__(self, limits: Limits):
+        self._limits = limits
+
+    def process(self, path: str) -> Iterator[Any]:
+        try:
+            yield from splits_of(path, self._limits)
+        except BrokenFile as error:
+            yield TaggedOutput(BROKEN, (path, 0, str(error)))
+
+
+class _Screen(beam.DoFn):
+    """Reads splits; of one that is broken it gives the file, the number of the part, and why."""
+
+    def __init__(self, features: Mapping[str, str], limits: Limits, notes: str):
+        self._features, self._limits, self._notes = features, limits, notes
+
+    def start_bundle(self) -> None:
+        self._note = Note(self._notes, 0)
+
+    def process(self, split: Split) -> Iterator[tuple[str, int, str]]:
+        try:
+            source = source_for(split.path, self._limits)
+            for rows, size in source.screen(split, self._features, self._limits):
+                self._note.add(rows, size)
+        except BrokenFile as error:
+            yield split.path, split.part, str(error)
+
+    def finish_bundle(self) -> None:
+        self._note.write()
+
+
+def _write(path: str, broken: Sequence[tuple[str, int, str]]) -> None:
+    # Of a file that is broken in several parts the first one counts.
+    layout.write_json(path, {path: why for path, _, why in sorted(broken, reverse=True)})
+
+
+def without_broken(place: Layout, inputs: Inputs, others: Inputs) -> tuple[Inputs, Inputs, tuple[SkippedFile, ...]]:
+    """Returns the files of a run, and those that count for its statistics only, without the broken ones, and these.
+
+    Raises:
+      JobError: nothing is left to be written.
+    """
+    why = layout.read_json(place.staged(FOUND))
+    every = {file.path: file for file in (*inputs.files, *others.files)}
+    skipped = tuple(SkippedFile(path, every[path].size, why[path]) for path in sorted(why))
+    left, left_others = (
+        replace(given, files=tuple(file for file in given.files if file.path not in why)) for given in (inputs, others)
+    )
+    if not left.files:
+        count = "the only input file is" if len(inputs.files) == 1 else f"all {len(inputs.files)} input files are"
+        raise JobError(f"{count} broken, nothing is left to read (--on-bad-file=skip): {why[inputs.files[0].path]}")
+    return left, left_others, skipped

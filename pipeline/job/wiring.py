@@ -1,0 +1,258 @@
+"""The graph of the main job: read, analyse, read again, densify, write, publish.
+
+    files -> read -> validate -> analyse (tf.Transform) -> transform
+      |        (with --cache: only what the cache lacks)       |
+      +-> gate <-----------------------------------------------+
+            |
+            +-> read -> validate -> densify -> write ---+
+                  |         |                           +-> publish
+                  +---------+-> write rejected ---------+
+
+The second read waits for the first (file names pass a step whose side input is the finished transform) because a runner that
+sees both at once joins them and buffers the data. Nothing but file names, tallies and lists of files crosses a shuffle.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.pvalue import AsList, AsSingleton
+
+from pipeline.dataset import layout
+from pipeline.dataset.layout import Layout
+from pipeline.job import batch_coder, cache, passes
+from pipeline.job.combine import first_rejects, sum_counts, sum_tallies
+from pipeline.job.finish import Collected, Plan, check_analysis, finish
+from pipeline.job.reading import ReadBatches
+from pipeline.job.writing import WriteShards
+from pipeline.sources.limits import DEFAULTS, Limits
+from transforms.beam import COUNTS, GOOD, MOMENTS, REJECTED, TALLIES, Densify, Validate
+from transforms.distributions.histograms import Counting
+from transforms.fit import preprocessing_fn
+from transforms.fit.fit import find_level, save_transform
+from transforms.rows.tally import Tally
+from transforms.spec.spec import Spec
+from transforms.statistics import moments
+from transforms.statistics.contributed import Packed
+from transforms.statistics.fitted import table_width
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What changes how a job runs. What it gives depends on the limits alone, which refuse what is too large.
+
+    Attributes:
+      limits: what is taken of the input at most.
+      workers: local workers.
+      spread: whether files are dealt out to several workers.
+      notes: folder for progress notes on this machine, or an empty string.
+      passes_before: how often the input was read before, for the notes.
+    """
+
+    limits: Limits = DEFAULTS
+    workers: int = 1
+    spread: bool = True
+    notes: str = ""
+    passes_before: int = 0
+
+
+def build(root: beam.Pipeline, plan: Plan, tuning: Tuning) -> beam.PCollection:
+    """Adds the whole job to a pipeline.
+
+    Args:
+      root: the pipeline.
+      plan: what is asked for; `plan.passes` says whether there is an analysis pass.
+      tuning: how to run it.
+
+    Returns:
+      A PCollection with one element, what `finish` returned.
+    """
+    batch_coder.register()
+    files = root | "Files" >> beam.Create([file.path for file in plan.inputs.files], reshuffle=False)
+    analysis = _analyse(root, plan, tuning)
+    analysed = AsSingleton(sum_tallies(analysis.tallies, "AnalysisLedger")) if analysis.tallies else Counter()
+    looked = root | "Analysed" >> beam.Create([None], reshuffle=False)
+    # The plan is no element: those are pickled without cloudpickle, which takes no lambda of a column.
+    counted_well = looked | "Look" >> beam.Map(lambda _, *counted: check_analysis(*counted), plan, analysed)
+    waits_for = (AsSingleton(analysis.ready), AsSingleton(counted_well))
+    gated = files | "Gate" >> beam.Map(lambda path, *_: path, *waits_for)
+    second = read_pass(gated, "Transform", plan.spec, tuning, plan.passes - 1)
+    written = write_pass(second, plan.place, plan.spec, plan.sink, moments=plan.passes == 1, counting=plan.counting)
+    table = _table(plan, analysis.ready, written.moments)
+    return (
+        root
+        | "End" >> beam.Create([None], reshuffle=False)
+        | "Finish"
+        >> beam.Map(
+            _finish,
+            plan,
+            parts=AsList(written.parts),
+            rejected=AsList(written.rejected),
+            tally=AsSingleton(sum_tallies(written.tallies, "Ledger")),
+            analysis_tally=analysed,
+            kept=_all(root, analysis.kept, "Kept"),
+            by_part=_all(root, analysis.by_part, "ByPart"),
+            table=AsSingleton(table),
+            examples=AsSingleton(first_rejects(written.refused)),
+            counts=AsSingleton(sum_counts(written.counts)),
+        )
+    )
+
+
+@dataclass
+class Pass:
+    """The good batches of a pass, its rejected rows and its tallies."""
+
+    good: beam.PCollection
+    rejected: tuple[beam.PCollection, ...]
+    tallies: tuple[beam.PCollection, ...]
+
+
+def read_pass(files: beam.PCollection, label: str, spec: Spec, tuning: Tuning, number: int) -> Pass:
+    """Adds one pass over the files: read and validate."""
+    number += tuning.passes_before
+    reading = ReadBatches(spec.columns, tuning.limits, tuning.spread, tuning.notes, number)
+    read = files | f"{label}Read" >> reading
+    valid = read[GOOD] | f"{label}Validate" >> Validate(spec, max_steps=tuning.limits.max_steps)
+    return Pass(valid[GOOD], (read[REJECTED], valid[REJECTED]), (read[TALLIES], valid[TALLIES]))
+
+
+@dataclass
+class Written:
+    """What a pass has written: files of examples and of rejected rows, what was counted, and what was rejected.
+
+    `moments` are those of the numeric columns, where they were asked for; `counts` how values are distributed.
+    """
+
+    parts: beam.PCollection
+    rejected: beam.PCollection
+    tallies: tuple[beam.PCollection, ...]
+    refused: tuple[beam.PCollection, ...]
+    moments: beam.PCollection
+    counts: beam.PCollection
+
+
+def write_pass(
+    read: Pass,
+    place: Layout,
+    spec: Spec,
+    sink: str,
+    moments: bool,
+    sampled: bool = True,
+    counting: Counting | None = None,
+) -> Written:
+    """Adds densifying by the staged transform, and writing.
+
+    Args:
+      read: the rows.
+      place: where they are written.
+      spec: the columns.
+      sink: name of the sink.
+      moments: whether the moments of the numeric columns are collected on the way.
+      sampled: whether it is noted where some rows come from (see `pipeline.dataset.samples`).
+      counting: how it is counted how values are distributed.
+    """
+    transform = place.staged(layout.TRANSFORM)
+    narrow = sink != "parquet"
+    densify = Densify(spec, None, transform, moments, counting=counting or Counting(), narrow=narrow)
+    dense = read.good | "Densify" >> densify
+    write = WriteShards(place.at(layout.EXAMPLES), place.run_id, sink, spec, sampled=sampled)
+    written = dense[GOOD] | "Write" >> beam.ParDo(write).with_outputs(TALLIES, main="parts")
+    refused = (*read.rejected, dense[REJECTED])
+    rejected = [_write_rejected(part, place, k) for k, part in enumerate(refused)]
+    counted = (*read.tallies, dense[TALLIES], written[TALLIES])
+    return Written(
+        written.parts, rejected | "RejectedParts" >> beam.Flatten(), counted, refused, dense[MOMENTS], dense[COUNTS]
+    )
+
+
+def _write_rejected(rejected: beam.PCollection, place: Layout, number: int) -> beam.PCollection:
+    """Writes one output of rejected rows. Several are not flattened first: that would hold them all in memory."""
+    write = WriteShards(place.at(layout.REJECTED), place.run_id, "parquet", None)
+    return (rejected | f"WriteRejected{number}" >> beam.ParDo(write).with_outputs(TALLIES, main="parts")).parts
+
+
+def build_level(root: beam.Pipeline, plan: Plan, tuning: Tuning) -> beam.PCollection:
+    """Adds a pass to a pipeline that finds statistics which others wait for: see `transforms.fit.fit.find_level`.
+
+    What it reads is compared with what earlier passes did.
+    """
+    batch_coder.register()
+    files = root | "Files" >> beam.Create([file.path for part in plan.analysis.parts for file in part], reshuffle=False)
+    read = read_pass(files, "Analyse", plan.spec, tuning, 0)
+    sum_tallies(read.tallies, "AnalysisLedger") | "Compare" >> beam.Map(passes.compare, plan.place)
+    return find_level(plan.spec, read.good, plan.place.staging, plan.given, plan.place.scratch)
+
+
+@dataclass
+class Found:
+    """What the analysis gives: one element when the transform is saved, what was counted, and what is kept of it by part."""
+
+    ready: beam.PCollection
+    tallies: list[beam.PCollection] = field(default_factory=list)
+    kept: list[beam.PCollection] = field(default_factory=list)
+    by_part: list[beam.PCollection] = field(default_factory=list)
+
+
+def _analyse(root: beam.Pipeline, plan: Plan, tuning: Tuning) -> Found:
+    """Analyses (where there is a pass for it) and saves the transform."""
+    target, staging, spec = plan.place.staged(layout.TRANSFORM), plan.place.staging, plan.spec
+    scratch = plan.place.scratch
+    if plan.passes == 1:
+        return Found(save_transform(root, spec, None, target, staging, scratch=scratch)[0])
+    reads = []
+    for k, part in enumerate(plan.analysis.parts):
+        label = f"Analyse{k or ''}"
+        files = root | f"{label}Files" >> beam.Create([file.path for file in part], reshuffle=False)
+        reads.append(read_pass(files, label, spec, tuning, 0))
+    if not plan.analysis.folder:
+        (read,) = reads
+        ready, _ = save_transform(root, spec, read.good, target, staging, given=plan.given, scratch=scratch)
+        return Found(ready, list(read.tallies))
+    data = cache.datasets(root, plan.analysis, [read.good for read in reads])
+    ready, found = save_transform(root, spec, data, target, staging, scratch=scratch)
+    sums = [sum_tallies(read.tallies, f"Part{k}") for k, read in enumerate(reads)]
+    by_part = [tally | f"Numbered{k}" >> beam.Map(_numbered, k) for k, tally in enumerate(sums)]
+    return Found(ready, sums, cache.keep(plan.analysis, found), by_part)
+
+
+def _numbered(tally: Tally, part: int) -> tuple[int, Tally]:
+    return part, tally
+
+
+def _all(root: beam.Pipeline, parts: list[beam.PCollection], label: str) -> Any:
+    """Returns everything in several PCollections as a list on the side."""
+    return AsList(parts | label >> beam.Flatten(pipeline=root))
+
+
+def _table(plan: Plan, ready: beam.PCollection, found: beam.PCollection) -> beam.PCollection:
+    """Returns the moments of all numeric columns: from the analysis, else from the one pass."""
+    width = table_width(plan.spec)
+    if plan.passes == 2 and width:
+        return ready | "ReadMoments" >> beam.Map(_read_table, plan.place.staged(preprocessing_fn.moments_file(0)))
+    return found | "Moments" >> beam.CombineGlobally(_merged) | "Table" >> beam.Map(_as_table, width)
+
+
+def _merged(found: Iterable[Packed | None]) -> Packed | None:
+    """Returns the moments of all bundles; None of none."""
+    there = [packed for packed in found if packed is not None]
+    return Packed(there[0].parts).merge(there) if there else None
+
+
+def _as_table(found: Packed | None, width: int) -> np.ndarray:
+    return found.table() if found is not None else moments.empty(width)
+
+
+def _read_table(_: Any, path: str) -> np.ndarray:
+    with FileSystems.open(path) as file:
+        return moments.loads(file.read())
+
+
+def _finish(_: None, plan: Plan, **got: Any) -> dict[str, Any]:
+    return finish(plan, Collected(**got))

@@ -1,0 +1,203 @@
+"""Writing shards from bundles: dense examples through a sink, rejected rows as Parquet.
+
+Every bundle writes files of its own under names that no other has, and hands on what it wrote. A bundle that an engine runs
+twice leaves files that no manifest names; publishing removes them.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+from apache_beam.pvalue import TaggedOutput
+
+from pipeline.dataset import kill_points, samples
+from pipeline.dataset.samples import Sample
+from pipeline.sinks import SINKS, Writer
+from transforms.beam import TALLIES, in_global_window
+from transforms.columns import Output
+from transforms.densify import length_buckets
+from transforms.rows import digests, metrics, origin, rejection
+from transforms.rows.tally import Tally
+from transforms.spec.spec import Spec, length_name
+
+SHARD_BYTES: Final = 512 << 20
+"""A bundle begins another shard past this many bytes of Arrow data."""
+
+REJECTED_OUTPUTS: Final = [
+    Output(
+        field.name,
+        {"string": "string", "binary": "bytes"}.get(str(field.type), str(field.type)),
+        (),
+        "values",
+        field.name,
+    )
+    for field in rejection.SCHEMA
+]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A file that a bundle wrote: where, how much, what is in it, and where some of its rows come from.
+
+    `row_digest` is the sum of its rows' digests (see `transforms.rows.digests`). `outputs` have the T of the data set, the file
+    that of its length bucket, `length`, where that is not 0.
+    """
+
+    path: str
+    rows: int
+    bytes: int
+    sha256: str
+    row_digest: int = 0
+    outputs: tuple[Output, ...] = ()
+    samples: tuple[Sample, ...] = ()
+    length: int = 0
+
+    def entry(self, root: str) -> dict[str, Any]:
+        """Returns the file as the manifest lists it, its path relative to the output directory."""
+        made = asdict(self)
+        del made["outputs"], made["samples"], made["length"]
+        made["path"] = self.path.removeprefix(root).lstrip("/")
+        made["row_digest"] = digests.as_text(self.row_digest)
+        if self.samples:
+            made["samples"] = samples.by_file(self.samples)
+        if self.length:
+            made["T"] = self.length
+        return made
+
+
+class _Shard:
+    """A file that is being written.
+
+    Args:
+      writer: writes it.
+      outputs: the features, with the T of the data set.
+      length: T of the length bucket that it belongs to, 0 for none.
+    """
+
+    def __init__(self, writer: Writer, outputs: tuple[Output, ...], length: int):
+        self.writer, self.size = writer, 0
+        self._outputs, self._length, self._digest = outputs, length, 0
+        self._sampler = samples.Sampler(samples.BUCKET_WINDOW if length else samples.WINDOW)
+
+    def write(self, batch: pa.RecordBatch, digest: int, sampled: bool) -> int:
+        """Writes rows, the sum of whose digests is given, and returns how many."""
+        written = self.writer.write(batch)
+        if sampled:
+            self._sampler.add(batch)
+        self._digest += digest
+        self.size += batch.nbytes
+        return written
+
+    def close(self) -> Part:
+        """Finishes the file."""
+        done = self.writer.close()
+        kill_points.at("shard")
+        found = self._sampler.samples
+        return Part(done.path, done.rows, done.bytes, done.sha256, self._digest, self._outputs, found, self._length)
+
+
+class WriteShards(beam.DoFn):
+    """Writes batches to shards; yields a `Part` for every file, and rows and steps written tagged `TALLIES`.
+
+    With length buckets a bundle has a shard open for each of them.
+
+    Args:
+      folder: where the shards go.
+      run_id: begins their names.
+      sink: name of the sink.
+      spec: the columns; None for tables of rejected rows.
+      shard_bytes: when a shard is full.
+      sampled: whether it is noted where some rows come from (see `pipeline.dataset.samples`).
+    """
+
+    def __init__(
+        self,
+        folder: str,
+        run_id: str,
+        sink: str,
+        spec: Spec | None,
+        shard_bytes: int = SHARD_BYTES,
+        sampled: bool = True,
+    ):
+        self._folder, self._run_id, self._sink = folder, run_id, sink
+        self._spec, self._shard_bytes, self._sampled = spec, shard_bytes, sampled and spec is not None
+        self._shards: dict[int, _Shard] = {}
+
+    def start_bundle(self) -> None:
+        """Begins with no shard: a bundle without rows writes no file."""
+        self._abandon()
+        self._tally: Tally = Counter()
+
+    def process(self, batch: pa.RecordBatch) -> Iterator[Part]:
+        """Writes a batch."""
+        for length, part in self._parts(batch):
+            if length not in self._shards:
+                self._shards[length] = self._open(batch, length)
+            shard = self._shards[length]
+            digest = digests.total(part.column("digest" if self._spec is None else origin.DIGEST_COLUMN))
+            self._count(part, shard.write(part, digest, self._sampled), digest)
+            if shard.size > self._shard_bytes:
+                yield self._shards.pop(length).close()
+
+    def _parts(self, batch: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
+        if self._spec is None or self._spec.bucketed_group is None:
+            return iter([(0, batch)])
+        return length_buckets.split(batch, self._spec)
+
+    def finish_bundle(self) -> Iterator[Any]:
+        """Closes the last shards."""
+        while self._shards:
+            yield in_global_window(self._shards.pop(next(iter(self._shards))).close())
+        metrics.report(self._tally)
+        yield TaggedOutput(TALLIES, in_global_window(self._tally))
+
+    def teardown(self) -> None:
+        """Removes the shards of a bundle that failed."""
+        self._abandon()
+
+    def _abandon(self) -> None:
+        for shard in self._shards.values():
+            shard.writer.abort()
+        self._shards.clear()
+
+    def _open(self, batch: pa.RecordBatch, length: int) -> _Shard:
+        """Begins a file for rows of a batch, whose T is not yet that of a bucket."""
+        sink = SINKS[self._sink]
+        outputs = tuple(_outputs(self._spec, batch) if self._spec else REJECTED_OUTPUTS)
+        path = beam.io.filesystems.FileSystems.join(
+            self._folder, f"{self._run_id}-{uuid.uuid4().hex[:12]}{sink.suffix}"
+        )
+        own: Sequence[Output] = outputs
+        if self._spec is not None and length:
+            own = length_buckets.outputs_in(outputs, self._spec.bucketed_names, length)
+        return _Shard(sink.open(path, own), outputs, length)
+
+    def _count(self, batch: pa.RecordBatch, written: int, digest: int) -> None:
+        if self._spec is None:
+            return
+        file = origin.file_of(batch)
+        self._tally[file, "rows", "written"] += written
+        self._tally[file, "digest", "written"] += digest
+        for group in self._spec.group_names:
+            lengths = batch.column(length_name(group)).to_numpy()
+            self._tally[file, "group", group, "steps"] += int(np.sum(lengths))
+            if group == self._spec.bucketed_group:
+                self._tally[file, "group", group, "places"] += length_buckets.places(lengths, self._spec.group(group))
+
+
+def _outputs(spec: Spec, batch: pa.RecordBatch) -> list[Output]:
+    """Returns the outputs as they came out in a dense batch: T known, the dtype the normalizer's."""
+    made = []
+    for output in spec.outputs():
+        kind, width = batch.schema.field(output.name).type, 1
+        if pa.types.is_fixed_size_list(kind):
+            kind, width = kind.value_type, kind.list_size
+        made.append(output.settled(width, {"float": "float32", "double": "float64"}.get(str(kind), str(kind))))
+    return made

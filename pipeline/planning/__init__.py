@@ -1,0 +1,1 @@
+"""`seqcols plan`: what T costs, and which T to take."""

@@ -1,0 +1,126 @@
+"""Records that were kept (in `rejected/`) read again, each by the source that read it the first time, as the row that it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.sources.csv import source as csv_text
+from pipeline.sources.jsonl import source as jsonl
+from pipeline.sources.tfrecord import source as tfrecord
+from transforms.errors import JobError
+from transforms.rows import digests, origin
+
+Decoded = Iterator[tuple[pa.RecordBatch | None, pa.RecordBatch | None]]
+"""Good rows, or rejected ones, by turns: see `parts.with_origins`."""
+
+
+def _decoded_ipc(records: Sequence[bytes], path: str, features: Mapping[str, str], header: str) -> Decoded:
+    """Yields rows of columnar sources, numbered from 0; those of one schema in one batch."""
+    found = [_opened(record, path) for record in records]
+    groups: dict[str, list[int]] = {}
+    for k, batch in enumerate(found):
+        groups.setdefault(batch.schema.to_string(), []).append(k)
+    for positions in groups.values():
+        table = pa.Table.from_batches([found[k] for k in positions]).combine_chunks()
+        names = [name for name in table.schema.names if name in features]
+        absent = [name for name in features if name not in names]
+        if absent:
+            what = f"its record does not hold the feature {absent[0]!r}, which the run did not read"
+            raise JobError(f"a rejected row of {path}: {what}: run the job again")
+        columns = [table.column(name).chunk(0) for name in names]
+        batch = pa.RecordBatch.from_arrays(columns, names) if names else pa.RecordBatch.from_struct_array(_empty(table))
+        kept = pa.array([records[k] for k in positions], pa.large_binary())
+        yield origin.with_origin(origin.plain(batch), path, np.array(positions), kept, origin.ARROW_IPC), None
+
+
+def _empty(table: pa.Table) -> pa.Array:
+    return pa.array([{}] * table.num_rows, pa.struct([]))
+
+
+def _opened(record: bytes, path: str) -> pa.RecordBatch:
+    try:
+        with pa.ipc.open_stream(record) as stream:
+            batch = stream.read_next_batch()
+            batch.validate(full=True)
+    except (pa.ArrowException, OSError, StopIteration) as error:
+        raise JobError(f"a rejected row of {path}: its record is no Arrow IPC stream of one row ({error})") from error
+    if batch.num_rows != 1:
+        raise JobError(f"a rejected row of {path}: its record holds {batch.num_rows} rows, expected one")
+    return batch
+
+
+DECODERS: Final[dict[str, Callable[[Sequence[bytes], str, Mapping[str, str], str], Decoded]]] = {
+    tfrecord.EXAMPLE: tfrecord.decoded,
+    tfrecord.SEQUENCE_EXAMPLE: tfrecord.decoded,
+    jsonl.RECORD_FORMAT: jsonl.decoded,
+    "csv": csv_text.decoded,
+    "tsv": csv_text.decoded,
+    origin.ARROW_IPC: _decoded_ipc,
+}
+"""Record format to what decodes it."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Rows of one file whose records were kept, all of one format.
+
+    Attributes:
+      file: the file that they were read from.
+      format: what their records are, one of `DECODERS`.
+      header: what these need to be read.
+      numbers: int64 `[rows]`, the rows' numbers in the file, ascending.
+      digests: uint64 `[rows]`, their digests (see `transforms.rows.digests`).
+      records: the records as they are read now: somebody may have mended them.
+      originals: large_binary `[rows]`, the records as they were read the first time.
+    """
+
+    file: str
+    format: str
+    header: str
+    numbers: np.ndarray
+    digests: pa.Array
+    records: Sequence[bytes]
+    originals: pa.Array
+
+    def decoded(self, features: Mapping[str, str]) -> Decoded:
+        """Yields the rows, with the numbers, digests and original records that they had.
+
+        Args:
+          features: see `Source.read`.
+
+        Raises:
+          JobError: a record is of a format that cannot be read.
+        """
+        if self.format not in DECODERS:
+            known = ", ".join(DECODERS)
+            raise JobError(f"rejected rows of {self.file}: expected records of the format {known}, got {self.format!r}")
+        for batch, rejected in DECODERS[self.format](self.records, self.file, features, self.header):
+            if batch is not None:
+                yield self._as_read(batch), None
+            if rejected is not None:
+                yield None, self._as_rejected(rejected)
+
+    def _as_read(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        at = origin.row_numbers(batch)
+        names = [name for name in batch.schema.names if name not in origin.RESERVED]
+        bare = (
+            batch.select(names) if names else pa.RecordBatch.from_struct_array(pa.array([{}] * len(at), pa.struct([])))
+        )
+        own = self.originals.take(pa.array(at))
+        made = origin.with_origin(bare, self.file, self.numbers[at], own, self.format, self.header)
+        return digests.with_digests(made, self.digests.take(pa.array(at)))
+
+    def _as_rejected(self, rejected: pa.RecordBatch) -> pa.RecordBatch:
+        at = rejected.column("row").to_numpy()
+        columns = {name: rejected.column(name) for name in rejected.schema.names}
+        columns["row"] = pa.array(self.numbers[at])
+        columns["digest"] = self.digests.take(pa.array(at))
+        columns["record"] = self.originals.take(pa.array(at)).cast(pa.binary())
+        columns["record_format"] = pa.array([self.format] * len(at), pa.string())
+        columns["header"] = pa.array([self.header] * len(at), pa.string())
+        return pa.RecordBatch.from_pydict(columns, schema=rejected.schema)

@@ -1,0 +1,153 @@
+"""Reading the rejected rows of a data set, maybe mended by somebody, as the rows of the files that they came from."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+from apache_beam.pvalue import TaggedOutput
+
+from pipeline.job.progress import Note, now
+from pipeline.repair.ledger import AGAIN
+from pipeline.repair.records import Kept
+from pipeline.sources import SOURCES, Split
+from pipeline.sources.limits import WIDEST, Limits
+from transforms.beam import GOOD, REJECTED, TALLIES, in_global_window
+from transforms.columns import Column
+from transforms.errors import JobError
+from transforms.rows import digests, origin, rejection
+from transforms.rows.tally import Tally, count_rejected
+from transforms.stages import parse_batch
+
+PLACE = ("file", "row")
+
+
+class ReadKept(beam.PTransform):
+    """Reads files of rejected rows into batches; outputs as `pipeline.job.reading.ReadBatches`.
+
+    Args:
+      columns: the columns that are read.
+      mended: files of rejected rows (Parquet) whose records are read instead of those that were kept.
+      limits: how large a batch may be.
+      notes: folder for progress notes on this machine, or an empty string.
+      number: which pass this is, for the notes.
+    """
+
+    def __init__(self, columns: Sequence[Column], mended: Sequence[str], limits: Limits, notes: str, number: int):
+        super().__init__()
+        self._read = _ReadKept(columns, mended, limits, notes, number)
+
+    def expand(self, files: beam.PCollection) -> beam.pvalue.DoOutputsTuple:
+        """Splits and reads."""
+        splits = files | "Split" >> beam.FlatMap(SOURCES["parquet"].splits)
+        return splits | "Read" >> beam.ParDo(self._read).with_outputs(REJECTED, TALLIES, main=GOOD)
+
+
+class _ReadKept(beam.DoFn):
+    def __init__(self, columns: Sequence[Column], mended: Sequence[str], limits: Limits, notes: str, number: int):
+        self._columns, self._mended, self._limits = tuple(columns), tuple(mended), limits
+        self._notes, self._number = notes, number
+
+    def setup(self) -> None:
+        self._records = mended_records(self._mended)
+
+    def start_bundle(self) -> None:
+        self._tally: Tally = Counter()
+        self._note = Note(self._notes, self._number)
+
+    def process(self, split: Split) -> Iterator[Any]:
+        """Reads a split; yields good batches, and rejected rows tagged `REJECTED`."""
+        self._tally.setdefault(("", "began", self._number), now())
+        features = {key: form.carrier for column in self._columns for key, form in column.features.items()}
+        kept_columns = dict.fromkeys(rejection.SCHEMA.names, "string")
+        for read in SOURCES["parquet"].read(split, kept_columns, self._limits):
+            assert read.batch is not None
+            for kept, was_bad in kept_of(read.batch, self._records):
+                self._tally[kept.file, "rows", "read"] += len(kept.numbers)
+                self._tally[kept.file, "digest", "read"] += digests.total(kept.digests)
+                for batch, rejected in kept.decoded(features):
+                    if batch is not None:
+                        self._count_again(batch, kept, was_bad)
+                        yield batch
+                    if rejected is not None:
+                        self._tally.update(count_rejected(rejected))
+                        yield TaggedOutput(REJECTED, rejected)
+            self._note.add(read.batch.num_rows, read.size)
+
+    def _count_again(self, batch: pa.RecordBatch, kept: Kept, was_bad: np.ndarray) -> None:
+        """Counts what the first run has counted already: of rows that could be decoded and were rejected by a rule."""
+        at = np.searchsorted(kept.numbers, origin.row_numbers(batch))
+        known = batch.filter(pa.array(~was_bad[at]))
+        if known.num_rows:
+            counted = parse_batch(known, self._columns).tally
+            of_columns = {key: n for key, n in counted.items() if key[1] == "column" and key[3] in ("present", "nulls")}
+            self._tally.update({(key[0], AGAIN, *key[2:]): n for key, n in of_columns.items()})
+
+    def finish_bundle(self) -> Iterator[Any]:
+        self._note.write()
+        if self._tally:
+            self._tally["", "ended", self._number] = now()
+        yield TaggedOutput(TALLIES, in_global_window(self._tally))
+
+
+def kept_of(table: pa.RecordBatch, mended: Mapping[tuple[str, int], bytes]) -> Iterator[tuple[Kept, np.ndarray]]:
+    """Yields rejected rows by file and format.
+
+    Args:
+      table: rows of `rejection.SCHEMA`.
+      mended: file and row to the record that is read instead.
+
+    Yields:
+      The rows, and bool `[rows]`: which of them could not be decoded at all the first time.
+    """
+    names = ["file", "record_format", "header"]
+    keys = list(zip(*(table.column(name).to_pylist() for name in names), strict=True))
+    for key in dict.fromkeys(keys):
+        chosen = np.flatnonzero([one == key for one in keys])
+        own = table.take(pa.array(chosen))
+        own = own.take(pa.array(np.argsort(own.column("row").to_numpy(), kind="stable")))
+        file, record_format, header = key
+        numbers = own.column("row").to_numpy()
+        originals = own.column("record").cast(pa.large_binary())
+        records = [
+            mended.get((file, int(number)), original)
+            for number, original in zip(numbers, originals.to_pylist(), strict=True)
+        ]
+        was_bad = np.array([reason == "bad_record" for reason in own.column("reason").to_pylist()])
+        found = own.column("digest")
+        yield Kept(file, record_format, header, numbers, found, records, originals), was_bad
+
+
+def mended_records(paths: Sequence[str]) -> dict[tuple[str, int], bytes]:
+    """Returns the records of files of rejected rows by file and row.
+
+    Raises:
+      JobError: such a file cannot be read, or lacks a column.
+    """
+    found: dict[tuple[str, int], bytes] = {}
+    for batch in batches_of(paths, [*PLACE, "record"]):
+        files, numbers = (batch.column(name).to_pylist() for name in PLACE)
+        found.update(zip(zip(files, numbers, strict=True), batch.column("record").to_pylist(), strict=True))
+    return found
+
+
+def batches_of(paths: Sequence[str], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Yields some columns of files of rejected rows.
+
+    Raises:
+      JobError: a file cannot be read, or lacks a column.
+    """
+    source = SOURCES["parquet"]
+    for path in paths:
+        features = source.features(path, WIDEST)
+        for name in columns:
+            if name not in features:
+                raise JobError(f"{path}: no file of rejected rows: it has no column {name!r}")
+        for split in source.splits(path):
+            for read in source.read(split, dict.fromkeys(columns, "string"), WIDEST):
+                assert read.batch is not None
+                yield read.batch.select(columns)

@@ -1,0 +1,211 @@
+"""The graph of a repair, and its end: read the rejected rows, validate, densify by the statistics that there are, write, publish.
+
+rejected/ -> read -> validate -> densify -> write ---+
+|         |           |                +-> the ledger of the whole -> publish
++---------+-----------+-> rejected/ ---+
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.pvalue import AsList, AsSingleton
+
+from pipeline.dataset import graphs as export
+from pipeline.dataset import layout, ledger, manifest, publish, vocabularies
+from pipeline.dataset.manifest import Manifest
+from pipeline.job import batch_coder, wiring
+from pipeline.job.combine import Rejects, first_rejects, sum_counts, sum_tallies
+from pipeline.job.finish import DONE, FAILED
+from pipeline.job.writing import Part
+from pipeline.repair import ledger as repair_ledger
+from pipeline.repair.plan import RepairPlan, keep_statistics
+from pipeline.repair.rows import ReadKept
+from pipeline.report import facts, times
+from pipeline.report.page import page
+from pipeline.report.view import view
+from pipeline.sources.limits import WIDEST
+from pipeline.verify import rows as verify_rows
+from transforms.beam import GOOD, REJECTED, TALLIES, Validate
+from transforms.columns.embedding import embeddings_of
+from transforms.distributions.histograms import Packed
+from transforms.errors import JobError
+from transforms.fit.fit import save_transform
+from transforms.rows import digests
+from transforms.rows.tally import Tally
+from transforms.spec.spec import Spec
+
+COMPARED_ROWS = 1000
+"""Rows that were written already and are compared with what the new columns give for them."""
+
+
+def build(root: beam.Pipeline, plan: RepairPlan, tuning: wiring.Tuning) -> beam.PCollection:
+    """Adds a repair to a pipeline; one element comes out, what `_finish` wrote down."""
+    batch_coder.register()
+    spec, place = plan.spec, plan.place
+    ready, _ = save_transform(
+        root,
+        spec,
+        None,
+        place.staged(layout.TRANSFORM),
+        place.staging,
+        given=plan.levels,
+        words=plan.words,
+        scratch=place.scratch,
+    )
+    files = root | "Files" >> beam.Create(plan.before.rejected_files, reshuffle=False)
+    gated = files | "Gate" >> beam.Map(lambda path, _: path, AsSingleton(ready))
+    kept = gated | "Kept" >> ReadKept(spec.columns, plan.mended, WIDEST, tuning.notes, 0)
+    valid = kept[GOOD] | "Validate" >> Validate(_no_longer(spec, plan.sizes), max_steps=tuning.limits.max_steps)
+    read = wiring.Pass(valid[GOOD], (kept[REJECTED], valid[REJECTED]), (kept[TALLIES], valid[TALLIES]))
+    sink = str(plan.before.content["format"])
+    written = wiring.write_pass(read, plan.place, spec, sink, moments=False, sampled=False, counting=plan.counting)
+    return (
+        root
+        | "End" >> beam.Create([None], reshuffle=False)
+        | "Finish"
+        >> beam.Map(
+            _finish,
+            plan,
+            AsList(written.parts),
+            AsList(written.rejected),
+            AsSingleton(sum_tallies(written.tallies, "Ledger")),
+            AsSingleton(first_rejects(written.refused)),
+            AsSingleton(sum_counts(written.counts)),
+        )
+    )
+
+
+def _no_longer(spec: Spec, sizes: Mapping[str, int | None]) -> Spec:
+    """Returns the columns with a rule more: where T is the longest row of the data set, no row that is added is longer."""
+    groups = {
+        name: spec.group(name).model_copy(update={"max_length": sizes[name], "truncate": "reject"})
+        for name in spec.longest_groups
+    }
+    return spec.model_copy(update={"sequence_groups": {**spec.sequence_groups, **groups}})
+
+
+def _finish(
+    _: None,
+    plan: RepairPlan,
+    parts: Sequence[Part],
+    rejected: Sequence[Part],
+    tally: Tally,
+    examples: Rejects,
+    counts: Packed,
+) -> dict[str, Any]:
+    """Checks and publishes, and writes down how the repair ended."""
+    try:
+        result = _published(plan, parts, rejected, tally, examples, counts)
+    except JobError as error:
+        result = {"status": FAILED, "message": str(error)}
+    result["rejected_examples"] = examples
+    layout.write_result(plan.place, result)
+    if result["status"] != DONE:
+        raise JobError(result["message"])
+    return result
+
+
+def _published(
+    plan: RepairPlan, parts: Sequence[Part], rejected: Sequence[Part], tally: Tally, examples: Rejects, counts: Packed
+) -> dict[str, Any]:
+    before = plan.before
+    first = layout.read_json(before.path(before.content["ledger"]))
+    further = ledger.build(tally, plan.spec, plan.sizes)
+    others = repair_ledger.differences(first, further)
+    if others:
+        raise JobError(f"the ledger does not balance: {others[0]}")
+    whole = repair_ledger.merged(first, further, tally)
+    faults = [*ledger.imbalances(further), *ledger.imbalances(whole)]
+    for what, files in (("written", parts), ("rejected", rejected)):
+        found = (sum(part.rows for part in files), digests.as_text(sum(part.row_digest for part in files)))
+        if found != (further["rows"][what], further["row_digests"][what]):
+            faults.append(f"{further['rows'][what]} rows {what}, others in the files")
+    if faults:
+        raise JobError(f"the ledger does not balance: {faults[0]}")
+    keep_statistics(plan)
+    serving = export.save_serving(plan.spec, plan.place)
+    notes = _compared(plan)
+    content = _manifest(plan, parts, rejected, whole, further)
+    statistics = layout.read_json(before.path(before.content["statistics"]))
+    staged = plan.place.staged(layout.TRANSFORM)
+    own = facts.gathered(
+        plan.spec, tally, counts, plan.counting, plan.place.run_id, times.parts(plan.began, (), times.of_tallies(tally))
+    )
+    known = facts.together(plan.known, own)
+    report = page(view(plan.spec, content, whole, statistics, known, examples), known)
+    left = publish.publish(plan.place, content, whole, statistics, staged, str(before.content["run"]), serving, report)
+    return {
+        "status": DONE,
+        "message": "",
+        "notes": [*notes, *left],
+        "ledger": whole,
+        "repaired": further["rows"],
+        "rejected_files": [part.path for part in rejected],
+    }
+
+
+def _compared(plan: RepairPlan) -> list[str]:
+    """Compares rows that are written already with what the new columns give for them.
+
+    Returns:
+      How many, for people; nothing where the columns are those of the data set.
+
+    Raises:
+      JobError: a row differs; or the inputs, which are needed for it, are not there any more.
+    """
+    if plan.columns_text == plan.before.content["columns"]:  # only records were mended
+        return []
+    staged = f"{layout.STAGING_PREFIX}{plan.place.run_id}/{layout.SERVING}"
+    now = Manifest(plan.before.root, {**plan.before.content, "serving": staged, "columns": plan.columns_text})
+    try:
+        found = verify_rows.compare(now, plan.inputs, COMPARED_ROWS)
+    except JobError as error:
+        where = "" if plan.inputs else "; --input says where the inputs lie now"
+        raise JobError(
+            f"rows already written cannot be compared with what these columns give: {error}{where}"
+        ) from error
+    if found.difference:
+        raise JobError(
+            f"these columns would change rows that are written already; run the job again: {found.difference}"
+        )
+    return [*found.notes, f"{found.rows:,} rows already written were compared: these columns give the same"]
+
+
+def _manifest(
+    plan: RepairPlan,
+    parts: Sequence[Part],
+    rejected: Sequence[Part],
+    whole: Mapping[str, Any],
+    further: Mapping[str, Any],
+) -> dict[str, Any]:
+    before, root = plan.before.content, plan.place.output
+    transform = plan.place.staged(layout.TRANSFORM)
+    learned = vocabularies.described(plan.spec, transform)
+    graphs = {"transform": transform, "serving": plan.place.staged(layout.SERVING)}
+    own = [part.entry(root) for part in sorted(parts, key=lambda part: part.path)]
+    added = {what: further["rows"][what] for what in ("read", "written", "rejected")}
+    now = manifest.created_now()
+    return {
+        **{name: value for name, value in before.items() if name not in (*publish.PLAIN_NAMES, "report_sha256")},
+        "seqcols": version("seqcols"),
+        "run": plan.place.run_id,
+        "created": now,
+        "columns": plan.columns_text,
+        "runs": [*before["runs"], {"run": plan.place.run_id, "created": now, "kind": "repair", **added}],
+        "examples": {
+            **before["examples"],
+            "rows": whole["rows"]["written"],
+            "files": [*before["examples"]["files"], *own],
+        },
+        "rejected": {
+            "rows": whole["rows"]["rejected"],
+            "files": [part.entry(root) for part in sorted(rejected, key=lambda part: part.path)],
+        },
+        "vocabularies": learned,
+        "embeddings": embeddings_of(plan.spec.columns, {name: found["words"] for name, found in learned.items()}),
+        "graph_sha256": {name: export.digest(path) for name, path in graphs.items()},
+    }

@@ -1,0 +1,303 @@
+"""Packed files: gzip, bz2, xz and zstd, unpacked as a stream of bounded blocks whose end is checked.
+
+Beam reads a gzip or bz2 file that was cut short as a shorter file, without a word. Here a stream must end as its format says, and
+its checksums are verified where it has them. Several streams that stand one after the other (gzip members, zstd
+frames) are one file; one that was cut exactly between two of them cannot be told from a whole one.
+"""
+
+from __future__ import annotations
+
+import bz2
+import io
+import itertools
+import lzma
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Final, Protocol
+
+from backports import zstd
+
+from pipeline.sources.base import broken, open_input
+from pipeline.sources.limits import Limits
+
+BLOCK_BYTES: Final = 4 << 20
+"""About how much is read, or unpacked, at once."""
+
+PIECE_BYTES: Final = 64 << 10
+"""How much packed data is unpacked at once, so that what unpacks to far more is noticed early."""
+
+PART_BYTES: Final = 512 << 10
+"""How much it may unpack to at once: by so much a block may be larger than `BLOCK_BYTES`."""
+
+HEAD_BYTES: Final = 12
+"""How many of a file's first bytes tell what it is."""
+
+MEASURED_BYTES: Final = 64 << 20
+"""How much is unpacked before anybody looks how much more it is than what it was packed in."""
+
+WINDOW_LOG: Final = 27
+"""zstd data that refer back more than 2**27 bytes take too much memory; its own default (`zstd --long=31` makes such)."""
+
+XZ_BYTES: Final = 192 << 20
+"""What xz may take; `xz -9` needs 65 MiB."""
+
+GZIP: Final = 31
+"""zlib's `wbits` for a gzip member with its header and trailer."""
+
+
+class Unpacker(Protocol):
+    """What unpacks one stream, as Python's decompressors do."""
+
+    @property
+    def eof(self) -> bool:
+        """Whether the stream has ended."""
+
+    @property
+    def needs_input(self) -> bool:
+        """Whether nothing more can be unpacked of what was given."""
+
+    @property
+    def unused_data(self) -> bytes:
+        """What was given beyond the end of the stream."""
+
+    def decompress(self, data: Any, max_length: int = -1) -> bytes:
+        """Unpacks what it was given so far, at most `max_length` bytes at once."""
+
+
+class Inflater:
+    """zlib's decompressor, which hands back input that it did not get to, with the interface of all the others.
+
+    Args:
+      wbits: as of `zlib.decompressobj`: what stands around the data.
+    """
+
+    def __init__(self, wbits: int):
+        self._zlib = zlib.decompressobj(wbits)
+
+    @property
+    def eof(self) -> bool:
+        """See `Unpacker`."""
+        return self._zlib.eof
+
+    @property
+    def needs_input(self) -> bool:
+        """See `Unpacker`."""
+        return not self._zlib.unconsumed_tail
+
+    @property
+    def unused_data(self) -> bytes:
+        """See `Unpacker`."""
+        return self._zlib.unused_data
+
+    def decompress(self, data: Any, max_length: int = 0) -> bytes:
+        """See `Unpacker`; `max_length` 0 is all."""
+        tail = self._zlib.unconsumed_tail
+        return self._zlib.decompress(tail + data if tail else data, max_length)
+
+
+@dataclass(frozen=True)
+class Packing:
+    """A way to pack files.
+
+    Attributes:
+      suffix: how their names end.
+      magics: how the files begin.
+      unpacker: makes what unpacks one stream.
+      errors: what that raises for damaged data.
+      padded: whether null bytes may stand between streams and at the end.
+    """
+
+    suffix: str
+    magics: tuple[bytes, ...]
+    unpacker: Callable[[], Unpacker]
+    errors: tuple[type[Exception], ...]
+    padded: bool = False
+
+
+PACKINGS: Final[dict[str, Packing]] = {
+    "gzip": Packing(".gz", (b"\x1f\x8b\x08",), lambda: Inflater(GZIP), (zlib.error,)),
+    "bz2": Packing(
+        ".bz2",
+        # After the size of its blocks, which is a digit, the first block or (of an empty stream) the end.
+        tuple(b"BZh%d%b" % (k, mark) for k in range(1, 10) for mark in (b"1AY&SY", b"\x17rE8P\x90")),
+        bz2.BZ2Decompressor,
+        (OSError, ValueError),
+    ),
+    "xz": Packing(
+        ".xz",
+        (b"\xfd7zXZ\x00",),
+        lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_BYTES),
+        (lzma.LZMAError,),
+        padded=True,
+    ),
+    "zstd": Packing(
+        ".zst",
+        (b"\x28\xb5\x2f\xfd", *(b"%c\x2a\x4d\x18" % (0x50 + k) for k in range(16))),  # also a frame to be skipped
+        lambda: zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: WINDOW_LOG}),
+        (zstd.ZstdError,),
+    ),
+}
+"""Codec to how it is unpacked."""
+
+
+def bare_name(path: str) -> str:
+    """Returns the name of what is packed in a file, in lower case.
+
+    >>> bare_name("a/Days.jsonl.GZ"), bare_name("a.csv")
+    ('a/days.jsonl', 'a.csv')
+    """
+    name = path.lower()
+    return next((name.removesuffix(p.suffix) for p in PACKINGS.values() if name.endswith(p.suffix)), name)
+
+
+def codec_of(path: str, head: bytes) -> str:
+    """Returns the codec that a file is packed with, by the end of its name, else by its first bytes; "" for none."""
+    for codec, packing in PACKINGS.items():
+        if path.lower().endswith(packing.suffix):
+            return codec
+    return next((codec for codec, packing in PACKINGS.items() if head.startswith(packing.magics)), "")
+
+
+class Blocks:
+    """A file in blocks, closed at its end.
+
+    Attributes:
+      consumed: bytes read so far.
+    """
+
+    def __init__(self, handle: BinaryIO, path: str):
+        self._handle = handle
+        self._path = path
+        self.consumed = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Reads the rest of the file."""
+        with self._handle as handle:
+            while block := self._read(handle):
+                self.consumed += len(block)
+                yield block
+
+    def _read(self, handle: BinaryIO) -> bytes:
+        try:
+            return handle.read(BLOCK_BYTES)
+        except OSError as error:
+            raise broken(self._path, f"cannot be read at byte {self.consumed}", error) from error
+
+
+class Content:
+    """What is in a file, unpacked, in blocks; the file is closed at its end.
+
+    Args:
+      path: the file, of any Beam file system.
+      limits: how much it may unpack to.
+      is_plain: tells of the first bytes of a file that they are not those of a packed one, whatever they look like.
+
+    Attributes:
+      unit: what offsets count: "byte", or "uncompressed byte" of a packed file.
+
+    Raises:
+      JobError: the file cannot be opened or read; while its blocks are read, also where it is damaged or ends early.
+    """
+
+    def __init__(self, path: str, limits: Limits, is_plain: Callable[[bytes], bool] = lambda head: False):
+        self._file = Blocks(open_input(path), path)
+        blocks = iter(self._file)
+        first: list[bytes] = []
+        while sum(len(block) for block in first) < HEAD_BYTES and (block := next(blocks, b"")):
+            first.append(block)
+        head = b"".join(first)
+        codec = codec_of(path, b"" if is_plain(head) else head)
+        whole = itertools.chain([head], blocks) if head else blocks
+        self._blocks = unpacked(whole, codec, path, limits.max_unpack_ratio) if codec else whole
+        self.unit = "uncompressed byte" if codec else "byte"
+
+    @property
+    def consumed(self) -> int:
+        """Bytes of the file that were read so far."""
+        return self._file.consumed
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Returns the rest of the blocks, none of them empty."""
+        return self._blocks
+
+
+def unpacked(blocks: Iterable[bytes], codec: str, path: str, max_ratio: float) -> Iterator[bytes]:
+    """Unpacks one or several streams in blocks of about `BLOCK_BYTES`, however well they are packed.
+
+    Args:
+      blocks: the packed data.
+      codec: one of `PACKINGS`.
+      path: the file, for errors.
+      max_ratio: how many times its size the data may unpack to.
+
+    Raises:
+      JobError: the data are damaged, end early, or unpack to too much.
+    """
+    held = io.BytesIO()
+    for part in _parts(blocks, codec, path, Meter(path, max_ratio)):
+        held.write(part)
+        if held.tell() >= BLOCK_BYTES:
+            block, held = held.getvalue(), io.BytesIO()
+            yield block
+    if held.tell():
+        yield held.getvalue()
+
+
+def _parts(blocks: Iterable[bytes], codec: str, path: str, meter: Meter) -> Iterator[bytes]:
+    packing = PACKINGS[codec]
+    unpacker, within = packing.unpacker(), True
+    for piece in _pieces(blocks):
+        at = meter.packed
+        meter.add(len(piece), 0)
+        left, done = piece, False
+        while left or not done:
+            if not within:
+                left = left.lstrip(b"\0") if packing.padded else left
+                if not left:
+                    break
+                unpacker, within = packing.unpacker(), True
+            try:
+                data = unpacker.decompress(left, PART_BYTES)
+            except packing.errors as error:
+                raise broken(path, f"damaged {codec} data at byte {at} or after", error) from error
+            left, done = b"", unpacker.needs_input
+            if unpacker.eof:
+                left, done, within = unpacker.unused_data, True, False
+            if data:
+                meter.add(0, len(data))
+                yield data
+    if within:
+        raise broken(path, f"cut short: the {codec} stream ended early, after byte {meter.packed}")
+
+
+def _pieces(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    for block in blocks:
+        for at in range(0, len(block), PIECE_BYTES):
+            yield block[at : at + PIECE_BYTES]
+
+
+class Meter:
+    """Compares how much was unpacked of a file with how much it was packed in.
+
+    Attributes:
+      packed: bytes packed, so far.
+      unpacked: bytes unpacked, so far.
+    """
+
+    def __init__(self, path: str, max_ratio: float):
+        self._path, self._max_ratio = path, max_ratio
+        self.packed = self.unpacked = 0
+
+    def add(self, packed: int, unpacked: int) -> None:
+        """Counts.
+
+        Raises:
+          JobError: it is more than `max_ratio` times as much, and more than `MEASURED_BYTES`.
+        """
+        self.packed += packed
+        self.unpacked += unpacked
+        if self.unpacked > MEASURED_BYTES and self.unpacked > self._max_ratio * self.packed:
+            ratio = f"{self.unpacked / self.packed:,.0f} times its size ({self.unpacked} bytes so far)"
+            allowed = f"at most {self._max_ratio:g} times is allowed (--max-unpack-ratio)"
+            raise broken(self._path, f"unpacks to {ratio}, {allowed}")

@@ -1,0 +1,1 @@
+"""TFRecord files of tf.Examples and tf.SequenceExamples."""

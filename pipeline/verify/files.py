@@ -1,0 +1,223 @@
+"""Verify the files of a data set: all that the manifest names is there as it was published, and the counts add up.
+
+Needs neither TensorFlow nor the inputs. Whatever is wrong is found in one go, not only what is wrong first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from pipeline.dataset import graphs as export
+from pipeline.dataset import layout, ledger
+from pipeline.dataset.layout import EXAMPLES, MANIFEST, REJECTED
+from pipeline.dataset.manifest import Manifest, is_own, named_files
+from pipeline.job.request import FORMATS
+from pipeline.job.writing import REJECTED_OUTPUTS
+from pipeline.sources.base import size_of
+from pipeline.verify.shards import examine
+from transforms.columns import Output
+from transforms.errors import JobError, nearest
+from transforms.escaping import one_line
+from transforms.stored import trees
+
+Tell = Callable[[str, int], None]
+"""Is told which file is read, and how many bytes of it since the last time."""
+
+Outputs = Callable[[Mapping[str, Any]], list[Output]]
+"""Is told of a file, as the manifest lists it, and returns the features of its rows."""
+
+LEFT: Final = "no part of the data set: the manifest does not name it"
+
+
+@dataclass
+class Files:
+    """What was found.
+
+    Attributes:
+      files: how many were read whole, those of the graphs included.
+      bytes: what the shards have together.
+      rows: examples in the shards.
+      rejected: rejected rows.
+      faults: what is wrong, one line each, which begins with the file.
+      notes: what a person may want to know, one line each: files that nothing names.
+    """
+
+    files: int = 0
+    bytes: int = 0
+    rows: int = 0
+    rejected: int = 0
+    faults: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def fault(self, path: str, what: str) -> None:
+        """Adds a fault."""
+        self.faults.append(one_line(f"{path}: {what}"))
+
+
+def check(manifest: Manifest, tell: Tell = lambda path, count: None) -> Files:
+    """Reads every file that a manifest names.
+
+    Args:
+      manifest: the data set.
+      tell: is told how far it is.
+    """
+    found = Files()
+    if manifest.format not in FORMATS:
+        what = f"unknown format {manifest.format!r}{nearest(manifest.format, FORMATS)}"
+        found.fault(manifest.path(MANIFEST), what)
+        return found
+    found.rows = _shards(manifest, EXAMPLES, manifest.format, manifest.outputs_of, found, tell)
+    found.rejected = _shards(manifest, REJECTED, "parquet", lambda _: REJECTED_OUTPUTS, found, tell)
+    for name in ("transform", "serving"):
+        _tree(manifest, name, found)
+    _json(manifest, "statistics", found)
+    _balance(manifest, _json(manifest, "ledger", found), found)
+    _report(manifest, found)
+    for path in _left(manifest):
+        found.notes.append(one_line(f"{path}: {LEFT}"))
+    return found
+
+
+def bytes_to_read(manifest: Manifest) -> int:
+    """Returns about how many bytes `check` tells of: Parquet files are read twice."""
+    examples, rejected = (sum(e["bytes"] for e in manifest.content[part]["files"]) for part in (EXAMPLES, REJECTED))
+    return examples * (2 if manifest.format == "parquet" else 1) + 2 * rejected
+
+
+def _shards(manifest: Manifest, part: str, format: str, outputs: Outputs, found: Files, tell: Tell) -> int:
+    """Checks the shards of one part of the manifest; returns how many rows they hold."""
+    entries, rows, seen = manifest.content[part]["files"], 0, set()
+    for entry in entries:
+        path = manifest.path(entry["path"])
+        if entry["path"] in seen:
+            found.fault(path, "the manifest names it twice")
+            continue
+        seen.add(entry["path"])
+        if not _is_there(manifest, part, entry["path"], found):
+            continue
+        try:
+            held = examine(path, format, outputs(entry), lambda count, path=path: tell(path, count))  # type: ignore[misc]
+        except JobError as error:
+            found.faults.append(str(error))
+            continue
+        found.files, found.bytes, rows = found.files + 1, found.bytes + held.bytes, rows + held.rows
+        if held.bytes != entry["bytes"]:
+            found.fault(path, f"{held.bytes:,} bytes, the manifest says {entry['bytes']:,}")
+        if held.sha256 != entry["sha256"]:
+            found.fault(path, "its SHA-256 is not what the manifest says")
+        if held.rows != entry["rows"]:
+            found.fault(path, f"{held.rows:,} rows, the manifest says {entry['rows']:,}")
+        for what in held.faults:
+            found.fault(path, what)
+    said = sum(entry["rows"] for entry in entries)
+    if said != manifest.content[part]["rows"]:
+        what = f"{part}.rows is {manifest.content[part]['rows']:,}, the files that it names have {said:,}"
+        found.fault(manifest.path(MANIFEST), what)
+    return rows
+
+
+def _is_there(manifest: Manifest, part: str, relative: str, found: Files) -> bool:
+    if not is_own(part, relative):
+        found.fault(manifest.path(MANIFEST), f"names {relative!r} as {part}, which is no name that a run gives")
+        return False
+    try:
+        size_of(manifest.path(relative))
+    except JobError:
+        found.fault(manifest.path(relative), "is missing")
+        return False
+    return True
+
+
+def _expected(manifest: Manifest, field: str, name: str, found: Files) -> str:
+    """Returns a digest that the manifest holds; nothing, and a fault, where it has none."""
+    digests = manifest.content.get(field)
+    expected = digests.get(name) if isinstance(digests, Mapping) else None
+    if isinstance(expected, str):
+        return expected
+    found.fault(manifest.path(MANIFEST), f"has no {field} of {name!r}, so that nothing tells whether it was altered")
+    return ""
+
+
+def _tree(manifest: Manifest, name: str, found: Files) -> None:
+    """Checks a folder with a graph, which an empty data set has not."""
+    relative = manifest.content[name]
+    if relative is None:
+        if manifest.rows:
+            found.fault(manifest.path(MANIFEST), f"names no {name}, and {manifest.rows:,} examples")
+        return
+    if not is_own(name, relative):
+        found.fault(manifest.path(MANIFEST), f"names {relative!r} as {name}, which is no name that a run gives")
+        return
+    path = manifest.path(relative)
+    files = trees.files_below(path)
+    if not files:
+        found.fault(path, "is missing")
+        return
+    expected = _expected(manifest, "graph_sha256", name, found)
+    try:
+        if expected and export.digest(path) != expected:
+            found.fault(path, "its files are not those that were published")
+    except OSError as error:
+        found.fault(path, f"cannot be read ({' '.join(str(error).split())})")
+    found.files += len(files)
+
+
+def _json(manifest: Manifest, name: str, found: Files) -> Any:
+    """Checks the statistics or the ledger; returns the contents, None where they cannot be read."""
+    relative = manifest.content[name]
+    if not _is_there(manifest, name, relative, found):
+        return None
+    path, expected = manifest.path(relative), _expected(manifest, "json_sha256", name, found)
+    try:
+        if expected and export.file_digest(path) != expected:
+            found.fault(path, "its SHA-256 is not what the manifest says")
+        found.files += 1
+        return layout.read_json(path)
+    except (OSError, ValueError, RecursionError) as error:
+        found.fault(path, f"cannot be read ({' '.join(str(error).split())[:300]})")
+        return None
+
+
+def _report(manifest: Manifest, found: Files) -> None:
+    """Checks the report, which older data sets have not."""
+    relative = manifest.content.get("report")
+    if relative is None or not _is_there(manifest, "report", relative, found):
+        return
+    path = manifest.path(relative)
+    try:
+        if export.file_digest(path) != manifest.content.get("report_sha256"):
+            found.fault(path, "its SHA-256 is not what the manifest says")
+    except OSError as error:
+        found.fault(path, f"cannot be read ({' '.join(str(error).split())})")
+    found.files += 1
+
+
+def _balance(manifest: Manifest, book: Any, found: Files) -> None:
+    """Checks that the ledger balances, and is that of the rows that the manifest counts."""
+    if book is None:
+        return
+    path = manifest.path(manifest.content["ledger"])
+    try:
+        rows = {what: int(book["rows"][what]) for what in ("written", "rejected")}
+        for line in ledger.imbalances(book):
+            found.fault(path, line)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        found.fault(path, f"is no ledger ({type(error).__name__}: {' '.join(str(error).split())})")
+        return
+    for part, what in ((EXAMPLES, "written"), (REJECTED, "rejected")):
+        said = manifest.content[part]["rows"]
+        if rows[what] != said:
+            found.fault(path, f"{rows[what]:,} rows {what}, the manifest says {said:,}")
+
+
+def _left(manifest: Manifest) -> Iterator[str]:
+    """Yields the files in the directory that the manifest does not name: of runs that died, or that are under way."""
+    named = {manifest.path(MANIFEST), *(manifest.path(name) for name in named_files(manifest.content))}
+    graphs = tuple(
+        f"{manifest.path(manifest.content[name])}/" for name in ("transform", "serving") if manifest.content[name]
+    )
+    for path in trees.files_below(manifest.root.rstrip("/") or "/"):
+        if path not in named and not path.startswith(graphs):
+            yield path

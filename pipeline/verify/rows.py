@@ -1,0 +1,225 @@
+"""Verify the rows of a data set: some of its inputs through its serving model, against what the job wrote for them."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.columns_file.reader import loads
+from pipeline.dataset import samples
+from pipeline.dataset.manifest import Manifest
+from pipeline.dataset.samples import Sample
+from pipeline.inputs.match import Inputs, match
+from pipeline.sources import SOURCES, source_for
+from pipeline.sources.base import size_of
+from pipeline.verify.model import Model, difference
+from pipeline.verify.read_back import arrays_at, read_rows
+from transforms import dtypes
+from transforms.columns import Output
+from transforms.densify.length_buckets import bucket_of, cut_arrays
+from transforms.errors import JobError, SpecError, nearest
+from transforms.escaping import one_line
+from transforms.rows import origin
+from transforms.spec.spec import Spec, length_name
+
+Tell = Callable[[str, int], None]
+"""Is told which shard is compared, and how many rows of it since the last time."""
+
+
+@dataclass
+class Compared:
+    """What was compared.
+
+    Attributes:
+      rows: rows of the data set that were looked up in the input and computed again.
+      as_requests: how many of them went in as the serialized records that they are; the others as ragged tensors.
+      features: features of each.
+      values: values of all of them.
+      not_equal: features that were compared within `FUNCTION_TOLERANCE`, not bit for bit.
+      difference: the first difference, one line; an empty string for none.
+      notes: what a person should know, a line each.
+    """
+
+    rows: int = 0
+    as_requests: int = 0
+    features: int = 0
+    values: int = 0
+    not_equal: list[str] = field(default_factory=list)
+    difference: str = ""
+    notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class _Shard:
+    """A file of the data set and the samples of it that are compared."""
+
+    path: str
+    entry: dict[str, Any]
+    samples: list[Sample]
+    outputs: list[Output]
+
+    @property
+    def bucket(self) -> int:
+        """T of the length bucket that its rows are of, 0 for none."""
+        return self.entry.get("T") or 0
+
+
+def compare(manifest: Manifest, inputs: Sequence[str], most: int, tell: Tell = lambda path, count: None) -> Compared:
+    """Compares sample rows of a data set, whose files were verified, with what its serving model makes of the same rows.
+
+    Args:
+      manifest: the data set.
+      inputs: patterns of the input files, where they do not lie any more where the manifest says.
+      most: about how many rows.
+      tell: is told how far it is.
+
+    Raises:
+      JobError: an input cannot be read, or the model.
+    """
+    done = Compared(features=len(manifest.outputs))
+    if not manifest.rows:
+        return done
+    spec = _spec(manifest)
+    chosen = _chosen(manifest, most)
+    if not chosen:
+        raise JobError(f"{manifest.root!r}: its manifest does not say where rows come from")
+    given = match(inputs)
+    done.notes = given.notes
+    where = _found_inputs(manifest, given, {sample.file for shard in chosen for sample in shard.samples})
+    model = Model(manifest, spec)
+    done.features, done.not_equal = len(model.outputs), model.inexact
+    for shard in chosen:
+        tell(shard.path, 0)
+        before = done.rows
+        done.difference = one_line(_compare(manifest, spec, model, shard, where, done))
+        tell(shard.path, done.rows - before)
+        if done.difference:
+            break
+    return done
+
+
+def _spec(manifest: Manifest) -> Spec:
+    try:
+        return loads(str(manifest.content.get("columns", "")), "the columns in the manifest")
+    except SpecError as error:
+        why = str(error).splitlines()[0]
+        raise JobError(f"{manifest.root!r}: the columns cannot be read back from the manifest: {why}") from error
+
+
+def _chosen(manifest: Manifest, most: int) -> list[_Shard]:
+    """Spreads the rows over the shards, and over each shard."""
+    try:
+        entries = [entry for entry in manifest.content["examples"]["files"] if samples.of_entry(entry)]
+    except (AttributeError, TypeError, ValueError) as error:
+        raise JobError(f"{manifest.root!r}: its manifest is damaged: what it says of samples cannot be read") from error
+    entries = _spread(entries, most)
+    made = []
+    for entry in entries:
+        found, share = samples.of_entry(entry), -(-most // len(entries))
+        each = min(samples.WINDOW, max(1, -(-share // len(found))))
+        found = [s._replace(size=min(s.size, each)) for s in _spread(found, share)]
+        made.append(_Shard(manifest.path(entry["path"]), entry, found, manifest.outputs_of(entry)))
+    return made
+
+
+def _spread(items: list[Any], most: int) -> list[Any]:
+    """Returns at most so many of the items, evenly spread, the first among them."""
+    count = min(len(items), most)
+    return [items[k * len(items) // count] for k in range(count)]
+
+
+def _found_inputs(manifest: Manifest, inputs: Inputs, needed: set[str]) -> dict[str, str]:
+    """Returns where the input files lie now: as the manifest says, or the file of that name among those given."""
+    sizes = {file["path"]: file["bytes"] for file in manifest.content.get("inputs", [])}
+    given = [file.path for file in inputs.files]
+    found = {}
+    for path in sorted(needed):
+        name = os.path.basename(path)
+        same = [other for other in given if other == path] or [p for p in given if os.path.basename(p) == name]
+        if given and not same:
+            hint = nearest(name, [os.path.basename(p) for p in given])
+            raise JobError(f"--input: no file is named {name!r}, as {path!r} that the manifest names{hint}")
+        # Of several files of one name the one whose path ends like this one.
+        found[path] = max(same or [path], key=lambda other: _parts_alike(other, path))
+        size = size_of(found[path])
+        if path in sizes and size != sizes[path]:
+            raise JobError(
+                f"{found[path]}: another file than was read: {size:,} bytes, the manifest says {sizes[path]:,}"
+            )
+    return found
+
+
+def _parts_alike(one: str, other: str) -> int:
+    """Returns how many folders two paths share, counted from the file up."""
+    pairs = zip(reversed(one.split("/")), reversed(other.split("/")), strict=False)
+    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
+def _compare(manifest: Manifest, spec: Spec, model: Model, shard: _Shard, where: dict[str, str], done: Compared) -> str:
+    """Compares the samples of one shard; returns the first difference, or an empty string."""
+    positions = np.concatenate([np.arange(s.position, s.position + s.size) for s in shard.samples])
+    source = SOURCES["parquet" if manifest.format == "parquet" else "tfrecord"]
+    features = {o.name: "int64" if o.dtype == "bool" else dtypes.carrier(o.dtype) for o in model.outputs}
+    written = read_rows(source, shard.path, features, positions)
+    for file in sorted({sample.file for sample in shard.samples}):
+        rows_in = np.concatenate([np.arange(s.row, s.row + s.size) for s in shard.samples if s.file == file])
+        rows_out = np.concatenate([np.arange(s.position, s.position + s.size) for s in shard.samples if s.file == file])
+        order = np.argsort(rows_in)
+        found = _compare_file(spec, model, where[file], rows_in[order], rows_out[order], shard, written, done)
+        if found:
+            return found
+    return ""
+
+
+def _compare_file(
+    spec: Spec,
+    model: Model,
+    path: str,
+    rows_in: np.ndarray,
+    rows_out: np.ndarray,
+    shard: _Shard,
+    written: list[pa.RecordBatch],
+    done: Compared,
+) -> str:
+    """Compares rows of one input file, ascending, with the rows of the shard that they became."""
+    wanted = {key: form.carrier for key, form in spec.features.items()}
+    batches = read_rows(source_for(path), path, wanted, rows_in)
+    if sum(batch.num_rows for batch in batches) != len(rows_in):
+        return f"{path}: has not all the rows any more that {shard.path} was made of"
+    for batch in batches:
+        numbers = origin.row_numbers(batch)
+        at = rows_out[np.searchsorted(rows_in, numbers)]
+        made, as_requests = model.answer(batch)
+        names = {output.name for output in model.outputs}
+        expected = arrays_at(written, at, [output for output in shard.outputs if output.name in names])
+        found = _other_bucket(spec, made, shard.bucket)
+        if shard.bucket and found is None:  # the model knows no buckets: it pads to max_length
+            made = cut_arrays(made, spec, spec.bucketed_names, shard.bucket)
+        found = found or difference(model, made, expected)
+        if found is not None:
+            row, what = found
+            return f"{path} row {numbers[row]} ({shard.path} row {at[row]}): {what}"
+        done.rows += batch.num_rows
+        done.as_requests += as_requests
+        done.values += sum(array.size for array in expected.values())
+    return ""
+
+
+def _other_bucket(spec: Spec, made: Mapping[str, np.ndarray], size: int) -> tuple[int, str] | None:
+    """Returns the first row whose length belongs to another bucket than T `size`, and how; None where there are no buckets."""
+    group = spec.bucketed_group
+    if group is None:
+        return None
+    lengths = made[length_name(group)]
+    sizes = bucket_of(lengths, spec.group(group).bucket_lengths)
+    other = np.flatnonzero(sizes != size)
+    if not len(other):
+        return None
+    row = int(other[0])
+    return row, f"has {lengths[row]} steps, of the length bucket {sizes[row]}; it stands in a file of {size}"

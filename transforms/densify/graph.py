@@ -1,0 +1,324 @@
+"""Between Arrow and the graph: canonical list columns to raw tensors, and the graph's outputs to dense Arrow columns."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import tensorflow as tf
+
+from transforms import dtypes
+from transforms.columns import Column, Output
+from transforms.columns.numeric_base import NumericBase
+from transforms.columns.passthrough import Passthrough
+from transforms.densify import tensors
+from transforms.densify.densify import RawTensors, densify, level_moments
+from transforms.rows import origin
+from transforms.rows.ragged import Ragged
+from transforms.rows.rejection import Fault
+from transforms.spec.spec import Spec, input_name
+from transforms.statistics.contributed import Packed, Part
+from transforms.statistics.fitted import Fitted, not_fitted
+from transforms.stored import trees
+
+DENSE_BYTES: Final = 16 << 20
+"""How many bytes of dense output are made at once: what T costs, a batch of long rows must not multiply."""
+
+TRANSFORM_FN: Final = "transform_fn"
+"""Where tf.Transform saves its graph, in the directory of a transform."""
+
+EXACT: Final = "__float64__"
+"""What the name of an output begins with that holds the bits of a float64 as int64. tf.Transform 1.21 refuses float64 outputs:
+its graph gives such a feature as float32, and beside it exactly."""
+
+Arrays = dict[str, np.ndarray]
+BatchFunction = Callable[[pa.RecordBatch], Mapping[str, Any]]
+"""The graph as a function of canonical columns: its outputs, which `to_arrays` takes."""
+
+
+def input_specs(spec: Spec) -> dict[str, tf.RaggedTensorSpec]:
+    """Returns the type of every feature that the graph takes: ragged `[batch, (values)]`, int64 row splits."""
+    return {
+        key: tf.RaggedTensorSpec([None, None], tf.as_dtype(kind), ragged_rank=1, row_splits_dtype=tf.int64)
+        for key, kind in spec.graph_inputs.items()
+    }
+
+
+def raw_tensors(batch: pa.RecordBatch, spec: Spec) -> dict[str, tf.RaggedTensor]:
+    """Returns the canonical columns of a batch as the graph's inputs."""
+    return {key: ragged_tensor(batch.column(key)) for key in spec.graph_inputs}
+
+
+def ragged_tensor(column: pa.Array) -> tf.RaggedTensor:
+    """Returns a canonical column as a ragged tensor `[batch, (values)]`."""
+    return _ragged(*_parts(column))
+
+
+def _parts(column: pa.Array) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the values and the row splits of a canonical column."""
+    view = Ragged.of(column)
+    flat = view.values.cast(pa.large_binary()) if pa.types.is_large_string(view.values.type) else view.values
+    if pa.types.is_large_binary(flat.type):  # no words have no type of their own
+        return tf.convert_to_tensor(flat.to_numpy(zero_copy_only=False), tf.string), tensors.shared(view.splits)
+    return tensors.shared(flat.to_numpy()), tensors.shared(view.splits)
+
+
+def _ragged(values: tf.Tensor, splits: tf.Tensor) -> tf.RaggedTensor:
+    return tf.RaggedTensor.from_row_splits(values, splits, validate=False)
+
+
+class _Compiled:
+    """A function of raw tensors as a graph that takes batches.
+
+    It takes the parts of ragged tensors: to look these over, call by call, takes TensorFlow longer than a small batch.
+
+    Args:
+      function: what is compiled, and kept with all that it holds, as lookup tables.
+      spec: the columns.
+    """
+
+    def __init__(self, function: Callable[[RawTensors], Any], spec: Spec):
+        self._function, self._keys = function, list(spec.graph_inputs)
+        specs = []
+        for kind in spec.graph_inputs.values():
+            specs += [tf.TensorSpec([None], tf.as_dtype(kind)), tf.TensorSpec([None], tf.int64)]
+        self._concrete = tf.function(self._traced, specs, autograph=False).get_concrete_function()
+
+    def __call__(self, batch: pa.RecordBatch) -> Any:
+        return self._concrete(*(part for key in self._keys for part in _parts(batch.column(key))))
+
+    def _traced(self, *parts: tf.Tensor) -> Any:
+        return self._function(dict(zip(self._keys, map(_ragged, parts[::2], parts[1::2]), strict=True)))
+
+
+def fitted_graph(fitted: Fitted, compiled: bool = True) -> BatchFunction:
+    """Returns the graph for statistics that are at hand; op by op if not compiled, which suits a handful of rows."""
+    spec = fitted.spec
+
+    def function(raw: RawTensors) -> Mapping[str, Any]:
+        return densify(spec, raw, fitted)
+
+    return _Compiled(function, spec) if compiled else lambda batch: function(raw_tensors(batch, spec))
+
+
+def saved_graph(spec: Spec, transform_dir: str) -> BatchFunction:
+    """Loads the graph that a job saved (what `tft.TFTransformOutput` opens)."""
+    # Not through TFTransformOutput, which looks after inputs that nobody gives: seconds for a wide graph.
+    with trees.fetched(f"{transform_dir.rstrip('/')}/{TRANSFORM_FN}") as folder:
+        return _Compiled(called(tf.saved_model.load(folder), spec), spec)
+
+
+def carried(made: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns outputs as tf.Transform lets its graph have them: see `EXACT`."""
+    exact = {name: tensor for name, tensor in made.items() if tensor.dtype == tf.float64}
+    bits = {f"{EXACT}{name}": _flat_values(tf.bitcast, tensor, tf.int64) for name, tensor in exact.items()}
+    return {name: tf.cast(tensor, tf.float32) if name in exact else tensor for name, tensor in made.items()} | bits
+
+
+def called(saved: Any, spec: Spec) -> Callable[[RawTensors], Mapping[str, Any]]:
+    """Returns the function of a loaded graph of tf.Transform: the outputs of `densify`, of its inputs."""
+
+    def function(raw: RawTensors) -> Mapping[str, Any]:
+        made: dict[str, Any] = dict(saved.transform_fn(as_taken(saved.transform_fn, raw)))
+        for name in [name for name in made if name.startswith(EXACT)]:
+            made[name.removeprefix(EXACT)] = _flat_values(tf.bitcast, made.pop(name), tf.float64)
+        for output in spec.outputs():  # a graph of an earlier version gives float32
+            if output.dtype == "float64" and output.name in made and made[output.name].dtype == tf.float32:
+                made[output.name] = tf.cast(made[output.name], tf.float64)
+        return made
+
+    return function
+
+
+def as_taken(function: Any, features: Mapping[str, tf.RaggedTensor]) -> dict[str, tf.RaggedTensor]:
+    """Returns features in the dtypes that a loaded function takes: one that an earlier version saved has float32 for float64."""
+    (concrete,) = getattr(function, "concrete_functions", [function])
+    (specs,), _ = concrete.structured_input_signature
+    return {key: tf.cast(given, specs[key].dtype) for key, given in features.items() if key in specs}
+
+
+def _flat_values(function: Callable[..., tf.Tensor], tensor: Any, *arguments: Any) -> Any:
+    """Applies a function to the values of a tensor, ragged or not."""
+    if isinstance(tensor, tf.RaggedTensor):
+        return tensor.with_flat_values(function(tensor.flat_values, *arguments))
+    return function(tensor, *arguments)
+
+
+def moments_graph(spec: Spec) -> Callable[[pa.RecordBatch], Packed]:
+    """Returns a function that gives the moments of a batch of canonical columns."""
+    nothing = not_fitted(spec)
+    parts: list[Part] = []
+
+    def traced(raw: RawTensors) -> list[tf.Tensor]:
+        parts[:], contributed = level_moments(spec, raw, nothing, 0)
+        return contributed
+
+    function = _Compiled(traced, spec)
+
+    def moments(batch: pa.RecordBatch) -> Packed:
+        found = Packed(tuple(parts))
+        return found.add(*map(tensors.array_of, function(batch))) if parts else found
+
+    return moments
+
+
+def to_arrays(made: Mapping[str, Any]) -> Arrays:
+    """Returns the graph's outputs as arrays `[batch, ...]`, uniform ragged ones as the dense arrays that they are."""
+    arrays = {}
+    for name, tensor in made.items():
+        if not isinstance(tensor, tf.RaggedTensor):
+            arrays[name] = tensors.array_of(tensor)
+            continue
+        flat, splits = tensors.array_of(tensor.flat_values), tensors.array_of(tensor.row_splits)
+        batch = len(splits) - 1
+        arrays[name] = flat.reshape(batch, int(splits[1]) if batch else 0, *flat.shape[1:])
+    return arrays
+
+
+def row_bytes(arrays: Arrays) -> int:
+    """Returns what one row of dense output takes, in bytes."""
+    return sum(int(np.prod(a.shape[1:], dtype=np.int64)) * a.itemsize for a in arrays.values())
+
+
+def run(graph: BatchFunction, batch: pa.RecordBatch, spec: Spec) -> Iterator[tuple[pa.RecordBatch, Arrays]]:
+    """Runs the graph over a batch in pieces whose dense output stays within `DENSE_BYTES`.
+
+    A row's result does not depend on the piece that it is in. The first piece is one row, which tells how large a row is.
+
+    Yields:
+      A slice of the batch and its dense arrays.
+    """
+    size = _known_row_bytes(spec)
+    start = 0
+    while start < batch.num_rows:
+        count = max(DENSE_BYTES // size, 1) if size else 1
+        piece = batch.slice(start, count)
+        arrays = to_arrays(graph(piece))
+        size = size or max(row_bytes(arrays), 1)
+        yield piece, arrays
+        start += piece.num_rows
+
+
+def _known_row_bytes(spec: Spec) -> int:
+    """Returns what a row takes, 0 where T is not known before the graph has run."""
+    if spec.longest_groups:
+        return 0
+    return sum(
+        (4 if dtypes.parsed(output.dtype) == "float32" else 8)
+        * int(np.prod([n or 1 for n in output.shape], dtype=np.int64))
+        for output in spec.outputs()
+    )
+
+
+def final_outputs(spec: Spec, arrays: Arrays) -> list[Output]:
+    """Returns the outputs with the shapes and dtypes that they really have: T known, the dtype the normalizer's."""
+    passed = [column.name for column in spec.columns if not column.in_graph]
+    sizes = {name: (int(np.prod(a.shape[1:], dtype=np.int64)), a.dtype.name) for name, a in arrays.items()}
+    return [o if o.name in passed else o.settled(*sizes[o.name]) for o in spec.outputs()]
+
+
+def spoiling_columns(spec: Spec, narrow: bool = False) -> list[tuple[Column, NumericBase]]:
+    """Returns the columns of which finite numbers can come out non-finite, where the column does not let such through.
+
+    Normalizers can make such, and so does float32 of large float64, in a concatenation or where all is written so (`narrow`).
+    """
+    found: list[tuple[Column, NumericBase]] = []
+    for column in spec.columns:
+        numeric = column.numeric
+        if numeric is column and numeric.non_finite != "keep":
+            rounded = numeric.output_dtype == "float64" and (narrow or spec.is_concatenated(column))
+            if rounded or any(link.can_spoil for link in numeric.links):
+                found.append((column, numeric))
+    return found
+
+
+def largest_written(numeric: NumericBase, narrow: bool = False) -> float:
+    """Returns the largest number that a column may become; `narrow` as of `spoiling_columns`."""
+    is_float = dtypes.carrier(numeric.dtype) == "float32" and not (narrow and numeric.dtype == "float64")
+    return dtypes.largest_float(numeric.dtype if is_float else "float32")
+
+
+def normalizer_faults(arrays: Arrays, spec: Spec, narrow: bool = False) -> list[Fault]:
+    """Finds the rows in which a non-finite number would be written for a finite one: see `spoiling_columns`.
+
+    Most normalizers can make one, of a value far outside those that the statistics are from (`Normalizer.can_spoil`). What a
+    column keeps or fills is its own policy.
+    """
+    faults = []
+    for column, numeric in spoiling_columns(spec, narrow):
+        values = written_values(column, arrays, spec)
+        largest = np.float64(largest_written(numeric, narrow))  # a Python float would become the float32 of the values
+        # Two passes without a copy tell of nearly every batch that it is good; a NaN is neither.
+        if not values.size or (values.min() >= -largest and values.max() <= largest):
+            continue
+        values = values.reshape(len(values), math.prod(values.shape[1:]))  # -1 cannot be told of no values
+        bad = ~(np.abs(values) <= largest)
+        found = np.flatnonzero(bad.any(axis=1))
+        if len(found):
+            shown = [str(values[row][bad[row].argmax()]) for row in found]
+            source = "from normalizer_fn" if numeric.links else "in float32"
+            message = f"expected finite numbers ({numeric.dtype}) {source} (non_finite: keep lets others through)"
+            faults.append(Fault("non_finite", column.name, found, shown, message))
+    return faults
+
+
+def written_values(column: Column, arrays: Mapping[str, Any], spec: Spec) -> Any:
+    """Returns what a column was made into, array or tensor: an output of its own, or a part of its group's concatenation."""
+    if column.name in arrays:
+        return arrays[column.name]
+    group = column.sequence_group
+    assert group is not None
+    first = 0
+    for output in spec.concatenation(group):
+        width = int(np.prod([n for n in output.shape[1:] if n], dtype=np.int64))
+        if output.source == column.name:
+            return arrays[input_name(group)][:, :, first : first + width]
+        first += width
+    raise AssertionError(column.name)
+
+
+def dense_batch(batch: pa.RecordBatch, arrays: Arrays, spec: Spec) -> pa.RecordBatch:
+    """Returns the dense rows as Arrow: scalars as plain columns, tensors as fixed-size lists, masks as booleans."""
+    columns: dict[str, pa.Array] = {}
+    passed = {column.name: column for column in spec.columns if not column.in_graph}
+    for output in spec.outputs():
+        if output.name in passed:
+            columns[output.name] = _passed_through(passed[output.name], batch)
+            continue
+        array = arrays[output.name]
+        if output.dtype == "bool":
+            array = array.astype(bool)
+        width = int(np.prod(array.shape[1:], dtype=np.int64))
+        flat = pa.array(array.reshape(-1))
+        columns[output.name] = flat if array.ndim == 1 else _fixed_size(flat, width, batch.num_rows)
+    columns[origin.ROW_COLUMN] = pa.array(origin.row_numbers(batch))
+    if origin.DIGEST_COLUMN in batch.schema.names:
+        columns[origin.DIGEST_COLUMN] = batch.column(origin.DIGEST_COLUMN)
+    return pa.RecordBatch.from_pydict(columns).replace_schema_metadata(
+        {origin.FILE_KEY: origin.file_of(batch).encode()}
+    )
+
+
+def _fixed_size(flat: pa.Array, width: int, count: int) -> pa.Array:
+    """Returns values as `count` lists of `width`. pyarrow 25 makes none of width 0 from values: every sequence is empty then."""
+    if width:
+        return pa.FixedSizeListArray.from_arrays(flat, width)
+    return pa.array([[]] * count, pa.list_(flat.type, 0))
+
+
+def _passed_through(column: Column, batch: pa.RecordBatch) -> pa.Array:
+    """One scalar a row: the value that validation left, or the column's default."""
+    assert isinstance(column, Passthrough)
+    view = Ragged.of(batch.column(column.key))
+    there = view.lengths > 0
+    at = pa.array(np.where(there, view.splits[:-1], 0), pa.int64(), mask=~there)
+    values = view.values.take(at)
+    if column.default_value is None:
+        return values
+    default = column.default_value
+    if column.dtype == "bytes" and isinstance(default, str):
+        default = default.encode()  # type: ignore[assignment]
+    return values.fill_null(pa.scalar(default, values.type))

@@ -1,0 +1,1 @@
+"""How values are distributed before and after: counted for the report."""

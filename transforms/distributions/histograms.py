@@ -1,0 +1,303 @@
+"""How values are distributed before and after normalising: exact counts in fixed bins, which add up over batches and workers.
+
+A bin is what the first bits of a float32 say (sign, exponent, `MANTISSA_BITS` of the mantissa): 16 bins an octave, whatever the
+data, so that no pass is needed to find a range, and memory does not grow. Columns whose values lie far from 0 for their spread
+(years, pressures) are counted around the mean, where the analysis found one: bins are narrow there, not around 0.
+
+Ids are counted one by one below a bound (`most_ids`), the others together.
+
+Of a large data set a part of the rows is counted, by their digests: which ones depends on nothing but the rows themselves.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+
+from transforms.columns import Column
+from transforms.columns.categorical import Categorical
+from transforms.columns.vocabulary_base import VocabularyBase
+from transforms.distributions import observed
+from transforms.rows import origin
+from transforms.rows.ragged import Ragged
+from transforms.spec.spec import Spec
+from transforms.statistics import moments
+
+MANTISSA_BITS: Final = 4
+BINS: Final = 1 << (9 + MANTISSA_BITS)
+"""Bins of a float32: a bin is at most 1/16 of its lower end wide."""
+
+MOST_APART: Final = 4
+"""Steps of up to so many values are counted by dimension; of wider ones all dimensions together."""
+
+ALL_IDS: Final = 1 << 16
+"""So many ids are counted one by one, of all columns together."""
+
+FAR_FROM_ZERO: Final = 4.0
+"""Values are counted around their mean where that is so many standard deviations away from 0."""
+
+BEFORE, AFTER, IDS, UNKNOWN = "before", "after", "ids", "unknown"
+ROWS, COUNTED = "", "counted"
+"""In keys: `(ROWS, ROWS, -1)` are all rows, `(ROWS, COUNTED, -1)` those that were counted."""
+
+Key = tuple[str, str, int]
+"""Column, what (`before`, `after`, `ids`, `unknown`), and the dimension: -1 where all are counted together."""
+
+Counts = dict[Key, np.ndarray]
+"""Counts by bin, int64: `[BINS]` for values, `[most_ids + 2]` for ids (from -1 on; the last for all others), `[1]`
+else."""
+
+Packed = dict[Key, tuple[np.ndarray, np.ndarray]]
+"""The same without zeros, small enough to cross a shuffle: bins (ascending) and their counts."""
+
+
+def bins_of(values: np.ndarray) -> np.ndarray:
+    """Returns the bin of each value, uint32; integers are counted as the nearest float32.
+
+    >>> bins_of(np.array([0.0, 1.0, 1.06, 1.07, -1.0], np.float32)).tolist()
+    [0, 2032, 2032, 2033, 6128]
+    """
+    bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
+    return bits >> np.uint32(23 - MANTISSA_BITS)
+
+
+def edges(bins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the ends of bins, float64: where each begins and ends, the lesser first. No number lies in those of NaN.
+
+    >>> [side.tolist() for side in edges(np.array([0, 2032, 6128]))]
+    [[0.0, 1.0, -1.0625], [7.346839692639297e-40, 1.0625, -1.0]]
+    """
+    inner = (bins.astype(np.uint32) % (BINS // 2)) << np.uint32(23 - MANTISSA_BITS)
+    outer = inner + np.uint32(1 << (23 - MANTISSA_BITS))
+    with np.errstate(invalid="ignore"):  # bits of NaN
+        near, far = (side.view(np.float32).astype(np.float64) for side in (inner, outer))
+    far = np.where(np.isinf(far), 2.0**128, far)
+    below_zero = bins >= BINS // 2
+    return np.where(below_zero, -far, near), np.where(below_zero, -near, far)
+
+
+def is_finite(bins: np.ndarray) -> np.ndarray:
+    """Returns which bins are those of finite numbers, bool."""
+    return bins % (BINS // 2) < (255 << MANTISSA_BITS)
+
+
+def add(into: Counts, other: Counts) -> None:
+    """Adds counts to others, in place."""
+    for key, counts in other.items():
+        if key in into:
+            into[key] += counts
+        else:
+            into[key] = counts
+
+
+def packed(counts: Counts) -> Packed:
+    """Returns counts without their zeros."""
+    found = {key: np.flatnonzero(of) for key, of in counts.items()}
+    return {key: (at.astype(np.int32), counts[key][at]) for key, at in found.items()}
+
+
+def merged(parts: Any) -> Packed:
+    """Adds packed counts up.
+
+    >>> one = {("x", "after", 0): (np.array([3, 5]), np.array([1, 2]))}
+    >>> [side.tolist() for side in merged([one, one])[("x", "after", 0)]]
+    [[3, 5], [2, 4]]
+    """
+    found: dict[Key, list[tuple[np.ndarray, np.ndarray]]] = {}
+    for part in parts:
+        for key, pair in part.items():
+            found.setdefault(key, []).append(pair)
+    made: Packed = {}
+    for key, pairs in found.items():
+        bins, place = np.unique(np.concatenate([bins for bins, _ in pairs]), return_inverse=True)
+        total = np.zeros(len(bins), np.int64)
+        np.add.at(total, place, np.concatenate([counts for _, counts in pairs]))
+        made[key] = bins, total
+    return made
+
+
+@dataclass(frozen=True)
+class Counting:
+    """How a job counts.
+
+    Attributes:
+      moments: file with the moments of the first level, for the centres; an empty string where there is none.
+      one_in: which part of the rows is counted, a power of 2.
+      words: how many words there are in each learned vocabulary, by its name; None to look into the saved graph's folder.
+    """
+
+    moments: str = ""
+    one_in: int = 1
+    words: Mapping[str, int] | None = None
+
+
+COUNTED_WHOLE: Final = 64 << 20
+"""Input of so many bytes is counted whole. Of more, about so much: it takes some 0.3 s of CPU, however large the data set."""
+
+
+def part_counted(size: int) -> int:
+    """Returns `Counting.one_in` for an input of `size` bytes.
+
+    >>> part_counted(1000), part_counted(COUNTED_WHOLE * 5)
+    (1, 8)
+    """
+    return 1 << max(math.ceil(math.log2(max(size, 1) / COUNTED_WHOLE)), 0)
+
+
+@dataclass(frozen=True)
+class Centre:
+    """Where the bins of a column's raw values lie densest: one figure a dimension, or one for all together.
+
+    Attributes:
+      values: float64 `[dimensions]`; 0 for none.
+    """
+
+    values: tuple[float, ...]
+
+    def taken_from(self, values: np.ndarray) -> np.ndarray:
+        """Returns the distance of values `[n, width]` from the centre, float32, taken in the values' own dtype."""
+        if not any(self.values):
+            return values.astype(np.float32, copy=False)
+        if values.dtype.kind == "i":
+            return (values - np.array([round(value) for value in self.values], np.int64)).astype(np.float32)
+        return (values - np.array(self.values, values.dtype)).astype(np.float32, copy=False)
+
+
+def centres(spec: Spec, table: np.ndarray | None) -> dict[str, Centre]:
+    """Returns the centre of every column that has numbers.
+
+    Args:
+      spec: the columns.
+      table: the moments of the first level, `[5, dimensions]` (see `transforms.statistics.moments`); None before there is one.
+    """
+    made = {c.name: Centre((0.0,) * _dimensions(c)) for c in spec.columns if c.numeric is not None}
+    if table is None:
+        return made
+    asks = [ask for ask in spec.asks if ask.level == 0 and ask.packed]
+    by_name = {column.name: column for column in spec.columns}
+    for ask, place in zip(asks, moments.slices([ask.width for ask in asks]), strict=True):
+        if ask.link == 0:
+            count = _dimensions(by_name[ask.owner])
+            own = table[:, place] if count > 1 or ask.width == 1 else moments.pooled(table[:, place])
+            far = np.abs(own[1]) > FAR_FROM_ZERO * np.sqrt(own[2])
+            values = np.where(far & (own[0] > 0) & np.isfinite(own[1]), own[1].astype(np.float32), 0.0)
+            made[ask.owner] = Centre(tuple(float(value) for value in np.broadcast_to(values, count)))
+    return made
+
+
+def read_centres(spec: Spec, path: str) -> dict[str, Centre]:
+    """Returns the centres by a file with the moments of the first level (`analyze.moments_file`), none with no path."""
+    if not path:
+        return centres(spec, None)
+    from apache_beam.io.filesystems import FileSystems  # what counts a batch works without Beam
+
+    with FileSystems.open(path) as file:
+        return centres(spec, moments.loads(file.read()))
+
+
+def _dimensions(column: Column) -> int:
+    width = column.numeric.step_width if column.numeric is not None else 1
+    return width if width <= MOST_APART else 1
+
+
+def id_outputs(spec: Spec) -> dict[str, str]:
+    """Returns the outputs with ids by the columns that they are of."""
+    return {o.source: o.name for o in spec.outputs(dict.fromkeys(spec.group_names, 1)) if o.kind == "ids"}
+
+
+def most_ids(spec: Spec) -> int:
+    """Returns below what bound ids are counted one by one: from 256, where many columns have ids, to 8,192."""
+    return max(256, min(8192, ALL_IDS // max(len(id_outputs(spec)), 1)))
+
+
+Counter = Callable[[pa.RecordBatch, Mapping[str, np.ndarray]], Counts]
+
+
+def counter(spec: Spec, around: Mapping[str, Centre], words: Mapping[str, int], one_in: int = 1) -> Counter:
+    """Returns a function that counts a validated batch and the arrays that it became, late rejects taken out of both.
+
+    Counted are the numbers of kept steps that the rows hold: no padding, nothing completed or filled. `before` are the parsed
+    values, `after` what is written of them (of columns of numbers), `ids` the ids that are written. Columns that are written
+    as vectors (`indicator_column`, `embedding_column` with a table) have no `after`. Rows without digests all count.
+
+    Args:
+      spec: the columns.
+      around: centres by column.
+      words: by column, how many words its vocabulary has, where unknown words have ids of their own after these.
+      one_in: which part of the rows is counted, a power of 2.
+    """
+    ids, most = id_outputs(spec), most_ids(spec)
+
+    def count(batch: pa.RecordBatch, arrays: Mapping[str, np.ndarray]) -> Counts:
+        made: Counts = {(ROWS, ROWS, -1): np.array([batch.num_rows])}
+        if one_in > 1 and origin.DIGEST_COLUMN in batch.schema.names:
+            chosen = np.flatnonzero(batch.column(origin.DIGEST_COLUMN).to_numpy() % np.uint64(one_in) == 0)
+            batch, arrays = batch.select(list(spec.features)).take(pa.array(chosen)), observed.Rows(arrays, chosen)
+        made[ROWS, COUNTED, -1] = np.array([batch.num_rows])
+        if not batch.num_rows:
+            return made
+        kept = observed.Kept(spec, arrays)
+        for column in spec.columns:
+            if column.numeric is not None:
+                before, after, seen = kept.numbers(column, Ragged.of(batch.column(column.key)))
+                made |= _numbers(column, BEFORE, around[column.name].taken_from(before), seen)
+                if after is not None:
+                    made |= _numbers(column, AFTER, after, seen)
+            if column.name in ids:
+                made |= _ids(column.name, kept.steps(column, arrays[ids[column.name]]), words.get(column.name), most)
+        return made
+
+    return count
+
+
+def _numbers(column: Column, what: str, values: np.ndarray, seen: np.ndarray | None) -> Counts:
+    """Counts values `[n, width]`, of which those that are `seen` count."""
+    bins, count = bins_of(values), _dimensions(column)
+    if count == 1:
+        flat = bins.reshape(-1) if seen is None else bins[seen]
+        return {(column.name, what, 0 if values.shape[1] == 1 else -1): _bincount(flat, BINS)}
+    sides = [bins[:, k] if seen is None else bins[:, k][seen[:, k]] for k in range(count)]
+    return {(column.name, what, k): _bincount(side, BINS) for k, side in enumerate(sides)}
+
+
+def _ids(name: str, ids: np.ndarray, words: int | None, most: int) -> Counts:
+    made = {(name, IDS, -1): _bincount(np.clip(ids.reshape(-1), -1, most) + 1, most + 2)}
+    if words is not None:
+        made[name, UNKNOWN, -1] = np.array([np.count_nonzero(ids >= words)])
+    return made
+
+
+def _bincount(places: np.ndarray, size: int) -> np.ndarray:
+    return np.bincount(places, minlength=size)
+
+
+def vocabulary_of(column: Column) -> VocabularyBase | None:
+    """Returns the vocabulary column that a column is, or is made of."""
+    if isinstance(column, VocabularyBase):
+        return column
+    return next(filter(None, map(vocabulary_of, column.parts)), None)
+
+
+def known_words(spec: Spec, learned: Mapping[str, int]) -> dict[str, int]:
+    """Returns how many words the vocabularies have that give unknown words ids after those, by column.
+
+    Args:
+      spec: the columns.
+      learned: how many words there are in each learned vocabulary, by its name.
+    """
+    made = {}
+    for column in spec.columns:
+        found = vocabulary_of(column)
+        if found is None or not found.num_oov_buckets:
+            continue
+        name = getattr(found, "vocabulary_name", None)
+        if name in learned:
+            made[column.name] = learned[str(name)]
+        elif name is None and isinstance(found, Categorical) and found.id_count is not None:
+            made[column.name] = found.id_count - found.num_oov_buckets
+    return made

@@ -1,0 +1,1 @@
+"""Fit: tf.Transform's analyzers over a data set, and the graph that they become."""

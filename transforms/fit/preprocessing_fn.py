@@ -1,0 +1,238 @@
+"""The preprocessing function for tf.Transform: its analyzers find the statistics, one packed for all moments, then `densify`."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_transform as tft
+from apache_beam.io.filesystems import FileSystems
+
+from transforms.columns.learned_vocabulary import LearnedVocabularyBase, learners
+from transforms.columns.vocabulary_lookup import Vocabulary, Words
+from transforms.densify.densify import RawTensors, densify, fit
+from transforms.densify.graph import carried
+from transforms.fit.combining import Combined, Found
+from transforms.fit.details_analyzer import analyze_details, by_ask, outcome_file, read_outcome
+from transforms.normalizers.asks import Ask
+from transforms.spec.spec import Spec, length_name
+from transforms.statistics import moments
+from transforms.statistics.contributed import Packed, Part
+from transforms.statistics.details import contribution
+from transforms.statistics.fitted import Asked, Fitted, not_fitted, table_width
+from transforms.stored.files import naming
+
+ASSETS: Final = "transform_fn/assets"
+"""Where tf.Transform puts vocabularies, under the folder that it saves a graph in."""
+
+LearnedWords = Mapping[str, Sequence[bytes]]
+"""Learned vocabularies by `LearnedVocabularyBase.vocabulary_name`."""
+
+
+def _written(found: Packed, path: str) -> np.ndarray:
+    table = found.table()
+    if path:
+        with naming(path), FileSystems.create(path) as file:
+            file.write(moments.dumps(table))
+    return table
+
+
+class _CacheCoder(tft.experimental.PTransformAnalyzerCacheCoder):
+    """Keeps accumulators of moments in tf.Transform's analysis cache."""
+
+    def __init__(self, parts: Sequence[Part]):
+        self._parts = tuple(parts)
+
+    def encode_cache(self, accumulator: Packed) -> bytes:
+        return accumulator.to_bytes()
+
+    def decode_cache(self, encoded_accumulator: bytes) -> Packed:
+        return Packed.from_bytes(self._parts, encoded_accumulator)
+
+
+@dataclass(frozen=True)
+class Level:
+    """What an earlier pass found of one level (see `Spec.levels`).
+
+    Attributes:
+      table: float64 `[5, dimensions]`, its moments; None for none.
+      details: its other figures, as `analyze_details` gives them; None for none.
+    """
+
+    table: np.ndarray | None
+    details: tuple[bytes, ...] | None
+
+
+class Analyzers:
+    """Statistics of the whole data set from tf.Transform's analyzers.
+
+    Args:
+      spec: the columns.
+      folder: where what was found is also written down, for people (`moments.json` and others); an empty string for nowhere.
+      given: what is known already, of the first levels.
+      words: the learned vocabularies by name, where they are known already.
+    """
+
+    track = staticmethod(tft.make_and_track_object)
+
+    def __init__(self, spec: Spec, folder: str, given: Sequence[Level] = (), words: LearnedWords | None = None):
+        self._spec, self._folder, self._given, self._words = spec, folder, tuple(given), words
+
+    def moments(self, level: int, parts: Sequence[Part], contributed: Sequence[tf.Tensor]) -> tf.Tensor:
+        """See `transforms.statistics.fitted.Combine`."""
+        if level < len(self._given):
+            return tf.constant(self._given[level].table, tf.float64)
+        make = Combined(functools.partial(Packed, tuple(parts)), repr(parts))
+        analyzer = tft.experimental.CacheablePTransformAnalyzer(
+            make_accumulators_ptransform=make,
+            merge_accumulators_ptransform=make,
+            extract_output_ptransform=Found(_written, self._path(moments_file(level))),
+            cache_coder=_CacheCoder(parts),
+        )
+        shape = [len(moments.ROWS), table_width(self._spec, level)]
+        # One table, one output: tf.Transform 1.21 refuses to cache an analyzer with several.
+        (merged,) = tft.experimental.ptransform_analyzer(
+            list(contributed), analyzer, [tf.float64], [shape], name=f"seqcols_moments_{level}"
+        )
+        return merged
+
+    def details(self, level: int, asks: Sequence[Ask], asked: Sequence[Asked]) -> list[tf.Tensor]:
+        """See `transforms.statistics.fitted.Combine`."""
+        if level < len(self._given):
+            return by_ask(tf.constant(self._given[level].details, tf.string), asks)
+        return analyze_details(level, asks, *contribution(asks, asked), self._path(details_file(level)))
+
+    def _path(self, name: str) -> str:
+        return joined(self._folder, name) if self._folder else ""
+
+    def vocabulary(self, column: LearnedVocabularyBase, words: tf.Tensor) -> Vocabulary:
+        """See `transforms.statistics.fitted.Combine`."""
+        if self._words is not None:
+            name = column.vocabulary_name
+            return Words(self._words[name], name, self.track)
+        file = tft.vocabulary(
+            words,
+            top_k=column.top_k,
+            frequency_threshold=column.frequency_threshold,
+            vocab_filename=column.vocabulary_name,
+            # tf.Transform 1.21 hands every single word to Python unless there are weights: then each word of a batch once.
+            weights=tf.ones(tf.shape(words), tf.int64),
+        )
+        return _InFile(file)
+
+
+class _InFile:
+    """A vocabulary that tf.Transform writes down and saves with the graph: see `Vocabulary` of `vocabulary_lookup`."""
+
+    def __init__(self, file: Any):
+        self._file = file
+
+    def ids(self, words: tf.Tensor, num_oov_buckets: int, default_value: int) -> tf.Tensor:
+        return tft.apply_vocabulary(words, self._file, default_value=default_value, num_oov_buckets=num_oov_buckets)
+
+
+def moments_file(level: int) -> str:
+    """Returns the name of the file that a level's table of moments is written down in."""
+    return "moments.json" if level == 0 else f"moments-{level}.json"
+
+
+def details_file(level: int) -> str:
+    """Returns the name of the file that a level's quantiles and figures by key are written down in."""
+    return f"details-{level}.json"
+
+
+def joined(folder: str, name: str) -> str:
+    """Returns a path in a folder of any of Beam's file systems."""
+    return str(FileSystems.join(folder, name)) if folder else name
+
+
+def statistics_files(spec: Spec) -> list[str]:
+    """Returns the names of all files that the statistics of a data set are written down in, those of vocabularies aside."""
+    made = []
+    for level in range(spec.levels):
+        if table_width(spec, level):
+            made.append(moments_file(level))
+        if any(ask.level == level and not ask.packed for ask in spec.asks):
+            made += [details_file(level), outcome_file(details_file(level))]
+    return made
+
+
+def read_words(spec: Spec, folder: str) -> dict[str, tuple[bytes, ...]]:
+    """Returns the learned vocabularies by name, as tf.Transform has written them into the folder of a saved graph."""
+    made = {}
+    for name in learners(spec.columns):
+        with FileSystems.open(joined(joined(folder, ASSETS), name)) as file:
+            made[name] = tuple(file.read().removesuffix(b"\n").split(b"\n"))
+    return made
+
+
+def read_level(spec: Spec, folder: str, level: int) -> Level:
+    """Returns what a pass found of one level and wrote down in a folder."""
+    table = details = None
+    if table_width(spec, level):
+        with FileSystems.open(joined(folder, moments_file(level))) as file:
+            table = moments.loads(file.read())
+    if any(ask.level == level and not ask.packed for ask in spec.asks):
+        details = read_outcome(joined(folder, details_file(level)))
+    return Level(table, details)
+
+
+def level_fn(spec: Spec, folder: str, given: Sequence[Level]) -> Callable[[RawTensors], dict[str, Any]]:
+    """Returns the function that tf.Transform traces to find the statistics of one level, after those that are given."""
+
+    def preprocess(inputs: RawTensors) -> dict[str, Any]:
+        fit(spec, inputs, Analyzers(spec, folder, given), levels=len(given) + 1)
+        return {"nothing": tf.zeros_like(next(iter(inputs.values())).row_lengths())}
+
+    return preprocess
+
+
+def preprocessing_fn(
+    spec: Spec, folder: str, analyze: bool, given: Sequence[Level] = (), words: LearnedWords | None = None
+) -> Callable[[RawTensors], dict[str, Any]]:
+    """Returns the function that tf.Transform traces.
+
+    Args:
+      spec: the columns.
+      folder: where the statistics are also written down.
+      analyze: whether there are statistics. Without, the graph has no analyzers of ours.
+      given: what earlier passes found.
+      words: learned vocabularies that an earlier run found.
+
+    Returns:
+      A function of ragged tensors by feature. Its outputs are dense; where T is left to the data the outputs of that group are
+      ragged tensors whose rows all have T steps, because tf.Transform refuses a dense tensor of unknown size.
+    """
+
+    def preprocess(inputs: RawTensors) -> dict[str, Any]:
+        analyzers = Analyzers(spec, folder, given, words)
+        fitted = fit(spec, inputs, analyzers) if analyze else not_fitted(spec, analyzers.track)
+        made = densify(spec, inputs, fitted)
+        return carried(static(spec, made, fitted))
+
+    return preprocess
+
+
+def static(spec: Spec, made: Mapping[str, tf.Tensor], fitted: Fitted) -> dict[str, tf.Tensor | tf.RaggedTensor]:
+    """Returns the outputs as tf.Transform takes them: those of unknown T as ragged tensors whose rows are all T long."""
+    names = spec.longest_groups
+    if not names:
+        return dict(made)
+    ends = (
+        tf.range(tf.size(made[length_name(names[0])], tf.int64) + 1)
+        * tf.convert_to_tensor(fitted.longest)[:, tf.newaxis]
+    )
+    splits = dict(zip(names, tf.unstack(ends, num=len(names)), strict=True))
+    found: dict[str, tf.Tensor | tf.RaggedTensor] = dict(made)
+    for output in spec.outputs():
+        group = spec.group_of(output)
+        if output.sequence and group in splits and output.name in made:
+            tensor = made[output.name]
+            flat = tf.reshape(tensor, [-1, *tensor.shape[2:]])
+            # Its checks would be run in every phase of the analysis, on outputs whose statistics are still to come.
+            found[output.name] = tf.RaggedTensor.from_row_splits(flat, splits[group], validate=False)
+    return found

@@ -1,0 +1,262 @@
+"""The serving model: from serialized tf.Examples, or ragged tensors, to the dense features that the job wrote.
+
+A SavedModel that needs TensorFlow alone. It holds the graph that tf.Transform saved, between what a request is parsed with
+(`transforms.serve.parsing`) and what makes every feature dense, in its declared dtype. What the job would reject comes out as an
+empty row with `VALID` false: a graph cannot leave rows out.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import tempfile
+from collections.abc import Mapping
+from typing import Any, Final
+
+import tensorflow as tf
+
+from transforms.columns import Output
+from transforms.densify.graph import (
+    TRANSFORM_FN,
+    called,
+    final_outputs,
+    largest_written,
+    spoiling_columns,
+    to_arrays,
+    written_values,
+)
+from transforms.errors import SpecError, SpecFault
+from transforms.serve import parsing, record_features
+from transforms.serve.valid import admitted
+from transforms.spec.spec import Spec
+from transforms.stored import trees
+
+VALID: Final = "__valid__"
+"""Output that says which rows the job would have written, bool `[batch]`. No column can have such a name."""
+
+SIGNATURE: Final = tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
+RAGGED: Final = "ragged"
+
+
+class ServingModel(tf.Module):
+    """What is saved.
+
+    Args:
+      spec: the columns.
+      transform_dir: directory of the graph that a job saved, on this machine.
+
+    Attributes:
+      outputs: the dense features, but for pass-through columns, with their shapes (T known) and dtypes.
+    """
+
+    def __init__(self, spec: Spec, transform_dir: str):
+        super().__init__()
+        self._spec = spec
+        self._loaded = tf.saved_model.load(f"{transform_dir.rstrip('/')}/{TRANSFORM_FN}")
+        del self._loaded.signatures  # which would be saved again, an operation for every input and output
+        self._graph = called(self._loaded, spec)
+        self._forms = parsing.forms(spec)
+        self.outputs = self._outputs()
+        self._together = outputs_together(self.outputs)
+        features = parsing.request_specs(spec)
+        # Traced once, and called by all that can be called from outside. There is no Python for autograph to look at.
+        rows = tf.function(
+            self._answer, [features, tf.TensorSpec([None], tf.bool), tf.TensorSpec([], tf.bool)], autograph=False
+        )
+        self._rows = rows.get_concrete_function()
+        self.ragged = tf.function(self._from_ragged, [features], autograph=False)
+
+    def signatures(self) -> dict[str, Any]:
+        """Returns what a server can call, by name."""
+        examples = tf.TensorSpec([None], tf.string, name="examples")
+        parts = {name: tensor for _, named in input_parts(self._spec).items() for name, tensor in named.items()}
+        return {
+            SIGNATURE: tf.function(self._from_examples, [examples], autograph=False),
+            RAGGED: tf.function(self._from_components, autograph=False).get_concrete_function(**parts),
+        }
+
+    def _outputs(self) -> list[Output]:
+        """Finds T and the dtypes that normalizers gave, from a row without any feature."""
+        nothing = {}
+        for key, kind in self._spec.graph_inputs.items():
+            nothing[key] = tf.RaggedTensor.from_row_lengths(tf.zeros([0], kind), tf.constant([0], tf.int64))
+        passed = {column.name for column in self._spec.columns if not column.in_graph}
+        found = final_outputs(self._spec, to_arrays(self._graph(nothing)))
+        return [output for output in found if output.name not in passed]
+
+    def _from_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Serialized tf.Examples or tf.SequenceExamples, string `[batch]`."""
+        found = record_features.read(examples, self._forms)
+        good = [found.good, *(found.present[key] for key in required_features(self._spec))]
+        return self._apart(self._rows(found.features, tf.reduce_all(tf.stack(good), axis=0), tf.constant(True)))
+
+    def _from_ragged(self, features: Mapping[str, tf.RaggedTensor]) -> dict[str, tf.Tensor]:
+        one = next(iter(features.values()))
+        return self._apart(self._rows(features, tf.ones([one.nrows()], tf.bool), tf.constant(False)))
+
+    def _from_components(self, **parts: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Ragged tensors as their parts, which is what a signature takes: see `input_parts`."""
+        given, rows, sizes = {}, [], []
+        for key, named in input_parts(self._spec).items():
+            values, splits, *inner = (parts[name] for name in named)
+            for steps in inner:
+                values = tf.RaggedTensor.from_row_splits(values, steps)
+            rows.append(splits)
+            sizes.append(values.nrows() if inner else tf.size(values, tf.int64))
+            given[key] = values
+        splits = _checked_splits(tf.stack(rows), tf.stack(sizes))
+        for (key, values), own in zip(given.items(), tf.unstack(splits, num=len(rows)), strict=True):
+            given[key] = tf.RaggedTensor.from_row_splits(values, own, validate=False)
+        return self._from_ragged(given)
+
+    def _answer(self, given: Mapping[str, tf.RaggedTensor], good: tf.Tensor, marked: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Returns the outputs, and which rows are valid; `good` says which can be; `marked`: see `requests`.
+
+        What `outputs_together` lays together comes as one tensor, by the name of the first.
+        """
+        raw, good = admitted(self._spec, given, good, marked)
+        made = self._graph(raw)
+        rows = tf.size(good)
+        dense = {output.name: _dense(made[output.name], output, rows) for output in self.outputs}
+        good = tf.logical_and(good, _unspoilt(self._spec, dense))
+        answer = {VALID: good}
+        for outputs in self._together:
+            first, *more = outputs
+            given = tf.stack([dense[output.name] for output in outputs]) if more else dense[first.name]
+            answer[first.name] = tf.cast(given, _dtype(first))
+        return answer
+
+    def _apart(self, answer: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Returns every output by name, and which rows are valid, of what `_answer` returned."""
+        made = {VALID: answer[VALID]}
+        for outputs in self._together:
+            given, names = answer[outputs[0].name], [output.name for output in outputs]
+            made |= zip(names, tf.unstack(given, num=len(names)) if len(names) > 1 else [given], strict=True)
+        return made
+
+
+def outputs_together(outputs: list[Output]) -> list[list[Output]]:
+    """Returns the outputs in lists, lengths and masks of one shape in one: groups have hundreds of them.
+
+    An output is an operation in every function that hands it on, and a model is loaded operation by operation.
+    """
+    alike: dict[Any, list[Output]] = {}
+    for output in outputs:
+        small = output.kind in ("length", "mask")
+        alike.setdefault((output.kind, output.shape) if small else output.name, []).append(output)
+    return list(alike.values())
+
+
+def required_features(spec: Spec) -> list[str]:
+    """Returns the features that a request must have, if only with an empty list: for a column, or one that it is made of."""
+    columns = [part for column in spec.columns if column.in_graph for part in (column, *column.parts)]
+    return list(dict.fromkeys(column.key for column in columns if getattr(column, "required", False)))
+
+
+def input_parts(spec: Spec) -> dict[str, dict[str, tf.TensorSpec]]:
+    """Returns the parts of every feature of a request by name: flat values, row splits, then splits of the steps.
+
+    TensorFlow tells the names of arguments apart without regard to case.
+    """
+    made: dict[str, dict[str, tf.TensorSpec]] = {}
+    taken: set[str] = set()
+    for key, kind in parsing.request_specs(spec).items():
+        name = _input_name(key, taken)
+        named = {name: tf.TensorSpec([None], kind.dtype, name)}
+        for part in ("row_splits", "step_splits")[: kind.ragged_rank]:
+            named[f"{name}_{part}"] = tf.TensorSpec([None], tf.int64, f"{name}_{part}")
+        taken |= {part.lower() for part in named}
+        made[key] = named
+    return made
+
+
+def rehearse(spec: Spec) -> None:
+    """Saves a model that computes nothing, with the inputs and outputs of the serving model: before a job, not after it.
+
+    Raises:
+      SpecError: TensorFlow refuses their names.
+    """
+    parts = {name: tensor for named in input_parts(spec).values() for name, tensor in named.items()}
+    passed = {column.name for column in spec.columns if not column.in_graph}
+    outputs = [output.name for output in spec.outputs() if output.name not in passed] + [VALID]
+
+    def nothing(**given: tf.Tensor) -> dict[str, tf.Tensor]:
+        made = tf.zeros(tf.shape(next(iter(given.values()))))
+        return dict.fromkeys(outputs, made)
+
+    try:
+        function = tf.function(nothing, autograph=False).get_concrete_function(**parts)
+        with tempfile.TemporaryDirectory(prefix="seqcols-") as folder:
+            tf.saved_model.save(tf.Module(), folder, signatures={RAGGED: function})
+    except (ValueError, TypeError) as error:
+        why = " ".join(str(error).split())[:300]
+        raise SpecError(
+            [SpecFault("columns", f"expected names that TensorFlow takes for a serving model ({why})")]
+        ) from error
+
+
+def save(spec: Spec, transform_dir: str, target: str) -> None:
+    """Writes the serving model of a graph that a job saved.
+
+    Args:
+      spec: the columns.
+      transform_dir: directory of the transform.
+      target: directory of the SavedModel.
+    """
+    # Vocabularies are copied from the graph's folder when the model is saved, so that must be there still.
+    with trees.fetched(transform_dir) as graph, trees.written(target) as folder:
+        model = ServingModel(spec, graph)
+        tf.saved_model.save(model, folder, signatures=model.signatures())
+
+
+def _input_name(key: str, taken: set[str]) -> str:
+    """Returns a name that TensorFlow takes for an argument: letters of ASCII, digits and underscores, a letter first."""
+    name = re.sub(r"[^A-Za-z0-9]", "_", key)
+    name = name if name[0].isalpha() else f"arg_{name}"
+    while taken & {part.lower() for part in (name, f"{name}_row_splits", f"{name}_step_splits")}:
+        name += "_"
+    return name
+
+
+def _unspoilt(spec: Spec, dense: Mapping[str, tf.Tensor]) -> tf.Tensor:
+    """Returns the rows in which no normalizer made a non-finite number; see `graph.normalizer_faults`."""
+    one = next(iter(dense.values()))
+    rows = tf.shape(one)[0]
+    alike: dict[float, list[tf.Tensor]] = {}
+    for column, numeric in spoiling_columns(spec):
+        values = tf.cast(written_values(column, dense, spec), tf.float64)
+        alike.setdefault(largest_written(numeric), []).append(tf.reshape(values, [rows, math.prod(values.shape[1:])]))
+    good = [tf.ones([rows], tf.bool)]
+    for largest, found in alike.items():  # no comparison with NaN holds
+        good.append(tf.reduce_all(tf.abs(tf.concat(found, axis=1)) <= largest, axis=1))
+    return tf.reduce_all(tf.stack(good), axis=0)
+
+
+def _checked_splits(splits: tf.Tensor, sizes: tf.Tensor) -> tf.Tensor:
+    """Returns row splits, int64 `[features, batch + 1]`, of features of as many values or steps as `sizes` says.
+
+    Together, as a check of each feature by itself takes thirty operations.
+    """
+    checks = [
+        tf.debugging.assert_equal(splits[:, 0], tf.zeros_like(sizes), "row splits must begin with 0"),
+        tf.debugging.assert_equal(splits[:, -1], sizes, "row splits must end with the number of values"),
+        tf.debugging.assert_non_negative(splits[:, 1:] - splits[:, :-1], "row splits must not descend"),
+    ]
+    with tf.control_dependencies(checks):
+        return tf.identity(splits)
+
+
+def _dense(tensor: Any, output: Output, rows: tf.Tensor) -> tf.Tensor:
+    """Returns an output in its shape. Where T was left to the data it is a ragged tensor of rows that are all T long."""
+    shape = [n for n in output.shape if n is not None]
+    if not isinstance(tensor, tf.RaggedTensor) and tensor.shape[1:] == shape:
+        return tensor
+    flat = tensor.flat_values if isinstance(tensor, tf.RaggedTensor) else tensor
+    if all(shape):
+        return tf.reshape(flat, [-1, *shape])
+    # How many rows there are tells only the batch where a row holds no value.
+    return tf.ensure_shape(tf.reshape(flat, tf.stack([rows, *shape])), [None, *shape])
+
+
+def _dtype(output: Output) -> tf.DType:
+    return tf.as_dtype("string" if output.dtype == "bytes" else output.dtype)
