@@ -9,8 +9,9 @@ if TYPE_CHECKING:
     from pipeline.columns_file.reader import load
     from pipeline.dataset.manifest import Manifest
     from pipeline.dataset.manifest import read as read_manifest
+    from pipeline.errors import UsageError
     from pipeline.job.executing import Outcome
-    from pipeline.job.request import Request, UsageError
+    from pipeline.job.request import Request
     from pipeline.job.running import check, run
     from pipeline.planning.plan import plan
 
@@ -18,7 +19,7 @@ _LATE = {
     "Manifest": ("pipeline.dataset.manifest", "Manifest"),
     "Outcome": ("pipeline.job.executing", "Outcome"),
     "Request": ("pipeline.job.request", "Request"),
-    "UsageError": ("pipeline.job.request", "UsageError"),
+    "UsageError": ("pipeline.errors", "UsageError"),
     "check": ("pipeline.job.running", "check"),
     "load": ("pipeline.columns_file.reader", "load"),
     "plan": ("pipeline.planning.plan", "plan"),

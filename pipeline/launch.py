@@ -23,7 +23,7 @@ def hand_over(arguments: Sequence[str]) -> None:
     """Hands a job over, or ends with the exit code and the line of `seqcols run`."""
     from pipeline.command.actions import carry_out
     from pipeline.command.exits import reported
-    from pipeline.job.request import UsageError
+    from pipeline.errors import UsageError
 
     with reported(debug=False):
         from pipeline.command.beam_options import split

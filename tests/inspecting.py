@@ -23,7 +23,7 @@ from pipeline.inspect.inspect import Inspected, Inspection, inspect
 from pipeline.job.executing import Outcome
 from pipeline.job.request import Request
 from pipeline.job.running import check
-from pipeline.sources import source_for
+from pipeline.sources.formats import source_for
 from pipeline.sources.limits import Limits
 from pipeline.sources.tfrecord.framing import framed
 from transforms.spec.spec import Spec

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.dataset.manifest import read as read_manifest
-from pipeline.sinks import SINKS
+from pipeline.sinks.formats import SINKS
 from tests.jobs import Arrays, arrays_of, done
 from tests.prepared import put_manifest
 from transforms import (

@@ -18,7 +18,7 @@ from pipeline.dataset.layout import Layout
 from pipeline.dataset.manifest import features_of, sealed
 from pipeline.job import cleaning
 from pipeline.job.writing import REJECTED_OUTPUTS, Part
-from pipeline.sinks import SINKS
+from pipeline.sinks.formats import SINKS
 from transforms import SequenceGroup, make_spec, sequence_numeric_column
 from transforms.columns import Output
 from transforms.rows import rejection

@@ -10,7 +10,7 @@ from apache_beam.options.pipeline_options import PipelineOptions, StandardOption
 
 from pipeline import Request, UsageError, run
 from pipeline.command import summary
-from pipeline.command.beam_options import SeqcolsOptions, options_of, request_of
+from pipeline.command.beam_options import SeqcolsOptions, request_of
 from pipeline.command.commands import run_command
 from pipeline.command.options import of_a_job
 from pipeline.command.tf_examples import write_examples
@@ -44,7 +44,7 @@ def columns(tmp_path):
 def test_they_are_those_of_the_command():
     names = {option.name for option in run_command.params} - {"debug", "columns"}
     assert {option.name for option in of_a_job()} == names
-    assert names <= {field.name for field in fields(Request)}
+    assert names == {field.name for field in fields(Request)} - {"spec", "beam_args"}
     assert names | {"columns"} == set(SeqcolsOptions([]).get_all_options()) & (names | {"columns"})
 
 
@@ -53,7 +53,7 @@ def test_options_give_a_request_and_back(columns):
     assert (request.inputs, request.output, request.format) == (["a b/*", "c,d"], "out", "parquet")
     assert (request.max_rejected, request.max_record_bytes, request.overwrite) == (0.5, 1 << 20, True)
     assert (request.allow_empty, request.statistics_inputs, request.cache) == (False, ["s"], "")
-    assert request == request_of(PipelineOptions(columns=columns, **options_of(request)), ["--runner=DirectRunner"])
+    assert request == request_of(PipelineOptions(columns=columns, **request.options), ["--runner=DirectRunner"])
 
 
 def test_what_is_not_given_is_as_in_the_command(columns):

@@ -21,12 +21,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.dataset import layout, ledger
+from pipeline.errors import UsageError
 from pipeline.inputs import match as inputs
 from pipeline.inputs.match import InputFile, match
 from pipeline.job import cache, cache_files, reading, running
 from pipeline.job.cache_files import Piece
 from pipeline.job.executing import Outcome
-from pipeline.job.request import Request, UsageError, check_values
+from pipeline.job.request import Request, check_values
 from tests.faults import changes
 from tests.faults.formats import KINDS, rows_of
 from tests.jobs import done, listing, read_arrays, read_json, run_job

@@ -15,10 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.dataset import manifest
+from pipeline.errors import UsageError
 from pipeline.inputs.data_sets import is_data_set, parents
 from pipeline.inputs.match import Inputs, match, refuse_written
 from pipeline.inspect.inspect import Inspection, inspect
-from pipeline.job.request import Request, UsageError
+from pipeline.job.request import Request
 from pipeline.job.running import check, count, run
 from tests import prepared
 from tests.faults.literal_names import sandbox

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from pipeline.dataset.layout import Layout
+from pipeline.errors import UsageError
 from pipeline.job import engines, scratch
 from pipeline.job.executing import options_for
-from pipeline.job.request import Request, UsageError
+from pipeline.job.request import Request
 from transforms import make_spec, sequence_numeric_column
 
 SPEC = make_spec([sequence_numeric_column("x")])

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.job.request import UsageError
+from pipeline.errors import UsageError
 from transforms import apply, sequence_numeric_column
 from transforms.errors import JobError, SpecError, SpecFault
 from transforms.escaping import LONGEST_LINE

@@ -19,8 +19,9 @@ from pipeline.command import summary
 from pipeline.command.tf_examples import encode
 from pipeline.dataset import layout
 from pipeline.dataset.manifest import read as read_manifest
+from pipeline.errors import UsageError
 from pipeline.job import failures, progress
-from pipeline.job.request import Request, UsageError
+from pipeline.job.request import Request
 from pipeline.job.running import check
 from pipeline.sources.tfrecord.framing import framed
 from pipeline.verify import verify

@@ -24,7 +24,7 @@ from pipeline.inspect.inspect import Inspection, inspect
 from pipeline.job import rounding_notes
 from pipeline.job.request import Request
 from pipeline.job.running import check
-from pipeline.sources import source_for
+from pipeline.sources.formats import source_for
 from pipeline.sources.limits import Limits
 from pipeline.verify.verify import verify
 from tests.jobs import done, read_arrays

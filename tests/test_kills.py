@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.dataset import kill_points, layout
+from pipeline.errors import UsageError
 from pipeline.job import running
-from pipeline.job.request import Request, UsageError
+from pipeline.job.request import Request
 from tests.faults.kills import NOT_OVER_NOTHING, SPEC
 
 

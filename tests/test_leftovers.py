@@ -13,8 +13,8 @@ from pipeline.command.tf_examples import write_examples
 from pipeline.dataset import layout, leftovers, stores
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.manifest import read
+from pipeline.dataset.target import interrupted_run
 from pipeline.job import running
-from pipeline.job.request import interrupted_run
 from tests.faults import races
 from tests.jobs import listing, run_job
 from tests.marks import slow_but

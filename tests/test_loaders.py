@@ -22,7 +22,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.dataset.manifest import read as read_manifest
-from pipeline.job.request import FORMATS, UsageError
+from pipeline.errors import UsageError
+from pipeline.job.request import FORMATS
 from pipeline.loaders import Batches, blocks, numpy_batches, plan, tf_dataset, torch_dataset
 from pipeline.sources.tfrecord.framing import framed
 from tests import loader_sets

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from pipeline.dataset.manifest import read as read_manifest
-from pipeline.job.request import UsageError
+from pipeline.errors import UsageError
 from pipeline.loaders import torch_dataset
 from tests import loader_sets
 from tests.loader_sets import ROWS, assert_same, expected

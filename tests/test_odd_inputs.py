@@ -21,7 +21,7 @@ from pipeline.inputs.match import match
 from pipeline.job import reading, writing
 from pipeline.job.request import Request
 from pipeline.job.running import check
-from pipeline.sources import SOURCES, source_for
+from pipeline.sources.formats import SOURCES, source_for
 from pipeline.sources.limits import DEFAULTS
 from pipeline.sources.tfrecord.framing import framed
 from pipeline.verify import verify

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 from backports import zstd
 
-from pipeline.sources import compression, source_for
+from pipeline.sources import compression
 from pipeline.sources.compression import PACKINGS, Content, bare_name, unpacked
+from pipeline.sources.formats import source_for
 from pipeline.sources.limits import Limits
 from pipeline.sources.tfrecord.framing import framed, is_header, records
 from tests.faults.formats import FEATURES, KINDS, PACKERS, jsonl, plain, read, rows_of, tfrecord

@@ -14,8 +14,10 @@ from apache_beam.io.filesystems import FileSystems
 from pipeline.command.demo import COLUMNS, make_sample
 from pipeline.command.tf_examples import write_examples
 from pipeline.dataset import layout
+from pipeline.dataset.target import OWN_NAMES, checked_output
+from pipeline.errors import UsageError
 from pipeline.job import request
-from pipeline.job.request import OWN_NAMES, Request, UsageError, check_values, checked_output
+from pipeline.job.request import Request, check_values
 from tests import prepared
 from tests.faults import paths
 from tests.jobs import call, done, listing, read_arrays
@@ -24,7 +26,7 @@ from transforms.stored import trees
 
 
 def checked(output: Any, **more: Any) -> str:
-    return checked_output(Request(prepared.SPEC, ["in"], str(output), **more))
+    return checked_output(str(output), **more)
 
 
 @pytest.mark.slow

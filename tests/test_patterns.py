@@ -16,13 +16,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.columns_file.reader import load
-from pipeline.dataset import layout, manifest, publish
+from pipeline.dataset import layout, manifest, publish, target
 from pipeline.dataset.layout import Layout
+from pipeline.errors import UsageError
 from pipeline.inputs.match import InputFile, match
 from pipeline.inputs.patterns import Place, place_of
 from pipeline.inspect.inspect import Inspection, inspect
-from pipeline.job import cache, cleaning, request, scratch
-from pipeline.job.request import Request, UsageError
+from pipeline.job import cache, cleaning, scratch
+from pipeline.job.request import Request
 from pipeline.job.running import check
 from pipeline.loaders import numpy_batches, tf_dataset
 from pipeline.planning import plan as planning
@@ -303,4 +304,4 @@ class TestWhatIsWritten:
         assert os.listdir(tmp_path / "run[1]") == []
 
     def test_the_characters_are_the_same_everywhere(self):
-        assert trees.GLOB == request.GLOB
+        assert trees.GLOB == target.GLOB

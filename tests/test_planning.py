@@ -11,7 +11,8 @@ import pytest
 
 from pipeline.columns_file.reader import load
 from pipeline.command.tf_examples import write_examples
-from pipeline.job.request import Request, UsageError
+from pipeline.errors import UsageError
+from pipeline.job.request import Request
 from pipeline.planning import plan as planning
 from tests.jobs import call, done, read_arrays
 from tests.marks import slow_but

@@ -18,7 +18,7 @@ import pytest
 
 from pipeline.dataset import kill_points, leftovers
 from pipeline.dataset.manifest import read as read_manifest
-from pipeline.job.request import UsageError
+from pipeline.errors import UsageError
 from pipeline.repair.plan import Repair
 from pipeline.repair.running import repair
 from pipeline.report import facts

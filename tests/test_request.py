@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from pipeline.dataset.manifest import sealed
+from pipeline.dataset.target import checked_output
+from pipeline.errors import UsageError
 from pipeline.job import executing
-from pipeline.job.request import FORMATS, Request, UsageError, check_values, checked_output
-from pipeline.sinks import SINKS
+from pipeline.job.request import FORMATS, Request, check_values
+from pipeline.sinks.formats import SINKS
 from pipeline.sources.limits import DEFAULTS, Limits
 from tests.prepared import put_manifest
 from transforms import make_spec, sequence_numeric_column
@@ -105,14 +107,14 @@ CONTROLS = ["a\nb", "a\x00b", "\x1b[31m"]
 def test_paths_that_could_touch_other_files_are_refused(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError, match="--output"):
-        checked_output(asked(output=name))
+        checked_output(name)
     assert not os.listdir(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["out", "a/b/c", "a..b", "...", "..a", "out/", "über out", "-x", "{a}", "~"])
 def test_paths_that_are_fine(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert checked_output(asked(output=name)) == str(tmp_path / name)
+    assert checked_output(name) == str(tmp_path / name)
     assert not os.listdir(tmp_path)
 
 
@@ -123,10 +125,10 @@ def test_links_and_files_are_refused(tmp_path):
     (tmp_path / "file").write_text("mine")
     for name in ("link", "link/", "dangling"):
         with pytest.raises(UsageError, match="is a symbolic link"):
-            checked_output(asked(output=f"{tmp_path}/{name}"))
+            checked_output(f"{tmp_path}/{name}")
     with pytest.raises(UsageError, match="is not a directory"):
-        checked_output(asked(output=str(tmp_path / "file")))
-    assert checked_output(asked(output=str(tmp_path / "real"))) == str(tmp_path / "real")
+        checked_output(str(tmp_path / "file"))
+    assert checked_output(str(tmp_path / "real")) == str(tmp_path / "real")
 
 
 MANIFEST = {
@@ -146,8 +148,8 @@ MANIFEST = {
 def test_a_finished_data_set_is_refused_without_overwrite(tmp_path):
     put_manifest(tmp_path, MANIFEST)
     with pytest.raises(UsageError, match="holds a finished data set; --overwrite replaces it"):
-        checked_output(asked(output=str(tmp_path)))
-    assert checked_output(asked(output=str(tmp_path), overwrite=True)) == str(tmp_path)
+        checked_output(str(tmp_path))
+    assert checked_output(str(tmp_path), True) == str(tmp_path)
 
 
 OF_SOMEBODY_ELSE = ["", "broken{", "[]", "3", "[" * 100_000, '{"name": "my web app", "icons": []}']
@@ -158,7 +160,7 @@ OF_SOMEBODY_ELSE = ["", "broken{", "[]", "3", "[" * 100_000, '{"name": "my web a
 def test_a_manifest_of_somebody_else_is_never_replaced(tmp_path, content, overwrite):
     (tmp_path / "manifest.json").write_text(content)
     with pytest.raises(UsageError, match="damaged or not of seqcols"):
-        checked_output(asked(output=str(tmp_path), overwrite=overwrite))
+        checked_output(str(tmp_path), overwrite)
 
 
 def test_as_many_workers_as_the_input_is_worth():

@@ -16,8 +16,8 @@ from click.testing import CliRunner
 from pipeline.command.commands import cli
 from pipeline.job import running, screening
 from pipeline.job.request import Request
-from pipeline.sources import source_for
 from pipeline.sources.base import BrokenFile
+from pipeline.sources.formats import source_for
 from pipeline.sources.limits import Limits
 from tests.faults.formats import KINDS, rows_of
 from tests.jobs import assert_balanced, done, listing, read_arrays, read_json, run_job

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.sinks import SINKS
+from pipeline.sinks.formats import SINKS
 from pipeline.sinks.parquet import ROW_GROUP_BYTES, arrow_schema
-from pipeline.sources import SOURCES
+from pipeline.sources.formats import SOURCES
 from pipeline.sources.limits import Limits
 from transforms.columns.base import Output
 from transforms.errors import JobError

@@ -15,7 +15,7 @@ import tensorflow as tf
 from pipeline import Request, read_manifest, run
 from pipeline.columns_file.reader import load
 from pipeline.command.demo import make_sample
-from pipeline.sinks import SINKS
+from pipeline.sinks.formats import SINKS
 from tests.jobs import read_arrays
 from tests.test_sink_tfrecord import OUTPUTS, batch_of, values_of
 from transforms.columns.base import Output

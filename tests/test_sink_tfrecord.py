@@ -14,8 +14,8 @@ import pyarrow as pa
 import pytest
 import tensorflow as tf
 
-from pipeline.sinks import SINKS
-from pipeline.sources import SOURCES
+from pipeline.sinks.formats import SINKS
+from pipeline.sources.formats import SOURCES
 from pipeline.sources.limits import Limits
 from transforms.columns.base import Output
 from transforms.errors import JobError

@@ -22,7 +22,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.sources import SOURCES, compression, source_for
+from pipeline.sources import compression
+from pipeline.sources.formats import SOURCES, source_for
 from pipeline.sources.limits import Limits
 from tests.faults.formats import BLOCK_PACKERS, SYNC, avro_bytes, avro_container, repacked
 from tests.jobs import assert_balanced, done, read_arrays, read_rejected, recovered, run_job

@@ -19,9 +19,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.sources import SOURCES, compression, source_for
+from pipeline.sources import compression
 from pipeline.sources.csv import records as csv_records
 from pipeline.sources.csv.source import decoded
+from pipeline.sources.formats import SOURCES, source_for
 from pipeline.sources.limits import Limits
 from tests.jobs import assert_balanced, done, read_arrays, read_rejected, run_job
 from tests.marks import tried

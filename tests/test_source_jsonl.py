@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.sources import SOURCES, source_for
+from pipeline.sources.formats import SOURCES, source_for
 from pipeline.sources.jsonl import rows as json_rows
 from pipeline.sources.jsonl.source import lines_of
 from pipeline.sources.limits import Limits

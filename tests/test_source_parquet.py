@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.repair.records import Kept
-from pipeline.sources import SOURCES, Split
-from pipeline.sources.base import BrokenFile
+from pipeline.sources.base import BrokenFile, Split
+from pipeline.sources.formats import SOURCES
 from pipeline.sources.limits import Limits
 from transforms.errors import JobError
 from transforms.rows import origin

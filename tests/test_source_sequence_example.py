@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tfx_bsl.coders.sequence_example_coder import SequenceExamplesToRecordBatchDecoder
 
-from pipeline.sources import SOURCES
+from pipeline.sources.formats import SOURCES
 from pipeline.sources.limits import Limits
 from pipeline.sources.tfrecord.examples import with_lists
 from pipeline.sources.tfrecord.framing import framed

@@ -16,8 +16,8 @@ import pyarrow as pa
 import pytest
 import tensorflow as tf
 
-from pipeline.sources import SOURCES, source_for
 from pipeline.sources.compression import unpacked
+from pipeline.sources.formats import SOURCES, source_for
 from pipeline.sources.limits import Limits
 from pipeline.sources.tfrecord.framing import framed, masked_crc
 from transforms.errors import JobError

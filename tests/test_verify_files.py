@@ -23,7 +23,7 @@ from pipeline.dataset import graphs
 from pipeline.dataset.manifest import Manifest
 from pipeline.dataset.manifest import read as read_manifest
 from pipeline.job.request import FORMATS
-from pipeline.sinks import SINKS
+from pipeline.sinks.formats import SINKS
 from pipeline.sources.tfrecord.framing import framed
 from pipeline.verify import verify
 from pipeline.verify.files import Files, check

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 import pytest
 
-from pipeline.sinks import SINKS
-from pipeline.sources import SOURCES
+from pipeline.sinks.formats import SINKS
+from pipeline.sources.formats import SOURCES
 from transforms.columns import TYPES as COLUMNS
 from transforms.normalizers import TYPES as NORMALIZERS
 from transforms.normalizers import Chain, Function

@@ -16,7 +16,9 @@ import click
 from pipeline.command import loading, silence, temporary
 from pipeline.command.exits import FAILED, TOO_MANY_REJECTED, printed, reported, say, stop
 from pipeline.command.options import all_names
-from pipeline.job.request import Request, UsageError, check_values, checked_output
+from pipeline.dataset.target import checked_output
+from pipeline.errors import UsageError
+from pipeline.job.request import Request, check_values
 
 if TYPE_CHECKING:
     from pipeline.job.executing import Outcome
@@ -165,7 +167,9 @@ def _alike(words: Sequence[str], others: Sequence[str]) -> bool:
 
 def _execute(what: str, request: Request, debug: bool) -> Outcome:
     if what == "run":
-        checked_output(request)  # before TensorFlow is loaded: nobody should wait for "holds a finished data set"
+        checked_output(
+            request.output, request.overwrite
+        )  # before TensorFlow is loaded: nobody should wait for "holds a finished data set"
     prepare(debug)
     import pipeline.job.running as runs
     from pipeline.command import summary

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
-from dataclasses import fields
 from typing import Any, NoReturn
 
 import click
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipeline.command.options import of_a_job
-from pipeline.job.request import Request, UsageError
+from pipeline.errors import UsageError
+from pipeline.job.request import Request
 
 
 class Parser(argparse.ArgumentParser):
@@ -91,9 +91,3 @@ def request_of(options: PipelineOptions, beam_args: Sequence[str] = ()) -> Reque
     asked = {str(option.name): getattr(given, str(option.name)) for option in of_a_job()}
     asked = {name: value for name, value in asked.items() if value is not None}
     return Request(load(given.columns), beam_args=beam_args, **asked)
-
-
-def options_of(request: Request) -> dict[str, Any]:
-    """Returns what a request asks for by the names of `SeqcolsOptions`, for `PipelineOptions(**options_of(request))`."""
-    names = {option.name for option in of_a_job()}
-    return {field.name: getattr(request, field.name) for field in fields(request) if field.name in names}

@@ -13,7 +13,7 @@ from pipeline.command import silence, temporary
 from pipeline.command.actions import carry_out, end, find_functions, prepare, show_plan
 from pipeline.command.exits import FAILED, Commands, printed, reported, say, stop
 from pipeline.command.options import inspecting, planning, reading, writing
-from pipeline.job.request import UsageError
+from pipeline.errors import UsageError
 
 BEAM_OPTIONS: Final = {"ignore_unknown_options": True, "allow_extra_args": True}
 

@@ -7,7 +7,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from pipeline.job.request import UsageError, checked_directory
+from pipeline.dataset.target import checked_directory
+from pipeline.errors import UsageError
 from transforms.stored.files import naming
 
 ROWS: Final = 2000

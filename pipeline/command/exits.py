@@ -13,7 +13,7 @@ from typing import Any, Final, NoReturn
 import click
 
 from pipeline.command import streams
-from pipeline.job.request import UsageError
+from pipeline.errors import UsageError
 from pipeline.stopping import INTERRUPTED, end_now
 
 OK, FAILED, WRONG_USE, TOO_MANY_REJECTED = 0, 1, 2, 3

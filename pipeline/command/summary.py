@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pipeline.dataset import layout
 from pipeline.dataset.notebook import COLUMN_HEADS, columns_of
+from pipeline.text_table import table
 from transforms import escaping
 
 if TYPE_CHECKING:
@@ -68,17 +69,6 @@ def _columns(ledger: Mapping[str, Any]) -> list[str]:
     for name, *counts in columns_of(ledger):
         lines.append((escaping.value(name), *(f"{count:,}" for count in counts)))
     return table(lines)
-
-
-def table(lines: list[tuple[str, ...]], left: Collection[int] = (0,)) -> list[str]:
-    """Returns lines of cells as aligned text: some cells, the first alone unless said, to the left, figures to the right."""
-    widths = [max(len(line[k]) for line in lines) for k in range(len(lines[0]))]
-    made = []
-    for line in lines:
-        sized = enumerate(zip(line, widths, strict=True))
-        cells = [cell.ljust(width) if k in left else cell.rjust(width) for k, (cell, width) in sized]
-        made.append("  ".join(cells).rstrip())
-    return made
 
 
 def _rejects(outcome: Outcome) -> list[str]:

@@ -12,10 +12,10 @@ from apache_beam.io.filesystems import FileSystems
 
 from pipeline.dataset import manifest
 from pipeline.dataset.layout import EXAMPLES
+from pipeline.errors import UsageError
 from pipeline.inputs import patterns
 from pipeline.inputs.data_sets import DataSets, is_data_set, names_of, parents
 from pipeline.inputs.patterns import Place
-from pipeline.job.request import UsageError
 from transforms.errors import JobError
 from transforms.stored.files import version as version_of
 

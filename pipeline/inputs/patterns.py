@@ -16,7 +16,7 @@ from typing import Any, Final
 from apache_beam.io.filesystem import FileMetadata, FileSystem
 
 from pipeline.dataset.layout import MANIFEST, exists
-from pipeline.job.request import URL
+from pipeline.dataset.target import URL
 from transforms.stored import trees
 from transforms.stored.files import file_systems
 

@@ -16,11 +16,12 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from pipeline.job.reading import refuse_schema
-from pipeline.sources import Source, source_for
+from pipeline.sources.base import Source
+from pipeline.sources.formats import source_for
 from pipeline.sources.limits import DEFAULTS, Limits
 from transforms.columns import Column
-from transforms.errors import JobError, listed
+from transforms.errors import JobError, listed, nearest
+from transforms.parse.parse import column_type_error
 from transforms.rows import origin
 
 MOST_SAMPLED: Final = 64
@@ -169,3 +170,19 @@ def _absent(book: Mapping[str, Any], path: str, columns: Sequence[Column]) -> di
         return {}
     lacks = [c for c in columns if book["columns"][c.name]["present"] and not entry["columns"][c.name]["present"]]
     return _keys(lacks)
+
+
+def refuse_schema(path: str, features: Mapping[str, pa.DataType], columns: Sequence[Column]) -> None:
+    """Refuses a file whose schema cannot fill the columns.
+
+    Raises:
+      JobError: it lacks a column, or has it in a type of which no value can be parsed.
+    """
+    for column, key, form in ((c, key, form) for c in columns for key, form in c.features.items()):
+        if key not in features:
+            names = [name for name in features if name not in origin.RESERVED]
+            hint = nearest(key, names) or f"; it has {listed(names)}"
+            raise JobError(f"{path}: column {column.name!r}: the file has no feature {key!r}{hint}")
+        why = column_type_error(features[key], form)
+        if why:
+            raise JobError(f"{path}: column {column.name!r}: {why}")

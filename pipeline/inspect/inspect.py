@@ -6,13 +6,13 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pipeline.errors import UsageError
 from pipeline.inputs import match as input_files
 from pipeline.inspect import table
 from pipeline.inspect.draft import draft
 from pipeline.inspect.profile import Profile, profiles
 from pipeline.inspect.render import text
 from pipeline.inspect.sample import Sample, take
-from pipeline.job.request import UsageError
 from pipeline.sources.limits import DEFAULTS, INSPECTED_ROWS, Limits
 from transforms.stored.files import naming
 

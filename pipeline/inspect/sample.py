@@ -9,8 +9,9 @@ from typing import Final, TypeVar
 
 import pyarrow as pa
 
-from pipeline.sources import Read, Source, Split, source_for
+from pipeline.sources.base import Read, Source, Split
 from pipeline.sources.batches import of_rows
+from pipeline.sources.formats import source_for
 from pipeline.sources.limits import DEFAULTS, INSPECTED_ROWS, Limits
 from transforms.rows import origin
 

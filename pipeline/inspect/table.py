@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline.command import summary
+from pipeline import text_table
 from pipeline.inspect.candidates import number, shown_word
 from pipeline.inspect.profile import Profile
 from pipeline.inspect.render import of_sample
@@ -23,7 +23,7 @@ def lines(sample: Sample, profiles: Sequence[Profile]) -> list[str]:
     from the least finite one to the largest; of words there are so many different ones, the most frequent one so many times.
     """
     table = [HEADS, *(_row(profile) for profile in profiles)]
-    return [f"sample: {of_sample(sample)}", "", *summary.table(table, left=(0, 1, len(HEADS) - 1))]
+    return [f"sample: {of_sample(sample)}", "", *text_table.table(table, left=(0, 1, len(HEADS) - 1))]
 
 
 def _row(profile: Profile) -> tuple[str, ...]:

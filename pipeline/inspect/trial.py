@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from pipeline.inspect.candidates import Candidate
 from pipeline.inspect.sample import Sample
-from pipeline.sources import source_for
+from pipeline.sources.formats import source_for
 from transforms.columns import Column
 from transforms.parse.parse import column_type_error, parse
 from transforms.rows.ragged import Ragged

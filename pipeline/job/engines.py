@@ -8,9 +8,10 @@ from typing import Final
 from apache_beam.options.pipeline_options import FlinkRunnerOptions, PipelineOptions, PortableOptions, StandardOptions
 from apache_beam.runners.runner import create_runner
 
+from pipeline.errors import UsageError
 from pipeline.job import scratch
 from pipeline.job.failures import message_of
-from pipeline.job.request import Request, UsageError
+from pipeline.job.request import Request
 from transforms.errors import nearest
 
 FLINK_HERE: Final = ("[local]", "[auto]")

@@ -13,7 +13,6 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-from pipeline.command.beam_options import options_of
 from pipeline.dataset import layout, manifest
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.notebook import Ledger, outcome_html
@@ -110,7 +109,7 @@ def options_for(request: Request, workers: int = 1) -> PipelineOptions:
         # Threads share TensorFlow, which every process would load, in seconds and 700 MB. What takes long lets go of the GIL.
         mode = "in_memory" if workers == 1 else "multi_threading"
         args += [f"--direct_num_workers={workers}", f"--direct_running_mode={mode}"]
-    return PipelineOptions([*args, *request.beam_args], **options_of(request))
+    return PipelineOptions([*args, *request.beam_args], **request.options)
 
 
 def _places(request: Request) -> list[str]:

@@ -189,7 +189,7 @@ def _checked(plan: Plan, got: Collected) -> dict[str, Any]:
 
 def _report(plan: Plan, got: Collected, content: dict[str, Any], book: dict[str, Any], stats: dict[str, Any]) -> bytes:
     passes = times.of_tallies(got.analysis_tally, got.tally)
-    parts = times.parts(plan.began, plan.timed, passes)
+    parts = times.parts(plan.began, plan.timed, passes, now())
     known = facts.gathered(plan.spec, got.tally, got.counts, plan.counting, plan.place.run_id, parts)
     return page(view(plan.spec, content, book, stats, known, got.examples), known)
 

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
 from apache_beam.pvalue import TaggedOutput
 
+from pipeline.inputs.preflight import refuse_schema
 from pipeline.job import allocator
 from pipeline.job.progress import Note, now
-from pipeline.sources import Split, source_for
+from pipeline.sources.base import Split
+from pipeline.sources.formats import source_for
 from pipeline.sources.limits import Limits
 from transforms.beam import GOOD, REJECTED, TALLIES, in_global_window, typed
 from transforms.columns import Column
-from transforms.errors import JobError, listed, nearest
-from transforms.parse.parse import column_type_error
 from transforms.rows import digests, metrics, origin
 from transforms.rows.tally import Tally, count_rejected
 
@@ -53,22 +53,6 @@ class ReadBatches(beam.PTransform):
 def splits_of(path: str, limits: Limits) -> list[Split]:
     """Returns the parts of a file that can be read by themselves."""
     return source_for(path, limits).splits(path)
-
-
-def refuse_schema(path: str, features: Mapping[str, pa.DataType], columns: Sequence[Column]) -> None:
-    """Refuses a file whose schema cannot fill the columns.
-
-    Raises:
-      JobError: it lacks a column, or has it in a type of which no value can be parsed.
-    """
-    for column, key, form in ((c, key, form) for c in columns for key, form in c.features.items()):
-        if key not in features:
-            names = [name for name in features if name not in origin.RESERVED]
-            hint = nearest(key, names) or f"; it has {listed(names)}"
-            raise JobError(f"{path}: column {column.name!r}: the file has no feature {key!r}{hint}")
-        why = column_type_error(features[key], form)
-        if why:
-            raise JobError(f"{path}: column {column.name!r}: {why}")
 
 
 class _Read(beam.DoFn):

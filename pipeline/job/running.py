@@ -14,6 +14,8 @@ from apache_beam.io.filesystems import FileSystems
 from pipeline.columns_file.reader import dumps
 from pipeline.dataset import kill_points, layout, manifest
 from pipeline.dataset.layout import Layout
+from pipeline.dataset.target import checked_output, interrupted_run, published_run
+from pipeline.errors import UsageError
 from pipeline.inputs import preflight
 from pipeline.inputs.match import InputFile, Inputs, SkippedFile, described, match, refuse_written
 from pipeline.job import cache, checking, cleaning, engines, scratch, screening, wiring
@@ -21,7 +23,7 @@ from pipeline.job.executing import HANDED_OVER, Outcome, conclude, execute, opti
 from pipeline.job.failures import of_function
 from pipeline.job.finish import DONE, FAILED, Plan
 from pipeline.job.progress import now, say_what_is_compiled
-from pipeline.job.request import Request, UsageError, check_values, checked_output, interrupted_run, published_run
+from pipeline.job.request import Request, check_values
 from pipeline.report.facts import Timed
 from pipeline.sources.base import BrokenFile
 from transforms.columns.embedding import with_tables_in
@@ -89,7 +91,7 @@ def _plan(request: Request, stream: TextIO | None) -> Plan:
     options = options_for(request)
     FileSystems.set_options(options)  # files are looked at before there is a pipeline
     engines.refuse(request, options)
-    place = Layout(checked_output(request), layout.new_run_id())
+    place = Layout(checked_output(request.output, request.overwrite), layout.new_run_id())
     replaces = _replaced(request, place)
     inputs, others, skipped = _screened(request, place.output, stream)
     _refuse_other_command(request, place, replaces, inputs)

@@ -20,7 +20,9 @@ from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOpt
 
 from pipeline.dataset import layout
 from pipeline.dataset.layout import STAGING_PREFIX, Layout
-from pipeline.job.request import Request, UsageError, refuse_pattern
+from pipeline.dataset.target import refuse_pattern
+from pipeline.errors import UsageError
+from pipeline.job.request import Request
 from transforms.stored import trees
 
 

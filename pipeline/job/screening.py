@@ -18,8 +18,8 @@ from pipeline.inputs.match import InputFile, Inputs, SkippedFile
 from pipeline.job.progress import Note
 from pipeline.job.reading import splits_of
 from pipeline.job.wiring import Tuning
-from pipeline.sources import Split, source_for
-from pipeline.sources.base import BrokenFile
+from pipeline.sources.base import BrokenFile, Split
+from pipeline.sources.formats import source_for
 from pipeline.sources.limits import Limits
 from transforms.errors import JobError
 

@@ -19,7 +19,8 @@ from apache_beam.pvalue import TaggedOutput
 
 from pipeline.dataset import kill_points, samples
 from pipeline.dataset.samples import Sample
-from pipeline.sinks import SINKS, Writer
+from pipeline.sinks.base import Writer
+from pipeline.sinks.formats import SINKS
 from transforms.beam import TALLIES, in_global_window
 from transforms.columns import Output
 from transforms.densify import length_buckets

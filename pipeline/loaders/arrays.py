@@ -12,7 +12,8 @@ import numpy as np
 from pipeline.dataset import layout
 from pipeline.dataset.manifest import Manifest
 from pipeline.dataset.manifest import read as read_manifest
-from pipeline.job.request import FORMATS, UsageError
+from pipeline.errors import UsageError
+from pipeline.job.request import FORMATS
 from pipeline.loaders import blocks, plan
 from pipeline.loaders.plan import Piece
 from pipeline.loaders.reading import Arrays

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pipeline.job.request import UsageError
+from pipeline.errors import UsageError
 from pipeline.loaders.arrays import numpy_batches
 
 if TYPE_CHECKING:

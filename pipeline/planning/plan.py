@@ -15,9 +15,10 @@ import numpy as np
 
 from pipeline.columns_file.reader import loads
 from pipeline.dataset import layout, manifest
+from pipeline.errors import UsageError
 from pipeline.job import running
 from pipeline.job.executing import Outcome
-from pipeline.job.request import DEFAULT_BUCKETS, DEFAULT_BUDGET, Request, UsageError
+from pipeline.job.request import DEFAULT_BUCKETS, DEFAULT_BUDGET, Request
 from pipeline.planning import lengths
 from pipeline.planning.lengths import Cost, Lengths
 from transforms.errors import JobError, SpecError

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from rich.filesize import decimal
 
-from pipeline.command.summary import table
 from pipeline.planning.plan import Planned
+from pipeline.text_table import table
 from transforms import escaping
 
 BAR: Final = 40

@@ -20,9 +20,10 @@ from pipeline.dataset.graphs import STATISTICS, file_digest
 from pipeline.dataset.graphs import digest as tree_digest
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.manifest import Manifest, buckets_of
+from pipeline.dataset.target import refuse_pattern
+from pipeline.errors import UsageError
 from pipeline.inputs.match import Inputs, match
 from pipeline.job.progress import now
-from pipeline.job.request import UsageError, refuse_pattern
 from pipeline.repair.rows import PLACE, batches_of
 from pipeline.report import facts
 from pipeline.report.facts import Facts

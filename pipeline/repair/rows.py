@@ -14,7 +14,8 @@ from apache_beam.pvalue import TaggedOutput
 from pipeline.job.progress import Note, now
 from pipeline.repair.ledger import AGAIN
 from pipeline.repair.records import Kept
-from pipeline.sources import SOURCES, Split
+from pipeline.sources.base import Split
+from pipeline.sources.formats import SOURCES
 from pipeline.sources.limits import WIDEST, Limits
 from transforms.beam import GOOD, REJECTED, TALLIES, in_global_window
 from transforms.columns import Column

@@ -17,7 +17,7 @@ from apache_beam.pvalue import AsList, AsSingleton
 from pipeline.dataset import graphs as export
 from pipeline.dataset import layout, ledger, manifest, publish, vocabularies
 from pipeline.dataset.manifest import Manifest
-from pipeline.job import batch_coder, wiring
+from pipeline.job import batch_coder, progress, wiring
 from pipeline.job.combine import Rejects, first_rejects, sum_counts, sum_tallies
 from pipeline.job.finish import DONE, FAILED
 from pipeline.job.writing import Part
@@ -133,7 +133,12 @@ def _published(
     statistics = layout.read_json(before.path(before.content["statistics"]))
     staged = plan.place.staged(layout.TRANSFORM)
     own = facts.gathered(
-        plan.spec, tally, counts, plan.counting, plan.place.run_id, times.parts(plan.began, (), times.of_tallies(tally))
+        plan.spec,
+        tally,
+        counts,
+        plan.counting,
+        plan.place.run_id,
+        times.parts(plan.began, (), times.of_tallies(tally), progress.now()),
     )
     known = facts.together(plan.known, own)
     report = page(view(plan.spec, content, whole, statistics, known, examples), known)

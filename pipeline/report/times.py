@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pipeline.job.progress import now
 from pipeline.report.facts import Timed
 from transforms.rows.tally import Tally
 
@@ -16,19 +15,20 @@ def of_tallies(*tallies: Tally) -> list[tuple[int, int]]:
     return [(began[number], ended.get(number, began[number])) for number in sorted(began)]
 
 
-def parts(start: int, before: Sequence[Timed], passes: Sequence[tuple[int, int]]) -> list[Timed]:
-    """Returns the parts of a run that ends now.
+def parts(start: int, before: Sequence[Timed], passes: Sequence[tuple[int, int]], end: int) -> list[Timed]:
+    """Returns the parts of a run.
 
     Args:
       start: when it began.
       before: passes of their own, before the job.
       passes: when each pass of the job began and ended; the last one wrote.
+      end: when it ended.
     """
-    made = list(_parts(start, before, passes))
+    made = list(_parts(start, before, passes, end))
     return [part for part in made if part.ended > part.began or part.what.startswith("pass")]
 
 
-def _parts(start: int, before: Sequence[Timed], passes: Sequence[tuple[int, int]]) -> Iterator[Timed]:
+def _parts(start: int, before: Sequence[Timed], passes: Sequence[tuple[int, int]], end: int) -> Iterator[Timed]:
     at = before[-1].ended if before else start
     if before:
         yield Timed("prepare", start, before[0].began)
@@ -41,4 +41,4 @@ def _parts(start: int, before: Sequence[Timed], passes: Sequence[tuple[int, int]
         what = "read, normalise, write" if last else "read, analyse"
         yield Timed(f"pass {number}: {what}", began, ended)
         at = ended
-    yield Timed("check and publish", at, max(now(), at))
+    yield Timed("check and publish", at, max(end, at))

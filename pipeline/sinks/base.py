@@ -1,6 +1,6 @@
 """What every sink declares: a writer of dense batches; and the file underneath, counted and hashed as it is made.
 
-A sink is one file beside this one and one line in `pipeline.sinks.SINKS`.
+A sink is one file beside this one and one line in `pipeline.sinks.formats.SINKS`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What every source declares: how a file is split, and how a split becomes bounded batches with their origin.
 
-A source is one file beside this one and one line in `pipeline.sources.SOURCES`.
+A source is one file beside this one and one line in `pipeline.sources.formats.SOURCES`.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline.sources import Source
+from pipeline.sources.base import Source
 from pipeline.sources.limits import WIDEST
 from transforms.columns import Output
 from transforms.rows import origin

@@ -16,8 +16,8 @@ from pipeline.dataset import samples
 from pipeline.dataset.manifest import Manifest
 from pipeline.dataset.samples import Sample
 from pipeline.inputs.match import Inputs, match
-from pipeline.sources import SOURCES, source_for
 from pipeline.sources.base import size_of
+from pipeline.sources.formats import SOURCES, source_for
 from pipeline.verify.model import Model, difference
 from pipeline.verify.read_back import arrays_at, read_rows
 from transforms import dtypes

@@ -15,9 +15,10 @@ from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 from tfx_bsl.coders.sequence_example_coder import SequenceExamplesToRecordBatchDecoder
 
 from pipeline.sinks.parquet import arrow_schema
-from pipeline.sources import SOURCES, compression
+from pipeline.sources import compression
 from pipeline.sources.base import open_input
 from pipeline.sources.batches import batches, halved
+from pipeline.sources.formats import SOURCES
 from pipeline.sources.limits import WIDEST
 from pipeline.sources.tfrecord import framing
 from pipeline.sources.tfrecord.examples import TYPES

@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 import tensorflow as tf
 from backports import zstd
 
-from pipeline.sources import source_for
+from pipeline.sources.formats import source_for
 from pipeline.sources.limits import DEFAULTS, Limits
 from transforms.rows import origin
 

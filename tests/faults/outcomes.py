@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline.sources import source_for
+from pipeline.sources.formats import source_for
 from pipeline.sources.limits import DEFAULTS, Limits
 from transforms.rows import digests as row_digests
 from transforms.rows import origin

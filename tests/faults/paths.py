@@ -16,9 +16,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from pipeline.dataset import layout
+from pipeline.dataset import layout, target
 from pipeline.dataset.layout import Layout
-from pipeline.job import cleaning, request
+from pipeline.errors import UsageError
+from pipeline.job import cleaning
 from tests import prepared
 from tests.faults.figures import note
 from transforms import JobError
@@ -73,7 +74,7 @@ def make_sandbox(root: Path) -> Path:
             (folder / below).mkdir(parents=True, exist_ok=True)
             for name in ("precious", ".hidden", "statistics-1.json", "run-0.tfrecord"):
                 (folder / below / name).write_text(f"mine: {folder.name} {below} {name}")
-    for name in request.REPLACED_NAMES:  # as neighbours have that are data sets themselves
+    for name in target.REPLACED_NAMES:  # as neighbours have that are data sets themselves
         (work / "run1" / name).write_text(f"mine: {name}")
         (work / "run2" / name).write_text(f"mine: {name}")
     for name in ("file", "examples-1", "-x", "~", "out.bak"):
@@ -111,8 +112,8 @@ def publish_at(path: str) -> None:
 def try_name(name: str, root: Path, before: Files) -> tuple[str, list[str]]:
     """Uses one name; returns what became of it, and the files that were touched: elsewhere, or somebody's in the place itself."""
     try:
-        path = request.checked_output(request.Request(prepared.SPEC, ["in"], name.replace("SANDBOX", str(root))))
-    except request.UsageError:
+        path = target.checked_output(name.replace("SANDBOX", str(root)))
+    except UsageError:
         return "refused", _touched(before, root)
     if "://" in path:
         return "elsewhere", _touched(before, root)

@@ -12,9 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline.job.reading import refuse_schema
-from pipeline.sinks import SINKS
-from pipeline.sources import source_for
+from pipeline.inputs.preflight import refuse_schema
+from pipeline.sinks.formats import SINKS
+from pipeline.sources.formats import source_for
 from tests.faults.figures import note, trials
 from tests.faults.formats import KINDS, read, rows_of
 from transforms import (

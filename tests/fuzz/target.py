@@ -20,14 +20,14 @@ import pyarrow as pa
 
 from pipeline.columns_file import reader as columns_file
 from pipeline.columns_file.reader import load
-from pipeline.dataset import manifest
+from pipeline.dataset import manifest, target
 from pipeline.dataset.layout import MANIFEST
+from pipeline.errors import UsageError
 from pipeline.inputs.match import InputFile, match
-from pipeline.job import cache, cache_files, request
-from pipeline.job.reading import refuse_schema
-from pipeline.job.request import UsageError
+from pipeline.inputs.preflight import refuse_schema
+from pipeline.job import cache, cache_files
 from pipeline.kernels import compile_all
-from pipeline.sources import source_for
+from pipeline.sources.formats import source_for
 from pipeline.sources.limits import Limits
 from tests.fuzz.corpus import entries, real_entries
 from tests.fuzz.documents import INDEX_KEY
@@ -271,7 +271,7 @@ def _manifest(path: Path, columns: str, seed: int) -> str:
     assert path.name == MANIFEST
     problems: list[Exception] = []
     try:
-        request.published_run(root)
+        target.published_run(root)
     except UsageError as error:
         _check_error(error)
         problems.append(error)
