@@ -25,7 +25,8 @@ from transforms.columns.sequence_numeric import SequenceNumeric
 from transforms.errors import SpecError
 from transforms.groups import SequenceGroup
 from transforms.normalizers import TYPES as NORMALIZERS
-from transforms.spec.spec import Spec, make_spec
+from transforms.spec.make_spec import make_spec
+from transforms.spec.spec import Spec
 
 GOOD: dict[str, Any] = {
     "version": 1,

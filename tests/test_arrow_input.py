@@ -13,7 +13,7 @@ import pytest
 from tests.test_memory import COLUMNS, POLICY
 from transforms.columns import numeric_column, passthrough_column, sequence_numeric_column
 from transforms.memory import apply
-from transforms.spec.spec import make_spec
+from transforms.spec.make_spec import make_spec
 from transforms.stages import parse_batch, validate_batch
 
 LISTS = [[1.0, 2.0], None, [], [3.0], [4.0, 5.0, 6.0]]

@@ -17,12 +17,14 @@ from pipeline.columns_file.reader import LARGEST, check_functions, dumps, load, 
 from tests.column_strategies import columns_data, specs
 from tests.marks import tried
 from transforms.columns import TYPES, Column, Numeric, Passthrough, SequenceIdentity, SequenceNumeric
+from transforms.columns.numeric_base import numeric_of
 from transforms.errors import SpecError
 from transforms.escaping import one_line
 from transforms.groups import SequenceGroup
 from transforms.normalizers import TYPES as NORMALIZERS
 from transforms.normalizers import Chain, Clip, Log1p, Normalizer, ZScore
-from transforms.spec.spec import Spec, make_spec
+from transforms.spec.make_spec import make_spec
+from transforms.spec.spec import Spec
 
 GOOD = """\
 version: 1
@@ -802,7 +804,7 @@ def test_a_chain_of_one_is_that_one_and_chains_are_flat():
     inner = Chain(members=(Clip(min=0), ZScore()))
     column = SequenceNumeric.make(key="a", normalizer_fn=(Log1p(), inner))
     assert column.links == (Log1p(), Clip(min=0), ZScore())
-    again = loads(dumps(make_spec([column]))).columns[0].numeric
+    again = numeric_of(loads(dumps(make_spec([column]))).columns[0])
     assert again is not None
     assert again.links == column.links
 

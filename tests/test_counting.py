@@ -14,7 +14,7 @@ from transforms import SequenceGroup, sequence_categorical_column_with_identity,
 from transforms.counting import count_values
 from transforms.rows.ragged import Ragged
 from transforms.rows.tally import count_lengths, length_bucket
-from transforms.spec.spec import make_spec
+from transforms.spec.make_spec import make_spec
 
 LENGTHS = st.lists(st.integers(0, 5), max_size=6)
 POLICIES = st.builds(

@@ -25,7 +25,7 @@ from transforms import (
     sequence_numeric_column,
 )
 from transforms.spec import dense_rows
-from transforms.spec.spec import job_faults
+from transforms.spec.make_spec import job_faults
 
 MOST = 256 << 20
 

@@ -28,7 +28,7 @@ from transforms import (
     passthrough_column,
     sequence_numeric_column,
 )
-from transforms.columns.numeric_base import Steps
+from transforms.columns.steps import Steps
 from transforms.fit.details_analyzer import _PickleCacheCoder
 from transforms.normalizers import Normalizer, Statistics, ZScore
 from transforms.normalizers.asks import Ask

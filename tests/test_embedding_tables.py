@@ -20,7 +20,7 @@ from transforms.columns.embedding_lookup import embedding_rows
 from transforms.columns.vocabulary_lookup import keep_in
 from transforms.errors import SpecError
 from transforms.memory import apply
-from transforms.spec.spec import make_spec
+from transforms.spec.make_spec import make_spec
 from transforms.stored.embedding_tables import EmbeddingTable, read_table, table_of
 
 VALUES = np.arange(12, dtype=np.float32).reshape(4, 3) / 8

@@ -24,7 +24,8 @@ from transforms.columns import (
     sequence_categorical_column_with_identity,
     sequence_numeric_column,
 )
-from transforms.densify.densify import densify, level_moments
+from transforms.densify.collect import level_moments
+from transforms.densify.densify import densify
 from transforms.densify.graph import input_specs
 from transforms.densify.side_by_side import bundles
 from transforms.distributions.histograms import Counting

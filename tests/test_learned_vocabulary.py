@@ -20,7 +20,7 @@ from transforms.columns.learned_vocabulary import learners
 from transforms.columns.vocabulary_lookup import NO_WORDS
 from transforms.groups import SequenceGroup
 from transforms.memory import apply
-from transforms.spec.spec import make_spec
+from transforms.spec.make_spec import make_spec
 from transforms.stored import vocabularies
 
 learned = constructor("sequence_categorical_column_with_learned_vocabulary")

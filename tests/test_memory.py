@@ -27,7 +27,7 @@ from transforms.groups import SequenceGroup
 from transforms.memory import apply
 from transforms.rows.from_python import batches_of
 from transforms.rows.origin import row_numbers
-from transforms.spec.spec import make_spec
+from transforms.spec.make_spec import make_spec
 from transforms.stages import parse_batch, validate_batch
 from transforms.statistics.fitted import Fitted
 

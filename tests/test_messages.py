@@ -24,7 +24,8 @@ from transforms.errors import SpecError
 from transforms.groups import SequenceGroup
 from transforms.normalizers import TYPES as NORMALIZERS
 from transforms.problems import path_of, problems, shown
-from transforms.spec.spec import Spec, make_spec
+from transforms.spec.make_spec import make_spec
+from transforms.spec.spec import Spec
 
 NAMES = ", ".join(SequenceNumeric.model_fields)
 KINDS = [repr(name) for name in NORMALIZERS]

@@ -35,7 +35,7 @@ from transforms.normalizers import (
     Statistics,
     ZScore,
 )
-from transforms.spec.spec import make_spec
+from transforms.spec.make_spec import make_spec
 
 Array = np.ndarray
 Oracle = Callable[[Array, Array], Array]

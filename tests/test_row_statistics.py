@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.marks import tried
 from transforms import SequenceGroup, apply, sequence_numeric_column
-from transforms.columns.numeric_base import Steps
+from transforms.columns.steps import Steps
 from transforms.normalizers import Statistics, ZScore
 from transforms.rows.ragged import splits_of
 from transforms.statistics.row_statistics import of_rows

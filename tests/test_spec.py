@@ -14,7 +14,7 @@ from transforms.columns import (
 )
 from transforms.errors import SpecError
 from transforms.groups import SequenceGroup
-from transforms.spec.spec import make_spec
+from transforms.spec.make_spec import make_spec
 
 A, B = sequence_numeric_column("a"), sequence_numeric_column("b", group="other")
 

@@ -29,7 +29,7 @@ from transforms.densify import graph
 from transforms.errors import SpecError
 from transforms.groups import SequenceGroup
 from transforms.memory import apply
-from transforms.spec.spec import make_spec
+from transforms.spec.make_spec import make_spec
 from transforms.stored import vocabularies
 
 fc = tf.feature_column

@@ -28,7 +28,7 @@ from transforms.errors import SpecError
 from transforms.groups import SequenceGroup
 from transforms.memory import apply
 from transforms.parse.parse import NO_WEIGHT, Form, parse
-from transforms.spec.spec import make_spec
+from transforms.spec.make_spec import make_spec
 from transforms.stages import parse_batch, validate_batch
 
 NAN, INF = float("nan"), float("inf")

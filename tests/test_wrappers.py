@@ -28,7 +28,7 @@ from transforms.columns import (
 from transforms.errors import SpecError
 from transforms.groups import SequenceGroup
 from transforms.memory import apply
-from transforms.spec.spec import make_spec
+from transforms.spec.make_spec import make_spec
 
 fc = tf.feature_column
 IDS = 7

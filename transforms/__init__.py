@@ -9,7 +9,8 @@ from transforms.errors import JobError, SpecError, SpecFault
 from transforms.groups import SequenceGroup
 from transforms.normalizers import Function, Normalizer, ZScore
 from transforms.rows.reasons import REASONS
-from transforms.spec.spec import Spec, make_spec
+from transforms.spec.make_spec import make_spec
+from transforms.spec.spec import Spec
 
 if TYPE_CHECKING:
     from transforms.beam import Densify, Parse, Validate

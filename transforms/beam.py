@@ -31,7 +31,8 @@ from transforms.parse.step_limit import MAX_STEPS
 from transforms.rows import metrics, origin
 from transforms.rows.from_python import BATCH_ROWS, batches_of, check_keys, from_dicts, row_dict
 from transforms.rows.tally import Tally, add
-from transforms.spec.spec import Spec, make_spec
+from transforms.spec.make_spec import make_spec
+from transforms.spec.spec import Spec
 from transforms.stage_functions import StageFunction, densify_stage, mark, parse_stage, stage_of, validate_stage
 from transforms.stages import Stage
 from transforms.statistics.contributed import Packed

@@ -9,6 +9,7 @@ import numpy as np
 from transforms import dtypes
 from transforms.columns import Column
 from transforms.columns.base import Checked
+from transforms.columns.numeric_base import numeric_of
 from transforms.parse.parse import Parsed
 from transforms.parse.rounding import LOOKED_AT, rounded
 from transforms.rows.ragged import Ragged
@@ -74,7 +75,7 @@ def count_rounded(column: Column, parsed: Parsed) -> Tally:
     Returns:
       By stage: what parsing did (`parsed`), and what `float32` and `float64` would make of parsed values.
     """
-    numeric, made = column.numeric, Tally()
+    numeric, made = numeric_of(column), Tally()
     if numeric is None:
         return made
     found = {"parsed": parsed.rounded} if parsed.rounded else {}

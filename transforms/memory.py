@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +16,7 @@ from transforms.columns import Column, Output
 from transforms.columns.learned_vocabulary import LearnedVocabularyBase
 from transforms.columns.vocabulary_lookup import NO_WORDS, Vocabulary, Words, keep_in
 from transforms.densify import graph
-from transforms.densify.densify import fit
+from transforms.densify.collect import fit
 from transforms.groups import DEFAULT_GROUP, SequenceGroup
 from transforms.normalizers.asks import Ask
 from transforms.parse.step_limit import MAX_STEPS
@@ -24,12 +24,16 @@ from transforms.rows import origin
 from transforms.rows.from_python import batches_of
 from transforms.rows.rejection import SCHEMA
 from transforms.rows.tally import Tally, add
-from transforms.spec.spec import Spec, dense, input_name, length_name, make_spec, mask_name
+from transforms.spec.make_spec import make_spec
+from transforms.spec.spec import Spec, dense, input_name, length_name, mask_name
 from transforms.stages import Stage, parse_batch, reject_late, validate_batch
 from transforms.statistics.contributed import Packed, Part
 from transforms.statistics.details import Details, contribution
-from transforms.statistics.fitted import Asked, Fitted
+from transforms.statistics.fitted import Fitted
 from transforms.stored.vocabularies import most_frequent
+
+if TYPE_CHECKING:
+    from transforms.columns.steps import Asked
 
 SHOWN_REJECTED: Final = 10
 """Rejected rows that a notebook shows."""

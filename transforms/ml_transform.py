@@ -27,7 +27,8 @@ from transforms.groups import SequenceGroup
 from transforms.rows import origin
 from transforms.rows.from_python import row_dict
 from transforms.spec import text as spec_text
-from transforms.spec.spec import Spec, make_spec
+from transforms.spec.make_spec import make_spec
+from transforms.spec.spec import Spec
 
 
 class SequenceColumns(MLTransformProvider):

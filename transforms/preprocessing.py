@@ -8,7 +8,8 @@ from typing import Any
 import tensorflow as tf
 
 from transforms.columns import Column
-from transforms.densify.densify import densify, fit
+from transforms.densify.collect import fit
+from transforms.densify.densify import densify
 from transforms.errors import nearest
 from transforms.fit import preprocessing_fn as analyze
 from transforms.groups import SequenceGroup
@@ -16,7 +17,8 @@ from transforms.parse.parse import Form
 from transforms.serve import parsing
 from transforms.serve.model import VALID
 from transforms.serve.valid import admitted
-from transforms.spec.spec import Spec, make_spec
+from transforms.spec.make_spec import make_spec
+from transforms.spec.spec import Spec
 
 
 def make_preprocessing_fn(

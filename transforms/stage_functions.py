@@ -98,7 +98,7 @@ def densify_stage(
 
 
 def _counter(spec: Spec, transform: str | None, counting: Counting) -> histograms.Counter:
-    from transforms.fit.preprocessing_fn import read_words
+    from transforms.statistics.saved import read_words
 
     learned = counting.words or {}
     if counting.words is None and transform:

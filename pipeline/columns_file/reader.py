@@ -23,12 +23,14 @@ from pipeline.columns_file.yaml_lines import Document, read_yaml
 from transforms.columns import TYPES, AnyColumn, Column
 from transforms.columns.base import SequenceMixin
 from transforms.columns.identity import SequenceIdentity
+from transforms.columns.numeric_base import numeric_of
 from transforms.columns.passthrough import Passthrough
 from transforms.errors import SpecError, SpecFault, nearest
 from transforms.groups import SequenceGroup
 from transforms.normalizers import Function, places
 from transforms.problems import Problem, problems, shown
-from transforms.spec.spec import Spec, cross_faults
+from transforms.spec.make_spec import cross_faults
+from transforms.spec.spec import Spec
 from transforms.stored.files import opened
 
 Model = TypeVar("Model")
@@ -234,7 +236,7 @@ def check_functions(spec: Spec, path: str | Path | None = None) -> list[SpecFaul
     faults = []
     with importable_from(folder):
         for k, column in enumerate(spec.columns):
-            numeric = column.numeric
+            numeric = numeric_of(column)
             for place, link in zip(places(numeric.normalizer_fn), numeric.links, strict=True) if numeric else ():
                 if isinstance(link, Function) and isinstance(link.function, str):
                     where = f"columns[{k}].{column.path_to('normalizer_fn')}{place}"

@@ -31,7 +31,7 @@ def save_serving(spec: Spec, place: Layout) -> str:
 
 def keep_statistics(spec: Spec, place: Layout) -> None:
     """Copies the files with the statistics into the transform that a run has staged: `seqcols repair` needs them."""
-    from transforms.fit.preprocessing_fn import statistics_files  # which imports TensorFlow
+    from transforms.statistics.saved import statistics_files  # which imports TensorFlow
 
     for name in statistics_files(spec):
         with FileSystems.open(place.staged(name), compression_type=CompressionTypes.UNCOMPRESSED) as file:

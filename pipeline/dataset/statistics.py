@@ -11,6 +11,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from pipeline.dataset import layout
 from transforms.columns import Column
+from transforms.columns.numeric_base import numeric_of
 from transforms.normalizers.asks import Ask
 from transforms.rows.tally import Tally, lengths_by_group
 from transforms.spec.spec import Spec
@@ -61,7 +62,7 @@ def build(
 
 def read_details(spec: Spec, staging: str) -> list[dict[str, Any]]:
     """Returns what the analysis wrote down of quantiles and figures by key (see `grouped.readable`), level by level."""
-    from transforms.fit.preprocessing_fn import details_file  # which imports TensorFlow
+    from transforms.statistics.saved import details_file  # which imports TensorFlow
 
     levels = sorted({ask.level for ask in spec.asks if not ask.packed})
     files = [layout.read_json(FileSystems.join(staging, details_file(level))) for level in levels]
@@ -84,11 +85,12 @@ def _numeric(column: Column, ask: Ask, table: np.ndarray) -> dict[str, Any]:
     shape = ask.figure_shape
     count = table[0].reshape(shape)
     figures = {"mean": table[1], "variance": table[2], "min": table[3], "max": table[4]}
-    over = getattr(column.numeric, "statistics_over", "kept")
+    numeric = numeric_of(column)
+    over = getattr(numeric, "statistics_over", "kept")
     made: dict[str, Any] = {"over": over, "count": count.astype(np.int64).tolist()}
     for name, values in figures.items():
         made[name] = moments.readable(np.asarray(values).reshape(shape), count > 0)
-    normalizer = column.numeric.normalizer_fn if column.numeric is not None else None
+    normalizer = numeric.normalizer_fn if numeric is not None else None
     if normalizer is not None:
         links = [{name: _as_json(value) for name, value in link if value is not None} for link in normalizer.links]
         made["normalizer"] = links[0] if len(links) == 1 else links

@@ -24,7 +24,7 @@ def described(spec: Spec, transform: str) -> Mapping[str, Any]:
       `file`, the path of a text file under the directory of the graph, one word a line, whose first line has the id 0; and
       `words`, how many there are. A vocabulary of no words has none, and in its file the one line that tf.Transform puts there.
     """
-    from transforms.fit.preprocessing_fn import ASSETS  # which imports TensorFlow
+    from transforms.statistics.saved import ASSETS  # which imports TensorFlow
 
     made = {}
     for column in spec.columns if transform else ():

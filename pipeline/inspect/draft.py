@@ -15,7 +15,8 @@ from pipeline.inspect.profile import Profile
 from pipeline.inspect.sample import Sample
 from pipeline.inspect.trial import Tried, best
 from transforms.errors import JobError
-from transforms.spec.spec import Spec, make_spec
+from transforms.spec.make_spec import make_spec
+from transforms.spec.spec import Spec
 
 MOST_REJECTED: Final = 0.05
 """Share of the sample's rows that a draft rejects at most. A run stops at a tenth."""

@@ -12,8 +12,10 @@ import numpy as np
 
 from pipeline.inspect.candidates import number
 from pipeline.inspect.trial import Tried
+from transforms.columns.numeric_base import numeric_of
 from transforms.groups import DEFAULT_GROUP, SequenceGroup
-from transforms.spec.spec import LARGEST_EXAMPLE, length_name, mask_name
+from transforms.spec.make_spec import LARGEST_EXAMPLE
+from transforms.spec.spec import length_name, mask_name
 
 NOT_LONG: Final = 64
 """Steps up to which nothing is cut off, whatever most rows have."""
@@ -139,4 +141,4 @@ def _of_itself(tried: Tried, own: Group) -> str:
 
 
 def _is_flat(tried: Tried) -> bool:
-    return tried.column.numeric is not None and tried.column.step_width == 1
+    return numeric_of(tried.column) is not None and tried.column.step_width == 1

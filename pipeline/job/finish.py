@@ -32,12 +32,12 @@ from transforms.columns.embedding import embeddings_of
 from transforms.distributions.histograms import Counting, Packed, part_counted
 from transforms.errors import JobError, nearest
 from transforms.escaping import first_of
-from transforms.fit.preprocessing_fn import Level, moments_file
 from transforms.rows import digests
 from transforms.rows.tally import Tally, add
 from transforms.spec import dense_rows
 from transforms.spec.spec import Spec
 from transforms.statistics.fitted import table_width
+from transforms.statistics.saved import Level, moments_file
 
 DONE, FAILED, TOO_MANY_REJECTED = "done", "failed", "too_many_rejected"
 

@@ -134,7 +134,7 @@ def check_values(request: Request) -> None:
 
 def _check_columns(request: Request) -> None:
     from transforms.errors import SpecError
-    from transforms.spec.spec import job_faults
+    from transforms.spec.make_spec import job_faults
 
     faults = job_faults(request.spec, request.max_record_bytes)
     if faults:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from transforms.columns import Column
-from transforms.columns.numeric_base import NumericBase
+from transforms.columns.numeric_base import NumericBase, numeric_of
 from transforms.counting import ROUNDED
 from transforms.normalizers import Function
 from transforms.parse.rounding import Rounded
@@ -21,14 +21,15 @@ def notes(spec: Spec, tally: Tally, sink: str) -> list[str]:
     """
     made = []
     for column in spec.columns:
-        if column.numeric is None:
+        numeric = numeric_of(column)
+        if numeric is None:
             continue
         found = {}
         for stage in ("parsed", "float32", "float64"):
             found[stage] = Rounded(
                 *(tally["", ROUNDED, column.name, stage, what] for what in ("different", "left", "whole"))
             )
-        for one, how, remedy in _losses(column, column.numeric, found, spec, sink):
+        for one, how, remedy in _losses(column, numeric, found, spec, sink):
             if one.matters:
                 counts = f"{one.different:,} different values {one.left:,}"
                 made.append(f"column {column.name!r}: {how} makes {counts} (of those looked at): {remedy}")

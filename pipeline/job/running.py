@@ -32,6 +32,7 @@ from transforms.fit import preprocessing_fn
 from transforms.normalizers import Function
 from transforms.spec import dense_rows
 from transforms.spec.spec import Spec
+from transforms.statistics import saved
 
 
 def run(request: Request, stream: TextIO | None = None) -> Outcome:
@@ -171,7 +172,7 @@ def _find_levels(request: Request, plan: Plan, tuning: wiring.Tuning, count: int
         plan = replace(
             plan,
             timed=(*plan.timed, timed),
-            given=(*plan.given, preprocessing_fn.read_level(plan.spec, plan.place.staging, level)),
+            given=(*plan.given, saved.read_level(plan.spec, plan.place.staging, level)),
         )
     return plan
 

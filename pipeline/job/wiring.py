@@ -34,11 +34,10 @@ from pipeline.job.writing import WriteShards
 from pipeline.sources.limits import DEFAULTS, Limits
 from transforms.beam import COUNTS, GOOD, MOMENTS, REJECTED, TALLIES, Densify, Validate
 from transforms.distributions.histograms import Counting
-from transforms.fit import preprocessing_fn
 from transforms.fit.fit import find_level, save_transform
 from transforms.rows.tally import Tally
 from transforms.spec.spec import Spec
-from transforms.statistics import moments
+from transforms.statistics import moments, saved
 from transforms.statistics.contributed import Packed
 from transforms.statistics.fitted import table_width
 
@@ -235,7 +234,7 @@ def _table(plan: Plan, ready: beam.PCollection, found: beam.PCollection) -> beam
     """Returns the moments of all numeric columns: from the analysis, else from the one pass."""
     width = table_width(plan.spec)
     if plan.passes == 2 and width:
-        return ready | "ReadMoments" >> beam.Map(_read_table, plan.place.staged(preprocessing_fn.moments_file(0)))
+        return ready | "ReadMoments" >> beam.Map(_read_table, plan.place.staged(saved.moments_file(0)))
     return found | "Moments" >> beam.CombineGlobally(_merged) | "Table" >> beam.Map(_as_table, width)
 
 

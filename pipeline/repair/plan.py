@@ -28,12 +28,13 @@ from pipeline.repair.rows import PLACE, batches_of
 from pipeline.report import facts
 from pipeline.report.facts import Facts
 from transforms.columns.learned_vocabulary import learners
+from transforms.columns.numeric_base import numeric_of
 from transforms.distributions.histograms import Counting
 from transforms.errors import JobError, SpecError
-from transforms.fit import preprocessing_fn
-from transforms.fit.preprocessing_fn import LearnedWords, Level
 from transforms.normalizers import Normalizer
 from transforms.spec.spec import Spec
+from transforms.statistics import saved
+from transforms.statistics.saved import LearnedWords, Level
 
 
 @dataclass(frozen=True)
@@ -91,8 +92,8 @@ class RepairPlan:
     @property
     def counting(self) -> Counting:
         """How it is counted how values are distributed: as the data set was."""
-        folder = preprocessing_fn.joined(self.before.path(self.before.content["transform"]), STATISTICS)
-        moments = preprocessing_fn.joined(folder, preprocessing_fn.moments_file(0))
+        folder = saved.joined(self.before.path(self.before.content["transform"]), STATISTICS)
+        moments = saved.joined(folder, saved.moments_file(0))
         words = {name: len(words) for name, words in (self.words or {}).items()}
         return Counting(moments if layout.exists(moments) else "", self.known.one_in if self.known else 1, words)
 
@@ -224,9 +225,9 @@ def _refuse_other_normalizers(spec: Spec, old: Spec) -> None:
     Raises:
       SpecError: naming the first.
     """
-    were = {column.name: column.numeric for column in old.numeric_columns}
+    were = {column.name: numeric_of(column) for column in old.numeric_columns}
     for column in spec.numeric_columns:
-        now, before = column.numeric, were.get(column.name)
+        now, before = numeric_of(column), were.get(column.name)
         if now is not None and before is not None and now.links != before.links:
             raise SpecError(
                 f"column {column.name!r}: the data set was made with another normalizer_fn, "
@@ -261,31 +262,25 @@ def _with_statistics(plan: RepairPlan, old: Spec) -> RepairPlan:
     if unknown:
         raise SpecError("a column learns another vocabulary than the data set has: run the job again")
     transform = plan.before.path(plan.before.content["transform"])
-    folder = preprocessing_fn.joined(transform, STATISTICS)
-    names = preprocessing_fn.statistics_files(plan.spec)
-    lost = [name for name in names if not layout.exists(preprocessing_fn.joined(folder, name))]
+    folder = saved.joined(transform, STATISTICS)
+    names = saved.statistics_files(plan.spec)
+    lost = [name for name in names if not layout.exists(saved.joined(folder, name))]
     if lost:
         raise JobError(
-            f"{preprocessing_fn.joined(folder, lost[0])}: is not there; it was written by an older seqcols: run the job again"
+            f"{saved.joined(folder, lost[0])}: is not there; it was written by an older seqcols: run the job again"
         )
-    levels = (
-        tuple(preprocessing_fn.read_level(plan.spec, folder, level) for level in range(plan.spec.levels))
-        if names
-        else ()
-    )
-    words = preprocessing_fn.read_words(plan.spec, transform) if learners(plan.spec.columns) else None
+    levels = tuple(saved.read_level(plan.spec, folder, level) for level in range(plan.spec.levels)) if names else ()
+    words = saved.read_words(plan.spec, transform) if learners(plan.spec.columns) else None
     return replace(plan, levels=levels, words=words)
 
 
 def keep_statistics(plan: RepairPlan) -> None:
     """Copies the statistics, and the vocabularies, of the data set to those of the graph that was staged."""
     transform = plan.before.path(plan.before.content["transform"])
-    names = [f"{STATISTICS}/{name}" for name in preprocessing_fn.statistics_files(plan.spec) if plan.levels]
-    names += [f"{preprocessing_fn.ASSETS}/{name}" for name in plan.words or ()]
+    names = [f"{STATISTICS}/{name}" for name in saved.statistics_files(plan.spec) if plan.levels]
+    names += [f"{saved.ASSETS}/{name}" for name in plan.words or ()]
     for name in names:
-        with FileSystems.open(
-            preprocessing_fn.joined(transform, name), compression_type=CompressionTypes.UNCOMPRESSED
-        ) as file:
+        with FileSystems.open(saved.joined(transform, name), compression_type=CompressionTypes.UNCOMPRESSED) as file:
             data = file.read()
         target = plan.place.staged(layout.TRANSFORM, *name.split("/"))
         layout.make_dirs(FileSystems.split(target)[0])

@@ -16,7 +16,7 @@ from pipeline.report.figures import figure, flat, share
 from transforms import dtypes
 from transforms.columns import Column
 from transforms.columns.categorical import Categorical
-from transforms.columns.numeric_base import NumericBase
+from transforms.columns.numeric_base import numeric_of
 from transforms.distributions.histograms import AFTER, BEFORE, IDS, MOST_APART, UNKNOWN, vocabulary_of
 
 MOST_DIMENSIONS: Final = 8
@@ -91,7 +91,7 @@ def view(
 
 def _spans(column: Column, what: str, dimension: int, known: Facts) -> Spans | None:
     pair = known.counts.get((column.name, what, dimension))
-    numeric = column.numeric
+    numeric = numeric_of(column)
     if pair is None or numeric is None:
         return None
     dtype = numeric.dtype if what == BEFORE else numeric.output_dtype
@@ -121,7 +121,8 @@ def _distributions(column: Column, known: Facts) -> list[dict[str, Any]]:
                 }
             )
         if sides:
-            apart = column.numeric is not None and column.numeric.step_width > 1
+            numeric = numeric_of(column)
+            apart = numeric is not None and numeric.step_width > 1
             label = "" if not apart else "all dimensions together" if dimension < 0 else f"dimension {dimension}"
             made.append({"label": label, "sides": sides})
     return made
@@ -226,14 +227,15 @@ def _normalizer(links: Any) -> str:
 def _notes(column: Column) -> list[str]:
     """Returns what is not shown of a column, and why."""
     made = []
+    numeric = numeric_of(column)
     has_ids = any(output.kind == "ids" for output in column.outputs(1))
     if not column.in_graph:
         made.append("its values, which are passed through as they are")
-    elif column.numeric is not None and not isinstance(column, NumericBase) and not has_ids:
+    elif numeric is not None and numeric is not column and not has_ids:
         made.append("the vectors that are written")
-    elif column.numeric is None and not has_ids:
+    elif numeric is None and not has_ids:
         made.append("its ids, and the vectors that are written of them")
-    elif has_ids and column.numeric is None:
+    elif has_ids and numeric is None:
         made.append("words and raw ids, before they become the ids that are written")
     if any(output.kind == "weights" for output in column.outputs(1)):
         made.append("weights")

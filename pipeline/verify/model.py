@@ -10,6 +10,7 @@ import pyarrow as pa
 from pipeline.dataset.manifest import Manifest
 from pipeline.sources.limits import WIDEST
 from transforms.columns import Output
+from transforms.columns.numeric_base import numeric_of
 from transforms.errors import JobError
 from transforms.normalizers import Function
 from transforms.rows import origin
@@ -53,7 +54,9 @@ class Model:
         lost = [o.name for o in spec.outputs() if o.name not in answered and _in_graph(spec, o)]
         if lost:
             raise JobError(f"{self._path}: does not give the feature {lost[0]!r}")
-        by_function = [c for c in spec.columns if c.numeric and any(isinstance(k, Function) for k in c.numeric.links)]
+        by_function = [
+            c for c in spec.columns if (n := numeric_of(c)) and any(isinstance(k, Function) for k in n.links)
+        ]
         own = {column.name for column in by_function} | {input_name(c.sequence_group or "") for c in by_function}
         self.inexact = [o.name for o in self.outputs if o.kind != "observed" and {o.source, o.name} & own]
 

@@ -6,7 +6,6 @@ from `transforms`) by that name.
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated, Any, Final, Union
 
 from pydantic import Field
@@ -15,6 +14,7 @@ from transforms import problems
 from transforms.columns import (
     bucketized,
     embedding,
+    from_tensorflow,
     hash_bucket,
     identity,
     indicator,
@@ -29,6 +29,7 @@ from transforms.columns import (
 from transforms.columns.base import Column, KeyedColumn, Output
 from transforms.columns.categorical import Categorical, KeyedCategorical
 from transforms.columns.embedding import shared_embeddings
+from transforms.columns.from_tensorflow import constructor
 from transforms.columns.numeric_base import NumericBase
 
 TYPES: Final[dict[str, type[Column]]] = {
@@ -53,6 +54,7 @@ TYPES: Final[dict[str, type[Column]]] = {
 }
 
 problems.COLUMN_TYPES.update(TYPES)
+from_tensorflow.TYPES.update(TYPES)
 
 CLASSES: Final = {kind.__name__: kind for kind in TYPES.values()}
 
@@ -73,11 +75,6 @@ if TYPE_CHECKING:
     AnyCategorical = Categorical
 else:
     AnyColumn = _any(Column)
-
-
-def constructor(name: str) -> Any:
-    """Returns the function that builds columns of a type, which has the type's name."""
-    return getattr(sys.modules[TYPES[name].__module__], name)
 
 
 def __getattr__(name: str) -> Any:

@@ -28,11 +28,10 @@ from transforms.rows.rejection import Fault
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from transforms.columns.numeric_base import NumericBase
+    from transforms.columns.protocols import Findings
+    from transforms.columns.steps import RawTensors
     from transforms.columns.window import Window
-    from transforms.densify.densify import RawTensors
     from transforms.normalizers.asks import Ask
-    from transforms.statistics.fitted import Fitted
 
 
 @dataclass(frozen=True)
@@ -191,11 +190,6 @@ class Column(Model, ABC):
         return 1
 
     @property
-    def numeric(self) -> NumericBase | None:
-        """The numeric column whose values have statistics: the column itself, or one that it is made of."""
-        return None
-
-    @property
     def parts(self) -> tuple[Column, ...]:
         """The columns that this one is made of; of a wrapper, what it wraps."""
         return ()
@@ -233,7 +227,7 @@ class Column(Model, ABC):
     @property
     def needs_data(self) -> bool:
         """Whether the column cannot be made dense before the whole data set was read."""
-        return self.numeric is not None and any(link.uses_data for link in self.numeric.links)
+        return any(part.needs_data for part in self.parts)
 
     @abstractmethod
     def check(self, views: Mapping[str, Ragged]) -> Checked:
@@ -254,7 +248,7 @@ class Column(Model, ABC):
         """Returns the features that the column becomes, for T = `length`."""
 
     @abstractmethod
-    def dense(self, raw: RawTensors, window: Window | None, fitted: Fitted) -> dict[str, tf.Tensor]:
+    def dense(self, raw: RawTensors, window: Window | None, fitted: Findings) -> dict[str, tf.Tensor]:
         """Builds the column's outputs inside the graph, `[batch, ...]`, from raw values `[batch, (values)]` by feature."""
 
 

@@ -20,10 +20,9 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from transforms.columns.numeric_base import NumericBase as AnyNumeric
-    from transforms.columns.numeric_base import Steps
+    from transforms.columns.protocols import Findings
+    from transforms.columns.steps import RawTensors, Steps
     from transforms.columns.window import Window
-    from transforms.densify.densify import RawTensors
-    from transforms.statistics.fitted import Fitted
 
 Boundary = StrictInt | StrictFloat
 
@@ -127,7 +126,7 @@ class Bucketized(Wrapper, Categorical):
         inner = tuple(k / count for k in range(1, count))
         return Ask(owner, len(links), level, "dimension", self.inner.shape, probabilities=inner)
 
-    def step_ids(self, raw: RawTensors, window: Window | None, fitted: Fitted) -> StepIds:
+    def step_ids(self, raw: RawTensors, window: Window | None, fitted: Findings) -> StepIds:
         """See the base class."""
         import tensorflow as tf
 
@@ -150,7 +149,7 @@ class Bucketized(Wrapper, Categorical):
             there = tf.logical_and(there, tf.logical_not(tf.math.is_nan(values)))
         return StepIds(tf.where(there, ids, tf.constant(-1, tf.int64)))
 
-    def _buckets_of(self, values: tf.Tensor, steps: Steps, fitted: Fitted) -> tf.Tensor:
+    def _buckets_of(self, values: tf.Tensor, steps: Steps, fitted: Findings) -> tf.Tensor:
         """Returns the buckets `[n, width]` of values, int64."""
         import tensorflow as tf
 

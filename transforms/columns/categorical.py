@@ -20,9 +20,9 @@ from transforms.rows.rejection import Fault
 if TYPE_CHECKING:
     import tensorflow as tf
 
+    from transforms.columns.protocols import Findings
+    from transforms.columns.steps import RawTensors
     from transforms.columns.window import Window
-    from transforms.densify.densify import RawTensors
-    from transforms.statistics.fitted import Fitted
 
 
 @dataclass(frozen=True)
@@ -62,14 +62,14 @@ class Categorical(Column):
         return False
 
     @abstractmethod
-    def step_ids(self, raw: RawTensors, window: Window | None, fitted: Fitted) -> StepIds:
+    def step_ids(self, raw: RawTensors, window: Window | None, fitted: Findings) -> StepIds:
         """Returns the ids of the kept steps (of the rows, for a context column)."""
 
     def outputs(self, length: int | None) -> list[Output]:
         """See the base class."""
         return id_outputs(self, self.name, length)
 
-    def dense(self, raw: RawTensors, window: Window | None, fitted: Fitted) -> dict[str, tf.Tensor]:
+    def dense(self, raw: RawTensors, window: Window | None, fitted: Findings) -> dict[str, tf.Tensor]:
         """See the base class."""
         return dense_ids(self, self.name, self.step_ids(raw, window, fitted), window)
 
@@ -182,7 +182,7 @@ class KeyedCategorical(Categorical, KeyedColumn):
         return None
 
     @abstractmethod
-    def ids_of(self, words: tf.Tensor, fitted: Fitted) -> tf.Tensor:
+    def ids_of(self, words: tf.Tensor, fitted: Findings) -> tf.Tensor:
         """Returns the id of every word or raw id, int64 of the same shape; -1 for those that have none."""
 
     def step_words(self, raw: RawTensors, window: Window | None) -> tuple[tf.Tensor, tf.Tensor]:
@@ -197,7 +197,7 @@ class KeyedCategorical(Categorical, KeyedColumn):
             words = window.select(tf.reshape(values.flat_values, [-1, self.max_ids]))
         return words, tf.not_equal(words, nothing)
 
-    def step_ids(self, raw: RawTensors, window: Window | None, fitted: Fitted) -> StepIds:
+    def step_ids(self, raw: RawTensors, window: Window | None, fitted: Findings) -> StepIds:
         """See the base class."""
         import tensorflow as tf
 

@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, PlainSerializer, PrivateAttr, model
 
 from transforms.columns.base import Column, Key, Output
 from transforms.columns.categorical import Categorical, dense_ids, id_outputs, placed, python_int
+from transforms.columns.from_tensorflow import converted, is_tensorflow
 from transforms.columns.learned_vocabulary import learners
 from transforms.columns.wrapper import IdWrapper
 from transforms.errors import SpecFault
@@ -22,9 +23,9 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from transforms.columns.categorical import Categorical as AnyCategorical
+    from transforms.columns.protocols import Findings
+    from transforms.columns.steps import RawTensors
     from transforms.columns.window import Window
-    from transforms.densify.densify import RawTensors
-    from transforms.statistics.fitted import Fitted
 
 
 def _dimension(value: Any) -> Any:
@@ -150,7 +151,7 @@ class EmbeddingBase(IdWrapper):
         shape = (length, self.dimension) if self.is_sequence else (self.dimension,)
         return [Output(self.name, "float32", shape, "values", self.name, self.is_sequence)]
 
-    def dense(self, raw: RawTensors, window: Window | None, fitted: Fitted) -> dict[str, tf.Tensor]:
+    def dense(self, raw: RawTensors, window: Window | None, fitted: Findings) -> dict[str, tf.Tensor]:
         """See the base class."""
         steps = self.inner_ids(raw, window, fitted)
         if self._table is None:
@@ -401,8 +402,6 @@ def shared_embeddings(
     Raises:
       TypeError, ValueError: as `embedding_column`; the columns are of several types or have not equally many ids.
     """
-    from transforms.columns.from_tensorflow import converted, is_tensorflow
-
     columns: list[Categorical] = []
     for given in categorical_columns:
         column = converted(given) if is_tensorflow(given) else given

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any, Final
 
-from transforms.columns import TYPES, Column, KeyedColumn, constructor
+from transforms.columns.base import Column, KeyedColumn
 
-_BY_CLASS: Final = {kind.tensorflow_class: name for name, kind in TYPES.items() if kind.tensorflow_class}
+TYPES: Final[dict[str, type[Column]]] = {}
+"""All column types by name: `transforms.columns` fills it, which imports the types, which import this."""
+
 _SEQUENCE: Final = "SequenceCategoricalColumn"
 """What TensorFlow wraps a categorical column in to make it a sequence."""
 
@@ -36,12 +39,18 @@ def converted(column: Any, **more: Any) -> Column:
     if kind == "CrossedColumn":
         raise ValueError("crossed_column has no counterpart: cross the features before, or in the model")
     inner = column.categorical_column if kind == _SEQUENCE else column
-    name = _BY_CLASS.get(type(inner).__name__)
+    by_class = {kind.tensorflow_class: name for name, kind in TYPES.items() if kind.tensorflow_class}
+    name = by_class.get(type(inner).__name__)
     if name is None or not is_tensorflow(column):
-        known = ", ".join(_BY_CLASS)
+        known = ", ".join(by_class)
         raise TypeError(f"expected a column, of ours or one of tf.feature_column ({known}), got {kind}")
     arguments = TYPES[name].tensorflow_arguments(inner, lambda part: converted(part, **more))
     if issubclass(TYPES[name], KeyedColumn):
         arguments |= more
     made: Column = constructor(f"sequence_{name}" if kind == _SEQUENCE else name)(**arguments)
     return made
+
+
+def constructor(name: str) -> Any:
+    """Returns the function that builds columns of a type, which has the type's name."""
+    return getattr(sys.modules[TYPES[name].__module__], name)

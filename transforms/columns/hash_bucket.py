@@ -13,7 +13,7 @@ from transforms.columns.categorical import WORD_DTYPES, KeyedCategorical, python
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from transforms.statistics.fitted import Fitted
+    from transforms.columns.protocols import Findings
 
 
 class HashBucketBase(KeyedCategorical):
@@ -47,7 +47,7 @@ class HashBucketBase(KeyedCategorical):
         """See the base class."""
         return self.hash_bucket_size
 
-    def ids_of(self, words: tf.Tensor, fitted: Fitted) -> tf.Tensor:
+    def ids_of(self, words: tf.Tensor, fitted: Findings) -> tf.Tensor:
         """See the base class."""
         import tensorflow as tf
 

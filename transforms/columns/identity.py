@@ -16,7 +16,7 @@ from transforms.rows.ragged import Ragged
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from transforms.statistics.fitted import Fitted
+    from transforms.columns.protocols import Findings
 
 
 class IdentityBase(KeyedCategorical):
@@ -80,7 +80,7 @@ class IdentityBase(KeyedCategorical):
 
         return None if self.default_value is not None else tf.logical_or(words < 0, words >= self.num_buckets)
 
-    def ids_of(self, words: tf.Tensor, fitted: Fitted) -> tf.Tensor:
+    def ids_of(self, words: tf.Tensor, fitted: Findings) -> tf.Tensor:
         """See the base class."""
         import tensorflow as tf
 

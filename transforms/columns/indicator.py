@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from transforms.columns.categorical import Categorical as AnyCategorical
+    from transforms.columns.protocols import Findings
+    from transforms.columns.steps import RawTensors
     from transforms.columns.window import Window
-    from transforms.densify.densify import RawTensors
-    from transforms.statistics.fitted import Fitted
 
 
 WIDEST: Final = 1 << 24
@@ -77,7 +77,7 @@ class Indicator(IdWrapper):
         shape = (length, self.width) if self.is_sequence else (self.width,)
         return [Output(self.name, "float32", shape, "values", self.name, self.is_sequence)]
 
-    def dense(self, raw: RawTensors, window: Window | None, fitted: Fitted) -> dict[str, tf.Tensor]:
+    def dense(self, raw: RawTensors, window: Window | None, fitted: Findings) -> dict[str, tf.Tensor]:
         """See the base class."""
         counts = counts_of(self.inner_ids(raw, window, fitted), self.width)
         return {self.name: placed(counts, window, 0.0)}

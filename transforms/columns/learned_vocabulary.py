@@ -17,10 +17,10 @@ from transforms.parse.parse import NO_ID, NO_WORD
 if TYPE_CHECKING:
     import tensorflow as tf
 
+    from transforms.columns.protocols import Findings
+    from transforms.columns.steps import RawTensors
     from transforms.columns.vocabulary_lookup import Vocabulary
     from transforms.columns.window import Window
-    from transforms.densify.densify import RawTensors
-    from transforms.statistics.fitted import Fitted
 
 
 class LearnedVocabularyBase(VocabularyBase):
@@ -95,7 +95,7 @@ class LearnedVocabularyBase(VocabularyBase):
         nothing = NO_ID if words.dtype.is_integer else NO_WORD
         return text_of(tf.boolean_mask(words, tf.not_equal(words, nothing)))
 
-    def vocabulary(self, fitted: Fitted) -> Vocabulary:
+    def vocabulary(self, fitted: Findings) -> Vocabulary:
         """See the base class."""
         return fitted.vocabularies[self.vocabulary_name]
 

@@ -9,16 +9,17 @@ import numpy as np
 from pydantic import StrictFloat, StrictInt, model_validator
 
 from transforms.columns.base import Checked, Column, Output
-from transforms.columns.numeric_base import NumericBase, Steps
+from transforms.columns.numeric_base import NumericBase
+from transforms.columns.steps import Steps
 from transforms.rows.ragged import Ragged
 from transforms.rows.rejection import Fault
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
+    from transforms.columns.protocols import Findings
+    from transforms.columns.steps import RawTensors
     from transforms.columns.window import Window
-    from transforms.densify.densify import RawTensors
-    from transforms.statistics.fitted import Fitted
 
 Number = StrictInt | StrictFloat
 
@@ -114,7 +115,7 @@ class Numeric(NumericBase):
         imputed = None if imputed is None else tf.reshape(imputed, shape)
         return Steps(tf.reshape(made, shape), observed, splits, raw, imputed)
 
-    def dense(self, raw: RawTensors, window: Window | None, fitted: Fitted) -> dict[str, tf.Tensor]:
+    def dense(self, raw: RawTensors, window: Window | None, fitted: Findings) -> dict[str, tf.Tensor]:
         """See the base class."""
         import tensorflow as tf
 

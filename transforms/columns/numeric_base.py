@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
@@ -14,7 +12,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from transforms import dtypes
-from transforms.columns.base import Checked, KeyedColumn, NumericDtype, Shape, faulty_rows, rows_without
+from transforms.columns.base import Checked, Column, KeyedColumn, NumericDtype, Shape, faulty_rows, rows_without
 from transforms.errors import SpecError, SpecFault
 from transforms.normalizers import Function, Normalizer, NormalizerField, Statistics
 from transforms.normalizers.asks import Ask
@@ -24,60 +22,11 @@ from transforms.rows.ragged import Ragged
 if TYPE_CHECKING:
     import tensorflow as tf
 
+    from transforms.columns.protocols import Findings
+    from transforms.columns.steps import RawTensors, Steps
     from transforms.columns.window import Window
-    from transforms.densify.densify import RawTensors
-    from transforms.statistics.fitted import Fitted
 
 Number = int | float
-
-
-@dataclass(frozen=True)
-class Steps:
-    """The steps of a numeric column in a batch, and where they stand.
-
-    Attributes:
-      values: `[n, *shape]`, in the dtype that they are parsed as.
-      observed: bool `[n, *shape]`, which of the values the data have: neither made up nor to be filled.
-      splits: int64 `[rows + 1]`, which of them are each row's; steps past the last belong to no row.
-      raw: all features of the batch, for what else the statistics go by.
-      imputed: bool `[n, *shape]`, which of the values are gaps that something takes the place of before normalising: the last
-        value before them (which `values` holds already), or the mean (which `normalize` puts there). None for none.
-    """
-
-    values: tf.Tensor
-    observed: tf.Tensor
-    splits: tf.Tensor
-    raw: RawTensors
-    imputed: tf.Tensor | None = None
-
-    @cached_property
-    def rows(self) -> tf.Tensor:
-        """Int64 `[n]`, the row of each, ascending. Few columns ask for it."""
-        import tensorflow as tf
-
-        return tf.repeat(tf.range(self.num_rows), self.splits[1:] - self.splits[:-1])
-
-    @property
-    def num_rows(self) -> tf.Tensor:
-        """Int64, rows in the batch."""
-        import tensorflow as tf
-
-        return tf.size(self.splits, tf.int64) - 1
-
-    def stack_of(self, count: int) -> tf.Tensor:
-        """Returns in which of `count` batches of rows, one below the other, each step is, int64 `[n]`."""
-        import tensorflow as tf
-
-        first = self.stack_splits(count)[1:-1, tf.newaxis]
-        marks = tf.scatter_nd(first, tf.ones([count - 1], tf.int64), [tf.shape(self.values, tf.int64)[0] + 1])
-        return tf.cumsum(marks)[:-1]
-
-    def stack_splits(self, count: int) -> tf.Tensor:
-        """Returns where the steps of each of `count` batches of rows begin and end, int64 `[count + 1]`."""
-        import tensorflow as tf
-
-        lengths = tf.reshape(self.splits[1:] - self.splits[:-1], [count, -1])
-        return tf.pad(tf.cumsum(tf.reduce_sum(lengths, axis=1)), [[1, 0]])
 
 
 class NumericBase(KeyedColumn):
@@ -110,14 +59,9 @@ class NumericBase(KeyedColumn):
         return math.prod(self.shape)
 
     @property
-    def numeric(self) -> NumericBase:
-        """See the base class."""
-        return self
-
-    @property
     def needs_data(self) -> bool:
         """See the base class."""
-        return self.non_finite == "mean" or super().needs_data
+        return self.non_finite == "mean" or any(link.uses_data for link in self.links)
 
     @property
     def fills(self) -> bool:
@@ -212,11 +156,11 @@ class NumericBase(KeyedColumn):
 
         return tf.cast(values, tf.as_dtype(self.dtype))
 
-    def before(self, link: int, steps: Steps, fitted: Fitted, owner: str) -> tf.Tensor:
+    def before(self, link: int, steps: Steps, fitted: Findings, owner: str) -> tf.Tensor:
         """Returns the values `[n, *shape]` as they are before one link of the chain."""
         return self._put_through(self.links[:link], self.cast(steps.values), steps, fitted, owner)
 
-    def normalize(self, steps: Steps, fitted: Fitted, owner: str | None = None) -> tf.Tensor:
+    def normalize(self, steps: Steps, fitted: Findings, owner: str | None = None) -> tf.Tensor:
         """Normalises steps, imputed ones too, and returns `[n, *shape]`: int64, float32, or float64 where the column is."""
         import tensorflow as tf
 
@@ -234,7 +178,7 @@ class NumericBase(KeyedColumn):
         return tf.cast(result, tf.float64 if self.dtype == "float64" else tf.float32)
 
     def _put_through(
-        self, links: Sequence[Normalizer], values: tf.Tensor, steps: Steps, fitted: Fitted, owner: str
+        self, links: Sequence[Normalizer], values: tf.Tensor, steps: Steps, fitted: Findings, owner: str
     ) -> tf.Tensor:
         import tensorflow as tf
 
@@ -269,12 +213,11 @@ class NumericBase(KeyedColumn):
         ):  # None in eager mode, where it has been raised
             return tf.identity(result)
 
-    def raw_statistics(self, steps: Steps, fitted: Fitted, owner: str | None = None) -> Statistics:
+    def raw_statistics(self, steps: Steps, fitted: Findings, owner: str | None = None) -> Statistics:
         """Returns the data set's statistics of the raw values: what the first of the asks is about."""
-        name = fitted.owner_of(owner or self.name)
-        return fitted.packed(next(ask for ask in fitted.spec.asks if ask.owner == name), steps)
+        return fitted.raw_statistics(owner or self.name, steps)
 
-    def given(self, steps: Steps, fitted: Fitted, owner: str | None = None) -> tf.Tensor:
+    def given(self, steps: Steps, fitted: Findings, owner: str | None = None) -> tf.Tensor:
         """Returns which values are normalised, bool `[n, *shape]`: observed, or imputed. `default_value` stands elsewhere."""
         if steps.imputed is None:
             return steps.observed
@@ -317,3 +260,10 @@ class NumericBase(KeyedColumn):
         elif finite and abs(value) > dtypes.largest_float(self.dtype):
             message = "default_value {value} does not fit {dtype}"
             raise PydanticCustomError("default_value", message, dict(value=value, dtype=self.dtype))
+
+
+def numeric_of(column: Column) -> NumericBase | None:
+    """Returns the numeric column whose values have statistics: the column itself, or one that it is made of; None for none."""
+    if isinstance(column, NumericBase):
+        return column
+    return next((found for part in column.parts if (found := numeric_of(part)) is not None), None)

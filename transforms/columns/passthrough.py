@@ -16,9 +16,9 @@ from transforms.rows.rejection import Fault
 if TYPE_CHECKING:
     import tensorflow as tf
 
+    from transforms.columns.protocols import Findings
+    from transforms.columns.steps import RawTensors
     from transforms.columns.window import Window
-    from transforms.densify.densify import RawTensors
-    from transforms.statistics.fitted import Fitted
 
 PassthroughDtype = Annotated[str, dtype_among((*dtypes.STRINGS, "int64", "float32"), "string, bytes, int64 or float32")]
 
@@ -72,7 +72,7 @@ class Passthrough(KeyedColumn):
         """See the base class."""
         return [Output(self.name, self.dtype, (), "values", self.name)]
 
-    def dense(self, raw: RawTensors, window: Window | None, fitted: Fitted) -> dict[str, tf.Tensor]:
+    def dense(self, raw: RawTensors, window: Window | None, fitted: Findings) -> dict[str, tf.Tensor]:
         """Not part of the graph."""
         raise AssertionError("a pass-through column is not in the graph")
 

@@ -11,7 +11,8 @@ from pydantic import BeforeValidator, Field, StrictFloat, StrictInt, model_valid
 from pydantic_core import PydanticCustomError
 
 from transforms.columns.base import Checked, Column, Output, SequenceMixin
-from transforms.columns.numeric_base import NumericBase, Steps
+from transforms.columns.numeric_base import NumericBase
+from transforms.columns.steps import Steps
 from transforms.normalizers import Function
 from transforms.rows.ragged import Ragged
 from transforms.rows.rejection import Fault
@@ -19,9 +20,9 @@ from transforms.rows.rejection import Fault
 if TYPE_CHECKING:
     import tensorflow as tf
 
+    from transforms.columns.protocols import Findings
+    from transforms.columns.steps import RawTensors
     from transforms.columns.window import Window
-    from transforms.densify.densify import RawTensors
-    from transforms.statistics.fitted import Fitted
 
 
 def _number(value: Any) -> Any:
@@ -146,7 +147,7 @@ class SequenceNumeric(SequenceMixin, NumericBase):
         imputed = None if imputed is None else kept(imputed)
         return Steps(kept(flat), kept(observed), splits if window is None else window.splits, raw, imputed)
 
-    def dense(self, raw: RawTensors, window: Window | None, fitted: Fitted) -> dict[str, tf.Tensor]:
+    def dense(self, raw: RawTensors, window: Window | None, fitted: Findings) -> dict[str, tf.Tensor]:
         """See the base class."""
         import tensorflow as tf
 
@@ -171,7 +172,7 @@ class SequenceNumeric(SequenceMixin, NumericBase):
             made[f"{self.name}_observed"] = tf.cast(window.place(observed, nothing), tf.int64)
         return made
 
-    def _with_padding(self, steps: Steps, fitted: Fitted) -> tuple[tf.Tensor, tf.Tensor]:
+    def _with_padding(self, steps: Steps, fitted: Findings) -> tuple[tf.Tensor, tf.Tensor]:
         """Normalises the steps and one step of padding, which belongs to no row."""
         import tensorflow as tf
 

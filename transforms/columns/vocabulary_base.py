@@ -14,8 +14,8 @@ from transforms.columns.categorical import KeyedCategorical, tensorflow_dtype, t
 if TYPE_CHECKING:
     import tensorflow as tf
 
+    from transforms.columns.protocols import Findings
     from transforms.columns.vocabulary_lookup import Vocabulary
-    from transforms.statistics.fitted import Fitted
 
 
 class VocabularyBase(KeyedCategorical):
@@ -48,10 +48,10 @@ class VocabularyBase(KeyedCategorical):
         """What an unknown word gets where there are no buckets for it; -1 for no id."""
 
     @abstractmethod
-    def vocabulary(self, fitted: Fitted) -> Vocabulary:
+    def vocabulary(self, fitted: Findings) -> Vocabulary:
         """Returns the words."""
 
-    def ids_of(self, words: tf.Tensor, fitted: Fitted) -> tf.Tensor:
+    def ids_of(self, words: tf.Tensor, fitted: Findings) -> tf.Tensor:
         """See the base class."""
         return self.vocabulary(fitted).ids(text_of(words), self.num_oov_buckets, self.unknown_id)
 

@@ -15,8 +15,8 @@ from transforms.columns.vocabulary_base import VocabularyBase
 from transforms.stored.vocabularies import WordList, read_vocabulary
 
 if TYPE_CHECKING:
+    from transforms.columns.protocols import Findings
     from transforms.columns.vocabulary_lookup import Vocabulary
-    from transforms.statistics.fitted import Fitted
 
 
 def _path(value: Any) -> Any:
@@ -80,7 +80,7 @@ class VocabularyFileBase(VocabularyBase):
         """See the base class."""
         return -1 if self.default_value is None else self.default_value
 
-    def vocabulary(self, fitted: Fitted) -> Vocabulary:
+    def vocabulary(self, fitted: Findings) -> Vocabulary:
         """See the base class."""
         return fitted.words(self._list.words, f"words_{self._list.digest}")
 

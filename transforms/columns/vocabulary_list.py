@@ -17,8 +17,8 @@ from transforms.problems import shown
 from transforms.stored.vocabularies import BadWord, WordList
 
 if TYPE_CHECKING:
+    from transforms.columns.protocols import Findings
     from transforms.columns.vocabulary_lookup import Vocabulary
-    from transforms.statistics.fitted import Fitted
 
 Word = str | bytes | int
 
@@ -113,7 +113,7 @@ class VocabularyListBase(VocabularyBase):
         """See the base class."""
         return self.default_value
 
-    def vocabulary(self, fitted: Fitted) -> Vocabulary:
+    def vocabulary(self, fitted: Findings) -> Vocabulary:
         """See the base class."""
         return fitted.words(self._list.words, f"words_{self._list.digest}")
 

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from transforms.columns.categorical import KeyedCategorical as AnyIds
+    from transforms.columns.protocols import Findings
+    from transforms.columns.steps import RawTensors
     from transforms.columns.window import Window
-    from transforms.densify.densify import RawTensors
-    from transforms.statistics.fitted import Fitted
 
 
 class Weighted(IdWrapper, Categorical):
@@ -138,7 +138,7 @@ class Weighted(IdWrapper, Categorical):
         message = f"expected one weight ({self.weight_feature_key!r}) for every id ({self.key!r})"
         return [Fault("length_mismatch", self.name, rows, shown, message)]
 
-    def step_ids(self, raw: RawTensors, window: Window | None, fitted: Fitted) -> StepIds:
+    def step_ids(self, raw: RawTensors, window: Window | None, fitted: Findings) -> StepIds:
         """See the base class."""
         import tensorflow as tf
 

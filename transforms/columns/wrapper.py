@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import model_validator
 
 from transforms.columns.base import Checked, Column
+from transforms.columns.from_tensorflow import converted, is_tensorflow
 from transforms.rows.ragged import Ragged
 
 if TYPE_CHECKING:
     from transforms.columns.categorical import Categorical, StepIds
-    from transforms.columns.numeric_base import NumericBase
+    from transforms.columns.protocols import Findings
+    from transforms.columns.steps import RawTensors
     from transforms.columns.window import Window
-    from transforms.densify.densify import RawTensors
     from transforms.normalizers.asks import Ask
     from transforms.parse.parse import Form
-    from transforms.statistics.fitted import Fitted
 
 
 class Wrapper(Column):
@@ -31,8 +31,6 @@ class Wrapper(Column):
     @classmethod
     def _tensorflows_own(cls, data: Any) -> Any:
         """Takes a column of TensorFlow's for the one that this is made of."""
-        from transforms.columns.from_tensorflow import converted, is_tensorflow
-
         if isinstance(data, dict) and is_tensorflow(data.get(cls.inner_field)):
             return {**data, cls.inner_field: converted(data[cls.inner_field])}
         return data
@@ -66,16 +64,6 @@ class Wrapper(Column):
     def step_width(self) -> int:
         """See the base class."""
         return self.inner.step_width
-
-    @property
-    def numeric(self) -> NumericBase | None:
-        """See the base class."""
-        return self.inner.numeric
-
-    @property
-    def needs_data(self) -> bool:
-        """See the base class."""
-        return self.inner.needs_data
 
     def path_to(self, argument: str) -> str:
         """See the base class."""
@@ -111,6 +99,6 @@ class IdWrapper(Wrapper):
         column: Categorical = self.categorical_column
         return column
 
-    def inner_ids(self, raw: RawTensors, window: Window | None, fitted: Fitted) -> StepIds:
+    def inner_ids(self, raw: RawTensors, window: Window | None, fitted: Findings) -> StepIds:
         """Returns the ids of the kept steps, with the statistics and words that were found for this column."""
         return self.inner.step_ids(raw, window, fitted.on_behalf(self.inner.name, self.name))

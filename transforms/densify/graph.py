@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -12,10 +12,11 @@ import tensorflow as tf
 
 from transforms import dtypes
 from transforms.columns import Column, Output
-from transforms.columns.numeric_base import NumericBase
+from transforms.columns.numeric_base import NumericBase, numeric_of
 from transforms.columns.passthrough import Passthrough
 from transforms.densify import tensors
-from transforms.densify.densify import RawTensors, densify, level_moments
+from transforms.densify.collect import level_moments
+from transforms.densify.densify import densify
 from transforms.rows import origin
 from transforms.rows.ragged import Ragged
 from transforms.rows.rejection import Fault
@@ -23,6 +24,9 @@ from transforms.spec.spec import Spec, input_name
 from transforms.statistics.contributed import Packed, Part
 from transforms.statistics.fitted import Fitted, not_fitted
 from transforms.stored import trees
+
+if TYPE_CHECKING:
+    from transforms.columns.steps import RawTensors
 
 DENSE_BYTES: Final = 16 << 20
 """How many bytes of dense output are made at once: what T costs, a batch of long rows must not multiply."""
@@ -227,7 +231,7 @@ def spoiling_columns(spec: Spec, narrow: bool = False) -> list[tuple[Column, Num
     """
     found: list[tuple[Column, NumericBase]] = []
     for column in spec.columns:
-        numeric = column.numeric
+        numeric = numeric_of(column)
         if numeric is column and numeric.non_finite != "keep":
             rounded = numeric.output_dtype == "float64" and (narrow or spec.is_concatenated(column))
             if rounded or any(link.can_spoil for link in numeric.links):

@@ -12,7 +12,7 @@ from transforms.columns.window import Window
 
 if TYPE_CHECKING:
     from transforms.columns import Column
-    from transforms.densify.densify import RawTensors
+    from transforms.columns.steps import RawTensors
     from transforms.groups import SequenceGroup
     from transforms.spec.spec import Spec
 

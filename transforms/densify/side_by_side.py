@@ -23,8 +23,8 @@ from transforms.densify.group_windows import GroupWindows, kind_of
 from transforms.statistics import moments
 
 if TYPE_CHECKING:
+    from transforms.columns.steps import RawTensors
     from transforms.columns.window import Window
-    from transforms.densify.densify import RawTensors
     from transforms.normalizers.asks import Ask
     from transforms.spec.spec import Spec
     from transforms.statistics.fitted import Fitted

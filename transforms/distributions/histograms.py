@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from transforms.columns import Column
 from transforms.columns.categorical import Categorical
+from transforms.columns.numeric_base import numeric_of
 from transforms.columns.vocabulary_base import VocabularyBase
 from transforms.distributions import observed
 from transforms.rows import origin
@@ -175,7 +176,7 @@ def centres(spec: Spec, table: np.ndarray | None) -> dict[str, Centre]:
       spec: the columns.
       table: the moments of the first level, `[5, dimensions]` (see `transforms.statistics.moments`); None before there is one.
     """
-    made = {c.name: Centre((0.0,) * _dimensions(c)) for c in spec.columns if c.numeric is not None}
+    made = {c.name: Centre((0.0,) * _dimensions(c)) for c in spec.columns if numeric_of(c) is not None}
     if table is None:
         return made
     asks = [ask for ask in spec.asks if ask.level == 0 and ask.packed]
@@ -191,7 +192,7 @@ def centres(spec: Spec, table: np.ndarray | None) -> dict[str, Centre]:
 
 
 def read_centres(spec: Spec, path: str) -> dict[str, Centre]:
-    """Returns the centres by a file with the moments of the first level (`analyze.moments_file`), none with no path."""
+    """Returns the centres by a file with the moments of the first level (`saved.moments_file`), none with no path."""
     if not path:
         return centres(spec, None)
     from apache_beam.io.filesystems import FileSystems  # what counts a batch works without Beam
@@ -201,7 +202,8 @@ def read_centres(spec: Spec, path: str) -> dict[str, Centre]:
 
 
 def _dimensions(column: Column) -> int:
-    width = column.numeric.step_width if column.numeric is not None else 1
+    numeric = numeric_of(column)
+    width = numeric.step_width if numeric is not None else 1
     return width if width <= MOST_APART else 1
 
 
@@ -243,7 +245,7 @@ def counter(spec: Spec, around: Mapping[str, Centre], words: Mapping[str, int], 
             return made
         kept = observed.Kept(spec, arrays)
         for column in spec.columns:
-            if column.numeric is not None:
+            if numeric_of(column) is not None:
                 before, after, seen = kept.numbers(column, Ragged.of(batch.column(column.key)))
                 made |= _numbers(column, BEFORE, around[column.name].taken_from(before), seen)
                 if after is not None:

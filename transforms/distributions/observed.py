@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from transforms.columns import Column
-from transforms.columns.numeric_base import NumericBase
+from transforms.columns.numeric_base import NumericBase, numeric_of
 from transforms.rows.ragged import Ragged
 from transforms.spec.spec import Spec, length_name
 
@@ -67,7 +67,7 @@ class Kept:
           Before; after, None where the column does not write numbers; and which of them were observed, bool `[n, width]`: not
           filled, nor completed. None for all.
         """
-        numeric = column.numeric
+        numeric = numeric_of(column)
         assert numeric is not None
         width, flat = numeric.step_width, values.values.to_numpy(zero_copy_only=False)
         after = self._after(column, width)

@@ -17,6 +17,7 @@ from transforms.fit.combining import Combined, Found
 from transforms.normalizers.asks import Ask
 from transforms.statistics.contributed import Part
 from transforms.statistics.details import PARTS, Details
+from transforms.statistics.saved import outcome_file
 from transforms.stored.files import naming
 
 
@@ -29,17 +30,6 @@ def _written(details: Details, path: str) -> np.ndarray:
         with naming(outcome_file(path)), FileSystems.create(outcome_file(path)) as file:
             file.write(json.dumps({"outcome": parts}).encode())
     return outcome
-
-
-def outcome_file(path: str) -> str:
-    """Returns the file beside the readable one that holds what the analyzer gave, for `read_outcome`."""
-    return path.removesuffix(".json") + "-outcome.json"
-
-
-def read_outcome(path: str) -> tuple[bytes, ...]:
-    """Returns what the analyzer gave, as it was written down beside its readable form."""
-    with FileSystems.open(outcome_file(path)) as file:
-        return tuple(base64.b64decode(part) for part in json.loads(file.read())["outcome"])
 
 
 class _PickleCacheCoder(tft.experimental.PTransformAnalyzerCacheCoder):

@@ -36,8 +36,10 @@ from transforms.errors import JobError, SpecError, listed, nearest
 from transforms.fit import preprocessing_fn, tft_retries
 from transforms.groups import SequenceGroup
 from transforms.parse.step_limit import MAX_STEPS
-from transforms.spec.spec import LARGEST_EXAMPLE, Spec, job_faults, make_spec
+from transforms.spec.make_spec import LARGEST_EXAMPLE, job_faults, make_spec
+from transforms.spec.spec import Spec
 from transforms.stage_functions import StageFunction, validate_stage
+from transforms.statistics.saved import LearnedWords, Level, joined
 from transforms.stored import trees
 
 CARRIERS: Final = {"int64": pa.int64(), "float32": pa.float32(), "float64": pa.float64(), "string": pa.large_binary()}
@@ -63,8 +65,8 @@ def save_transform(
     target: str,
     staging: str,
     allow_empty: bool = True,
-    given: Sequence[preprocessing_fn.Level] = (),
-    words: preprocessing_fn.LearnedWords | None = None,
+    given: Sequence[Level] = (),
+    words: LearnedWords | None = None,
     scratch: str = "",
 ) -> tuple[beam.PCollection, Mapping[DatasetKey, DatasetCache]]:
     """Finds the statistics of a data set and saves the graph that uses them.
@@ -74,7 +76,7 @@ def save_transform(
       spec: the columns.
       data: validated batches, one PCollection or several parts; None where no statistics are needed.
       target: directory of the graph, what `tft.TFTransformOutput` opens.
-      staging: folder for what is needed meanwhile, and for the statistics as files (`analyze.moments_file`). Workers reach it.
+      staging: folder for what is needed meanwhile, and for the statistics as files (`saved.moments_file`). Workers reach it.
       allow_empty: whether a graph of no rows is saved. tf.Transform makes an identity graph of them.
       given: what earlier passes found; without data, all that there is.
       words: learned vocabularies that an earlier run found.
@@ -87,8 +89,8 @@ def save_transform(
     config = _adapter(spec)
     preprocess = preprocessing_fn.preprocessing_fn(spec, staging, data is not None or bool(given), given, words)
     cache: Mapping[DatasetKey, DatasetCache] = {}
-    made = preprocessing_fn.joined(scratch, "transform") if scratch else target
-    context = tft_beam.Context(temp_dir=preprocessing_fn.joined(scratch or staging, "tft"), force_tf_compat_v1=False)
+    made = joined(scratch, "transform") if scratch else target
+    context = tft_beam.Context(temp_dir=joined(scratch or staging, "tft"), force_tf_compat_v1=False)
     with tft_retries.repeatable(), context:
         if isinstance(data, Datasets):
             parts = {
@@ -114,7 +116,7 @@ def _copied(done: Any, source: str, target: str) -> Any:
 
 
 def find_level(
-    spec: Spec, data: beam.PCollection, staging: str, given: Sequence[preprocessing_fn.Level], scratch: str = ""
+    spec: Spec, data: beam.PCollection, staging: str, given: Sequence[Level], scratch: str = ""
 ) -> beam.PCollection:
     """Finds the statistics of the first level that is not given, and writes them into the staging folder.
 
@@ -125,7 +127,7 @@ def find_level(
       A PCollection with one element, there when it is done.
     """
     preprocess = preprocessing_fn.level_fn(spec, staging, given)
-    context = tft_beam.Context(temp_dir=preprocessing_fn.joined(scratch or staging, "tft"), force_tf_compat_v1=False)
+    context = tft_beam.Context(temp_dir=joined(scratch or staging, "tft"), force_tf_compat_v1=False)
     with tft_retries.repeatable(), context:
         batches = _inputs(data, spec, "GraphInputs")
         graph, _ = (batches, _adapter(spec)) | "Fit" >> tft_beam.AnalyzeDataset(preprocess)
@@ -192,9 +194,9 @@ def _save_raw_metadata(done: Any, target: str, spec: Spec) -> Any:
         for key, kind in spec.graph_inputs.items()
     }
     metadata = dataset_metadata.DatasetMetadata.from_feature_spec(features)
-    metadata_io.write_metadata(metadata, preprocessing_fn.joined(target, "metadata"))
+    metadata_io.write_metadata(metadata, joined(target, "metadata"))
     if any(kind == "float64" for kind in spec.graph_inputs.values()):
-        folder = preprocessing_fn.joined(target, "transformed_metadata")
+        folder = joined(target, "transformed_metadata")
         schema = metadata_io.read_metadata(folder).schema
         for name in [feature.name for feature in schema.feature if feature.name.startswith(EXACT)]:
             schema.feature.remove(next(feature for feature in schema.feature if feature.name == name))
@@ -266,7 +268,7 @@ class Fit(beam.PTransform):
         stage = StageFn(self._stage, self.spec, arrow=True)
         valid = everything | "Validate" >> beam.ParDo(stage).with_outputs(REJECTED, TALLIES, main=GOOD)
         staging = f"{self.transform}.fit-{secrets.token_hex(4)}"
-        scratch = preprocessing_fn.joined(self._scratch, os.path.basename(staging)) if self._scratch else ""
+        scratch = joined(self._scratch, os.path.basename(staging)) if self._scratch else ""
         saved, _ = save_transform(
             pcoll.pipeline, self.spec, valid[GOOD], self.transform, staging, allow_empty=False, scratch=scratch
         )

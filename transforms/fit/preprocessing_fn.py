@@ -4,33 +4,31 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 from apache_beam.io.filesystems import FileSystems
 
-from transforms.columns.learned_vocabulary import LearnedVocabularyBase, learners
+from transforms.columns.learned_vocabulary import LearnedVocabularyBase
 from transforms.columns.vocabulary_lookup import Vocabulary, Words
-from transforms.densify.densify import RawTensors, densify, fit
+from transforms.densify.collect import fit
+from transforms.densify.densify import densify
 from transforms.densify.graph import carried
 from transforms.fit.combining import Combined, Found
-from transforms.fit.details_analyzer import analyze_details, by_ask, outcome_file, read_outcome
+from transforms.fit.details_analyzer import analyze_details, by_ask
 from transforms.normalizers.asks import Ask
 from transforms.spec.spec import Spec, length_name
 from transforms.statistics import moments
 from transforms.statistics.contributed import Packed, Part
 from transforms.statistics.details import contribution
-from transforms.statistics.fitted import Asked, Fitted, not_fitted, table_width
+from transforms.statistics.fitted import Fitted, not_fitted, table_width
+from transforms.statistics.saved import LearnedWords, Level, details_file, joined, moments_file
 from transforms.stored.files import naming
 
-ASSETS: Final = "transform_fn/assets"
-"""Where tf.Transform puts vocabularies, under the folder that it saves a graph in."""
-
-LearnedWords = Mapping[str, Sequence[bytes]]
-"""Learned vocabularies by `LearnedVocabularyBase.vocabulary_name`."""
+if TYPE_CHECKING:
+    from transforms.columns.steps import Asked, RawTensors
 
 
 def _written(found: Packed, path: str) -> np.ndarray:
@@ -52,19 +50,6 @@ class _CacheCoder(tft.experimental.PTransformAnalyzerCacheCoder):
 
     def decode_cache(self, encoded_accumulator: bytes) -> Packed:
         return Packed.from_bytes(self._parts, encoded_accumulator)
-
-
-@dataclass(frozen=True)
-class Level:
-    """What an earlier pass found of one level (see `Spec.levels`).
-
-    Attributes:
-      table: float64 `[5, dimensions]`, its moments; None for none.
-      details: its other figures, as `analyze_details` gives them; None for none.
-    """
-
-    table: np.ndarray | None
-    details: tuple[bytes, ...] | None
 
 
 class Analyzers:
@@ -133,52 +118,6 @@ class _InFile:
 
     def ids(self, words: tf.Tensor, num_oov_buckets: int, default_value: int) -> tf.Tensor:
         return tft.apply_vocabulary(words, self._file, default_value=default_value, num_oov_buckets=num_oov_buckets)
-
-
-def moments_file(level: int) -> str:
-    """Returns the name of the file that a level's table of moments is written down in."""
-    return "moments.json" if level == 0 else f"moments-{level}.json"
-
-
-def details_file(level: int) -> str:
-    """Returns the name of the file that a level's quantiles and figures by key are written down in."""
-    return f"details-{level}.json"
-
-
-def joined(folder: str, name: str) -> str:
-    """Returns a path in a folder of any of Beam's file systems."""
-    return str(FileSystems.join(folder, name)) if folder else name
-
-
-def statistics_files(spec: Spec) -> list[str]:
-    """Returns the names of all files that the statistics of a data set are written down in, those of vocabularies aside."""
-    made = []
-    for level in range(spec.levels):
-        if table_width(spec, level):
-            made.append(moments_file(level))
-        if any(ask.level == level and not ask.packed for ask in spec.asks):
-            made += [details_file(level), outcome_file(details_file(level))]
-    return made
-
-
-def read_words(spec: Spec, folder: str) -> dict[str, tuple[bytes, ...]]:
-    """Returns the learned vocabularies by name, as tf.Transform has written them into the folder of a saved graph."""
-    made = {}
-    for name in learners(spec.columns):
-        with FileSystems.open(joined(joined(folder, ASSETS), name)) as file:
-            made[name] = tuple(file.read().removesuffix(b"\n").split(b"\n"))
-    return made
-
-
-def read_level(spec: Spec, folder: str, level: int) -> Level:
-    """Returns what a pass found of one level and wrote down in a folder."""
-    table = details = None
-    if table_width(spec, level):
-        with FileSystems.open(joined(folder, moments_file(level))) as file:
-            table = moments.loads(file.read())
-    if any(ask.level == level and not ask.packed for ask in spec.asks):
-        details = read_outcome(joined(folder, details_file(level)))
-    return Level(table, details)
 
 
 def level_fn(spec: Spec, folder: str, given: Sequence[Level]) -> Callable[[RawTensors], dict[str, Any]]:

@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 
 from transforms import dtypes
 from transforms.parse.rounding import LOOKED_AT, Rounded, rounded
+from transforms.rows.from_python import NO_TEXT
 from transforms.rows.ragged import Ragged
 
 INTEGER_TEXT: Final = r"^[+-]?[0-9]+$"
@@ -31,9 +32,6 @@ ARRAY_TEXT: Final = rf"(?s)^\[([\s\[]*{_VALUE}.*|\s*\[[\s\[]*\].*|\s*)\]$"
 """Trimmed text that is an array as JSON, Python or NumPy write one: brackets with nothing, a value or an array at their start."""
 
 LARGEST_EXACT_FLOAT: Final = 2.0**53
-
-NO_TEXT: Final = pa.struct([("seqcols: text that UTF-8 cannot hold", pa.binary())])
-"""Text with half of a surrogate pair in it, of which Arrow makes no string: as JSON can write it. Other text beside it, too."""
 
 
 @dataclass(frozen=True)

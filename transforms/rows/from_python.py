@@ -8,10 +8,12 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from transforms.parse.carriers import NO_TEXT
 from transforms.rows import origin
 
 BATCH_ROWS: Final = 1024
+
+NO_TEXT: Final = pa.struct([("seqcols: text that UTF-8 cannot hold", pa.binary())])
+"""Text with half of a surrogate pair in it, of which Arrow makes no string: as JSON can write it. Other text beside it, too."""
 
 
 def batches_of(data: Iterable[Mapping[str, Any]] | pa.RecordBatch | pa.Table) -> Iterator[pa.RecordBatch]:
@@ -150,7 +152,7 @@ def _as_text(row: Mapping[str, Any]) -> pa.RecordBatch:
     """A single row that Arrow cannot hold: what it can not becomes text, or a type that no column takes.
 
     Numbers become their text, which columns parse (an integer of any size has one), text with half of a surrogate pair
-    `leaves.NO_TEXT`; anything else a struct.
+    `NO_TEXT`; anything else a struct.
     """
     columns = {}
     for key, value in row.items():

@@ -10,9 +10,11 @@ import numpy as np
 from transforms import dtypes
 from transforms.columns import Column, Output
 from transforms.columns.numeric import Numeric
+from transforms.columns.numeric_base import numeric_of
 from transforms.columns.passthrough import Passthrough
 from transforms.groups import SequenceGroup
-from transforms.spec.spec import Spec, columns_in, make_spec
+from transforms.spec.make_spec import columns_in, make_spec
+from transforms.spec.spec import Spec
 
 
 def make_parse_example_spec(feature_columns: Sequence[Any] | Any | Spec) -> dict[str, Any]:
@@ -35,7 +37,7 @@ def make_parse_example_spec(feature_columns: Sequence[Any] | Any | Spec) -> dict
     for column in _columns(feature_columns):
         for key, form in column.features.items():
             kind = tf.as_dtype(form.carrier)
-            leaf = column.numeric or column  # what a bucketized column is made of
+            leaf = numeric_of(column) or column  # what a bucketized column is made of
             made.setdefault(key, _fixed(leaf, kind) if _is_fixed(leaf) else tf.io.VarLenFeature(kind))
     return made
 

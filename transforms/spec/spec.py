@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field
 
 from transforms import dtypes, reprs
 from transforms.columns import AnyColumn, Column, Output
-from transforms.columns.embedding import collection_faults
-from transforms.columns.from_tensorflow import converted, is_tensorflow
-from transforms.errors import SpecError, SpecFault, nearest
-from transforms.groups import DEFAULT_GROUP, SequenceGroup
+from transforms.columns.numeric_base import numeric_of
+from transforms.groups import SequenceGroup
 from transforms.models import Model
-from transforms.normalizers import Normalizer, places
+from transforms.normalizers import Normalizer
 from transforms.normalizers.asks import Ask
 from transforms.parse.parse import Form
-from transforms.problems import path_of, problems
-from transforms.spec import dense_rows
+
+KINDS_OF_A_GROUP: Final = ("length", "mask", "concatenation")
 
 
 class Spec(Model):
@@ -81,7 +77,7 @@ class Spec(Model):
     @property
     def numeric_columns(self) -> list[Column]:
         """The columns whose values have statistics, in the order of the table of moments."""
-        return [column for column in self.columns if column.numeric is not None]
+        return [column for column in self.columns if numeric_of(column) is not None]
 
     @property
     def longest_groups(self) -> list[str]:
@@ -112,7 +108,7 @@ class Spec(Model):
     @property
     def normalizers(self) -> list[Normalizer]:
         """Every link of every column's chain of normalizers."""
-        return [link for c in self.numeric_columns if c.numeric is not None for link in c.numeric.links]
+        return [link for c in self.columns if (numeric := numeric_of(c)) is not None for link in numeric.links]
 
     @property
     def needs_analysis(self) -> bool:
@@ -167,7 +163,7 @@ class Spec(Model):
 
     def group_of(self, output: Output) -> str | None:
         """Returns the sequence group that an output is of, one of its columns' or its own; None for that of a context column."""
-        if output.kind in _OF_A_GROUP:  # a column may be named as the group of another one
+        if output.kind in KINDS_OF_A_GROUP:  # a column may be named as the group of another one
             return output.source
         return next((column.sequence_group for column in self.columns if column.name == output.source), None)
 
@@ -209,182 +205,3 @@ def length_name(group: str) -> str:
 def mask_name(group: str) -> str:
     """Returns the name of a group's mask feature."""
     return f"{group}_mask"
-
-
-def make_spec(
-    columns: Sequence[Any] | Any | Spec, sequence_groups: dict[str, SequenceGroup] | SequenceGroup | None = None
-) -> Spec:
-    """Builds and checks a spec from columns made in Python.
-
-    Args:
-      columns: the columns, ours or those of `tf.feature_column` (or a spec, which is returned as it is).
-      sequence_groups: group name to policy; a single policy is that of the default group.
-
-    Raises:
-      SpecError: with every fault found.
-    """
-    if isinstance(columns, Spec):
-        return columns
-    many = columns_in(columns)
-    if isinstance(sequence_groups, SequenceGroup):
-        sequence_groups = {DEFAULT_GROUP: sequence_groups}
-    data = {"sequence_groups": sequence_groups or {}, "columns": many}
-    try:
-        spec = Spec.model_validate(data)
-    except ValidationError as error:
-        raise SpecError([SpecFault(p.path, p.message) for p in problems(error, Spec, data)]) from None
-    faults = cross_faults(spec)
-    if faults:
-        raise SpecError(faults)
-    return spec
-
-
-def columns_in(columns: Any) -> list[Any]:
-    """Returns one column or several as a list, TensorFlow's columns as ours.
-
-    Raises:
-      SpecError: columns of TensorFlow's that have no counterpart, all of them.
-    """
-    # A column of TensorFlow's is a tuple with names; one of ours can be iterated, as pydantic's models can.
-    one = isinstance(columns, str | Mapping | Column) or hasattr(columns, "_fields")
-    several = isinstance(columns, Iterable) and not one
-    made, faults = [], []
-    for k, column in enumerate(columns if several else [columns]):
-        try:
-            made.append(converted(column) if is_tensorflow(column) else column)
-        except (TypeError, ValueError) as error:
-            faults.append(SpecFault(f"columns[{k}]", str(error)))
-    if faults:
-        raise SpecError(faults)
-    return made
-
-
-def cross_faults(spec: Spec) -> list[SpecFault]:
-    """Returns what is wrong between columns and groups, each of which is right by itself."""
-    faults = [*_group_faults(spec), *_bucket_faults(spec), *_key_faults(spec), *_name_faults(spec)]
-    faults += dense_rows.faults(spec, LARGEST_EXAMPLE - 1, "an example has 2 GiB at most")
-    return [*faults, *collection_faults(spec.columns)]
-
-
-def job_faults(spec: Spec, most_bytes: int) -> list[SpecFault]:
-    """Returns why no job can carry out a spec that is right by itself: what `run`, `check` and `plan` refuse alike.
-
-    Args:
-      spec: the spec.
-      most_bytes: bytes that a dense row may take (`--max-record-bytes`).
-    """
-    if not spec.graph_inputs:  # tf.Transform 1.21 refuses a graph without inputs
-        return [SpecFault("columns", "expected a column to densify, got only passthrough_column")]
-    return dense_rows.faults(spec, most_bytes, "--max-record-bytes")
-
-
-def _group_faults(spec: Spec) -> list[SpecFault]:
-    faults = []
-    for k, column in enumerate(spec.columns):
-        group = column.sequence_group
-        if group is None or group in spec.sequence_groups:
-            continue
-        if group != DEFAULT_GROUP or spec.sequence_groups:
-            known = ", ".join(map(repr, spec.sequence_groups)) or "none is defined"
-            hint = nearest(group, spec.sequence_groups)
-            where = f"columns[{k}].{column.path_to('group')}"
-            faults.append(SpecFault(where, f"unknown sequence group {group!r}, known: {known}{hint}"))
-    used = set(spec.group_names)
-    for name, policy in spec.sequence_groups.items():
-        path = ("sequence_groups", name)
-        if name not in used:
-            faults.append(SpecFault(path_of(path), "no column belongs to this group"))
-        elif policy.fixed_length is None and policy.truncate == "reject":
-            message = "truncate: reject needs a max_length that is a number, got 'longest'"
-            faults.append(SpecFault(path_of((*path, "truncate")), message))
-        elif policy.concatenate and not spec.concatenation(name):
-            message = "expected a column of numbers in the group (ids need an indicator_column or an embedding table)"
-            faults.append(SpecFault(path_of((*path, "concatenate")), message))
-    return faults
-
-
-def _bucket_faults(spec: Spec) -> list[SpecFault]:
-    faults = []
-    for name, policy in spec.sequence_groups.items():
-        if policy.bucket_by_length is None:
-            continue
-        named, last, first = list(policy.bucket_by_length), policy.fixed_length, spec.bucketed_group
-        if last is None:
-            message = "needs a max_length that is a number, got 'longest'"
-        elif named != sorted(set(named)):
-            message = f"expected ascending lengths, got {named!r}"
-        elif named[-1] > last:
-            message = f"expected at most max_length ({last}), which is the last bucket's, got {named[-1]}"
-        elif first is not None and first != name:
-            message = f"rows are in files by the length of {first!r} already: one group may have buckets"
-        else:
-            continue
-        faults.append(SpecFault(path_of(("sequence_groups", name, "bucket_by_length")), message))
-    return faults
-
-
-def _key_faults(spec: Spec) -> list[SpecFault]:
-    """One feature can feed several columns, but is parsed once: they must ask for it in the same form."""
-    faults = []
-    first: dict[str, tuple[int, Form]] = {}
-    for k, column in enumerate(spec.columns):
-        for key, form in column.features.items():
-            where = f"columns[{k}].{column.place_of(key)}"
-            if key.startswith("__"):
-                faults.append(SpecFault(where, f"names that begin with '__' are reserved, got {key!r}"))
-            before, other = first.setdefault(key, (k, form))
-            if other.same_as != form.same_as:
-                message = f"{key!r} is parsed in another way by columns[{before}]: a feature has one dtype and form"
-                faults.append(SpecFault(where, message))
-    return [*faults, *_normalizer_key_faults(spec)]
-
-
-def _why_no_key(column: Column) -> str:
-    """Returns why statistics cannot go by a column, or an empty string."""
-    form = column.features[column.key]
-    if column.is_sequence:
-        return "is a sequence"
-    if form.delimiter is not None:
-        return "is delimited text"
-    if dtypes.carrier(form.dtype) == "float32":  # a number with a fraction has no text that is exactly it
-        return f"holds numbers ({form.dtype})"
-    return "" if column.step_width == 1 else f"has several values ({column.step_width})"
-
-
-def _normalizer_key_faults(spec: Spec) -> list[SpecFault]:
-    """A normalizer by key goes by a context feature, which some column must read."""
-    faults = []
-    unfit = {c.key: why for c in spec.columns if (why := _why_no_key(c))}
-    context = {c.key for c in spec.columns} - set(unfit)
-    for k, column in enumerate(spec.columns):
-        numeric = column.numeric
-        for place, link in zip(places(numeric.normalizer_fn), numeric.links, strict=True) if numeric else ():
-            if link.key is not None and link.key not in context:
-                known = ", ".join(map(repr, sorted(context))) or "there is none"
-                why = f", which {unfit[link.key]}" if link.key in unfit else nearest(link.key, context)
-                message = (
-                    f"expected the key of a context column of one word or integer ({known}), got {link.key!r}{why}"
-                )
-                where = f"columns[{k}].{column.path_to('normalizer_fn')}{place}.key"
-                faults.append(SpecFault(where, message))
-    return faults
-
-
-def _name_faults(spec: Spec) -> list[SpecFault]:
-    faults = []
-    seen: dict[str, str] = {}
-    named = [(f"the group {o.source!r}", o) for o in spec.outputs() if o.kind in _OF_A_GROUP]
-    named += [(f"columns[{k}]", output) for k, column in enumerate(spec.columns) for output in column.outputs(None)]
-    for where, output in named:
-        if output.name in seen:
-            faults.append(
-                SpecFault(where, f"two outputs are named {output.name!r}: this one and one of {seen[output.name]}")
-            )
-        seen.setdefault(output.name, where)
-    return faults
-
-
-_OF_A_GROUP: Final = ("length", "mask", "concatenation")
-
-LARGEST_EXAMPLE: Final = 1 << 31
-"""Bytes of a tf.Example, at most: protobuf's own limit."""

@@ -9,20 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
 import tensorflow as tf
 
-from transforms.columns.numeric_base import Steps
+from transforms.columns.steps import Steps
 from transforms.normalizers import Statistics
 from transforms.normalizers.asks import Ask
 from transforms.parse.parse import NO_ID, NO_WORD
 from transforms.statistics import moments
 from transforms.statistics.by_key import Groups, readable
 from transforms.statistics.contributed import Given, Part, taken, tensors
-from transforms.statistics.fitted import Asked
+
+if TYPE_CHECKING:
+    from transforms.columns.steps import Asked
+
 
 PARTS: Final = 3
 """Strings that are the outcome for one ask: fingerprints of the keys, the keys, and the figures."""

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import tensorflow as tf
 
 from transforms.columns.learned_vocabulary import LearnedVocabularyBase
-from transforms.columns.numeric_base import Steps
+from transforms.columns.steps import Steps
 from transforms.columns.vocabulary_lookup import Track, Vocabulary, Words, keep_in
 from transforms.normalizers import Normalizer, Statistics
 from transforms.normalizers.asks import Ask
 from transforms.spec.spec import Spec
 from transforms.statistics import moments
 from transforms.statistics.contributed import Part
+from transforms.statistics.details import statistics_of
+from transforms.statistics.row_statistics import of_rows
 
-Asked = tuple[tf.Tensor, Steps]
-"""Values `[n, *shape]`, and where they stand."""
+if TYPE_CHECKING:
+    from transforms.columns.steps import Asked
 
 
 class Combine(Protocol):
@@ -116,8 +118,6 @@ class Fitted:
         if not normalizer.needs_statistics:
             return NO_STATISTICS
         if normalizer.per == "row":
-            from transforms.statistics.row_statistics import of_rows
-
             return of_rows(values, steps, normalizer.probabilities)
         owner = self.owner_of(owner)
         asks = [ask for ask in self.spec.asks if ask.owner == owner and ask.link == link]
@@ -126,12 +126,15 @@ class Fitted:
         )
         return self.answer(ask, steps)
 
+    def raw_statistics(self, owner: str, steps: Steps) -> Statistics:
+        """Returns the statistics of a column's raw values, of kept steps or of all: what the first of its asks is about."""
+        name = self.owner_of(owner)
+        return self.packed(next(ask for ask in self.spec.asks if ask.owner == name), steps)
+
     def answer(self, ask: Ask, steps: Steps) -> Statistics:
         """Returns the statistics that an ask of the spec is about; those by key for every step."""
         if ask.packed:
             return self.packed(ask, steps)
-        from transforms.statistics.details import statistics_of
-
         return statistics_of(self.details[ask], ask, steps)
 
     def packed(self, ask: Ask, steps: Steps | None = None) -> Statistics:

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pyarrow as pa
 
+from transforms.normalizers.options import MOST_BUCKETS
+
 if TYPE_CHECKING:
     from tfx_bsl.sketches import QuantilesSketch
 
@@ -29,7 +31,7 @@ EPS: Final = 1e-3
 COARSE_EPS: Final = 1e-2
 """The same where there may be many streams, as by key: 0.2 MB."""
 
-SAMPLED: Final = 10_000
+SAMPLED: Final = MOST_BUCKETS
 """Quantiles that a sketch is asked for, at even distances; the one nearest to what is wanted is taken."""
 
 SKETCH_SIZE: Final = 100_000

@@ -11,7 +11,7 @@ import tensorflow as tf
 from transforms.normalizers import Statistics
 
 if TYPE_CHECKING:
-    from transforms.columns.numeric_base import Steps
+    from transforms.columns.steps import Steps
 
 
 def of_rows(values: tf.Tensor, steps: Steps, probabilities: Sequence[float] = ()) -> Statistics:
