@@ -425,4 +425,4 @@ def test_who_has_nearly_written_an_option_is_told(folder, option, hint):
 
 def test_help_says_that_the_inputs_count_too(folder):
     text = " ".join(call("run", "--help").stdout.split())
-    assert "counts for the statistics as --input does, which always counts, too, but is not written" in text
+    assert "counts toward the statistics in addition to --input, but is not written" in text

@@ -309,7 +309,7 @@ def test_files_are_kept_whole_where_there_are_enough():
 
 
 def test_a_shard_opens_no_file_of_another(parquet, monkeypatch):
-    from pipeline.loaders import reading
+    from pipeline.sinks import parquet as sink
     from pipeline.sources.parquet import opened
 
     seen = []
@@ -318,7 +318,7 @@ def test_a_shard_opens_no_file_of_another(parquet, monkeypatch):
         seen.append(path)
         return opened(path)
 
-    monkeypatch.setattr(reading, "opened", noted)
+    monkeypatch.setattr(sink, "opened", noted)
     list(numpy_batches(str(parquet), 8, shards=11, shard=0))
     assert seen == read_manifest(str(parquet)).files[:1]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from transforms.columns import CLASSES, TYPES, Column, constructor, shared_embeddings
 from transforms.errors import JobError, SpecError, SpecFault
 from transforms.groups import SequenceGroup
-from transforms.normalizers import Function, Normalizer, ZScore
+from transforms.normalizers import NORMALIZERS, Chain, Function, Normalizer
 from transforms.rows.reasons import REASONS
 from transforms.spec.make_spec import make_spec
 from transforms.spec.spec import Spec
@@ -40,6 +40,8 @@ def __getattr__(name: str) -> Any:
         return constructor(name)
     if name in CLASSES:
         return CLASSES[name]
+    if name in NORMALIZERS:
+        return NORMALIZERS[name]
     if name in _LATE:
         import importlib
 
@@ -50,6 +52,7 @@ def __getattr__(name: str) -> Any:
 __all__ = [  # noqa: PLE0604  # the names of the table, too
     "REASONS",
     "Applied",
+    "Chain",
     "Column",
     "Densify",
     "Fit",
@@ -64,7 +67,6 @@ __all__ = [  # noqa: PLE0604  # the names of the table, too
     "SpecError",
     "SpecFault",
     "Validate",
-    "ZScore",
     "apply",
     "make_output_parse_example_spec",
     "make_parse_example_spec",
@@ -73,4 +75,5 @@ __all__ = [  # noqa: PLE0604  # the names of the table, too
     "shared_embeddings",
     *TYPES,
     *CLASSES,
+    *NORMALIZERS,
 ]

@@ -33,7 +33,7 @@ def cli() -> None:
 def run_command(context: click.Context, /, **options: Any) -> None:
     """Read --input by the columns file COLUMNS and write a data set to --output.
 
-    Any other option is passed on to Apache Beam, for example --runner=DataflowRunner; without one the job runs here.
+    Any other option is passed on to Apache Beam, for example --runner=DataflowRunner; without a runner the job runs locally.
     """
     carry_out("run", beam_args=context.args, **options)
 
@@ -153,16 +153,16 @@ def demo_command(directory: str) -> None:
     "--input",
     "inputs",
     multiple=True,
-    help="File, pattern or data set of the inputs, where they were moved; may be given again.",
+    help="Where the inputs are now, if they have moved: file, pattern or data set; may be repeated.",
 )
 @click.option(
     "--rows",
     type=click.IntRange(min=0),
     default=1000,
     show_default=True,
-    help="About how many rows to compare; 0: check the files alone, which needs neither the inputs nor TensorFlow.",
+    help="About how many rows to compare; 0 checks only the files, which needs neither the inputs nor TensorFlow.",
 )
-@click.option("--debug", is_flag=True, help="Show tracebacks, and what the libraries log.")
+@click.option("--debug", is_flag=True, help="Show tracebacks and the libraries' own logs.")
 def verify_command(directory: str, inputs: tuple[str, ...], rows: int, debug: bool) -> None:
     """Check the data set in DIRECTORY: its files against the manifest, then rows of the inputs against its files.
 
@@ -185,20 +185,20 @@ def verify_command(directory: str, inputs: tuple[str, ...], rows: int, debug: bo
 
 @cli.command("repair")
 @click.argument("rejected")
-@click.option("--columns", required=True, help="The columns file to read them by.")
-@click.option("--output", default="", help="Directory of the data set, where REJECTED is a file of mended rows.")
+@click.option("--columns", required=True, help="Columns file to read the rows with.")
+@click.option("--output", default="", help="Directory of the data set, if REJECTED is a file of mended rows.")
 @click.option(
     "--input",
     "inputs",
     multiple=True,
-    help="File, pattern or data set of the inputs, where they were moved; may be given again.",
+    help="Where the inputs are now, if they have moved: file, pattern or data set; may be repeated.",
 )
 @click.option(
     "--workers",
     type=int,
-    help="Local worker threads; 0: all cores. Left out, one for every 64 MiB of input, at most one a core.",
+    help="Local worker threads; 0 uses all cores. By default one per 64 MiB of input, up to one per core.",
 )
-@click.option("--debug", is_flag=True, help="Show tracebacks, and what the libraries log.")
+@click.option("--debug", is_flag=True, help="Show tracebacks and the libraries' own logs.")
 def repair_command(debug: bool, columns: str, **options: Any) -> None:
     """Put the rejected rows of a data set through --columns again, and add those that pass to it.
 

@@ -40,22 +40,26 @@ _MAX_RECORD_BYTES: Final = _valued(
     "--max-record-bytes",
     Size(),
     _bytes(DEFAULTS.max_record_bytes),
-    "Longest record, line, row or block, and longest dense row; a file with a longer one is a bad file.",
+    "Largest record, line, row or block to read, and largest dense row to write; a file with a larger one counts as bad.",
 )
 
 _MAX_UNPACK_RATIO: Final = _valued(
     "--max-unpack-ratio",
     float,
     DEFAULTS.max_unpack_ratio,
-    "How many times its size a packed file may unpack to; one that unpacks to more is a bad file.",
+    "How many times its size a compressed file may unpack to; a file that exceeds it counts as bad.",
 )
 
-_DEBUG: Final = click.option("--debug", is_flag=True, help="Show tracebacks, and what the libraries log.")
+_DEBUG: Final = click.option("--debug", is_flag=True, help="Show tracebacks and the libraries' own logs.")
 
 
 def _input(required: bool) -> Any:
     return click.option(
-        "--input", "inputs", multiple=True, required=required, help="File, pattern or data set; may be given again."
+        "--input",
+        "inputs",
+        multiple=True,
+        required=required,
+        help="File, pattern or data set to read; may be repeated.",
     )
 
 
@@ -64,62 +68,66 @@ _READING: Final = [
         "--max-rejected",
         float,
         DEFAULT_MAX_REJECTED,
-        "Largest share of rows that may be rejected; past it nothing is published (exit code 3).",
+        "Largest share of rows that may be rejected; above it nothing is published (exit code 3).",
     ),
     _valued(
         "--on-bad-file",
         click.Choice(ON_BAD_FILE),
         ON_BAD_FILE[0],
-        "What a file does that is damaged or cut short: fail the run, or be left out whole (a pass more).",
+        "What to do with a damaged or truncated file: fail the run, or skip the whole file (takes an extra pass).",
     ),
     _MAX_RECORD_BYTES,
-    _valued("--max-steps", int, DEFAULTS.max_steps, "Most steps of a sequence; a row with more is rejected."),
+    _valued("--max-steps", int, DEFAULTS.max_steps, "Longest sequence, in steps; a row with a longer one is rejected."),
     _MAX_UNPACK_RATIO,
-    _valued("--max-batch-bytes", Size(), _bytes(DEFAULTS.max_batch_bytes), "How much input is held at once."),
+    _valued(
+        "--max-batch-bytes", Size(), _bytes(DEFAULTS.max_batch_bytes), "How much input to hold in memory at a time."
+    ),
     click.option(
         "--workers",
         type=int,
-        help="Local worker threads; 0: all cores. Left out, one for every 64 MiB of input, at most one a core.",
+        help="Local worker threads; 0 uses all cores. By default one per 64 MiB of input, up to one per core.",
     ),
     _DEBUG,
 ]
 
 _WRITING: Final = [
-    click.option("--output", required=True, help="Directory of the data set."),
-    _valued("--format", click.Choice(FORMATS), FORMATS[0], "What the examples are written as."),
-    click.option("--overwrite", is_flag=True, help="Replace a finished data set."),
+    click.option("--output", required=True, help="Directory to write the data set to."),
+    _valued("--format", click.Choice(FORMATS), FORMATS[0], "File format of the examples."),
+    click.option("--overwrite", is_flag=True, help="Replace an existing data set."),
     click.option(
-        "--cache", default="", help="Directory that keeps the statistics of every file, so that none is analysed twice."
+        "--cache",
+        default="",
+        help="Directory to cache the statistics of every file in, so that no file is analysed twice.",
     ),
     click.option(
         "--statistics-input",
         "statistics_inputs",
         multiple=True,
-        help="File, pattern or data set that counts for the statistics as --input does, which always counts, too, but is not "
-        "written; may be given again.",
+        help="File, pattern or data set that counts toward the statistics in addition to --input, but is not written; may be "
+        "repeated.",
     ),
-    click.option("--allow-empty", is_flag=True, help="Publish a data set without rows, if there are none to read."),
+    click.option("--allow-empty", is_flag=True, help="Publish the data set even if it has no rows."),
     click.option(
         "--wait/--no-wait",
         default=True,
         show_default=True,
-        help="Whether to wait for the engine, with --runner. A job that is handed over publishes by itself.",
+        help="With --runner: whether to wait until the engine is done. A job that nobody waits for still publishes by itself.",
     ),
 ]
 
 _INSPECTING: Final = [
     click.argument("inputs", metavar="FILES...", nargs=-1, required=True),
-    click.option("--output", "-o", default="", help="Where to write the draft; left out, it is printed."),
-    click.option("--overwrite", is_flag=True, help="Replace a file that is there."),
-    _valued("--rows", click.IntRange(min=1), INSPECTED_ROWS, "How many rows to look at, spread over the files."),
+    click.option("--output", "-o", default="", help="File to write the draft to; if omitted, it is printed."),
+    click.option("--overwrite", is_flag=True, help="Replace an existing file."),
+    _valued("--rows", click.IntRange(min=1), INSPECTED_ROWS, "How many rows to sample, spread over the files."),
     _MAX_RECORD_BYTES,
     _MAX_UNPACK_RATIO,
     _DEBUG,
 ]
 
 _PLANNING: Final = [
-    _valued("--budget", float, DEFAULT_BUDGET, "The share of all steps that a proposed T may lose."),
-    _valued("--buckets", int, DEFAULT_BUCKETS, "How many length buckets at most."),
+    _valued("--budget", float, DEFAULT_BUDGET, "Largest share of all steps that the proposed T may lose."),
+    _valued("--buckets", int, DEFAULT_BUCKETS, "Largest number of length buckets to propose."),
     click.option("--json", "as_json", is_flag=True, help="Print all figures as JSON."),
     *_READING,
 ]

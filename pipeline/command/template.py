@@ -63,7 +63,7 @@ def _parameter(option: click.Option) -> dict[str, Any]:
 
 def _help(option: click.Option) -> str:
     """Returns the help as a template's users need it, who give each option once."""
-    return (option.help or "").replace("; may be given again", "")
+    return (option.help or "").replace("; may be repeated", "")
 
 
 if __name__ == "__main__":

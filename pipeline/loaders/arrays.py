@@ -13,11 +13,11 @@ from pipeline.dataset import layout
 from pipeline.dataset.manifest import Manifest
 from pipeline.dataset.manifest import read as read_manifest
 from pipeline.errors import UsageError
-from pipeline.job.request import FORMATS
 from pipeline.loaders import blocks, plan
 from pipeline.loaders.plan import Piece
 from pipeline.loaders.reading import Arrays
 from pipeline.loaders.reading import blocks as read_blocks
+from pipeline.sinks.formats import SINKS
 from pipeline.verify import verify
 from transforms.columns import Output
 from transforms.errors import JobError, listed, nearest
@@ -123,7 +123,7 @@ class Batches:
 
     def _read(self, piece: Piece) -> Iterator[Arrays]:
         path, rows = self.manifest.files[piece.file], self.counts[piece.file]
-        return read_blocks(path, self.manifest.format, self.outputs, piece.start, piece.stop, rows)
+        return read_blocks(path, SINKS[self.manifest.format], self.outputs, piece.start, piece.stop, rows)
 
     def _pieces(self) -> list[list[Piece]]:
         return plan.pieces(self.counts, self.shards, self.even)
@@ -188,9 +188,9 @@ def open_manifest(root: str, verified: bool, bucket: int | None = None) -> Manif
       UsageError: it has length buckets and none is chosen, or not the one that is.
     """
     manifest = read_manifest(str(root).rstrip("/") or "/")
-    if manifest.format not in FORMATS:
+    if manifest.format not in SINKS:
         path = manifest.path(layout.MANIFEST)
-        raise JobError(f"{path}: unknown format {manifest.format!r}{nearest(manifest.format, FORMATS)}")
+        raise JobError(f"{path}: unknown format {manifest.format!r}{nearest(manifest.format, SINKS)}")
     if verified:
         faults = verify.files(manifest.root).faults
         if faults:

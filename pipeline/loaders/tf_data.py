@@ -9,6 +9,7 @@ from typing import Any, Final
 import tensorflow as tf
 
 from pipeline.loaders.arrays import Batches, numpy_batches
+from pipeline.sinks.formats import SINKS
 from transforms.columns import Output
 from transforms.spec.parse_specs import feature_spec, known_shape, sequence_spec
 
@@ -43,7 +44,9 @@ def tf_dataset(root: str, batch_size: int, *, epochs: int | None = 1, **more: An
       UsageError: an argument has a value that is not allowed.
     """
     batches = numpy_batches(root, batch_size, epochs=epochs, **more)
-    native = batches.manifest.format != "parquet" and all(map(_is_known, batches.manifest.files[:1]))
+    native = SINKS[batches.manifest.format].compression_type is not None and all(
+        map(_is_known, batches.manifest.files[:1])
+    )
     made = _of_records(batches) if native else _of_blocks(batches)
     made = made.take(len(batches)).apply(tf.data.experimental.assert_cardinality(len(batches)))
     options = tf.data.Options()
@@ -53,7 +56,7 @@ def tf_dataset(root: str, batch_size: int, *, epochs: int | None = 1, **more: An
 
 def _of_records(batches: Batches) -> tf.data.Dataset:
     """An epoch of batches, read and parsed in TensorFlow."""
-    packed = "GZIP" if batches.manifest.format.endswith(".gz") else ""
+    packed = SINKS[batches.manifest.format].compression_type
 
     def read(path: tf.Tensor, start: tf.Tensor, stop: tf.Tensor, rows: tf.Tensor) -> tf.data.Dataset:
         records = tf.data.TFRecordDataset(path, compression_type=packed)
@@ -83,7 +86,7 @@ def _of_records(batches: Batches) -> tf.data.Dataset:
 def _parser(batches: Batches) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
     """Returns what parses a batch of records, as docs/outputs.md says it, into the declared dtypes."""
     outputs = batches.outputs
-    is_sequence = batches.manifest.format.startswith("sequence_example")
+    is_sequence = SINKS[batches.manifest.format].has_lists
     context, sequences = sequence_spec(outputs) if is_sequence else (feature_spec(outputs), {})
 
     def parse(records: tf.Tensor) -> dict[str, tf.Tensor]:

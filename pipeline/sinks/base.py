@@ -1,4 +1,4 @@
-"""What every sink declares: a writer of dense batches; and the file underneath, counted and hashed as it is made.
+"""What every sink declares: how dense batches are written, read back and verified; and the file underneath, counted and hashed.
 
 A sink is one file beside this one and one line in `pipeline.sinks.formats.SINKS`.
 """
@@ -9,13 +9,16 @@ import contextlib
 import hashlib
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import BinaryIO, Final
 
 import pyarrow as pa
 
+from pipeline.sinks.contents import Contents, Tell, hashed
+from pipeline.sources.base import open_input
+from pipeline.sources.compression import Blocks
 from transforms.columns.base import Output
 from transforms.errors import JobError
 from transforms.spec.parse_specs import known_shape
@@ -82,6 +85,92 @@ class Sink(ABC):
         Raises:
           JobError: the file cannot be created.
           ValueError: an output cannot be written in this format.
+        """
+
+    @property
+    @abstractmethod
+    def source(self) -> str:
+        """Name of the source that reads such a file as rows like any others."""
+
+    @property
+    def compression_type(self) -> str | None:
+        """How TensorFlow's own reader of TFRecords is told to unpack such a file; None where it cannot read one."""
+        return None
+
+    @property
+    def has_lists(self) -> bool:
+        """Whether the steps of a sequence stand in a feature list of a tf.SequenceExample."""
+        return False
+
+    @abstractmethod
+    def columns(
+        self, path: str, outputs: Sequence[Output], start: int, stop: int | None
+    ) -> Iterator[tuple[Mapping[str, pa.Array], int]]:
+        """Reads rows back, every checksum on the way verified.
+
+        Args:
+          path: the file, of any Beam file system.
+          outputs: the features to read; others are skipped.
+          start: the first row.
+          stop: the row after the last; None to read to the end of the file, and look at that.
+
+        Yields:
+          Columns by name, as lists of any type where an output has a shape, and how many rows they have: in bounded batches.
+
+        Raises:
+          JobError: the file cannot be opened, is damaged, or lacks a feature.
+        """
+
+    @property
+    def times_read(self) -> int:
+        """How many times `examine` reads a file."""
+        return 1
+
+    def examine(self, path: str, outputs: Sequence[Output], tell: Tell) -> Contents:
+        """Reads a file to its end, every checksum in it included.
+
+        Args:
+          path: the file.
+          outputs: the features that it should have.
+          tell: is told how far it is.
+
+        Raises:
+          JobError: the file cannot be opened.
+        """
+        found = Contents()
+        blocks = hashed(Blocks(open_input(path), path), found, tell)
+        features: dict[str, str] = {}
+        try:
+            self.look_through(path, blocks, outputs, found, features, tell)
+        except JobError as error:
+            found.faults.append(str(error).removeprefix(f"{path}: "))
+        for _ in blocks:  # what comes after damage counts for the SHA-256
+            pass
+        found.faults += features.values()
+        return found
+
+    @abstractmethod
+    def look_through(
+        self,
+        path: str,
+        blocks: Iterator[bytes],
+        outputs: Sequence[Output],
+        found: Contents,
+        features: dict[str, str],
+        tell: Tell,
+    ) -> None:
+        """Counts the rows of a file, and finds the features that are not as the outputs say.
+
+        Args:
+          path: the file.
+          blocks: its bytes.
+          outputs: the features that it should have.
+          found: where rows are counted.
+          features: by name, what is wrong first; what is found is added.
+          tell: is told how many bytes were read besides `blocks`.
+
+        Raises:
+          JobError: it is damaged.
         """
 
 

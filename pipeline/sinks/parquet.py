@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
 
 from pipeline.sinks.base import OutputFile, Sink, Writer, Written, flat_values
+from pipeline.sinks.contents import Contents, Tell
+from pipeline.sources.base import broken
+from pipeline.sources.limits import WIDEST
+from pipeline.sources.parquet import Parquet as ParquetSource
+from pipeline.sources.parquet import opened
 from transforms.columns.base import Output
 from transforms.spec.parse_specs import known_shape
 
@@ -36,6 +43,66 @@ class Parquet(Sink):
         """See the base class."""
         schema = arrow_schema(outputs)
         return _Writer(OutputFile(path), outputs, schema)
+
+    @property
+    def source(self) -> str:
+        """See the base class."""
+        return "parquet"
+
+    def columns(
+        self, path: str, outputs: Sequence[Output], start: int, stop: int | None
+    ) -> Iterator[tuple[Mapping[str, pa.Array], int]]:
+        """See the base class; row groups without any of the rows are not read."""
+        names = [output.name for output in outputs]
+        with opened(path) as file:
+            sizes = [file.metadata.row_group(k).num_rows for k in range(file.num_row_groups)]
+            firsts = np.cumsum([0, *sizes])
+            last = firsts[-1] if stop is None else stop
+            groups = [k for k, first in enumerate(firsts[:-1]) if first < last and firsts[k + 1] > start]
+            absent = [name for name in names if name not in file.schema_arrow.names]
+            if absent:
+                raise broken(path, f"has no feature {absent[0]!r}, which the manifest names")
+            at = int(firsts[groups[0]]) if groups else 0
+            found = file.iter_batches(_batch_rows(outputs), row_groups=groups, columns=names, use_threads=False)
+            for batch in found:
+                own = batch.slice(max(start - at, 0), max(min(last - at, batch.num_rows) - max(start - at, 0), 0))
+                at += batch.num_rows
+                if own.num_rows:
+                    yield dict(zip(own.schema.names, own.columns, strict=True)), own.num_rows
+
+    @property
+    def times_read(self) -> int:
+        """See the base class: once to hash it, once by row groups."""
+        return 2
+
+    def look_through(
+        self,
+        path: str,
+        blocks: Iterator[bytes],
+        outputs: Sequence[Output],
+        found: Contents,
+        features: dict[str, str],
+        tell: Tell,
+    ) -> None:
+        """See the base class."""
+        for _ in blocks:
+            pass
+        source = ParquetSource()
+        wanted = {field.name: field.type for field in arrow_schema(outputs)}
+        held = source.features(path, WIDEST)
+        for name in (*wanted, *(name for name in held if name not in wanted)):
+            if held.get(name) != wanted.get(name):
+                features[name] = _other(name, wanted.get(name, _ABSENT), held.get(name, _ABSENT))
+        for split in source.splits(path):
+            for read in source.read(split, dict.fromkeys(held, ""), WIDEST):
+                assert read.batch is not None
+                for name in wanted.keys() & held.keys():
+                    nulls = read.batch.column(name).is_null().to_numpy(zero_copy_only=False)
+                    if nulls.any():
+                        row = found.rows + int(np.argmax(nulls))
+                        features.setdefault(name, f"row {row}: feature {name!r} is null")
+                found.rows += read.batch.num_rows
+                tell(read.size)
 
 
 class _Writer(Writer):
@@ -135,3 +202,23 @@ def _leaf_paths(schema: pa.Schema, names: Sequence[str]) -> Any:
     """Returns names as Parquet counts columns: a list's values are a column of their own below it."""
     nested = {f.name for f in schema if isinstance(f.type, pa.FixedShapeTensorType)}
     return [f"{name}.list.element" if name in nested else name for name in names] or False
+
+
+def _batch_rows(outputs: Sequence[Output]) -> int:
+    """Returns how many rows are about as large as a batch may be."""
+    size = sum(8 * prod(known_shape(output)) for output in outputs)
+    return max(1, min(WIDEST.max_batch_rows, WIDEST.max_batch_bytes // max(size, 1)))
+
+
+_ABSENT: Final = "no such feature"
+
+
+def _other(name: str, wanted: Any, held: Any) -> str:
+    kinds = (_shown(kind) if isinstance(kind, pa.DataType) else kind for kind in (held, wanted))
+    return "feature {!r}: the file has {}, the manifest {}".format(name, *kinds)
+
+
+def _shown(kind: pa.DataType) -> str:
+    if isinstance(kind, pa.FixedShapeTensorType):
+        return f"{kind.value_type} {kind.shape}"
+    return str(kind)

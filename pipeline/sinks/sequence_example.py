@@ -32,6 +32,11 @@ class SequenceExample(TFRecord):
         """See the base class."""
         return ".tfrecord.gz" if self.compression else ".tfrecord"
 
+    @property
+    def has_lists(self) -> bool:
+        """See the base class."""
+        return True
+
     def open(self, path: str, outputs: Sequence[Output]) -> Writer:
         """See the base class."""
         sequence_spec(outputs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any, Literal
@@ -11,7 +11,9 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
+from pipeline.sinks import records
 from pipeline.sinks.base import OutputFile, Sink, Writer, Written, flat_values
+from pipeline.sinks.contents import Contents, Tell
 from pipeline.sources.compression import GZIP
 from transforms.columns.base import Output
 from transforms.kernels import encode
@@ -43,6 +45,35 @@ class TFRecord(Sink):
         """See the base class."""
         parse_spec(outputs)
         return RecordWriter(OutputFile(path), lambda batch: [feature_of(batch, o) for o in outputs], self._packer())
+
+    @property
+    def source(self) -> str:
+        """See the base class."""
+        return "tfrecord"
+
+    @property
+    def compression_type(self) -> str:
+        """See the base class."""
+        return "GZIP" if self.compression else ""
+
+    def columns(
+        self, path: str, outputs: Sequence[Output], start: int, stop: int | None
+    ) -> Iterator[tuple[Mapping[str, pa.Array], int]]:
+        """See the base class; records before the first one are read, and not decoded."""
+        return records.columns(path, outputs, start, stop, self.has_lists)
+
+    def look_through(
+        self,
+        path: str,
+        blocks: Iterator[bytes],
+        outputs: Sequence[Output],
+        found: Contents,
+        features: dict[str, str],
+        tell: Tell,
+    ) -> None:
+        """See the base class."""
+        kind = records.SequenceExamples if self.has_lists else records.Examples
+        records.look_through(path, blocks, kind(outputs), found, features)
 
     def _packer(self) -> Any:
         return zlib.compressobj(self.level, wbits=GZIP) if self.compression else None
@@ -87,8 +118,8 @@ class RecordWriter(Writer):
 
     def write(self, batch: pa.RecordBatch) -> int:
         """See the base class."""
-        for records in encode.records(self._features(batch), batch.num_rows):
-            self._file.write(self._packer.compress(records.data) if self._packer else records.data)
+        for piece in encode.records(self._features(batch), batch.num_rows):
+            self._file.write(self._packer.compress(piece.data) if self._packer else piece.data)
         self._rows += batch.num_rows
         return batch.num_rows
 

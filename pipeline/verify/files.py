@@ -13,10 +13,10 @@ from pipeline.dataset import graphs as export
 from pipeline.dataset import layout, ledger
 from pipeline.dataset.layout import EXAMPLES, MANIFEST, REJECTED
 from pipeline.dataset.manifest import Manifest, is_own, named_files
-from pipeline.job.request import FORMATS
 from pipeline.job.writing import REJECTED_OUTPUTS
+from pipeline.sinks.base import Sink
+from pipeline.sinks.formats import SINKS
 from pipeline.sources.base import size_of
-from pipeline.verify.shards import examine
 from transforms.columns import Output
 from transforms.errors import JobError, nearest
 from transforms.escaping import one_line
@@ -64,12 +64,12 @@ def check(manifest: Manifest, tell: Tell = lambda path, count: None) -> Files:
       tell: is told how far it is.
     """
     found = Files()
-    if manifest.format not in FORMATS:
-        what = f"unknown format {manifest.format!r}{nearest(manifest.format, FORMATS)}"
+    if manifest.format not in SINKS:
+        what = f"unknown format {manifest.format!r}{nearest(manifest.format, SINKS)}"
         found.fault(manifest.path(MANIFEST), what)
         return found
-    found.rows = _shards(manifest, EXAMPLES, manifest.format, manifest.outputs_of, found, tell)
-    found.rejected = _shards(manifest, REJECTED, "parquet", lambda _: REJECTED_OUTPUTS, found, tell)
+    found.rows = _shards(manifest, EXAMPLES, SINKS[manifest.format], manifest.outputs_of, found, tell)
+    found.rejected = _shards(manifest, REJECTED, SINKS["parquet"], lambda _: REJECTED_OUTPUTS, found, tell)
     for name in ("transform", "serving"):
         _tree(manifest, name, found)
     _json(manifest, "statistics", found)
@@ -81,12 +81,13 @@ def check(manifest: Manifest, tell: Tell = lambda path, count: None) -> Files:
 
 
 def bytes_to_read(manifest: Manifest) -> int:
-    """Returns about how many bytes `check` tells of: Parquet files are read twice."""
+    """Returns about how many bytes `check` tells of."""
     examples, rejected = (sum(e["bytes"] for e in manifest.content[part]["files"]) for part in (EXAMPLES, REJECTED))
-    return examples * (2 if manifest.format == "parquet" else 1) + 2 * rejected
+    times = SINKS[manifest.format].times_read if manifest.format in SINKS else 0  # `check` reads nothing of such
+    return examples * times + rejected * SINKS["parquet"].times_read
 
 
-def _shards(manifest: Manifest, part: str, format: str, outputs: Outputs, found: Files, tell: Tell) -> int:
+def _shards(manifest: Manifest, part: str, sink: Sink, outputs: Outputs, found: Files, tell: Tell) -> int:
     """Checks the shards of one part of the manifest; returns how many rows they hold."""
     entries, rows, seen = manifest.content[part]["files"], 0, set()
     for entry in entries:
@@ -98,7 +99,7 @@ def _shards(manifest: Manifest, part: str, format: str, outputs: Outputs, found:
         if not _is_there(manifest, part, entry["path"], found):
             continue
         try:
-            held = examine(path, format, outputs(entry), lambda count, path=path: tell(path, count))  # type: ignore[misc]
+            held = sink.examine(path, outputs(entry), lambda count, path=path: tell(path, count))  # type: ignore[misc]
         except JobError as error:
             found.faults.append(str(error))
             continue

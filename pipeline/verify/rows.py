@@ -16,6 +16,7 @@ from pipeline.dataset import samples
 from pipeline.dataset.manifest import Manifest
 from pipeline.dataset.samples import Sample
 from pipeline.inputs.match import Inputs, match
+from pipeline.sinks.formats import SINKS
 from pipeline.sources.base import size_of
 from pipeline.sources.formats import SOURCES, source_for
 from pipeline.verify.model import Model, difference
@@ -164,7 +165,7 @@ def _parts_alike(one: str, other: str) -> int:
 def _compare(manifest: Manifest, spec: Spec, model: Model, shard: _Shard, where: dict[str, str], done: Compared) -> str:
     """Compares the samples of one shard; returns the first difference, or an empty string."""
     positions = np.concatenate([np.arange(s.position, s.position + s.size) for s in shard.samples])
-    source = SOURCES["parquet" if manifest.format == "parquet" else "tfrecord"]
+    source = SOURCES[SINKS[manifest.format].source]
     features = {o.name: "int64" if o.dtype == "bool" else dtypes.carrier(o.dtype) for o in model.outputs}
     written = read_rows(source, shard.path, features, positions)
     for file in sorted({sample.file for sample in shard.samples}):

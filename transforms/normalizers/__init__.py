@@ -30,6 +30,8 @@ TYPES: Final[dict[str, type[Normalizer]]] = {
     "bucketize": Bucketize,
 }
 
+NORMALIZERS: Final = {kind.__name__: kind for kind in TYPES.values()}
+
 
 def _one(value: Any, *, lists: bool = False) -> Normalizer:
     """Accepts a normalizer, a callable, `"z_score"`, `"module:function"`, or `{type: z_score, ...}`; says whether lists, too."""

@@ -1,97 +1,49 @@
-"""What stands in a shard: as many rows, and the features, that the manifest says. No TensorFlow; no shard is held whole."""
+"""Files of records, read back: rows as columns, and whether every record has the features that the manifest says.
+
+Verifying decodes with tfx_bsl, which jobs do not use: a fault that our own encoder and decoder share shows.
+"""
 
 from __future__ import annotations
 
-import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
 from math import prod
-from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
-from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
-from tfx_bsl.coders.sequence_example_coder import SequenceExamplesToRecordBatchDecoder
 
-from pipeline.sinks.parquet import arrow_schema
+from pipeline.sinks.contents import Contents
 from pipeline.sources import compression
-from pipeline.sources.base import open_input
+from pipeline.sources.base import broken
 from pipeline.sources.batches import batches, halved
-from pipeline.sources.formats import SOURCES
+from pipeline.sources.compression import Content
 from pipeline.sources.limits import WIDEST
 from pipeline.sources.tfrecord import framing
-from pipeline.sources.tfrecord.examples import TYPES
+from pipeline.sources.tfrecord.examples import TYPES, RecordDecoder
 from transforms.columns import Output
-from transforms.errors import JobError
 from transforms.rows.ragged import Ragged
 from transforms.spec.parse_specs import known_shape, parse_spec
 
-Tell = Callable[[int], None]
-"""Is told how many bytes were read."""
+
+def columns(
+    path: str, outputs: Sequence[Output], start: int, stop: int | None, has_lists: bool
+) -> Iterator[tuple[Mapping[str, pa.Array], int]]:
+    """Yields columns of the rows wanted, and how many. Records before them are read, and not decoded."""
+    decoder = RecordDecoder({name: field["dtype"] for name, field in parse_spec(outputs).items()})
+    content = Content(path, WIDEST, framing.is_header)
+    found = framing.cuts(content, path, WIDEST.max_record_bytes, content.unit)
+    at = start
+    for records, _ in framing.gathered(framing.between(found, start, stop), WIDEST):
+        parts, bad = decoder.decode(records, has_lists)
+        if bad or len(parts) != 1:
+            row = min(bad) if bad else len(parts[0].positions)
+            raise broken(path, f"row {at + row} is not of the kinds that the manifest says")
+        at += len(records)
+        yield dict(zip(parts[0].batch.schema.names, parts[0].batch.columns, strict=True)), len(records)
 
 
-@dataclass
-class Contents:
-    """What was found in a file, whatever is wrong with it.
-
-    Attributes:
-      bytes: how many it has.
-      sha256: of them, hexadecimal.
-      rows: whole rows, up to the damage if there is any.
-      faults: what is wrong inside, a line each: damage, and for every feature the first row in which it is not as said.
-    """
-
-    bytes: int = 0
-    sha256: str = ""
-    rows: int = 0
-    faults: list[str] = field(default_factory=list)
-
-
-def examine(path: str, format: str, outputs: Sequence[Output], tell: Tell) -> Contents:
-    """Reads a shard to its end, every checksum in it included.
-
-    Args:
-      path: the file.
-      format: name of the sink that wrote it.
-      outputs: the features that it should have.
-      tell: is told how far it is; a Parquet file is read twice.
-
-    Raises:
-      JobError: the file cannot be opened.
-    """
-    found = Contents()
-    hashed = _hashed(compression.Blocks(open_input(path), path), found, tell)
-    features: dict[str, str] = {}
-    try:
-        if format == "parquet":
-            for _ in hashed:
-                pass
-            _read_parquet(path, outputs, found, features, tell)
-        else:
-            kind = _SequenceExamples if format.startswith("sequence_example") else _Examples
-            _read_records(path, hashed, kind(outputs), found, features)
-    except JobError as error:
-        found.faults.append(str(error).removeprefix(f"{path}: "))
-    for _ in hashed:  # what comes after damage counts for the SHA-256
-        pass
-    found.faults += features.values()
-    return found
-
-
-def _hashed(blocks: Iterable[bytes], found: Contents, tell: Tell) -> Iterator[bytes]:
-    made = hashlib.sha256()
-    for block in blocks:
-        made.update(block)
-        found.bytes += len(block)
-        tell(len(block))
-        yield block
-    found.sha256 = made.hexdigest()
-
-
-def _read_records(
-    path: str, blocks: Iterator[bytes], kind: _Records, found: Contents, features: dict[str, str]
-) -> None:
+def look_through(path: str, blocks: Iterator[bytes], kind: Records, found: Contents, features: dict[str, str]) -> None:
+    """Counts the records of a file, and holds their features to what is said of them: see `Sink.look_through`."""
     codec = compression.codec_of(path, b"")
     data = compression.unpacked(blocks, codec, path, WIDEST.max_unpack_ratio) if codec else blocks
     unit = "uncompressed byte" if codec else "byte"
@@ -101,40 +53,7 @@ def _read_records(
         found.rows += len(records)
 
 
-def _read_parquet(path: str, outputs: Sequence[Output], found: Contents, features: dict[str, str], tell: Tell) -> None:
-    source = SOURCES["parquet"]
-    wanted = {field.name: field.type for field in arrow_schema(outputs)}
-    held = source.features(path, WIDEST)
-    for name in (*wanted, *(name for name in held if name not in wanted)):
-        if held.get(name) != wanted.get(name):
-            features[name] = _other(name, wanted.get(name, _ABSENT), held.get(name, _ABSENT))
-    for split in source.splits(path):
-        for read in source.read(split, dict.fromkeys(held, ""), WIDEST):
-            assert read.batch is not None
-            for name in wanted.keys() & held.keys():
-                nulls = read.batch.column(name).is_null().to_numpy(zero_copy_only=False)
-                if nulls.any():
-                    row = found.rows + int(np.argmax(nulls))
-                    features.setdefault(name, f"row {row}: feature {name!r} is null")
-            found.rows += read.batch.num_rows
-            tell(read.size)
-
-
-_ABSENT: Final = "no such feature"
-
-
-def _other(name: str, wanted: Any, held: Any) -> str:
-    kinds = (_shown(kind) if isinstance(kind, pa.DataType) else kind for kind in (held, wanted))
-    return "feature {!r}: the file has {}, the manifest {}".format(name, *kinds)
-
-
-def _shown(kind: pa.DataType) -> str:
-    if isinstance(kind, pa.FixedShapeTensorType):
-        return f"{kind.value_type} {kind.shape}"
-    return str(kind)
-
-
-class _Records(ABC):
+class Records(ABC):
     """Features of records, held to what the outputs say.
 
     Args:
@@ -179,21 +98,29 @@ class _Records(ABC):
             return None
 
 
-class _Examples(_Records):
+class Examples(Records):
+    """tf.Examples: a feature holds all values of a row."""
+
     def _widths(self, output: Output) -> tuple[int, ...]:
         return (prod(known_shape(output)),)
 
     def _decoded(self, records: Sequence[bytes]) -> dict[str, pa.Array]:
+        from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
+
         batch = ExamplesToRecordBatchDecoder().DecodeBatch(records)
         return dict(zip(batch.schema.names, batch.columns, strict=True))
 
 
-class _SequenceExamples(_Records):
+class SequenceExamples(Records):
+    """tf.SequenceExamples: a sequence is a feature list, a feature for each step."""
+
     def _widths(self, output: Output) -> tuple[int, ...]:
         shape = known_shape(output)
         return (shape[0], prod(shape[1:])) if output.sequence else (prod(shape),)
 
     def _decoded(self, records: Sequence[bytes]) -> dict[str, pa.Array]:
+        from tfx_bsl.coders.sequence_example_coder import SequenceExamplesToRecordBatchDecoder
+
         batch = SequenceExamplesToRecordBatchDecoder("_").DecodeBatch(records)
         context = dict(zip(batch.schema.names, batch.columns, strict=True))
         # By its type, not by its name: without a schema, a context feature may have the same.

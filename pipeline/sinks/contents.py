@@ -1,0 +1,38 @@
+"""What stands in a file that a sink has written, found by reading it to its end; the file's bytes are hashed on the way."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+Tell = Callable[[int], None]
+"""Is told how many bytes were read."""
+
+
+@dataclass
+class Contents:
+    """What was found in a file, whatever is wrong with it.
+
+    Attributes:
+      bytes: how many it has.
+      sha256: of them, hexadecimal.
+      rows: whole rows, up to the damage if there is any.
+      faults: what is wrong inside, a line each: damage, and for every feature the first row in which it is not as said.
+    """
+
+    bytes: int = 0
+    sha256: str = ""
+    rows: int = 0
+    faults: list[str] = field(default_factory=list)
+
+
+def hashed(blocks: Iterable[bytes], found: Contents, tell: Tell) -> Iterator[bytes]:
+    """Yields the blocks of a file, and notes their bytes and at the end their SHA-256."""
+    made = hashlib.sha256()
+    for block in blocks:
+        made.update(block)
+        found.bytes += len(block)
+        tell(len(block))
+        yield block
+    found.sha256 = made.hexdigest()
