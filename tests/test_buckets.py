@@ -27,7 +27,6 @@ from apache_beam.testing.util import assert_that, equal_to
 
 from pipeline.columns_file.reader import load
 from pipeline.command.tf_examples import write_examples
-from pipeline.dataset import kill_points
 from pipeline.dataset.manifest import named_files
 from pipeline.dataset.manifest import read as read_manifest
 from tests import buckets
@@ -249,9 +248,16 @@ def test_rejected_rows_are_repaired(store, short, tmp_path, command_line):
 
 def test_a_killed_run_leaves_no_manifest_and_the_command_runs_again(store, few, tmp_path, command_line):
     """kill -9 before the manifest is written. Nobody can tell that the run is dead: for a week its files stay, unnamed."""
-    command = [sys.executable, "-m", "pipeline.command.cli", "run", f"{store.url}/given/few.yaml"]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.faults.killed",
+        r"killed/manifest\.json",
+        "run",
+        f"{store.url}/given/few.yaml",
+    ]
     command += ["--input", f"{store.url}/given/*.tfrecord", "--output", f"{store.url}/killed"]
-    environment = {**os.environ, **store.environment, kill_points.VARIABLE: "decided", "TMPDIR": str(tmp_path)}
+    environment = {**os.environ, **store.environment, "TMPDIR": str(tmp_path)}
     killed = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     left = store.names("killed/")

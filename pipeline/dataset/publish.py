@@ -22,7 +22,7 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from pipeline import stopping
-from pipeline.dataset import graphs, kill_points, layout
+from pipeline.dataset import graphs, layout
 from pipeline.dataset.layout import LEDGER, MANIFEST, REPORT, SERVING, STATISTICS, TRANSFORM, Layout
 from pipeline.dataset.manifest import named_files, parsed, sealed
 from pipeline.dataset.stores import Conflict, Store, Version, store_of, sync_folder
@@ -92,14 +92,11 @@ def publish(
             stopping.hold_off()  # not while the lock is waited for, which somebody else may hold for ever
             if not layout.claim(place, layout.PUBLISHING):
                 raise JobError("the run was stopped")
-            kill_points.at("decided")
             named = {**content, **own}
             seen = _replace_manifest(store, place, named, seen)
-            kill_points.at("manifest")
             notes = []
             if old:  # of this very run, where an engine tries its last step again
                 notes.append(_remove(place, set(named_files(old)) - set(named_files(named))))
-            kill_points.at("removed")
             notes.append(_take_plain_names(store, place, content, own, seen) if store.is_local else "")
             return [note for note in notes if note]
     except OSError as error:
@@ -128,20 +125,15 @@ def _write_own(
     """Writes what is not there yet under the run's own names, and returns these; None for what there is not."""
     own = own_names(place.run_id)
     layout.write_json(place.at(own["statistics"]), statistics)
-    kill_points.at("statistics")
     layout.write_json(place.at(own["ledger"]), ledger)
-    kill_points.at("ledger")
     if report:
         layout.write_bytes(place.at(own["report"]), report)
-        kill_points.at("report")
     for name, path in staged.items():
         if path:
             _copy(path, place.at(own[name]))
-            kill_points.at("graph")
     for folder in ("", layout.EXAMPLES, layout.REJECTED):
         if store_of(place.output).is_local and layout.exists(place.at(folder)):
             sync_folder(place.at(folder))
-    kill_points.at("graphs")
     missing = [name for name, there in {**staged, "report": report}.items() if not there]
     return {**own, **dict.fromkeys(missing)}
 
@@ -159,18 +151,13 @@ def _take_plain_names(
         for name, target in plain.items():
             if target:
                 layout.delete(place.at(target))
-                kill_points.at("plain-removed")
                 _copy(place.at(own[name] or ""), place.at(target))
-                kill_points.at("plain-copied")
-        kill_points.at("plain")
         _replace_manifest(store, place, {**content, **plain}, seen)
-        kill_points.at("manifest-again")
     except (OSError, JobError) as error:
         names = ", ".join(filter(None, own.values()))
         return f"published, but {names} could not be copied to their plain names ({' '.join(str(error).split())})"
     for left in filter(None, own.values()):
         layout.delete(place.at(left))
-        kill_points.at("own-removed")
     return ""
 
 
@@ -216,7 +203,6 @@ def _remove(place: Layout, names: Collection[str]) -> str:
     """Removes what an old manifest named; returns, for people, what is left of it."""
     for relative in sorted(names):
         layout.delete(place.at(*relative.split("/")))
-        kill_points.at("removing")
     left = [place.at(name) for name in sorted(names) if "://" not in place.output and os.path.lexists(place.at(name))]
     more = f" and {len(left) - 1} more" if len(left) > 1 else ""
     return f"published, but {left[0]}{more} of the old data set could not be removed" if left else ""

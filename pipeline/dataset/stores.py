@@ -18,7 +18,6 @@ from typing import Any, Final
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
-from pipeline.dataset import kill_points
 from transforms.stored.files import file_systems, naming
 
 Version = str | None
@@ -86,7 +85,6 @@ class Disk(Store):
         temporary = f"{path}.{secrets.token_hex(4)}.tmp"
         try:
             write_synced(temporary, data)
-            kill_points.at("manifest-temporary", path)
             os.replace(temporary, path)
         except BaseException:
             with contextlib.suppress(OSError):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from pipeline import stopping
-from pipeline.dataset import kill_points, layout, leftovers, manifest, publish
+from pipeline.dataset import layout, leftovers, manifest, publish
 from pipeline.dataset.layout import Layout
 from pipeline.job import scratch
 from transforms.stored import trees
@@ -37,7 +37,6 @@ def run_in(place: Layout) -> Iterator[None]:
     try:
         with leftovers.living(place):
             leftovers.sweep(place)
-            kill_points.at("begun")
             yield
     finally:
         # Also after a failure here: a run that does not clean up itself is cleaned up as a failed one.
@@ -112,7 +111,6 @@ def _remove(place: Layout, done: bool, rejected: Sequence[str] = (), ledger: Any
         layout.delete(place.at(name))
     if rejected and not done:
         layout.write_json(place.at(layout.REJECTED, f"{place.run_id}-ledger.json"), ledger)
-    kill_points.at("cleaned")
     scratch.remove(place)
     layout.delete(place.staging)
     for folder in (layout.EXAMPLES, layout.REJECTED):

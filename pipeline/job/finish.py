@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.dataset import graphs as export
-from pipeline.dataset import kill_points, layout, ledger, manifest, publish, statistics, vocabularies
+from pipeline.dataset import layout, ledger, manifest, publish, statistics, vocabularies
 from pipeline.dataset.layout import Layout
 from pipeline.inputs import preflight
 from pipeline.inputs.match import InputFile, Inputs, SkippedFile, changed, described
@@ -121,15 +121,12 @@ def finish(plan: Plan, got: Collected) -> dict[str, Any]:
     Raises:
       JobError: the run failed, or was not published because of its rejects.
     """
-    kill_points.at("finish")
     try:
         result = _checked(plan, got)
-        kill_points.at("published")
     except JobError as error:
         result = {"status": FAILED, "message": str(error)}
     result["rejected_examples"] = got.examples
     layout.write_result(plan.place, result)
-    kill_points.at("result")
     if result["status"] != DONE:
         cache.discard(got.kept)
         raise JobError(result["message"])
@@ -179,7 +176,6 @@ def _checked(plan: Plan, got: Collected) -> dict[str, Any]:
     graphs = {"transform": staged, "serving": serving}
     trees = {name: export.digest(path) for name, path in graphs.items() if path}
     content = {**_manifest(plan, got, book), "vocabularies": learned, "embeddings": embeddings, "graph_sha256": trees}
-    kill_points.at("staged")
     page = _report(plan, got, content, book, stats)
     notes = rounding_notes.notes(plan.spec, got.tally, plan.sink)
     notes += publish.publish(plan.place, content, book, stats, staged, plan.replaces, serving, page)

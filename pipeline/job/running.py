@@ -12,7 +12,7 @@ from typing import TextIO
 from apache_beam.io.filesystems import FileSystems
 
 from pipeline.columns_file.reader import dumps
-from pipeline.dataset import kill_points, layout, manifest
+from pipeline.dataset import layout, manifest
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.target import checked_output, interrupted_run, published_run
 from pipeline.errors import UsageError
@@ -86,9 +86,6 @@ def _run(request: Request, stream: TextIO | None) -> Outcome:
 def _plan(request: Request, stream: TextIO | None) -> Plan:
     """Looks at all that a run needs before it writes anything; raises as `run` does."""
     check_values(request)
-    if kill_points.unknown():
-        points = ", ".join(kill_points.POINTS)
-        raise UsageError(f"{kill_points.VARIABLE}: expected one of {points}, got {kill_points.unknown()!r}")
     options = options_for(request)
     FileSystems.set_options(options)  # files are looked at before there is a pipeline
     engines.refuse(request, options)

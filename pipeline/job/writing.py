@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 from apache_beam.pvalue import TaggedOutput
 
-from pipeline.dataset import kill_points, samples
+from pipeline.dataset import samples
 from pipeline.dataset.samples import Sample
 from pipeline.sinks.base import Writer
 from pipeline.sinks.formats import SINKS
@@ -99,7 +99,6 @@ class _Shard:
     def close(self) -> Part:
         """Finishes the file."""
         done = self.writer.close()
-        kill_points.at("shard")
         found = self._sampler.samples
         return Part(done.path, done.rows, done.bytes, done.sha256, self._digest, self._outputs, found, self._length)
 

@@ -5,12 +5,33 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
+import signal
 import sys
+import urllib.parse
 from collections.abc import Callable, Iterator
 from typing import Any
 
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
+REQUESTS = re.compile(rb"(?:PUT|POST|PATCH|DELETE) (\S+) HTTP/")
+"""What asks an object store for a change begins so."""
+
 CHANGES = ("os.rename", "os.link", "os.remove", "os.rmdir", "os.mkdir", "os.truncate", "os.symlink")
+
+
+def changed_by(event: str, arguments: tuple[Any, ...]) -> str | None:
+    """Returns the path of the file, or the URL of the object, that an audited event is about to change; None for no change."""
+    if event == "http.client.send":
+        asked = REQUESTS.match(arguments[1]) if isinstance(arguments[1], bytes | bytearray) else None
+        return urllib.parse.unquote(asked[1].decode()) if asked else None
+    if not (event == "open" or event in CHANGES):
+        return None
+    if event == "open" and not (isinstance(arguments[2], int) and arguments[2] & WRITING):
+        return None
+    # Of a name that replaces another one, the one that is replaced: that is what a reader sees change.
+    named = arguments[1] if event in ("os.rename", "os.link", "os.symlink") else arguments[0]
+    path = os.fspath(named) if isinstance(named, str | os.PathLike) else ""
+    return path if isinstance(path, str) else None
 
 
 class _Injector:
@@ -23,12 +44,10 @@ class _Injector:
         self.installed = False
 
     def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if self.before is None or not (event == "open" or event in CHANGES):
+        if self.before is None:
             return
-        if event == "open" and not (isinstance(arguments[2], int) and arguments[2] & WRITING):
-            return
-        path = os.fspath(arguments[0]) if isinstance(arguments[0], str | os.PathLike) else ""
-        if isinstance(path, str) and path.startswith(self.below):
+        path = changed_by(event, arguments)
+        if path is not None and path.startswith(self.below):
             self.seen += 1
             self.before(self.seen, path)
 
@@ -77,3 +96,8 @@ def failing(number: int, below: str, code: int = errno.ENOSPC) -> contextlib.Abs
             raise OSError(code, os.strerror(code), path)
 
     return before_changes(below, fail)
+
+
+def kill(number: int) -> Callable[[int, str], None]:
+    """Returns the action that ends this process with SIGKILL, which nothing can catch, before its n-th change."""
+    return lambda seen, path: os.kill(os.getpid(), signal.SIGKILL) if seen == number else None

@@ -1,12 +1,11 @@
-"""Whole runs that kill themselves, at every point there is, over nothing, a smaller and a larger data set.
+"""Whole runs that are killed, before every change of a file that they make, over nothing, a smaller and a larger data set.
 
-`python -m tests.faults.kills [POINT ...]`: all points, if none is named. Runs are forked off a process that has imported
-everything and computed nothing, because importing takes longer than running.
+`python -m tests.faults.kills [MOST]`: before so many of the changes, evenly spread, or before all. Runs are forked off a process
+that has imported everything and computed nothing, because importing takes longer than running.
 """
 
 from __future__ import annotations
 
-import itertools
 import os
 import shutil
 import signal
@@ -23,10 +22,10 @@ import pyarrow.parquet as pq
 
 from pipeline.command.tf_examples import write_examples
 from pipeline.dataset import graphs, layout, leftovers, manifest
-from pipeline.dataset.kill_points import POINTS, VARIABLE
 from pipeline.job import running
 from pipeline.job.request import Request
 from tests.faults.figures import note
+from tests.faults.injection import before_changes, kill
 from transforms import SequenceGroup, make_spec, passthrough_column, sequence_numeric_column
 
 SPEC: Final = make_spec(
@@ -35,8 +34,6 @@ SPEC: Final = make_spec(
 )
 NEW: Final = range(1000, 1020)
 BEFORE: Final = {"nothing": range(0), "a smaller data set": range(5), "a larger data set": range(60)}
-NOT_OVER_NOTHING: Final = ("removing",)
-"""Points that a run only passes where it replaces something."""
 
 
 def forked(work: Callable[[], bool]) -> int:
@@ -62,18 +59,36 @@ def request_of(folder: Path, ids: range, overwrite: bool) -> Request:
     return Request(SPEC, [str(source)], str(folder / "out"), format="parquet", overwrite=overwrite, max_rejected=1.0)
 
 
-def run(folder: Path, ids: range, overwrite: bool, point: str = "") -> int:
-    """Runs a job over rows with these ids in a child process that is to kill itself at a point."""
+def run(folder: Path, ids: range, overwrite: bool, number: int = 0) -> int:
+    """Runs a job over rows with these ids in a child process, which is killed before its n-th change in the output, if any."""
     request = request_of(folder, ids, overwrite)
 
     def work() -> bool:
-        os.environ[VARIABLE] = point
-        outcome = running.run(request)
+        with before_changes(request.output, kill(number)):
+            outcome = running.run(request)
         if outcome.status != "done":
-            print(f"at {point or 'no point'}: {outcome.message}", file=sys.stderr)
+            print(f"before change {number}: {outcome.message}", file=sys.stderr)
         return outcome.status == "done"
 
     return forked(work)
+
+
+def changes(before: str) -> int:
+    """Returns how many changes a run makes in its output."""
+    with tempfile.TemporaryDirectory() as folder:
+        if BEFORE[before]:
+            published_before(Path(folder), BEFORE[before])
+        request = request_of(Path(folder), NEW, bool(BEFORE[before]))
+        count = Path(folder) / "count"
+
+        def work() -> bool:
+            with before_changes(request.output, lambda seen, path: None) as injected:
+                done = running.run(request).status == "done"
+            count.write_text(str(injected.seen))
+            return done
+
+        assert forked(work) == 0
+        return int(count.read_text())
 
 
 _MADE: Final[dict[range, tempfile.TemporaryDirectory[str]]] = {}
@@ -109,33 +124,31 @@ def ids_in(root: Path) -> set[int] | None:
     return set(pq.read_table(found.files).column("id").to_pylist())
 
 
-def trial(point: str, before: str) -> None:
+def trial(number: int, before: str) -> None:
     """Kills one run over what was there before; then a reader sees all of one data set, and the same command succeeds."""
+    where = f"before change {number} over {before}"
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "out"
         old = BEFORE[before]
         if old:
             published_before(Path(folder), old)
-        assert run(Path(folder), NEW, bool(old), point) == -signal.SIGKILL, f"{point}: not passed over {before}"
+        assert run(Path(folder), NEW, bool(old), number) == -signal.SIGKILL, f"{where}: not killed"
         found = ids_in(root)
-        assert found in (set(old) if old else None, set(NEW)), f"{point} over {before}: {found}"
-        assert run(Path(folder), NEW, bool(old)) == 0, f"{point} over {before}: the same again fails"
-        assert ids_in(root) == set(NEW), f"{point} over {before}"
+        assert found in (set(old) if old else None, set(NEW)), f"{where}: {found}"
+        assert run(Path(folder), NEW, bool(old)) == 0, f"{where}: the same again fails"
+        assert ids_in(root) == set(NEW), where
         left = leftovers.unnamed(leftovers.listing(str(root)), manifest.read(str(root)).content)
-        assert not left, f"{point} over {before}: {left}"
+        assert not left, f"{where}: {left}"
 
 
-def main(points: list[str]) -> None:
+def main(most: int) -> None:
     """Tries all combinations, two at a time."""
-    combinations = [
-        (point, before)
-        for point, before in itertools.product(points or POINTS, BEFORE)
-        if BEFORE[before] or point not in NOT_OVER_NOTHING
-    ]
+    made = {before: changes(before) for before in BEFORE}
+    chosen = [(1 + k * n // min(most, n), before) for before, n in made.items() for k in range(min(most, n))]
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda pair: trial(*pair), combinations))
-    note("kill -9", kill_points=len(points or POINTS), trials=len(combinations), torn=0)
+        list(pool.map(lambda pair: trial(*pair), chosen))
+    note("kill -9", trials=len(chosen), changes=max(made.values()), torn=0)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else sys.maxsize)
