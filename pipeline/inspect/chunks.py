@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.parse.carriers import is_text, pieces
-from transforms.rows.ragged import Ragged, is_list
+from transforms.rows.ragged import Ragged, is_list, unwrapped
 
 
 @dataclass(frozen=True)
@@ -62,10 +62,7 @@ def chunk_of(array: pa.Array) -> Chunk:
 
 
 def _plain(array: pa.Array) -> pa.Array:
-    if isinstance(array, pa.ExtensionArray):
-        array = array.storage
-    if pa.types.is_dictionary(array.type):
-        array = array.dictionary_decode()
+    array = unwrapped(array)
     return array.cast(pa.float32()) if pa.types.is_float16(array.type) else array
 
 

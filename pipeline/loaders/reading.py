@@ -12,6 +12,7 @@ import pyarrow as pa
 from pipeline.sinks.base import Sink
 from pipeline.sources.base import broken
 from transforms.columns import Output
+from transforms.rows.ragged import unwrapped
 from transforms.spec.parse_specs import known_shape
 
 Arrays = dict[str, np.ndarray]
@@ -50,9 +51,7 @@ def blocks(path: str, sink: Sink, outputs: Sequence[Output], start: int, stop: i
 def _array(column: pa.Array | None, output: Output, count: int, where: str) -> np.ndarray:
     """Returns a column as `[rows, *shape]` in the declared dtype."""
     shape = known_shape(output)
-    values = pa.nulls(0) if column is None else column
-    if isinstance(values, pa.ExtensionArray):
-        values = values.storage
+    values = unwrapped(pa.nulls(0) if column is None else column)
     while pa.types.is_nested(values.type):
         values = values.flatten()
     if len(values) != count * prod(shape) or values.null_count:

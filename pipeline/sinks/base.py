@@ -21,6 +21,7 @@ from pipeline.sources.base import open_input
 from pipeline.sources.compression import Blocks
 from transforms.columns.base import Output
 from transforms.errors import JobError
+from transforms.rows.ragged import unwrapped
 from transforms.spec.parse_specs import known_shape
 from transforms.stored import trees
 
@@ -285,9 +286,7 @@ def flat_values(batch: pa.RecordBatch, output: Output) -> pa.Array:
     index = batch.schema.get_field_index(output.name)  # the list of all names is made anew whenever it is asked for
     if index < 0:
         raise ValueError(f"output {output.name!r}: expected a column in the batch, got {batch.schema.names!r}")
-    column = batch.column(index)
-    if isinstance(column, pa.ExtensionArray):
-        column = column.storage
+    column = unwrapped(batch.column(index))
     values = column.flatten() if pa.types.is_fixed_size_list(column.type) else column
     expected = batch.num_rows * prod(known_shape(output))
     if column.null_count or values.null_count or len(values) != expected:

@@ -12,6 +12,7 @@ from pipeline.sources.base import Source
 from pipeline.sources.limits import WIDEST
 from transforms.columns import Output
 from transforms.rows import origin
+from transforms.rows.ragged import unwrapped
 
 
 def read_rows(source: Source, path: str, features: dict[str, str], wanted: np.ndarray) -> list[pa.RecordBatch]:
@@ -46,8 +47,7 @@ def arrays_at(written: list[pa.RecordBatch], positions: np.ndarray, outputs: Seq
 
 
 def _flat(column: pa.Array) -> np.ndarray:
-    if isinstance(column, pa.ExtensionArray):
-        column = column.storage
+    column = unwrapped(column)
     while pa.types.is_nested(column.type):
         column = column.flatten()
     if pa.types.is_null(column.type):  # a feature of T = 0 has no kind

@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 from transforms import dtypes
 from transforms.parse.rounding import LOOKED_AT, Rounded, rounded
 from transforms.rows.from_python import NO_TEXT
-from transforms.rows.ragged import Ragged
+from transforms.rows.ragged import Ragged, unwrapped
 
 INTEGER_TEXT: Final = r"^[+-]?[0-9]+$"
 FLOAT_TEXT: Final = r"(?i)^[+-]?([0-9]+\.?[0-9]*([eE][+-]?[0-9]+)?|\.[0-9]+([eE][+-]?[0-9]+)?|nan|inf|infinity)$"
@@ -126,10 +126,7 @@ def _expected(dtype: str) -> str:
 
 def _plain(values: pa.Array) -> pa.Array:
     """Unwraps what only decorates values: extension types, dictionaries, `NO_TEXT`; float16, which Arrow cannot compute with."""
-    if isinstance(values, pa.ExtensionArray):
-        values = values.storage
-    if pa.types.is_dictionary(values.type):
-        values = values.dictionary_decode()
+    values = unwrapped(values)
     if pa.types.is_float16(values.type):
         values = values.cast(pa.float32())
     return values.flatten()[0] if values.type == NO_TEXT else values

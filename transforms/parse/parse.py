@@ -19,7 +19,7 @@ from transforms import dtypes
 from transforms.parse import carriers
 from transforms.parse.rounding import Rounded
 from transforms.parse.step_limit import MAX_STEPS, too_long
-from transforms.rows.ragged import Ragged, is_list, splits_of
+from transforms.rows.ragged import Ragged, is_list, splits_of, unwrapped
 from transforms.rows.rejection import Fault
 
 NO_ID: Final = -(2**63)
@@ -112,10 +112,7 @@ def parse(array: pa.Array, form: Form, max_steps: int = MAX_STEPS) -> Parsed:
       form: what it must become.
       max_steps: most steps of a row. One with more is a fault, and empty from then on.
     """
-    if isinstance(array, pa.ExtensionArray):
-        array = array.storage
-    if pa.types.is_dictionary(array.type):
-        array = array.dictionary_decode()
+    array = unwrapped(array)
     view = _canonical_already(array, form, max_steps)
     if view is not None:
         same = array.type == canonical_type(form)

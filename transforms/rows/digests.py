@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.rows import origin
-from transforms.rows.ragged import Ragged
+from transforms.rows.ragged import Ragged, unwrapped
 
 _NULL: Final = np.uint64(0x9AE16A3B2F90404F)
 """Stands for a null, which has no bits of its own."""
@@ -112,12 +112,8 @@ def contents(array: pa.Array) -> np.ndarray:
     It depends on the bits of the value, and not on how they are held: a slice, a dictionary, or lists of another kind hash alike.
     Text and bytes are their CRC-32C. A list is two sums of its values, the second weighted by their places, and its length.
     """
-    if isinstance(array, pa.ExtensionArray):
-        array = array.storage
+    array = unwrapped(array)
     types, kind = pa.types, array.type
-    if types.is_dictionary(kind):
-        array = array.dictionary_decode()
-        kind = array.type
     if types.is_null(kind):
         return np.full(len(array), _NULL)
     if types.is_fixed_size_list(kind) or types.is_list(kind) or types.is_large_list(kind) or types.is_list_view(kind):

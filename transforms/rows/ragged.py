@@ -73,6 +73,23 @@ class Ragged:
         return pa.LargeListArray.from_arrays(pa.array(self.splits), self.values, mask=mask)
 
 
+def unwrapped(array: pa.Array) -> pa.Array:
+    """Returns an array as the values that its type only decorates: without an extension type, and not by a dictionary."""
+    if isinstance(array, pa.ExtensionArray):
+        array = array.storage
+    return array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
+
+
+def is_utf8(text: pa.Buffer) -> bool:
+    """Returns whether bytes are UTF-8, which Arrow checks about as fast as it reads them."""
+    bounds = pa.py_buffer(np.array([0, text.size], np.int64))
+    try:
+        pa.Array.from_buffers(pa.large_string(), 1, [None, bounds, text]).validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
 def is_list(kind: pa.DataType) -> bool:
     """Tells whether a type is one of Arrow's lists."""
     types = pa.types

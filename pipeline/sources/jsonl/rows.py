@@ -29,7 +29,7 @@ from pipeline.sources.batches import Part, halved, joined, of_rows
 from transforms.parse.carriers import LARGEST_EXACT_FLOAT
 from transforms.rows import origin
 from transforms.rows.from_python import from_dicts
-from transforms.rows.ragged import Ragged, splits_of
+from transforms.rows.ragged import Ragged, is_utf8, splits_of
 
 BLANK: Final = b" \t\r"
 """What JSON allows around values, line ends aside."""
@@ -250,7 +250,9 @@ def _read(lines: Sequence[bytes], types: Mapping[str, pa.DataType]) -> pa.Record
     if not all(line.startswith(b"{") and line.endswith(b"}") for line in lines):
         return None
     text = b"\n".join(lines)
-    if any(first in text and odd.search(text) for first, odd in _ODD_NUMBERS) or not _is_utf8(text):
+    if any(first in text and odd.search(text) for first, odd in _ODD_NUMBERS) or not (
+        text.isascii() or is_utf8(pa.py_buffer(text))
+    ):
         return None
     read = arrow_json.ReadOptions(use_threads=False, block_size=len(text) + 1)
     parse = arrow_json.ParseOptions(explicit_schema=pa.schema(list(types.items())), unexpected_field_behavior="ignore")
@@ -264,17 +266,6 @@ def _read(lines: Sequence[bytes], types: Mapping[str, pa.DataType]) -> pa.Record
     if not all(_is_exact(column, text) for column in columns):
         return None
     return of_rows(pa.RecordBatch.from_arrays(columns, list(types)), len(lines))
-
-
-def _is_utf8(text: bytes) -> bool:
-    if text.isascii():
-        return True
-    offsets = pa.array([0, len(text)]).buffers()[1]
-    try:
-        pa.LargeStringArray.from_buffers(1, offsets, pa.py_buffer(text)).validate(full=True)
-    except pa.ArrowInvalid:
-        return False
-    return True
 
 
 def _is_exact(column: pa.Array, text: bytes) -> bool:
