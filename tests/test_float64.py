@@ -37,8 +37,9 @@ from transforms import (
     passthrough_column,
     sequence_numeric_column,
 )
-from transforms.densify import graph
-from transforms.parse.parse import Form, parse
+from transforms.densify import graph, spoiled
+from transforms.parse.form import Form
+from transforms.parse.parse import parse
 from transforms.parse.rounding import Rounded, rounded
 from transforms.rows.tally import Tally
 from transforms.serve import parsing
@@ -139,7 +140,7 @@ def test_numbers_beyond_float32_are_rejected_where_float32_is_written():
     assert one([1e300, -1e300], column).tolist() == [1e300, -1e300]
     spec = make_spec([column], SequenceGroup(max_length=2))
     arrays = apply([{"x": [1e300]}, {"x": [1.0]}], spec).arrays
-    (fault,) = graph.normalizer_faults(dict(arrays), spec, narrow=True)
+    (fault,) = spoiled.normalizer_faults(dict(arrays), spec, narrow=True)
     assert (fault.reason, fault.rows.tolist()) == ("non_finite", [0]) and "in float32" in fault.message
     together = apply([{"x": [1e300]}, {"x": [1.0]}], [column], SequenceGroup(max_length=2, concatenate=True))
     assert together.rejected["reason"].to_pylist() == ["non_finite"]

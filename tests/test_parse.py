@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.parse.parse import NO_ID, NO_WORD, Form, Parsed, column_type_error, parse
+from transforms.parse.form import NO_ID, NO_WORD, Form
+from transforms.parse.parse import Parsed, column_type_error, parse
 
 IDS = Form("x", "int64", ids=True)
 TWO_IDS = Form("x", "int64", step_width=2, ids=True)

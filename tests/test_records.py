@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from pipeline.sources.tfrecord.source import decoded
 from tests.test_source_sequence_example import field, record, sequence, varint
 from tests.test_source_tfrecord import BAD, example
-from transforms.parse.parse import Form, parse
+from transforms.parse.form import Form
+from transforms.parse.parse import parse
 from transforms.rows import origin
 from transforms.rows.ragged import Ragged, is_list
 from transforms.serve import parsing, record_features

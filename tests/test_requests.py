@@ -21,7 +21,8 @@ from transforms import (
     sequence_categorical_column_with_identity,
     sequence_numeric_column,
 )
-from transforms.parse.parse import NO_ID, NO_WORD, Form, parse
+from transforms.parse.form import NO_ID, NO_WORD, Form
+from transforms.parse.parse import parse
 from transforms.rows.ragged import Ragged
 from transforms.serve import parsing, record_features
 from transforms.serve.valid import admitted

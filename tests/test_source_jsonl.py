@@ -35,7 +35,8 @@ from transforms import (
     sequence_numeric_column,
 )
 from transforms.errors import JobError
-from transforms.parse.parse import Form, parse
+from transforms.parse.form import Form
+from transforms.parse.parse import parse
 from transforms.rows import origin, rejection
 from transforms.rows.from_python import from_dicts
 

@@ -27,7 +27,8 @@ from transforms.densify.graph import raw_tensors
 from transforms.errors import SpecError
 from transforms.groups import SequenceGroup
 from transforms.memory import apply
-from transforms.parse.parse import NO_WEIGHT, Form, parse
+from transforms.parse.form import NO_WEIGHT, Form
+from transforms.parse.parse import parse
 from transforms.spec.make_spec import make_spec
 from transforms.stages import parse_batch, validate_batch
 

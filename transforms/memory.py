@@ -15,7 +15,7 @@ from transforms import reprs
 from transforms.columns import Column, Output
 from transforms.columns.learned_vocabulary import LearnedVocabularyBase
 from transforms.columns.vocabulary_lookup import NO_WORDS, Vocabulary, Words, keep_in
-from transforms.densify import graph
+from transforms.densify import dense_batch, graph, spoiled
 from transforms.densify.collect import fit
 from transforms.groups import DEFAULT_GROUP, SequenceGroup
 from transforms.normalizers.asks import Ask
@@ -163,7 +163,7 @@ def apply(
         rejected += [stage.rejected] if stage.rejected is not None else []
     batch = _joined([stage.batch for stage in late], spec)
     tally["", "rows", "written"] = batch.num_rows
-    outputs = graph.final_outputs(spec, arrays)
+    outputs = dense_batch.final_outputs(spec, arrays)
     final = {o.name: _cast(o, batch, arrays, spec) for o in outputs}
     table = pa.Table.from_batches(rejected) if rejected else SCHEMA.empty_table()
     order = np.argsort(table["row"].to_numpy(), kind="stable")
@@ -203,13 +203,13 @@ def _run(
 ) -> tuple[graph.Arrays, list[Stage]]:
     """Runs the graph over all rows at once; a row that a normalizer spoils is rejected after all."""
     arrays = graph.to_arrays(function(_joined(accepted, spec)))
-    faults = graph.normalizer_faults(arrays, spec)
+    faults = spoiled.normalizer_faults(arrays, spec)
     if not faults:
         return arrays, [Stage(batch) for batch in accepted]
     masks, late, first = [], [], 0
     for batch in accepted:
         part = {name: array[first : first + batch.num_rows] for name, array in arrays.items()}
-        good, stage = reject_late(batch, spec, graph.normalizer_faults(part, spec))
+        good, stage = reject_late(batch, spec, spoiled.normalizer_faults(part, spec))
         masks.append(good)
         late.append(stage)
         first += batch.num_rows
@@ -227,7 +227,7 @@ def _joined(batches: Sequence[pa.RecordBatch], spec: Spec) -> pa.RecordBatch:
 
 def _cast(output: Output, batch: pa.RecordBatch, arrays: graph.Arrays, spec: Spec) -> np.ndarray:
     if output.name not in arrays:
-        passed = graph.dense_batch(batch, arrays, spec).column(output.name)
+        passed = dense_batch.dense_batch(batch, arrays, spec).column(output.name)
         return passed.to_numpy(zero_copy_only=False)
     name = "float32" if output.dtype == "bfloat16" else output.dtype
     return arrays[output.name].astype(name)

@@ -13,7 +13,7 @@ from transforms.densify.densify import densify
 from transforms.errors import nearest
 from transforms.fit import preprocessing_fn as analyze
 from transforms.groups import SequenceGroup
-from transforms.parse.parse import Form
+from transforms.parse.form import Form
 from transforms.serve import parsing
 from transforms.serve.model import VALID
 from transforms.serve.valid import admitted

@@ -75,7 +75,7 @@ def densify_stage(
       narrow: whether float64 will be written as float32.
     """
     # TensorFlow takes seconds to import: only the stage that needs it pays.
-    from transforms.densify import graph
+    from transforms.densify import dense_batch, graph, spoiled
     from transforms.statistics.fitted import not_fitted
 
     run_graph = graph.saved_graph(spec, transform) if transform else graph.fitted_graph(not_fitted(spec))
@@ -89,9 +89,9 @@ def densify_stage(
             yield from (Stage(stage.batch.slice(0, 0), stage.rejected, stage.tally) for stage in done)
             batch = done[-1].batch
         for piece, arrays in graph.run(run_graph, batch, spec):
-            good, late = reject_late(piece, spec, graph.normalizer_faults(arrays, spec, narrow))
+            good, late = reject_late(piece, spec, spoiled.normalizer_faults(arrays, spec, narrow))
             kept = arrays if late.rejected is None else {name: array[good] for name, array in arrays.items()}
-            dense = graph.dense_batch(late.batch, kept, spec)
+            dense = dense_batch.dense_batch(late.batch, kept, spec)
             yield Stage(dense, late.rejected, late.tally, collect(late.batch), count(late.batch, kept))
 
     return run

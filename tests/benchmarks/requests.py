@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from transforms.parse.parse import Form
+from transforms.parse.form import Form
 from transforms.serve import record_features
 
 STEPS = 50

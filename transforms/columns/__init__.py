@@ -22,15 +22,16 @@ from transforms.columns import (
     numeric,
     passthrough,
     sequence_numeric,
+    shared_embedding,
     vocabulary_file,
     vocabulary_list,
     weighted,
 )
 from transforms.columns.base import Column, KeyedColumn, Output
 from transforms.columns.categorical import Categorical, KeyedCategorical
-from transforms.columns.embedding import shared_embeddings
 from transforms.columns.from_tensorflow import constructor
 from transforms.columns.numeric_base import NumericBase
+from transforms.columns.shared_embedding import shared_embeddings
 
 TYPES: Final[dict[str, type[Column]]] = {
     "sequence_numeric_column": sequence_numeric.SequenceNumeric,
@@ -49,7 +50,7 @@ TYPES: Final[dict[str, type[Column]]] = {
     "weighted_categorical_column": weighted.Weighted,
     "indicator_column": indicator.Indicator,
     "embedding_column": embedding.Embedding,
-    "shared_embedding_column": embedding.SharedEmbedding,
+    "shared_embedding_column": shared_embedding.SharedEmbedding,
     "passthrough_column": passthrough.Passthrough,
 }
 

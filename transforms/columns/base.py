@@ -21,7 +21,7 @@ from transforms import dtypes, reprs
 from transforms.errors import nearest
 from transforms.groups import DEFAULT_GROUP
 from transforms.models import Model
-from transforms.parse import parse
+from transforms.parse import form
 from transforms.rows.ragged import Ragged
 from transforms.rows.rejection import Fault
 
@@ -42,7 +42,7 @@ class Checked:
       faults: rows to reject.
       steps: int64 `[rows]`, the sequence length in steps; None for a context column.
       completed: int64 `[rows]`, values that the row does not hold and that are made up; None for none.
-      empty_places: bool, as long as the values: where no value stands but the marker of none (`parse.NO_ID`, `parse.NO_WORD`);
+      empty_places: bool, as long as the values: where no value stands but the marker of none (`form.NO_ID`, `form.NO_WORD`);
         None for nowhere.
       flags: figure of the ledger to the values that it counts, bool and as long as the values.
     """
@@ -171,7 +171,7 @@ class Column(Model, ABC):
 
     @property
     @abstractmethod
-    def features(self) -> Mapping[str, parse.Form]:
+    def features(self) -> Mapping[str, form.Form]:
         """How the features that the column reads are parsed, by name. The one named `key` comes first."""
 
     @property
@@ -271,11 +271,11 @@ class KeyedColumn(Column):
         return self.key
 
     @abstractmethod
-    def form(self) -> parse.Form:
+    def form(self) -> form.Form:
         """Returns how the feature is parsed."""
 
     @property
-    def features(self) -> Mapping[str, parse.Form]:
+    def features(self) -> Mapping[str, form.Form]:
         """See the base class."""
         return {self.key: self.form()}
 

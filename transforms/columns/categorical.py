@@ -13,7 +13,7 @@ from pydantic import Field
 
 from transforms import dtypes
 from transforms.columns.base import Checked, Column, KeyedColumn, Output, rows_without
-from transforms.parse.parse import NO_ID, NO_WORD, Form
+from transforms.parse.form import NO_ID, NO_WORD, Form
 from transforms.rows.ragged import Ragged
 from transforms.rows.rejection import Fault
 

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from transforms.columns.base import Column, SequenceMixin, dtype_among
 from transforms.columns.categorical import WORD_DTYPES, python_int, text_of
 from transforms.columns.vocabulary_base import VocabularyBase
-from transforms.parse.parse import NO_ID, NO_WORD
+from transforms.parse.form import NO_ID, NO_WORD
 
 if TYPE_CHECKING:
     import tensorflow as tf

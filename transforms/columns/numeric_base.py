@@ -16,7 +16,7 @@ from transforms.columns.base import Checked, Column, KeyedColumn, NumericDtype, 
 from transforms.errors import SpecError, SpecFault
 from transforms.normalizers import Function, Normalizer, NormalizerField, Statistics
 from transforms.normalizers.asks import Ask
-from transforms.parse.parse import Form
+from transforms.parse.form import Form
 from transforms.rows.ragged import Ragged
 
 if TYPE_CHECKING:

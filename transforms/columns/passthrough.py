@@ -9,7 +9,7 @@ from pydantic import StrictFloat, StrictInt, StrictStr, model_validator
 
 from transforms import dtypes
 from transforms.columns.base import Checked, KeyedColumn, Output, dtype_among
-from transforms.parse.parse import Form
+from transforms.parse.form import Form
 from transforms.rows.ragged import Ragged
 from transforms.rows.rejection import Fault
 

@@ -13,7 +13,7 @@ from pydantic import model_validator
 from transforms.columns.base import Checked, Column, Key, NumericDtype, faulty_rows, rows_without
 from transforms.columns.categorical import Categorical, KeyedCategorical, StepIds, empty_places
 from transforms.columns.wrapper import IdWrapper
-from transforms.parse.parse import NO_ID, NO_WORD, Form
+from transforms.parse.form import NO_ID, NO_WORD, Form
 from transforms.rows.ragged import Ragged, splits_of
 from transforms.rows.rejection import Fault
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from transforms.columns.steps import RawTensors
     from transforms.columns.window import Window
     from transforms.normalizers.asks import Ask
-    from transforms.parse.parse import Form
+    from transforms.parse.form import Form
 
 
 class Wrapper(Column):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,16 +10,11 @@ import pyarrow as pa
 import tensorflow as tf
 
 from transforms import dtypes
-from transforms.columns import Column, Output
-from transforms.columns.numeric_base import NumericBase, numeric_of
-from transforms.columns.passthrough import Passthrough
 from transforms.densify import tensors
 from transforms.densify.collect import level_moments
 from transforms.densify.densify import densify
-from transforms.rows import origin
 from transforms.rows.ragged import Ragged
-from transforms.rows.rejection import Fault
-from transforms.spec.spec import Spec, input_name
+from transforms.spec.spec import Spec
 from transforms.statistics.contributed import Packed, Part
 from transforms.statistics.fitted import Fitted, not_fitted
 from transforms.stored import trees
@@ -215,114 +209,3 @@ def _known_row_bytes(spec: Spec) -> int:
         * int(np.prod([n or 1 for n in output.shape], dtype=np.int64))
         for output in spec.outputs()
     )
-
-
-def final_outputs(spec: Spec, arrays: Arrays) -> list[Output]:
-    """Returns the outputs with the shapes and dtypes that they really have: T known, the dtype the normalizer's."""
-    passed = [column.name for column in spec.columns if not column.in_graph]
-    sizes = {name: (int(np.prod(a.shape[1:], dtype=np.int64)), a.dtype.name) for name, a in arrays.items()}
-    return [o if o.name in passed else o.settled(*sizes[o.name]) for o in spec.outputs()]
-
-
-def spoiling_columns(spec: Spec, narrow: bool = False) -> list[tuple[Column, NumericBase]]:
-    """Returns the columns of which finite numbers can come out non-finite, where the column does not let such through.
-
-    Normalizers can make such, and so does float32 of large float64, in a concatenation or where all is written so (`narrow`).
-    """
-    found: list[tuple[Column, NumericBase]] = []
-    for column in spec.columns:
-        numeric = numeric_of(column)
-        if numeric is column and numeric.non_finite != "keep":
-            rounded = numeric.output_dtype == "float64" and (narrow or spec.is_concatenated(column))
-            if rounded or any(link.can_spoil for link in numeric.links):
-                found.append((column, numeric))
-    return found
-
-
-def largest_written(numeric: NumericBase, narrow: bool = False) -> float:
-    """Returns the largest number that a column may become; `narrow` as of `spoiling_columns`."""
-    is_float = dtypes.carrier(numeric.dtype) == "float32" and not (narrow and numeric.dtype == "float64")
-    return dtypes.largest_float(numeric.dtype if is_float else "float32")
-
-
-def normalizer_faults(arrays: Arrays, spec: Spec, narrow: bool = False) -> list[Fault]:
-    """Finds the rows in which a non-finite number would be written for a finite one: see `spoiling_columns`.
-
-    Most normalizers can make one, of a value far outside those that the statistics are from (`Normalizer.can_spoil`). What a
-    column keeps or fills is its own policy.
-    """
-    faults = []
-    for column, numeric in spoiling_columns(spec, narrow):
-        values = written_values(column, arrays, spec)
-        largest = np.float64(largest_written(numeric, narrow))  # a Python float would become the float32 of the values
-        # Two passes without a copy tell of nearly every batch that it is good; a NaN is neither.
-        if not values.size or (values.min() >= -largest and values.max() <= largest):
-            continue
-        values = values.reshape(len(values), math.prod(values.shape[1:]))  # -1 cannot be told of no values
-        bad = ~(np.abs(values) <= largest)
-        found = np.flatnonzero(bad.any(axis=1))
-        if len(found):
-            shown = [str(values[row][bad[row].argmax()]) for row in found]
-            source = "from normalizer_fn" if numeric.links else "in float32"
-            message = f"expected finite numbers ({numeric.dtype}) {source} (non_finite: keep lets others through)"
-            faults.append(Fault("non_finite", column.name, found, shown, message))
-    return faults
-
-
-def written_values(column: Column, arrays: Mapping[str, Any], spec: Spec) -> Any:
-    """Returns what a column was made into, array or tensor: an output of its own, or a part of its group's concatenation."""
-    if column.name in arrays:
-        return arrays[column.name]
-    group = column.sequence_group
-    assert group is not None
-    first = 0
-    for output in spec.concatenation(group):
-        width = int(np.prod([n for n in output.shape[1:] if n], dtype=np.int64))
-        if output.source == column.name:
-            return arrays[input_name(group)][:, :, first : first + width]
-        first += width
-    raise AssertionError(column.name)
-
-
-def dense_batch(batch: pa.RecordBatch, arrays: Arrays, spec: Spec) -> pa.RecordBatch:
-    """Returns the dense rows as Arrow: scalars as plain columns, tensors as fixed-size lists, masks as booleans."""
-    columns: dict[str, pa.Array] = {}
-    passed = {column.name: column for column in spec.columns if not column.in_graph}
-    for output in spec.outputs():
-        if output.name in passed:
-            columns[output.name] = _passed_through(passed[output.name], batch)
-            continue
-        array = arrays[output.name]
-        if output.dtype == "bool":
-            array = array.astype(bool)
-        width = int(np.prod(array.shape[1:], dtype=np.int64))
-        flat = pa.array(array.reshape(-1))
-        columns[output.name] = flat if array.ndim == 1 else _fixed_size(flat, width, batch.num_rows)
-    columns[origin.ROW_COLUMN] = pa.array(origin.row_numbers(batch))
-    if origin.DIGEST_COLUMN in batch.schema.names:
-        columns[origin.DIGEST_COLUMN] = batch.column(origin.DIGEST_COLUMN)
-    return pa.RecordBatch.from_pydict(columns).replace_schema_metadata(
-        {origin.FILE_KEY: origin.file_of(batch).encode()}
-    )
-
-
-def _fixed_size(flat: pa.Array, width: int, count: int) -> pa.Array:
-    """Returns values as `count` lists of `width`. pyarrow 25 makes none of width 0 from values: every sequence is empty then."""
-    if width:
-        return pa.FixedSizeListArray.from_arrays(flat, width)
-    return pa.array([[]] * count, pa.list_(flat.type, 0))
-
-
-def _passed_through(column: Column, batch: pa.RecordBatch) -> pa.Array:
-    """One scalar a row: the value that validation left, or the column's default."""
-    assert isinstance(column, Passthrough)
-    view = Ragged.of(batch.column(column.key))
-    there = view.lengths > 0
-    at = pa.array(np.where(there, view.splits[:-1], 0), pa.int64(), mask=~there)
-    values = view.values.take(at)
-    if column.default_value is None:
-        return values
-    default = column.default_value
-    if column.dtype == "bytes" and isinstance(default, str):
-        default = default.encode()  # type: ignore[assignment]
-    return values.fill_null(pa.scalar(default, values.type))

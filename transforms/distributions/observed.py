@@ -108,7 +108,7 @@ class Kept:
         return np.repeat(np.tile([not tail, tail], len(steps)), runs)
 
     def _after(self, column: Column, width: int) -> np.ndarray | None:
-        from transforms.densify.graph import written_values
+        from transforms.densify.spoiled import written_values
 
         if not isinstance(column, NumericBase):
             return None

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -17,66 +16,11 @@ import pyarrow.compute as pc
 
 from transforms import dtypes
 from transforms.parse import carriers
+from transforms.parse.form import NO_ID, NO_WEIGHT, NO_WORD, Form
 from transforms.parse.rounding import Rounded
 from transforms.parse.step_limit import MAX_STEPS, too_long
 from transforms.rows.ragged import Ragged, is_list, splits_of, unwrapped
 from transforms.rows.rejection import Fault
-
-NO_ID: Final = -(2**63)
-"""What stands in a canonical column of integer ids where a step has none: an empty step, or one with fewer than it may have."""
-
-NO_WORD: Final = "\0seqcols: no word\0"
-"""The same in a canonical column of words."""
-
-NO_WEIGHT: Final = float("nan")
-"""The same in a canonical column of float weights, which stand where ids stand; a weight of the data is never NaN."""
-
-
-@dataclass(frozen=True)
-class Form:
-    """How a column's values stand in the source, and what they must become.
-
-    Attributes:
-      name: the column's name, for faults.
-      dtype: declared dtype.
-      delimiter: what separates the values when a whole sequence is one string; None for lists.
-      step_width: values in a step, checked against nested input.
-      ids: whether the values are ids or words (or their weights), of which a step may hold fewer than `step_width`; what is
-        missing is `NO_ID`, `NO_WORD` or `NO_WEIGHT`. In flat input each is a step of its own then.
-      any_integer: whether every integer is a word of its own, so that the one that marks no id is refused; where ids are in
-        a range it is outside like its neighbour.
-      scalars: whether a plain scalar counts as a list of one (context columns).
-      reject_overflow: see `leaves.convert`.
-    """
-
-    name: str
-    dtype: str
-    delimiter: str | None = None
-    step_width: int = 1
-    ids: bool = False
-    any_integer: bool = False
-    scalars: bool = False
-    reject_overflow: bool = True
-
-    @property
-    def same_as(self) -> tuple[object, ...]:
-        """What two columns that share a feature must have in common: it is parsed once."""
-        return (self.dtype, self.delimiter, self.step_width, self.ids, self.any_integer, self.scalars)
-
-    @property
-    def values_a_step(self) -> int:
-        """How many values of a flat list are one step."""
-        return 1 if self.ids and not self.scalars else self.step_width
-
-    @property
-    def carrier(self) -> str:
-        """What is expected in a tf.Example: text where a sequence is one string, else the dtype's carrier."""
-        return dtypes.carrier(self.dtype) if self.delimiter is None else "string"
-
-    @property
-    def requested(self) -> str:
-        """What is expected in a request of tensors: the same, but for float64."""
-        return dtypes.parsed(self.dtype) if self.delimiter is None else "string"
 
 
 @dataclass(frozen=True)

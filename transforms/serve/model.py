@@ -16,15 +16,9 @@ from typing import Any, Final
 import tensorflow as tf
 
 from transforms.columns import Output
-from transforms.densify.graph import (
-    TRANSFORM_FN,
-    called,
-    final_outputs,
-    largest_written,
-    spoiling_columns,
-    to_arrays,
-    written_values,
-)
+from transforms.densify.dense_batch import final_outputs
+from transforms.densify.graph import TRANSFORM_FN, called, to_arrays
+from transforms.densify.spoiled import largest_written, spoiling_columns, written_values
 from transforms.errors import SpecError, SpecFault
 from transforms.serve import parsing, record_features
 from transforms.serve.valid import admitted

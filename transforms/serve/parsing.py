@@ -14,7 +14,7 @@ import tensorflow as tf
 from transforms import dtypes
 from transforms.columns.base import rows_without
 from transforms.parse.carriers import ARRAY_TEXT, FLOAT_TEXT, INTEGER_TEXT, LARGEST_EXACT_FLOAT
-from transforms.parse.parse import NO_ID, NO_WEIGHT, NO_WORD, Form
+from transforms.parse.form import NO_ID, NO_WEIGHT, NO_WORD, Form
 from transforms.spec.spec import Spec
 
 SPACES: Final = r"[\x09-\x0d\x1c-\x20\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}]"

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from transforms.parse.parse import Form
+from transforms.parse.form import Form
 from transforms.serve import fields, parsing, records
 from transforms.serve.records import BYTES, FLOATS, INTEGERS, NO_KIND
 

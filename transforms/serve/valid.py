@@ -16,7 +16,7 @@ import tensorflow as tf
 from transforms.columns import Column
 from transforms.densify.group_windows import steps_of
 from transforms.densify.side_by_side import bundles
-from transforms.parse.parse import Form
+from transforms.parse.form import Form
 from transforms.serve import parsing
 from transforms.serve.parsing import Raw
 from transforms.spec.spec import Spec

@@ -9,13 +9,13 @@ from pydantic import ValidationError
 
 from transforms import dtypes
 from transforms.columns import Column
-from transforms.columns.embedding import collection_faults
 from transforms.columns.from_tensorflow import converted, is_tensorflow
 from transforms.columns.numeric_base import numeric_of
+from transforms.columns.shared_embedding import collection_faults
 from transforms.errors import SpecError, SpecFault, nearest
 from transforms.groups import DEFAULT_GROUP, SequenceGroup
 from transforms.normalizers import places
-from transforms.parse.parse import Form
+from transforms.parse.form import Form
 from transforms.problems import path_of, problems
 from transforms.spec import dense_rows
 from transforms.spec.spec import KINDS_OF_A_GROUP, Spec

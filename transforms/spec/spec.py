@@ -14,7 +14,7 @@ from transforms.groups import SequenceGroup
 from transforms.models import Model
 from transforms.normalizers import Normalizer
 from transforms.normalizers.asks import Ask
-from transforms.parse.parse import Form
+from transforms.parse.form import Form
 
 KINDS_OF_A_GROUP: Final = ("length", "mask", "concatenation")
 

@@ -18,7 +18,7 @@ import tensorflow as tf
 from transforms.columns.steps import Steps
 from transforms.normalizers import Statistics
 from transforms.normalizers.asks import Ask
-from transforms.parse.parse import NO_ID, NO_WORD
+from transforms.parse.form import NO_ID, NO_WORD
 from transforms.statistics import moments
 from transforms.statistics.by_key import Groups, readable
 from transforms.statistics.contributed import Given, Part, taken, tensors

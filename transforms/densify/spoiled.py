@@ -1,0 +1,79 @@
+"""Non-finite numbers that normalizers make of finite ones, found in what is about to be written."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from transforms import dtypes
+from transforms.columns import Column
+from transforms.columns.numeric_base import NumericBase, numeric_of
+from transforms.densify.graph import Arrays
+from transforms.rows.rejection import Fault
+from transforms.spec.spec import Spec, input_name
+
+if TYPE_CHECKING:
+    pass
+
+
+def spoiling_columns(spec: Spec, narrow: bool = False) -> list[tuple[Column, NumericBase]]:
+    """Returns the columns of which finite numbers can come out non-finite, where the column does not let such through.
+
+    Normalizers can make such, and so does float32 of large float64, in a concatenation or where all is written so (`narrow`).
+    """
+    found: list[tuple[Column, NumericBase]] = []
+    for column in spec.columns:
+        numeric = numeric_of(column)
+        if numeric is column and numeric.non_finite != "keep":
+            rounded = numeric.output_dtype == "float64" and (narrow or spec.is_concatenated(column))
+            if rounded or any(link.can_spoil for link in numeric.links):
+                found.append((column, numeric))
+    return found
+
+
+def largest_written(numeric: NumericBase, narrow: bool = False) -> float:
+    """Returns the largest number that a column may become; `narrow` as of `spoiling_columns`."""
+    is_float = dtypes.carrier(numeric.dtype) == "float32" and not (narrow and numeric.dtype == "float64")
+    return dtypes.largest_float(numeric.dtype if is_float else "float32")
+
+
+def normalizer_faults(arrays: Arrays, spec: Spec, narrow: bool = False) -> list[Fault]:
+    """Finds the rows in which a non-finite number would be written for a finite one: see `spoiling_columns`.
+
+    Most normalizers can make one, of a value far outside those that the statistics are from (`Normalizer.can_spoil`). What a
+    column keeps or fills is its own policy.
+    """
+    faults = []
+    for column, numeric in spoiling_columns(spec, narrow):
+        values = written_values(column, arrays, spec)
+        largest = np.float64(largest_written(numeric, narrow))  # a Python float would become the float32 of the values
+        # Two passes without a copy tell of nearly every batch that it is good; a NaN is neither.
+        if not values.size or (values.min() >= -largest and values.max() <= largest):
+            continue
+        values = values.reshape(len(values), math.prod(values.shape[1:]))  # -1 cannot be told of no values
+        bad = ~(np.abs(values) <= largest)
+        found = np.flatnonzero(bad.any(axis=1))
+        if len(found):
+            shown = [str(values[row][bad[row].argmax()]) for row in found]
+            source = "from normalizer_fn" if numeric.links else "in float32"
+            message = f"expected finite numbers ({numeric.dtype}) {source} (non_finite: keep lets others through)"
+            faults.append(Fault("non_finite", column.name, found, shown, message))
+    return faults
+
+
+def written_values(column: Column, arrays: Mapping[str, Any], spec: Spec) -> Any:
+    """Returns what a column was made into, array or tensor: an output of its own, or a part of its group's concatenation."""
+    if column.name in arrays:
+        return arrays[column.name]
+    group = column.sequence_group
+    assert group is not None
+    first = 0
+    for output in spec.concatenation(group):
+        width = int(np.prod([n for n in output.shape[1:] if n], dtype=np.int64))
+        if output.source == column.name:
+            return arrays[input_name(group)][:, :, first : first + width]
+        first += width
+    raise AssertionError(column.name)
