@@ -17,7 +17,7 @@ from pipeline.dataset import layout, ledger, publish
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.manifest import features_of, sealed
 from pipeline.job import cleaning
-from pipeline.job.writing import REJECTED_OUTPUTS, Part
+from pipeline.job.writing import REJECTED_OUTPUTS, Shard
 from pipeline.sinks.formats import SINKS
 from transforms import SequenceGroup, make_spec, sequence_numeric_column
 from transforms.columns import Output
@@ -133,7 +133,7 @@ def _written(
     writer = SINKS[format].open(place.at(folder, f"{place.run_id}-{number}{SINKS[format].suffix}"), outputs)
     writer.write(batch)
     done = writer.close()
-    return Part(done.path, done.rows, done.bytes, done.sha256).entry(place.output)
+    return Shard(done.path, done.rows, done.bytes, done.sha256).entry(place.output)
 
 
 def _graph(place: Layout, name: str) -> str:

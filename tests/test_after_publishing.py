@@ -15,7 +15,7 @@ from pipeline.dataset.layout import Layout
 from pipeline.dataset.manifest import read
 from pipeline.dataset.stores import Conflict, Disk
 from pipeline.job import cache, cleaning, executing, finish
-from pipeline.job.cache_files import Piece
+from pipeline.job.cache_files import CachePiece
 from pipeline.job.executing import Outcome
 from tests import prepared
 from tests.faults.injection import before_changes
@@ -54,7 +54,7 @@ def test_a_cache_keeps_the_parts_that_it_can(tmp_path, monkeypatch):
     pieces = []
     for k in range(3):
         (tmp_path / f"{k}.piece").write_bytes(b"")
-        pieces.append(Piece(k, b"key", str(tmp_path / f"{k}.piece"), 0, ""))
+        pieces.append(CachePiece(k, b"key", str(tmp_path / f"{k}.piece"), 0, ""))
     analysis = cache.Analysis((), str(tmp_path), ((), (), ()), keys=(b"key",))
     wrote: list[Any] = []
 

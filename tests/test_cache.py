@@ -25,7 +25,7 @@ from pipeline.errors import UsageError
 from pipeline.inputs import match as inputs
 from pipeline.inputs.match import InputFile, match
 from pipeline.job import cache, cache_files, reading, running
-from pipeline.job.cache_files import Piece
+from pipeline.job.cache_files import CachePiece
 from pipeline.job.executing import Outcome
 from pipeline.job.request import Request, check_values
 from tests.faults import changes
@@ -228,7 +228,7 @@ def kept(path: Path, folder: Path) -> InputFile:
     piece = folder / "a.piece"
     piece.write_bytes(b"found")
     cache_files.write_index(
-        str(folder), [file], Counter(), {KEY: [Piece(0, KEY, str(piece), 5, hashlib.sha256(b"found").hexdigest())]}
+        str(folder), [file], Counter(), {KEY: [CachePiece(0, KEY, str(piece), 5, hashlib.sha256(b"found").hexdigest())]}
     )
     return file
 

@@ -35,7 +35,7 @@ from transforms.normalizers.asks import Ask
 from transforms.normalizers.chain import Chain
 from transforms.rows.ragged import splits_of
 from transforms.statistics.by_key import KEYS_SHOWN
-from transforms.statistics.contributed import Part
+from transforms.statistics.contributed import Contribution
 from transforms.statistics.details import Details, contribution, statistics_of
 
 PROBABILITIES = (0.01, 0.25, 0.5, 0.999)
@@ -74,7 +74,7 @@ class Capped(Normalizer):
 
 
 def empty(asks: Any = ASKS) -> Details:
-    return Details(asks, [Part("float64", ask.width) for ask in asks])
+    return Details(asks, [Contribution("float64", ask.width) for ask in asks])
 
 
 class Batch:

@@ -21,7 +21,7 @@ from pipeline.command.tf_examples import write_examples
 from pipeline.dataset.manifest import read as read_manifest
 from pipeline.job.request import Request
 from pipeline.job.running import check
-from pipeline.job.writing import Part, WriteShards
+from pipeline.job.writing import Shard, WriteShards
 from pipeline.planning import plan as planning
 from pipeline.repair.plan import Repair
 from pipeline.repair.running import repair
@@ -341,7 +341,7 @@ def test_a_bundle_has_a_shard_for_each_bucket_and_begins_others_when_they_are_fu
     bundle.start_bundle()
     assert list(bundle.process(batch)) == []
     parts = [one.value for one in bundle.finish_bundle() if not isinstance(one, TaggedOutput)]
-    assert all(isinstance(part, Part) for part in parts)
+    assert all(isinstance(part, Shard) for part in parts)
     assert sorted((part.length, part.rows, part.row_digest) for part in parts) == [(2, 2, 3), (4, 1, 4)]
     small = WriteShards(str(tmp_path), "run", "parquet", columns, shard_bytes=1)
     small.start_bundle()

@@ -24,7 +24,7 @@ from transforms.groups import SequenceGroup
 from transforms.memory import Applied, apply
 from transforms.normalizers import ZScore
 from transforms.statistics import moments
-from transforms.statistics.contributed import Given, Packed, Part, taken, tensors
+from transforms.statistics.contributed import Contribution, Given, Packed, taken, tensors
 from transforms.statistics.moments import Moments
 
 
@@ -151,7 +151,7 @@ def test_what_columns_contribute_goes_side_by_side():
         Given(tf.constant([[3], [4]], tf.int32), tf.ones([2, 1], tf.bool)),
     ]
     parts = [one.part(places) for one, places in zip(given, [(4, 0), (1, 3), (2,), (5,)], strict=True)]
-    assert parts[1] == Part("int64", 1, 2, (1, 3)) and [part.dtype for part in parts] == [
+    assert parts[1] == Contribution("int64", 1, 2, (1, 3)) and [part.dtype for part in parts] == [
         "float32",
         "int64",
         "float64",

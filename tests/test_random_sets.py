@@ -19,7 +19,7 @@ from apache_beam.pvalue import TaggedOutput
 from pipeline.dataset import ledger
 from pipeline.dataset.manifest import Manifest, features_of
 from pipeline.dataset.manifest import read as read_manifest
-from pipeline.job.writing import Part, WriteShards
+from pipeline.job.writing import Shard, WriteShards
 from pipeline.sources.limits import Limits
 from tests.faults.figures import note
 from tests.faults.outcomes import Outcomes, digests, of_file, of_rows
@@ -115,7 +115,7 @@ def by_stages(data: DataSet, paths: list[Path], folder: Path, seed: int) -> tupl
     return found_in(data, paths, rows, made.rejected), stage, book
 
 
-def shards(data: DataSet, made: Outcomes, folder: Path) -> list[Part]:
+def shards(data: DataSet, made: Outcomes, folder: Path) -> list[Shard]:
     """Writes dense batches as a bundle does; adds what the sink counts."""
     (folder / "examples").mkdir()
     bundle = WriteShards(str(folder / "examples"), "run", data.sink, data.spec)
@@ -123,14 +123,14 @@ def shards(data: DataSet, made: Outcomes, folder: Path) -> list[Part]:
     parts = [part for batch in made.dense for part in bundle.process(batch)]
     for last in bundle.finish_bundle():
         value = last.value.value if isinstance(last, TaggedOutput) else last.value
-        if isinstance(value, Part):
+        if isinstance(value, Shard):
             parts.append(value)
         else:
             made.tally.update(value)
     return parts
 
 
-def manifest_of(data: DataSet, parts: list[Part], root: Path) -> Manifest:
+def manifest_of(data: DataSet, parts: list[Shard], root: Path) -> Manifest:
     files = [part.entry(str(root)) for part in parts]
     return Manifest(
         str(root), {"format": data.sink, "examples": {"features": features_of(parts[0].outputs), "files": files}}

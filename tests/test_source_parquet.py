@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.repair.records import Kept
+from pipeline.repair.records import KeptRecords
 from pipeline.sources.base import BrokenFile, Split
 from pipeline.sources.formats import SOURCES
 from pipeline.sources.limits import Limits
@@ -204,7 +204,7 @@ def test_a_kept_row_does_not_lack_what_the_run_did_not_read(tmp_path):
     [step] = SOURCE.read(SOURCE.splits(path)[0], {"x": "float32"}, Limits())
     [record] = origin.encode_records(step.batch, np.array([0]))[1].to_pylist()
     number, digest, original = np.array([0]), pa.array([7], pa.uint64()), pa.array([record], pa.large_binary())
-    kept = Kept(path, origin.ARROW_IPC, "", number, digest, [record], original)
+    kept = KeptRecords(path, origin.ARROW_IPC, "", number, digest, [record], original)
     [(batch, _)] = kept.decoded({"x": "float32"})
     assert batch is not None
     assert batch.column("x").to_pylist() == [1.5]

@@ -27,7 +27,7 @@ from transforms.rows.tally import Tally, add
 from transforms.spec.make_spec import make_spec
 from transforms.spec.spec import Spec, dense, input_name, length_name, mask_name
 from transforms.stages import Stage, parse_batch, reject_late, validate_batch
-from transforms.statistics.contributed import Packed, Part
+from transforms.statistics.contributed import Contribution, Packed
 from transforms.statistics.details import Details, contribution
 from transforms.statistics.fitted import Fitted
 from transforms.stored.vocabularies import most_frequent
@@ -185,7 +185,7 @@ class _Whole:
     def __init__(self) -> None:
         self.track = keep_in({})
 
-    def moments(self, level: int, parts: Sequence[Part], contributed: Sequence[Any]) -> np.ndarray:
+    def moments(self, level: int, parts: Sequence[Contribution], contributed: Sequence[Any]) -> np.ndarray:
         return Packed(tuple(parts)).add(*contributed).table()
 
     def details(self, level: int, asks: Sequence[Ask], asked: Sequence[Asked]) -> list[np.ndarray]:

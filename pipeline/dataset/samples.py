@@ -20,7 +20,7 @@ MOST_WINDOWS: Final = 64
 """Past it every other window of a shard is dropped."""
 
 
-class Sample(NamedTuple):
+class SampledRows(NamedTuple):
     """Neighbouring rows of a shard that were neighbours in the input.
 
     Attributes:
@@ -45,7 +45,7 @@ class Sampler:
 
     def __init__(self, window: int = WINDOW) -> None:
         self._rows, self._window, self._stride = 0, window, window
-        self._found: dict[int, list[Sample]] = {}
+        self._found: dict[int, list[SampledRows]] = {}
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Looks at a dense batch that was written next. One whose rows have no numbers of their own is passed over."""
@@ -64,21 +64,22 @@ class Sampler:
             start += self._stride - start % self._stride
 
     @property
-    def samples(self) -> tuple[Sample, ...]:
+    def samples(self) -> tuple[SampledRows, ...]:
         """What was noted so far."""
         return tuple(sample for found in self._found.values() for sample in found)
 
 
-def _runs(numbers: np.ndarray, position: int, file: str) -> list[Sample]:
+def _runs(numbers: np.ndarray, position: int, file: str) -> list[SampledRows]:
     """Cuts rows of a shard, from a position on, where their numbers in the input file are no neighbours."""
     starts = np.append(0, np.flatnonzero(np.diff(numbers) != 1) + 1)
     counts = np.diff(np.append(starts, len(numbers)))
     return [
-        Sample(position + at, file, int(numbers[at]), n) for at, n in zip(starts.tolist(), counts.tolist(), strict=True)
+        SampledRows(position + at, file, int(numbers[at]), n)
+        for at, n in zip(starts.tolist(), counts.tolist(), strict=True)
     ]
 
 
-def by_file(found: Iterable[Sample]) -> dict[str, list[list[int]]]:
+def by_file(found: Iterable[SampledRows]) -> dict[str, list[list[int]]]:
     """Returns samples as the manifest holds them: by input file, each as position, row and count.
 
     >>> by_file([Sample(0, "a", 3, 16), Sample(16, "a", 19, 2)])
@@ -90,6 +91,8 @@ def by_file(found: Iterable[Sample]) -> dict[str, list[list[int]]]:
     return made
 
 
-def of_entry(entry: Mapping[str, Any]) -> list[Sample]:
+def of_entry(entry: Mapping[str, Any]) -> list[SampledRows]:
     """Returns the samples of a file that the manifest lists, in the order of the shard."""
-    return sorted(Sample(at, file, row, n) for file, runs in entry.get("samples", {}).items() for at, row, n in runs)
+    return sorted(
+        SampledRows(at, file, row, n) for file, runs in entry.get("samples", {}).items() for at, row, n in runs
+    )

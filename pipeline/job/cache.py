@@ -27,7 +27,7 @@ from tensorflow_transform.beam.analyzer_cache import DatasetCache, DatasetKey
 
 from pipeline.dataset import layout
 from pipeline.inputs.match import InputFile, Inputs
-from pipeline.job.cache_files import Entry, Piece, WritePiece, read_index, read_piece, verify, write_index
+from pipeline.job.cache_files import CachePiece, Entry, WritePiece, read_index, read_piece, verify, write_index
 from transforms.errors import JobError
 from transforms.escaping import first_of, one_line
 from transforms.fit import fit, preprocessing_fn
@@ -37,7 +37,7 @@ from transforms.spec import text as spec_text
 from transforms.spec.spec import Spec
 from transforms.stored import trees
 
-FORMAT_VERSION: Final = 4
+FORMAT_VERSION: Final = 5
 MAX_PARTS: Final = 16
 """Parts that one run adds to a cache. Each is a branch of the graph, about 1 s of CPU and 30 MB; 48 took 50 s and 2.3 GB."""
 
@@ -200,11 +200,11 @@ def keep(analysis: Analysis, found: Mapping[DatasetKey, DatasetCache]) -> list[b
     for k in range(len(analysis.parts)):
         for n, (key, accumulators) in enumerate(found[_new(k)].cache_dict.items()):
             write = WritePiece(analysis.folder, k, key)
-            made.append(accumulators | f"KeepPart{k}Analyzer{n}" >> beam.ParDo(write).with_output_types(Piece))
+            made.append(accumulators | f"KeepPart{k}Analyzer{n}" >> beam.ParDo(write).with_output_types(CachePiece))
     return made
 
 
-def commit(analysis: Analysis, pieces: Sequence[Piece], tallies: Mapping[int, Tally]) -> list[str]:
+def commit(analysis: Analysis, pieces: Sequence[CachePiece], tallies: Mapping[int, Tally]) -> list[str]:
     """Writes the index of every part that was read.
 
     Args:
@@ -226,7 +226,7 @@ def commit(analysis: Analysis, pieces: Sequence[Piece], tallies: Mapping[int, Ta
     return notes[:1]  # as many parts fail for one disk that is full
 
 
-def discard(pieces: Sequence[Piece]) -> None:
+def discard(pieces: Sequence[CachePiece]) -> None:
     """Removes what a run wrote that has failed."""
     for piece in pieces:
         layout.delete(piece.path)

@@ -26,7 +26,7 @@ from transforms.stored.files import naming
 
 
 @dataclass(frozen=True)
-class Piece:
+class CachePiece:
     """A file with accumulators of one part for one analyzer."""
 
     part: int
@@ -42,7 +42,7 @@ class Entry:
 
     files: tuple[InputFile, ...]
     tally: Tally
-    pieces: Mapping[bytes, tuple[Piece, ...]]
+    pieces: Mapping[bytes, tuple[CachePiece, ...]]
     path: str
 
 
@@ -78,13 +78,13 @@ def read_index(path: str) -> Entry:
         first = error.errors()[0]
         raise ValueError(f"{path_of(first['loc'])}: {first['msg']}") from None
     pieces = {
-        base64.b64decode(key): tuple(Piece(0, base64.b64decode(key), p.path, p.bytes, p.sha256) for p in those)
+        base64.b64decode(key): tuple(CachePiece(0, base64.b64decode(key), p.path, p.bytes, p.sha256) for p in those)
         for key, those in index.pieces.items()
     }
     return Entry(index.files, from_list(index.tally), pieces, path)
 
 
-def verify(piece: Piece) -> None:
+def verify(piece: CachePiece) -> None:
     """Reads a piece and compares it with what its index says.
 
     Raises:
@@ -141,10 +141,12 @@ class WritePiece(beam.DoFn):
             return
         with naming(self._path):
             self._file.close()
-        yield in_global_window(Piece(self._part, self._key, self._path, self._size, self._sha256.hexdigest()))
+        yield in_global_window(CachePiece(self._part, self._key, self._path, self._size, self._sha256.hexdigest()))
 
 
-def write_index(folder: str, files: Sequence[InputFile], tally: Tally, pieces: Mapping[bytes, Sequence[Piece]]) -> None:
+def write_index(
+    folder: str, files: Sequence[InputFile], tally: Tally, pieces: Mapping[bytes, Sequence[CachePiece]]
+) -> None:
     """Writes the index of a part, in one rename: from here on it is in the cache."""
     index = {
         "files": [vars(file) for file in files],

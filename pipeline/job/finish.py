@@ -20,9 +20,9 @@ from pipeline.dataset.layout import Layout
 from pipeline.inputs import preflight
 from pipeline.inputs.match import InputFile, Inputs, SkippedFile, changed, described
 from pipeline.job import cache, passes, rounding_notes
-from pipeline.job.cache_files import Piece
+from pipeline.job.cache_files import CachePiece
 from pipeline.job.progress import now
-from pipeline.job.writing import Part
+from pipeline.job.writing import Shard
 from pipeline.report import facts, times
 from pipeline.report.facts import Timed
 from pipeline.report.page import page
@@ -101,13 +101,13 @@ class Plan:
 class Collected:
     """What the pipeline hands to the end: files written and everything counted."""
 
-    parts: Sequence[Part]
-    rejected: Sequence[Part]
+    parts: Sequence[Shard]
+    rejected: Sequence[Shard]
     tally: Tally
     analysis_tally: Tally
     table: np.ndarray
     examples: Any
-    kept: Sequence[Piece] = ()
+    kept: Sequence[CachePiece] = ()
     by_part: Sequence[tuple[int, Tally]] = ()
     counts: Packed = field(default_factory=dict)
 
@@ -228,7 +228,7 @@ def too_many_rejected(rows: Mapping[str, int], allowed: float) -> str:
     return f"{rows['rejected']:,} of {rows['read']:,} rows rejected ({share:.2%}), --max-rejected allows {allowed:.2%}"
 
 
-def _sizes(spec: Spec, parts: Sequence[Part]) -> dict[str, int | None]:
+def _sizes(spec: Spec, parts: Sequence[Shard]) -> dict[str, int | None]:
     """Returns T of every group: as the spec says, or as the shards have it."""
     sizes = {name: spec.group(name).fixed_length or (None if parts else 0) for name in spec.group_names}
     shapes = {output.name: output.shape for part in parts for output in part.outputs}

@@ -123,7 +123,7 @@ def read_pass(files: beam.PCollection, label: str, spec: Spec, tuning: Tuning, n
 
 
 @dataclass
-class Written:
+class WrittenRows:
     """What a pass has written: files of examples and of rejected rows, what was counted, and what was rejected.
 
     `moments` are those of the numeric columns, where they were asked for; `counts` how values are distributed.
@@ -145,7 +145,7 @@ def write_pass(
     moments: bool,
     sampled: bool = True,
     counting: Counting | None = None,
-) -> Written:
+) -> WrittenRows:
     """Adds densifying by the staged transform, and writing.
 
     Args:
@@ -166,7 +166,7 @@ def write_pass(
     refused = (*read.rejected, dense[REJECTED])
     rejected = [_write_rejected(part, place, k) for k, part in enumerate(refused)]
     counted = (*read.tallies, dense[TALLIES], written[TALLIES])
-    return Written(
+    return WrittenRows(
         written.parts, rejected | "RejectedParts" >> beam.Flatten(), counted, refused, dense[MOMENTS], dense[COUNTS]
     )
 

@@ -18,7 +18,7 @@ import pyarrow as pa
 from apache_beam.pvalue import TaggedOutput
 
 from pipeline.dataset import samples
-from pipeline.dataset.samples import Sample
+from pipeline.dataset.samples import SampledRows
 from pipeline.sinks.base import Writer
 from pipeline.sinks.formats import SINKS
 from transforms.beam import TALLIES, in_global_window
@@ -44,7 +44,7 @@ REJECTED_OUTPUTS: Final = [
 
 
 @dataclass(frozen=True)
-class Part:
+class Shard:
     """A file that a bundle wrote: where, how much, what is in it, and where some of its rows come from.
 
     `row_digest` is the sum of its rows' digests (see `transforms.rows.digests`). `outputs` have the T of the data set, the file
@@ -57,7 +57,7 @@ class Part:
     sha256: str
     row_digest: int = 0
     outputs: tuple[Output, ...] = ()
-    samples: tuple[Sample, ...] = ()
+    samples: tuple[SampledRows, ...] = ()
     length: int = 0
 
     def entry(self, root: str) -> dict[str, Any]:
@@ -96,15 +96,15 @@ class _Shard:
         self.size += batch.nbytes
         return written
 
-    def close(self) -> Part:
+    def close(self) -> Shard:
         """Finishes the file."""
         done = self.writer.close()
         found = self._sampler.samples
-        return Part(done.path, done.rows, done.bytes, done.sha256, self._digest, self._outputs, found, self._length)
+        return Shard(done.path, done.rows, done.bytes, done.sha256, self._digest, self._outputs, found, self._length)
 
 
 class WriteShards(beam.DoFn):
-    """Writes batches to shards; yields a `Part` for every file, and rows and steps written tagged `TALLIES`.
+    """Writes batches to shards; yields a `Shard` for every file, and rows and steps written tagged `TALLIES`.
 
     With length buckets a bundle has a shard open for each of them.
 
@@ -135,7 +135,7 @@ class WriteShards(beam.DoFn):
         self._abandon()
         self._tally: Tally = Counter()
 
-    def process(self, batch: pa.RecordBatch) -> Iterator[Part]:
+    def process(self, batch: pa.RecordBatch) -> Iterator[Shard]:
         """Writes a batch."""
         for length, part in self._parts(batch):
             if length not in self._shards:

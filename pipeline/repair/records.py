@@ -66,7 +66,7 @@ DECODERS: Final[dict[str, Callable[[Sequence[bytes], str, Mapping[str, str], str
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptRecords:
     """Rows of one file whose records were kept, all of one format.
 
     Attributes:

@@ -13,7 +13,7 @@ from apache_beam.pvalue import TaggedOutput
 
 from pipeline.job.progress import Note, now
 from pipeline.repair.ledger import AGAIN
-from pipeline.repair.records import Kept
+from pipeline.repair.records import KeptRecords
 from pipeline.sources.base import Split
 from pipeline.sources.formats import SOURCES
 from pipeline.sources.limits import WIDEST, Limits
@@ -79,7 +79,7 @@ class _ReadKept(beam.DoFn):
                         yield TaggedOutput(REJECTED, rejected)
             self._note.add(read.batch.num_rows, read.size)
 
-    def _count_again(self, batch: pa.RecordBatch, kept: Kept, was_bad: np.ndarray) -> None:
+    def _count_again(self, batch: pa.RecordBatch, kept: KeptRecords, was_bad: np.ndarray) -> None:
         """Counts what the first run has counted already: of rows that could be decoded and were rejected by a rule."""
         at = np.searchsorted(kept.numbers, origin.row_numbers(batch))
         known = batch.filter(pa.array(~was_bad[at]))
@@ -95,7 +95,7 @@ class _ReadKept(beam.DoFn):
         yield TaggedOutput(TALLIES, in_global_window(self._tally))
 
 
-def kept_of(table: pa.RecordBatch, mended: Mapping[tuple[str, int], bytes]) -> Iterator[tuple[Kept, np.ndarray]]:
+def kept_of(table: pa.RecordBatch, mended: Mapping[tuple[str, int], bytes]) -> Iterator[tuple[KeptRecords, np.ndarray]]:
     """Yields rejected rows by file and format.
 
     Args:
@@ -120,7 +120,7 @@ def kept_of(table: pa.RecordBatch, mended: Mapping[tuple[str, int], bytes]) -> I
         ]
         was_bad = np.array([reason == "bad_record" for reason in own.column("reason").to_pylist()])
         found = own.column("digest")
-        yield Kept(file, record_format, header, numbers, found, records, originals), was_bad
+        yield KeptRecords(file, record_format, header, numbers, found, records, originals), was_bad
 
 
 def mended_records(paths: Sequence[str]) -> dict[tuple[str, int], bytes]:

@@ -20,7 +20,7 @@ from pipeline.dataset.manifest import Manifest
 from pipeline.job import batch_coder, progress, wiring
 from pipeline.job.combine import Rejects, first_rejects, sum_counts, sum_tallies
 from pipeline.job.finish import DONE, FAILED
-from pipeline.job.writing import Part
+from pipeline.job.writing import Shard
 from pipeline.repair import ledger as repair_ledger
 from pipeline.repair.plan import RepairPlan, keep_statistics
 from pipeline.repair.rows import ReadKept
@@ -91,8 +91,8 @@ def _no_longer(spec: Spec, sizes: Mapping[str, int | None]) -> Spec:
 def _finish(
     _: None,
     plan: RepairPlan,
-    parts: Sequence[Part],
-    rejected: Sequence[Part],
+    parts: Sequence[Shard],
+    rejected: Sequence[Shard],
     tally: Tally,
     examples: Rejects,
     counts: Packed,
@@ -110,7 +110,7 @@ def _finish(
 
 
 def _published(
-    plan: RepairPlan, parts: Sequence[Part], rejected: Sequence[Part], tally: Tally, examples: Rejects, counts: Packed
+    plan: RepairPlan, parts: Sequence[Shard], rejected: Sequence[Shard], tally: Tally, examples: Rejects, counts: Packed
 ) -> dict[str, Any]:
     before = plan.before
     first = layout.read_json(before.path(before.content["ledger"]))
@@ -182,8 +182,8 @@ def _compared(plan: RepairPlan) -> list[str]:
 
 def _manifest(
     plan: RepairPlan,
-    parts: Sequence[Part],
-    rejected: Sequence[Part],
+    parts: Sequence[Shard],
+    rejected: Sequence[Shard],
     whole: Mapping[str, Any],
     further: Mapping[str, Any],
 ) -> dict[str, Any]:

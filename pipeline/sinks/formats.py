@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Final
 
 from pipeline.sinks.base import Sink
-from pipeline.sinks.parquet import Parquet
+from pipeline.sinks.parquet import ParquetSink
 from pipeline.sinks.sequence_example import SequenceExample
-from pipeline.sinks.tfrecord import TFRecord
+from pipeline.sinks.tfrecord import TFRecordSink
 
 SINKS: Final[dict[str, Sink]] = {
-    "parquet": Parquet(),
-    "tfrecord": TFRecord(),
-    "tfrecord.gz": TFRecord(compression="gzip"),
+    "parquet": ParquetSink(),
+    "tfrecord": TFRecordSink(),
+    "tfrecord.gz": TFRecordSink(compression="gzip"),
     "sequence_example": SequenceExample(),
     "sequence_example.gz": SequenceExample(compression="gzip"),
 }

@@ -15,8 +15,7 @@ from pipeline.sinks.base import OutputFile, Sink, Writer, Written, flat_values
 from pipeline.sinks.contents import Contents, Tell
 from pipeline.sources.base import broken
 from pipeline.sources.limits import WIDEST
-from pipeline.sources.parquet import Parquet as ParquetSource
-from pipeline.sources.parquet import opened
+from pipeline.sources.parquet import ParquetSource, opened
 from transforms.columns.base import Output
 from transforms.spec.parse_specs import known_shape
 
@@ -27,7 +26,7 @@ _ARROW_NAMES: Final = {"string": "large_string", "bytes": "large_binary", "bfloa
 
 
 @dataclass(frozen=True)
-class Parquet(Sink):
+class ParquetSink(Sink):
     """Writes a column for each output in its dtype (bfloat16, which Arrow lacks, as float32), without nulls.
 
     An output with a shape is a `fixed_shape_tensor`; readers that do not know that type see fixed-size lists. One without any

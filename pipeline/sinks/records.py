@@ -42,7 +42,9 @@ def columns(
         yield dict(zip(parts[0].batch.schema.names, parts[0].batch.columns, strict=True)), len(records)
 
 
-def look_through(path: str, blocks: Iterator[bytes], kind: Records, found: Contents, features: dict[str, str]) -> None:
+def look_through(
+    path: str, blocks: Iterator[bytes], kind: RecordChecks, found: Contents, features: dict[str, str]
+) -> None:
     """Counts the records of a file, and holds their features to what is said of them: see `Sink.look_through`."""
     codec = compression.codec_of(path, b"")
     data = compression.unpacked(blocks, codec, path, WIDEST.max_unpack_ratio) if codec else blocks
@@ -53,7 +55,7 @@ def look_through(path: str, blocks: Iterator[bytes], kind: Records, found: Conte
         found.rows += len(records)
 
 
-class Records(ABC):
+class RecordChecks(ABC):
     """Features of records, held to what the outputs say.
 
     Args:
@@ -98,7 +100,7 @@ class Records(ABC):
             return None
 
 
-class Examples(Records):
+class Examples(RecordChecks):
     """tf.Examples: a feature holds all values of a row."""
 
     def _widths(self, output: Output) -> tuple[int, ...]:
@@ -111,7 +113,7 @@ class Examples(Records):
         return dict(zip(batch.schema.names, batch.columns, strict=True))
 
 
-class SequenceExamples(Records):
+class SequenceExamples(RecordChecks):
     """tf.SequenceExamples: a sequence is a feature list, a feature for each step."""
 
     def _widths(self, output: Output) -> tuple[int, ...]:

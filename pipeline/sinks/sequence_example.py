@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from pipeline.sinks.base import OutputFile, Writer
-from pipeline.sinks.tfrecord import RecordWriter, TFRecord, feature_of
+from pipeline.sinks.tfrecord import RecordWriter, TFRecordSink, feature_of
 from transforms.columns.base import Output
 from transforms.kernels import encode
 from transforms.spec.parse_specs import sequence_spec
 
 
 @dataclass(frozen=True)
-class SequenceExample(TFRecord):
+class SequenceExample(TFRecordSink):
     """Writes an output whose first dimension is T as a feature list of T steps, padding included; any other as context.
 
     What is in a step is in row-major order, as the carrier of its dtype (bool as int64). `tf.io.parse_sequence_example` reads it

@@ -23,7 +23,7 @@ Features = Callable[[pa.RecordBatch], list[encode.Feature]]
 
 
 @dataclass(frozen=True)
-class TFRecord(Sink):
+class TFRecordSink(Sink):
     """Writes a feature for each output: its values in row-major order, as its carrier (bool as int64).
 
     The same rows give the same bytes: features stand in the order of the outputs. The gzip header holds no time.

@@ -10,17 +10,17 @@ from pipeline.sources.compression import Content, bare_name, codec_of
 from pipeline.sources.csv.source import CSV
 from pipeline.sources.jsonl.source import JSONLines
 from pipeline.sources.limits import DEFAULTS, Limits
-from pipeline.sources.parquet import Parquet
+from pipeline.sources.parquet import ParquetSource
 from pipeline.sources.tfrecord.framing import is_header
-from pipeline.sources.tfrecord.source import TFRecord
+from pipeline.sources.tfrecord.source import TFRecordSource
 from transforms.errors import JobError
 
 SOURCES: Final[dict[str, Source]] = {
     "jsonl": JSONLines(),
-    "parquet": Parquet(),
+    "parquet": ParquetSource(),
     "avro": Avro(),
     "csv": CSV(),
-    "tfrecord": TFRecord(),
+    "tfrecord": TFRecordSource(),
 }
 
 MAGIC: Final = {b"PAR1": "parquet", b"Obj\x01": "avro"}

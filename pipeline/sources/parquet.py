@@ -28,7 +28,7 @@ _PROBED_ROWS: Final = 1024
 
 
 @dataclass(frozen=True)
-class Parquet(Source):
+class ParquetSource(Source):
     """Reads Parquet files, one row group a split, and of that only the features asked for: what nobody needs can stop nobody.
 
     Page checksums are verified where the file has them. Without them (most writers leave them out) a flipped

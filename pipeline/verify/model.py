@@ -32,7 +32,7 @@ FLOATS: Final = ("float", "int64")
 """Types of values in a record that the model takes for a carrier."""
 
 
-class Model:
+class ServedModel:
     """The serving model of a data set, and what of its answers can be compared.
 
     Attributes:
@@ -131,7 +131,9 @@ def _lists_of_text(batch: pa.RecordBatch, key: str) -> Ragged:
     return Ragged(view.values.cast(pa.large_binary()), view.splits, view.present)
 
 
-def difference(model: Model, made: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> tuple[int, str] | None:
+def difference(
+    model: ServedModel, made: dict[str, np.ndarray], expected: dict[str, np.ndarray]
+) -> tuple[int, str] | None:
     """Returns the first row that differs and how, or None."""
     from transforms.serve.model import VALID
 

@@ -14,12 +14,12 @@ import pyarrow as pa
 from pipeline.columns_file.reader import loads
 from pipeline.dataset import samples
 from pipeline.dataset.manifest import Manifest
-from pipeline.dataset.samples import Sample
+from pipeline.dataset.samples import SampledRows
 from pipeline.inputs.match import Inputs, match
 from pipeline.sinks.formats import SINKS
 from pipeline.sources.base import size_of
 from pipeline.sources.formats import SOURCES, source_for
-from pipeline.verify.model import Model, difference
+from pipeline.verify.model import ServedModel, difference
 from pipeline.verify.read_back import arrays_at, read_rows
 from transforms import dtypes
 from transforms.columns import Output
@@ -62,7 +62,7 @@ class _Shard:
 
     path: str
     entry: dict[str, Any]
-    samples: list[Sample]
+    samples: list[SampledRows]
     outputs: list[Output]
 
     @property
@@ -93,7 +93,7 @@ def compare(manifest: Manifest, inputs: Sequence[str], most: int, tell: Tell = l
     given = match(inputs)
     done.notes = given.notes
     where = _found_inputs(manifest, given, {sample.file for shard in chosen for sample in shard.samples})
-    model = Model(manifest, spec)
+    model = ServedModel(manifest, spec)
     done.features, done.not_equal = len(model.outputs), model.inexact
     for shard in chosen:
         tell(shard.path, 0)
@@ -162,7 +162,9 @@ def _parts_alike(one: str, other: str) -> int:
     return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
-def _compare(manifest: Manifest, spec: Spec, model: Model, shard: _Shard, where: dict[str, str], done: Compared) -> str:
+def _compare(
+    manifest: Manifest, spec: Spec, model: ServedModel, shard: _Shard, where: dict[str, str], done: Compared
+) -> str:
     """Compares the samples of one shard; returns the first difference, or an empty string."""
     positions = np.concatenate([np.arange(s.position, s.position + s.size) for s in shard.samples])
     source = SOURCES[SINKS[manifest.format].source]
@@ -180,7 +182,7 @@ def _compare(manifest: Manifest, spec: Spec, model: Model, shard: _Shard, where:
 
 def _compare_file(
     spec: Spec,
-    model: Model,
+    model: ServedModel,
     path: str,
     rows_in: np.ndarray,
     rows_out: np.ndarray,

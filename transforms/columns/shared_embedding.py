@@ -12,7 +12,6 @@ from transforms.columns.from_tensorflow import converted, is_tensorflow
 from transforms.errors import SpecFault
 
 if TYPE_CHECKING:
-
     pass
 
 

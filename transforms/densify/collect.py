@@ -15,7 +15,7 @@ from transforms.densify.group_windows import GroupWindows, steps_of_groups
 from transforms.densify.side_by_side import bundles, places
 from transforms.normalizers.asks import Ask
 from transforms.spec.spec import Spec
-from transforms.statistics.contributed import Given, Part, tensors
+from transforms.statistics.contributed import Contribution, Given, tensors
 from transforms.statistics.fitted import Combine, Fitted, table_width
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def fit(spec: Spec, raw: RawTensors, combine: Combine, levels: int | None = None
 
 def level_moments(
     spec: Spec, raw: RawTensors, fitted: Fitted, level: int, windows: GroupWindows | None = None
-) -> tuple[list[Part], list[tf.Tensor]]:
+) -> tuple[list[Contribution], list[tf.Tensor]]:
     """Returns what one batch contributes to the moments of one level (see `transforms.statistics.contributed`).
 
     The table of moments has for every ask that it answers its dimensions, of the kept (or all) steps, and then, at level 0, one

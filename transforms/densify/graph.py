@@ -15,7 +15,7 @@ from transforms.densify.collect import level_moments
 from transforms.densify.densify import densify
 from transforms.rows.ragged import Ragged
 from transforms.spec.spec import Spec
-from transforms.statistics.contributed import Packed, Part
+from transforms.statistics.contributed import Contribution, Packed
 from transforms.statistics.fitted import Fitted, not_fitted
 from transforms.stored import trees
 
@@ -148,7 +148,7 @@ def _flat_values(function: Callable[..., tf.Tensor], tensor: Any, *arguments: An
 def moments_graph(spec: Spec) -> Callable[[pa.RecordBatch], Packed]:
     """Returns a function that gives the moments of a batch of canonical columns."""
     nothing = not_fitted(spec)
-    parts: list[Part] = []
+    parts: list[Contribution] = []
 
     def traced(raw: RawTensors) -> list[tf.Tensor]:
         parts[:], contributed = level_moments(spec, raw, nothing, 0)

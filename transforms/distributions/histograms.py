@@ -243,7 +243,7 @@ def counter(spec: Spec, around: Mapping[str, Centre], words: Mapping[str, int], 
         made[ROWS, COUNTED, -1] = np.array([batch.num_rows])
         if not batch.num_rows:
             return made
-        kept = observed.Kept(spec, arrays)
+        kept = observed.KeptSteps(spec, arrays)
         for column in spec.columns:
             if numeric_of(column) is not None:
                 before, after, seen = kept.numbers(column, Ragged.of(batch.column(column.key)))

@@ -33,7 +33,7 @@ class Rows(Mapping[str, np.ndarray]):
         return len(self._arrays)
 
 
-class Kept:
+class KeptSteps:
     """The kept steps of a batch, in NumPy, for all columns.
 
     Args:

@@ -65,7 +65,7 @@ class Combined(beam.PTransform):
         return pcoll | "Merge" >> beam.CombineGlobally(_Merge(self._make))
 
 
-class Found(beam.PTransform):
+class Extracted(beam.PTransform):
     """What was found as an analyzer's one output; also written down.
 
     Args:

@@ -13,9 +13,9 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from apache_beam.io.filesystems import FileSystems
 
-from transforms.fit.combining import Combined, Found
+from transforms.fit.combining import Combined, Extracted
 from transforms.normalizers.asks import Ask
-from transforms.statistics.contributed import Part
+from transforms.statistics.contributed import Contribution
 from transforms.statistics.details import PARTS, Details
 from transforms.statistics.saved import outcome_file
 from transforms.stored.files import naming
@@ -45,7 +45,7 @@ class _PickleCacheCoder(tft.experimental.PTransformAnalyzerCacheCoder):
 
 
 def analyze_details(
-    level: int, asks: Sequence[Ask], parts: Sequence[Part], contributed: Sequence[tf.Tensor], path: str
+    level: int, asks: Sequence[Ask], parts: Sequence[Contribution], contributed: Sequence[tf.Tensor], path: str
 ) -> list[tf.Tensor]:
     """Adds the analyzer to the graph that tf.Transform traces.
 
@@ -63,7 +63,7 @@ def analyze_details(
     analyzer = tft.experimental.CacheablePTransformAnalyzer(
         make_accumulators_ptransform=make,
         merge_accumulators_ptransform=make,
-        extract_output_ptransform=Found(_written, path),
+        extract_output_ptransform=Extracted(_written, path),
         cache_coder=_PickleCacheCoder(),
     )
     # One output: tf.Transform 1.21 refuses to cache an analyzer with several.

@@ -16,12 +16,12 @@ from transforms.columns.vocabulary_lookup import Vocabulary, Words
 from transforms.densify.collect import fit
 from transforms.densify.densify import densify
 from transforms.densify.graph import carried
-from transforms.fit.combining import Combined, Found
+from transforms.fit.combining import Combined, Extracted
 from transforms.fit.details_analyzer import analyze_details, by_ask
 from transforms.normalizers.asks import Ask
 from transforms.spec.spec import Spec, length_name
 from transforms.statistics import moments
-from transforms.statistics.contributed import Packed, Part
+from transforms.statistics.contributed import Contribution, Packed
 from transforms.statistics.details import contribution
 from transforms.statistics.fitted import Fitted, not_fitted, table_width
 from transforms.statistics.saved import LearnedWords, Level, details_file, joined, moments_file
@@ -42,7 +42,7 @@ def _written(found: Packed, path: str) -> np.ndarray:
 class _CacheCoder(tft.experimental.PTransformAnalyzerCacheCoder):
     """Keeps accumulators of moments in tf.Transform's analysis cache."""
 
-    def __init__(self, parts: Sequence[Part]):
+    def __init__(self, parts: Sequence[Contribution]):
         self._parts = tuple(parts)
 
     def encode_cache(self, accumulator: Packed) -> bytes:
@@ -67,7 +67,7 @@ class Analyzers:
     def __init__(self, spec: Spec, folder: str, given: Sequence[Level] = (), words: LearnedWords | None = None):
         self._spec, self._folder, self._given, self._words = spec, folder, tuple(given), words
 
-    def moments(self, level: int, parts: Sequence[Part], contributed: Sequence[tf.Tensor]) -> tf.Tensor:
+    def moments(self, level: int, parts: Sequence[Contribution], contributed: Sequence[tf.Tensor]) -> tf.Tensor:
         """See `transforms.statistics.fitted.Combine`."""
         if level < len(self._given):
             return tf.constant(self._given[level].table, tf.float64)
@@ -75,7 +75,7 @@ class Analyzers:
         analyzer = tft.experimental.CacheablePTransformAnalyzer(
             make_accumulators_ptransform=make,
             merge_accumulators_ptransform=make,
-            extract_output_ptransform=Found(_written, self._path(moments_file(level))),
+            extract_output_ptransform=Extracted(_written, self._path(moments_file(level))),
             cache_coder=_CacheCoder(parts),
         )
         shape = [len(moments.ROWS), table_width(self._spec, level)]

@@ -30,7 +30,7 @@ _FIELD_1, _FIELD_2, _FIELD_3 = 0x0A, 0x12, 0x1A  # tags of delimited fields
 _NUMBER, _FLOAT = 0x08, 0x0D  # field 1 of a list whose numbers are not packed
 
 
-class Found(NamedTuple):
+class Scanned(NamedTuple):
     """What stands where in records: `[slots, rows]` each. A slot is a name in the context, or in the feature lists.
 
     Attributes:
@@ -48,7 +48,7 @@ class Found(NamedTuple):
     steps: np.ndarray
 
     @classmethod
-    def nothing(cls, slots: int, rows: int) -> Found:
+    def nothing(cls, slots: int, rows: int) -> Scanned:
         """Returns what is found in records without features."""
         shape = slots, rows
         numbers = [np.zeros(shape, np.int32) for _ in range(3)]
@@ -155,7 +155,7 @@ def scan(text: Any, splits: Any, names: Any, lists: Any, found: Any, good: Any) 
       splits: int64 `[rows + 1]`, where the records start and end in it.
       names: the features wanted, a `Names`.
       lists: whether the records have feature lists: else they are tf.Examples, whose field 2 is unknown.
-      found: takes what is found, a `Found.nothing`: a slot for each name in the context, and with `lists` for each in the lists.
+      found: takes what is found, a `Scanned.nothing`: a slot for each name in the context, then with `lists` for each in the lists.
       good: takes whether each record can be parsed, bool `[rows]`. What is found in others means nothing.
     """
     for row in range(len(splits) - 1):

@@ -17,7 +17,7 @@ import numpy as np
 from transforms.kernels.compiled import kernel, kernel_with_arrays
 
 
-class Layout(NamedTuple):
+class NumberLayout(NamedTuple):
     """How the sums of one kind of number are kept.
 
     Attributes:
@@ -34,9 +34,9 @@ class Layout(NamedTuple):
 
 
 LAYOUTS: Final = {
-    "float32": Layout(23, -149, 11, 11 + 20),
-    "float64": Layout(52, -1074, 68, 68 + 134),
-    "int64": Layout(0, 0, 4, 4 + 6),
+    "float32": NumberLayout(23, -149, 11, 11 + 20),
+    "float64": NumberLayout(52, -1074, 68, 68 + 134),
+    "int64": NumberLayout(0, 0, 4, 4 + 6),
 }
 """By dtype. A limb more than the bits of the largest number's square, or of it, and 63 for as many values and a sign."""
 
@@ -71,8 +71,8 @@ def add_values(
       bits: the same memory as uint32 or uint64.
       observed: bool `[n, width]`; values elsewhere do not count, the others are finite.
       splits: int64 `[parts + 1]`, ascending in `[0, n]`, where each part begins and ends.
-      mantissa_bits: see `Layout`.
-      sum_limbs: see `Layout`.
+      mantissa_bits: see `NumberLayout`.
+      sum_limbs: see `NumberLayout`.
       counts: int64 `[parts, width]`, changed.
       low: float64 `[parts, width]`, the smallest, changed; -0.0 counts as 0.0.
       high: float64 `[parts, width]`, the largest, changed.
@@ -223,7 +223,7 @@ def merge(
       high: float64 `[parts, width]`.
       limbs: uint32 `[parts, width, limbs]`.
       into: int64 `[parts]`, to which of the others each is added.
-      sum_limbs: see `Layout`.
+      sum_limbs: see `NumberLayout`.
       all_counts: int64 `[others, width]`, changed, and so are the next.
       all_low: float64 `[others, width]`.
       all_high: float64 `[others, width]`.

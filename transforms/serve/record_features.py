@@ -21,7 +21,7 @@ _KIND: Final = {"int64": INTEGERS, "string": BYTES}
 """What is requested to the kind that holds such values; of all others it is floats."""
 
 
-class Request(NamedTuple):
+class RequestFeatures(NamedTuple):
     """Features of records.
 
     Attributes:
@@ -57,7 +57,7 @@ class _Values(NamedTuple):
         return _Values(*fields.gathered(self, places))
 
 
-def read(serialized: tf.Tensor, forms: Mapping[str, Form]) -> Request:
+def read(serialized: tf.Tensor, forms: Mapping[str, Form]) -> RequestFeatures:
     """Reads features of serialized tf.Examples and tf.SequenceExamples.
 
     As in a job, a feature may stand in the context or in the feature lists, integers count as floats, and the last one of a name
@@ -79,7 +79,7 @@ class _Reader:
         self._batch = tf.size(serialized, tf.int64)
         self._bad = [fields.where(~self._found.good)]
 
-    def request(self) -> Request:
+    def request(self) -> RequestFeatures:
         slot, held = self._slots()
         step_slot = tf.gather(slot, self._found.steps.entry)
         values = self._values(slot, step_slot)
@@ -90,7 +90,9 @@ class _Reader:
         made = self._apart(values, step_slot, sizes)
         bad = tf.concat(self._bad, axis=0)
         good = tf.equal(tf.math.unsorted_segment_sum(tf.ones_like(bad), bad, self._batch), 0)
-        return Request(made, good, dict(zip(self._forms, tf.unstack(held > 0, num=len(self._forms)), strict=True)))
+        return RequestFeatures(
+            made, good, dict(zip(self._forms, tf.unstack(held > 0, num=len(self._forms)), strict=True))
+        )
 
     def _column(self, slot: tf.Tensor) -> tf.Tensor:
         """Returns the number of the column of every slot; of -1 it is any."""

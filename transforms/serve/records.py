@@ -43,7 +43,7 @@ class Entries(NamedTuple):
     kind: tf.Tensor
 
 
-class Steps(NamedTuple):
+class RecordSteps(NamedTuple):
     """Steps of feature lists, int64 `[steps]` all, in any order: the entry, where the step begins, its kind."""
 
     entry: tf.Tensor
@@ -69,13 +69,13 @@ class Chunks(NamedTuple):
     end: tf.Tensor
 
 
-class Parsed(NamedTuple):
+class ParsedRecords(NamedTuple):
     """What records hold; of those that are not `good` (bool `[batch]`) anything."""
 
     text: Text
     good: tf.Tensor
     entries: Entries
-    steps: Steps
+    steps: RecordSteps
     chunks: Chunks
 
 
@@ -107,7 +107,7 @@ class _Levels:
 
 
 @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
-def parse(records: tf.Tensor) -> Parsed:
+def parse(records: tf.Tensor) -> ParsedRecords:
     """Parses records, string `[batch]`."""
     levels = _Levels(records)
     maps = levels.walk(levels.records).with_tag(_SIZED_1, _SIZED_2)  # the context, and the feature lists
@@ -130,11 +130,11 @@ def parse(records: tf.Tensor) -> Parsed:
     whose = tf.gather(unit, chunks.own)
     step = tf.maximum(whose - count, -1)
     entry = tf.where(step < 0, whose, tf.gather(tf.concat([own, [0]], axis=0), tf.maximum(step, 0)))
-    return Parsed(
+    return ParsedRecords(
         levels.text,
         levels.good(),
         Entries(found.row, names, listed, found.at, kinds[:count]),
-        Steps(own, each.at, kinds[count:]),
+        RecordSteps(own, each.at, kinds[count:]),
         Chunks(entry, step, tf.gather(held.tag, chunks.own) // 8, chunks.start, chunks.end),
     )
 

@@ -20,7 +20,7 @@ DTYPES: Final = ("float32", "float64", "int64")
 
 
 @dataclass(frozen=True)
-class Part:
+class Contribution:
     """Values that are contributed together.
 
     Attributes:
@@ -50,11 +50,13 @@ class Given:
     observed: tf.Tensor
     splits: tf.Tensor | None = None
 
-    def part(self, places: Iterable[int] = ()) -> Part:
+    def part(self, places: Iterable[int] = ()) -> Contribution:
         """Returns what it is, as far as all batches have it in common."""
         kind = self.values.dtype
         dtype = "int64" if kind.is_integer or kind.is_bool else "float64" if kind.size == 8 else "float32"
-        return Part(dtype, self.values.shape[1], 1 if self.splits is None else self.splits.shape[0] - 1, tuple(places))
+        return Contribution(
+            dtype, self.values.shape[1], 1 if self.splits is None else self.splits.shape[0] - 1, tuple(places)
+        )
 
 
 def tensors(given: Sequence[Given]) -> list[tf.Tensor]:
@@ -75,7 +77,7 @@ def tensors(given: Sequence[Given]) -> list[tf.Tensor]:
     return [*made, tf.concat(whole, 0)]
 
 
-def taken(parts: Sequence[Part], arrays: Sequence[Any]) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+def taken(parts: Sequence[Contribution], arrays: Sequence[Any]) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Yields values `[n, width]`, observed and splits of each part, of what `tensors` made."""
     dtypes = [dtype for dtype in DTYPES if any(part.dtype == dtype for part in parts)]
     *numbers, observed, splits = (np.asarray(array).reshape(-1) for array in arrays)
@@ -99,7 +101,7 @@ class Packed:
       found: the moments of each part; those of no values, if left out.
     """
 
-    parts: tuple[Part, ...]
+    parts: tuple[Contribution, ...]
     found: list[Moments] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -134,7 +136,7 @@ class Packed:
         return b"".join(array.astype(array.dtype.newbyteorder("<")).tobytes() for array in self._arrays())
 
     @classmethod
-    def from_bytes(cls, parts: Sequence[Part], data: bytes) -> Packed:
+    def from_bytes(cls, parts: Sequence[Contribution], data: bytes) -> Packed:
         """Returns what `to_bytes` wrote.
 
         Raises:

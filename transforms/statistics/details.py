@@ -21,7 +21,7 @@ from transforms.normalizers.asks import Ask
 from transforms.parse.form import NO_ID, NO_WORD
 from transforms.statistics import moments
 from transforms.statistics.by_key import Groups, readable
-from transforms.statistics.contributed import Given, Part, taken, tensors
+from transforms.statistics.contributed import Contribution, Given, taken, tensors
 
 if TYPE_CHECKING:
     from transforms.columns.steps import Asked
@@ -34,7 +34,7 @@ _BUFFERED: Final = 100_000
 """Values and keys that are gathered before they are merged, as long as what they are merged with is smaller."""
 
 
-def contribution(asks: Sequence[Ask], asked: Sequence[Asked]) -> tuple[list[Part], list[tf.Tensor]]:
+def contribution(asks: Sequence[Ask], asked: Sequence[Asked]) -> tuple[list[Contribution], list[tf.Tensor]]:
     """Returns what a batch contributes: what the values of each ask are, and all of them in a few tensors.
 
     Returns:
@@ -84,7 +84,7 @@ class Details:
     """
 
     asks: Sequence[Ask]
-    parts: Sequence[Part]
+    parts: Sequence[Contribution]
     groups: list[Groups] = field(default_factory=list)
     waiting: list[list[Groups]] = field(default_factory=list)
 

@@ -16,7 +16,7 @@ from transforms.normalizers import Normalizer, Statistics
 from transforms.normalizers.asks import Ask
 from transforms.spec.spec import Spec
 from transforms.statistics import moments
-from transforms.statistics.contributed import Part
+from transforms.statistics.contributed import Contribution
 from transforms.statistics.details import statistics_of
 from transforms.statistics.row_statistics import of_rows
 
@@ -29,7 +29,7 @@ class Combine(Protocol):
 
     track: Track
 
-    def moments(self, level: int, parts: Sequence[Part], contributed: Sequence[tf.Tensor]) -> Any:
+    def moments(self, level: int, parts: Sequence[Contribution], contributed: Sequence[tf.Tensor]) -> Any:
         """Makes a table of moments `[5, dimensions]` of what a batch contributes (see `transforms.statistics.contributed`)."""
 
     def details(self, level: int, asks: Sequence[Ask], asked: Sequence[Asked]) -> Any:

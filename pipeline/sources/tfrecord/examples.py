@@ -14,7 +14,7 @@ import pyarrow as pa
 from pipeline.sources.batches import Part, of_rows
 from transforms.kernels import example_values, examples
 from transforms.kernels.example_values import Values
-from transforms.kernels.examples import BYTES, FLOATS, INTEGERS, Found
+from transforms.kernels.examples import BYTES, FLOATS, INTEGERS, Scanned
 from transforms.kernels.names import Names
 from transforms.rows.ragged import Ragged, splits_of
 
@@ -93,14 +93,14 @@ class RecordDecoder:
             parts += list(self._parts(text, splits, found, rows, nested))
         return parts, dict(sorted(bad.items()))
 
-    def scanned(self, text: np.ndarray, splits: np.ndarray, lists: bool) -> tuple[Found, np.ndarray]:
+    def scanned(self, text: np.ndarray, splits: np.ndarray, lists: bool) -> tuple[Scanned, np.ndarray]:
         """Returns what stands where in records, and which of them can be parsed: see `transforms.kernels.examples.scan`."""
         count = len(splits) - 1
-        found, good = Found.nothing(len(self._features) * (1 + lists), count), np.empty(count, bool)
+        found, good = Scanned.nothing(len(self._features) * (1 + lists), count), np.empty(count, bool)
         examples.scan(text, splits, self._table, lists, found, good)
         return found, good
 
-    def _faults(self, found: Found, good: np.ndarray) -> dict[int, str]:
+    def _faults(self, found: Scanned, good: np.ndarray) -> dict[int, str]:
         """Returns the rows whose features cannot be columns, and why not: lists of several kinds first, then features in both."""
         size = len(self._features)
         mixed = (found.kind[size:] == examples.MIXED) & good
@@ -115,7 +115,7 @@ class RecordDecoder:
                 faults[row] = f"expected {name!r} in the context or in the feature lists, got both"
         return faults
 
-    def _groups(self, found: Found, rows: np.ndarray, lists: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def _groups(self, found: Scanned, rows: np.ndarray, lists: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yields rows that have each feature in the same place, and which features are feature lists in them."""
         size = len(self._features)
         if not lists or not size:
@@ -137,7 +137,7 @@ class RecordDecoder:
             yield rows[group == k], own
 
     def _parts(
-        self, text: np.ndarray, splits: np.ndarray, found: Found, rows: np.ndarray, nested: np.ndarray
+        self, text: np.ndarray, splits: np.ndarray, found: Scanned, rows: np.ndarray, nested: np.ndarray
     ) -> Iterator[Part]:
         """Yields rows, those after one another in a part whose types agree."""
         slots = np.arange(len(nested)) + nested * len(nested)
@@ -192,7 +192,7 @@ def _columns(
     text: np.ndarray,
     splits: np.ndarray,
     rows: np.ndarray,
-    found: Found,
+    found: Scanned,
     slots: np.ndarray,
     nested: np.ndarray,
     kinds: np.ndarray,

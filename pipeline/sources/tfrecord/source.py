@@ -21,7 +21,7 @@ SEQUENCE_EXAMPLE: Final = "tf.SequenceExample"
 
 
 @dataclass(frozen=True)
-class TFRecord(Source):
+class TFRecordSource(Source):
     """Reads TFRecord files, each as one split: the format has no marks to start from in the middle.
 
     A record that is longer than `Limits.max_record_bytes` breaks the file.
