@@ -102,7 +102,7 @@ def test_another_group_costs_a_few_operations_however_many_there_are(length, kin
 def test_a_model_hands_on_lengths_of_all_groups_as_one_and_masks_of_one_shape():
     groups = {f"g{k}": SequenceGroup(max_length=4 + k // 2, mask=k > 0) for k in range(4)}
     spec = make_spec([MAKE["ids"](f"c{k}", f"g{k}") for k in range(4)], groups)
-    together = [[output.name for output in outputs] for outputs in outputs_together(spec.outputs())]
+    together = [[output.name for output in outputs] for outputs in outputs_together(spec.outputs(), spec)]
     several = [names for names in together if len(names) > 1]
     assert several == [[length_name(f"g{k}") for k in range(4)], [mask_name("g2"), mask_name("g3")]]
     assert sorted(name for names in together for name in names) == sorted(output.name for output in spec.outputs())

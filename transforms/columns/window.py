@@ -80,10 +80,7 @@ class Window:
         if not self.uniform:
             return self.place(tf.ones([self.splits[-1]], tf.bool), tf.zeros([1], tf.bool))
         size = self.static_lengths[0] or self.sizes[0]
-        if self.padding == "pre":
-            mask = tf.logical_not(tf.sequence_mask(self.missing, size))
-        else:
-            mask = tf.sequence_mask(self.length, size)
+        mask = mask_of(self.length, size, self.padding)
         mask.set_shape([None, self.static_lengths[0]])
         return mask
 
@@ -136,6 +133,17 @@ class Window:
         both = [tf.range(count), tf.range(count, 2 * count)]
         order = tf.stack(both if self.padding == "post" else both[::-1], axis=1)
         return tf.gather(runs, tf.reshape(order, [-1])).flat_values
+
+
+def mask_of(length: tf.Tensor, size: Any, padding: str) -> tf.Tensor:
+    """Returns where the kept steps of rows stand, bool `[..., size]`.
+
+    Args:
+      length: int64 `[...]`, kept steps of each row.
+      size: T.
+      padding: on which side padding stands.
+    """
+    return ~tf.sequence_mask(size - length, size) if padding == "pre" else tf.sequence_mask(length, size)
 
 
 def _cut(steps: tf.Tensor, sizes: tf.Tensor, group: SequenceGroup) -> tuple[tf.Tensor, ...]:

@@ -155,7 +155,7 @@ def scan(text: Any, splits: Any, names: Any, lists: Any, found: Any, good: Any) 
       splits: int64 `[rows + 1]`, where the records start and end in it.
       names: the features wanted, a `Names`.
       lists: whether the records have feature lists: else they are tf.Examples, whose field 2 is unknown.
-      found: takes what is found, a `Scanned.nothing`: a slot for each name in the context, then with `lists` for each in the lists.
+      found: takes what is found, a `Scanned.nothing`: a slot for each name in the context, then (`lists`) in the lists.
       good: takes whether each record can be parsed, bool `[rows]`. What is found in others means nothing.
     """
     for row in range(len(splits) - 1):

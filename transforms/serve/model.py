@@ -16,13 +16,14 @@ from typing import Any, Final
 import tensorflow as tf
 
 from transforms.columns import Output
+from transforms.columns.window import mask_of
 from transforms.densify.dense_batch import final_outputs
 from transforms.densify.graph import TRANSFORM_FN, called, to_arrays
 from transforms.densify.spoiled import largest_written, spoiling_columns, written_values
 from transforms.errors import SpecError, SpecFault
 from transforms.serve import parsing, record_features
 from transforms.serve.valid import admitted
-from transforms.spec.spec import Spec
+from transforms.spec.spec import Spec, length_name
 from transforms.stored import trees
 
 VALID: Final = "__valid__"
@@ -51,7 +52,7 @@ class ServingModel(tf.Module):
         self._graph = called(self._loaded, spec)
         self._forms = parsing.forms(spec)
         self.outputs = self._outputs()
-        self._together = outputs_together(self.outputs)
+        self._together = outputs_together(self.outputs, spec)
         features = parsing.request_specs(spec)
         # Traced once, and called by all that can be called from outside. There is no Python for autograph to look at.
         rows = tf.function(
@@ -111,12 +112,16 @@ class ServingModel(tf.Module):
         raw, good = admitted(self._spec, given, good, marked)
         made = self._graph(raw)
         rows = tf.size(good)
-        dense = {output.name: _dense(made[output.name], output, rows) for output in self.outputs}
+        dense = {o.name: _dense(made[o.name], o, rows) for o in self.outputs if o.kind != "mask"}
         good = tf.logical_and(good, _unspoilt(self._spec, dense))
         answer = {VALID: good}
         for outputs in self._together:
             first, *more = outputs
-            given = tf.stack([dense[output.name] for output in outputs]) if more else dense[first.name]
+            # A mask is made of the length again: to take hundreds apart, lay them together and take them apart costs more.
+            names = [length_name(o.source) if o.kind == "mask" else o.name for o in outputs]
+            given = tf.stack([dense[name] for name in names]) if more else dense[names[0]]
+            if first.kind == "mask":
+                given = mask_of(given, first.shape[0], self._spec.group(first.source).padding)
             answer[first.name] = tf.cast(given, _dtype(first))
         return answer
 
@@ -129,15 +134,19 @@ class ServingModel(tf.Module):
         return made
 
 
-def outputs_together(outputs: list[Output]) -> list[list[Output]]:
-    """Returns the outputs in lists, lengths and masks of one shape in one: groups have hundreds of them.
+def outputs_together(outputs: list[Output], spec: Spec) -> list[list[Output]]:
+    """Returns the outputs in lists, lengths and masks of one shape (and padding) in one: groups have hundreds of them.
 
     An output is an operation in every function that hands it on, and a model is loaded operation by operation.
     """
     alike: dict[Any, list[Output]] = {}
     for output in outputs:
-        small = output.kind in ("length", "mask")
-        alike.setdefault((output.kind, output.shape) if small else output.name, []).append(output)
+        kind: Any = output.name
+        if output.kind == "length":
+            kind = (output.kind,)
+        elif output.kind == "mask":
+            kind = (output.kind, output.shape, spec.group(output.source).padding)
+        alike.setdefault(kind, []).append(output)
     return list(alike.values())
 
 
