@@ -94,6 +94,7 @@ __all__ = [  # noqa: PLE0604  # the names of the table, too
     "KeyedColumn",
     "NumericBase",
     "Output",
+    "constructor",
     "shared_embeddings",
     *TYPES,
     *CLASSES,

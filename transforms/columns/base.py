@@ -21,7 +21,7 @@ from transforms import dtypes, reprs
 from transforms.errors import nearest
 from transforms.groups import DEFAULT_GROUP
 from transforms.models import Model
-from transforms.parse import form
+from transforms.parse.form import Form
 from transforms.rows.ragged import Ragged
 from transforms.rows.rejection import Fault
 
@@ -171,7 +171,7 @@ class Column(Model, ABC):
 
     @property
     @abstractmethod
-    def features(self) -> Mapping[str, form.Form]:
+    def features(self) -> Mapping[str, Form]:
         """How the features that the column reads are parsed, by name. The one named `key` comes first."""
 
     @property
@@ -271,11 +271,11 @@ class KeyedColumn(Column):
         return self.key
 
     @abstractmethod
-    def form(self) -> form.Form:
+    def form(self) -> Form:
         """Returns how the feature is parsed."""
 
     @property
-    def features(self) -> Mapping[str, form.Form]:
+    def features(self) -> Mapping[str, Form]:
         """See the base class."""
         return {self.key: self.form()}
 

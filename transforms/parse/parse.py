@@ -19,6 +19,7 @@ from transforms.parse import carriers
 from transforms.parse.form import NO_ID, NO_WEIGHT, NO_WORD, Form
 from transforms.parse.rounding import Rounded
 from transforms.parse.step_limit import MAX_STEPS, too_long
+from transforms.rows.from_python import NO_TEXT
 from transforms.rows.ragged import Ragged, is_list, splits_of, unwrapped
 from transforms.rows.rejection import Fault
 
@@ -263,7 +264,7 @@ def _parse_delimited(array: pa.Array, form: Form, faults: list[Fault]) -> Parsed
         present = outer.present
     else:
         text, present = array, pc.is_valid(array).to_numpy(zero_copy_only=False)
-    if text.type == carriers.NO_TEXT:
+    if text.type == NO_TEXT:
         text = text.flatten()[0]
     if not _is_text_or_null(text.type):
         rows = np.flatnonzero(pc.is_valid(text).to_numpy(zero_copy_only=False))  # an empty list has no type of its own
