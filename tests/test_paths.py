@@ -13,10 +13,9 @@ from apache_beam.io.filesystems import FileSystems
 
 from pipeline.command.demo import COLUMNS, make_sample
 from pipeline.command.tf_examples import write_examples
-from pipeline.dataset import layout
+from pipeline.dataset import layout, target
 from pipeline.dataset.target import OWN_NAMES, checked_output
 from pipeline.errors import UsageError
-from pipeline.job import request
 from pipeline.job.request import Request, check_values
 from tests import prepared
 from tests.faults import paths
@@ -44,7 +43,7 @@ def test_the_sandbox_notices(monkeypatch):
         with contextlib.suppress(Exception):
             FileSystems.delete([path])
 
-    monkeypatch.setattr(request, "GLOB", "(?!)")
+    monkeypatch.setattr(target, "GLOB", "(?!)")
     monkeypatch.setattr(trees, "delete", delete)
     found = paths.attempt(["run[12]", "a"])
     assert found["refused"] == 0 and found["lost"] > 0
@@ -52,7 +51,7 @@ def test_the_sandbox_notices(monkeypatch):
 
 def test_a_name_with_glob_characters_would_touch_no_other(monkeypatch):
     """The rule is for the libraries underneath: what is ours takes no path for a pattern."""
-    monkeypatch.setattr(request, "GLOB", "(?!)")
+    monkeypatch.setattr(target, "GLOB", "(?!)")
     found = paths.attempt(["run[12]", "run*", "r?n1"])
     assert found["published"] == 3 and found["lost"] == 0
 

@@ -101,7 +101,7 @@ def test_stopped_at_a_moment(folder, number, moment, how, path, arguments):
 def test_nothing_is_imported_before_the_handlers_are_there():
     program = "import sys; had = set(sys.modules); import pipeline.command.cli; print(*sorted({*sys.modules} - had))"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
-    own = {"pipeline", "pipeline.command.cli", "pipeline.stopping"}
+    own = {"pipeline", "pipeline.command", "pipeline.command.cli", "pipeline.stopping"}
     standard = {"__future__", "signal", "enum", "types", "operator", "_operator", "functools", "_functools"}
     standard |= {"collections", "_collections", "keyword", "reprlib", "itertools"}  # what `signal` imports
     assert own <= set(done.stdout.split()) <= own | standard
@@ -255,7 +255,7 @@ def test_temporary_files_go_with_the_process(tmp_path):
     """Not with one that it has forked off, and whoever cannot have a folder for them goes on."""
     program = """
 import os, sys, tempfile
-from pipeline import temporary
+from pipeline.command import temporary
 make, tempfile.mkdtemp = tempfile.mkdtemp, lambda prefix: os.mkdir("/nowhere/at/all")
 temporary.begin()
 tempfile.mkdtemp = make
