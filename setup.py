@@ -25,6 +25,7 @@ setup(
         "tensorflow-transform>=1.21,<1.22",
         "pyarrow>=25,<26",
         "fastavro",
+        "orjson",
         "google-crc32c",
         "backports.zstd",
         "click",

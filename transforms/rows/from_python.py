@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -128,7 +129,7 @@ def _array(values: list[Any]) -> pa.Array:
     if pa.types.is_boolean(kind) or not pa.types.is_primitive(kind):
         return array
     # Beside numbers Arrow takes True for 1 where a whole column is converted; alone it is a boolean.
-    if any(_holds_bool(value) for value in values):
+    if {bool, np.bool_} & _leaf_types(values, depth):
         raise pa.ArrowTypeError("booleans among numbers")
     return array
 
@@ -140,12 +141,13 @@ def _only_nulls(value: Any) -> bool:
     return all(item is None for item in value) or any(_only_nulls(item) for item in value)
 
 
-def _holds_bool(value: Any) -> bool:
-    if isinstance(value, np.ndarray) and value.dtype != object:
-        return value.dtype == bool
-    if isinstance(value, Collection) and not isinstance(value, str | bytes):
-        return any(_holds_bool(item) for item in value)
-    return isinstance(value, bool | np.bool_)
+def _leaf_types(values: Sequence[Any], depth: int) -> set[type]:
+    """Returns the types of all values that stand in lists of a depth."""
+    if not depth:
+        return set(map(type, values))
+    arrays: set[type] = {v.dtype.type for v in values if isinstance(v, np.ndarray) and v.dtype != object}
+    lists = (v for v in values if v is not None and not (isinstance(v, np.ndarray) and v.dtype != object))
+    return arrays | _leaf_types(list(itertools.chain.from_iterable(lists)), depth - 1)
 
 
 def _as_text(row: Mapping[str, Any]) -> pa.RecordBatch:
