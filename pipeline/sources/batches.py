@@ -54,20 +54,20 @@ def screened(content: Content, records: Iterable[bytes], limits: Limits) -> Iter
 
 
 def halved(
-    attempt: Callable[[Sequence[bytes]], T | None], records: Sequence[bytes], start: int = 0, least: int = 1
+    attempt: Callable[[Sequence[bytes]], T | None], records: Sequence[bytes], start: int = 0
 ) -> Iterator[tuple[int, Sequence[bytes], T | None]]:
-    """Halves records until `attempt` takes what is left, or until `least` or fewer of them fail.
+    """Halves records until `attempt` takes what is left.
 
     Yields:
-      Position of the first record, the records, and what was made of them: None where that failed.
+      Position of the first record, the records, and what was made of them: None for one that it does not take.
     """
     made = attempt(records)
-    if made is not None or len(records) <= least:
+    if made is not None or len(records) <= 1:
         yield start, records, made
         return
     half = len(records) // 2
-    yield from halved(attempt, records[:half], start, least)
-    yield from halved(attempt, records[half:], start + half, least)
+    yield from halved(attempt, records[:half], start)
+    yield from halved(attempt, records[half:], start + half)
 
 
 def of_rows(batch: pa.RecordBatch, count: int) -> pa.RecordBatch:
