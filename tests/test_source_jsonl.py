@@ -20,7 +20,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.sources.formats import SOURCES, source_for
-from pipeline.sources.jsonl import rows as json_rows
 from pipeline.sources.jsonl.source import lines_of
 from pipeline.sources.limits import Limits
 from pipeline.sources.tfrecord.framing import framed
@@ -338,7 +337,7 @@ def test_what_goes_to_the_json_module(tmp_path, monkeypatch):
     loads = json.loads
     plain = [b'{"a": 0.00123456789012345678901, "b": 123456789012345678}', b'{"a": "1e400 NaN"}', b' {"a": -0}\r']
     odd = [b'{"a": NaN}', b'{"a": -Infinity}', b'{"a": 1e400}', b'{"a": "\\ud800"}', b'{"a": %d}' % 2**64, b'{"a": 1']
-    monkeypatch.setattr(json_rows.json, "loads", noted)
+    monkeypatch.setattr(json, "loads", noted)
     read(write(tmp_path / "data", [*plain, *odd]))
     assert seen == [line.decode() for line in odd]
 

@@ -38,7 +38,7 @@ def test_the_modules_of_transforms_that_know_files_are_those_that_the_design_nam
 
 
 def test_only_sinks_know_the_formats_that_they_write():
-    names = naming(r'format[^\n]*"(?:tfrecord|parquet|sequence_example)')
+    names = naming(r'(?:format|sink)\b[^\n]*"(?:tfrecord|parquet|sequence_example)')
     assert {path for path in names if path.startswith("pipeline/") and "/sinks/" not in path} == {
         "pipeline/job/request.py"
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pipeline.sinks.formats import SINKS
 from transforms.columns import Column
 from transforms.columns.numeric_base import NumericBase, numeric_of
 from transforms.counting import ROUNDED
@@ -54,7 +55,7 @@ def _losses(
         losses = [(found["parsed"], "float64", "dtype: int64 keeps integers apart")]
         if column is numeric and not numeric.links and ends_narrow:
             losses.append((found["float32"], "the concatenation (float32)", "concatenate: false keeps them apart"))
-        elif column is numeric and not numeric.links and sink != "parquet":
+        elif column is numeric and not numeric.links and not SINKS[sink].keeps_float64:
             losses.append((found["float32"], "a tf.Example (float32)", "--format parquet keeps them apart"))
         remedy = "the signature 'ragged' of the serving model takes float64, 'serving_default' does not"
         return [*losses, (found["float32"], "a tf.Example sent to the serving model (float32)", remedy)]

@@ -31,6 +31,7 @@ from pipeline.job.combine import first_rejects, sum_counts, sum_tallies
 from pipeline.job.finish import Collected, Plan, check_analysis, finish
 from pipeline.job.reading import ReadBatches
 from pipeline.job.writing import WriteShards
+from pipeline.sinks.formats import SINKS
 from pipeline.sources.limits import DEFAULTS, Limits
 from transforms.beam import COUNTS, GOOD, MOMENTS, REJECTED, TALLIES, Densify, Validate
 from transforms.distributions.histograms import Counting
@@ -158,7 +159,7 @@ def write_pass(
       counting: how it is counted how values are distributed.
     """
     transform = place.staged(layout.TRANSFORM)
-    narrow = sink != "parquet"
+    narrow = not SINKS[sink].keeps_float64
     densify = Densify(spec, None, transform, moments, counting=counting or Counting(), narrow=narrow)
     dense = read.good | "Densify" >> densify
     write = WriteShards(place.at(layout.EXAMPLES), place.run_id, sink, spec, sampled=sampled)

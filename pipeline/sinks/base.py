@@ -99,6 +99,11 @@ class Sink(ABC):
         return None
 
     @property
+    def keeps_float64(self) -> bool:
+        """Whether a float64 is written as it is; else as float32."""
+        return False
+
+    @property
     def has_lists(self) -> bool:
         """Whether the steps of a sequence stand in a feature list of a tf.SequenceExample."""
         return False

@@ -48,6 +48,11 @@ class ParquetSink(Sink):
         """See the base class."""
         return "parquet"
 
+    @property
+    def keeps_float64(self) -> bool:
+        """See the base class."""
+        return True
+
     def columns(
         self, path: str, outputs: Sequence[Output], start: int, stop: int | None
     ) -> Iterator[tuple[Mapping[str, pa.Array], int]]:

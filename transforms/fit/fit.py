@@ -285,7 +285,7 @@ def _clean_up(_: Any, folders: Sequence[str], made: str) -> str:
     return made
 
 
-class FitAndDensify(beam.PTransform):
+class FitAndDensify(Fit):
     """`Fit` and `Densify` of one PCollection: statistics first, then every row by them. Arguments as `Fit`.
 
     The PCollection is used twice. A local runner (FnApiRunner) holds it in memory meanwhile, so that memory grows with the
@@ -294,26 +294,12 @@ class FitAndDensify(beam.PTransform):
     Outputs as `Densify`: the good rows, `REJECTED` and `TALLIES`. Each rejected row is there once.
     """
 
-    def __init__(
-        self,
-        columns: Sequence[Column] | Column | Spec,
-        sequence_groups: dict[str, SequenceGroup] | SequenceGroup | None = None,
-        *,
-        transform: str,
-        max_steps: int = MAX_STEPS,
-        scratch: str = "",
-    ):
-        super().__init__()
-        self._fit = Fit(columns, sequence_groups, transform=transform, max_steps=max_steps, scratch=scratch)
-
     def expand(self, pcoll: beam.PCollection) -> beam.pvalue.DoOutputsTuple:
         """Fits, then densifies."""
-        _refuse_undeclared(pcoll, self._fit.spec)
-        fitted = pcoll | "Fit" >> self._fit
-        densify = Densify(
-            self._fit.spec, transform=self._fit.transform, ready=fitted.ready, max_steps=self._fit.max_steps
-        )
-        return pcoll | "Densify" >> densify
+        _refuse_undeclared(pcoll, self.spec)
+        more: dict[str, Any] = {"transform": self.transform, "max_steps": self.max_steps}
+        fitted = pcoll | "Fit" >> Fit(self.spec, scratch=self._scratch, **more)
+        return pcoll | "Densify" >> Densify(self.spec, ready=fitted.ready, **more)
 
 
 def _refuse_undeclared(pcoll: beam.PCollection, spec: Spec) -> None:
