@@ -1,4 +1,4 @@
-"""What a person can mend by asking otherwise. Imports nothing: help must not wait."""
+"""The error of a request that cannot be carried out as asked. Imports nothing: help must not wait."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happens to a column's values, in figures: cut off, rejected, replaced, filled, made up."""
+"""Counts of a column's values by what happens to them: truncated, rejected, replaced, filled, completed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with an argument, for people: pydantic's findings as one-line messages of this package.
+"""Problems with arguments: pydantic's findings as one-line messages of this package.
 
 Pydantic reports one error for each branch of a union, puts the branches' names into the path, and shows whole
 mappings as the offending value. Here an argument has one message, `expected ..., got ...`, with what is allowed and

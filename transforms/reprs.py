@@ -1,4 +1,4 @@
-"""How columns and results look to a person: as the call that makes them, and as tables in a notebook."""
+"""Representations of columns and results: the call that makes them, and tables in a notebook."""
 
 from __future__ import annotations
 

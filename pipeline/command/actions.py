@@ -1,4 +1,4 @@
-"""What the commands do once their options are read: ask, run, say how it went, and end with the code that says so.
+"""The work behind the commands: build a request from the options, run it, report how it went, and exit with the right code.
 
 Imports nothing heavy, as the command line does not.
 """

@@ -1,4 +1,4 @@
-"""How the command speaks and ends: lines that are safe on any terminal, exit codes, interrupts. Imports nothing heavy."""
+"""Output and exit codes of the command: lines that are safe on any terminal, and interrupts. Imports nothing heavy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What dead runs have left in an output directory: found by its name, because everything of a run is named after it.
+"""Leftovers of dead runs in an output directory, recognised by name: every file of a run is named after it.
 
 A run on this machine holds a lock on a file in its staging folder for as long as it lives; whoever can take the lock knows that
 it is dead. Elsewhere nobody can tell, and a run counts as dead when it began more than `STALE_DAYS` days ago.

@@ -1,4 +1,4 @@
-"""What a manifest must hold to be followed: a digest of itself, types of its fields, and paths that stay inside the directory.
+"""The fields a manifest must have to be followed: a digest of itself, typed values, and paths that stay inside the directory.
 
 Needs no Beam.
 """

@@ -1,4 +1,4 @@
-"""How results look to a person who asks for them in Python: a line, and tables in a notebook."""
+"""Results as Python and notebooks show them: one line, and tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where some rows of a shard come from, noted as it is written: what `seqcols verify` follows back to the input."""
+"""The origin of some rows of each shard, recorded as it is written, so that `seqcols verify` can trace them back to the input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a run may write: a directory that stands for nothing else, and holds nothing that is not to be replaced."""
+"""The output directory, checked: an unambiguous path that holds nothing a run must not replace."""
 
 from __future__ import annotations
 

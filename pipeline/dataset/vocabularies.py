@@ -1,4 +1,4 @@
-"""What the manifest says of vocabularies that were learned from the data: where they are, and how many words they have."""
+"""Learned vocabularies as the manifest lists them: where they are, and how many words they have."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which files a run reads."""
+"""The files that a run reads."""
 
 from __future__ import annotations
 

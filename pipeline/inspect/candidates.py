@@ -1,4 +1,4 @@
-"""What a feature may become: columns for it, the one that suits it best first, each with the reason."""
+"""Candidate columns for a feature, the best match first, each with the reason."""
 
 from __future__ import annotations
 

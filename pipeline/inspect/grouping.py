@@ -1,4 +1,4 @@
-"""Which sequences belong together: those that have as many steps in every row. And how long a group becomes."""
+"""Sequence groups for a draft: sequences with the same number of steps in every row belong together. And the T of each group."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a feature holds in a sample: how many rows, how long, which numbers or words. Counted by Arrow and NumPy."""
+"""The profile of a feature in a sample: rows, lengths, numbers or words. Counted by Arrow and NumPy."""
 
 from __future__ import annotations
 

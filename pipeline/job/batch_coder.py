@@ -1,4 +1,4 @@
-"""How Arrow record batches travel between stages and workers: as Arrow IPC streams."""
+"""The Beam coder of Arrow record batches between stages and workers: Arrow IPC streams."""
 
 from __future__ import annotations
 

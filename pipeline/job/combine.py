@@ -1,4 +1,4 @@
-"""What is small enough to cross a shuffle: tallies, and the first few rejected rows of every reason."""
+"""Combiners of the few things small enough to cross a shuffle: tallies, and the first rejected rows of every reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an engine cannot do, refused before anything is read: each of these would fail hours later, or end without a trace."""
+"""Requests that an engine cannot carry out, refused before anything is read: they would fail hours later, or vanish."""
 
 from __future__ import annotations
 

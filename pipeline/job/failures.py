@@ -1,4 +1,4 @@
-"""What failed, in one line: of errors that came through a runner, TensorFlow, or a person's own function."""
+"""The cause of a failure in one line, from errors that came through a runner, TensorFlow, or a user's own function."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far a run is: workers note what they have read, the driver shows it.
+"""Progress of a run: workers record what they have read, the driver shows it.
 
 The note is a file that each worker rewrites now and then in a folder of this machine. It works for threads and for processes,
 and needs nothing of the runner; on a cluster there is no such folder and the engine shows its own progress.

@@ -1,4 +1,4 @@
-"""What a person asks for, checked before anything is read."""
+"""The request for a run, checked before anything is read."""
 
 from __future__ import annotations
 

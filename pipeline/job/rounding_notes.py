@@ -1,4 +1,4 @@
-"""What a person is told where rounding makes different values of a column equal, and what to do about it."""
+"""Notes on columns in which rounding makes different values equal, with the remedy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where tf.Transform works: a folder that all workers of a run reach, on a file system that TensorFlow itself knows.
+"""tf.Transform's scratch folder: all workers of a run reach it, on a file system that TensorFlow itself knows.
 
 tf.Transform writes a graph for each phase of an analysis and hands its path from worker to worker. It does so with TensorFlow's
 file systems, wherever a worker is; all else that TensorFlow reads or writes goes through `transforms.stored.trees`. So

@@ -1,4 +1,4 @@
-"""Which rows of which files a shard reads: every row exactly once over all shards. Looks at the manifest's counts only."""
+"""The rows of each file that a loader shard reads: every row exactly once over all shards, by the manifest's counts alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `torch_dataset` gives: a PyTorch `IterableDataset` of whole batches. Imports PyTorch."""
+"""The PyTorch `IterableDataset` of whole batches that `torch_dataset` returns. Imports PyTorch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What T costs: arithmetic on the sketch of lengths that every pass counts.
+"""The cost of T: arithmetic on the sketch of lengths that every pass counts.
 
 The sketch (`transforms.rows.tally.count_lengths`) has the rows of each bucket of lengths, and exactly their sum and the
 longest. Below 64 steps a bucket is one length. Above, a row is known to within 1/32 of its length: rows of such a bucket are

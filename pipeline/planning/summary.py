@@ -1,4 +1,4 @@
-"""What a person reads of a plan."""
+"""The summary printed for a plan."""
 
 from __future__ import annotations
 

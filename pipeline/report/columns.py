@@ -1,4 +1,4 @@
-"""What the report says of one column."""
+"""The part of the report on one column."""
 
 from __future__ import annotations
 

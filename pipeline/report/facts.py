@@ -1,4 +1,4 @@
-"""What the report says that stands in no other file: lengths, distributions, and how long each pass took.
+"""The facts that only the report holds: lengths, distributions, and how long each pass took.
 
 They are kept in the page itself as JSON, so that a repair can add its own to them, and programs can read them.
 """

@@ -1,4 +1,4 @@
-"""How long the parts of a run took, by the clocks of the workers and of the launcher."""
+"""Durations of the parts of a run, by the clocks of the workers and of the launcher."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands on the page, as plain values for the template: figures are formatted here, text is escaped there."""
+"""The content of the page as plain values for the template: figures are formatted here, text is escaped there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every sink declares: how dense batches are written, read back and verified; and the file underneath, counted and hashed.
+"""The interface of a sink: dense batches written, read back and verified; and the file underneath, counted and hashed.
 
 A sink is one file beside this one and one line in `pipeline.sinks.formats.SINKS`.
 """

@@ -1,4 +1,4 @@
-"""What stands in a file that a sink has written, found by reading it to its end; the file's bytes are hashed on the way."""
+"""The contents of a file that a sink has written, found by reading it to its end; its bytes are hashed on the way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every source declares: how a file is split, and how a split becomes bounded batches with their origin.
+"""The interface of a source: a file is split, and a split becomes bounded batches that know their origin.
 
 A source is one file beside this one and one line in `pipeline.sources.formats.SOURCES`.
 """

@@ -1,4 +1,4 @@
-"""What decoders of row formats share: records to batches, halving what fails, joining what is left, rows that are bad."""
+"""Shared by decoders of row formats: records to batches, halving what fails, joining what is left, and bad rows."""
 
 from __future__ import annotations
 

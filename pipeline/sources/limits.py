@@ -1,4 +1,4 @@
-"""What is taken of an input at most. Imports nothing heavy, so that help can say it."""
+"""Limits on the input. Imports nothing heavy, so that help can state them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every column type declares: how it is parsed, what it checks, and what it becomes in the graph.
+"""The interface of a column type: how it is parsed, what it checks, and what it becomes in the graph.
 
 A column type is one file beside this one and one line in `transforms.columns.TYPES`. The three stages ask it in order:
 `features` says how `parse` reads Arrow columns, `check` looks at the canonical list columns, `dense` works inside the TensorFlow

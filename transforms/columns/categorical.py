@@ -1,4 +1,4 @@
-"""What all categorical columns share: ids, several of them in a step, and how they are written when nothing wraps them."""
+"""The base of categorical columns: ids, several of them in a step, and how they are written when nothing wraps them."""
 
 from __future__ import annotations
 

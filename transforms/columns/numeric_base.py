@@ -1,4 +1,4 @@
-"""What sequence and context numeric columns share: arguments, finiteness, defaults, normalising."""
+"""The base of sequence and context numeric columns: arguments, finiteness, defaults, normalising."""
 
 from __future__ import annotations
 

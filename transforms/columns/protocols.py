@@ -1,4 +1,4 @@
-"""What a column sees of the statistics of a data set, so that it need not know how these are collected."""
+"""The statistics of a data set as a column sees them, so that it need not know how they are collected."""
 
 from __future__ import annotations
 

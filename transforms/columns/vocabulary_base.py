@@ -1,4 +1,4 @@
-"""What the vocabulary columns share: words in order, whose places are the ids, and what an unknown word gets."""
+"""The base of vocabulary columns: words in order, whose positions are the ids, and the id of an unknown word."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which steps of each row are kept, and where in `[T]` they go: the one place where sequences are cut and padded."""
+"""Windows: the steps of each row that are kept, and their place in `[T]`. The one place where sequences are cut and padded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What columns made of another column share: they read, check and learn what that one does."""
+"""The base of columns made of another column: they read, check and learn what that one does."""
 
 from __future__ import annotations
 

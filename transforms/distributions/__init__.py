@@ -1,1 +1,1 @@
-"""How values are distributed before and after: counted for the report."""
+"""Distributions of values before and after normalising, counted for the report."""

@@ -1,4 +1,4 @@
-"""How values are distributed before and after normalising: exact counts in fixed bins, which add up over batches and workers.
+"""Histograms of values before and after normalising: exact counts in fixed bins, which add up over batches and workers.
 
 A bin is what the first bits of a float32 say (sign, exponent, `MANTISSA_BITS` of the mantissa): 16 bins an octave, whatever the
 data, so that no pass is needed to find a range, and memory does not grow. Columns whose values lie far from 0 for their spread

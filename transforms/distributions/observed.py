@@ -1,4 +1,4 @@
-"""Which numbers of a batch and of the arrays that it became belong together: those of kept steps that the rows hold."""
+"""Pairs of numbers before and after normalising: those of kept steps that the rows hold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What our analyzers are made of, for tf.Transform: accumulators merged, and what is found written down."""
+"""The parts of our tf.Transform analyzers: merging accumulators, and writing down the result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How kernels are compiled: by Numba, without the GIL, and once for every machine, kept in a folder.
+"""Compilation of kernels: by Numba, without the GIL, once for every machine, cached in a folder.
 
 A kernel is a pure function on arrays, short enough to read at once, whose docstring gives shapes, dtypes and the format's source.
 It checks everything that it reads off bytes against the end of the buffer: compiled code does not. Numba's own variables hold:

@@ -1,4 +1,4 @@
-"""What is asked of all values of a column at once, in one pass: most batches hold nothing that has to be looked at further."""
+"""One look at all values of a column: most batches hold nothing that needs a second one."""
 
 from __future__ import annotations
 

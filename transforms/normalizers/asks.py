@@ -1,4 +1,4 @@
-"""What the columns ask to know of the whole data set, as data: the analysis collects it, the normalizers are given it."""
+"""Statistics that columns ask for, as data: the analysis collects them, normalizers are given them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a normalizer is: something that maps present steps to normalised steps, given the fitted statistics."""
+"""The interface of a normalizer: it maps present steps to normalised steps, given the fitted statistics."""
 
 from __future__ import annotations
 

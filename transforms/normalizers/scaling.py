@@ -1,4 +1,4 @@
-"""What the linear normalizers share: subtract, divide, and no division by what is no scale."""
+"""Shared by linear normalizers: subtract, divide, and never divide by zero."""
 
 from __future__ import annotations
 

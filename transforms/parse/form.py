@@ -1,4 +1,4 @@
-"""How the values of a column stand in the source, and what they must become; what stands where a step has no id."""
+"""The form of a column in the source, and what its values must become; and the markers of a step without an id."""
 
 from __future__ import annotations
 

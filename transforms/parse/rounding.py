@@ -1,4 +1,4 @@
-"""Where rounding makes different values of a column equal: looked for in some values of every batch."""
+"""Detection of rounding that makes different values of a column equal, in some values of every batch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the rows of a batch come from: file, row number and original record travel with the values.
+"""The origin of the rows of a batch: file, row number and original record travel with the values.
 
 A batch is an Arrow RecordBatch. Beside its own columns it may carry
 - the file name, in the schema's metadata under `FILE_KEY`; and what its records need to be read again (the header of a CSV

@@ -1,4 +1,4 @@
-"""Which rows of a request the job would have written, and the features of those: parse and validate, inside a graph.
+"""The rows of a request that the job would have written, with their features: parse and validate, inside a graph.
 
 Features alike (see `transforms.densify.side_by_side`) are parsed and looked at together, their rows one below the other: what a
 graph of many columns takes to trace, save and load goes by its operations, and more than in proportion.

@@ -1,4 +1,4 @@
-"""How many bytes a dense row takes: what T, shapes and places for ids multiply to, known before any row is read."""
+"""The size of a dense row in bytes: the product of T, shapes and places for ids, known before any row is read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How TensorFlow parses what the columns read, and what the job writes: `tf.io` feature specs."""
+"""`tf.io` feature specs: for parsing what the columns read, and what the job writes."""
 
 from __future__ import annotations
 

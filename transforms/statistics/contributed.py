@@ -1,4 +1,4 @@
-"""What a batch contributes to statistics: the values as they are, in a few tensors for all columns, and what many amount to."""
+"""The contribution of a batch to statistics: its values as they are, in a few tensors for all columns; and the sum of many."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the table of moments does not hold: quantiles, and figures by key. One analyzer a level finds them for all columns.
+"""Statistics beyond the table of moments: quantiles, and figures by key. One analyzer a level finds them for all columns.
 
 A batch gives a few tensors (`contribution`), accumulators hold what some batches amount to (`Details`), and the outcome is one
 tensor of strings that the graph decodes (`statistics_of`); in memory the same runs on one batch. Group 0 of an ask is

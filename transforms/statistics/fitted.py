@@ -1,4 +1,4 @@
-"""What the analysis found: statistics, the longest rows and vocabularies, for the whole data set."""
+"""The result of the analysis: statistics, the longest rows and vocabularies, for the whole data set."""
 
 from __future__ import annotations
 
