@@ -128,7 +128,7 @@ def _checked(document: Document, name: str, folder: str | None = None) -> Spec:
     faults = [SpecFault(problem.path, problem.message) for problem in found]
     faults += cross_faults(spec) if spec else []
     faults = [replace(fault, line=document.line(fault.path) or 1) for fault in faults]
-    # A value that could not be read is not told again for what was put in its place.
+    # A value that could not be read is not reported again for its placeholder.
     told = {(fault.path, fault.line) for fault in document.faults}
     faults = [*document.faults, *(fault for fault in faults if (fault.path, fault.line) not in told)]
     if faults or spec is None:

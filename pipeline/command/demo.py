@@ -15,7 +15,7 @@ ROWS: Final = 2000
 FILES: Final = 2
 VIDEOS: Final = 5000
 BAD_EVERY: Final = 97
-"""One row in so many is bad, the kinds of fault taken in turn."""
+"""One row in this many is bad, cycling through the kinds of fault."""
 
 COLUMNS: Final = """\
 # What seqcols reads from each record, and what it becomes. `seqcols schema` prints the JSON Schema for editors.

@@ -37,7 +37,7 @@ class SampledRows(NamedTuple):
 
 
 class Sampler:
-    """Notes windows that are spread evenly over a shard of any number of rows, 32 to 64 of them if it has so many.
+    """Records windows spread evenly over a shard of any number of rows, 32 to 64 of them if it has that many.
 
     Args:
       window: rows in each.

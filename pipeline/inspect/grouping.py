@@ -21,7 +21,7 @@ NOT_LONG: Final = 64
 """Steps up to which nothing is cut off, whatever most rows have."""
 
 TIMES: Final = 2
-"""Nothing is cut off either where the longest row is at most so many times as long as 95 % of the rows."""
+"""Nothing is truncated if the longest row is at most this many times as long as 95 % of the rows."""
 
 NEARLY: Final = 0.95
 """Share of rows in which two features have to do with each other, so that it is worth a hint."""

@@ -20,7 +20,8 @@ def lines(sample: Sample, profiles: Sequence[Profile]) -> list[str]:
     """Returns the table: rows that hold a feature, how long it is in them, and what its values are.
 
     Lengths are of the rows that hold the feature, empty ones included; 95 % of them are at most as long as it says. Numbers go
-    from the least finite one to the largest; of words there are so many different ones, the most frequent one so many times.
+    from the least finite one to the largest; of words it says how many different ones there are, and how often the most frequent
+    one occurs.
     """
     table = [HEADS, *(_row(profile) for profile in profiles)]
     return [f"sample: {of_sample(sample)}", "", *text_table.table(table, left=(0, 1, len(HEADS) - 1))]

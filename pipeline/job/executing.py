@@ -90,7 +90,7 @@ def tuned(request: Request, sizes: list[int], titles: list[str], stream: TextIO 
 
 
 def _workers(size: int) -> int:
-    """Returns how many workers an input of so many bytes is worth: in the analysis each traces a graph, which takes a second."""
+    """Returns the number of workers for an input of some bytes: each traces a graph for the analysis, which takes a second."""
     return min(1 + size // WORKER_BYTES, len(os.sched_getaffinity(0)))
 
 

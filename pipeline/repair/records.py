@@ -16,7 +16,7 @@ from transforms.errors import JobError
 from transforms.rows import digests, origin
 
 Decoded = Iterator[tuple[pa.RecordBatch | None, pa.RecordBatch | None]]
-"""Good rows, or rejected ones, by turns: see `parts.with_origins`."""
+"""Good rows and rejected rows alternately: see `batches.with_origins`."""
 
 
 def _decoded_ipc(records: Sequence[bytes], path: str, features: Mapping[str, str], header: str) -> Decoded:

@@ -21,7 +21,7 @@ SHOWN: Final = (0.005, 0.995)
 QUANTILES: Final = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 
 _LONG_TAIL: Final = 30.0
-"""Positive values reach so many times as far as their median: their axis is logarithmic."""
+"""If positive values reach this many times as far as their median, the axis is logarithmic."""
 
 
 Scale = Callable[[Any], Any]

@@ -15,7 +15,7 @@ MOST_FILES: Final = 100
 """Input files that are listed."""
 
 OPEN_COLUMNS: Final = 12
-"""Up to so many columns are shown open, more of them folded."""
+"""Up to this many columns are shown open; more are folded."""
 
 
 def view(

@@ -130,7 +130,7 @@ def _chosen(manifest: Manifest, most: int) -> list[_Shard]:
 
 
 def _spread(items: list[Any], most: int) -> list[Any]:
-    """Returns at most so many of the items, evenly spread, the first among them."""
+    """Returns at most a number of the items, evenly spread, the first among them."""
     count = min(len(items), most)
     return [items[k * len(items) // count] for k in range(count)]
 

@@ -34,13 +34,13 @@ BINS: Final = 1 << (9 + MANTISSA_BITS)
 """Bins of a float32: a bin is at most 1/16 of its lower end wide."""
 
 MOST_APART: Final = 4
-"""Steps of up to so many values are counted by dimension; of wider ones all dimensions together."""
+"""Steps of up to this many values are counted by dimension; wider ones, all dimensions together."""
 
 ALL_IDS: Final = 1 << 16
-"""So many ids are counted one by one, of all columns together."""
+"""This many ids are counted one by one, of all columns together."""
 
 FAR_FROM_ZERO: Final = 4.0
-"""Values are counted around their mean where that is so many standard deviations away from 0."""
+"""Values are counted around their mean if that is at least this many standard deviations away from 0."""
 
 BEFORE, AFTER, IDS, UNKNOWN = "before", "after", "ids", "unknown"
 ROWS, COUNTED = "", "counted"
@@ -138,7 +138,7 @@ class Counting:
 
 
 COUNTED_WHOLE: Final = 64 << 20
-"""Input of so many bytes is counted whole. Of more, about so much: it takes some 0.3 s of CPU, however large the data set."""
+"""Input of up to this many bytes is counted whole; of more, about this much: some 0.3 s of CPU, however large the data set."""
 
 
 def part_counted(size: int) -> int:

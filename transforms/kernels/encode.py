@@ -111,7 +111,7 @@ def records(features: Sequence[Feature], count: int, most: int = PIECE_BYTES) ->
 
 @kernel_with_arrays
 def _records(table: np.ndarray, context: int, names: np.ndarray, first: int, last: int) -> np.ndarray:
-    """Returns the records of some rows of the features in the table, of which so many at the beginning are context."""
+    """Returns the records of some rows of the features in the table, the first of which are context."""
     count = last - first
     inner = np.empty((count, len(table)), np.int64)  # bytes in the innermost message that is the same in all features
     sizes = np.empty((count, 2), np.int64)  # bytes in the two parts of a record

@@ -11,7 +11,7 @@ LOOKED_AT: Final = 4096
 """Values of a batch, the first ones: neighbours are what rounding makes equal, and more would cost time in every batch."""
 
 FEW: Final = 1000
-"""One in so many different values must be lost to be worth a word: of numbers with a fraction some always meet in float32."""
+"""One in this many different values must be lost before it is reported: some fractions always meet in float32."""
 
 _WHOLE: Final = {"float32": 2**24, "float64": 2**53}
 """Up to where every integer is a number of the dtype."""

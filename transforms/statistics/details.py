@@ -80,7 +80,7 @@ class Details:
       asks: what is collected.
       parts: what the values of each are.
       groups: what was merged, ask by ask.
-      waiting: what is still to be merged: merging with many keys is dear, so it is done when much has come.
+      waiting: what is still to be merged: merging many keys is expensive, so it waits until enough has accumulated.
     """
 
     asks: Sequence[Ask]

@@ -147,7 +147,7 @@ def _places(data: np.ndarray, byte: int) -> np.ndarray:
 
 
 def _special_quotes(data: np.ndarray, delimiter: int) -> np.ndarray:
-    """Returns the positions of the quotes that open a quoted cell or close it, by turns.
+    """Returns the positions of the quotes that open and close quoted cells, alternately.
 
     Of two quotes that stand for one in a quoted cell the first closes it and the second opens it again.
     """
