@@ -28,7 +28,9 @@ def text(draft: Draft, sample: Sample) -> str:
         made = _text(draft, sample, False)
     values = sum(2 * len(row(tried.column)) for tried in draft.columns) + 10 * len(draft.groups)
     if len(made.encode()) > LARGEST or values > MOST_VALUES:
-        raise JobError(f"{len(draft.columns):,} features: a columns file cannot hold that many; make one for some of them")
+        raise JobError(
+            f"{len(draft.columns):,} features: a columns file cannot hold that many; make one for some of them"
+        )
     return made
 
 

@@ -14,7 +14,7 @@ from apache_beam.pvalue import AsSingleton
 from pipeline.dataset import layout, ledger
 from pipeline.inputs.match import changed
 from pipeline.job import batch_coder, passes, rounding_notes, wiring
-from pipeline.job.combine import Rejects, first_rejects, sum_tallies
+from pipeline.job.combine import Rejects, at_end, first_rejects, sum_tallies
 from pipeline.job.finish import DONE, FAILED, TOO_MANY_REJECTED, Plan, refuse_absent, too_many_rejected
 from transforms.beam import in_global_window
 from transforms.densify import length_buckets
@@ -31,17 +31,8 @@ def build(root: beam.Pipeline, plan: Plan, tuning: wiring.Tuning) -> beam.PColle
     files = root | "Files" >> beam.Create([file.path for file in plan.inputs.files], reshuffle=False)
     only = wiring.read_pass(files, "Check", plan.spec, tuning, 0)
     accepted = only.good | "Accepted" >> beam.ParDo(_CountAccepted(plan.spec))
-    return (
-        root
-        | "End" >> beam.Create([None], reshuffle=False)
-        | "Finish"
-        >> beam.Map(
-            _finish,
-            plan,  # no element: see `job.build`
-            AsSingleton(sum_tallies((*only.tallies, accepted), "Ledger")),
-            AsSingleton(first_rejects(only.rejected)),
-        )
-    )
+    tally, examples = sum_tallies((*only.tallies, accepted), "Ledger"), first_rejects(only.rejected)
+    return at_end(root, _finish, plan, tally=AsSingleton(tally), examples=AsSingleton(examples))
 
 
 class _CountAccepted(beam.DoFn):

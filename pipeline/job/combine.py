@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 import apache_beam as beam
@@ -90,3 +90,15 @@ def first_rejects(rejected: Iterable[beam.PCollection]) -> beam.PCollection:
     """Returns the first rejected rows of every reason of several PCollections of tables, one element."""
     few = [part | f"First{k}" >> beam.ParDo(_KeepFirst()) for k, part in enumerate(rejected)]
     return few | "FirstRejects" >> beam.Flatten() | "FirstOfAll" >> beam.CombineGlobally(merge_first)
+
+
+def at_end(root: beam.Pipeline, finish: Callable[..., Any], plan: Any, **got: Any) -> beam.PCollection:
+    """Returns one element, what a function made of the plan and of all that the pipeline has found.
+
+    Args:
+      root: the pipeline.
+      finish: takes None, the plan, and `got` by name.
+      plan: no element: those are pickled without cloudpickle, which takes no lambda of a column.
+      **got: side inputs, which are waited for; plain values as they are.
+    """
+    return root | "End" >> beam.Create([None], reshuffle=False) | "Finish" >> beam.Map(finish, plan, **got)

@@ -27,7 +27,7 @@ from apache_beam.pvalue import AsList, AsSingleton
 from pipeline.dataset import layout
 from pipeline.dataset.layout import Layout
 from pipeline.job import batch_coder, cache, passes
-from pipeline.job.combine import first_rejects, sum_counts, sum_tallies
+from pipeline.job.combine import at_end, first_rejects, sum_counts, sum_tallies
 from pipeline.job.finish import Collected, Plan, check_analysis, finish
 from pipeline.job.reading import ReadBatches
 from pipeline.job.writing import WriteShards
@@ -78,30 +78,25 @@ def build(root: beam.Pipeline, plan: Plan, tuning: Tuning) -> beam.PCollection:
     analysis = _analyse(root, plan, tuning)
     analysed = AsSingleton(sum_tallies(analysis.tallies, "AnalysisLedger")) if analysis.tallies else Counter()
     looked = root | "Analysed" >> beam.Create([None], reshuffle=False)
-    # The plan is no element: those are pickled without cloudpickle, which takes no lambda of a column.
     counted_well = looked | "Look" >> beam.Map(lambda _, *counted: check_analysis(*counted), plan, analysed)
     waits_for = (AsSingleton(analysis.ready), AsSingleton(counted_well))
     gated = files | "Gate" >> beam.Map(lambda path, *_: path, *waits_for)
     second = read_pass(gated, "Transform", plan.spec, tuning, plan.passes - 1)
     written = write_pass(second, plan.place, plan.spec, plan.sink, moments=plan.passes == 1, counting=plan.counting)
     table = _table(plan, analysis.ready, written.moments)
-    return (
-        root
-        | "End" >> beam.Create([None], reshuffle=False)
-        | "Finish"
-        >> beam.Map(
-            _finish,
-            plan,
-            parts=AsList(written.parts),
-            rejected=AsList(written.rejected),
-            tally=AsSingleton(sum_tallies(written.tallies, "Ledger")),
-            analysis_tally=analysed,
-            kept=_all(root, analysis.kept, "Kept"),
-            by_part=_all(root, analysis.by_part, "ByPart"),
-            table=AsSingleton(table),
-            examples=AsSingleton(first_rejects(written.refused)),
-            counts=AsSingleton(sum_counts(written.counts)),
-        )
+    return at_end(
+        root,
+        _finish,
+        plan,
+        parts=AsList(written.parts),
+        rejected=AsList(written.rejected),
+        tally=AsSingleton(sum_tallies(written.tallies, "Ledger")),
+        analysis_tally=analysed,
+        kept=_all(root, analysis.kept, "Kept"),
+        by_part=_all(root, analysis.by_part, "ByPart"),
+        table=AsSingleton(table),
+        examples=AsSingleton(first_rejects(written.refused)),
+        counts=AsSingleton(sum_counts(written.counts)),
     )
 
 
