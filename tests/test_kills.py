@@ -37,6 +37,11 @@ def test_killed_before_some_changes():
             "/upload?name=out/manifest.json",
         ),
         ("http.client.send", (None, b"GET /bucket/out/manifest.json HTTP/1.1\r\n"), None),
+        (
+            "http.client.send",
+            (None, b'--=1\r\ncontent-type: application/json\r\n\r\n{"name": "out/manifest.json"}'),
+            "out/manifest.json",
+        ),
         ("http.client.send", (None, b"the data of an object"), None),
     ],
 )

@@ -102,7 +102,8 @@ def test_floats_as_integers(values):
 @pytest.mark.parametrize("reject", [True, False])
 @given(
     values=st.lists(
-        st.none() | st.floats() | st.sampled_from([65504.0, 65505.0, 3.4e38, 3.3895e38, 3.39e38, 1e300]), max_size=8
+        st.none() | st.floats() | st.sampled_from([65504.0, 65505.0, 3.4e38, 3.3895e38, 3.39e38, 1e300, 1e-40]),
+        max_size=8,
     )
 )
 def test_floats(dtype, reject, values):
@@ -119,7 +120,8 @@ def test_floats(dtype, reject, values):
             assert reject or made.values[position] == np.copysign(np.inf, value)
         elif np.isfinite(value) and abs(value) <= 3.4e38:
             assert reasons(made).get(position) is None
-            assert made.values[position] == np.float32(value)
+            subnormal = abs(np.float32(value)) < dtypes.SMALLEST_FLOAT32
+            assert made.values[position] == (0 if subnormal else np.float32(value))
     assert made.values.dtype == (np.float64 if dtype == "float64" else np.float32)
 
 

@@ -16,13 +16,17 @@ WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 REQUESTS = re.compile(rb"(?:PUT|POST|PATCH|DELETE) (\S+) HTTP/")
 """What asks an object store for a change begins so."""
 
+NAMED = re.compile(rb'"name": ?"([^"]+)"')
+"""Cloud Storage is told the name of an object that it is sent whole in what follows."""
+
 CHANGES = ("os.rename", "os.link", "os.remove", "os.rmdir", "os.mkdir", "os.truncate", "os.symlink")
 
 
 def changed_by(event: str, arguments: tuple[Any, ...]) -> str | None:
     """Returns the path of the file, or the URL of the object, that an audited event is about to change; None for no change."""
     if event == "http.client.send":
-        asked = REQUESTS.match(arguments[1]) if isinstance(arguments[1], bytes | bytearray) else None
+        data = arguments[1] if isinstance(arguments[1], bytes | bytearray) else b""
+        asked = REQUESTS.match(data) or NAMED.search(data[:1000])
         return urllib.parse.unquote(asked[1].decode()) if asked else None
     if not (event == "open" or event in CHANGES):
         return None
