@@ -19,7 +19,7 @@ from tests.benchmarks.measured import Measured
 ONE_GROUP: Final = "seqcols, one group"
 GROUPS: Final = "seqcols, 250 groups"
 LOAD: Final = "loading the graph"
-PROCESSES: Final = 4
+PROCESSES: Final = 3
 TIMES: Final = 5
 REQUESTS: Final = 100
 ASK: Final = f"{REQUESTS} requests"
