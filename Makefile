@@ -45,7 +45,7 @@ $(INSTALLED): $(LOCKED) setup.py
 	@echo "installing seqcols, editable"
 	@$(PIP_INSTALL) --no-deps --no-build-isolation -e .
 	@echo "compiling the kernels"
-	@$(BIN)/python -m pipeline.kernels
+	@$(BIN)/python -m pipeline.compile_kernels
 	@touch $@
 
 demo: env ## run the whole pipeline on made-up data, into build/demo

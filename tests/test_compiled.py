@@ -99,7 +99,7 @@ def test_other_users_of_numba_keep_their_own_folder():
 JOBS = """
 import importlib, json, pkgutil, shutil, sys
 from pathlib import Path
-from pipeline.kernels import compile_all
+from pipeline.compile_kernels import compile_all
 from pipeline.command.tf_examples import write_examples
 from tests.jobs import done
 from transforms import SequenceGroup, kernels, make_spec, numeric_column, passthrough_column, sequence_numeric_column

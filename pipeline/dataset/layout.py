@@ -35,9 +35,26 @@ PUBLISHING: Final = "publishing"
 STOPPED: Final = "stopped"
 
 
+RUN: Final = r"(\d{8}T\d{6}-[0-9a-f]{8})"
+"""The names that `new_run_id` gives."""
+
+SHARD: Final = RUN + r"-[0-9a-f]{12}\.[\w.]+"
+"""The names that `shard_name` gives."""
+
+
 def new_run_id() -> str:
     """Returns a name that no other run has: the time, to read, and random digits, to be sure."""
     return time.strftime("%Y%m%dT%H%M%S", time.gmtime()) + "-" + secrets.token_hex(4)
+
+
+def shard_name(run_id: str, suffix: str) -> str:
+    """Returns a name for a shard of a run that no other shard has, whichever worker writes it, how often ever."""
+    return f"{run_id}-{secrets.token_hex(6)}{suffix}"
+
+
+def is_shard_of(run_id: str, name: str) -> bool:
+    """Returns whether a file has the name of a shard of a run."""
+    return name.startswith(f"{run_id}-")
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
 from pipeline.dataset import layout
-from pipeline.dataset.layout import EXAMPLES, LEDGER, MANIFEST, REJECTED, Layout
+from pipeline.dataset.layout import EXAMPLES, LEDGER, MANIFEST, REJECTED, RUN, SHARD, Layout
 from pipeline.dataset.manifest import named_files
 from pipeline.dataset.publish import PLAIN_NAMES, own_names
 from pipeline.dataset.stores import store_of
@@ -24,15 +24,14 @@ from transforms.stored import trees
 
 STALE_DAYS: Final = 7
 
-_RUN: Final = r"(\d{8}T\d{6}-[0-9a-f]{8})"
 _OF_A_RUN: Final = [
     re.compile(pattern)
     for pattern in (
-        rf"(?:{EXAMPLES}|{REJECTED})/{_RUN}-[0-9a-f]{{12}}\.[\w.]+",
-        rf"(?:statistics|ledger)-{_RUN}\.json",
-        rf"report-{_RUN}\.html",
-        rf"(?:transform|serving)-{_RUN}/.+",
-        rf"{re.escape(layout.STAGING_PREFIX)}{_RUN}/.+",
+        rf"(?:{EXAMPLES}|{REJECTED})/{SHARD}",
+        rf"(?:statistics|ledger)-{RUN}\.json",
+        rf"report-{RUN}\.html",
+        rf"(?:transform|serving)-{RUN}/.+",
+        rf"{re.escape(layout.STAGING_PREFIX)}{RUN}/.+",
     )
 ]
 _TEMPORARY: Final = re.compile(rf"{re.escape(MANIFEST)}\.[0-9a-f]{{8}}\.tmp")
@@ -123,7 +122,7 @@ def unnamed(files: Collection[str], manifest: Mapping[str, Any]) -> list[tuple[s
     kept = {
         name[len(REJECTED) + 1 : -len(LEDGER) - 1]
         for name in files
-        if re.fullmatch(rf"{REJECTED}/{_RUN}-{LEDGER}", name)
+        if re.fullmatch(rf"{REJECTED}/{RUN}-{LEDGER}", name)
     }
     half_done = {
         plain

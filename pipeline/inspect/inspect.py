@@ -10,8 +10,8 @@ from pipeline.errors import UsageError
 from pipeline.inputs import match as input_files
 from pipeline.inspect import table
 from pipeline.inspect.draft import draft
+from pipeline.inspect.draft_text import text
 from pipeline.inspect.profile import Profile, profiles
-from pipeline.inspect.render import text
 from pipeline.inspect.sample import Sample, take
 from pipeline.sources.limits import DEFAULTS, INSPECTED_ROWS, Limits
 from transforms.stored.files import naming

@@ -8,8 +8,8 @@ import numpy as np
 
 from pipeline import text_table
 from pipeline.inspect.candidates import number, shown_word
+from pipeline.inspect.draft_text import of_sample
 from pipeline.inspect.profile import Profile
-from pipeline.inspect.render import of_sample
 from pipeline.inspect.sample import Sample
 from transforms import escaping
 

@@ -105,7 +105,7 @@ def _remove(place: Layout, done: bool, rejected: Sequence[str] = (), ledger: Any
     named = {*rejected, *(_published_files(place) if done else ())}
     for folder in (layout.EXAMPLES, layout.REJECTED):
         for path in trees.files_below(place.at(folder)):
-            if path.startswith(place.at(folder, f"{place.run_id}-")) and path not in named:
+            if layout.is_shard_of(place.run_id, path.rpartition("/")[2]) and path not in named:
                 layout.delete(path)
     for name in () if done else publish.own_names(place.run_id).values():
         layout.delete(place.at(name))

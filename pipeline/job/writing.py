@@ -6,7 +6,6 @@ twice leaves files that no manifest names; publishing removes them.
 
 from __future__ import annotations
 
-import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -17,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 from apache_beam.pvalue import TaggedOutput
 
-from pipeline.dataset import samples
+from pipeline.dataset import layout, samples
 from pipeline.dataset.samples import SampledRows
 from pipeline.sinks.base import Writer
 from pipeline.sinks.formats import SINKS
@@ -171,9 +170,7 @@ class WriteShards(beam.DoFn):
         """Begins a file for rows of a batch, whose T is not yet that of a bucket."""
         sink = SINKS[self._sink]
         outputs = tuple(_outputs(self._spec, batch) if self._spec else REJECTED_OUTPUTS)
-        path = beam.io.filesystems.FileSystems.join(
-            self._folder, f"{self._run_id}-{uuid.uuid4().hex[:12]}{sink.suffix}"
-        )
+        path = beam.io.filesystems.FileSystems.join(self._folder, layout.shard_name(self._run_id, sink.suffix))
         own: Sequence[Output] = outputs
         if self._spec is not None and length:
             own = length_buckets.outputs_in(outputs, self._spec.bucketed_names, length)

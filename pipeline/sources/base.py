@@ -57,7 +57,7 @@ class Source(ABC):
     """A file format that rows are read from. Instances are immutable and can be pickled.
 
     Attributes:
-      suffixes: endings of file names of this format, in lower case, without those of `packing.PACKINGS`.
+      suffixes: endings of file names of this format, in lower case, without those of `compression.PACKINGS`.
       packed: whether files may be packed as a whole.
       has_schema: whether a file says once what all its rows hold, so that a column it lacks is a mistake.
     """

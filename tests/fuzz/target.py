@@ -20,13 +20,13 @@ import pyarrow as pa
 
 from pipeline.columns_file import reader as columns_file
 from pipeline.columns_file.reader import load
+from pipeline.compile_kernels import compile_all
 from pipeline.dataset import manifest, target
 from pipeline.dataset.layout import MANIFEST
 from pipeline.errors import UsageError
 from pipeline.inputs.match import InputFile, match
 from pipeline.inputs.preflight import refuse_schema
 from pipeline.job import cache, cache_files
-from pipeline.kernels import compile_all
 from pipeline.sources.formats import source_for
 from pipeline.sources.limits import Limits
 from tests.fuzz.corpus import entries, real_entries

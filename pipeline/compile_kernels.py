@@ -1,4 +1,4 @@
-"""Compiles the kernels, so that no run has to wait for it: `python -m pipeline.kernels`."""
+"""Compiles the kernels, so that no run has to wait for it: `python -m pipeline.compile_kernels`."""
 
 from __future__ import annotations
 
