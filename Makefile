@@ -74,7 +74,7 @@ lint: env ## check style, formatting and types
 	@echo "checking types"
 	@$(BIN)/mypy
 	@echo "checking imports"
-	@$(BIN)/lint-imports --no-cache >build/imports.log || { cat build/imports.log; exit 1; }
+	@mkdir -p build && $(BIN)/lint-imports --no-cache >build/imports.log || { cat build/imports.log; exit 1; }
 
 format: env ## format the code and fix what can be fixed by itself
 	@$(BIN)/ruff check --fix-only .
