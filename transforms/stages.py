@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
@@ -84,8 +83,9 @@ def _keep(batch: pa.RecordBatch, good: np.ndarray, rejected: pa.RecordBatch | No
     return batch if rejected is None else batch.filter(pa.array(good))
 
 
-def validate_batch(batch: pa.RecordBatch, spec: Spec, known: Mapping[str, Ragged] = MappingProxyType({})) -> Stage:
+def validate_batch(batch: pa.RecordBatch, spec: Spec, known: Mapping[str, Ragged] | None = None) -> Stage:
     """Applies every rule of the columns and of the groups to a parsed batch; `known`: see `Stage.views`."""
+    known = known or {}
     views = {key: known.get(key) or Ragged.of(batch.column(key)) for key in spec.features}
     checked = {column.name: column.check(views) for column in spec.columns}
     faults = [fault for check in checked.values() for fault in check.faults]

@@ -12,7 +12,7 @@ import click.shell_completion
 from pipeline.command import silence, temporary
 from pipeline.command.actions import carry_out, end, find_functions, prepare, show_plan
 from pipeline.command.exits import FAILED, Commands, printed, reported, say, stop
-from pipeline.command.options import inspecting, planning, reading, writing
+from pipeline.command.options import DEBUG, MOVED_INPUTS, WORKERS, inspecting, planning, reading, writing
 from pipeline.errors import UsageError
 
 BEAM_OPTIONS: Final = {"ignore_unknown_options": True, "allow_extra_args": True}
@@ -149,12 +149,7 @@ def demo_command(directory: str) -> None:
 
 @cli.command("verify")
 @click.argument("directory")
-@click.option(
-    "--input",
-    "inputs",
-    multiple=True,
-    help="Where the inputs are now, if they have moved: file, pattern or data set; may be repeated.",
-)
+@MOVED_INPUTS
 @click.option(
     "--rows",
     type=click.IntRange(min=0),
@@ -162,7 +157,7 @@ def demo_command(directory: str) -> None:
     show_default=True,
     help="About how many rows to compare; 0 checks only the files, which needs neither the inputs nor TensorFlow.",
 )
-@click.option("--debug", is_flag=True, help="Show tracebacks and the libraries' own logs.")
+@DEBUG
 def verify_command(directory: str, inputs: tuple[str, ...], rows: int, debug: bool) -> None:
     """Check the data set in DIRECTORY: its files against the manifest, then rows of the inputs against its files.
 
@@ -187,18 +182,9 @@ def verify_command(directory: str, inputs: tuple[str, ...], rows: int, debug: bo
 @click.argument("rejected")
 @click.option("--columns", required=True, help="Columns file to read the rows with.")
 @click.option("--output", default="", help="Directory of the data set, if REJECTED is a file of mended rows.")
-@click.option(
-    "--input",
-    "inputs",
-    multiple=True,
-    help="Where the inputs are now, if they have moved: file, pattern or data set; may be repeated.",
-)
-@click.option(
-    "--workers",
-    type=int,
-    help="Local worker threads; 0 uses all cores. By default one per 64 MiB of input, up to one per core.",
-)
-@click.option("--debug", is_flag=True, help="Show tracebacks and the libraries' own logs.")
+@MOVED_INPUTS
+@WORKERS
+@DEBUG
 def repair_command(debug: bool, columns: str, **options: Any) -> None:
     """Put the rejected rows of a data set through --columns again, and add those that pass to it.
 

@@ -50,7 +50,20 @@ _MAX_UNPACK_RATIO: Final = _valued(
     "How many times its size a compressed file may unpack to; a file that exceeds it counts as bad.",
 )
 
-_DEBUG: Final = click.option("--debug", is_flag=True, help="Show tracebacks and the libraries' own logs.")
+WORKERS: Final = click.option(
+    "--workers",
+    type=int,
+    help="Local worker threads; 0 uses all cores. By default one per 64 MiB of input, up to one per core.",
+)
+
+DEBUG: Final = click.option("--debug", is_flag=True, help="Show tracebacks and the libraries' own logs.")
+
+MOVED_INPUTS: Final = click.option(
+    "--input",
+    "inputs",
+    multiple=True,
+    help="Where the inputs are now, if they have moved: file, pattern or data set; may be repeated.",
+)
 
 
 def _input(required: bool) -> Any:
@@ -82,12 +95,8 @@ _READING: Final = [
     _valued(
         "--max-batch-bytes", Size(), _bytes(DEFAULTS.max_batch_bytes), "How much input to hold in memory at a time."
     ),
-    click.option(
-        "--workers",
-        type=int,
-        help="Local worker threads; 0 uses all cores. By default one per 64 MiB of input, up to one per core.",
-    ),
-    _DEBUG,
+    WORKERS,
+    DEBUG,
 ]
 
 _WRITING: Final = [
@@ -122,7 +131,7 @@ _INSPECTING: Final = [
     _valued("--rows", click.IntRange(min=1), INSPECTED_ROWS, "How many rows to sample, spread over the files."),
     _MAX_RECORD_BYTES,
     _MAX_UNPACK_RATIO,
-    _DEBUG,
+    DEBUG,
 ]
 
 _PLANNING: Final = [

@@ -88,15 +88,11 @@ def build(root: beam.Pipeline, plan: Plan, tuning: Tuning) -> beam.PCollection:
         root,
         _finish,
         plan,
-        parts=AsList(written.parts),
-        rejected=AsList(written.rejected),
-        tally=AsSingleton(sum_tallies(written.tallies, "Ledger")),
         analysis_tally=analysed,
         kept=_all(root, analysis.kept, "Kept"),
         by_part=_all(root, analysis.by_part, "ByPart"),
         table=AsSingleton(table),
-        examples=AsSingleton(first_rejects(written.refused)),
-        counts=AsSingleton(sum_counts(written.counts)),
+        **written.collected(),
     )
 
 
@@ -131,6 +127,16 @@ class WrittenRows:
     refused: tuple[beam.PCollection, ...]
     moments: beam.PCollection
     counts: beam.PCollection
+
+    def collected(self) -> dict[str, Any]:
+        """Returns what the end of a run is given of it, as side inputs."""
+        return {
+            "parts": AsList(self.parts),
+            "rejected": AsList(self.rejected),
+            "tally": AsSingleton(sum_tallies(self.tallies, "Ledger")),
+            "examples": AsSingleton(first_rejects(self.refused)),
+            "counts": AsSingleton(sum_counts(self.counts)),
+        }
 
 
 def write_pass(

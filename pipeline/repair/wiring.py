@@ -12,13 +12,13 @@ from importlib.metadata import version
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.pvalue import AsList, AsSingleton
+from apache_beam.pvalue import AsSingleton
 
 from pipeline.dataset import graphs as export
 from pipeline.dataset import layout, ledger, manifest, publish, vocabularies
 from pipeline.dataset.manifest import Manifest
 from pipeline.job import batch_coder, progress, wiring
-from pipeline.job.combine import Rejects, at_end, first_rejects, sum_counts, sum_tallies
+from pipeline.job.combine import Rejects, at_end
 from pipeline.job.finish import DONE, FAILED
 from pipeline.job.writing import Shard
 from pipeline.repair import ledger as repair_ledger
@@ -63,16 +63,7 @@ def build(root: beam.Pipeline, plan: RepairPlan, tuning: wiring.Tuning) -> beam.
     read = wiring.Pass(valid[GOOD], (kept[REJECTED], valid[REJECTED]), (kept[TALLIES], valid[TALLIES]))
     sink = str(plan.before.content["format"])
     written = wiring.write_pass(read, plan.place, spec, sink, moments=False, sampled=False, counting=plan.counting)
-    return at_end(
-        root,
-        _finish,
-        plan,
-        parts=AsList(written.parts),
-        rejected=AsList(written.rejected),
-        tally=AsSingleton(sum_tallies(written.tallies, "Ledger")),
-        examples=AsSingleton(first_rejects(written.refused)),
-        counts=AsSingleton(sum_counts(written.counts)),
-    )
+    return at_end(root, _finish, plan, **written.collected())
 
 
 def _no_longer(spec: Spec, sizes: Mapping[str, int | None]) -> Spec:

@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import BinaryIO, Final
+from typing import BinaryIO, ClassVar, Final
 
 import pyarrow as pa
 
@@ -67,7 +67,19 @@ class Writer(ABC):
 
 
 class Sink(ABC):
-    """A file format that dense data are written in. Instances are immutable and can be pickled."""
+    """A file format that dense data are written in. Instances are immutable and can be pickled.
+
+    Attributes:
+      source: name of the source that reads such a file as rows like any others.
+      keeps_float64: whether a float64 is written as it is; else as float32.
+      has_lists: whether the steps of a sequence stand in a feature list of a tf.SequenceExample.
+      times_read: how many times `examine` reads a file.
+    """
+
+    source: ClassVar[str]
+    keeps_float64: ClassVar[bool] = False
+    has_lists: ClassVar[bool] = False
+    times_read: ClassVar[int] = 1
 
     @property
     @abstractmethod
@@ -89,24 +101,9 @@ class Sink(ABC):
         """
 
     @property
-    @abstractmethod
-    def source(self) -> str:
-        """Name of the source that reads such a file as rows like any others."""
-
-    @property
     def compression_type(self) -> str | None:
         """How TensorFlow's own reader of TFRecords is told to unpack such a file; None where it cannot read one."""
         return None
-
-    @property
-    def keeps_float64(self) -> bool:
-        """Whether a float64 is written as it is; else as float32."""
-        return False
-
-    @property
-    def has_lists(self) -> bool:
-        """Whether the steps of a sequence stand in a feature list of a tf.SequenceExample."""
-        return False
 
     @abstractmethod
     def columns(
@@ -127,11 +124,6 @@ class Sink(ABC):
           JobError: the file cannot be opened, is damaged, or lacks a feature.
         """
 
-    @property
-    def times_read(self) -> int:
-        """How many times `examine` reads a file."""
-        return 1
-
     def examine(self, path: str, outputs: Sequence[Output], tell: Tell) -> Contents:
         """Reads a file to its end, every checksum in it included.
 
@@ -145,25 +137,18 @@ class Sink(ABC):
         """
         found = Contents()
         blocks = hashed(Blocks(open_input(path), path), found, tell)
-        features: dict[str, str] = {}
         try:
-            self.look_through(path, blocks, outputs, found, features, tell)
+            self.look_through(path, blocks, outputs, found, tell)
         except JobError as error:
             found.faults.append(str(error).removeprefix(f"{path}: "))
         for _ in blocks:  # what comes after damage counts for the SHA-256
             pass
-        found.faults += features.values()
+        found.faults += found.features.values()
         return found
 
     @abstractmethod
     def look_through(
-        self,
-        path: str,
-        blocks: Iterator[bytes],
-        outputs: Sequence[Output],
-        found: Contents,
-        features: dict[str, str],
-        tell: Tell,
+        self, path: str, blocks: Iterator[bytes], outputs: Sequence[Output], found: Contents, tell: Tell
     ) -> None:
         """Counts the rows of a file, and finds the features that are not as the outputs say.
 
@@ -171,8 +156,7 @@ class Sink(ABC):
           path: the file.
           blocks: its bytes.
           outputs: the features that it should have.
-          found: where rows are counted.
-          features: by name, what is wrong first; what is found is added.
+          found: its rows and features are filled in.
           tell: is told how many bytes were read besides `blocks`.
 
         Raises:

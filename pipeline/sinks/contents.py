@@ -19,12 +19,14 @@ class Contents:
       sha256: of them, hexadecimal.
       rows: whole rows, up to the damage if there is any.
       faults: what is wrong inside, a line each: damage, and for every feature the first row in which it is not as said.
+      features: the latter by name, while the file is read.
     """
 
     bytes: int = 0
     sha256: str = ""
     rows: int = 0
     faults: list[str] = field(default_factory=list)
+    features: dict[str, str] = field(default_factory=dict)
 
 
 def hashed(blocks: Iterable[bytes], found: Contents, tell: Tell) -> Iterator[bytes]:

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import pyarrow as pa
@@ -33,6 +33,10 @@ class ParquetSink(Sink):
     value (T is 0 where every sequence is empty) is a column of empty lists.
     """
 
+    source: ClassVar[str] = "parquet"
+    keeps_float64: ClassVar[bool] = True
+    times_read: ClassVar[int] = 2  # once to hash it, once by row groups
+
     @property
     def name(self) -> str:
         """See the base class."""
@@ -42,16 +46,6 @@ class ParquetSink(Sink):
         """See the base class."""
         schema = arrow_schema(outputs)
         return _Writer(OutputFile(path), outputs, schema)
-
-    @property
-    def source(self) -> str:
-        """See the base class."""
-        return "parquet"
-
-    @property
-    def keeps_float64(self) -> bool:
-        """See the base class."""
-        return True
 
     def columns(
         self, path: str, outputs: Sequence[Output], start: int, stop: int | None
@@ -74,19 +68,8 @@ class ParquetSink(Sink):
                 if own.num_rows:
                     yield dict(zip(own.schema.names, own.columns, strict=True)), own.num_rows
 
-    @property
-    def times_read(self) -> int:
-        """See the base class: once to hash it, once by row groups."""
-        return 2
-
     def look_through(
-        self,
-        path: str,
-        blocks: Iterator[bytes],
-        outputs: Sequence[Output],
-        found: Contents,
-        features: dict[str, str],
-        tell: Tell,
+        self, path: str, blocks: Iterator[bytes], outputs: Sequence[Output], found: Contents, tell: Tell
     ) -> None:
         """See the base class."""
         for _ in blocks:
@@ -96,7 +79,7 @@ class ParquetSink(Sink):
         held = source.features(path, WIDEST)
         for name in (*wanted, *(name for name in held if name not in wanted)):
             if held.get(name) != wanted.get(name):
-                features[name] = _other(name, wanted.get(name, _ABSENT), held.get(name, _ABSENT))
+                found.features[name] = _other(name, wanted.get(name, _ABSENT), held.get(name, _ABSENT))
         for split in source.splits(path):
             for read in source.read(split, dict.fromkeys(held, ""), WIDEST):
                 assert read.batch is not None
@@ -104,7 +87,7 @@ class ParquetSink(Sink):
                     nulls = read.batch.column(name).is_null().to_numpy(zero_copy_only=False)
                     if nulls.any():
                         row = found.rows + int(np.argmax(nulls))
-                        features.setdefault(name, f"row {row}: feature {name!r} is null")
+                        found.features.setdefault(name, f"row {row}: feature {name!r} is null")
                 found.rows += read.batch.num_rows
                 tell(read.size)
 

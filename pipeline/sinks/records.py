@@ -42,16 +42,14 @@ def columns(
         yield dict(zip(parts[0].batch.schema.names, parts[0].batch.columns, strict=True)), len(records)
 
 
-def look_through(
-    path: str, blocks: Iterator[bytes], kind: RecordChecks, found: Contents, features: dict[str, str]
-) -> None:
+def look_through(path: str, blocks: Iterator[bytes], kind: RecordChecks, found: Contents) -> None:
     """Counts the records of a file, and holds their features to what is said of them: see `Sink.look_through`."""
     codec = compression.codec_of(path, b"")
     data = compression.unpacked(blocks, codec, path, WIDEST.max_unpack_ratio) if codec else blocks
     unit = "uncompressed byte" if codec else "byte"
     for records in batches(framing.records(data, path, WIDEST.max_record_bytes, unit), WIDEST):
         for name, what in kind.faults(records, found.rows):
-            features.setdefault(name, what)
+            found.features.setdefault(name, what)
         found.rows += len(records)
 
 

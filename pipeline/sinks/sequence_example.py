@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import pyarrow as pa
 
@@ -22,6 +23,8 @@ class SequenceExample(TFRecordSink):
     back with what `Manifest.sequence_feature_spec` gives.
     """
 
+    has_lists: ClassVar[bool] = True
+
     @property
     def name(self) -> str:
         """See the base class."""
@@ -31,11 +34,6 @@ class SequenceExample(TFRecordSink):
     def suffix(self) -> str:
         """See the base class."""
         return ".tfrecord.gz" if self.compression else ".tfrecord"
-
-    @property
-    def has_lists(self) -> bool:
-        """See the base class."""
-        return True
 
     def open(self, path: str, outputs: Sequence[Output]) -> Writer:
         """See the base class."""

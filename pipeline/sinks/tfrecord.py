@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -33,6 +33,8 @@ class TFRecordSink(Sink):
       level: how hard zlib tries, 1 to 9.
     """
 
+    source: ClassVar[str] = "tfrecord"
+
     compression: Literal["gzip"] | None = None
     level: int = 6
 
@@ -47,11 +49,6 @@ class TFRecordSink(Sink):
         return RecordWriter(OutputFile(path), lambda batch: [feature_of(batch, o) for o in outputs], self._packer())
 
     @property
-    def source(self) -> str:
-        """See the base class."""
-        return "tfrecord"
-
-    @property
     def compression_type(self) -> str:
         """See the base class."""
         return "GZIP" if self.compression else ""
@@ -63,17 +60,11 @@ class TFRecordSink(Sink):
         return records.columns(path, outputs, start, stop, self.has_lists)
 
     def look_through(
-        self,
-        path: str,
-        blocks: Iterator[bytes],
-        outputs: Sequence[Output],
-        found: Contents,
-        features: dict[str, str],
-        tell: Tell,
+        self, path: str, blocks: Iterator[bytes], outputs: Sequence[Output], found: Contents, tell: Tell
     ) -> None:
         """See the base class."""
         kind = records.SequenceExamples if self.has_lists else records.Examples
-        records.look_through(path, blocks, kind(outputs), found, features)
+        records.look_through(path, blocks, kind(outputs), found)
 
     def _packer(self) -> Any:
         return zlib.compressobj(self.level, wbits=GZIP) if self.compression else None

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.benchmarks import data, groups, wide
-from tests.benchmarks.measured import Measured
+from tests.benchmarks.measured import Measured, ours
 
 OURS: Final = "seqcols"
 ONE_WORKER: Final = "seqcols, one worker"
@@ -87,19 +87,8 @@ class Job:
         if contender in self.modules:
             module = f"tests.benchmarks.peers.{self.modules[contender]}"
             return [sys.executable, "-m", module, pattern, str(output)]
-        ours = [
-            sys.executable,
-            "-m",
-            "pipeline.command.cli",
-            "run",
-            str(columns),
-            "--input",
-            pattern,
-            "--output",
-            str(output),
-        ]
-        ours += ["--format", self.kind] if self.kind != "tfrecord" else []
-        return [*ours, *self.options.get(contender, ())]
+        kind = ["--format", self.kind] if self.kind != "tfrecord" else []
+        return ours(columns, pattern, output, *kind, *self.options.get(contender, ()))
 
 
 MAIN: Final = (200_000, 800_000)

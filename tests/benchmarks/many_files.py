@@ -6,12 +6,11 @@ python -m tests.benchmarks.many_files [--files 10000] [--rows 5] [--workers N]
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from pipeline.dataset import layout
 from tests.benchmarks import data
-from tests.benchmarks.measured import Measured, measure
+from tests.benchmarks.measured import Measured, measure, ours
 
 
 def main() -> None:
@@ -47,18 +46,7 @@ def main() -> None:
 
 def _run(columns: Path, files: int, rows: int, workers: int, output: Path) -> Measured:
     pattern = data.make(columns.parent, files * rows, "tfrecord", files, name=f"files-{rows}-")
-    command = [
-        sys.executable,
-        "-m",
-        "pipeline.command.cli",
-        "run",
-        str(columns),
-        "--input",
-        pattern,
-        "--output",
-        str(output),
-    ]
-    return measure([*command, "--overwrite", f"--workers={workers}"])
+    return measure(ours(columns, pattern, output, "--overwrite", f"--workers={workers}"))
 
 
 if __name__ == "__main__":

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
@@ -101,3 +103,9 @@ def _children(process: psutil.Process) -> list[psutil.Process]:
         return found
     except psutil.Error:
         return []
+
+
+def ours(columns: Path, pattern: str, output: Path, *options: str) -> list[str]:
+    """Returns what runs `seqcols run` in this environment."""
+    run = [sys.executable, "-m", "pipeline.command.cli", "run", str(columns)]
+    return [*run, "--input", pattern, "--output", str(output), *options]

@@ -6,11 +6,10 @@ python -m tests.benchmarks.memory [--rows 40000] [--kind tfrecord|parquet] [--wo
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from tests.benchmarks import data
-from tests.benchmarks.measured import measure
+from tests.benchmarks.measured import measure, ours
 
 ALLOWED_GROWTH = 1.05
 
@@ -35,19 +34,8 @@ def main() -> int:
     for rows in (options.rows, 10 * options.rows):
         pattern = data.make(options.folder, rows, options.kind)
         output = options.folder / f"out-{options.kind}-{rows}"
-        command = [
-            sys.executable,
-            "-m",
-            "pipeline.command.cli",
-            "run",
-            str(columns),
-            "--input",
-            pattern,
-            "--output",
-            str(output),
-        ]
-        command += ["--format", options.kind, "--overwrite", f"--workers={options.workers}"]
-        made = measure(command)
+        more = ("--format", options.kind, "--overwrite", f"--workers={options.workers}")
+        made = measure(ours(columns, pattern, output, *more))
         peaks.append(made.peak)
         print(f"{rows:>10,} {made.peak / 1e6:>9,.0f} {made.wall:>8.1f}", flush=True)
     growth = peaks[1] / peaks[0]

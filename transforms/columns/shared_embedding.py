@@ -1,4 +1,4 @@
-"""`shared_embedding_columns`: columns of ids that share one table of vectors."""
+"""`shared_embedding_column`: columns of ids that share one table of vectors."""
 
 from __future__ import annotations
 

@@ -145,7 +145,8 @@ def _leaf_types(values: Sequence[Any], depth: int) -> set[type]:
     """Returns the types of all values that stand in lists of a depth."""
     if not depth:
         return set(map(type, values))
-    arrays: set[type] = {v.dtype.type for v in values if isinstance(v, np.ndarray) and v.dtype != object}
+    # A value of an array is made only to be looked at: its dtype says the same.
+    arrays: set[type] = {value.dtype.type for value in values if isinstance(value, np.ndarray)} - {np.object_}
     lists = (v for v in values if v is not None and not (isinstance(v, np.ndarray) and v.dtype != object))
     return arrays | _leaf_types(list(itertools.chain.from_iterable(lists)), depth - 1)
 

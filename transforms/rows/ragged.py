@@ -80,16 +80,6 @@ def unwrapped(array: pa.Array) -> pa.Array:
     return array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
 
 
-def is_utf8(text: pa.Buffer) -> bool:
-    """Returns whether bytes are UTF-8, which Arrow checks about as fast as it reads them."""
-    bounds = pa.py_buffer(np.array([0, text.size], np.int64))
-    try:
-        pa.Array.from_buffers(pa.large_string(), 1, [None, bounds, text]).validate(full=True)
-    except pa.ArrowInvalid:
-        return False
-    return True
-
-
 def is_list(kind: pa.DataType) -> bool:
     """Tells whether a type is one of Arrow's lists."""
     types = pa.types

@@ -21,7 +21,6 @@ from pipeline.sources.csv.records import CR, LF, Records
 from pipeline.sources.limits import DEFAULTS, Limits
 from transforms.errors import JobError
 from transforms.rows import origin
-from transforms.rows.ragged import is_utf8
 
 _TEXT: Final = pa.large_string()
 _BYTES: Final = pa.large_binary()
@@ -173,7 +172,7 @@ class _Table:
         if text[text.size - 1] not in (LF, CR):
             # Arrow 25 takes the empty cell at the end of `"a",` for a quoted one where the text ends there.
             text = pa.py_buffer(text.to_pybytes() + b"\n")
-        if plain := is_utf8(text):
+        if plain := _is_utf8(text):
             table = _read_csv(text, self._names, self._wanted, _delimiter(self._path), skip)
         else:
             # pyarrow 25 fails the whole text where a row that `skip` is to be asked about is not UTF-8.
@@ -230,6 +229,15 @@ def _text(records: pa.Array) -> pa.Buffer:
     _, offsets, data = records.buffers()
     bounds = np.frombuffer(offsets, np.int64)[records.offset :]
     return data.slice(int(bounds[0]), int(bounds[len(records)] - bounds[0]))
+
+
+def _is_utf8(text: pa.Buffer) -> bool:
+    bounds = pa.py_buffer(np.array([0, text.size], np.int64))
+    try:
+        pa.Array.from_buffers(_TEXT, 1, [None, bounds, text]).validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def _narrowed(column: pa.Array) -> pa.Array:
