@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline.dataset import graphs as export
-from pipeline.dataset import layout, ledger, publish
+from pipeline.dataset import graphs, layout, ledger, publish
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.manifest import features_of, sealed
 from pipeline.job import cleaning
@@ -113,7 +112,7 @@ def prepare(
     refused = [_written(place, layout.REJECTED, 0, "parquet", REJECTED_OUTPUTS, rejects(rejected))] if rejected else []
     counted = {"read": sum(shards) + rejected, "written": sum(shards), "rejected": rejected}
     book = ledger.build(Counter({("in", "rows", what): n for what, n in counted.items()}), SPEC, {"sequence": 0})
-    graphs = {name: _graph(place, name) for name in ("transform", "serving")} if examples else {}
+    folders = {name: _graph(place, name) for name in ("transform", "serving")} if examples else {}
     content = {
         "run": run,
         "columns": "",
@@ -121,10 +120,10 @@ def prepare(
         "format": format,
         "examples": {"rows": sum(shards), "features": features_of(OUTPUTS), "files": examples},
         "rejected": {"rows": rejected, "files": refused},
-        "graph_sha256": {name: export.digest(path) for name, path in graphs.items()},
+        "graph_sha256": {name: graphs.digest(path) for name, path in folders.items()},
     }
     layout.write_bytes(place.staged(layout.ALIVE), b"")
-    return Prepared(place, content, book, graphs)
+    return Prepared(place, content, book, folders)
 
 
 def _written(

@@ -11,7 +11,7 @@ from transforms.columns import Column
 from transforms.densify.collect import fit
 from transforms.densify.densify import densify
 from transforms.errors import nearest
-from transforms.fit import preprocessing_fn as analyze
+from transforms.fit.preprocessing_fn import Analyzers, static
 from transforms.groups import SequenceGroup
 from transforms.parse.form import Form
 from transforms.serve import parsing
@@ -54,11 +54,11 @@ def make_preprocessing_fn(
         given = {key: _as_request(key, inputs, form) for key, form in parsing.forms(spec).items()}
         one = next(iter(given.values()))
         raw, good = admitted(spec, given, tf.ones([one.nrows()], tf.bool))
-        fitted = fit(spec, raw, analyze.Analyzers(spec, ""))
+        fitted = fit(spec, raw, Analyzers(spec, ""))
         made = densify(spec, raw, fitted)
         # tf.Transform 1.21 takes no float64.
         stored = {name: tf.cast(t, tf.float32) if t.dtype == tf.float64 else t for name, t in made.items()}
-        return {**analyze.static(spec, stored, fitted), VALID: tf.cast(good, tf.int64)}
+        return {**static(spec, stored, fitted), VALID: tf.cast(good, tf.int64)}
 
     return preprocessing_fn
 

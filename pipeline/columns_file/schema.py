@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from pipeline.columns_file.reader import ColumnsFile
 from transforms.columns import TYPES
 from transforms.groups import SequenceGroup
-from transforms.normalizers import TYPES as NORMALIZERS
+from transforms.normalizers import NORMALIZERS
 
 PUBLISHED: Final = Path(__file__).parents[1] / "columns.schema.json"
 """The copy that editors are pointed to."""

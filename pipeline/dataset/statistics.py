@@ -61,7 +61,7 @@ def build(
 
 
 def read_details(spec: Spec, staging: str) -> list[dict[str, Any]]:
-    """Returns what the analysis wrote down of quantiles and figures by key (see `grouped.readable`), level by level."""
+    """Returns what the analysis wrote down of quantiles and figures by key (see `by_key.readable`), level by level."""
     from transforms.statistics.saved import details_file  # which imports TensorFlow
 
     levels = sorted({ask.level for ask in spec.asks if not ask.packed})

@@ -54,7 +54,7 @@ class Profile:
       natures: how many values are `integers`, `floats`, `text` or of a type by name, nulls left out.
       whole_text: how many texts are integers.
       number_text: how many texts are numbers, integers included.
-      array_text: how many texts are arrays (`leaves.ARRAY_TEXT`).
+      array_text: how many texts are arrays (`carriers.ARRAY_TEXT`).
       is_utf8: whether all text is UTF-8.
       numbers: what its numbers are.
       distinct: how many different integers or texts there are; 0 for floats.

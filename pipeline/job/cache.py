@@ -1,7 +1,7 @@
 """The analysis cache: what was found in a file is kept, so that the file is not read again for the statistics.
 
 Beside the accumulators of tf.Transform's analyzers (for moments exact sums, for a vocabulary its counted words) stands what was
-counted. A folder holds one subfolder for every set of columns (`spec_text.digest`), and in it
+counted. A folder holds one subfolder for every set of columns (`spec.text.digest`), and in it
 - `<part>.json`, an index: the files of a part, each with all that its file system tells its state by, the tally, and the pieces
   with SHA-256;
 - `<part>-<n>.piece`: accumulators as tf.Transform encodes them, each after its length.

@@ -14,8 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.dataset import graphs as export
-from pipeline.dataset import layout, ledger, manifest, publish, statistics, vocabularies
+from pipeline.dataset import graphs, layout, ledger, manifest, publish, statistics, vocabularies
 from pipeline.dataset.layout import Layout
 from pipeline.inputs import preflight
 from pipeline.inputs.match import InputFile, Inputs, SkippedFile, changed, described
@@ -169,12 +168,12 @@ def _checked(plan: Plan, got: Collected) -> dict[str, Any]:
         stats |= {"rows": analysed["", "rows", "written"], "of": plan.analysis.described()}
     staged = plan.place.staged(layout.TRANSFORM) if rows["written"] else ""
     if staged and plan.passes == 2:
-        export.keep_statistics(plan.spec, plan.place)
-    serving = export.save_serving(plan.spec, plan.place) if staged else ""
+        graphs.keep_statistics(plan.spec, plan.place)
+    serving = graphs.save_serving(plan.spec, plan.place) if staged else ""
     learned = vocabularies.described(plan.spec, staged)
     embeddings = embeddings_of(plan.spec.columns, {name: found["words"] for name, found in learned.items()})
-    graphs = {"transform": staged, "serving": serving}
-    trees = {name: export.digest(path) for name, path in graphs.items() if path}
+    folders = {"transform": staged, "serving": serving}
+    trees = {name: graphs.digest(path) for name, path in folders.items() if path}
     content = {**_manifest(plan, got, book), "vocabularies": learned, "embeddings": embeddings, "graph_sha256": trees}
     page = _report(plan, got, content, book, stats)
     notes = rounding_notes.notes(plan.spec, got.tally, plan.sink)

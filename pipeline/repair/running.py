@@ -9,7 +9,7 @@ from pipeline.job import cleaning, running, scratch
 from pipeline.job.executing import Outcome, conclude, execute, options_for, tuned
 from pipeline.job.finish import FAILED
 from pipeline.job.request import Request
-from pipeline.repair import wiring as repair_job
+from pipeline.repair import wiring
 from pipeline.repair.plan import Repair, planned
 from transforms.errors import SpecError, SpecFault
 
@@ -39,6 +39,6 @@ def repair(asked: Repair, stream: TextIO | None = None) -> Outcome:
     plan = replace(plan, place=scratch.placed(plan.place, request, options_for(request)))
     outcome = Outcome(FAILED, output=plan.place.output, passes=0, notes=plan.notes)
     with cleaning.run_in(plan.place), tuned(request, [size], ["repair"], stream) as tuning:
-        execute(request, lambda root: repair_job.build(root, plan, tuning), outcome, tuning.workers)
+        execute(request, lambda root: wiring.build(root, plan, tuning), outcome, tuning.workers)
         conclude(plan.place, outcome)
     return outcome

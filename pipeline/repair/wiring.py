@@ -14,8 +14,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.pvalue import AsSingleton
 
-from pipeline.dataset import graphs as export
-from pipeline.dataset import layout, ledger, manifest, publish, vocabularies
+from pipeline.dataset import graphs, layout, ledger, manifest, publish, vocabularies
 from pipeline.dataset.manifest import Manifest
 from pipeline.job import batch_coder, progress, wiring
 from pipeline.job.combine import Rejects, at_end
@@ -114,7 +113,7 @@ def _published(
     if faults:
         raise JobError(f"the ledger does not balance: {faults[0]}")
     keep_statistics(plan)
-    serving = export.save_serving(plan.spec, plan.place)
+    serving = graphs.save_serving(plan.spec, plan.place)
     notes = _compared(plan)
     content = _manifest(plan, parts, rejected, whole, further)
     statistics = layout.read_json(before.path(before.content["statistics"]))
@@ -177,7 +176,7 @@ def _manifest(
     before, root = plan.before.content, plan.place.output
     transform = plan.place.staged(layout.TRANSFORM)
     learned = vocabularies.described(plan.spec, transform)
-    graphs = {"transform": transform, "serving": plan.place.staged(layout.SERVING)}
+    folders = {"transform": transform, "serving": plan.place.staged(layout.SERVING)}
     own = [part.entry(root) for part in sorted(parts, key=lambda part: part.path)]
     added = {what: further["rows"][what] for what in ("read", "written", "rejected")}
     now = manifest.created_now()
@@ -199,5 +198,5 @@ def _manifest(
         },
         "vocabularies": learned,
         "embeddings": embeddings_of(plan.spec.columns, {name: found["words"] for name, found in learned.items()}),
-        "graph_sha256": {name: export.digest(path) for name, path in graphs.items()},
+        "graph_sha256": {name: graphs.digest(path) for name, path in folders.items()},
     }

@@ -96,7 +96,7 @@ def with_origins(
       numbers: int64 `[records]`, their row numbers in the file.
       path: the file.
       record_format: what the records are.
-      header: what they need to be read again, see `rows.with_origin`.
+      header: what they need to be read again, see `origin.with_origin`.
       checksums: uint64 `[records]`, their CRC-32C where they are at hand: good rows get their digests of them.
     """
     for part in parts:

@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from pipeline.dataset import graphs as export
-from pipeline.dataset import layout, ledger
+from pipeline.dataset import graphs, layout, ledger
 from pipeline.dataset.layout import EXAMPLES, MANIFEST, REJECTED
 from pipeline.dataset.manifest import Manifest, is_own, named_files
 from pipeline.job.writing import REJECTED_OUTPUTS
@@ -158,7 +157,7 @@ def _tree(manifest: Manifest, name: str, found: Files) -> None:
         return
     expected = _expected(manifest, "graph_sha256", name, found)
     try:
-        if expected and export.digest(path) != expected:
+        if expected and graphs.digest(path) != expected:
             found.fault(path, "its files are not those that were published")
     except OSError as error:
         found.fault(path, f"cannot be read ({' '.join(str(error).split())})")
@@ -172,7 +171,7 @@ def _json(manifest: Manifest, name: str, found: Files) -> Any:
         return None
     path, expected = manifest.path(relative), _expected(manifest, "json_sha256", name, found)
     try:
-        if expected and export.file_digest(path) != expected:
+        if expected and graphs.file_digest(path) != expected:
             found.fault(path, "its SHA-256 is not what the manifest says")
         found.files += 1
         return layout.read_json(path)
@@ -188,7 +187,7 @@ def _report(manifest: Manifest, found: Files) -> None:
         return
     path = manifest.path(relative)
     try:
-        if export.file_digest(path) != manifest.content.get("report_sha256"):
+        if graphs.file_digest(path) != manifest.content.get("report_sha256"):
             found.fault(path, "its SHA-256 is not what the manifest says")
     except OSError as error:
         found.fault(path, f"cannot be read ({' '.join(str(error).split())})")
@@ -216,9 +215,9 @@ def _balance(manifest: Manifest, book: Any, found: Files) -> None:
 def _left(manifest: Manifest) -> Iterator[str]:
     """Yields the files in the directory that the manifest does not name: of runs that died, or that are under way."""
     named = {manifest.path(MANIFEST), *(manifest.path(name) for name in named_files(manifest.content))}
-    graphs = tuple(
+    folders = tuple(
         f"{manifest.path(manifest.content[name])}/" for name in ("transform", "serving") if manifest.content[name]
     )
     for path in trees.files_below(manifest.root.rstrip("/") or "/"):
-        if path not in named and not path.startswith(graphs):
+        if path not in named and not path.startswith(folders):
             yield path

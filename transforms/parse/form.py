@@ -33,7 +33,7 @@ class Form:
       any_integer: whether every integer is a word of its own, so that the one that marks no id is refused; where ids are in
         a range it is outside like its neighbour.
       scalars: whether a plain scalar counts as a list of one (context columns).
-      reject_overflow: see `leaves.convert`.
+      reject_overflow: see `carriers.convert`.
     """
 
     name: str

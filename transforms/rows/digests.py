@@ -30,7 +30,7 @@ _SECOND: Final = np.uint64(0x94D049BB133111EB)
 
 
 def attach(batch: pa.RecordBatch, features: Collection[str]) -> pa.RecordBatch:
-    """Returns a batch with the digests of its rows in the column `rows.DIGEST_COLUMN`, uint64, unless it has them.
+    """Returns a batch with the digests of its rows in the column `origin.DIGEST_COLUMN`, uint64, unless it has them.
 
     Args:
       batch: rows with their origin (see `transforms.rows.origin`).

@@ -27,8 +27,8 @@ SCHEMA: Final = pa.schema(
         ("digest", pa.uint64()),
     ]
 )
-"""Columns of a table of rejected rows. `record` is the original record (see `rows.encode_records`), `header` what it needs to be
-read again (empty for nothing), `digest` that of the row (see `transforms.rows.digests`; null where its batch has none)."""
+"""Columns of a table of rejected rows. `record` is the original record (see `origin.encode_records`), `header` what it needs to
+be read again (empty for nothing), `digest` that of the row (see `transforms.rows.digests`; null where its batch has none)."""
 
 
 @dataclass(frozen=True)

@@ -205,7 +205,7 @@ def _integers(values: tf.Tensor, form: Form) -> tuple[tf.Tensor, tf.Tensor]:
 def _floats(values: tf.Tensor, form: Form) -> tuple[tf.Tensor, tf.Tensor]:
     wide = values if values.dtype == tf.float32 else tf.cast(values, tf.float64)
     narrow = tf.cast(wide, dtypes.parsed(form.dtype))
-    if narrow.dtype == tf.float32:  # a subnormal is 0: see `leaves.without_subnormals`
+    if narrow.dtype == tf.float32:  # a subnormal is 0: see `carriers.without_subnormals`
         narrow = tf.where(tf.abs(narrow) < dtypes.SMALLEST_FLOAT32, narrow * 0.0, narrow)
     limit = dtypes.largest_float(form.dtype)
     over = tf.logical_and(tf.math.is_finite(wide), ~(tf.abs(narrow) <= tf.constant(limit, narrow.dtype)))

@@ -25,7 +25,7 @@ class RequestFeatures(NamedTuple):
     """Features of records.
 
     Attributes:
-      features: by name, ragged (see `requests.request_specs`). Where a step has no id the marker of none stands already.
+      features: by name, ragged (see `parsing.request_specs`). Where a step has no id the marker of none stands already.
       good: bool `[batch]`, which records can be read. What the others have may be anything.
       present: by name, bool `[batch]`, which records have the feature at all.
     """

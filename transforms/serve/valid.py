@@ -75,9 +75,9 @@ def admitted(
 
     Args:
       spec: the columns.
-      given: the features (see `requests.request_specs`).
+      given: the features (see `parsing.request_specs`).
       good: bool `[batch]`, which rows can be valid.
-      marked: see `requests.canonical_feature`.
+      marked: see `parsing.canonical_feature`.
 
     Returns:
       The features, empty in rows that are not valid: what such rows hold could shift the values of their neighbours. And bool

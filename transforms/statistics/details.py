@@ -133,7 +133,7 @@ class Details:
         return np.array([tf.io.serialize_tensor(part).numpy() for part in parts], object)
 
     def readable(self) -> list[dict[str, Any]]:
-        """Returns what was found for people, ask by ask (see `grouped.readable`)."""
+        """Returns what was found for people, ask by ask (see `by_key.readable`)."""
         self._settle(0)
         return [readable(ask, group) for ask, group in zip(self.asks, self.groups, strict=True)]
 

@@ -56,7 +56,7 @@ class Fitted:
       vocabularies: learned vocabularies by `LearnedVocabularyBase.vocabulary_name`.
       track: keeps lookup tables alive.
       owners: of a column that another is made of, to the name that it goes by here: that of the column of the spec.
-      stacked: of how many groups the rows stand one below the other (see `bundles`): each ask then has figures for each of them.
+      stacked: of how many groups the rows stand one below the other (`side_by_side`): each ask then has figures for each of them.
     """
 
     spec: Spec

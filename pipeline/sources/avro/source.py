@@ -24,7 +24,7 @@ _Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Avro(Source):
-    """Reads Avro files of records, each as one split. Types are those of the schema (see `avro_schema`).
+    """Reads Avro files of records, each as one split. Types are those of the schema (see `avro.schema`).
 
     The rows of a batch that differ in the types of a union come in batches of their own. fastavro makes a dict of
     every row, which takes most of the time; from there on it is columns.
