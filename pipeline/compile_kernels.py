@@ -15,6 +15,7 @@ from pipeline.sources.limits import Limits
 from pipeline.sources.tfrecord import examples as example_records
 from pipeline.sources.tfrecord import framing
 from transforms.columns.base import Output
+from transforms.kernels.fingerprints import fingerprints
 from transforms.kernels.sums import LAYOUTS
 from transforms.kernels.values import FLOATS, look
 from transforms.statistics.moments import Moments
@@ -43,6 +44,7 @@ def compile_all() -> None:
         found.add(found)
     for dtype in (*FLOATS, "int64"):
         look(np.ones(1, dtype))
+    fingerprints(pa.array(["a"]))
 
 
 if __name__ == "__main__":
