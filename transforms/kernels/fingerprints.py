@@ -1,7 +1,7 @@
 """Fingerprint64 of FarmHash, fixed for ever: TensorFlow's `tf.strings.to_hash_bucket_fast`, BigQuery's `FARM_FINGERPRINT`.
 
-BigQuery gives the same bits as a signed number. The algorithm: https://github.com/google/farmhash, `farmhashna::Hash64`. Words are
-little-endian, sums and products modulo 2^64.
+BigQuery gives the same bits as a signed number. The algorithm: https://github.com/google/farmhash, `farmhashna::Hash64`. Words
+are little-endian, sums and products modulo 2^64.
 """
 
 from __future__ import annotations
