@@ -30,7 +30,7 @@ from transforms.parse.parse import canonical_type
 from transforms.parse.step_limit import MAX_STEPS
 from transforms.rows import metrics, origin
 from transforms.rows.from_python import BATCH_ROWS, batches_of, check_keys, from_dicts, row_dict
-from transforms.rows.tally import Tally, add
+from transforms.rows.tally import Tally, add, under
 from transforms.spec.make_spec import make_spec
 from transforms.spec.spec import Spec
 from transforms.stage_functions import StageFunction, densify_stage, mark, parse_stage, stage_of, validate_stage
@@ -143,12 +143,13 @@ class StageFn(beam.DoFn):
         if self._run is None:
             self._run = self._shared.acquire(self._make)
         for stage in self._run(batch):
-            add(self._tally, stage.tally)
+            split = origin.split_of(stage.batch)
+            add(self._tally, under(split, stage.tally) if split else stage.tally)
             metrics.report_lengths(stage.tally)
             if stage.moments is not None:
                 self._moments = self._moments.merge([stage.moments]) if self._moments is not None else stage.moments
             if stage.counts is not None:
-                histograms.add(self._counts, stage.counts)
+                histograms.add(self._counts, under(split, stage.counts))
             yield stage
 
     def _run_table(self, table: pa.Table) -> Iterator[Any]:
@@ -277,6 +278,7 @@ class Densify(_Stage):
       max_steps: as of `Parse`.
       counting: also count how values are distributed (see `distributions`), in the output `COUNTS`.
       narrow: whether float64 will be written as float32, as a tf.Example holds it: a row with a number beyond that is rejected.
+      moments_of: the split whose moments are collected; an empty string for those of all rows.
 
     Raises:
       ValueError: statistics are needed and `transform` is missing.
@@ -292,6 +294,7 @@ class Densify(_Stage):
         max_steps: int = MAX_STEPS,
         counting: Counting | None = None,
         narrow: bool = False,
+        moments_of: str = "",
     ):
         super().__init__(columns, sequence_groups, max_steps)
         if transform is None and self.spec.needs_analysis:
@@ -299,7 +302,7 @@ class Densify(_Stage):
                 "these columns need statistics (or the longest row) of the data set: give transform=DIR of a finished job"
             )
         self._transform, self._moments, self._ready = transform, moments, ready
-        self._counting, self._narrow = counting, narrow
+        self._counting, self._narrow, self._moments_of = counting, narrow, moments_of
 
     def expand(self, pcoll: beam.PCollection) -> beam.pvalue.DoOutputsTuple:
         """See the base class."""
@@ -310,4 +313,12 @@ class Densify(_Stage):
 
     def make(self) -> StageFunction:
         """See the base class."""
-        return densify_stage(self.spec, self._transform, self._moments, self.max_steps, self._counting, self._narrow)
+        return densify_stage(
+            self.spec,
+            self._transform,
+            self._moments,
+            self.max_steps,
+            self._counting,
+            self._narrow,
+            self._moments_of,
+        )

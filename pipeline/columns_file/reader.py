@@ -31,6 +31,7 @@ from transforms.normalizers import Function, places
 from transforms.problems import Problem, problems, shown
 from transforms.spec.make_spec import cross_faults
 from transforms.spec.spec import Spec
+from transforms.splits.rule import Split
 from transforms.stored.files import opened
 
 Model = TypeVar("Model")
@@ -121,7 +122,7 @@ def _checked(document: Document, name: str, folder: str | None = None) -> Spec:
     spec: Spec | None
     try:
         file = ColumnsFile.model_validate(data)
-        spec = Spec(sequence_groups=file.sequence_groups, columns=file.columns)
+        spec = Spec(sequence_groups=file.sequence_groups, columns=file.columns, split=file.split)
     except ValidationError as error:
         found = problems(error, ColumnsFile, data, noun="key")
         spec = _valid_part(data)
@@ -171,12 +172,15 @@ def _valid_part(data: dict[str, Any]) -> Spec | None:
         groups = {column.sequence_group: _NO_GROUP for column in columns if column.sequence_group is not None}
     if any(column is None and not _group_known(row) for column, row in zip(valid, rows, strict=True)):
         columns += [SequenceIdentity.make(key=f"\0group {name}", num_buckets=1, group=name) for name in groups if name]
-    return Spec.model_construct(sequence_groups=groups, columns=columns)
+    return Spec.model_construct(
+        sequence_groups=groups, columns=columns, split=_valid(_SPLIT, data["split"]) if "split" in data else None
+    )
 
 
 _COLUMN: Final[TypeAdapter[Column]] = TypeAdapter(AnyColumn)
 _GROUP: Final = TypeAdapter(SequenceGroup)
 _NO_GROUP: Final = SequenceGroup(mask=False)
+_SPLIT: Final = TypeAdapter(Split)
 
 
 def _valid(adapter: TypeAdapter[Model], data: Any) -> Model | None:

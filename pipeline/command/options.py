@@ -72,7 +72,8 @@ def _input(required: bool) -> Any:
         "inputs",
         multiple=True,
         required=required,
-        help="File, pattern or data set to read; may be repeated.",
+        help="File, pattern or data set to read; may be repeated. NAME=PATTERN names the split of its rows: train, validation, "
+        "test, or one that the columns file declares.",
     )
 
 
@@ -88,6 +89,12 @@ _READING: Final = [
         click.Choice(ON_BAD_FILE),
         ON_BAD_FILE[0],
         "What to do with a damaged or truncated file: fail the run, or skip the whole file (takes an extra pass).",
+    ),
+    _valued(
+        "--statistics-split",
+        str,
+        "",
+        "Split that statistics, vocabularies and a T that the data decide come from, where there are splits; train by default.",
     ),
     _MAX_RECORD_BYTES,
     _valued("--max-steps", int, DEFAULTS.max_steps, "Longest sequence, in steps; a row with a longer one is rejected."),

@@ -27,7 +27,7 @@ def lines(what: str, request: Request, outcome: Outcome) -> list[str]:
         return [escaping.one_line(f"handed over; when the job is done it publishes {outcome.output}/{layout.MANIFEST}")]
     parts: list[list[str]] = []
     if outcome.ledger:
-        parts += [[_rows(what, outcome)], _columns(outcome.ledger)]
+        parts += [[_rows(what, outcome)], *_splits(what, outcome), _columns(outcome.ledger)]
     if outcome.rejected_examples:
         parts.append(_rejects(outcome))
     if outcome.repeated:
@@ -62,6 +62,15 @@ def _rows(what: str, outcome: Outcome) -> str:
     balance = "; the ledger balances" if outcome.status == "done" else ""
     counts = f"{rows['read']:,} read, {rows['written']:,} {wrote}, {rows['rejected']:,} rejected"
     return f"rows: {counts}{share}{passes}{balance}"
+
+
+def _splits(what: str, outcome: Outcome) -> list[list[str]]:
+    """Returns the rows of each split as a table; nothing where there are none."""
+    wrote = "written" if what == "run" else "accepted"
+    lines: list[tuple[str, ...]] = [("split", "rows read", wrote, "rejected")]
+    for name, own in outcome.ledger.get("splits", {}).items():
+        lines.append((name, *(f"{own['rows'][one]:,}" for one in ("read", "written", "rejected"))))
+    return [table(lines)] if len(lines) > 1 else []
 
 
 def _columns(ledger: Mapping[str, Any]) -> list[str]:

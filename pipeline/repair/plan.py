@@ -20,6 +20,7 @@ from pipeline.dataset.graphs import STATISTICS, file_digest
 from pipeline.dataset.graphs import digest as tree_digest
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.manifest import Manifest, buckets_of
+from pipeline.dataset.splits import NO_SPLITS, Splits
 from pipeline.dataset.target import refuse_pattern
 from pipeline.errors import UsageError
 from pipeline.inputs.match import Inputs, match
@@ -30,7 +31,7 @@ from pipeline.report.facts import Facts
 from transforms.columns.learned_vocabulary import learners
 from transforms.columns.numeric_base import numeric_of
 from transforms.distributions.histograms import Counting
-from transforms.errors import JobError, SpecError
+from transforms.errors import JobError, SpecError, SpecFault
 from transforms.normalizers import Normalizer
 from transforms.spec.spec import Spec
 from transforms.statistics import saved
@@ -71,6 +72,7 @@ class RepairPlan:
       levels: the statistics of the data set (see `Spec.levels`).
       words: its learned vocabularies; None where the columns have none.
       sizes: T of every sequence group.
+      splits: the splits of the data set, if it has any.
       known: what the report of the data set knows; None where it has none that can be read.
       notes: what a person should know, a line each.
       began: when the repair began, in milliseconds since 1970.
@@ -85,6 +87,7 @@ class RepairPlan:
     levels: tuple[Level, ...] = ()
     words: LearnedWords | None = None
     sizes: Mapping[str, int | None] = field(default_factory=dict)
+    splits: Splits = NO_SPLITS
     known: Facts | None = None
     notes: tuple[str, ...] = ()
     began: int = field(default_factory=now)
@@ -120,6 +123,8 @@ def planned(asked: Repair, columns_text: str) -> RepairPlan:
     sizes = {name: _size(before, old, name) for name in asked.spec.group_names}
     _refuse_other_features(asked.spec, sizes, before)
     _refuse_other_normalizers(asked.spec, old)
+    if asked.spec.split != old.split:
+        raise SpecError([SpecFault("split", f"expected that of the data set, {old.split!r}, got {asked.spec.split!r}")])
     place = Layout(root, layout.new_run_id())
     known = facts.read(before.path(before.content["report"])) if before.content.get("report") else None
     plan = RepairPlan(
@@ -130,6 +135,7 @@ def planned(asked: Repair, columns_text: str) -> RepairPlan:
         mended,
         tuple(asked.inputs),
         sizes=sizes,
+        splits=before.divided_by(old.split),
         known=known,
         notes=found.notes,
     )

@@ -77,6 +77,7 @@ class KeptRecords:
       digests: uint64 `[rows]`, their digests (see `transforms.rows.digests`).
       records: the records as they are read now: somebody may have mended them.
       originals: large_binary `[rows]`, the records as they were read the first time.
+      split: the split that they belonged to then; empty for none.
     """
 
     file: str
@@ -86,6 +87,7 @@ class KeptRecords:
     digests: pa.Array
     records: Sequence[bytes]
     originals: pa.Array
+    split: str = ""
 
     def decoded(self, features: Mapping[str, str]) -> Decoded:
         """Yields the rows, with the numbers, digests and original records that they had.

@@ -12,7 +12,7 @@ from typing import Any, Final
 from pipeline.dataset import graphs, layout, ledger
 from pipeline.dataset.layout import EXAMPLES, MANIFEST, REJECTED
 from pipeline.dataset.manifest import Manifest, is_own, named_files
-from pipeline.job.writing import REJECTED_OUTPUTS
+from pipeline.job.writing import rejected_outputs
 from pipeline.sinks.base import Sink
 from pipeline.sinks.formats import SINKS
 from pipeline.sources.base import size_of
@@ -68,7 +68,8 @@ def check(manifest: Manifest, tell: Tell = lambda path, count: None) -> Files:
         found.fault(manifest.path(MANIFEST), what)
         return found
     found.rows = _shards(manifest, EXAMPLES, SINKS[manifest.format], manifest.outputs_of, found, tell)
-    found.rejected = _shards(manifest, REJECTED, SINKS["parquet"], lambda _: REJECTED_OUTPUTS, found, tell)
+    columns = rejected_outputs(bool(manifest.splits))
+    found.rejected = _shards(manifest, REJECTED, SINKS["parquet"], lambda _: columns, found, tell)
     for name in ("transform", "serving"):
         _tree(manifest, name, found)
     _json(manifest, "statistics", found)

@@ -42,9 +42,11 @@ def dense_batch(batch: pa.RecordBatch, arrays: Arrays, spec: Spec) -> pa.RecordB
     columns[origin.ROW_COLUMN] = pa.array(origin.row_numbers(batch))
     if origin.DIGEST_COLUMN in batch.schema.names:
         columns[origin.DIGEST_COLUMN] = batch.column(origin.DIGEST_COLUMN)
-    return pa.RecordBatch.from_pydict(columns).replace_schema_metadata(
+    dense = pa.RecordBatch.from_pydict(columns).replace_schema_metadata(
         {origin.FILE_KEY: origin.file_of(batch).encode()}
     )
+    split = origin.split_of(batch)
+    return origin.in_split(dense, split) if split else dense
 
 
 def _fixed_size(flat: pa.Array, width: int, count: int) -> pa.Array:

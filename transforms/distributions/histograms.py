@@ -26,6 +26,7 @@ from transforms.columns.vocabulary_base import VocabularyBase
 from transforms.distributions import observed
 from transforms.rows import origin
 from transforms.rows.ragged import Ragged
+from transforms.rows.tally import parted
 from transforms.spec.spec import Spec
 from transforms.statistics import moments
 
@@ -120,6 +121,20 @@ def merged(parts: Any) -> Packed:
         np.add.at(total, place, np.concatenate([counts for _, counts in pairs]))
         made[key] = bins, total
     return made
+
+
+def by_split(counts: Packed) -> dict[str, Packed]:
+    """Returns the counts of each split, by its name; under an empty string those of none (see `tally.under`)."""
+    made: dict[str, Packed] = {}
+    for key, pair in counts.items():
+        split, (column, what, dimension) = parted(key)
+        made.setdefault(split, {})[column, what, dimension] = pair
+    return made
+
+
+def whole(counts: Packed) -> Packed:
+    """Returns the counts of all splits together."""
+    return merged(by_split(counts).values())
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,11 @@ EXPLANATIONS: Final[dict[str, Explanation]] = {
         "a TFRecord whose bytes are no tf.Example",
         "look at the record; find what wrote it",
     ),
+    "no_split": Explanation(
+        "no split can be told for the row by the rule of the columns file",
+        "no feature `user` with `by: key, key: user`; a time that is none; a value of `by: feature` that is no split's",
+        "give the row a key, a time or a split at the source; declare the value under `values:`",
+    ),
     "over_limit": Explanation(
         "the sequence has more steps than a run takes (--max-steps)",
         "10 million values in one row",
