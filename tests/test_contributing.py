@@ -36,6 +36,22 @@ def test_the_example_is_known_to_its_file_and_to_the_table():
     assert len(re.findall(r"^    .*hash_bucket\.\w+,$", table, re.MULTILINE)) == 2
 
 
+KNOW_TYPES = {
+    "transforms/problems.py": "names types in messages about what can stand inside another column",
+    "transforms/rows/reasons.py": "gives an example of each reason",
+    "transforms/spec/make_spec.py": "says in a message which column makes numbers of ids",
+    "pipeline/columns_file/reader.py": "needs two columns, any, to stand in for faulty ones",
+    "pipeline/inspect/candidates.py": "proposes types for features",
+    "pipeline/inspect/grouping.py": "says in a message what may fit better",
+}
+"""Modules outside `transforms/columns` that name types of columns, and why they may: a new type works without a word in them."""
+
+
+def test_no_other_module_knows_a_type():
+    found = naming(rf"\b({'|'.join([*TYPES, *CLASSES])})\b")
+    assert {module for module in found if not module.startswith("transforms/columns/")} == set(KNOW_TYPES)
+
+
 def test_the_lines_shown_are_lines_of_the_file():
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     shown = re.search(r"```\n(class HashBucketBase.*?)```", text, re.DOTALL)

@@ -128,6 +128,11 @@ class Column(Model, ABC):
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
     in_graph: ClassVar[bool] = True
+    """Whether `dense` makes the column. Of one outside the graph, `passed_through` does: one output, of the column's name."""
+    path_fields: ClassVar[tuple[str, ...]] = ()
+    """Arguments that are paths of files. In a columns file, relative ones begin where that lies."""
+    inner_field: ClassVar[str] = ""
+    """The argument that is the column that this one is made of, if it is."""
     tensorflow_class: ClassVar[str] = ""
     """Name of the class of `tf.feature_column` objects that become columns of this type."""
 
@@ -202,6 +207,10 @@ class Column(Model, ABC):
         """Returns where the name of a feature that the column reads stands, as `path_to` does."""
         return "key"
 
+    def fixed(self) -> tuple[tuple[int, ...], Any] | None:
+        """Returns the shape and the default value (or None) of the feature in every row; None where rows may differ in shape."""
+        return None
+
     def side_by_side(self, name: str, count: int) -> Column | None:
         """Returns a column that does in the graph what `count` columns like this one do, None where there is none.
 
@@ -250,6 +259,10 @@ class Column(Model, ABC):
     @abstractmethod
     def dense(self, raw: RawTensors, window: Window | None, fitted: Findings) -> dict[str, tf.Tensor]:
         """Builds the column's outputs inside the graph, `[batch, ...]`, from raw values `[batch, (values)]` by feature."""
+
+    def passed_through(self, values: Ragged) -> pa.Array:
+        """Returns what is written of a column outside the graph, `[rows]`, from its canonical values."""
+        raise NotImplementedError
 
 
 class KeyedColumn(Column):

@@ -89,6 +89,8 @@ class EmbeddingBase(IdWrapper):
       use_safe_embedding_lookup: whether the layer is to treat steps without an id as zeros: metadata. A table does always.
     """
 
+    path_fields: ClassVar[tuple[str, ...]] = ("table",)
+
     tensorflow_value_errors: ClassVar[frozenset[str]] = frozenset(
         {"initializer", "ckpt_to_load_from", "tensor_name_in_ckpt"}
     )

@@ -91,6 +91,13 @@ class Numeric(NumericBase):
             whole = tf.logical_or(whole, tf.equal(count, 0))
         return tf.logical_and(whole, self.valid_finite(raw[self.key]))
 
+    def fixed(self) -> tuple[tuple[int, ...], Any] | None:
+        """See the base class. A delimited feature is one string, whatever it holds."""
+        if self.delimiter is not None:
+            return None
+        default = self._default().reshape(self.shape).tolist() if self.default_value is not None else None
+        return self.shape, tuple(default) if isinstance(default, list) else default
+
     def outputs(self, length: int | None) -> list[Output]:
         """See the base class."""
         made = [Output(self.name, self.output_dtype, self.shape, "values", self.name)]

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 class Wrapper(Column):
     """A column made of another one, which stands in the field `inner_field`."""
 
-    inner_field: ClassVar[str]
-
     @model_validator(mode="before")
     @classmethod
     def _tensorflows_own(cls, data: Any) -> Any:
@@ -72,6 +70,10 @@ class Wrapper(Column):
     def place_of(self, feature: str) -> str:
         """See the base class."""
         return f"{self.inner_field}.{self.inner.place_of(feature)}"
+
+    def fixed(self) -> tuple[tuple[int, ...], Any] | None:
+        """See the base class."""
+        return self.inner.fixed()
 
     def asks(self) -> Sequence[Ask]:
         """See the base class. Names of a spec's columns differ, those of what they are made of need not: it asks for itself."""
