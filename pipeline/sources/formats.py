@@ -23,7 +23,6 @@ SOURCES: Final[dict[str, Source]] = {
     "tfrecord": TFRecordSource(),
 }
 
-MAGIC: Final = {b"PAR1": "parquet", b"Obj\x01": "avro"}
 SNIFFED_BYTES: Final = 256
 
 
@@ -53,8 +52,8 @@ def _head(path: str, limits: Limits) -> bytes:
 
 def _format_of(head: bytes) -> str:
     """Returns the format of a file by its first bytes, unpacked."""
-    for magic, name in MAGIC.items():
-        if head.startswith(magic):
+    for name, source in SOURCES.items():
+        if source.magic and head.startswith(source.magic):
             return name
     is_json = not is_header(head) and head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{")
     return "jsonl" if is_json else "tfrecord"
