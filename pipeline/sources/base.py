@@ -61,7 +61,7 @@ class Source(ABC):
     """A file format that rows are read from. Instances are immutable and can be pickled.
 
     Attributes:
-      suffixes: endings of file names of this format, in lower case, without those of `compression.PACKINGS`.
+      suffixes: endings of file names of this format, in lower case, without those of `packings.PACKINGS`.
       magic: what every file begins with, unpacked; nothing where that does not tell.
       packed: whether files may be packed as a whole.
       has_schema: whether a file says once what all its rows hold, so that a column it lacks is a mistake.

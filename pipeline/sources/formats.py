@@ -6,10 +6,11 @@ from typing import Final
 
 from pipeline.sources.avro.source import Avro
 from pipeline.sources.base import Source, open_input
-from pipeline.sources.compression import Content, bare_name, codec_of
+from pipeline.sources.compression import Content
 from pipeline.sources.csv.source import CSV
 from pipeline.sources.jsonl.source import JSONLines
 from pipeline.sources.limits import DEFAULTS, Limits
+from pipeline.sources.packings import bare_name, codec_of
 from pipeline.sources.parquet import ParquetSource
 from pipeline.sources.tfrecord.framing import is_header
 from pipeline.sources.tfrecord.source import TFRecordSource

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 import numpy as np
 from pydantic import BeforeValidator, Field, PlainSerializer, PrivateAttr, model_validator
 
-from transforms.columns.base import Column, Output
+from transforms.columns.base import Column
 from transforms.columns.categorical import dense_ids, id_outputs, placed, python_int
 from transforms.columns.learned_vocabulary import learners
+from transforms.columns.results import Output
 from transforms.columns.wrapper import IdWrapper
 from transforms.stored.embedding_tables import EmbeddingTable, read_table, table_of
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 import numpy as np
 from pydantic import StrictFloat, StrictInt, model_validator
 
-from transforms.columns.base import Checked, Column, Output
+from transforms.columns.base import Column
 from transforms.columns.numeric_base import NumericBase
+from transforms.columns.results import Checked, Output
 from transforms.columns.steps import Steps
 from transforms.rows.ragged import Ragged
 from transforms.rows.rejection import Fault

@@ -9,7 +9,8 @@ import pyarrow as pa
 from pydantic import StrictFloat, StrictInt, StrictStr, model_validator
 
 from transforms import dtypes
-from transforms.columns.base import Checked, KeyedColumn, Output, dtype_among
+from transforms.columns.base import KeyedColumn, dtype_among
+from transforms.columns.results import Checked, Output
 from transforms.parse.form import Form
 from transforms.rows.ragged import Ragged
 from transforms.rows.rejection import Fault

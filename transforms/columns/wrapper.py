@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import model_validator
 
-from transforms.columns.base import Checked, Column
+from transforms.columns.base import Column
 from transforms.columns.from_tensorflow import converted, is_tensorflow
+from transforms.columns.results import Checked
 from transforms.rows.ragged import Ragged
 
 if TYPE_CHECKING:

@@ -15,10 +15,11 @@ import pyarrow as pa
 
 from pipeline.sources.base import Decoded, Read, Source, Split, broken, size_of
 from pipeline.sources.batches import Part, with_origins
-from pipeline.sources.compression import Content, bare_name
+from pipeline.sources.compression import Content
 from pipeline.sources.csv import records as csv_records
 from pipeline.sources.csv.records import CR, LF, Records
 from pipeline.sources.limits import DEFAULTS, Limits
+from pipeline.sources.packings import bare_name
 from transforms.errors import JobError
 from transforms.rows import origin
 
