@@ -14,7 +14,7 @@ from pipeline.sinks.sequence_example import SequenceExample
 from pipeline.sources.limits import Limits
 from pipeline.sources.tfrecord import examples as example_records
 from pipeline.sources.tfrecord import framing
-from transforms.columns.base import Output
+from transforms.columns.results import Output
 from transforms.kernels.fingerprints import fingerprints
 from transforms.kernels.sums import LAYOUTS
 from transforms.kernels.values import FLOATS, look

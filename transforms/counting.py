@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from transforms import dtypes
 from transforms.columns import Column
-from transforms.columns.base import Checked
 from transforms.columns.numeric_base import numeric_of
+from transforms.columns.results import Checked
 from transforms.parse.parse import Parsed
 from transforms.parse.rounding import LOOKED_AT, rounded
 from transforms.rows import origin

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from transforms.counting import count_cut
 from transforms.distributions import histograms
+from transforms.distributions.centres import read_centres
 from transforms.distributions.histograms import Counting
 from transforms.parse.step_limit import MAX_STEPS
 from transforms.rows import origin
@@ -111,5 +112,5 @@ def _counter(spec: Spec, transform: str | None, counting: Counting) -> histogram
     learned = counting.words or {}
     if counting.words is None and transform:
         learned = {name: len(words) for name, words in read_words(spec, transform).items()}
-    around = histograms.read_centres(spec, counting.moments)
+    around = read_centres(spec, counting.moments)
     return histograms.counter(spec, around, histograms.known_words(spec, learned), counting.one_in)

@@ -16,7 +16,7 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Collection, Mapping
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
@@ -178,23 +178,21 @@ def _replace_manifest(store: Store, place: Layout, content: Mapping[str, Any], s
 
 
 def _copy(source: str, target: str) -> None:
-    """Copies a file or a tree, file by file, on any file system."""
-    below = trees.files_below(source.rstrip("/"))
-    if not below:
+    """Copies a file or a tree, on any file system; on a disk it is there after a power cut, but for its own name."""
+
+    def write(path: str, file: BinaryIO) -> None:
+        layout.write_bytes(path, file.read())
+
+    written = trees.copy(source, target, write)
+    if not written:
         with FileSystems.open(source, compression_type=CompressionTypes.UNCOMPRESSED) as file:
-            layout.write_bytes(target, file.read())
-        return
+            write(target, file)
     folders = set()
-    for path in below:
-        relative = path.removeprefix(source).lstrip("/")
-        where = FileSystems.join(target, *relative.split("/"))
-        folder = FileSystems.split(where)[0]
-        layout.make_dirs(folder)
+    for path in written:
+        folder = FileSystems.split(path)[0]
         while folder not in folders and len(folder) >= len(target):  # a folder that holds only folders counts too
             folders.add(folder)
             folder = FileSystems.split(folder)[0]
-        with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
-            layout.write_bytes(where, file.read())
     for folder in folders:
         sync_folder(folder)
 

@@ -43,7 +43,9 @@ def match_named(given: Sequence[str], rule: Split | None, allow_empty: bool = Fa
             f"--input {given[0]!r}: names a split, and the columns file divides the rows by {rule.by}; drop {named[0][0]!r}= or "
             f"split:"
         )
-    return _together([(name, match([path for n, path in named if n == name], allow_empty, name)) for name in _order(named)])
+    return _together(
+        [(name, match([path for n, path in named if n == name], allow_empty, name)) for name in _order(named)]
+    )
 
 
 def _parted(given: str, known: Sequence[str]) -> tuple[str, str]:

@@ -17,7 +17,8 @@ from transforms import dtypes
 from transforms.columns import Column
 from transforms.columns.categorical import Categorical
 from transforms.columns.numeric_base import numeric_of
-from transforms.distributions.histograms import AFTER, BEFORE, IDS, MOST_APART, UNKNOWN, vocabulary_of
+from transforms.distributions.centres import MOST_APART
+from transforms.distributions.histograms import AFTER, BEFORE, IDS, UNKNOWN, vocabulary_of
 
 MOST_DIMENSIONS: Final = 8
 """Dimensions of a step whose statistics are shown."""

@@ -15,7 +15,8 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from transforms.distributions import histograms
-from transforms.distributions.histograms import COUNTED, ROWS, Centre, Counting, Packed
+from transforms.distributions.centres import Centre, read_centres
+from transforms.distributions.histograms import COUNTED, ROWS, Counting, Packed
 from transforms.rows.tally import Tally, lengths_by_group
 from transforms.spec.spec import Spec
 
@@ -80,7 +81,7 @@ def gathered(spec: Spec, tally: Tally, counts: Packed, counting: Counting, run: 
     found = lengths_by_group(tally)
     lengths = {name: {at: n for at, n in found.get(name, []) if n} for name in spec.group_names}
     sums = {name: (tally["", "length_sum", name], tally["", "length_max", name]) for name in spec.group_names}
-    centres = histograms.read_centres(spec, counting.moments)
+    centres = read_centres(spec, counting.moments)
     return Facts(
         lengths,
         sums,

@@ -24,7 +24,7 @@ from transforms import (
     sequence_categorical_column_with_identity,
     sequence_numeric_column,
 )
-from transforms.columns.base import Output
+from transforms.columns.results import Output
 from transforms.errors import JobError
 
 OUTPUTS = [

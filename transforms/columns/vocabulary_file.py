@@ -41,6 +41,8 @@ class VocabularyFileBase(VocabularyBase):
         latter where it ends in `tfrecord.gz`.
     """
 
+    path_fields: ClassVar[tuple[str, ...]] = ("vocabulary_file",)
+
     vocabulary_file: Annotated[str, Field(strict=True, min_length=1), BeforeValidator(_path)]
     vocabulary_size: Annotated[int, Field(strict=True, ge=1, lt=2**63)] | None = None
     default_value: Annotated[int, Field(strict=True)] | None = None

@@ -93,7 +93,8 @@ def job_faults(spec: Spec, most_bytes: int) -> list[SpecFault]:
       most_bytes: bytes that a dense row may take (`--max-record-bytes`).
     """
     if not spec.graph_inputs:  # tf.Transform 1.21 refuses a graph without inputs
-        return [SpecFault("columns", "expected a column to densify, got only passthrough_column")]
+        got = ", ".join(sorted({column.type_name for column in spec.columns}))
+        return [SpecFault("columns", f"expected a column to densify, got only {got}")]
     return dense_rows.faults(spec, most_bytes, "--max-record-bytes")
 
 

@@ -126,6 +126,11 @@ class Spec(Model):
         return bool(self.longest_groups) or asked
 
     @property
+    def passed_through(self) -> dict[str, Column]:
+        """The columns outside the graph, by name, which is that of their output."""
+        return {column.name: column for column in self.columns if not column.in_graph}
+
+    @property
     def features(self) -> dict[str, Form]:
         """How every feature is parsed that a column reads, in the order of the columns."""
         made: dict[str, Form] = {}
