@@ -15,7 +15,14 @@ GLOB: Final = r"[*?\[\]]"
 URL: Final = re.compile(r"[A-Za-z][-+.A-Za-z0-9]*://")
 """How Beam tells what is no file of this machine."""
 
-REPLACED_NAMES: Final = ("transform", "serving", "statistics.json", "ledger.json", "report.html")
+REPLACED_NAMES: Final = (
+    "transform",
+    "serving",
+    "statistics.json",
+    "ledger.json",
+    "distributions.json",
+    "report.html",
+)
 """What a run replaces in its directory, here so that nobody waits for Beam; a test holds them to `pipeline.dataset.layout`."""
 
 OWN_NAMES: Final = ("examples", "rejected", *REPLACED_NAMES, "manifest.json")

@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from pipeline.columns_file.reader import loads
-from pipeline.dataset import layout, manifest
+from pipeline.dataset import distributions, layout, manifest
 from pipeline.dataset.graphs import STATISTICS, file_digest
 from pipeline.dataset.graphs import digest as tree_digest
 from pipeline.dataset.layout import Layout
@@ -25,10 +25,10 @@ from pipeline.errors import UsageError
 from pipeline.inputs.match import Inputs, match
 from pipeline.job.progress import now
 from pipeline.repair.rows import PLACE, batches_of
-from pipeline.report import facts
-from pipeline.report.facts import Facts
 from transforms.columns.learned_vocabulary import learners
 from transforms.columns.numeric_base import numeric_of
+from transforms.distributions import facts
+from transforms.distributions.facts import Facts
 from transforms.distributions.histograms import Counting
 from transforms.errors import JobError, SpecError
 from transforms.normalizers import Normalizer
@@ -71,7 +71,7 @@ class RepairPlan:
       levels: the statistics of the data set (see `Spec.levels`).
       words: its learned vocabularies; None where the columns have none.
       sizes: T of every sequence group.
-      known: what the report of the data set knows; None where it has none that can be read.
+      known: lengths and distributions of the data set; None where it has none that can be read.
       notes: what a person should know, a line each.
       began: when the repair began, in milliseconds since 1970.
     """
@@ -121,7 +121,7 @@ def planned(asked: Repair, columns_text: str) -> RepairPlan:
     _refuse_other_features(asked.spec, sizes, before)
     _refuse_other_normalizers(asked.spec, old)
     place = Layout(root, layout.new_run_id())
-    known = facts.read(before.path(before.content["report"])) if before.content.get("report") else None
+    known = distributions.read(before).get(facts.FITTED)
     plan = RepairPlan(
         place,
         asked.spec,
@@ -150,6 +150,14 @@ def _located(asked: Repair) -> tuple[str, Inputs]:
     return os.path.abspath(root) if "://" not in root else root, Inputs(())
 
 
+_CARRIED_OVER: Final = (
+    ("statistics", file_digest),
+    ("ledger", file_digest),
+    ("distributions", file_digest),
+    ("transform", tree_digest),
+)
+
+
 def _refuse_damaged(before: Manifest) -> None:
     """Refuses what a repair would carry over from the data set, and give new digests, if it is not what was published.
 
@@ -157,9 +165,10 @@ def _refuse_damaged(before: Manifest) -> None:
       JobError: naming it.
     """
     expected = {**before.content.get("json_sha256", {}), **before.content.get("graph_sha256", {})}
-    for name, digest in (("statistics", file_digest), ("ledger", file_digest), ("transform", tree_digest)):
-        path = before.path(before.content[name])
-        if name in expected and layout.exists(path) and digest(path) != expected[name]:
+    for name, digest in _CARRIED_OVER:
+        relative = before.content.get(name) if name in expected else None
+        path = before.path(relative) if relative else ""
+        if path and layout.exists(path) and digest(path) != expected[name]:
             raise JobError(f"{path}: is not what was published: seqcols verify says more")
 
 

@@ -23,13 +23,14 @@ from pipeline.job.writing import Shard
 from pipeline.repair import ledger as repair_ledger
 from pipeline.repair.plan import RepairPlan, keep_statistics
 from pipeline.repair.rows import ReadKept
-from pipeline.report import facts, times
+from pipeline.report import times
 from pipeline.report.page import page
 from pipeline.report.view import view
 from pipeline.sources.limits import WIDEST
 from pipeline.verify import rows as verify_rows
 from transforms.beam import GOOD, REJECTED, TALLIES, Validate
 from transforms.columns.embedding import embeddings_of
+from transforms.distributions import facts
 from transforms.distributions.histograms import Packed
 from transforms.errors import JobError
 from transforms.fit.fit import save_transform
@@ -127,8 +128,9 @@ def _published(
         times.parts(plan.began, (), times.of_tallies(tally), progress.now()),
     )
     known = facts.together(plan.known, own)
-    report = page(view(plan.spec, content, whole, statistics, known, examples), known)
-    left = publish.publish(plan.place, content, whole, statistics, staged, str(before.content["run"]), serving, report)
+    report = page(view(plan.spec, content, whole, statistics, known, examples))
+    held, replaces = facts.as_json({facts.FITTED: known}), str(before.content["run"])
+    left = publish.publish(plan.place, content, whole, statistics, staged, replaces, serving, report, held)
     return {
         "status": DONE,
         "message": "",

@@ -11,8 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from pipeline.report.figures import figure
-from transforms.distributions import histograms
-from transforms.rows.tally import EXACT_LENGTHS
+from transforms.distributions.spans import Spans
 
 MOST_BARS: Final = 40
 SHOWN: Final = (0.005, 0.995)
@@ -26,59 +25,6 @@ _LONG_TAIL: Final = 30.0
 
 Scale = Callable[[Any], Any]
 """What turns numbers into places on an axis."""
-
-
-@dataclass(frozen=True)
-class Spans:
-    """Counts of ranges of numbers, ascending: `counts[k]` lie from `lower[k]` to `upper[k]`. `whole` if all are whole numbers."""
-
-    lower: np.ndarray
-    upper: np.ndarray
-    counts: np.ndarray
-    whole: bool = False
-    not_finite: int = 0
-
-    @property
-    def total(self) -> int:
-        """All finite numbers."""
-        return int(self.counts.sum())
-
-    def quantile(self, share: float) -> float:
-        """Returns a quantile, as if numbers were spread evenly over their range; a whole one where all are."""
-        running = np.cumsum(self.counts)
-        at = int(np.searchsorted(running, share * running[-1]))
-        inside = (share * running[-1] - (running[at] - self.counts[at])) / self.counts[at]
-        value = float(self.lower[at] + inside * (self.upper[at] - self.lower[at]))
-        return float(math.ceil(value - 0.5)) if self.whole else value
-
-
-def of_bins(bins: np.ndarray, counts: np.ndarray, centre: float = 0.0, whole: bool = False) -> Spans:
-    """Returns the ranges that bins stand for.
-
-    Args:
-      bins: see `transforms.distributions.histograms.bins_of`.
-      counts: of each bin.
-      centre: what values were counted around.
-      whole: whether the values are whole numbers. Each then takes the room from 0.5 before to 0.5 after it.
-    """
-    finite = histograms.is_finite(bins)
-    lower, upper = histograms.edges(bins[finite])
-    if whole:
-        below_zero = bins[finite] >= histograms.BINS // 2
-        lower = np.where(below_zero, np.floor(lower) + 0.5, np.ceil(lower) - 0.5)
-        upper = np.where(below_zero, np.floor(upper) + 0.5, np.ceil(upper) - 0.5)
-        centre = float(round(centre))
-    order = np.lexsort([upper, lower])
-    return Spans(lower[order] + centre, upper[order] + centre, counts[finite][order], whole, int(counts[~finite].sum()))
-
-
-def of_lengths(histogram: dict[int, int]) -> Spans:
-    """Returns the ranges of lengths in steps, by the lower ends of their buckets (see `transforms.rows.tally.length_bucket`)."""
-    lengths = np.array(sorted(histogram), np.int64)
-    octave = np.maximum(np.floor(np.log2(np.maximum(lengths, 1))).astype(np.int64) - 5, 0)
-    wide = np.where(lengths < EXACT_LENGTHS, 1, 1 << octave)
-    counts = np.array([histogram[int(at)] for at in lengths], np.int64)
-    return Spans(lengths - 0.5, lengths + wide - 0.5, counts, whole=True)
 
 
 @dataclass(frozen=True)

@@ -9,15 +9,15 @@ from typing import Any, Final
 
 import numpy as np
 
-from pipeline.report import charts, facts
-from pipeline.report.charts import Spans
-from pipeline.report.facts import Facts
+from pipeline.report import charts
 from pipeline.report.figures import figure, flat, share
 from transforms import dtypes
 from transforms.columns import Column
 from transforms.columns.categorical import Categorical
 from transforms.columns.numeric_base import numeric_of
+from transforms.distributions.facts import Facts, centre_of
 from transforms.distributions.histograms import AFTER, BEFORE, IDS, MOST_APART, UNKNOWN, vocabulary_of
+from transforms.distributions.spans import Spans, of_bins
 
 MOST_DIMENSIONS: Final = 8
 """Dimensions of a step whose statistics are shown."""
@@ -95,8 +95,8 @@ def _spans(column: Column, what: str, dimension: int, known: Facts) -> Spans | N
     if pair is None or numeric is None:
         return None
     dtype = numeric.dtype if what == BEFORE else numeric.output_dtype
-    centre = facts.centre_of(known, column.name, dimension) if what == BEFORE else 0.0
-    return charts.of_bins(*pair, centre, whole=dtypes.carrier(dtype) == "int64")
+    centre = centre_of(known, column.name, dimension) if what == BEFORE else 0.0
+    return of_bins(*pair, centre, whole=dtypes.carrier(dtype) == "int64")
 
 
 def _distributions(column: Column, known: Facts) -> list[dict[str, Any]]:
