@@ -56,6 +56,36 @@ def checked_output(given: str, overwrite: bool = False) -> str:
     return path
 
 
+def refuse_file(path: str, overwrite: bool) -> None:
+    """Refuses a file to write at which something stands, before anybody waits.
+
+    Args:
+      path: the file; an empty string for none.
+      overwrite: whether a file that is there may be replaced.
+
+    Raises:
+      UsageError: it is a file that is not to be replaced, or no file; or it is one of another machine.
+    """
+    if "://" in path:
+        raise UsageError(f"--output {path!r}: expected a file of this machine")
+    if os.path.isdir(path):
+        raise UsageError(f"--output {path!r}: is a directory, give the name of a file")
+    if path and os.path.lexists(path) and not overwrite:
+        raise UsageError(f"--output {path!r}: is there already; --overwrite replaces it")
+
+
+def write_file(path: str, data: bytes, overwrite: bool) -> None:
+    """Writes a file. One that somebody else made meanwhile is not replaced, unless that was asked for."""
+    from transforms.stored.files import naming
+
+    try:
+        with naming(path), open(path, "wb" if overwrite else "xb") as file:
+            file.write(data)
+    except FileExistsError:
+        refuse_file(path, overwrite)
+        raise
+
+
 def interrupted_run(output: str) -> str | None:
     """Returns the run that a directory's manifest is of if that run has died before it was done, else None."""
     from pipeline.dataset.layout import Layout

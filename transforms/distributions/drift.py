@@ -3,9 +3,9 @@
 The formulas are those of `tensorflow_data_validation/anomalies/metrics.cc` (TFDV 1.x), which the drift and skew comparators of
 its schemas use: `LInftyDistance` for categories, `JensenShannonDivergence` for numbers, in base 2, on histograms whose values
 count as spread evenly over their bins. Two things differ. What is not finite is three categories, infinity, minus infinity and
-NaN, of which two data sets may have the same share; in TFDV such values of one never equal those of the other, so that a data set
-would differ from itself. And bins are merged to some dozens that hold about the same share of the two, for with thousands of narrow
-ones the chance of sampling alone would look like drift.
+NaN, of which two data sets may have the same share; in TFDV such values of one never equal those of the other, so that a data
+set would differ from itself. And bins are merged to some dozens that hold about the same share of the two, for with thousands of
+narrow ones the chance of sampling alone would look like drift.
 """
 
 from __future__ import annotations
