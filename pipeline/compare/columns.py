@@ -54,7 +54,7 @@ def _figures(name: str, sides: tuple[Described, Described]) -> list[Figure]:
     found = [_shares(name, side) for side in sides]
     for label in found[0]:
         values = pair([one[label] for one in found])
-        if label in _ALWAYS or any(values):
+        if any(values) or (label in _ALWAYS and values != (None, None)):
             made.append(Figure(label, values, "count" if label == "values written" else "share"))
     held = [side.statistics["columns"].get(name, {}) for side in sides]
     if all("mean" in one for one in held):

@@ -77,9 +77,7 @@ def _measures(comparison: Comparison) -> list[str]:
     ]
     for one in comparison.parts:
         found = {COLUMN_FIGURES[f.label]: f for f in one.figures if f.label in COLUMN_FIGURES}
-        cells = [
-            " | ".join(shown(found[what])) if what in found else "" for what in dict.fromkeys(COLUMN_FIGURES.values())
-        ]
+        cells = [_both(found.get(what)) for what in dict.fromkeys(COLUMN_FIGURES.values())]
         made.append((_name(one), *_drift(one), *cells))
     return table(made, left=(0, 3, 4, 5))
 
