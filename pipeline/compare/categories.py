@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from pipeline.compare.described import Described
-from pipeline.compare.measures import L_INFINITY, Found, Measure, pair
+from pipeline.compare.measures import L_INFINITY, Found, Measure, names, pair
 from transforms import escaping
 from transforms.columns import Column
 from transforms.columns.categorical import Categorical
@@ -54,8 +54,8 @@ def categories(name: str, sides: tuple[Described, Described]) -> Found | str:
     if all(totals):
         found = max([found, *(abs(at[1] - at[2]) for at in alone)])
     notes += [
-        f"no id is written as {at.padding} by {side.name}, and counted with it"
-        for side in sides
+        f"no id is written as {at.padding} by {called}, and counted with it"
+        for side, called in zip(sides, names(sides), strict=True)
         if (at := _ids_of(side.column(name))) is not None and at.padding >= 0
     ]
     return [Measure(of, L_INFINITY, found, totals, categories=top[:MOST_CATEGORIES])], notes
@@ -119,7 +119,7 @@ def _one_sided(
         bound = _unknown(name, sides[1 - k])
         for at, n in ids:
             if 0 <= at < min(most, len(own)) and own[at] not in known:
-                share, label = n / total, f"{_word(own[at])}, of {sides[k].name} only"
+                share, label = n / total, f"{_word(own[at])}, of {names(sides)[k]} only"
                 made.append((label, share, min(bound, share)) if k == 0 else (label, min(bound, share), share))
     return made
 
@@ -159,11 +159,11 @@ def _same_ids(name: str, sides: Sequence[Described]) -> bool:
 
 
 def _why_not_same(name: str, sides: Sequence[Described]) -> str:
-    for side in sides:
+    for side, called in zip(sides, names(sides), strict=True):
         column = side.column(name)
         if column is None:
-            return f"the columns of {side.name} cannot be read back"
+            return f"the columns of {called} cannot be read back"
         if vocabulary_of(column) is not None and name not in side.words:
-            return f"the words of {side.name} are not known"
+            return f"the words of {called} are not known"
     first, second = (found.id_count if (found := _ids_of(side.column(name))) else None for side in sides)
     return f"there are {first} and {second}"

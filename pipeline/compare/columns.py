@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline.compare.categories import categories
 from pipeline.compare.described import Described
-from pipeline.compare.measures import Compared, Figure, Found, numbers, only_in, pair, share
+from pipeline.compare.measures import Compared, Figure, Found, names, numbers, only_in, pair, share
 from pipeline.report.columns import unknown
 from pipeline.report.figures import flat
 from transforms import dtypes
@@ -39,7 +39,7 @@ def column(name: str, sides: tuple[Described, Described]) -> Compared:
         return replace(made, fault=f"another type: {types[0]}, {types[1]}")
     if types[0] in NEVER_COUNTED:
         return made
-    without = [side.name for side in sides if side.facts is None]
+    without = [called for side, called in zip(sides, names(sides), strict=True) if side.facts is None]
     if without:
         return replace(made, fault=f"how its values are distributed is not known of {' and '.join(without)}")
     found = _numbers(name, sides) or categories(name, sides)

@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline.compare.columns import column
 from pipeline.compare.described import Described
-from pipeline.compare.measures import Compared, Figure, numbers, only_in, pair, share
+from pipeline.compare.measures import Compared, Figure, names, numbers, only_in, pair, share
 from transforms.distributions.spans import Spans, of_lengths
 
 
@@ -66,12 +66,12 @@ def _group(name: str, sides: tuple[Described, Described]) -> Compared:
     if fault:
         return Compared(name, "sequence group", types, fault=fault)
     lengths, notes = [], []
-    for side, group in zip(sides, held, strict=True):
+    for side, group, called in zip(sides, held, names(sides), strict=True):
         own = side.facts.lengths.get(name) if side.facts else None
         if own is None:
             own = {length: rows for length, rows in group["histogram"]}
             if "of" in side.statistics:
-                notes.append(f"lengths of {side.name} are those of all files that its statistics are of")
+                notes.append(f"lengths of {called} are those of all files that its statistics are of")
         lengths.append({int(length): int(rows) for length, rows in own.items() if rows})
     if types[0] != types[1]:
         notes.append(f"another T: {held[0]['T']}, {held[1]['T']}")

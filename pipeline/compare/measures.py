@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
@@ -100,9 +101,16 @@ def pair(values: Sequence[Any]) -> tuple[Any, Any]:
     return first, second
 
 
+def names(sides: Sequence[Described]) -> tuple[str, str]:
+    """Returns what the sides are called: the last part of their directories where these differ there."""
+    whole = [side.name for side in sides]
+    short = [os.path.basename(name.rstrip("/")) for name in whole]
+    return pair(short if len(set(short)) == 2 and all(short) else whole)
+
+
 def only_in(sides: Sequence[Described], there: Sequence[bool], what: str) -> str:
     """Returns the fault of what only one side has; an empty string where both have it."""
-    return "" if all(there) else f"{what} of {sides[there.index(True)].name} only"
+    return "" if all(there) else f"{what} of {names(sides)[there.index(True)]} only"
 
 
 def numbers(of: str, spans: Sequence[Spans]) -> Measure:

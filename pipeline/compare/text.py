@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
 from typing import Any, Final
 
 from pipeline.compare.comparison import Comparison
-from pipeline.compare.measures import Compared, Figure
+from pipeline.compare.measures import Compared, Figure, names
 from pipeline.text_table import table
 from transforms import escaping
 
@@ -28,14 +27,6 @@ def lines(comparison: Comparison) -> list[str]:
     """Returns both data sets, their rows, then sequence groups and columns, those first that have drifted most."""
     parts = [_sides(comparison), _rows(comparison), _measures(comparison), _notes(comparison)]
     return [escaping.one_line(line) for part in parts if part for line in ("", *part)][1:]
-
-
-def names(comparison: Comparison) -> tuple[str, str]:
-    """Returns what the sides are called in a table: the last part of their directories where these differ there."""
-    whole = [side.name for side in comparison.sides]
-    short = [os.path.basename(name.rstrip("/")) for name in whole]
-    first, second = short if len(set(short)) == 2 and all(short) else whole
-    return first, second
 
 
 def shown(figure: Figure) -> tuple[str, str]:
@@ -60,7 +51,7 @@ def _sides(comparison: Comparison) -> list[str]:
 
 def _rows(comparison: Comparison) -> list[str]:
     reasons = [(f"  {figure.label}", *shown(figure)) for figure in comparison.reasons]
-    return table([("rows", *names(comparison)), *((f.label, *shown(f)) for f in comparison.rows), *reasons])
+    return table([("rows", *names(comparison.sides)), *((f.label, *shown(f)) for f in comparison.rows), *reasons])
 
 
 def _measures(comparison: Comparison) -> list[str]:

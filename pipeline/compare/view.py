@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from pipeline.compare import text
 from pipeline.compare.comparison import Comparison
-from pipeline.compare.measures import Compared, Figure, Measure
+from pipeline.compare.measures import Compared, Figure, Measure, names
 from pipeline.report import charts
 from pipeline.report.page import page
 
@@ -26,7 +26,7 @@ def section(comparison: Comparison) -> dict[str, Any]:
     """Returns all that a page says of a comparison, for the macro `comparison` of `comparison.html.j2`."""
     parts = comparison.parts
     return {
-        "names": text.names(comparison),
+        "names": names(comparison.sides),
         "sides": [
             {
                 "name": side.name,
