@@ -19,6 +19,8 @@ from pipeline.compare.limits import Limits
 from pipeline.compare.measures import Compared
 from pipeline.dataset.manifest import read as read_manifest
 from pipeline.errors import UsageError
+from pipeline.report.page import page
+from pipeline.report.view import view as report_view
 from pipeline.verify.verify import verify
 from tests import two_days
 from tests.jobs import call, read_json
@@ -362,14 +364,14 @@ def test_the_page_says_what_was_found_and_is_not_replaced_unasked(days, compared
     again = call("compare", *days, "-o", path)
     assert again.exit_code == 2 and "is there already; --overwrite replaces it" in again.stderr
     assert call("compare", *days, "-o", path, "--overwrite").exit_code == 0
-    page = parsed(path.read_text("utf-8"))
-    cells = {cells[0]: cells[1:] for table in page.all("table") for cells in table.rows()}
+    shown = parsed(path.read_text("utf-8"))
+    cells = {cells[0]: cells[1:] for table in shown.all("table") for cells in table.rows()}
     assert cells["item"][0] == f"{part(compared, 'item').drift:.4f}" and cells["old"][0] == "not comparable"
     assert cells["7"][:2] == [f"{share:.2%}" for share in part(compared, "item").measures[0].categories[0][1:]]
-    names = [one.attributes["id"] for one in page.all() if "id" in one.attributes]
+    names = [one.attributes["id"] for one in shown.all() if "id" in one.attributes]
     assert len(names) == len(set(names))
-    assert all((one.attributes["href"] or "")[1:] in names for one in page.all("a"))
-    assert not page.all("script") and all(one.attributes.get("aria-label") for one in page.all("svg"))
+    assert all((one.attributes["href"] or "")[1:] in names for one in shown.all("a"))
+    assert not shown.all("script") and all(one.attributes.get("aria-label") for one in shown.all("svg"))
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -379,8 +381,8 @@ def test_whatever_a_column_or_a_directory_is_called_it_stays_text(name):
         side(spec, f"{name}{k}", {(name, IDS, -1): ids(_0=3 + k, _1=2)}, (name.encode("utf-8", "replace"), b"b"))
         for k in range(2)
     ]
-    page = parsed(view.html(compare(*both)).decode())
-    assert not page.all("script") and not page.all("img") and name[:20].replace("\x00", "\\x00")[:4] in page.text
+    shown = parsed(view.html(compare(*both)).decode())
+    assert not shown.all("script") and not shown.all("img") and name[:20].replace("\x00", "\\x00")[:4] in shown.text
     assert all(line.isprintable() for line in text.lines(compare(*both)))
 
 
@@ -390,3 +392,16 @@ def test_numbers_far_apart_have_a_picture():
     one, other = (side(numbers, str(at), {("x", BEFORE, 0): {int(at): 5}}) for at in bins)
     found = compare(one, other)
     assert found.columns[0].drift == 1 and "<svg" in view.html(found).decode()
+
+
+def test_a_report_can_hold_a_comparison(compared):
+    """What runs that take over the statistics of a data set will show: a section of `report.html`, with ids of its own."""
+    day = compared.sides[0]
+    assert day.spec is not None and day.facts is not None
+    content = {"run": "r", "created": "", "seqcols": "0", "format": "parquet", "runs": [], "examples": {"files": []}}
+    said = report_view(day.spec, content, day.ledger, day.statistics, day.facts, {})
+    without, whole = (parsed(page({**said, **more}).decode()) for more in ({}, {"comparison": view.section(compared)}))
+    assert "Drift" not in without.text
+    assert [one.text for one in whole.all("h2")][-3:] == ["Compared", "Drift", "Columns and sequence groups"]
+    names = [one.attributes["id"] for one in whole.all() if "id" in one.attributes]
+    assert len(names) == len(set(names))
