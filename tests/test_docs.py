@@ -175,7 +175,7 @@ def test_exit_codes_are_those_of_the_command():
     codes = re.search(r"Exit codes: (.*?)\.\n", TEXTS["README.md"], re.DOTALL)
     assert codes is not None
     stated = [int(code) for code in re.findall(r"(?:^|, )(\d+) ", " ".join(codes[1].split()))]
-    wanted = [module.OK, module.FAILED, module.WRONG_USE, module.TOO_MANY_REJECTED, INTERRUPTED]
+    wanted = [module.OK, module.FAILED, module.WRONG_USE, module.TOO_MANY_REJECTED, module.DRIFTED, INTERRUPTED]
     assert stated == wanted
 
 

@@ -89,7 +89,9 @@ def test_rows_without_a_key_have_no_split(user):
 
 
 def test_a_feature_that_is_not_there_and_what_is_said():
-    rejected = parts(origin.with_origin(batch(x=[1.0, 2.0]), "f", 7), BY_KEY)[1].to_pylist()
+    table = parts(origin.with_origin(batch(x=[1.0, 2.0]), "f", 7), BY_KEY)[1]
+    assert table is not None
+    rejected = table.to_pylist()
     assert [(row["row"], row["reason"], row["column"], row["value"]) for row in rejected] == [
         (7, "no_split", "user", "null"),
         (8, "no_split", "user", "null"),

@@ -131,10 +131,28 @@ _WRITING: Final = [
     ),
 ]
 
+_OVERWRITE: Final = click.option("--overwrite", is_flag=True, help="Replace an existing file.")
+
+_COMPARING: Final = [
+    click.argument("one", metavar="DIR"),
+    click.argument("other", metavar="DIR2"),
+    click.option(
+        "--max-drift",
+        multiple=True,
+        metavar="[COLUMN=]DRIFT",
+        help="Largest drift that is allowed, 0 to 1: of all columns and sequence groups, or of one by name; may be repeated. "
+        "Above it the exit code is 4.",
+    ),
+    click.option("--output", "-o", default="", help="File to write a page to, for a browser."),
+    _OVERWRITE,
+    click.option("--json", "as_json", is_flag=True, help="Print all figures as JSON."),
+    DEBUG,
+]
+
 _INSPECTING: Final = [
     click.argument("inputs", metavar="FILES...", nargs=-1, required=True),
     click.option("--output", "-o", default="", help="File to write the draft to; if omitted, it is printed."),
-    click.option("--overwrite", is_flag=True, help="Replace an existing file."),
+    _OVERWRITE,
     _valued("--rows", click.IntRange(min=1), INSPECTED_ROWS, "How many rows to sample, spread over the files."),
     _MAX_RECORD_BYTES,
     _MAX_UNPACK_RATIO,
@@ -167,6 +185,11 @@ def writing(command: Any) -> Any:
 def inspecting(command: Any) -> Any:
     """Adds the options of `seqcols inspect`."""
     return _with(command, _INSPECTING)
+
+
+def comparing(command: Any) -> Any:
+    """Adds the arguments and options of `seqcols compare`."""
+    return _with(command, _COMPARING)
 
 
 def of_a_job() -> list[click.Option]:

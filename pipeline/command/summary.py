@@ -105,5 +105,6 @@ def _places(request: Request, outcome: Outcome) -> list[str]:
         lines.append((layout.REJECTED + "/", "rejected rows, their records recoverable (Parquet)"))
     lines.append((layout.STATISTICS, "counts, means, variances, lengths"))
     lines.append((layout.LEDGER, "every row and value accounted for, by file"))
+    lines.append((layout.DISTRIBUTIONS, "lengths, and values counted in bins; seqcols compare reads it"))
     lines.append((layout.REPORT, "all of it on one page, for a browser"))
-    return [f"written to {root}", *(f"  {name:<16} {what}" for name, what in lines)]
+    return [f"written to {root}", *(f"  {name:<18} {what}" for name, what in lines)]

@@ -295,6 +295,6 @@ def named_files(content: Mapping[str, Any]) -> Iterator[str]:
     """Yields the relative path of every file and folder that a manifest names, as far as they are of its directory."""
     for part in (EXAMPLES, REJECTED):
         yield from (entry["path"] for entry in content[part]["files"] if is_own(part, entry["path"]))
-    for name in ("transform", "serving", "statistics", "ledger", "report"):
+    for name in ("transform", "serving", "statistics", "ledger", "distributions", "report"):
         if is_own(name, content.get(name)):
             yield content[name]

@@ -119,13 +119,14 @@ class _Manifest(_Fields):
     inputs: list[_Input]
     examples: _Examples
     rejected: _Files
-    json_sha256: dict[Literal["statistics", "ledger"], str] = {}
+    json_sha256: dict[Literal["statistics", "ledger", "distributions"], str] = {}
     graph_sha256: dict[Literal["transform", "serving"], str] = {}
     transform: _Path | None
     serving: _Path | None
     statistics: _Path
     ledger: _Path
-    report: _Path | None = None  # older data sets have none
+    distributions: _Path | None = None  # older data sets have neither these nor a report
+    report: _Path | None = None
     report_sha256: str = ""
     splits: _Splits | None = None
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.dataset import graphs, layout, ledger, manifest, publish, statistics, vocabularies
+from pipeline.dataset import distributions, graphs, layout, ledger, manifest, publish, statistics, vocabularies
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.splits import NO_SPLITS, Splits
 from pipeline.inputs import preflight
@@ -23,13 +23,13 @@ from pipeline.job import cache, passes, rounding_notes
 from pipeline.job.cache_files import CachePiece
 from pipeline.job.progress import now
 from pipeline.job.writing import Shard
-from pipeline.report import facts, times
-from pipeline.report.facts import Timed
+from pipeline.report import times
 from pipeline.report.page import page
 from pipeline.report.view import view
 from pipeline.sources.limits import DEFAULTS, Limits
 from transforms.columns.embedding import embeddings_of
-from transforms.distributions import histograms
+from transforms.distributions import facts
+from transforms.distributions.facts import Facts, Timed
 from transforms.distributions.histograms import Counting, Packed, part_counted
 from transforms.errors import JobError, nearest
 from transforms.escaping import first_of
@@ -182,20 +182,23 @@ def _checked(plan: Plan, got: Collected) -> dict[str, Any]:
     folders = {"transform": staged, "serving": serving}
     trees = {name: graphs.digest(path) for name, path in folders.items() if path}
     content = {**_manifest(plan, got, book), "vocabularies": learned, "embeddings": embeddings, "graph_sha256": trees}
-    page = _report(plan, got, content, book, stats)
+    known = _known(plan, got)
+    report = page(view(plan.spec, content, book, stats, facts.whole(known), got.examples))
+    held = facts.as_json(known)
     notes = [f"the split {name!r} has no rows" for name, own in ledger.splits_of(book) if not own["rows"]["written"]]
     notes += rounding_notes.notes(plan.spec, plan.splits.whole(got.tally), plan.sink)
-    notes += publish.publish(plan.place, content, book, stats, staged, plan.replaces, serving, page)
+    notes += publish.publish(plan.place, content, book, stats, staged, plan.replaces, serving, report, held)
     notes += cache.commit(plan.analysis, got.kept, dict(got.by_part))
     return {"status": DONE, "message": "", "notes": notes, **kept}
 
 
-def _report(plan: Plan, got: Collected, content: dict[str, Any], book: dict[str, Any], stats: dict[str, Any]) -> bytes:
+def _known(plan: Plan, got: Collected) -> dict[str, Facts]:
+    """Returns the facts of each split, or of the whole data set where there are none."""
     passes = times.of_tallies(got.analysis_tally, got.tally)
     parts = times.parts(plan.began, plan.timed, passes, now())
-    whole, counts = plan.splits.whole(got.tally), histograms.whole(got.counts)
-    known = facts.gathered(plan.spec, whole, counts, plan.counting, plan.place.run_id, parts)
-    return page(view(plan.spec, content, book, stats, known, got.examples), known)
+    return distributions.gathered(
+        plan.spec, plan.splits, got.tally, got.counts, plan.counting, plan.place.run_id, parts
+    )
 
 
 def check_analysis(plan: Plan, tally: Tally) -> None:

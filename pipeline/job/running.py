@@ -26,9 +26,9 @@ from pipeline.job.failures import of_function
 from pipeline.job.finish import DONE, FAILED, Plan
 from pipeline.job.progress import now, say_what_is_compiled
 from pipeline.job.request import Request, check_values
-from pipeline.report.facts import Timed
 from pipeline.sources.base import BrokenFile
 from transforms.columns.embedding import with_tables_in
+from transforms.distributions.facts import Timed
 from transforms.errors import JobError, SpecError, nearest
 from transforms.fit import preprocessing_fn
 from transforms.normalizers import Function

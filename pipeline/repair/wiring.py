@@ -14,7 +14,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.pvalue import AsSingleton
 
-from pipeline.dataset import graphs, layout, ledger, manifest, publish, vocabularies
+from pipeline.dataset import distributions, graphs, layout, ledger, manifest, publish, vocabularies
 from pipeline.dataset.manifest import Manifest
 from pipeline.job import batch_coder, progress, wiring
 from pipeline.job.combine import Rejects, at_end
@@ -23,13 +23,13 @@ from pipeline.job.writing import Shard
 from pipeline.repair import ledger as repair_ledger
 from pipeline.repair.plan import RepairPlan, keep_statistics
 from pipeline.repair.rows import ReadKept
-from pipeline.report import facts, times
+from pipeline.report import times
 from pipeline.report.page import page
 from pipeline.report.view import view
 from pipeline.sources.limits import WIDEST
 from pipeline.verify import rows as verify_rows
 from transforms.columns.embedding import embeddings_of
-from transforms.distributions import histograms
+from transforms.distributions import facts
 from transforms.distributions.histograms import Packed
 from transforms.errors import JobError
 from transforms.fit.fit import save_transform
@@ -126,17 +126,19 @@ def _published(
     content = _manifest(plan, parts, rejected, whole, further)
     statistics = layout.read_json(before.path(before.content["statistics"]))
     staged = plan.place.staged(layout.TRANSFORM)
-    own = facts.gathered(
+    own = distributions.gathered(
         plan.spec,
-        plan.splits.whole(tally),
-        histograms.whole(counts),
+        plan.splits,
+        tally,
+        counts,
         plan.counting,
         plan.place.run_id,
         times.parts(plan.began, (), times.of_tallies(tally), progress.now()),
     )
-    known = facts.together(plan.known, own)
-    report = page(view(plan.spec, content, whole, statistics, known, examples), known)
-    left = publish.publish(plan.place, content, whole, statistics, staged, str(before.content["run"]), serving, report)
+    known = {name: facts.together(plan.known.get(name), one) for name, one in own.items()}
+    report = page(view(plan.spec, content, whole, statistics, facts.whole(known), examples))
+    held, replaces = facts.as_json({**plan.known, **known}), str(before.content["run"])
+    left = publish.publish(plan.place, content, whole, statistics, staged, replaces, serving, report, held)
     return {
         "status": DONE,
         "message": "",

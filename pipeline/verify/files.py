@@ -74,6 +74,8 @@ def check(manifest: Manifest, tell: Tell = lambda path, count: None) -> Files:
         _tree(manifest, name, found)
     _json(manifest, "statistics", found)
     _balance(manifest, _json(manifest, "ledger", found), found)
+    if manifest.content.get("distributions") is not None:  # older data sets have none
+        _json(manifest, "distributions", found)
     _report(manifest, found)
     for path in _left(manifest):
         found.notes.append(one_line(f"{path}: {LEFT}"))
@@ -166,7 +168,7 @@ def _tree(manifest: Manifest, name: str, found: Files) -> None:
 
 
 def _json(manifest: Manifest, name: str, found: Files) -> Any:
-    """Checks the statistics or the ledger; returns the contents, None where they cannot be read."""
+    """Checks the statistics, the ledger or the distributions; returns the contents, None where they cannot be read."""
     relative = manifest.content[name]
     if not _is_there(manifest, name, relative, found):
         return None

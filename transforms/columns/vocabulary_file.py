@@ -78,6 +78,11 @@ class VocabularyFileBase(VocabularyBase):
         return len(self._list.words) + self.num_oov_buckets
 
     @property
+    def listed(self) -> WordList:
+        """See the base class."""
+        return self._list
+
+    @property
     def unknown_id(self) -> int:
         """See the base class."""
         return -1 if self.default_value is None else self.default_value

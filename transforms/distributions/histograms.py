@@ -126,11 +126,6 @@ def by_split(counts: Packed) -> dict[str, Packed]:
     return made
 
 
-def whole(counts: Packed) -> Packed:
-    """Returns the counts of all splits together."""
-    return merged(by_split(counts).values())
-
-
 @dataclass(frozen=True)
 class Counting:
     """How a job counts.
