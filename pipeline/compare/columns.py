@@ -18,7 +18,7 @@ from transforms.columns import Column
 from transforms.columns.numeric_base import numeric_of
 from transforms.distributions.centres import MOST_APART
 from transforms.distributions.facts import centre_of
-from transforms.distributions.histograms import BEFORE, MOST_APART
+from transforms.distributions.histograms import BEFORE
 from transforms.distributions.spans import Spans, of_bins
 from transforms.problems import shown
 
