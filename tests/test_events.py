@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import random
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 from tests.event_oracle import NANOSECONDS, Oracle
@@ -108,6 +115,14 @@ def random_spec(draw: random.Random, unit: str) -> dict[str, Any]:
     return spec
 
 
+def as_bytes(table: pa.Table) -> bytes:
+    """A table's types and values to the last bit."""
+    out = pa.BufferOutputStream()
+    with pa.ipc.new_stream(out, table.schema) as writer:
+        writer.write_table(table.combine_chunks())
+    return out.getvalue().to_pybytes()
+
+
 def bits(table: pa.Table) -> list[str]:
     """A table's rows, so that 0.0 and -0.0 differ, and NaN are equal."""
     return [repr(row) for row in table.to_pylist()]
@@ -160,5 +175,126 @@ def test_random_events_give_what_plain_python_gives(part: int):
         compared(found, oracle_of(table, spec, borders, max_steps), names)
         order = draw.sample(range(len(table)), len(table))
         again = sequences(table.take(pa.array(order, pa.int64())), spec, borders=given, max_steps=max_steps)
-        assert bits(again.table) == bits(found.table), seed
+        assert as_bytes(again.table) == as_bytes(found.table), seed
         assert again.counts == found.counts, seed
+
+
+def test_no_future_leaks():
+    """What is written for a split depends on nothing at or after its end."""
+    cuts = 0
+    for seed in range(tried(300)):
+        draw = random.Random(f"leak {seed}")
+        table, unit = random_events(draw)
+        spec = random_spec(draw, unit)
+        times = sorted({t for t in table["time"].to_pylist() if t is not None})
+        if len(times) < 2:
+            continue
+        border = draw.choice(times[1:])
+        before = pc.fill_null(pc.less(table["time"], border), True)
+        known, future = table.filter(before), table.filter(pc.invert(before))
+        grouped = sequences(table, spec, borders={"test": border})
+        found = grouped.table
+        train = found.filter(pc.equal(found["split"], "train"))
+        # The future as it was, gone, said twice, and with other values.
+        moved = future.set_column(2, "time", pc.add(future["time"], draw.randrange(10**6)))
+        moved = moved.set_column(3, "item", pa.array(["other"] * len(moved), pa.string()))
+        for other in (known, pa.concat_tables([known, future, future]), pa.concat_tables([moved, known])):
+            again = sequences(other, spec, borders={"test": border}).table
+            assert bits(again.filter(pc.equal(again["split"], "train"))) == bits(train), seed
+        of_train = np.repeat(found["split"].to_numpy() == "train", np.diff(grouped.splits))
+        seen = pc.fill_null(table["time"], 0).to_numpy()[grouped.positions[of_train]]
+        assert (seen < border).all(), seed
+        cuts += len(train) > 0
+    assert cuts > tried(300) // 4
+
+
+def test_random_events_give_what_polars_gives():
+    """Sorted by key, time and a number of its own for each event, listed by key."""
+    polars = pytest.importorskip("polars")
+    for seed in range(tried(200)):
+        draw = np.random.default_rng(seed)
+        count, keys = int(draw.integers(1, 400)), int(draw.choice([1, 5, 1000]))
+        frame = polars.DataFrame(
+            {
+                "user": draw.integers(0, keys, count),
+                "time": draw.integers(-100, 100, count),
+                "number": draw.permutation(count),
+                "item": draw.choice(["a", "b", "ü", ""], count),
+                "value": draw.normal(size=count).astype(np.float32),
+            }
+        )
+        features = {"item": "item", "value": "value", "gaps": {"since_previous": "s"}, "most": {"max": "value"}}
+        features |= {"size": {"count": "events"}, "kinds": {"n_unique": "item"}, "sum": {"sum": "number"}}
+        found = sequences(frame, {"key": "user", "order_by": ["time", "number"], "features": features}).table
+        wanted = (
+            frame.sort("user", "time", "number")
+            .group_by("user", maintain_order=True)
+            .agg(
+                polars.col("item"),
+                polars.col("value"),
+                polars.col("time").diff().fill_null(0).cast(polars.Float64).alias("gaps"),
+                polars.col("value").max().alias("most"),
+                polars.len().cast(polars.Int64).alias("size"),
+                polars.col("item").n_unique().cast(polars.Int64).alias("kinds"),
+                polars.col("number").sum().alias("sum"),
+            )
+        )
+        assert bits(found) == [repr(row) for row in wanted.to_dicts()], seed
+
+
+HISTORIES = Path(os.environ.get("SEQCOLS_TEST_DATA", "")) / "commits"
+COMMITS = {
+    "key": ["actor", "repository"],
+    "order_by": ["time", "path"],
+    "features": {"paths": "path", "churn": ["added", "removed"], "hours": {"since_previous": "h"}},
+}
+
+
+@pytest.mark.skipif(not (HISTORIES / "histories.parquet").exists(), reason="SEQCOLS_TEST_DATA names no real data sets")
+def test_real_events_give_the_histories_made_of_them():
+    parts = [pq.read_table(path) for path in sorted(HISTORIES.glob("events-*.parquet"))]
+    wanted = pq.read_table(HISTORIES / "histories.parquet").sort_by(
+        [("actor", "ascending"), ("repository", "ascending")]
+    )
+    found = sequences(pa.concat_tables(parts), COMMITS)
+    assert (found.counts.sequences, found.counts.steps, found.counts.used) == (4933, 201_404, 201_404)
+    assert found.table["paths"].to_pylist() == wanted["paths"].to_pylist()
+    hours = found.table["hours"].combine_chunks().flatten().to_numpy()
+    assert hours.astype(np.float32).tobytes() == wanted["hours"].combine_chunks().flatten().to_numpy().tobytes()
+    # Of events that tie in time and path the histories have the order of the file.
+    churn = found.table["churn"].combine_chunks().flatten().flatten().to_numpy().reshape(-1, 2)
+    given = wanted["churn"].combine_chunks().flatten().to_numpy().reshape(-1, 2)
+    times = pa.concat_tables(parts)["time"].to_numpy()[found.positions]
+    paths = found.table["paths"].combine_chunks().flatten().to_pylist()
+    rows = np.repeat(np.arange(4933), np.diff(found.splits))
+    groups: dict[Any, list[int]] = {}
+    for k, group in enumerate(zip(rows.tolist(), times.tolist(), paths, strict=True)):
+        groups.setdefault(group, []).append(k)
+    assert sum(len(group) > 1 for group in groups.values()) == 917
+    for group in groups.values():
+        assert sorted(map(repr, churn[group].tolist())) == sorted(map(repr, given[group].tolist()))
+    again = sequences(pa.concat_tables(parts[::-1]), COMMITS)
+    assert as_bytes(again.table) == as_bytes(found.table)
+
+
+UNCOMPILED = """
+import random, sys
+from tests import test_events as t
+for seed in (3, 14, 24, 70, 136):
+    draw = random.Random(seed)
+    table, unit = t.random_events(draw)
+    spec = t.random_spec(draw, unit)
+    print(t.bits(t.sequences(table, spec).table))
+"""
+
+
+def test_kernels_run_uncompiled():
+    root = str(Path(__file__).parents[1])
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])}
+    command = [sys.executable, "-W", "ignore:overflow:RuntimeWarning", "-c", UNCOMPILED]
+    made = [
+        subprocess.run(command, env={**environment, **more}, capture_output=True, text=True, check=False)
+        for more in ({"NUMBA_DISABLE_JIT": "1"}, {"NUMBA_BOUNDSCHECK": "1"}, {})
+    ]
+    assert [one.returncode for one in made] == [0, 0, 0], made[0].stderr + made[1].stderr
+    assert made[0].stdout == made[1].stdout == made[2].stdout and len(made[0].stdout) > 1000
