@@ -270,9 +270,9 @@ def test_real_events_give_the_histories_made_of_them():
     groups: dict[Any, list[int]] = {}
     for k, group in enumerate(zip(rows.tolist(), times.tolist(), paths, strict=True)):
         groups.setdefault(group, []).append(k)
-    assert sum(len(group) > 1 for group in groups.values()) == 917
-    for group in groups.values():
-        assert sorted(map(repr, churn[group].tolist())) == sorted(map(repr, given[group].tolist()))
+    assert sum(len(at) > 1 for at in groups.values()) == 917
+    for at in groups.values():
+        assert sorted(map(repr, churn[at].tolist())) == sorted(map(repr, given[at].tolist()))
     again = sequences(pa.concat_tables(parts[::-1]), COMMITS)
     assert as_bytes(again.table) == as_bytes(found.table)
 

@@ -91,7 +91,10 @@ class Steps:
         numbers = pc.fill_null(pc.cast(values, kind), pa.scalar(0, kind)).to_numpy()
         rows = len(self.splits) - 1
         out, good = np.zeros(rows, numbers.dtype), np.empty(rows, bool)
-        event_steps.sums(read_only(numbers), read_only(skipped), read_only(self.splits), out, good)
+        floating = kind == pa.float64()
+        ends = (-np.inf, np.inf) if floating else (np.iinfo(np.int64).min, np.iinfo(np.int64).max)
+        least, most = map(numbers.dtype.type, ends)
+        event_steps.sums(read_only(numbers), read_only(skipped), read_only(self.splits), least, most, out, good)
         return pa.array(out, mask=~good)
 
 

@@ -124,11 +124,12 @@ def border_of(value: Any, unit: str, tick: int) -> int:
     Raises:
       ValueError: it is none of these.
     """
+    wrong = ValueError(f"expected a date, a time or a number of {unit!r}, got {shown(value)}")
     if isinstance(value, str):
         try:
             value = datetime.fromisoformat(value)
         except ValueError:
-            value = None
+            raise wrong from None
     if isinstance(value, datetime):
         moment = value if value.tzinfo else value.replace(tzinfo=UTC)
         return math.ceil(Fraction((moment - _EPOCH) // timedelta(microseconds=1) * 1000, tick))
@@ -136,4 +137,4 @@ def border_of(value: Any, unit: str, tick: int) -> int:
         return math.ceil(Fraction((value - _EPOCH.date()).days * UNITS["d"], tick))
     if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
         return math.ceil(Fraction(value) * UNITS[unit] / tick)
-    raise ValueError(f"expected a date, a time or a number of {unit!r}, got {shown(value)}")
+    raise wrong

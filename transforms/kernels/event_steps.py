@@ -89,13 +89,15 @@ def extremes(ranks: Any, skipped: Any, splits: Any, largest: Any, out: Any) -> N
 
 
 @kernel
-def sums(values: Any, skipped: Any, splits: Any, out: Any, good: Any) -> None:
+def sums(values: Any, skipped: Any, splits: Any, least: Any, most: Any, out: Any, good: Any) -> None:
     """Adds the values of each sequence up, step by step.
 
     Args:
       values: int64 or float64 `[steps]`.
       skipped: bool `[steps]`, steps without a value.
       splits: int64 `[sequences + 1]`.
+      least: the least number of the dtype; of floats minus infinity.
+      most: the largest; of floats infinity.
       out: of the same dtype, `[sequences]`, zeros; filled.
       good: bool `[sequences]`, filled: whether there is a value, and the sum of integers is an int64.
     """
@@ -103,10 +105,10 @@ def sums(values: Any, skipped: Any, splits: Any, out: Any, good: Any) -> None:
         total, any_value, fits = out[row], False, True
         for k in range(splits[row], splits[row + 1]):
             if not skipped[k]:
-                more = total + values[k]
-                # Two's complement wraps around: of two numbers with one sign the sum has the other. Of floats it never does.
-                fits = fits and not ((values[k] > 0 and more < total) or (values[k] < 0 and more > total))
-                total, any_value = more, True
+                value = values[k]
+                # Asked before they are added: LLVM takes it that a signed sum never wraps around.
+                fits = fits and not (total > most - value if value > 0 else total < least - value)
+                total, any_value = total + value if fits else total, True
         out[row], good[row] = total, any_value and fits
 
 
