@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -14,7 +15,7 @@ from transforms.rows.ragged import unwrapped
 Frame: TypeAlias = Any
 """A pyarrow Table or RecordBatch, whatever has `__arrow_c_stream__` (a frame of pandas or Polars), or dicts, one an event."""
 
-_INDEX = "__index_level_"
+_INDEX: Final = "__index_level_"
 """Begins the name of a pandas index without a name, which nobody asked for."""
 
 
@@ -76,10 +77,8 @@ def is_text(kind: pa.DataType) -> bool:
     return pa.types.is_large_string(kind) or pa.types.is_large_binary(kind)
 
 
-def text_buffers(array: pa.Array) -> tuple[Any, Any]:
+def text_buffers(array: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     """Returns the offsets, int64 `[n + 1]`, and the bytes, uint8, of large strings or binaries. Nulls have some bytes or none."""
-    import numpy as np
-
     if not len(array):
         return np.zeros(1, np.int64), np.zeros(0, np.uint8)
     _, offsets, data = array.buffers()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +15,7 @@ from transforms.kernels.fingerprints import fingerprints
 from transforms.kernels.partitions import partition
 from transforms.kernels.values import read_only
 
-EXPECTED = "integers, numbers, booleans, text, bytes, dates or timestamps"
+EXPECTED: Final = "integers, numbers, booleans, text, bytes, dates or timestamps"
 
 
 def is_key(kind: pa.DataType) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +21,7 @@ from transforms.parse.step_limit import MAX_STEPS
 from transforms.problems import path_of
 from transforms.rows import origin, rejection
 
-FIRST_SPLIT = "train"
+FIRST_SPLIT: Final = "train"
 """The split before the first border."""
 
 
