@@ -59,7 +59,7 @@ def compile_all() -> None:
     for dtype in (*FLOATS, "int64"):
         look(np.ones(1, dtype))
     fingerprints(pa.array(["a"]))
-    partitions([pa.array([1])], 1)
+    partitions([pa.array([1]), pa.array([1])], 1)
     sequences(pa.table({"key": [1], "time": ["1"], "value": [1.0], "whole": [1]}), _EVENTS)
 
 

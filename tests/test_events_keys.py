@@ -40,9 +40,9 @@ def test_what_is_equal_has_one_text(array: pa.Array, wanted: list[bytes]):
 
 def test_of_several_fields_each_has_its_length_before_it():
     """So that ("a", "bc") and ("ab", "c") are two keys, and so is whatever has a colon in it."""
-    first, second = pa.array(["a", "ab", "1:a", ""]), pa.array(["bc", "c", "", "1:a"])
+    first, second = pa.array(["a", "ab", "1:a", "", "é" * 60]), pa.array(["bc", "c", "", "1:a", "b" * 10])
     found = keys.texts([first, second]).to_pylist()
-    assert found == [b"1:a2:bc", b"2:ab1:c", b"3:1:a0:", b"0:3:1:a"]
+    assert found == [b"1:a2:bc", b"2:ab1:c", b"3:1:a0:", b"0:3:1:a", b"120:" + "é".encode() * 60 + b"10:bbbbbbbbbb"]
 
 
 def test_hashes_are_tensorflows():

@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.events.frames import is_text
+from transforms.events.frames import is_text, text_buffers
 from transforms.events.order import ranks
 from transforms.kernels.fingerprints import fingerprints
-from transforms.kernels.partitions import partition
+from transforms.kernels.partitions import join, joined_offsets, partition
 from transforms.kernels.values import read_only
 
 EXPECTED: Final = "integers, numbers, booleans, text, bytes, dates or timestamps"
@@ -48,15 +48,16 @@ def texts(arrays: Sequence[pa.Array]) -> pa.Array:
     parts = [_text(array) for array in arrays]
     if len(parts) == 1:
         return parts[0]
-    pieces = []
+    offsets, text = np.zeros(len(parts[0]) + 1, np.int64), np.zeros(0, np.uint8)
     for part in parts:
-        size = pc.cast(pc.binary_length(part), pa.large_string()).cast(pa.large_binary())
-        pieces += [size, part]
-    colon, nothing = pa.scalar(b":", pa.large_binary()), pa.scalar(b"", pa.large_binary())
-    joined = [
-        pc.binary_join_element_wise(size, part, colon) for size, part in zip(pieces[::2], pieces[1::2], strict=True)
-    ]
-    return pc.binary_join_element_wise(*joined, nothing)
+        before, before_text = read_only(offsets), read_only(text)
+        added, added_text = map(read_only, text_buffers(part))
+        offsets = np.empty(len(offsets), np.int64)
+        joined_offsets(before, added, offsets)
+        text = np.empty(int(offsets[-1]), np.uint8)
+        join(before, before_text, added, added_text, offsets, text)
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(text)]
+    return pa.Array.from_buffers(pa.large_binary(), len(offsets) - 1, buffers)
 
 
 def _text(array: pa.Array) -> pa.Array:

@@ -94,25 +94,18 @@ def sequences(
     if not good.all():
         rejected = _rejected(spec, table, np.flatnonzero(~good))
         whole = _Table(spec, table.filter(pa.array(good)))
-    names = [FIRST_SPLIT, *(borders or ())]
     made, fates = _cut(spec, whole, _borders(spec, borders or {}, whole.times.tick), max_steps)
     every = np.full(len(good), accounting.REJECTED, np.int8)
     every[good] = fates
     positions, splits = order.segments(made.begins, made.ends, made.order)
-    steps = Steps(whole.field, whole.times.values, whole.times.tick, positions, splits)
-    columns = _names(whole, made.order[made.begins], made.splits, names)
-    columns |= {name: steps.column(feature) for name, feature in spec.features_of(whole.names).items()}
-    ahead = 0
-    if spec.target is not None:
-        ahead = spec.target.next
-        columns[spec.target.name] = target(whole.field(spec.target.field), made.order, made.ends, ahead)
+    names = [FIRST_SPLIT, *(borders or ())]
     over = _names(whole, made.order[made.too_long[:, 0]], made.too_long[:, 2], names)
     count = len(made.begins)
     return Grouped(
-        pa.table(columns),
+        _written(spec, whole, made, Steps(whole.field, whole.times.values, whole.times.tick, positions, splits), names),
         rejected,
         pa.table({**over, "steps": made.too_long[:, 3]}),
-        accounting.Counts.of(every, count, len(positions), count * ahead),
+        accounting.Counts.of(every, count, len(positions), count * (spec.target.next if spec.target else 0)),
         every,
         positions if good.all() else np.flatnonzero(good)[positions],
         splits,
@@ -179,6 +172,14 @@ def _borders(spec: Events, borders: Mapping[str, Any], tick: int) -> list[int]:
     if faults:
         raise SpecError(faults)
     return found
+
+
+def _written(spec: Events, whole: _Table, made: Cut, steps: Steps, names: Sequence[str]) -> pa.Table:
+    columns = _names(whole, made.order[made.begins], made.splits, names)
+    columns |= {name: steps.column(feature) for name, feature in spec.features_of(whole.names).items()}
+    if spec.target is not None:
+        columns[spec.target.name] = target(whole.field(spec.target.field), made.order, made.ends, spec.target.next)
+    return pa.table(columns)
 
 
 def _names(whole: _Table, at: np.ndarray, splits: np.ndarray, names: Sequence[str]) -> dict[str, pa.Array]:
