@@ -69,8 +69,13 @@ EXPLANATIONS: Final[dict[str, Explanation]] = {
     ),
     "missing": Explanation(
         "the row lacks a column that must be there",
-        "no feature `x` with `required: true`; a `numeric_column` without `default_value`",
+        "no feature `x` with `required: true`; a `numeric_column` without `default_value`; an event without its key or time",
         "a `default_value`, or `required: false`",
+    ),
+    "not_a_time": Explanation(
+        "the event's time cannot be read as one",
+        '`"yesterday"`; `"2024-02-30"`; an infinity; a second of the year 3000 as a float, which nanoseconds cannot count',
+        "write ISO 8601 (`2024-02-29T12:30:00Z`), timestamps, or numbers and their `time: {unit}`",
     ),
     "non_finite": Explanation(
         "a NaN or an infinity (also: a number too large for the dtype) where the column rejects them",
