@@ -19,7 +19,8 @@ class Splits:
 
     Attributes:
       names: their names, in order.
-      statistics: the split that statistics, vocabularies and a T that the data decide are of.
+      statistics: the split that statistics, vocabularies and a T that the data decide are of; empty where another data set's are
+        used.
       rule: what divides the rows; None where files do.
       files: the split of each file, where inputs name theirs.
     """
@@ -56,8 +57,8 @@ class Splits:
         return made
 
     def of_statistics(self, tally: Tally) -> Tally:
-        """Returns what was counted of the split that the statistics are of; everything where there are no splits."""
-        return self.parts(tally)[self.statistics] if self else tally
+        """Returns what was counted of the split that the statistics are of; everything where there is none."""
+        return self.parts(tally)[self.statistics] if self.statistics else tally
 
     def of_passes(self, tally: Tally) -> Tally:
         """Returns what every pass counts: what the reader read, and all of the split that the statistics are of."""
