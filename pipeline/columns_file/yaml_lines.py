@@ -56,12 +56,12 @@ _WORDS: Final[dict[str, Any]] = {
 
 @dataclass
 class Document:
-    """What a YAML text says.
+    """The content of a YAML text.
 
     Attributes:
       data: dicts with string keys, lists, strings, ints, floats, bools and None.
-      faults: what is wrong though it could be read: duplicate keys, tags, NaN.
-      lines: path to 1-based line, of a mapping's entries that of their key.
+      faults: faults that do not keep the text from being read: duplicate keys, tags, NaN.
+      lines: path to 1-based line; for an entry of a mapping, the line of its key.
     """
 
     data: Any = None

@@ -30,7 +30,7 @@ class Parser(argparse.ArgumentParser):
 
 
 class SeqcolsOptions(PipelineOptions):
-    """What `seqcols run` takes, and `--columns`, the columns file. What was not given is None.
+    """The options of `seqcols run`, and `--columns`, the columns file. An option that was not given is None.
 
     >>> SeqcolsOptions(["--columns=c.yaml", "--input=a", "--input=b", "--max_rejected=0.5"]).max_rejected
     0.5

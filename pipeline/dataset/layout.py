@@ -59,15 +59,15 @@ def is_shard_of(run_id: str, name: str) -> bool:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where one run writes.
+    """The places that one run writes to.
 
-    Every file of a run has a name of its own, so that nothing it writes can touch what an earlier run published. The manifest
-    alone is replaced, and last.
+    Every file of a run has a name of its own, so that nothing it writes can touch what an earlier run published. Only the
+    manifest is replaced, as the last step.
 
     Attributes:
       output: the directory.
       run_id: the run's name.
-      scratch: folder elsewhere that tf.Transform works in (see `pipeline.job.scratch`); empty where the staging folder will do.
+      scratch: another folder for tf.Transform to work in (see `pipeline.job.scratch`); empty where the staging folder will do.
     """
 
     output: str

@@ -35,12 +35,12 @@ class Manifest:
     content: Mapping[str, Any]
 
     def __repr__(self) -> str:
-        """Where it is, and how much."""
+        """The directory, and how much is in it."""
         count = len(self.outputs)
         return f"Manifest({self.root!r}: {self.rows:,} rows, {count:,} features, {len(self.files):,} files of {self.format})"
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: the features of an example."""
+        """A table for notebooks: the features of an example."""
         features = [(o.name, o.dtype, o.shape, o.kind, o.source) for o in self.outputs]
         return table(("feature", "dtype", "shape", "kind", "of"), features, repr(self))
 

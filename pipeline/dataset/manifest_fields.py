@@ -15,7 +15,7 @@ from transforms import dtypes
 from transforms.problems import problems, shown
 
 FORMAT_VERSION: Final = 2
-"""What is written. Version 1, which has no digest, is still read; no single flipped bit makes a 1 of the 2."""
+"""The version that is written. Version 1, which has no digest, is still read; no single flipped bit turns the 2 into a 1."""
 
 VERSION_WITHOUT_DIGEST: Final = 1
 

@@ -39,7 +39,7 @@ PLAIN_NAMES: Final = {
     "transform": TRANSFORM,
     "serving": SERVING,
 }
-"""What a manifest names beside the shards, and what it is called once it is published on a disk."""
+"""The entries of a manifest besides the shards, and the name of each once it is published on a disk."""
 
 _ENDED: Final[list[Layout]] = []
 """Runs that this process has published, or tried to."""

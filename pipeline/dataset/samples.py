@@ -65,7 +65,7 @@ class Sampler:
 
     @property
     def samples(self) -> tuple[SampledRows, ...]:
-        """What was noted so far."""
+        """The samples so far."""
         return tuple(sample for found in self._found.values() for sample in found)
 
 

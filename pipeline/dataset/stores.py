@@ -21,7 +21,7 @@ from apache_beam.io.filesystems import FileSystems
 from transforms.stored.files import file_systems, naming
 
 Version = str | None
-"""What is in a file; None where there is none. Only equality means anything."""
+"""The version of a file's content; None where there is no file. Only equality means anything."""
 
 
 class Conflict(Exception):
@@ -29,10 +29,10 @@ class Conflict(Exception):
 
 
 class Store(ABC):
-    """How the files of one scheme are replaced. Paths are whole paths or URLs.
+    """Replaces the files of one scheme. Paths are whole paths or URLs.
 
     Attributes:
-      is_local: whether runs on this machine can be told from each other by locks, and files renamed over others.
+      is_local: whether locks can tell runs on this machine apart, and files can be renamed over others.
     """
 
     is_local: bool = False

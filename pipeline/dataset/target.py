@@ -13,10 +13,11 @@ GLOB: Final = r"[*?\[\]]"
 """Characters that make a path a pattern to Beam's file systems, here so that help need not load `transforms.stored.trees`."""
 
 URL: Final = re.compile(r"[A-Za-z][-+.A-Za-z0-9]*://")
-"""How Beam tells what is no file of this machine."""
+"""The pattern by which Beam recognises a path that is not on this machine."""
 
 REPLACED_NAMES: Final = ("transform", "serving", "statistics.json", "ledger.json", "report.html")
-"""What a run replaces in its directory, here so that nobody waits for Beam; a test holds them to `pipeline.dataset.layout`."""
+"""The names that a run replaces in its directory; here, so that nobody waits for Beam. A test holds them to
+`pipeline.dataset.layout`."""
 
 OWN_NAMES: Final = ("examples", "rejected", *REPLACED_NAMES, "manifest.json")
 """All that a run writes there."""

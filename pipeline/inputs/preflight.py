@@ -43,9 +43,9 @@ NEARLY: Final = 0.8
 
 @dataclass(frozen=True)
 class _Seen:
-    """What is known of a file: the features that stand in it, and those of them that hold something.
+    """The features of a file: those that stand in it, and those of them that hold something.
 
-    `has_schema`: whether the file says so for all its rows.
+    `has_schema`: whether that is known for all rows of the file, from its schema.
     """
 
     path: str

@@ -14,7 +14,7 @@ MOST_IDS: Final = 100_000
 """Integers from 0 to below it are taken for ids."""
 
 REPEATED: Final = 10
-"""How many times as many values as different ones there must be, so that they are names of something."""
+"""Values are taken for names of something if there are at least this many for each different one."""
 
 LARGEST_AMOUNT: Final = 2**53
 """Larger integers no float holds exactly: nobody counts so far, but keys are as large."""

@@ -82,17 +82,17 @@ class Profile:
 
     @property
     def held(self) -> int:
-        """How many rows hold the feature."""
+        """The number of rows that hold the feature."""
         return int(self.present.sum())
 
     @property
     def empty(self) -> int:
-        """How many of them hold an empty list."""
+        """The number of rows that hold an empty list."""
         return int((self.present & (self.steps == 0)).sum())
 
     @property
     def count(self) -> int:
-        """How many values there are, nulls left out."""
+        """The number of values, without nulls."""
         return sum(self.natures.values())
 
     @property

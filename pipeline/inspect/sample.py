@@ -50,7 +50,7 @@ class Sample:
 
     @property
     def rows(self) -> int:
-        """How many rows could be decoded."""
+        """The number of rows that could be decoded."""
         return sum(batch.num_rows for batch in self.batches)
 
 

@@ -20,10 +20,10 @@ _PUBLISHED: Final[list[Layout]] = []
 """Runs of this process that have published and were cleaned up."""
 
 LAST_WRITE_SECONDS: Final = 0.1
-"""How long a kernel of TensorFlow, which nothing holds, may go on writing; its next file has no folder any more."""
+"""The time for which a TensorFlow kernel, which nothing can stop, may go on writing; its next file has no folder any more."""
 
 PATIENCE_SECONDS: Final = 60.0
-"""How long a run that is stopped while it publishes may take to finish that."""
+"""The time that a run has to finish publishing when it is stopped while it publishes."""
 
 
 @contextlib.contextmanager

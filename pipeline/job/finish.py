@@ -43,7 +43,7 @@ DONE, FAILED, TOO_MANY_REJECTED = "done", "failed", "too_many_rejected"
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run was asked to do.
+    """The plan of a run: all that its end needs to know of its beginning.
 
     Attributes:
       place: where it writes.
@@ -56,11 +56,11 @@ class Plan:
       passes: how often the input is read.
       feature_names: features that the first file holds, for hints.
       replaces: the run that is published in the directory when this one begins, None for none.
-      analysis: the files that the statistics are of, and what the cache has of them.
-      given: statistics that passes before the job found: chains of normalizers may need one after the other.
-      limits: what is taken of the files at most.
+      analysis: the files that count toward the statistics, and what the cache has of them.
+      given: statistics from the passes before the job: chains of normalizers may need several, one after the other.
+      limits: the largest records and files to accept.
       skipped: broken files that were left out.
-      screened: the files that were looked through for such, as they were then.
+      screened: the files that were searched for broken ones, as they were then.
       began: when the run began, in milliseconds since 1970.
       timed: passes before the job, and how long each took.
     """
@@ -85,7 +85,7 @@ class Plan:
 
     @property
     def counting(self) -> Counting:
-        """How it is counted how values are distributed."""
+        """The way in which distributions are counted."""
         found = self.passes == 2 and table_width(self.spec)
         moments = self.place.staged(moments_file(0)) if found else ""
         return Counting(moments, part_counted(self.inputs.size))
@@ -98,7 +98,7 @@ class Plan:
 
 @dataclass
 class Collected:
-    """What the pipeline hands to the end: files written and everything counted."""
+    """The files that the pipeline wrote and everything that it counted, for the end of the run."""
 
     parts: Sequence[Shard]
     rejected: Sequence[Shard]

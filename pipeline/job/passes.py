@@ -16,7 +16,7 @@ from transforms.escaping import first_of
 from transforms.rows.tally import Tally, from_list, listed
 
 COUNTED: Final = "counted.json"
-"""What the first pass counted, in the staging folder."""
+"""The file in the staging folder with the counts of the first pass."""
 
 
 def compare(tally: Tally, place: Layout) -> None:

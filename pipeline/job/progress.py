@@ -31,7 +31,7 @@ def now() -> int:
 
 @dataclass
 class Note:
-    """What one worker has read in one pass; written to `folder` at most every quarter of a second."""
+    """The progress of one worker in one pass; written to `folder` at most every quarter of a second."""
 
     folder: str
     number: int

@@ -22,7 +22,7 @@ DEFAULT_BUDGET: Final = 0.01
 """The share of steps that a planned T may lose."""
 
 DEFAULT_BUCKETS: Final = 4
-"""How many length buckets a plan has at most."""
+"""The largest number of length buckets in a plan."""
 
 ON_BAD_FILE: Final = ("fail", "skip")
 
@@ -71,12 +71,12 @@ class Request:
 
     @property
     def limits(self) -> Limits:
-        """What is taken of the input at most."""
+        """The largest records and files to accept."""
         return Limits(self.max_record_bytes, self.max_steps, self.max_unpack_ratio, self.max_batch_bytes)
 
     @property
     def options(self) -> dict[str, Any]:
-        """What is asked for by the options of `seqcols run`, by their names: all but the columns and what is Beam's own."""
+        """The values of the options of `seqcols run`, by name: everything but the columns and Beam's own options."""
         return {
             field.name: getattr(self, field.name) for field in fields(self) if field.name not in ("spec", "beam_args")
         }

@@ -45,12 +45,12 @@ from transforms.statistics.fitted import table_width
 
 @dataclass(frozen=True)
 class Tuning:
-    """What changes how a job runs. What it gives depends on the limits alone, which refuse what is too large.
+    """Settings that change how a job runs. Only the limits, which refuse what is too large, can change its result.
 
     Attributes:
-      limits: what is taken of the input at most.
-      workers: local workers.
-      spread: whether files are dealt out to several workers.
+      limits: the largest records and files to accept.
+      workers: number of local workers.
+      spread: whether files are distributed over several workers.
       notes: folder for progress notes on this machine, or an empty string.
       passes_before: how often the input was read before, for the notes.
     """
@@ -116,9 +116,9 @@ def read_pass(files: beam.PCollection, label: str, spec: Spec, tuning: Tuning, n
 
 @dataclass
 class WrittenRows:
-    """What a pass has written: files of examples and of rejected rows, what was counted, and what was rejected.
+    """The result of a pass that writes: files of examples and of rejected rows, the counts, and samples of rejected rows.
 
-    `moments` are those of the numeric columns, where they were asked for; `counts` how values are distributed.
+    `moments` are those of the numeric columns, if asked for; `counts` are the counted distributions.
     """
 
     parts: beam.PCollection
@@ -193,7 +193,7 @@ def build_level(root: beam.Pipeline, plan: Plan, tuning: Tuning) -> beam.PCollec
 
 @dataclass
 class Found:
-    """What the analysis gives: one element when the transform is saved, what was counted, and what is kept of it by part."""
+    """The result of the analysis: one element once the transform is saved, the counts, and what is cached for each part."""
 
     ready: beam.PCollection
     tallies: list[beam.PCollection] = field(default_factory=list)

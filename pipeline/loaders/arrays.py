@@ -70,7 +70,7 @@ class Batches:
 
     @property
     def pieces(self) -> list[Piece]:
-        """What this shard reads, in the order of the manifest."""
+        """The pieces that this shard reads, in the order of the manifest."""
         return self._pieces()[self.shard]
 
     @property

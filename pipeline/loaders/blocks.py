@@ -9,7 +9,7 @@ import numpy as np
 from pipeline.loaders.reading import Arrays
 
 PIECE_ROWS = 256
-"""How many rows go through the pool at once. A constant, so that the order does not depend on how a file is read."""
+"""The number of rows that go through the pool at once. A constant, so that the order does not depend on how a file is read."""
 
 
 def rows_of(block: Arrays) -> int:

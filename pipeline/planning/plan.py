@@ -32,13 +32,13 @@ _ITEM_BYTES: Final = {"bfloat16": 2, "bool": 1}
 
 @dataclass(frozen=True)
 class Planned:
-    """What a plan found.
+    """The result of planning.
 
     Attributes:
-      groups: what T costs, by sequence group: see `of_group`.
+      groups: the cost of T, by sequence group: see `of_group`.
       budget: the share of steps that a proposed T may lose.
-      outcome: how the pass over the input ended; None where the lengths are those of a data set.
-      notes: what a person should know, a line each.
+      outcome: how the pass over the input ended; None if the lengths are those of a data set.
+      notes: remarks for the reader, one line each.
     """
 
     groups: Mapping[str, Any]

@@ -16,7 +16,7 @@ from transforms.rows.tally import EXACT_LENGTHS
 
 MOST_BARS: Final = 40
 SHOWN: Final = (0.005, 0.995)
-"""What lies outside these quantiles is only shown where it is near."""
+"""The quantiles that an axis covers; values beyond them are shown only if they are near."""
 
 QUANTILES: Final = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 
@@ -25,7 +25,7 @@ _LONG_TAIL: Final = 30.0
 
 
 Scale = Callable[[Any], Any]
-"""What turns numbers into places on an axis."""
+"""A function from numbers to places on an axis."""
 
 
 @dataclass(frozen=True)

@@ -102,7 +102,7 @@ class Sink(ABC):
 
     @property
     def compression_type(self) -> str | None:
-        """How TensorFlow's own reader of TFRecords is told to unpack such a file; None where it cannot read one."""
+        """The `compression_type` for TensorFlow's own reader of TFRecords; None if it cannot read such a file."""
         return None
 
     @abstractmethod

@@ -49,7 +49,7 @@ class Read:
 
     @property
     def rows(self) -> int:
-        """How many rows this step read, good and rejected ones."""
+        """The number of rows that this step read, good and rejected ones."""
         return sum(part.num_rows for part in (self.batch, self.rejected) if part is not None)
 
 

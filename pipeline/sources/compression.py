@@ -25,29 +25,29 @@ BLOCK_BYTES: Final = 4 << 20
 """About how much is read, or unpacked, at once."""
 
 PIECE_BYTES: Final = 64 << 10
-"""How much packed data is unpacked at once, so that what unpacks to far more is noticed early."""
+"""The number of packed bytes to unpack at once, so that data that unpacks to far more is noticed early."""
 
 PART_BYTES: Final = 512 << 10
-"""How much it may unpack to at once: by so much a block may be larger than `BLOCK_BYTES`."""
+"""The number of bytes that it may unpack to at once: a block may be larger than `BLOCK_BYTES` by that much."""
 
 HEAD_BYTES: Final = 12
-"""How many of a file's first bytes tell what it is."""
+"""The number of bytes at the start of a file that tell what it is."""
 
 MEASURED_BYTES: Final = 64 << 20
-"""How much is unpacked before anybody looks how much more it is than what it was packed in."""
+"""The number of bytes to unpack before the ratio of unpacked to packed bytes is checked."""
 
 WINDOW_LOG: Final = 27
 """zstd data that refer back more than 2**27 bytes take too much memory; its own default (`zstd --long=31` makes such)."""
 
 XZ_BYTES: Final = 192 << 20
-"""What xz may take; `xz -9` needs 65 MiB."""
+"""The memory that xz may take; `xz -9` needs 65 MiB."""
 
 GZIP: Final = 31
 """zlib's `wbits` for a gzip member with its header and trailer."""
 
 
 class Unpacker(Protocol):
-    """What unpacks one stream, as Python's decompressors do."""
+    """A decompressor of one stream, as Python's are."""
 
     @property
     def eof(self) -> bool:
@@ -59,7 +59,7 @@ class Unpacker(Protocol):
 
     @property
     def unused_data(self) -> bytes:
-        """What was given beyond the end of the stream."""
+        """The bytes that were given beyond the end of the stream."""
 
     def decompress(self, data: Any, max_length: int = -1) -> bytes:
         """Unpacks what it was given so far, at most `max_length` bytes at once."""
@@ -186,15 +186,15 @@ class Blocks:
 
 
 class Content:
-    """What is in a file, unpacked, in blocks; the file is closed at its end.
+    """The content of a file, unpacked, in blocks; the file is closed at its end.
 
     Args:
       path: the file, of any Beam file system.
       limits: how much it may unpack to.
-      is_plain: tells of the first bytes of a file that they are not those of a packed one, whatever they look like.
+      is_plain: whether a file with these first bytes is not packed, whatever they look like.
 
     Attributes:
-      unit: what offsets count: "byte", or "uncompressed byte" of a packed file.
+      unit: the unit of offsets: "byte", or "uncompressed byte" in a packed file.
 
     Raises:
       JobError: the file cannot be opened or read; while its blocks are read, also where it is damaged or ends early.

@@ -32,15 +32,15 @@ LEFT: Final = "no part of the data set: the manifest does not name it"
 
 @dataclass
 class Files:
-    """What was found.
+    """The result of checking the files.
 
     Attributes:
       files: how many were read whole, those of the graphs included.
-      bytes: what the shards have together.
+      bytes: the size of all shards together.
       rows: examples in the shards.
       rejected: rejected rows.
-      faults: what is wrong, one line each, which begins with the file.
-      notes: what a person may want to know, one line each: files that nothing names.
+      faults: one line each, which begins with the file.
+      notes: remarks for the reader, one line each: files that nothing names.
     """
 
     files: int = 0

@@ -35,16 +35,16 @@ Tell = Callable[[str, int], None]
 
 @dataclass
 class Compared:
-    """What was compared.
+    """The result of comparing rows with the input.
 
     Attributes:
       rows: rows of the data set that were looked up in the input and computed again.
-      as_requests: how many of them went in as the serialized records that they are; the others as ragged tensors.
-      features: features of each.
-      values: values of all of them.
+      as_requests: how many of them went in as the serialized records that they are; the others went in as ragged tensors.
+      features: the number of features of each row.
+      values: the number of values in all rows.
       not_equal: features that were compared within `FUNCTION_TOLERANCE`, not bit for bit.
       difference: the first difference, one line; an empty string for none.
-      notes: what a person should know, a line each.
+      notes: remarks for the reader, one line each.
     """
 
     rows: int = 0

@@ -36,13 +36,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Checked:
-    """What a column's rules found in a batch.
+    """The result of checking a batch against a column's rules.
 
     Attributes:
       faults: rows to reject.
       steps: int64 `[rows]`, the sequence length in steps; None for a context column.
-      completed: int64 `[rows]`, values that the row does not hold and that are made up; None for none.
-      empty_places: bool, as long as the values: where no value stands but the marker of none (`form.NO_ID`, `form.NO_WORD`);
+      completed: int64 `[rows]`, the number of values that the row does not hold and that are filled in; None for none.
+      empty_places: bool, as long as the values: where the marker for no value stands (`form.NO_ID`, `form.NO_WORD`);
         None for nowhere.
       flags: figure of the ledger to the values that it counts, bool and as long as the values.
     """
@@ -172,7 +172,7 @@ class Column(Model, ABC):
     @property
     @abstractmethod
     def features(self) -> Mapping[str, Form]:
-        """How the features that the column reads are parsed, by name. The one named `key` comes first."""
+        """The form of each feature that the column reads, by name. The one named `key` comes first."""
 
     @property
     def sequence_group(self) -> str | None:
@@ -295,7 +295,7 @@ class KeyedColumn(Column):
 
 
 class SequenceMixin(BaseModel):
-    """What makes a keyed column a sequence.
+    """The part of a keyed column that makes it a sequence.
 
     Attributes:
       group: the sequence group whose T and length the column shares.

@@ -53,7 +53,7 @@ class Categorical(Column):
 
     @property
     def padding(self) -> int:
-        """What is written where there is no id."""
+        """The value that is written where there is no id."""
         return -1
 
     @property
@@ -229,7 +229,7 @@ def python_int(value: Any) -> Any:
 
 
 WORD_DTYPES = (*dtypes.STRINGS, *dtypes.INTEGERS)
-"""What words may be: text, which must be UTF-8; bytes, which may be anything; integers, which count as their decimal text."""
+"""The dtypes of words: text, which must be UTF-8; bytes, which may be anything; integers, which count as their decimal text."""
 
 
 def tensorflow_dtype(column: Any) -> str:

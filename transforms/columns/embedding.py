@@ -108,7 +108,7 @@ class EmbeddingBase(IdWrapper):
     @property
     @abstractmethod
     def collection(self) -> str:
-        """What the weights are called: columns of one collection share them."""
+        """The name of the weights: columns of one collection share them."""
 
     @model_validator(mode="after")
     def _arguments_fit(self) -> Self:
@@ -161,7 +161,7 @@ class EmbeddingBase(IdWrapper):
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """What a model needs to build the layer, as JSON holds it."""
+        """The arguments that a model needs to build the layer, as JSON values."""
         made: dict[str, Any] = {"collection": self.collection, "id_count": self.inner.id_count}
         made |= {name: getattr(self, name) for name in OF_A_COLLECTION}
         made["padding_id"] = self.inner.padding

@@ -11,7 +11,7 @@ TYPES: Final[dict[str, type[Column]]] = {}
 """All column types by name: `transforms.columns` fills it, which imports the types, which import this."""
 
 _SEQUENCE: Final = "SequenceCategoricalColumn"
-"""What TensorFlow wraps a categorical column in to make it a sequence."""
+"""The class that TensorFlow wraps a categorical column in to make it a sequence."""
 
 
 def is_tensorflow(column: Any) -> bool:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Findings(Protocol):
-    """What the analysis of a data set found: `transforms.statistics.fitted.Fitted`."""
+    """The result of the analysis of a data set: `transforms.statistics.fitted.Fitted`."""
 
     @property
     def vocabularies(self) -> Mapping[str, Vocabulary]:

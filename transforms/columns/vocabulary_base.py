@@ -45,7 +45,7 @@ class VocabularyBase(KeyedCategorical):
     @property
     @abstractmethod
     def unknown_id(self) -> int:
-        """What an unknown word gets where there are no buckets for it; -1 for no id."""
+        """The id of an unknown word if there are no buckets for it; -1 for no id."""
 
     @abstractmethod
     def vocabulary(self, fitted: Findings) -> Vocabulary:

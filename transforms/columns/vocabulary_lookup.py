@@ -19,7 +19,7 @@ writes this one (`analyzers.get_empy_vocabulary_dummy_value`)."""
 
 
 class Vocabulary(Protocol):
-    """What words have ids."""
+    """A vocabulary: the words that have ids."""
 
     def ids(self, words: tf.Tensor, num_oov_buckets: int, default_value: int) -> tf.Tensor:
         """Returns the id of every word, int64 of the same shape.

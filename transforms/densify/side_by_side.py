@@ -53,12 +53,12 @@ class Bundle:
 
     @property
     def stacked(self) -> int:
-        """How many times the rows of the batch stand one below the other."""
+        """The number of times that the rows of the batch are stacked one below the other."""
         return max(len(self.groups), 1)
 
     @property
     def beside(self) -> int:
-        """How many columns lie side by side."""
+        """The number of columns that lie side by side."""
         return len(self.members) // self.stacked
 
     def raw(self, raw: RawTensors) -> RawTensors:

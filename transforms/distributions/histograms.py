@@ -124,12 +124,12 @@ def merged(parts: Any) -> Packed:
 
 @dataclass(frozen=True)
 class Counting:
-    """How a job counts.
+    """The way in which a job counts distributions.
 
     Attributes:
       moments: file with the moments of the first level, for the centres; an empty string where there is none.
-      one_in: which part of the rows is counted, a power of 2.
-      words: how many words there are in each learned vocabulary, by its name; None to look into the saved graph's folder.
+      one_in: one row in this many is counted, a power of 2.
+      words: the number of words in each learned vocabulary, by its name; None to look into the saved graph's folder.
     """
 
     moments: str = ""
@@ -152,7 +152,7 @@ def part_counted(size: int) -> int:
 
 @dataclass(frozen=True)
 class Centre:
-    """Where the bins of a column's raw values lie densest: one figure a dimension, or one for all together.
+    """The point where the bins of a column's raw values lie densest: one figure per dimension, or one for all together.
 
     Attributes:
       values: float64 `[dimensions]`; 0 for none.

@@ -208,12 +208,12 @@ def _save_raw_metadata(done: Any, target: str, spec: Spec) -> Any:
 
 
 class Fitting(NamedTuple):
-    """What `Fit` gives.
+    """The result of `Fit`.
 
     Attributes:
-      ready: one element, there when the transform directory is complete: what `Densify(ready=...)` waits for.
-      rejected: the rejected rows, in the kind that went in (see `transforms.beam`).
-      tallies: what was counted.
+      ready: one element, which appears when the transform directory is complete: `Densify(ready=...)` waits for it.
+      rejected: the rejected rows, of the same kind as the input (see `transforms.beam`).
+      tallies: the counts.
     """
 
     ready: beam.PCollection

@@ -20,7 +20,7 @@ from transforms.kernels.crc import crc32c
 from transforms.kernels.framing import FOOTER_BYTES, HEADER_BYTES, masked
 
 BYTES, FLOATS, INTEGERS, BOOLEANS = range(4)
-"""What a feature holds: text or bytes; float32; int64; bits, which are written as the integers 0 and 1."""
+"""The kinds of a feature's values: text or bytes; float32; int64; bits, which are written as the integers 0 and 1."""
 
 _TAG: Final = np.array([0x0A, 0x12, 0x1A, 0x1A], np.int64)
 """Of `Feature.bytes_list`, `float_list` and `int64_list` (twice), by what a feature holds."""

@@ -17,7 +17,7 @@ _BIT: Final = 0x80
 
 
 class Values(NamedTuple):
-    """Where values go. Each feature has a place of its own in what it needs.
+    """The arrays that values are written to. Each feature has a range of its own in those that it needs.
 
     Attributes:
       integers: int64.

@@ -31,10 +31,10 @@ _NUMBER, _FLOAT = 0x08, 0x0D  # field 1 of a list whose numbers are not packed
 
 
 class Scanned(NamedTuple):
-    """What stands where in records: `[slots, rows]` each. A slot is a name in the context, or in the feature lists.
+    """The places of features in records: `[slots, rows]` each. A slot is a name in the context, or in the feature lists.
 
     Attributes:
-      begin: int32, where the map's entry starts that has the feature, from the record's start; -1 where there is none.
+      begin: int32, where the map's entry with the feature starts, from the record's start; -1 where there is none.
       end: int32, where it ends.
       kind: uint8.
       values: int32, how many values it has.

@@ -13,7 +13,7 @@ import numpy as np
 from transforms.kernels.compiled import kernel, kernel_with_arrays
 
 DEPTH: Final = 100
-"""How deep messages and groups may lie in each other: the parser's limit."""
+"""The most levels that messages and groups may be nested: the parser's limit."""
 
 VARINT, WORD, DELIMITED, GROUP, GROUP_END, HALF_WORD = 0, 1, 2, 3, 4, 5
 """The ways in which a field is written, the lowest three bits of its tag; WORD is 8 bytes, HALF_WORD 4."""

@@ -18,7 +18,7 @@ from transforms.kernels.compiled import kernel, kernel_with_arrays
 
 
 class NumberLayout(NamedTuple):
-    """How the sums of one kind of number are kept.
+    """The layout of the sums of one kind of number.
 
     Attributes:
       mantissa_bits: bits of the fraction in a float; 0 for integers.

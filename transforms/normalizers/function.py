@@ -53,7 +53,7 @@ class Function(Normalizer):
 
     @property
     def label(self) -> str:
-        """What messages call it: its name, as far as it has one."""
+        """The name of the function in messages, if it has one."""
         return (
             self.function
             if isinstance(self.function, str)

@@ -33,7 +33,7 @@ be read again (empty for nothing), `digest` that of the row (see `transforms.row
 
 @dataclass(frozen=True)
 class Fault:
-    """What one rule found in one column of a batch; at most one entry a row.
+    """The rows of a batch that break one rule of one column; at most one entry per row.
 
     Attributes:
       reason: a code of `reasons.REASONS`.

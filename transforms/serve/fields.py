@@ -23,7 +23,7 @@ _VARINT, _SIZED, _OPENS, _CLOSES = 0, 2, 3, 4  # kinds of fields, the last 3 bit
 _FIXED: Final = np.array([0, 8, 0, 0, 0, 4, 0, 0], np.int64)
 _ANY: Final = 1 << 40
 _MOST: Final = np.array([LONGEST_VARINT, _ANY, _SHORT, _ANY, _ANY, _ANY, 0, 0], np.int64)
-"""How many bytes the varint behind a tag may take, by kind; the kinds 6 and 7 do not exist."""
+"""The most bytes that the varint behind a tag may take, by kind; the kinds 6 and 7 do not exist."""
 
 
 class Text(NamedTuple):

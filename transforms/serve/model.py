@@ -34,14 +34,14 @@ RAGGED: Final = "ragged"
 
 
 class ServingModel(tf.Module):
-    """What is saved.
+    """The module that is saved for serving.
 
     Args:
       spec: the columns.
       transform_dir: directory of the graph that a job saved, on this machine.
 
     Attributes:
-      outputs: the dense features, but for pass-through columns, with their shapes (T known) and dtypes.
+      outputs: the dense features, without pass-through columns, with their shapes (T known) and dtypes.
     """
 
     def __init__(self, spec: Spec, transform_dir: str):
