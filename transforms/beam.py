@@ -48,7 +48,7 @@ class StagedRow(dict[str, Any]):
     """A dict row that a stage put out: its lists are canonical, so that the next stage need not parse it again.
 
     Attributes:
-      stage: how far it has come. A copy made with `{**row}` is a plain dict, and is parsed again.
+      stage: the last stage that it has passed. A copy by `{**row}` is a plain dict, and is parsed again.
     """
 
     stage: bytes = b""

@@ -1,7 +1,7 @@
 """Text that came from outside, made safe to show. The one rule for messages, summaries, progress and rejected values.
 
-What can be seen stays; line ends, control characters (with them terminals are told what to do), marks of direction and
-width, and bytes that are no text are escaped as in a Python string.
+Visible characters stay. Line ends, control characters (which can control a terminal), marks of direction and
+width, and bytes that are not text are escaped as in a Python string.
 """
 
 from __future__ import annotations

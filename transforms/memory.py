@@ -107,9 +107,7 @@ class Applied:
             if not any(dense(output) for output in column.outputs(None)):
                 raise ValueError(f"column {column.name!r} ({column.type_name}) holds ids and is not dense")
         arrays = [self.arrays[output.name].astype(np.float32) for output in self.spec.concatenation(group)]
-        flat = [
-            a.reshape(*a.shape[:2], math.prod(a.shape[2:])) for a in arrays
-        ]  # -1 cannot be told where there is no step
+        flat = [a.reshape(*a.shape[:2], math.prod(a.shape[2:])) for a in arrays]  # without steps, -1 would be ambiguous
         return np.concatenate(flat, axis=2), self.lengths(group)
 
 

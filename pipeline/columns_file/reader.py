@@ -38,7 +38,7 @@ Model = TypeVar("Model")
 __all__ = ["ColumnsFile", "check_functions", "dumps", "importable_from", "load", "loads", "located"]
 
 LARGEST: Final = 256 * 2**10
-"""Bytes that a columns file may have. ruamel.yaml takes a second for as many of the worst kind."""
+"""The most bytes that a columns file may have. ruamel.yaml takes a second for this many of the worst kind."""
 
 MOST_VALUES: Final = 20_000
 """Values that a columns file may hold: some thousand columns."""
@@ -141,7 +141,7 @@ FILES: Final = ("vocabulary_file", "table")
 
 
 def _beside(data: Any, folder: str) -> Any:
-    """Returns the data of a columns file with the paths in it made absolute."""
+    """Returns the data of a columns file with absolute paths in it."""
     if isinstance(data, list):
         return [_beside(one, folder) for one in data]
     if not isinstance(data, dict):

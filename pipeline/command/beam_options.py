@@ -1,7 +1,7 @@
 """Our options as Beam's own: for launchers that know pipelines by their `PipelineOptions`, and for an engine's page of a job.
 
-They are made of the options of `seqcols run`, so that there is one list of them. Beam writes names with
-underscores, which are taken, too.
+They are derived from the options of `seqcols run`, so that there is one list of them. Beam writes names with
+underscores, which are accepted, too.
 """
 
 from __future__ import annotations

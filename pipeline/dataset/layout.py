@@ -106,7 +106,7 @@ def make_dirs(path: str) -> None:
     """Makes a directory and its parents; one that exists is fine.
 
     Raises:
-      JobError: it cannot be made.
+      JobError: it cannot be created.
     """
     if "://" in path:
         with contextlib.suppress(OSError):  # object stores have no directories
@@ -189,7 +189,7 @@ def write_bytes(path: str, data: bytes) -> None:
 
 
 def json_bytes(content: Any) -> bytes:
-    """Returns the bytes of a JSON file; a number that JSON lacks (NaN, infinity) is an error, not a broken file."""
+    """Returns the bytes of a JSON file; a number that JSON cannot express (NaN, infinity) is an error, not a broken file."""
     return (json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 

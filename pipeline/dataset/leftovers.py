@@ -42,7 +42,7 @@ def living(place: Layout) -> Iterator[None]:
     """Makes the folders of a run and holds its lock while the block runs.
 
     Raises:
-      JobError: a folder cannot be made or locked.
+      JobError: a folder cannot be created or locked.
     """
     layout.make_dirs(place.output)
     with contextlib.ExitStack() as held:

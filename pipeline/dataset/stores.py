@@ -94,7 +94,7 @@ class Disk(Store):
         return hashlib.sha256(data).hexdigest()
 
     def create(self, path: str, data: bytes) -> bool:
-        """See the base class. Exact without a lock: a hard link is only made where there is no file."""
+        """See the base class. Safe without a lock: a hard link is only created if there is no file."""
         temporary = f"{path}.{secrets.token_hex(4)}.tmp"
         write_synced(temporary, data)
         try:
@@ -195,7 +195,7 @@ class AmazonS3(Store):
 
 
 class Unconditional(Store):
-    """A file system that we know no condition of: compares, then writes. Two runs at the very same moment are not told apart."""
+    """A file system without conditional writes: compares, then writes. Two runs at the same moment do not notice each other."""
 
     def read(self, path: str) -> tuple[bytes, Version]:
         """See the base class."""
@@ -225,10 +225,10 @@ def store_of(path: str) -> Store:
 
 
 def write_synced(path: str, data: bytes) -> None:
-    """Writes a file of this machine that is there after a power cut; its name is, once `sync_folder` has returned.
+    """Writes a local file so that its content survives a power cut; its name does, once `sync_folder` has returned.
 
     Raises:
-      OSError: it cannot be written; it names the file, of which nothing is left.
+      OSError: it cannot be written; the error names the file, and nothing of it is left.
     """
     try:
         with naming(path), open(path, "wb") as file:

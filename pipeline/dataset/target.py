@@ -120,7 +120,7 @@ def _refuse_url(where: str, path: str) -> None:
 
 
 def _refuse_no_directory(where: str, path: str) -> None:
-    """Refuses a path at which no directory can be made, because it, or what it lies below, is something else."""
+    """Refuses a path at which no directory can be created, because it, or something above it, is not a directory."""
     while not os.path.lexists(path):
         path = os.path.dirname(path)
     if not os.path.isdir(path):

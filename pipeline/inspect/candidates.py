@@ -174,7 +174,7 @@ class _Chooser:
         return -(-size // step) * step
 
     def _absent(self, kind: type) -> dict[str, Any]:
-        """Returns the default of a context column that some rows lack: the mean."""
+        """Returns the default of a context column that is absent in some rows: the mean."""
         p = self.profile
         if not p.is_scalar or (p.steps > 0).all():
             return {}

@@ -104,7 +104,7 @@ def refuse_output(asked: Inspection) -> None:
 
 
 def write(asked: Inspection, made: str) -> None:
-    """Writes the draft. A file that somebody else made meanwhile is not replaced, unless that was asked for."""
+    """Writes the draft. A file that somebody else created meanwhile is not replaced, unless the request says so."""
     try:
         with (
             naming(asked.output),

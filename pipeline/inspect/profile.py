@@ -201,7 +201,7 @@ def _numbers(integers: Sequence[pa.Array], floats: Sequence[pa.Array]) -> Number
         both = pc.min_max(part)
         lows += [int(both["min"].as_py()), int(both["max"].as_py())]
         wide.append(pc.cast(part, pa.float64(), safe=False).to_numpy(zero_copy_only=False))
-        # Decimals are beyond int64: as float64 they are told apart well enough.
+        # Decimals are beyond int64: as float64 they differ well enough.
         looked_at = part.to_numpy(zero_copy_only=False) if pa.types.is_integer(part.type) else wide[-1]
         made.rounded += rounded(looked_at, looked_at.astype(np.float32))
     for part in (part for part in floats if len(part)):

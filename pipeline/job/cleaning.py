@@ -31,7 +31,7 @@ def run_in(place: Layout) -> Iterator[None]:
     """Makes the folders that a run writes to, removes what dead runs left there, and remembers the run while the block runs.
 
     Raises:
-      JobError: a folder cannot be made.
+      JobError: a folder cannot be created.
     """
     _ACTIVE.append(place)
     try:
@@ -70,7 +70,7 @@ def stop(hold: Callable[[], None] = lambda: None) -> bool:
 
 
 def _stopped() -> str:
-    """Ends the runs of a process that was told to stop; returns what became of them."""
+    """Ends the runs of a process that was asked to stop; returns how they ended."""
     done = stop(stopping.hold_other_threads) or bool(_PUBLISHED)
     return "the data set had been published" if done else "nothing was published"
 

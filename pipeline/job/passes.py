@@ -33,10 +33,10 @@ def compare(tally: Tally, place: Layout) -> None:
 
 
 def refuse_changed(files: Sequence[str]) -> None:
-    """Refuses an input of which passes did not read the same.
+    """Refuses an input that the passes read differently.
 
     Args:
-      files: those that were read otherwise.
+      files: the files that were read differently.
 
     Raises:
       JobError: there is one; it is named.

@@ -101,7 +101,7 @@ def counted(total: int, stream: TextIO | None) -> Iterator[Callable[[str, int], 
       stream: where to show it.
 
     Yields:
-      What is told of it: the file that is read, and how much of it since the last time.
+      A function to report progress: takes the file that is read, and how much of it was read since the last call.
     """
     if stream is None or not stream.isatty():
         yield lambda path, count: None

@@ -1,7 +1,7 @@
 """The graph of the main job: read, analyse, read again, densify, write, publish.
 
     files -> read -> validate -> analyse (tf.Transform) -> transform
-      |        (with --cache: only what the cache lacks)       |
+      |        (with --cache: only what is not in it)          |
       +-> gate <-----------------------------------------------+
             |
             +-> read -> validate -> densify -> write ---+

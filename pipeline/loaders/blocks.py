@@ -43,8 +43,8 @@ def cut(blocks: Iterable[Arrays], size: int, drop_remainder: bool = False) -> It
 def shuffled(blocks: Iterable[Arrays], pool_rows: int, rng: np.random.Generator) -> Iterator[Arrays]:
     """Shuffles a stream of rows through a pool.
 
-    The pool holds the first rows. Those that come next change places with as many others of it, which go out; at the end
-    the pool goes out in any order. With as many rows in the pool as there are, every order is as likely.
+    The pool holds the first rows. The rows that come next replace random rows of it, which go out; at the end the pool goes out
+    in random order. If the pool has room for all rows, every order is equally likely.
 
     Args:
       blocks: none of them without rows.

@@ -155,7 +155,7 @@ def of_group(spec: Spec, group: str, found: Lengths, budget: float, buckets: int
       outputs, dense and in their dtypes, for a step and besides for a row; `histogram`: the shortest and longest length of each
       bucket of the sketch, and its rows. `fixed`: for a range of T what it is (`is`), the share of places that are `padding`, of
       steps that are lost (`truncated_steps`), of rows that are longer (`truncated_rows`), `bytes_per_row` and `bytes`; and
-      `in_buckets`, the same for as many length buckets as were asked for, with the boundaries that take the fewest bytes.
+      `in_buckets`, the same for the requested number of length buckets, with the boundaries that take the fewest bytes.
       `buckets`: the same for 1, 2, ... of them up to the proposed T. `proposed`: the smallest T that keeps the budget, and the
       boundaries of the most buckets. Without rows, `fixed` and `buckets` are empty, and `proposed` is None.
     """

@@ -127,7 +127,7 @@ def mended_records(paths: Sequence[str]) -> dict[tuple[str, int], bytes]:
     """Returns the records of files of rejected rows by file and row.
 
     Raises:
-      JobError: such a file cannot be read, or lacks a column.
+      JobError: such a file cannot be read, or does not have a column.
     """
     found: dict[tuple[str, int], bytes] = {}
     for batch in batches_of(paths, [*PLACE, "record"]):
@@ -140,7 +140,7 @@ def batches_of(paths: Sequence[str], columns: Sequence[str]) -> Iterator[pa.Reco
     """Yields some columns of files of rejected rows.
 
     Raises:
-      JobError: a file cannot be read, or lacks a column.
+      JobError: a file cannot be read, or does not have a column.
     """
     source = SOURCES["parquet"]
     for path in paths:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 Tell = Callable[[int], None]
-"""Is told how many bytes were read."""
+"""A function that is called with the number of bytes that were read."""
 
 
 @dataclass

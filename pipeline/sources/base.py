@@ -59,7 +59,7 @@ class Source(ABC):
     Attributes:
       suffixes: endings of file names of this format, in lower case, without those of `compression.PACKINGS`.
       packed: whether files may be packed as a whole.
-      has_schema: whether a file says once what all its rows hold, so that a column it lacks is a mistake.
+      has_schema: whether a file says once what all its rows hold, so that a missing column is a mistake.
     """
 
     suffixes: ClassVar[tuple[str, ...]]

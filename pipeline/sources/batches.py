@@ -56,10 +56,10 @@ def screened(content: Content, records: Iterable[bytes], limits: Limits) -> Iter
 def halved(
     attempt: Callable[[Sequence[bytes]], T | None], records: Sequence[bytes], start: int = 0
 ) -> Iterator[tuple[int, Sequence[bytes], T | None]]:
-    """Halves records until `attempt` takes what is left.
+    """Halves records until `attempt` accepts the parts.
 
     Yields:
-      Position of the first record, the records, and what was made of them: None for one that it does not take.
+      Position of the first record, the records, and the result of `attempt`: None for a record that it does not accept.
     """
     made = attempt(records)
     if made is not None or len(records) <= 1:

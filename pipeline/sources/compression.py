@@ -2,7 +2,7 @@
 
 Beam reads a gzip or bz2 file that was cut short as a shorter file, without a word. Here a stream must end as its format says, and
 its checksums are verified where it has them. Several streams that stand one after the other (gzip members, zstd
-frames) are one file; one that was cut exactly between two of them cannot be told from a whole one.
+frames) are one file; one that was cut exactly between two of them looks like a whole one.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ class ParquetSource(Source):
         return [Split(path, k, int(firsts[k]), int(ends[k + 1] - ends[k])) for k in range(len(groups))]
 
     def read(self, split: Split, features: Mapping[str, str], limits: Limits) -> Iterator[Read]:
-        """See the base class. A feature that the file lacks is absent from the batches."""
+        """See the base class. A feature that the file does not have is absent from the batches."""
         where = f"{split.path}: row group {split.part}"
         with opened(split.path, where) as file:
             wanted = _wanted(split.path, file.schema_arrow, features)

@@ -22,10 +22,10 @@ from transforms.escaping import one_line
 from transforms.stored import trees
 
 Tell = Callable[[str, int], None]
-"""Is told which file is read, and how many bytes of it since the last time."""
+"""A function that is called with the file that is read, and the bytes of it that were read since the last call."""
 
 Outputs = Callable[[Mapping[str, Any]], list[Output]]
-"""Is told of a file, as the manifest lists it, and returns the features of its rows."""
+"""A function from a file, as the manifest lists it, to the features of its rows."""
 
 LEFT: Final = "no part of the data set: the manifest does not name it"
 
@@ -60,7 +60,7 @@ def check(manifest: Manifest, tell: Tell = lambda path, count: None) -> Files:
 
     Args:
       manifest: the data set.
-      tell: is told how far it is.
+      tell: is called with the progress.
     """
     found = Files()
     if manifest.format not in SINKS:

@@ -30,7 +30,7 @@ from transforms.rows import origin
 from transforms.spec.spec import Spec, length_name
 
 Tell = Callable[[str, int], None]
-"""Is told which shard is compared, and how many rows of it since the last time."""
+"""A function that is called with the shard that is compared, and the rows of it that were compared since the last call."""
 
 
 @dataclass
@@ -76,9 +76,9 @@ def compare(manifest: Manifest, inputs: Sequence[str], most: int, tell: Tell = l
 
     Args:
       manifest: the data set.
-      inputs: patterns of the input files, where they do not lie any more where the manifest says.
+      inputs: patterns of the input files, if they have moved from where the manifest says.
       most: about how many rows.
-      tell: is told how far it is.
+      tell: is called with the progress.
 
     Raises:
       JobError: an input cannot be read, or the model.

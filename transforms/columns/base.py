@@ -78,9 +78,9 @@ class Output:
         """Returns the output as it really came out.
 
         Args:
-          width: values in one example, which tells T where the shape leaves it open.
-          carrier: `int64`, `float32`, `float64` or another that the values came in. Where a normalizer made another kind of
-            number of them than the declared dtype is, that is the dtype.
+          width: values in one example, which determines T if the shape leaves it open.
+          carrier: `int64`, `float32`, `float64` or another dtype of the actual values. If a normalizer returned another kind of
+            number than the declared dtype, this becomes the dtype.
         """
         known = int(np.prod([n for n in self.shape if n is not None], dtype=np.int64))
         shape = tuple(width // known if n is None else n for n in self.shape)
@@ -143,7 +143,7 @@ class Column(Model, ABC):
 
     @classmethod
     def tensorflow_arguments(cls, column: Any, converted: Callable[[Any], Column]) -> dict[str, Any]:
-        """Returns our arguments for an object of `tensorflow_class`; `converted` converts those that it is made of."""
+        """Returns our arguments for an object of `tensorflow_class`; `converted` converts its inner columns."""
         raise NotImplementedError
 
     def __repr__(self) -> str:
@@ -191,11 +191,11 @@ class Column(Model, ABC):
 
     @property
     def parts(self) -> tuple[Column, ...]:
-        """The columns that this one is made of; of a wrapper, what it wraps."""
+        """The inner columns: for a wrapper, the wrapped column."""
         return ()
 
     def path_to(self, argument: str) -> str:
-        """Returns where an argument of the keyed column stands: in this one, or in one that it is made of."""
+        """Returns where an argument of the keyed column is: in this column, or in an inner one."""
         return argument
 
     def place_of(self, feature: str) -> str:
@@ -226,7 +226,7 @@ class Column(Model, ABC):
 
     @property
     def needs_data(self) -> bool:
-        """Whether the column cannot be made dense before the whole data set was read."""
+        """Whether the column can be densified only after the whole data set was read."""
         return any(part.needs_data for part in self.parts)
 
     @abstractmethod
@@ -288,7 +288,7 @@ class KeyedColumn(Column):
         """Applies the column's rules to its canonical values."""
 
     def missing_faults(self, values: Ragged) -> list[Fault]:
-        """Returns a fault for every row that lacks a required column."""
+        """Returns a fault for every row in which a required column is absent."""
         rows = np.flatnonzero(~values.present) if self.required else np.zeros(0, np.int64)
         message = f"expected the feature {self.key!r}"
         return [Fault("missing", self.name, rows, ["absent"] * len(rows), message)] if len(rows) else []

@@ -270,8 +270,8 @@ def embedding_column(
     Raises:
       TypeError: the dimension is no int.
       ValueError: the column is not categorical, the dimension is below 1, the combiner is none of these, the initializer is
-        neither callable nor a name, one of `ckpt_to_load_from` and `tensor_name_in_ckpt` lacks, the table cannot be read or
-        does not fit.
+        neither callable nor a name, only one of `ckpt_to_load_from` and `tensor_name_in_ckpt` is given, the table cannot be read
+        or does not fit.
     """
     return Embedding.make(
         categorical_column=categorical_column,

@@ -143,7 +143,7 @@ def sequence_categorical_column_with_learned_vocabulary(
     statistics_over: str = "kept",
     **more: Any,
 ) -> SequenceLearnedVocabulary:
-    """Builds a `SequenceLearnedVocabulary`, which TensorFlow lacks.
+    """Builds a `SequenceLearnedVocabulary`, which has no counterpart in TensorFlow.
 
     >>> sequence_categorical_column_with_learned_vocabulary("paths", top_k=1000, num_oov_buckets=10).id_count
     1010

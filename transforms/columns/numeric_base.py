@@ -91,7 +91,7 @@ class NumericBase(KeyedColumn):
         return self.asks_of(self.name)
 
     def asks_of(self, owner: str) -> list[Ask]:
-        """Returns what the column asks for on behalf of itself or of a column that is made of it.
+        """Returns what the column asks for, on its own behalf or on that of a column built from it.
 
         The first is always there: the moments of the raw values, for `statistics.json`.
         """
@@ -263,7 +263,7 @@ class NumericBase(KeyedColumn):
 
 
 def numeric_of(column: Column) -> NumericBase | None:
-    """Returns the numeric column whose values have statistics: the column itself, or one that it is made of; None for none."""
+    """Returns the numeric column whose values have statistics: the column itself, or an inner one; None for none."""
     if isinstance(column, NumericBase):
         return column
     return next((found for part in column.parts if (found := numeric_of(part)) is not None), None)

@@ -24,7 +24,7 @@ Word = str | bytes | int
 
 
 def _words(value: Any) -> tuple[Word, ...]:
-    """Takes what TensorFlow takes, but no single string, of which TensorFlow makes a word of each letter, and no set."""
+    """Accepts what TensorFlow accepts, except a single string, whose letters TensorFlow takes for words, and a set."""
     if isinstance(value, np.ndarray):
         value = value.tolist()
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Sequence):

@@ -9,8 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 Track = Callable[[Callable[[], Any], str], Any]
-"""Makes a table (or returns the one that was made before by this name) and keeps it alive: `tft.make_and_track_object` while
-tf.Transform traces, else a dictionary."""
+"""A function that creates a table (or returns the earlier one of this name) and keeps it alive: `tft.make_and_track_object` while
+tf.Transform traces, otherwise a dictionary."""
 
 
 NO_WORDS: Final = b"49d0cd50-04bb-48c0-bc6f-5b575dce351a"

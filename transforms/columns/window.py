@@ -21,8 +21,8 @@ class Window:
     every step.
 
     Attributes:
-      runs: int64 `[2 * rows + 1]`, splits of all steps into two runs a row, of which one is kept.
-      kept: int64 `[rows]`, the number of the run that is kept of every row.
+      runs: int64 `[2 * rows + 1]`, splits of all steps into two runs per row, one of which is kept.
+      kept: int64 `[rows]`, the number of the kept run of every row.
       splits: int64 `[rows + 1]`, row splits of the kept steps.
       length: int64 `[rows]`, kept steps of each row.
       missing: int64 `[rows]`, steps of padding of each row.
@@ -109,7 +109,7 @@ class Window:
         return made
 
     def apart(self, placed: tf.Tensor) -> list[tf.Tensor]:
-        """Returns what `place` has made for each of the groups, `[batch, T, ...]`."""
+        """Returns the results of `place` for each of the groups, `[batch, T, ...]`."""
         count = len(self.static_lengths)
         if count == 1:
             return [placed]

@@ -258,7 +258,7 @@ def counter(spec: Spec, around: Mapping[str, Centre], words: Mapping[str, int], 
 
 
 def _numbers(column: Column, what: str, values: np.ndarray, seen: np.ndarray | None) -> Counts:
-    """Counts values `[n, width]`, of which those that are `seen` count."""
+    """Counts those of the values `[n, width]` that are `seen`."""
     bins, count = bins_of(values), _dimensions(column)
     if count == 1:
         flat = bins.reshape(-1) if seen is None else bins[seen]
@@ -279,7 +279,7 @@ def _bincount(places: np.ndarray, size: int) -> np.ndarray:
 
 
 def vocabulary_of(column: Column) -> VocabularyBase | None:
-    """Returns the vocabulary column that a column is, or is made of."""
+    """Returns the vocabulary column that a column is, or wraps."""
     if isinstance(column, VocabularyBase):
         return column
     return next(filter(None, map(vocabulary_of, column.parts)), None)

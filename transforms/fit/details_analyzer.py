@@ -53,7 +53,7 @@ def analyze_details(
       level: which of them it is.
       asks: what is collected.
       parts: what the values of each are.
-      contributed: what `details.contribution` made of a batch.
+      contributed: the results of `details.contribution` for a batch.
       path: where what was found is also written down; an empty string for nowhere.
 
     Returns:

@@ -303,7 +303,7 @@ class FitAndDensify(Fit):
 
 
 def _refuse_undeclared(pcoll: beam.PCollection, spec: Spec) -> None:
-    """Refuses rows whose schema lacks a feature: used twice they pass a coder, which drops what is not declared.
+    """Refuses rows whose schema does not have a feature: used twice they pass a coder, which drops undeclared fields.
 
     Beam 2.77's transforms of tf.Transform (`ScaleTo01` and the like) declare of their rows only what they computed.
     """

@@ -30,7 +30,7 @@ _SECOND: Final[Any] = np.int64(0x12)
 """Tags of fields 1 and 2 with a length. All messages here have only such fields, but for the three in Feature."""
 
 PIECE_BYTES: Final = 512 << 10
-"""Of records that are made at once: what is hashed and written next is still in the processor's caches then."""
+"""The bytes of records to encode at once, so that they are still in the processor's caches when they are hashed and written."""
 
 _KIND, _WIDTH, _STEPS, _VALUES, _SIZE, _STARTS, _NAME, _NAME_END = range(8)
 """Fields of a feature in the table that the kernels read."""
@@ -63,7 +63,7 @@ class Feature:
         """Returns its fields in the table.
 
         Raises:
-          ValueError: there are not as many values as `count` rows have.
+          ValueError: the number of values is not that of `count` rows.
         """
         expected = count * self.width * (1 if self.steps is None else self.steps)
         starts = self.starts if self.starts is not None else np.zeros(0, np.int64)
@@ -111,7 +111,7 @@ def records(features: Sequence[Feature], count: int, most: int = PIECE_BYTES) ->
 
 @kernel_with_arrays
 def _records(table: np.ndarray, context: int, names: np.ndarray, first: int, last: int) -> np.ndarray:
-    """Returns the records of some rows of the features in the table, the first of which are context."""
+    """Returns the records of some rows with the features in the table; the first features are context."""
     count = last - first
     inner = np.empty((count, len(table)), np.int64)  # bytes in the innermost message that is the same in all features
     sizes = np.empty((count, 2), np.int64)  # bytes in the two parts of a record

@@ -1,7 +1,7 @@
 """Parse: a source's Arrow column to the canonical list column, with what could not be parsed as faults.
 
-Canonical is a large list of int64, float32, float64 or strings, one list a row, null where the row lacks the column. Accepted:
-list values (also nested, one list a step), numbers as text, one delimited string for a whole sequence, and for
+Canonical is a large list of int64, float32, float64 or strings, one list per row, null where the column is absent. Accepted:
+list values (also nested, one list per step), numbers as text, one delimited string for a whole sequence, and for
 context columns plain scalars.
 """
 

@@ -49,7 +49,7 @@ def rounded(values: np.ndarray, made: np.ndarray) -> Rounded:
 
     Args:
       values: integers or floats `[n]`.
-      made: what became of each, float32 or float64.
+      made: the rounded values, float32 or float64.
     """
     values, made = values[:LOOKED_AT], made[:LOOKED_AT]
     is_whole = values.dtype.kind in "iu"

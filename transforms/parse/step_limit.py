@@ -1,4 +1,4 @@
-"""Rows with more steps than allowed, found before anything is made of their values: that takes many times their size."""
+"""Rows with more steps than allowed, rejected before their values are processed, which takes many times their size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bad rows as data: what each rule found in a batch, and the table of rejected rows made from it."""
+"""Bad rows as data: the faults that each rule reports in a batch, and the table of rejected rows built from them."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ values. `nulls` are those of all rows read, `non_finite` those of accepted rows;
 
 
 _CHOSEN: Final[dict[str, Callable[[int, int], int]]] = {"length_max": max, "began": min, "ended": max}
-"""Entries of which one is chosen, where others add up."""
+"""Entries that are combined by choosing one value; the others add up."""
 
 
 def add(into: Tally, other: Tally) -> None:

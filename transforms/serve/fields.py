@@ -1,9 +1,9 @@
 """Fields of protocol buffers inside a graph, of many messages at once, where no byte can be trusted.
 
 The format is that of https://protobuf.dev/programming-guides/encoding. TensorFlow's own parsing ops fail a whole batch for one
-bad record, and none says which. Here every byte of the text is asked where a field that began there would end (`read`). Which
+bad record, and none says which. Here `read` computes for every byte of the text where a field that began there would end. Which
 bytes do begin one follows by doubling (`walk`): from the fields known so far to those one further, then two, then four. A loop
-over fields would take as many rounds as the longest message has fields.
+over fields would take a round for every field of the longest message.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ def walk(text: Text, messages: Messages) -> Walked:
         return to, to < tf.gather(messages.end, own)
 
     def doubled(at: tf.Tensor, own: tf.Tensor, jump: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        """Adds as many fields again of every message as are known. A field never leads to one before it."""
+        """Doubles the number of known fields of every message. A field never leads to one before it."""
         to, there = inside(at, own, jump)
         chosen = where(there)
         at, own = tf.concat([at, tf.gather(to, chosen)], axis=0), tf.concat([own, tf.gather(own, chosen)], axis=0)

@@ -37,7 +37,7 @@ def make_parse_example_spec(feature_columns: Sequence[Any] | Any | Spec) -> dict
     for column in _columns(feature_columns):
         for key, form in column.features.items():
             kind = tf.as_dtype(form.carrier)
-            leaf = numeric_of(column) or column  # what a bucketized column is made of
+            leaf = numeric_of(column) or column  # the source of a bucketized column
             made.setdefault(key, _fixed(leaf, kind) if _is_fixed(leaf) else tf.io.VarLenFeature(kind))
     return made
 

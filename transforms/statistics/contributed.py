@@ -78,7 +78,7 @@ def tensors(given: Sequence[Given]) -> list[tf.Tensor]:
 
 
 def taken(parts: Sequence[Contribution], arrays: Sequence[Any]) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Yields values `[n, width]`, observed and splits of each part, of what `tensors` made."""
+    """Yields values `[n, width]`, observed and splits of each part, from the result of `tensors`."""
     dtypes = [dtype for dtype in DTYPES if any(part.dtype == dtype for part in parts)]
     *numbers, observed, splits = (np.asarray(array).reshape(-1) for array in arrays)
     starts = dict.fromkeys(dtypes, 0)

@@ -69,9 +69,9 @@ class Fitted:
     stacked: int = 1
 
     def on_behalf(self, inner: str, outer: str) -> Fitted:
-        """Returns the same for a column that another is made of: the statistics of the outer one are those of the inner one.
+        """Returns the same for the inner column of another one: the statistics of the outer column are those of the inner one.
 
-        Two columns of a spec may be made of columns that have one name and differ.
+        Two columns of a spec may have different inner columns with the same name.
         """
         return replace(self, owners={**self.owners, inner: self.owner_of(outer)})
 

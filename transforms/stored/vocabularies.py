@@ -107,8 +107,8 @@ def _shown(word: bytes) -> str:
 def read_vocabulary(path: str, dtype: str, size: int | None = None, file_format: str | None = None) -> WordList:
     r"""Reads the words of a file, one a line, as TensorFlow reads them.
 
-    A line ends with `\n` or `\r\n`, the last one may lack it. Spaces are kept. What a process has read it remembers as long
-    as the file stays as it is.
+    A line ends with `\n` or `\r\n`; the last line need not. Spaces are kept. A process caches what it has read as long as the
+    file does not change.
 
     Args:
       path: a local file, or one of Beam's file systems (`gs://...`).

@@ -2,7 +2,7 @@
 
 A record is a little-endian uint64 length, the masked CRC-32C of those 8 bytes, the data, and the masked
 CRC-32C of the data (https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details). A file
-has no header and no footer, so one that was cut between two records cannot be told from a whole one.
+has no header and no footer, so one that was cut between two records looks like a whole one.
 """
 
 from __future__ import annotations
@@ -200,7 +200,7 @@ def _bad_header(header: bytes, path: str, where: str, is_first: bool, max_record
 
 
 def _filled(rest: bytes, size: int, blocks: Iterator[bytes]) -> bytes:
-    """Returns `rest` and as many more blocks as it takes to have `size` bytes, or all that are left."""
+    """Returns `rest` and enough further blocks to have `size` bytes, or all that are left."""
     parts, have = [rest], len(rest)
     while have < size and (block := next(blocks, b"")):
         parts.append(block)
