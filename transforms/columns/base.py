@@ -60,8 +60,8 @@ class Output:
 
     Attributes:
       name: feature name.
-      dtype: name of the dtype that the parse spec casts to; stored as its carrier, in Parquet a float64 as it is.
-      shape: shape of one example; None stands for a T that the data decides.
+      dtype: name of the dtype that the parse spec casts to; stored as its carrier, except for float64 in Parquet.
+      shape: shape of one example; None stands for a T that the data decide.
       kind: `values`, `ids`, `weights`, `length`, `mask`, `observed` or `concatenation`.
       source: column or sequence group that it comes from.
       sequence: whether the first dimension is T.
@@ -258,7 +258,7 @@ class KeyedColumn(Column):
     Attributes:
       key: name of the feature in the source.
       required: whether a row without the feature is rejected. Otherwise an absent sequence is an empty one.
-      delimiter: what separates the values where one string holds a whole sequence, for example `","`.
+      delimiter: the separator of the values if one string holds a whole sequence, for example `","`.
     """
 
     key: Key  # a field where the base names an attribute

@@ -108,10 +108,10 @@ class KeyedCategorical(Categorical, KeyedColumn):
     """A categorical column of one feature of ids or words.
 
     Attributes:
-      max_ids: most ids in one step (one example, for a context column). 1 gives `[T]`, more give `[T, max_ids]`: nested lists,
-        one list a step. In a flat list every id is a step of its own.
-      padding_id: what stands where there is no id: padding, steps with fewer ids, words out of the vocabulary. TensorFlow's own
-        -1, unless chosen otherwise.
+      max_ids: the most ids in one step (one example, for a context column). With 1 the output is `[T]`, with more
+        `[T, max_ids]`, from nested lists, one list per step. In a flat list every id is a step of its own.
+      padding_id: the value where there is no id: in padding, steps with fewer ids, and for out-of-vocabulary words. TensorFlow's
+        own -1 by default.
     """
 
     max_ids: Annotated[int, Field(strict=True, ge=1, lt=2**31)] = 1

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class SharedEmbedding(EmbeddingBase):
     """Ids of an embedding that several columns share, `[T]` int64; or with a `table` their vectors, `[T, dimension]` float32.
 
-    The columns of a collection have the same number of ids and agree in all arguments but the column of ids.
+    The columns of a collection have the same number of ids and agree in all arguments except the column of ids.
 
     Attributes:
       shared_embedding_collection_name: name of the weights that the columns of the collection share.

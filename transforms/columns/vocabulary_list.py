@@ -61,8 +61,8 @@ class VocabularyListBase(VocabularyBase):
     """Arguments of both vocabulary list columns.
 
     Attributes:
-      vocabulary_list: the words, or integers. The place of a word is its id.
-      dtype: `string` (checked to be UTF-8), `bytes`, or an integer dtype; that of the words, unless given: `string` or `int64`.
+      vocabulary_list: the words, or integers. The id of a word is its position.
+      dtype: `string` (checked to be UTF-8), `bytes`, or an integer dtype; by default that of the words: `string` or `int64`.
       default_value: the id of an unknown word, -1 for none. Not with `num_oov_buckets`.
     """
 

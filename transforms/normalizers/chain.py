@@ -21,7 +21,7 @@ class Chain(Normalizer):
     member is that member.
 
     Attributes:
-      members: the normalizers, at least one; those of a chain among them stand for it.
+      members: the normalizers, at least one; a chain among them is replaced by its members.
     """
 
     members: tuple[Normalizer, ...] = Field(min_length=1)
