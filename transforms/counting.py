@@ -27,7 +27,7 @@ def count_values(column: Column, spec: Spec, values: Ragged, checked: Checked, g
       column: the column.
       spec: all columns and groups.
       values: its canonical values.
-      checked: what its rules found.
+      checked: the result of its rules.
       good: bool `[rows]`, the rows that are accepted.
 
     Returns:

@@ -80,9 +80,9 @@ def read_yaml(text: str, name: str, most: int = 0, hint: str = "") -> Document:
 
     Args:
       text: the text.
-      name: what stands for the path in faults that concern the whole text.
-      most: how many values it may hold, aliases expanded; 0 for `MOST_VALUES`.
-      hint: what to do if there are more.
+      name: the name used as the path in faults of the whole text.
+      most: the largest number of values, aliases expanded; 0 for `MOST_VALUES`.
+      hint: advice if there are more.
 
     Raises:
       SpecError: it is no YAML, holds no document, or too much.
@@ -158,7 +158,7 @@ class _Frame:
     """A mapping or a list whose end has not come yet.
 
     Attributes:
-      value: what was read of it.
+      value: the value that was read.
       location: the way to it.
       before: how many values had been read when it began.
       anchor: name that aliases call it by.

@@ -38,7 +38,7 @@ def stop(code: int, message: str, *more: str, error: BaseException | None = None
 
     Args:
       code: the exit code.
-      message: what is wrong.
+      message: the fault.
       more: further lines.
       error: its traceback is shown before.
     """

@@ -28,7 +28,7 @@ class Manifest:
 
     Attributes:
       root: its directory.
-      content: what `manifest.json` holds.
+      content: the content of `manifest.json`.
     """
 
     root: str
@@ -159,7 +159,7 @@ def parsed(data: bytes, path: str) -> dict[str, Any]:
 
     Args:
       data: its bytes.
-      path: where it lies, for messages.
+      path: its path, for messages.
 
     Raises:
       JobError: it is damaged, or of a later format.
@@ -194,8 +194,8 @@ def is_own(part: str, path: Any) -> bool:
     (True, True, False)
 
     Args:
-      part: where it stands: `examples`, `rejected`, or the name of a field.
-      path: what stands there.
+      part: the part that it is in: `examples`, `rejected`, or the name of a field.
+      path: the path in the manifest.
     """
     shape = rf"{part}/\w[\w.-]*" if part in (EXAMPLES, REJECTED) else rf"{part}(-[\w-]+)?(\.json|\.html)?"
     return isinstance(path, str) and re.fullmatch(shape, path, re.ASCII) is not None

@@ -135,7 +135,7 @@ def damage(content: Any, data: bytes) -> str:
     """Returns the first thing wrong with a manifest, an empty string where nothing is.
 
     Args:
-      content: what it holds.
+      content: its content.
       data: its bytes.
     """
     if not isinstance(content, dict):

@@ -61,12 +61,12 @@ def publish(
       place: where.
       content: the manifest but for its version and digest, `transform`, `serving`, `statistics`, `ledger` and `report`, which
         are set here.
-      ledger: what `ledger.json` holds.
-      statistics: what `statistics.json` holds.
+      ledger: the content of `ledger.json`.
+      statistics: the content of `statistics.json`.
       staged_transform: folder with the saved graph; an empty string where there is none.
       replaces: the run that was published there when this one began, None for none.
       staged_serving: folder with the serving model; an empty string where there is none.
-      report: what `report.html` holds; nothing for no report.
+      report: the content of `report.html`; empty for no report.
 
     Returns:
       What went wrong after the data set was published, which it is with the first replacement of the manifest: notes for people.

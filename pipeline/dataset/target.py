@@ -63,7 +63,7 @@ def checked_directory(option: str, given: str) -> str:
     """Returns a directory that is written to as an absolute path, or a URL, without a slash at its end.
 
     Args:
-      option: what it was given as, for messages.
+      option: the option that it was given with, for messages.
       given: the directory.
 
     Raises:

@@ -61,8 +61,8 @@ def look(paths: Sequence[str], columns: Sequence[Column], limits: Limits = DEFAU
 
     Args:
       paths: the files, in the order in which faults are said.
-      columns: what is read from them.
-      limits: what is taken of them at most.
+      columns: the columns that are read from them.
+      limits: the largest records and files to accept.
 
     Returns:
       Names of the features of the first file.
@@ -144,8 +144,8 @@ def refuse_odd_files(
     Args:
       book: the ledger of the pass.
       paths: the files.
-      columns: what was read from them.
-      limits: what is taken of them at most.
+      columns: the columns that are read from them.
+      limits: the largest records and files to accept.
 
     Raises:
       JobError: such a file does not belong to the others.

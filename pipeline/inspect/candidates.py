@@ -37,7 +37,7 @@ class Candidate:
 
     Attributes:
       column: the column. Its sequence group is still the default one.
-      why: what it was chosen for, a line or several.
+      why: the reason for choosing it, in one line or several.
     """
 
     column: Column
@@ -48,7 +48,7 @@ def candidates(profile: Profile, is_whole: bool, outputs: frozenset[str], as_key
     """Yields columns for a feature.
 
     Args:
-      profile: what a sample holds of it.
+      profile: the profile of the feature in a sample.
       is_whole: whether that is all there is.
       outputs: names that no further output may have.
       as_key: whether it may be passed through as a key.

@@ -61,7 +61,7 @@ def take(paths: Sequence[str], most: int = INSPECTED_ROWS, limits: Limits = DEFA
       paths: the files.
       most: rows at most. With fewer rows in the files, or in those of 64 that the sample begins with, it goes on until it has
         them or all rows there are.
-      limits: what is taken of the files at most.
+      limits: the largest records and files to accept.
 
     Raises:
       JobError: a file that is looked at cannot be read.

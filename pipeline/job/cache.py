@@ -208,9 +208,9 @@ def commit(analysis: Analysis, pieces: Sequence[CachePiece], tallies: Mapping[in
     """Writes the index of every part that was read.
 
     Args:
-      analysis: what was planned.
-      pieces: what was written.
-      tallies: what was counted, by number of the part.
+      analysis: the planned analysis.
+      pieces: the written pieces.
+      tallies: the counts, by number of the part.
 
     Returns:
       Why a part could not be kept, for people: the run has published, and a part that is not kept is read again.
@@ -242,7 +242,7 @@ def drop(analysis: Analysis, wrong: Collection[str]) -> list[str]:
     """Drops what the cache has of files that hold something else by now. Pieces stay: another run may be reading them.
 
     Args:
-      analysis: what was planned.
+      analysis: the planned analysis.
       wrong: files that were read otherwise than the cache has them, and maybe others.
 
     Returns:

@@ -77,7 +77,7 @@ def shown(folder: str, passes: list[str], total_bytes: int | Sequence[int], stre
     Args:
       folder: where workers leave their notes.
       passes: names of the passes, in order.
-      total_bytes: what each pass reads; one figure where they read the same.
+      total_bytes: the bytes that each pass reads; one figure if they read the same.
       stream: where to show it.
     """
     stop = threading.Event()

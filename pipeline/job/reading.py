@@ -29,10 +29,10 @@ class ReadBatches(beam.PTransform):
 
     Args:
       columns: the columns that are read.
-      limits: what is taken at most.
+      limits: the largest records and files to accept.
       spread: whether splits are dealt out to several workers. That costs a shuffle of their names (never of data).
       notes: folder for progress notes on this machine, or an empty string.
-      number: which pass this is, for the notes.
+      number: the number of the pass, for the notes.
     """
 
     def __init__(self, columns: Sequence[Column], limits: Limits, spread: bool, notes: str, number: int):

@@ -67,7 +67,7 @@ def build(root: beam.Pipeline, plan: Plan, tuning: Tuning) -> beam.PCollection:
 
     Args:
       root: the pipeline.
-      plan: what is asked for; `plan.passes` says whether there is an analysis pass.
+      plan: the plan of the run; `plan.passes` says whether there is an analysis pass.
       tuning: how to run it.
 
     Returns:
@@ -157,7 +157,7 @@ def write_pass(
       sink: name of the sink.
       moments: whether the moments of the numeric columns are collected on the way.
       sampled: whether it is noted where some rows come from (see `pipeline.dataset.samples`).
-      counting: how it is counted how values are distributed.
+      counting: the way in which distributions are counted.
     """
     transform = place.staged(layout.TRANSFORM)
     narrow = not SINKS[sink].keeps_float64

@@ -35,9 +35,9 @@ class Batches:
       batch_size: rows in a batch; the last one of an epoch may have fewer, unless `drop_remainder`.
       shuffle: rows that the pool holds which they are shuffled through; 0 leaves them in the order of the manifest.
       seed: decides the order, together with the number of the epoch and of the shard.
-      epochs: how many one iteration goes through; None for no end.
+      epochs: how many epochs one iteration goes through; None for no end.
       shards: among how many the rows are divided.
-      shard: which of these this is, from 0.
+      shard: the number of this shard, from 0.
       drop_remainder: whether a last batch with fewer rows is left out.
       even: whether every shard yields the same number of batches.
       epoch: the one that the next iteration begins with.
@@ -160,7 +160,7 @@ def numpy_batches(
       epochs: how many epochs one iteration goes through, each in a different order; None for no end.
       shards: the number of trainers that the rows are divided among: every row is read by one of them, the same in every epoch.
         Shards are whole files if no shard then has more than a tenth over its even share, otherwise runs of rows.
-      shard: which of these this is, from 0.
+      shard: the number of this shard, from 0.
       drop_remainder: whether rows that do not fill a last batch are left out, so that every batch has `batch_size` rows.
       even: whether every shard gives equally many batches, as trainers in step need it. Rows are then divided evenly, and
         what only some shards would have a batch for is left out.

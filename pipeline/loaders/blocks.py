@@ -48,7 +48,7 @@ def shuffled(blocks: Iterable[Arrays], pool_rows: int, rng: np.random.Generator)
 
     Args:
       blocks: none of them without rows.
-      pool_rows: how many rows are held, 1 or more. What is in memory is in proportion to it.
+      pool_rows: the size of the pool, 1 or more. Memory grows in proportion to it.
       rng: decides.
     """
     stream = iter(cut(blocks, min(pool_rows, PIECE_ROWS)))

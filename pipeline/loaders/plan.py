@@ -45,7 +45,7 @@ def pieces(counts: Sequence[int], shards: int, even: bool = False) -> list[list[
 
     Args:
       counts: rows of each file.
-      shards: how many, 1 or more.
+      shards: the number of shards, 1 or more.
       even: whether shards must not differ by more than a row.
 
     Returns:

@@ -18,7 +18,7 @@ class TorchBatches(IterableDataset):
     """Batches of a data set; created by `torch_dataset`.
 
     Args:
-      batches: what is read, with the rank as its shard.
+      batches: the batches to read, with the rank as their shard.
 
     Attributes:
       batches: the same.

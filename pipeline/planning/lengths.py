@@ -175,7 +175,7 @@ def partitions(lengths: Lengths, size: int, most: int, reject: bool = False) -> 
     Args:
       lengths: of the rows.
       size: T of the last bucket.
-      most: how many buckets at most; fewer come out where there are no more lengths.
+      most: the largest number of buckets; there are fewer if there are not enough lengths.
       reject: see `cost`.
 
     Returns:

@@ -76,7 +76,7 @@ def plan(
       request: the columns and the input.
       stream: where progress is shown; None shows none.
       budget: the share of the steps that a proposed T may lose, 0 to 1.
-      buckets: how many length buckets at most.
+      buckets: the largest number of length buckets.
 
     Returns:
       What was found; no groups where the pass failed, which the outcome tells.

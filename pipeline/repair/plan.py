@@ -71,8 +71,8 @@ class RepairPlan:
       levels: the statistics of the data set (see `Spec.levels`).
       words: its learned vocabularies; None where the columns have none.
       sizes: T of every sequence group.
-      known: what the report of the data set knows; None where it has none that can be read.
-      notes: what a person should know, a line each.
+      known: the figures of the data set's report; None if there is none that can be read.
+      notes: remarks for the reader, one line each.
       began: when the repair began, in milliseconds since 1970.
     """
 

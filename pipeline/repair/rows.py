@@ -35,7 +35,7 @@ class ReadKept(beam.PTransform):
       mended: files of rejected rows (Parquet) whose records are read instead of those that were kept.
       limits: how large a batch may be.
       notes: folder for progress notes on this machine, or an empty string.
-      number: which pass this is, for the notes.
+      number: the number of the pass, for the notes.
     """
 
     def __init__(self, columns: Sequence[Column], mended: Sequence[str], limits: Limits, notes: str, number: int):

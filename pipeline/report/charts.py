@@ -58,7 +58,7 @@ def of_bins(bins: np.ndarray, counts: np.ndarray, centre: float = 0.0, whole: bo
     Args:
       bins: see `transforms.distributions.histograms.bins_of`.
       counts: of each bin.
-      centre: what values were counted around.
+      centre: the value that values were counted around.
       whole: whether the values are whole numbers. Each then takes the room from 0.5 before to 0.5 after it.
     """
     finite = histograms.is_finite(bins)
@@ -87,9 +87,9 @@ class Chart:
 
     Attributes:
       path: an SVG path of all bars.
-      ticks: what stands below: the left end, the middle, the right end.
+      ticks: the labels below: the left end, the middle, the right end.
       logarithmic: whether the axis is.
-      outside: how many numbers lie left or right of it.
+      outside: the number of values to the left or right of it.
       heights: the number in each bar, rounded.
       low: where the axis begins.
       high: where it ends.

@@ -15,8 +15,8 @@ def page(content: dict[str, Any], facts: Facts) -> bytes:
     """Returns `report.html`: self-contained, without scripts, and without a line of it fetched from anywhere.
 
     Args:
-      content: what stands on it (see `view`). All of it is escaped, whatever it holds.
-      facts: what it carries for programs, and for a repair.
+      content: the content of the page (see `view`). All of it is escaped.
+      facts: the figures for programs, and for a repair.
     """
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup

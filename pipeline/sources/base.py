@@ -83,7 +83,7 @@ class Source(ABC):
           features: feature key to the carrier (`int64`, `float32` or `string`) that is expected. The carrier
             is a first guess that only speed depends on: values come in the type that they have in the file. Others
             need not be read.
-          limits: what is taken at most.
+          limits: the largest records and files to accept.
 
         Raises:
           BrokenFile: the file is broken. Rows before the damage may have been read by then.

@@ -95,8 +95,8 @@ def with_origins(
       records: the original records, large_binary `[records]`.
       numbers: int64 `[records]`, their row numbers in the file.
       path: the file.
-      record_format: what the records are.
-      header: what they need to be read again, see `origin.with_origin`.
+      record_format: the format of the records.
+      header: needed to read them again, see `origin.with_origin`.
       checksums: uint64 `[records]`, their CRC-32C where they are at hand: good rows get their digests of them.
     """
     for part in parts:

@@ -101,10 +101,10 @@ class Packing:
     """A way to pack files.
 
     Attributes:
-      suffix: how their names end.
-      magics: how the files begin.
+      suffix: the end of their names.
+      magics: the first bytes of the files.
       unpacker: makes what unpacks one stream.
-      errors: what that raises for damaged data.
+      errors: the exceptions that it raises for damaged data.
       padded: whether null bytes may stand between streams and at the end.
     """
 

@@ -207,7 +207,7 @@ class Column(Model, ABC):
 
         Args:
           name: its name and feature. A step of that holds the steps of all of them; its outputs are theirs, stacked on axis 2.
-          count: how many columns.
+          count: the number of columns.
         """
         return None
 

@@ -124,7 +124,7 @@ def sequence_categorical_column_with_identity(
     Args:
       key: name of the feature.
       num_buckets: ids are in `[0, num_buckets)`.
-      default_value: what an id outside becomes.
+      default_value: the id that replaces an id outside the range.
       **more: the other arguments of `SequenceIdentity`.
 
     Raises:

@@ -127,8 +127,8 @@ def sequence_categorical_column_with_vocabulary_file(
     Args:
       key: name of the feature.
       vocabulary_file: path of a file of one word a line.
-      vocabulary_size: how many of its lines are words; None for all.
-      num_oov_buckets: how many ids the unknown words share.
+      vocabulary_size: the number of lines to use, from the first; None for all.
+      num_oov_buckets: the number of ids that unknown words share.
       default_value: the id of an unknown word; None or -1 for none.
       dtype: `string`, `bytes` or an integer dtype.
       **more: the other arguments of `SequenceVocabularyFile`.

@@ -153,7 +153,7 @@ def sequence_categorical_column_with_vocabulary_list(
       vocabulary_list: the words, text or bytes, or integers; the place of a word is its id.
       dtype: `string`, `bytes` or an integer dtype; that of the words, unless given.
       default_value: the id of an unknown word, -1 for none.
-      num_oov_buckets: how many ids the unknown words share.
+      num_oov_buckets: the number of ids that unknown words share.
       **more: the other arguments of `SequenceVocabularyList`.
 
     Raises:

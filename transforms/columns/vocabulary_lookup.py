@@ -27,7 +27,7 @@ class Vocabulary(Protocol):
         Args:
           words: text.
           num_oov_buckets: an unknown word gets `size + Fingerprint64(word) mod num_oov_buckets`.
-          default_value: what an unknown word gets where there are no such buckets.
+          default_value: the id of an unknown word if there are no such buckets.
         """
 
 
@@ -36,7 +36,7 @@ class Words:
 
     Args:
       words: one or more distinct words.
-      name: what they are called; two vocabularies of one graph need two names.
+      name: their name; two vocabularies of one graph need two names.
       track: see `Track`.
     """
 

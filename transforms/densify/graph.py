@@ -74,7 +74,7 @@ class _Compiled:
     It takes the parts of ragged tensors: to look these over, call by call, takes TensorFlow longer than a small batch.
 
     Args:
-      function: what is compiled, and kept with all that it holds, as lookup tables.
+      function: the function to compile; it is kept alive with everything in it, such as lookup tables.
       spec: the columns.
     """
 

@@ -231,7 +231,7 @@ def counter(spec: Spec, around: Mapping[str, Centre], words: Mapping[str, int], 
       spec: the columns.
       around: centres by column.
       words: by column, how many words its vocabulary has, where unknown words have ids of their own after these.
-      one_in: which part of the rows is counted, a power of 2.
+      one_in: one row in this many is counted, a power of 2.
     """
     ids, most = id_outputs(spec), most_ids(spec)
 

@@ -51,7 +51,7 @@ class Datasets:
 
     Attributes:
       batches: validated batches by part; None for a part that is wholly in the cache.
-      cache: what the cache holds, by part.
+      cache: the contents of the cache, by part.
     """
 
     batches: Mapping[DatasetKey, beam.PCollection | None]
@@ -78,7 +78,7 @@ def save_transform(
       target: directory of the graph, what `tft.TFTransformOutput` opens.
       staging: folder for what is needed meanwhile, and for the statistics as files (`saved.moments_file`). Workers reach it.
       allow_empty: whether a graph of no rows is saved. tf.Transform makes an identity graph of them.
-      given: what earlier passes found; without data, all that there is.
+      given: the statistics from earlier passes; without data, all of them.
       words: learned vocabularies that an earlier run found.
       scratch: folder that tf.Transform works in, where it is not the staging folder: workers reach it, and TensorFlow knows its
         file system, as it need not know that of the others (see `transforms.stored.trees`).

@@ -42,7 +42,7 @@ class Feature:
 
     Attributes:
       name: the key in the record.
-      kind: what it holds.
+      kind: the kind of its values.
       values: of bytes uint8, all strings one after the other; of floats float32; of integers int64; of booleans uint8, 8 of them
         in each, the lowest bit first.
       width: values in a row; of a feature list in a step.
@@ -89,7 +89,7 @@ def records(features: Sequence[Feature], count: int, most: int = PIECE_BYTES) ->
     [b'\n\r\n\x0b\n\x01x\x12\x06\x1a\x04\n\x02\xac\x02']
 
     Args:
-      features: what is in the records.
+      features: the features of the records.
       count: rows.
       most: bytes in a piece, by what a row took before; one row at least.
     """

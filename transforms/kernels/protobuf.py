@@ -54,7 +54,7 @@ def field(text: Any, at: Any, end: Any, depth: Any) -> Any:
       text: uint8.
       at: where it starts.
       end: where the message ends, behind that.
-      depth: how deep groups may still lie in it.
+      depth: how many more levels of groups it may have.
 
     Returns:
       Its tag; where its content starts; and where it ends. The tag is -1 for what is no field: then the message is none.

@@ -47,8 +47,8 @@ def with_origin(
       file: name of the file they were read from.
       first_row: number of the first row in the file, or int64 `[rows]` of all of them.
       records: the original records, binary `[rows]`; None for a columnar source, whose record is the row itself.
-      record_format: what `records` are, for example `"tf.Example"`.
-      header: what they need to be read again, where they do not say all themselves.
+      record_format: the format of `records`, for example `"tf.Example"`.
+      header: needed to read them again, if they are not complete themselves.
     """
     numbers = first_row if isinstance(first_row, np.ndarray) else np.arange(first_row, first_row + batch.num_rows)
     if records is None:

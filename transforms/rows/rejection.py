@@ -91,7 +91,7 @@ def split(batch: pa.RecordBatch, faults: Iterable[Fault]) -> tuple[np.ndarray, p
 
     Args:
       batch: any batch; the origin columns of `rows` are used where it has them.
-      faults: what the rules found.
+      faults: the faults that the rules report.
 
     Returns:
       A bool `[rows]` mask of the good rows, and the rejected rows in `SCHEMA` (None where there are none).

@@ -107,7 +107,7 @@ def without_markers(values: tf.Tensor, any_integer: bool | tf.Tensor) -> tuple[t
     """Returns ids, words or weights without the marker of none, which is none of them, and which are bad for it.
 
     Args:
-      values: what somebody gave.
+      values: the values of a request.
       any_integer: see `Form`; else an integer that is the marker becomes one outside every range like itself.
     """
     if values.dtype.is_floating:

@@ -45,7 +45,7 @@ class Groups:
         """Returns what one batch amounts to.
 
         Args:
-          ask: what is asked.
+          ask: the statistics that are asked for.
           values: `[n, width]`.
           observed: bool `[n, width]`.
           places: int64 `[n]`, the number of each one's key, -1 for none; `[0]` by no key.

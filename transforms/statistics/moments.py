@@ -77,7 +77,7 @@ class Moments:
         """Adds parts to parts of this, and returns it.
 
         Args:
-          other: what is added.
+          other: the addend.
           into: int64, to which part each of its parts is added; to the one of the same number, if left out.
         """
         from transforms.kernels import sums

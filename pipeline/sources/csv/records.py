@@ -27,7 +27,7 @@ class Records:
     """Whole records that stand one after the other.
 
     Attributes:
-      text: what they stand in.
+      text: the text that contains them.
       offsets: int64 `[records + 1]`; record k is `text[offsets[k]:offsets[k + 1]]`, its line end included.
       malformed: bool `[records]`: something stands after a closing quote.
       start: where in the (unpacked) file the text starts, in bytes.

@@ -31,7 +31,7 @@ def masked_crc(data: bytes) -> int:
     """Returns the CRC-32C of the data, rotated and offset as TFRecord stores it.
 
     >>> hex(masked_crc(b"abc"))
-    '0x21f5b4f0'
+    '0x21f1576e'
     """
     crc = google_crc32c.value(data)
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
@@ -96,7 +96,7 @@ def cuts(blocks: Iterable[bytes], path: str, max_record_bytes: int, unit: str = 
       path: name of the file, for errors.
       max_record_bytes: the longest record allowed. A header that claims more is an error before anything is
         allocated.
-      unit: what offsets in errors count.
+      unit: the unit of offsets in errors.
 
     Raises:
       JobError: anything but whole records.
