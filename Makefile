@@ -63,9 +63,9 @@ coverage: env ## run what make test runs, and say which lines that touches (buil
 	@echo "running the tests, without those marked slow, and counting lines"
 	@$(BIN)/pytest --cov --cov-report=term:skip-covered --cov-report=html:build/coverage $(ARGS)
 
-report-test: env ## look at report.html in headless Chromium (apt-get install chromium chromium-driver); pictures in build/report
+report-test: env ## look at report.html, and the page of compare, in headless Chromium (apt-get install chromium chromium-driver); pictures in build/report
 	@echo "looking at report.html in a browser"
-	@$(BIN)/pytest -n 0 -m browser tests/test_report_browser.py $(ARGS)
+	@$(BIN)/pytest -n 0 -m browser tests/test_report_browser.py tests/test_compare_browser.py $(ARGS)
 
 lint: env ## check style, formatting and types
 	@echo "checking style and formatting"

@@ -14,13 +14,27 @@ from pipeline.sinks.sequence_example import SequenceExample
 from pipeline.sources.limits import Limits
 from pipeline.sources.tfrecord import examples as example_records
 from pipeline.sources.tfrecord import framing
-from transforms.columns.base import Output
+from transforms.columns.results import Output
+from transforms.events.features import FIGURES, SINCE
+from transforms.events.keys import partitions
+from transforms.events.sequences import sequences
 from transforms.kernels.fingerprints import fingerprints
 from transforms.kernels.sums import LAYOUTS
 from transforms.kernels.values import FLOATS, look
 from transforms.statistics.moments import Moments
 
 _CARRIERS: Final = {"int64": pa.int64(), "float32": pa.float32(), "string": pa.large_binary(), "bool": pa.bool_()}
+
+_EVENTS: Final = {
+    "key": "key",
+    "order_by": "time",
+    "features": {
+        **{kind: {kind: "s"} for kind in SINCE},
+        **{f"{kind} {field}": {kind: field} for kind in FIGURES for field in ("value", "whole")},
+    },
+    "unique": "value",
+}
+"""A section that needs every kernel of events."""
 
 
 def compile_all() -> None:
@@ -45,6 +59,8 @@ def compile_all() -> None:
     for dtype in (*FLOATS, "int64"):
         look(np.ones(1, dtype))
     fingerprints(pa.array(["a"]))
+    partitions([pa.array([1]), pa.array([1])], 1)
+    sequences(pa.table({"key": [1], "time": ["1"], "value": [1.0], "whole": [1]}), _EVENTS)
 
 
 if __name__ == "__main__":

@@ -136,7 +136,7 @@ def drafted(folder: Path, *inputs: str | Path, **more: Any) -> tuple[Spec, Outco
 
 def staged(spec: Spec, path: Path) -> dict[str, int]:
     """Puts a file through what a run does before the statistics, without Beam; returns how many rows were rejected for what."""
-    assert look([str(path)], spec.columns) is not None
+    assert look([str(path)], spec) is not None
     source, reasons, held = source_for(str(path)), Counter[str](), Counter[str]()
     carriers = {key: form.carrier for key, form in spec.features.items()}
     for split in source.splits(str(path)):

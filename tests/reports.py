@@ -9,11 +9,10 @@ from typing import Any
 
 from pipeline.dataset import ledger, statistics
 from pipeline.job import combine
-from pipeline.report import facts
-from pipeline.report.facts import Facts, Timed
 from pipeline.report.page import page
 from pipeline.report.view import view
-from transforms.distributions import histograms
+from transforms.distributions import facts, histograms
+from transforms.distributions.facts import Facts, Timed
 from transforms.distributions.histograms import Counting
 from transforms.rows import digests
 from transforms.rows.from_python import from_dicts
@@ -129,4 +128,4 @@ def rendered(spec: Spec, book: dict[str, Any], stats: dict[str, Any], known: Fac
         "examples": {"files": []},
         "skipped_files": book["skipped_files"],
     }
-    return page(view(spec, manifest, book, stats, known, examples), known)
+    return page(view(spec, manifest, book, stats, known, examples))

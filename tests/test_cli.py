@@ -234,7 +234,13 @@ def test_no_rows(folder):
     assert result.exit_code == 0, result.output
     manifest = read_manifest(str(folder / "out"))
     assert (manifest.rows, manifest.files, manifest.content["transform"]) == (0, [], None)
-    assert sorted(listing(folder / "out")) == ["ledger.json", "manifest.json", "report.html", "statistics.json"]
+    assert sorted(listing(folder / "out")) == [
+        "distributions.json",
+        "ledger.json",
+        "manifest.json",
+        "report.html",
+        "statistics.json",
+    ]
     assert list(manifest.feature_spec()) == ["id", "videos", "watch_length", "watch_mask"]
 
 

@@ -22,7 +22,8 @@ from transforms import (
     sequence_numeric_column,
 )
 from transforms.distributions import histograms
-from transforms.distributions.histograms import AFTER, BEFORE, BINS, COUNTED, IDS, ROWS, UNKNOWN, Centre, Counting
+from transforms.distributions.centres import Centre, centres
+from transforms.distributions.histograms import AFTER, BEFORE, BINS, COUNTED, IDS, ROWS, UNKNOWN, Counting
 from transforms.rows import digests
 from transforms.rows.from_python import from_dicts
 from transforms.rows.origin import FILE_KEY
@@ -253,11 +254,11 @@ def test_values_far_from_zero_are_counted_around_their_mean():
         [np.array([[9.0] * len(m), m, np.multiply(v, 9), m, m]) for m, v in (figures[ask.owner] for ask in asks)],
         axis=1,
     )
-    found = histograms.centres(spec, table)
+    found = centres(spec, table)
     assert found == {"far": Centre((1013.25, 0.0)), "near": Centre((0.0,)), "year": Centre((np.float32(2001.6),))}
     assert found["far"].taken_from(np.array([[1013.5, 0.25]], np.float32)).tolist() == [[0.25, 0.25]]
     assert found["year"].taken_from(np.array([[1999]])).tolist() == [[-3.0]]
-    assert histograms.centres(spec, None)["far"] == Centre((0.0, 0.0))
+    assert centres(spec, None)["far"] == Centre((0.0, 0.0))
 
 
 def test_whole_numbers_of_more_than_24_bits_keep_their_distance_from_the_centre():

@@ -24,10 +24,13 @@ from transforms import (
     Validate,
     apply,
     categorical_column_with_learned_vocabulary,
+    embedding_column,
+    indicator_column,
     make_spec,
     numeric_column,
     passthrough_column,
     sequence_categorical_column_with_learned_vocabulary,
+    sequence_categorical_column_with_vocabulary_file,
     sequence_numeric_column,
 )
 from transforms.beam import GOOD, REJECTED
@@ -201,6 +204,21 @@ def test_the_digest_changes_with_what_counts(monkeypatch):
     before = digest(named)
     monkeypatch.setattr(inspect, "getsource", lambda module: "another source")
     assert digest(named) != before
+
+
+def test_the_digest_changes_with_the_files_that_columns_name(tmp_path):
+    words, table = tmp_path / "words", tmp_path / "table.npy"
+
+    def digest() -> str:
+        ids = sequence_categorical_column_with_vocabulary_file("x", words)
+        return spec_text.digest(make_spec([indicator_column(ids), embedding_column(ids, 1, table=table)]))
+
+    made = []
+    for word, number in [("a", 1.0), ("b", 1.0), ("b", 2.0), ("b", 2.0)]:
+        words.write_text(word)
+        np.save(table, [[number]])
+        made.append(digest())
+    assert len(set(made)) == 3 and made[2] == made[3]
 
 
 @pytest.mark.slow

@@ -15,7 +15,6 @@ import tensorflow as tf
 
 from pipeline.dataset import statistics
 from pipeline.job.finish import _sizes
-from pipeline.report import facts
 from tests.marks import slow_but
 from transforms import Column, SequenceGroup, make_spec
 from transforms.columns import (
@@ -28,6 +27,7 @@ from transforms.densify.collect import level_moments
 from transforms.densify.densify import densify
 from transforms.densify.graph import input_specs
 from transforms.densify.side_by_side import bundles
+from transforms.distributions import facts
 from transforms.distributions.histograms import Counting
 from transforms.fit.preprocessing_fn import static
 from transforms.memory import apply

@@ -6,6 +6,7 @@ import random
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -154,14 +155,18 @@ def test_examples_of_every_reason_are_shown(case):
         assert 1 <= len(rows) <= 3 and places == sorted(places)
 
 
+def book(read: int, rejected: int) -> dict[str, Any]:
+    return {"rows": {"read": read, "rejected": rejected}}
+
+
 @pytest.mark.parametrize("rows", [1, 3, 7, 10, 30, 49, 100, 1000, 10_000_019])
 def test_exactly_the_allowed_share_is_allowed(rows):
     for bad in {0, 1, 2, 3, rows // 10, rows // 3, rows - 1}:
         if bad < rows:
-            assert not too_many_rejected({"read": rows, "rejected": bad}, bad / rows)
-            assert too_many_rejected({"read": rows, "rejected": bad + 1}, bad / rows)
-    assert not too_many_rejected({"read": rows, "rejected": rows}, 1.0)
-    assert not too_many_rejected({"read": 0, "rejected": 0}, 0.0)
+            assert not too_many_rejected(book(rows, bad), bad / rows)
+            assert too_many_rejected(book(rows, bad + 1), bad / rows)
+    assert not too_many_rejected(book(rows, rows), 1.0)
+    assert not too_many_rejected(book(0, 0), 0.0)
 
 
 IDS = make_spec(

@@ -30,12 +30,14 @@ MANIFEST = {
     "serving": None,
     "statistics": "statistics.json",
     "ledger": "ledger.json",
+    "distributions": "distributions.json",
 }
 OURS = [
     f"examples/{A}-00000000000a.tfrecord",
     "transform/saved_model.pb",
     "statistics.json",
     "ledger.json",
+    "distributions.json",
     "manifest.json",
 ]
 KEPT = [f"rejected/{C}-00000000000c.parquet", f"rejected/{C}-ledger.json"]
@@ -54,6 +56,7 @@ LEFT = {
     f"rejected/{B}-00000000000b.parquet": B,
     f"statistics-{B}.json": B,
     f"ledger-{A}.json": A,
+    f"distributions-{B}.json": B,
     f"transform-{B}/variables/data": B,
     f"serving-{B}/saved_model.pb": B,
     f".seqcols-{B}/transform/saved_model.pb": B,

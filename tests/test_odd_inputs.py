@@ -198,13 +198,13 @@ def test_the_schema_of_an_empty_shard_is_no_matter(tmp_path, suffix):
             with path.open("wb") as file:
                 fastavro.writer(file, {"type": "record", "name": "row", "fields": empty}, [])
     paths = sorted(map(str, tmp_path.glob("*")))
-    preflight.look(paths, SPEC.columns)
+    preflight.look(paths, SPEC)
     seen = [stage for path in paths for stage in read_by_workers(path)]
     assert sum(batch.num_rows for batch in seen) == len(GOOD)
 
 
 def read_by_workers(path: str) -> list[pa.RecordBatch]:
-    worker = reading._Read(SPEC.columns, DEFAULTS, "", 0)
+    worker = reading._Read(SPEC, DEFAULTS, "", 0)
     worker.start_bundle()
     return [made for split in source_for(path).splits(path) for made in worker.process(split)]
 
@@ -289,7 +289,7 @@ def test_a_missing_file_among_many(tmp_path, suffix):
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_files_without_rows_can_be_looked_at(tmp_path, suffix):
     paths = files(tmp_path, suffix, [], GOOD, [])
-    preflight.look([str(path) for path in paths], COLUMNS)
+    preflight.look([str(path) for path in paths], make_spec(COLUMNS))
 
 
 NOTHING = [("no rows", LEARNING), ("no rows", SPEC), ("no files", LEARNING), ("no files", SPEC)]

@@ -14,9 +14,10 @@ import pytest
 from backports import zstd
 
 from pipeline.sources import compression
-from pipeline.sources.compression import PACKINGS, Content, bare_name, unpacked
+from pipeline.sources.compression import Content, unpacked
 from pipeline.sources.formats import source_for
 from pipeline.sources.limits import Limits
+from pipeline.sources.packings import PACKINGS, bare_name, codec_of
 from pipeline.sources.tfrecord.framing import framed, is_header, records
 from tests.faults.formats import FEATURES, KINDS, PACKERS, jsonl, plain, read, rows_of, tfrecord
 from tests.marks import slow_but
@@ -164,6 +165,6 @@ def test_names():
 def test_bz2_headers_of_every_level():
     for level in range(1, 10):
         for data in (b"", b"a"):
-            assert compression.codec_of("x", bz2.compress(data, level)[:12]) == "bz2"
-    assert compression.codec_of("x", b"BZh9,temperature") == compression.codec_of("x", b"") == ""
-    assert compression.codec_of("x", gzip.compress(b"a")) == "gzip"
+            assert codec_of("x", bz2.compress(data, level)[:12]) == "bz2"
+    assert codec_of("x", b"BZh9,temperature") == codec_of("x", b"") == ""
+    assert codec_of("x", gzip.compress(b"a")) == "gzip"

@@ -58,7 +58,14 @@ def test_a_name_with_glob_characters_would_touch_no_other(monkeypatch):
 
 def test_the_names_of_a_run_are_those_of_its_layout():
     folders = (layout.EXAMPLES, layout.REJECTED, layout.TRANSFORM, layout.SERVING)
-    assert (*folders, layout.STATISTICS, layout.LEDGER, layout.REPORT, layout.MANIFEST) == OWN_NAMES
+    assert (
+        *folders,
+        layout.STATISTICS,
+        layout.LEDGER,
+        layout.DISTRIBUTIONS,
+        layout.REPORT,
+        layout.MANIFEST,
+    ) == OWN_NAMES
 
 
 def test_a_relative_path_in_a_directory_that_looks_like_a_pattern(tmp_path, monkeypatch):
@@ -143,7 +150,7 @@ def test_an_old_manifest_names_only_what_a_run_writes(tmp_path):
     for name in names:
         bad = json.loads(json.dumps(content))
         bad["examples"]["files"].append({"path": name, "rows": 0, "bytes": 0, "sha256": ""})
-        bad |= dict.fromkeys(("statistics", "ledger", "report", "transform", "serving"), name)
+        bad |= dict.fromkeys(("statistics", "ledger", "distributions", "report", "transform", "serving"), name)
         prepared.put_manifest(out, bad)
         run = f"20260102T000000-{names.index(name):08x}"
         try:

@@ -104,9 +104,9 @@ def test_the_graph_that_tf_transform_saves(tmp_path, kind):
         metadata = dataset_metadata.DatasetMetadata.from_feature_spec(parse_spec())
         config = tensor_adapter.TensorAdapterConfig(batch.schema, _sparse(metadata.schema))
     else:
-        from transforms.fit.fit import _adapter
+        from transforms.fit.adapter import adapter
 
-        config = _adapter(SPEC)
+        config = adapter(SPEC)
     with tft_beam.Context(temp_dir=str(tmp_path / "tft")):
         batches = [batch.slice(0, 17), batch.take(list(range(17, 40)))]
         saved = (batches, config) | tft_beam.AnalyzeDataset(make_preprocessing_fn(SPEC))

@@ -249,7 +249,7 @@ def test_reading_what_is_no_data_set(tmp_path):
     with pytest.raises(JobError, match="holds no finished data set"):
         read(str(tmp_path))
     (tmp_path / "manifest.json").write_text('{"format_version": 99}')
-    with pytest.raises(JobError, match="expected format_version 1 or 2, got 99"):
+    with pytest.raises(JobError, match="expected format_version 1, 2, 3, got 99"):
         read(str(tmp_path))
 
 
@@ -284,7 +284,7 @@ def test_a_damaged_manifest_says_where(tmp_path, change, message):
 )
 def test_what_is_no_manifest_at_all(tmp_path, text):
     (tmp_path / "manifest.json").write_bytes(text.encode("utf-8", "surrogatepass"))
-    with pytest.raises(JobError, match=r"manifest.json.*(damaged|expected format_version 1 or 2)"):
+    with pytest.raises(JobError, match=r"manifest.json.*(damaged|expected format_version 1, 2, 3)"):
         read(str(tmp_path))
 
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.sources.tfrecord.source import decoded
+from pipeline.sources.tfrecord.source import TFRecordSource
 from tests.test_source_sequence_example import field, record, sequence, varint
 from tests.test_source_tfrecord import BAD, example
 from transforms.parse.form import Form
@@ -66,7 +66,7 @@ READERS = [Reader(FORMS), Reader(OTHERS)]
 def job(records: Sequence[bytes], forms: dict[str, Form]) -> list[dict[str, Any] | None]:
     """The same by the job's source and `parse`; values of another kind, which a job may take for text, are not valid."""
     made: list[dict[str, Any] | None] = [None] * len(records)
-    for batch, _ in decoded(records, "f", {key: form.carrier for key, form in forms.items()}, ""):
+    for batch, _ in TFRecordSource().decoded(records, "f", {key: form.carrier for key, form in forms.items()}, ""):
         if batch is None:
             continue
         bad, columns = set(), {}

@@ -15,12 +15,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.dataset import leftovers
+from pipeline.dataset import distributions, leftovers
 from pipeline.dataset.manifest import read as read_manifest
 from pipeline.errors import UsageError
 from pipeline.repair.plan import Repair
 from pipeline.repair.running import repair
-from pipeline.report import facts
 from pipeline.verify.verify import verify
 from tests.faults.formats import KINDS, example
 from tests.jobs import assert_balanced, call, done, read_arrays, read_json, read_rejected
@@ -40,6 +39,7 @@ from transforms import (
     sequence_numeric_column,
 )
 from transforms.distributions import histograms
+from transforms.distributions.facts import FITTED, Facts
 from transforms.spec.spec import Spec
 
 ROWS: list[dict[str, Any]] = [
@@ -88,9 +88,14 @@ def test_a_repaired_data_set_is_what_one_run_would_have_made(name, tmp_path):
     assert checked.compared.rows == first.ledger["rows"]["written"]
 
 
+def known_of(root: Path) -> Facts | None:
+    """Returns the lengths and distributions of a data set."""
+    return distributions.read(read_manifest(str(root))).get(FITTED)
+
+
 def assert_reports_alike(repaired: Path, whole: Path) -> None:
     """Asserts that two reports say the same of rows and values, and that one of them tells of two runs."""
-    first, second = (facts.read(str(root / "report.html")) for root in (repaired, whole))
+    first, second = (known_of(root) for root in (repaired, whole))
     assert first is not None and second is not None
     assert first.complete and first.rows == second.rows == (60, 60)
     assert (first.lengths, first.sums) == (second.lengths, second.sums)
@@ -108,11 +113,10 @@ def assert_reports_alike(repaired: Path, whole: Path) -> None:
 
 
 @pytest.mark.slow
-def test_without_the_report_of_the_data_set_a_repair_does_not_make_distributions_up(out, tmp_path):
-    path = tmp_path / "out" / "report.html"
-    path.write_text(path.read_text().replace(facts.OPENS, "<script>"))
+def test_without_the_distributions_of_the_data_set_a_repair_does_not_make_distributions_up(out, tmp_path):
+    (out / "distributions.json").unlink()
     repair(Repair(str(tmp_path / "out"), spec(non_finite="fill")))
-    known, page = facts.read(str(path)), parsed(path.read_text())
+    known, page = known_of(out), parsed((out / "report.html").read_text())
     assert known is not None and not known.complete and not known.counts and not known.lengths
     assert "Lengths and distributions are not known" in page.text and "60 written" in page.text
     assert not page.all("figure")
@@ -122,10 +126,16 @@ def test_without_the_report_of_the_data_set_a_repair_does_not_make_distributions
 @pytest.mark.slow
 def test_a_data_set_of_a_version_without_reports_is_verified_and_repaired(out, tmp_path):
     manifest = read_json(out, "manifest.json")
-    del manifest["report"], manifest["report_sha256"]
+    del (
+        manifest["report"],
+        manifest["report_sha256"],
+        manifest["distributions"],
+        manifest["json_sha256"]["distributions"],
+    )
     put_manifest(out, manifest)
     put_version_1(out)
     (out / "report.html").unlink()
+    (out / "distributions.json").unlink()
     assert not verify(str(out), most=0).faults
     repair(Repair(str(out), spec(non_finite="fill")))
     assert "Lengths and distributions are not known" in parsed((out / "report.html").read_text()).text
@@ -139,9 +149,9 @@ def test_a_part_of_the_rows_is_counted_as_in_the_data_set(tmp_path, monkeypatch)
     far = [{**row, "x": [value + 2000.0 for value in row["x"]]} for row in ROWS]
     made(tmp_path, rows=far)
     done(spec(normalizer_fn="z_score"), path, tmp_path / "out", max_rejected=1.0)
-    first = facts.read(str(tmp_path / "out" / "report.html"))
+    first = known_of(tmp_path / "out")
     repair(Repair(str(tmp_path / "out"), spec(non_finite="fill", normalizer_fn="z_score")))
-    both = facts.read(str(tmp_path / "out" / "report.html"))
+    both = known_of(tmp_path / "out")
     assert first is not None and both is not None and both.complete
     assert first.one_in == both.one_in == 2 and first.centres == both.centres and any(both.centres["x"])
     assert first.rows[1] == 51 and both.rows[1] == 60 and first.rows[0] < both.rows[0] < 60

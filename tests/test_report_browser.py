@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.report.facts import Timed
 from tests.reports import made_of
 from tests.test_report import HOSTILE
 from transforms import (
@@ -27,6 +26,7 @@ from transforms import (
     sequence_categorical_column_with_identity,
     sequence_numeric_column,
 )
+from transforms.distributions.facts import Timed
 
 pytestmark = pytest.mark.browser
 
@@ -189,14 +189,11 @@ def test_nothing_that_it_shows_runs_or_becomes_an_element(browser, page):
     show(browser, page, DESK)
     tags = browser.execute_script("return [...new Set([...document.querySelectorAll('*')].map(one => one.tagName))]")
     assert not {"IMG", "IFRAME", "OBJECT", "FORM", "INPUT"} & set(tags)
-    (script,) = browser.execute_script("return [...document.scripts].map(one => one.type)")
-    assert script == "application/json"
+    assert browser.execute_script("return document.scripts.length") == 0
     names = browser.execute_script(
         "return [...document.querySelectorAll('.column > summary .name')].map(e => e.textContent)"
     )
     assert {HOSTILE[0], HOSTILE[1], HOSTILE[2], HOSTILE[3]} <= set(names)
-    facts = browser.execute_script("return JSON.parse(document.getElementById('facts').textContent).counts.length")
-    assert facts > 20
     assert browser.title == "seqcols report 20260101T000000-00000000"
 
 

@@ -16,7 +16,7 @@ from pipeline.sinks.formats import SINKS
 from pipeline.sinks.parquet import ROW_GROUP_BYTES, arrow_schema
 from pipeline.sources.formats import SOURCES
 from pipeline.sources.limits import Limits
-from transforms.columns.base import Output
+from transforms.columns.results import Output
 from transforms.errors import JobError
 from transforms.rows import origin
 

@@ -18,7 +18,7 @@ from pipeline.command.demo import make_sample
 from pipeline.sinks.formats import SINKS
 from tests.jobs import read_arrays
 from tests.test_sink_tfrecord import OUTPUTS, batch_of, values_of
-from transforms.columns.base import Output
+from transforms.columns.results import Output
 from transforms.spec.parse_specs import sequence_spec
 
 SEQUENCES = {"x", "half", "ids", "sequence_mask", "x_observed"}

@@ -17,7 +17,7 @@ import tensorflow as tf
 from pipeline.sinks.formats import SINKS
 from pipeline.sources.formats import SOURCES
 from pipeline.sources.limits import Limits
-from transforms.columns.base import Output
+from transforms.columns.results import Output
 from transforms.errors import JobError
 from transforms.spec.parse_specs import feature_spec, parse_spec
 

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from pipeline.sources import compression
 from pipeline.sources.csv import records as csv_records
-from pipeline.sources.csv.source import decoded
+from pipeline.sources.csv.source import CSV
 from pipeline.sources.formats import SOURCES, source_for
 from pipeline.sources.limits import Limits
 from tests.jobs import assert_balanced, done, read_arrays, read_rejected, run_job
@@ -494,7 +494,7 @@ def lines(rng: random.Random, count: int) -> tuple[list[str], list[Mapping[str, 
 def test_a_row_that_was_kept_is_read_as_it_stood():
     """As a repair does: each text is one row, whatever stands in it, under the header that the file had."""
     texts = [b"1,a", b'2,"oo', b"3,b\n", b"4,c\n5,d", b""]
-    found = list(decoded(texts, "f.csv", {"x": "float32", "w": "string"}, "x,w"))
+    found = list(CSV().decoded(texts, "f.csv", {"x": "float32", "w": "string"}, "x,w"))
     (good,) = (batch for batch, _ in found if batch is not None)
     assert [good.column(name).to_pylist() for name in ("x", "w")] == [[b"1", b"3"], [b"a", b"b"]]
     assert good.column(origin.ROW_COLUMN).to_pylist() == [0, 2]

@@ -14,6 +14,8 @@ from transforms.spec.spec import Spec
 
 if TYPE_CHECKING:
     from transforms.beam import Densify, Parse, Validate
+    from transforms.events.sequences import Grouped, sequences
+    from transforms.events.spec import Events, make_events
     from transforms.fit.fit import Fit, FitAndDensify
     from transforms.memory import Applied, apply
     from transforms.ml_transform import SequenceColumns
@@ -23,15 +25,19 @@ if TYPE_CHECKING:
 _LATE = {
     "Applied": "transforms.memory",
     "Densify": "transforms.beam",
+    "Events": "transforms.events.spec",
     "Fit": "transforms.fit.fit",
     "FitAndDensify": "transforms.fit.fit",
+    "Grouped": "transforms.events.sequences",
     "Parse": "transforms.beam",
     "SequenceColumns": "transforms.ml_transform",
     "Validate": "transforms.beam",
     "apply": "transforms.memory",
+    "make_events": "transforms.events.spec",
     "make_output_parse_example_spec": "transforms.spec.parse_specs",
     "make_parse_example_spec": "transforms.spec.parse_specs",
     "make_preprocessing_fn": "transforms.preprocessing",
+    "sequences": "transforms.events.sequences",
 }
 
 
@@ -55,9 +61,11 @@ __all__ = [  # noqa: PLE0604  # the names of the table, too
     "Chain",
     "Column",
     "Densify",
+    "Events",
     "Fit",
     "FitAndDensify",
     "Function",
+    "Grouped",
     "JobError",
     "Normalizer",
     "Parse",
@@ -68,10 +76,12 @@ __all__ = [  # noqa: PLE0604  # the names of the table, too
     "SpecFault",
     "Validate",
     "apply",
+    "make_events",
     "make_output_parse_example_spec",
     "make_parse_example_spec",
     "make_preprocessing_fn",
     "make_spec",
+    "sequences",
     "shared_embeddings",
     *TYPES,
     *CLASSES,

@@ -30,7 +30,8 @@ from transforms.parse.parse import canonical_type
 from transforms.parse.step_limit import MAX_STEPS
 from transforms.rows import metrics, origin
 from transforms.rows.from_python import BATCH_ROWS, batches_of, check_keys, from_dicts, row_dict
-from transforms.rows.tally import Tally, add
+from transforms.rows.staged import stage_and_kind, staged_dict, staged_row
+from transforms.rows.tally import Tally, add, under
 from transforms.spec.make_spec import make_spec
 from transforms.spec.spec import Spec
 from transforms.stage_functions import StageFunction, densify_stage, mark, parse_stage, stage_of, validate_stage
@@ -42,40 +43,6 @@ REJECTED: Final = "rejected"
 TALLIES: Final = "tallies"
 MOMENTS: Final = "moments"
 COUNTS: Final = "counts"
-
-
-class StagedRow(dict[str, Any]):
-    """A dict row that a stage put out: its lists are canonical, so that the next stage need not parse it again.
-
-    Attributes:
-      stage: the last stage that it has passed. A copy by `{**row}` is a plain dict, and is parsed again.
-    """
-
-    stage: bytes = b""
-
-
-class _ParsedRow(beam.Row):
-    """As `StagedRow`, for rows with a schema. The class says the stage: the fields of a Row are its attributes."""
-
-    stage = b"parsed"
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _staged_row, (self.stage, self.as_dict())
-
-
-class _ValidatedRow(_ParsedRow):
-    stage = b"validated"
-
-
-def _staged_row(stage: bytes, values: Mapping[str, Any]) -> beam.Row:
-    kind = {b"parsed": _ParsedRow, b"validated": _ValidatedRow}.get(stage, beam.Row)
-    return kind(**values)
-
-
-def _staged_dict(stage: bytes, values: Mapping[str, Any]) -> StagedRow:
-    row = StagedRow(values)
-    row.stage = stage
-    return row
 
 
 class StageFn(beam.DoFn):
@@ -143,12 +110,13 @@ class StageFn(beam.DoFn):
         if self._run is None:
             self._run = self._shared.acquire(self._make)
         for stage in self._run(batch):
-            add(self._tally, stage.tally)
+            split = origin.split_of(stage.batch)
+            add(self._tally, under(split, stage.tally) if split else stage.tally)
             metrics.report_lengths(stage.tally)
             if stage.moments is not None:
                 self._moments = self._moments.merge([stage.moments]) if self._moments is not None else stage.moments
             if stage.counts is not None:
-                histograms.add(self._counts, stage.counts)
+                histograms.add(self._counts, under(split, stage.counts))
             yield stage
 
     def _run_table(self, table: pa.Table) -> Iterator[Any]:
@@ -164,7 +132,7 @@ class StageFn(beam.DoFn):
             yield TaggedOutput(REJECTED, pa.Table.from_batches(rejected))
 
     def _run_rows(self, pending: Sequence[Any]) -> Iterator[Any]:
-        for (stage, is_dict), group in itertools.groupby(pending, key=_stage_and_kind):
+        for (stage, is_dict), group in itertools.groupby(pending, key=stage_and_kind):
             same = [row if is_dict else row_dict(row) for row in group]
             batches = [self._canonical(same, stage)] if stage else from_dicts(same)
             yield from self._run_batches(batches, is_dict)
@@ -173,8 +141,10 @@ class StageFn(beam.DoFn):
         for batch in batches:
             for stage in self._counted(batch):
                 if not self._arrow:
-                    make = _staged_dict if is_dict else _staged_row
-                    yield from (make(stage_of(stage.batch), row) for row in _to_dicts(stage.batch))
+                    make = staged_dict if is_dict else staged_row
+                    names = [name for name in stage.batch.schema.names if name not in origin.RESERVED]
+                    rows = stage.batch.select(names).to_pylist()
+                    yield from (make(stage_of(stage.batch), row) for row in rows)
                 elif stage.batch.num_rows:
                     yield stage.batch
                 if stage.rejected is not None:
@@ -188,11 +158,6 @@ class StageFn(beam.DoFn):
             for key, form in self._spec.features.items()
         }
         return mark(origin.with_origin(pa.RecordBatch.from_pydict(arrays), "", 0), stage)
-
-
-def _stage_and_kind(row: Any) -> tuple[bytes, bool]:
-    staged = isinstance(row, StagedRow | _ParsedRow)
-    return (row.stage if staged else b"", isinstance(row, Mapping))
 
 
 def typed(made: beam.pvalue.DoOutputsTuple, *tags: str) -> beam.pvalue.DoOutputsTuple:
@@ -210,11 +175,6 @@ def in_global_window(value: Any) -> WindowedValue:
 def in_window(value: Any, window: Any) -> WindowedValue:
     """Returns a value as `finish_bundle` must yield it."""
     return WindowedValue(value, window.max_timestamp(), (window,))
-
-
-def _to_dicts(batch: pa.RecordBatch) -> list[dict[str, Any]]:
-    made: list[dict[str, Any]] = batch.select([n for n in batch.schema.names if n not in origin.RESERVED]).to_pylist()
-    return made
 
 
 class _Stage(beam.PTransform):
@@ -277,6 +237,7 @@ class Densify(_Stage):
       max_steps: as of `Parse`.
       counting: also count how values are distributed (see `distributions`), in the output `COUNTS`.
       narrow: whether float64 will be written as float32, as a tf.Example holds it: a row with a number beyond that is rejected.
+      moments_of: the split whose moments are collected; an empty string for those of all rows.
 
     Raises:
       ValueError: statistics are needed and `transform` is missing.
@@ -292,6 +253,7 @@ class Densify(_Stage):
         max_steps: int = MAX_STEPS,
         counting: Counting | None = None,
         narrow: bool = False,
+        moments_of: str = "",
     ):
         super().__init__(columns, sequence_groups, max_steps)
         if transform is None and self.spec.needs_analysis:
@@ -299,7 +261,7 @@ class Densify(_Stage):
                 "these columns need statistics (or the longest row) of the data set: give transform=DIR of a finished job"
             )
         self._transform, self._moments, self._ready = transform, moments, ready
-        self._counting, self._narrow = counting, narrow
+        self._counting, self._narrow, self._moments_of = counting, narrow, moments_of
 
     def expand(self, pcoll: beam.PCollection) -> beam.pvalue.DoOutputsTuple:
         """See the base class."""
@@ -310,4 +272,12 @@ class Densify(_Stage):
 
     def make(self) -> StageFunction:
         """See the base class."""
-        return densify_stage(self.spec, self._transform, self._moments, self.max_steps, self._counting, self._narrow)
+        return densify_stage(
+            self.spec,
+            self._transform,
+            self._moments,
+            self.max_steps,
+            self._counting,
+            self._narrow,
+            self._moments_of,
+        )

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
+import pyarrow as pa
 
 from transforms import dtypes
 from transforms.columns import Column
-from transforms.columns.base import Checked
 from transforms.columns.numeric_base import numeric_of
+from transforms.columns.results import Checked
 from transforms.parse.parse import Parsed
 from transforms.parse.rounding import LOOKED_AT, rounded
+from transforms.rows import origin
 from transforms.rows.ragged import Ragged
 from transforms.rows.tally import Tally
 from transforms.spec.spec import Spec
@@ -66,7 +69,42 @@ def _steps_cut(column: Column, spec: Spec, checked: Checked) -> np.ndarray | Non
     if column.sequence_group is None or checked.steps is None:
         return None
     size = spec.group(column.sequence_group).fixed_length
-    return np.maximum(checked.steps - size, 0) if size else None
+    return np.maximum(checked.steps - size, 0) if size is not None else None
+
+
+def count_cut(batch: pa.RecordBatch, arrays: Mapping[str, np.ndarray], spec: Spec) -> Tally:
+    """Counts anew the values of rows that are longer than a T which other data decided: validation did not know it.
+
+    Args:
+      batch: validated rows.
+      arrays: what they became.
+      spec: the columns.
+
+    Returns:
+      What is to be added to what validation counted; nothing where no row is longer.
+    """
+    made = Tally()
+    lengths = {o.source: arrays[o.name].shape[1] for o in spec.outputs() if o.sequence and o.name in arrays}
+    sizes = {
+        name: next((lengths[one] for one in (name, *(c.name for c in spec.members(name))) if one in lengths), None)
+        for name in spec.longest_groups
+    }
+    views = {key: Ragged.of(batch.column(key)) for key in spec.features} if sizes else {}
+    everyone = np.ones(batch.num_rows, bool)
+    for name, size in sizes.items():
+        checked = {column.name: column.check(views) for column in spec.members(name)} if size is not None else {}
+        steps = next(iter(checked.values())).steps if checked else None
+        if steps is None or not len(steps) or steps.max() <= size:
+            continue
+        groups = {**spec.sequence_groups, name: spec.group(name).model_copy(update={"max_length": size})}
+        fixed = spec.model_copy(update={"sequence_groups": groups})
+        for column in spec.members(name):
+            counted = [
+                count_values(column, one, views[column.key], checked[column.name], everyone) for one in (spec, fixed)
+            ]
+            for what in counted[1]:
+                made[origin.file_of(batch), "column", column.name, what] = counted[1][what] - counted[0].get(what, 0)
+    return made
 
 
 def count_rounded(column: Column, parsed: Parsed) -> Tally:

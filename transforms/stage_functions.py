@@ -10,9 +10,13 @@ from typing import Final
 
 import pyarrow as pa
 
+from transforms.counting import count_cut
 from transforms.distributions import histograms
+from transforms.distributions.centres import read_centres
 from transforms.distributions.histograms import Counting
 from transforms.parse.step_limit import MAX_STEPS
+from transforms.rows import origin
+from transforms.rows.tally import add
 from transforms.spec.spec import Spec
 from transforms.stages import Stage, parse_batch, reject_late, validate_batch
 
@@ -63,6 +67,7 @@ def densify_stage(
     max_steps: int = MAX_STEPS,
     counting: Counting | None = None,
     narrow: bool = False,
+    moments_of: str = "",
 ) -> StageFunction:
     """Returns the function that densifies a batch, parsed and validated first where it is not.
 
@@ -73,6 +78,7 @@ def densify_stage(
       max_steps: most steps of a sequence; a row with more is rejected.
       counting: the way in which distributions are counted; None for not at all.
       narrow: whether float64 will be written as float32.
+      moments_of: the split whose moments are collected; an empty string for those of all rows.
     """
     # TensorFlow takes seconds to import: only the stage that needs it pays.
     from transforms.densify import dense_batch, graph, spoiled
@@ -92,7 +98,10 @@ def densify_stage(
             good, late = reject_late(piece, spec, spoiled.normalizer_faults(arrays, spec, narrow))
             kept = arrays if late.rejected is None else {name: array[good] for name, array in arrays.items()}
             dense = dense_batch.dense_batch(late.batch, kept, spec)
-            yield Stage(dense, late.rejected, late.tally, collect(late.batch), count(late.batch, kept))
+            add(late.tally, count_cut(late.batch, kept, spec))
+            counts = moments_of in ("", origin.split_of(batch))
+            found = collect(late.batch) if counts else None
+            yield Stage(dense, late.rejected, late.tally, found, count(late.batch, kept))
 
     return run
 
@@ -103,5 +112,5 @@ def _counter(spec: Spec, transform: str | None, counting: Counting) -> histogram
     learned = counting.words or {}
     if counting.words is None and transform:
         learned = {name: len(words) for name, words in read_words(spec, transform).items()}
-    around = histograms.read_centres(spec, counting.moments)
+    around = read_centres(spec, counting.moments)
     return histograms.counter(spec, around, histograms.known_words(spec, learned), counting.one_in)

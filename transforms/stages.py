@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from transforms.columns import Column
-from transforms.columns.base import Checked
+from transforms.columns.results import Checked
 from transforms.counting import count_rounded, count_values, held_values
 from transforms.distributions.histograms import Counts
 from transforms.groups import SequenceGroup

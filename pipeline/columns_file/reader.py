@@ -31,6 +31,7 @@ from transforms.normalizers import Function, places
 from transforms.problems import Problem, problems, shown
 from transforms.spec.make_spec import cross_faults
 from transforms.spec.spec import Spec
+from transforms.splits.rule import Split
 from transforms.stored.files import opened
 
 Model = TypeVar("Model")
@@ -121,7 +122,7 @@ def _checked(document: Document, name: str, folder: str | None = None) -> Spec:
     spec: Spec | None
     try:
         file = ColumnsFile.model_validate(data)
-        spec = Spec(sequence_groups=file.sequence_groups, columns=file.columns)
+        spec = Spec(sequence_groups=file.sequence_groups, columns=file.columns, split=file.split)
     except ValidationError as error:
         found = problems(error, ColumnsFile, data, noun="key")
         spec = _valid_part(data)
@@ -136,17 +137,21 @@ def _checked(document: Document, name: str, folder: str | None = None) -> Spec:
     return spec
 
 
-FILES: Final = ("vocabulary_file", "table")
-"""Arguments that are paths: relative ones begin where the columns file lies, as modules of functions do."""
-
-
 def _beside(data: Any, folder: str) -> Any:
-    """Returns the data of a columns file with absolute paths in it."""
+    """Returns the data of a columns file with absolute paths in it; relative ones begin where the file lies."""
     if isinstance(data, list):
         return [_beside(one, folder) for one in data]
     if not isinstance(data, dict):
         return data
-    return {name: _path(one, folder) if name in FILES else _beside(one, folder) for name, one in data.items()}
+    kind = _kind_of(data)
+    paths = kind.path_fields if kind else ()
+    return {name: _path(one, folder) if name in paths else _beside(one, folder) for name, one in data.items()}
+
+
+def _kind_of(row: dict[str, Any]) -> type[Column] | None:
+    """Returns the column type that a row names."""
+    kind = row.get("type")
+    return TYPES.get(kind) if isinstance(kind, str) else None
 
 
 def _path(value: Any, folder: str) -> Any:
@@ -171,12 +176,15 @@ def _valid_part(data: dict[str, Any]) -> Spec | None:
         groups = {column.sequence_group: _NO_GROUP for column in columns if column.sequence_group is not None}
     if any(column is None and not _group_known(row) for column, row in zip(valid, rows, strict=True)):
         columns += [SequenceIdentity.make(key=f"\0group {name}", num_buckets=1, group=name) for name in groups if name]
-    return Spec.model_construct(sequence_groups=groups, columns=columns)
+    return Spec.model_construct(
+        sequence_groups=groups, columns=columns, split=_valid(_SPLIT, data["split"]) if "split" in data else None
+    )
 
 
 _COLUMN: Final[TypeAdapter[Column]] = TypeAdapter(AnyColumn)
 _GROUP: Final = TypeAdapter(SequenceGroup)
 _NO_GROUP: Final = SequenceGroup(mask=False)
+_SPLIT: Final = TypeAdapter(Split)
 
 
 def _valid(adapter: TypeAdapter[Model], data: Any) -> Model | None:
@@ -193,19 +201,23 @@ def _group_known(row: Any) -> bool:
     return "group" not in row if _is_context(row) else _group_of(row) is not None
 
 
+_INNER: Final = {kind.inner_field for kind in TYPES.values() if kind.inner_field}
+
+
+def _innermost(row: dict[str, Any]) -> dict[str, Any]:
+    """Returns the row of the column that a faulty one is made of, whatever its type was meant to be; or the row itself."""
+    inner = next((one for name, one in row.items() if name in _INNER and isinstance(one, dict)), None)
+    return row if inner is None else _innermost(inner)
+
+
 def _is_context(row: dict[str, Any]) -> bool:
-    kind = row.get("type")
-    inner = row.get("categorical_column", row.get("source_column"))
-    if isinstance(inner, dict):
-        return _is_context(inner)
-    return isinstance(kind, str) and kind in TYPES and not issubclass(TYPES[kind], SequenceMixin)
+    kind = _kind_of(_innermost(row))
+    return kind is not None and not issubclass(kind, SequenceMixin)
 
 
 def _group_of(row: Any) -> str | None:
     """Returns the group that a faulty column names."""
-    if isinstance(row, dict) and isinstance(inner := row.get("categorical_column", row.get("source_column")), dict):
-        return _group_of(inner)
-    group = row.get("group") if isinstance(row, dict) and not _is_context(row) else None
+    group = _innermost(row).get("group") if isinstance(row, dict) and not _is_context(row) else None
     return group if isinstance(group, str) and group else None
 
 

@@ -17,6 +17,7 @@ from pipeline.columns_file.reader import ColumnsFile
 from transforms.columns import TYPES
 from transforms.groups import SequenceGroup
 from transforms.normalizers import NORMALIZERS
+from transforms.splits.rule import Split
 
 PUBLISHED: Final = Path(__file__).parents[1] / "columns.schema.json"
 """The copy that editors are pointed to."""
@@ -30,7 +31,7 @@ def json_schema() -> dict[str, Any]:
     """
     schema = ColumnsFile.model_json_schema()
     definitions = schema["$defs"]
-    models: list[type[BaseModel]] = [SequenceGroup, *TYPES.values(), *NORMALIZERS.values()]
+    models: list[type[BaseModel]] = [SequenceGroup, Split, *TYPES.values(), *NORMALIZERS.values()]
     for model in models:
         _describe(definitions[model.__name__], model)
     _describe(schema, ColumnsFile)

@@ -39,9 +39,10 @@ def dumps(spec: Spec) -> str:
     groups = CommentedMap()
     for name, group in spec.sequence_groups.items():
         groups[quoted(name)] = _flow(_changed(group, path_of(("sequence_groups", name)), faults))
+    split = {"split": _flow(_changed(spec.split, "split", faults))} if spec.split is not None else {}
     if faults:
         raise SpecError(faults)
-    return block({"version": 1, **({"sequence_groups": groups} if groups else {}), "columns": rows})
+    return block({"version": 1, **({"sequence_groups": groups} if groups else {}), "columns": rows, **split})
 
 
 def block(data: Any) -> str:

@@ -11,8 +11,8 @@ import click.shell_completion
 
 from pipeline.command import silence, temporary
 from pipeline.command.actions import carry_out, end, find_functions, prepare, show_plan
-from pipeline.command.exits import FAILED, Commands, printed, reported, say, stop
-from pipeline.command.options import DEBUG, MOVED_INPUTS, WORKERS, inspecting, planning, reading, writing
+from pipeline.command.exits import DRIFTED, FAILED, Commands, printed, reported, say, stop
+from pipeline.command.options import DEBUG, MOVED_INPUTS, WORKERS, comparing, inspecting, planning, reading, writing
 from pipeline.errors import UsageError
 
 BEAM_OPTIONS: Final = {"ignore_unknown_options": True, "allow_extra_args": True}
@@ -23,7 +23,8 @@ BEAM_OPTIONS: Final = {"ignore_unknown_options": True, "allow_extra_args": True}
 def cli() -> None:
     """Turn variable-length sequences into dense, validated, normalised, training-ready data.
 
-    Exit codes: 0 done, 1 failed, 2 wrong use or columns file, 3 more rows rejected than --max-rejected allows.
+    Exit codes: 0 done, 1 failed, 2 wrong use or columns file, 3 more rows rejected than --max-rejected allows,
+    4 more drift than --max-drift allows.
     """
 
 
@@ -176,6 +177,44 @@ def verify_command(directory: str, inputs: tuple[str, ...], rows: int, debug: bo
     say(*verify.lines(done))
     if done.faults:
         stop(FAILED, *verify.messages(done))
+
+
+@cli.command("compare")
+@comparing
+def compare_command(
+    one: str, other: str, max_drift: tuple[str, ...], output: str, overwrite: bool, as_json: bool, debug: bool
+) -> None:
+    """Set the data sets in DIR and DIR2 side by side: is it still the same data?
+
+    Rows, rejected rows by reason, lengths, what every column holds, and how far its distribution has drifted, by what both data
+    sets say of themselves: no row is read.
+
+    Exit codes: 0 done, 1 failed, 2 wrong use, 4 more drift than --max-drift allows.
+    """
+    with reported(debug):
+        from pipeline.compare import limits, text
+        from pipeline.compare.comparison import compare
+        from pipeline.compare.described import read
+        from pipeline.dataset.target import refuse_file, write_file
+
+        allowed = limits.parsed(max_drift)
+        refuse_file(output, overwrite)
+        compared = compare(read(one), read(other))
+        limits.refuse_unknown(allowed, compared)
+        if output:
+            from pipeline.compare.view import html
+
+            write_file(output, html(compared), overwrite)
+        beyond = limits.beyond(allowed, compared)
+        if as_json:
+            import json
+
+            click.echo(json.dumps({**text.document(compared), "beyond": beyond}, indent=2))
+        else:
+            say(*text.lines(compared), *(["", f"page: {output}"] if output else []))
+    if beyond:
+        stop(DRIFTED, f"{len(beyond):,} beyond --max-drift", *(f"  {line}" for line in beyond))
+    printed()
 
 
 @cli.command("repair")

@@ -16,7 +16,7 @@ from pipeline.command import streams
 from pipeline.errors import UsageError
 from pipeline.stopping import INTERRUPTED, end_now
 
-OK, FAILED, WRONG_USE, TOO_MANY_REJECTED = 0, 1, 2, 3
+OK, FAILED, WRONG_USE, TOO_MANY_REJECTED, DRIFTED = 0, 1, 2, 3, 4
 
 DEBUG: Final = "--debug"
 

@@ -72,7 +72,8 @@ def _input(required: bool) -> Any:
         "inputs",
         multiple=True,
         required=required,
-        help="File, pattern or data set to read; may be repeated.",
+        help="File, pattern or data set to read; may be repeated. NAME=PATTERN names the split of its rows: train, validation, "
+        "test, or one that the columns file declares.",
     )
 
 
@@ -88,6 +89,12 @@ _READING: Final = [
         click.Choice(ON_BAD_FILE),
         ON_BAD_FILE[0],
         "What to do with a damaged or truncated file: fail the run, or skip the whole file (takes an extra pass).",
+    ),
+    _valued(
+        "--statistics-split",
+        str,
+        "",
+        "Split that statistics, vocabularies and a T that the data decide come from, where there are splits; train by default.",
     ),
     _MAX_RECORD_BYTES,
     _valued("--max-steps", int, DEFAULTS.max_steps, "Longest sequence, in steps; a row with a longer one is rejected."),
@@ -124,10 +131,28 @@ _WRITING: Final = [
     ),
 ]
 
+_OVERWRITE: Final = click.option("--overwrite", is_flag=True, help="Replace an existing file.")
+
+_COMPARING: Final = [
+    click.argument("one", metavar="DIR"),
+    click.argument("other", metavar="DIR2"),
+    click.option(
+        "--max-drift",
+        multiple=True,
+        metavar="[COLUMN=]DRIFT",
+        help="Largest drift that is allowed, 0 to 1: of all columns and sequence groups, or of one by name; may be repeated. "
+        "Above it the exit code is 4.",
+    ),
+    click.option("--output", "-o", default="", help="File to write a page to, for a browser."),
+    _OVERWRITE,
+    click.option("--json", "as_json", is_flag=True, help="Print all figures as JSON."),
+    DEBUG,
+]
+
 _INSPECTING: Final = [
     click.argument("inputs", metavar="FILES...", nargs=-1, required=True),
     click.option("--output", "-o", default="", help="File to write the draft to; if omitted, it is printed."),
-    click.option("--overwrite", is_flag=True, help="Replace an existing file."),
+    _OVERWRITE,
     _valued("--rows", click.IntRange(min=1), INSPECTED_ROWS, "How many rows to sample, spread over the files."),
     _MAX_RECORD_BYTES,
     _MAX_UNPACK_RATIO,
@@ -160,6 +185,11 @@ def writing(command: Any) -> Any:
 def inspecting(command: Any) -> Any:
     """Adds the options of `seqcols inspect`."""
     return _with(command, _INSPECTING)
+
+
+def comparing(command: Any) -> Any:
+    """Adds the arguments and options of `seqcols compare`."""
+    return _with(command, _COMPARING)
 
 
 def of_a_job() -> list[click.Option]:

@@ -27,7 +27,7 @@ def lines(what: str, request: Request, outcome: Outcome) -> list[str]:
         return [escaping.one_line(f"handed over; when the job is done it publishes {outcome.output}/{layout.MANIFEST}")]
     parts: list[list[str]] = []
     if outcome.ledger:
-        parts += [[_rows(what, outcome)], _columns(outcome.ledger)]
+        parts += [[_rows(what, outcome)], *_splits(what, outcome), _columns(outcome.ledger)]
     if outcome.rejected_examples:
         parts.append(_rejects(outcome))
     if outcome.repeated:
@@ -64,6 +64,15 @@ def _rows(what: str, outcome: Outcome) -> str:
     return f"rows: {counts}{share}{passes}{balance}"
 
 
+def _splits(what: str, outcome: Outcome) -> list[list[str]]:
+    """Returns the rows of each split as a table; nothing where there are none."""
+    wrote = "written" if what == "run" else "accepted"
+    lines: list[tuple[str, ...]] = [("split", "rows read", wrote, "rejected")]
+    for name, own in outcome.ledger.get("splits", {}).items():
+        lines.append((name, *(f"{own['rows'][one]:,}" for one in ("read", "written", "rejected"))))
+    return [table(lines)] if len(lines) > 1 else []
+
+
 def _columns(ledger: Mapping[str, Any]) -> list[str]:
     lines: list[tuple[str, ...]] = [("column", *COLUMN_HEADS)]
     for name, *counts in columns_of(ledger):
@@ -96,5 +105,6 @@ def _places(request: Request, outcome: Outcome) -> list[str]:
         lines.append((layout.REJECTED + "/", "rejected rows, their records recoverable (Parquet)"))
     lines.append((layout.STATISTICS, "counts, means, variances, lengths"))
     lines.append((layout.LEDGER, "every row and value accounted for, by file"))
+    lines.append((layout.DISTRIBUTIONS, "lengths, and values counted in bins; seqcols compare reads it"))
     lines.append((layout.REPORT, "all of it on one page, for a browser"))
-    return [f"written to {root}", *(f"  {name:<16} {what}" for name, what in lines)]
+    return [f"written to {root}", *(f"  {name:<18} {what}" for name, what in lines)]

@@ -27,6 +27,7 @@ TRANSFORM: Final = "transform"
 SERVING: Final = "serving"
 STATISTICS: Final = "statistics.json"
 LEDGER: Final = "ledger.json"
+DISTRIBUTIONS: Final = "distributions.json"
 REPORT: Final = "report.html"
 STAGING_PREFIX: Final = ".seqcols-"
 ALIVE: Final = "alive"
@@ -38,7 +39,7 @@ STOPPED: Final = "stopped"
 RUN: Final = r"(\d{8}T\d{6}-[0-9a-f]{8})"
 """The names that `new_run_id` gives."""
 
-SHARD: Final = RUN + r"-[0-9a-f]{12}\.[\w.]+"
+SHARD: Final = RUN + r"(-[A-Za-z]\w*)?-[0-9a-f]{12}\.[\w.]+"
 """The names that `shard_name` gives."""
 
 
@@ -47,9 +48,12 @@ def new_run_id() -> str:
     return time.strftime("%Y%m%dT%H%M%S", time.gmtime()) + "-" + secrets.token_hex(4)
 
 
-def shard_name(run_id: str, suffix: str) -> str:
-    """Returns a name for a shard of a run that no other shard has, whichever worker writes it, how often ever."""
-    return f"{run_id}-{secrets.token_hex(6)}{suffix}"
+def shard_name(run_id: str, suffix: str, split: str = "") -> str:
+    """Returns a name for a shard of a run that no other shard has, whichever worker writes it, how often ever.
+
+    It says the split that its rows belong to, where they belong to one.
+    """
+    return "-".join(filter(None, (run_id, split, secrets.token_hex(6)))) + suffix
 
 
 def is_shard_of(run_id: str, name: str) -> bool:

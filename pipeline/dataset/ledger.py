@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from pipeline.dataset.splits import Splits
 from transforms.columns import Column
 from transforms.rows import digests
 from transforms.rows.tally import COLUMN_COUNTS, Tally
@@ -37,6 +38,20 @@ def build(tally: Tally, spec: Spec, sizes: Mapping[str, int | None]) -> dict[str
     return {**_one(total, spec, sizes), "files": files}
 
 
+def of_run(tally: Tally, spec: Spec, sizes: Mapping[str, int | None], splits: Splits) -> dict[str, Any]:
+    """Returns the ledger of a run; where it has splits, that of each stands under `splits`, by its name."""
+    whole = build(splits.whole(tally), spec, sizes)
+    if not splits:
+        return whole
+    return {**whole, "splits": {name: build(own, spec, sizes) for name, own in splits.parts(tally).items()}}
+
+
+def splits_of(ledger: Mapping[str, Any]) -> Iterable[tuple[str, Mapping[str, Any]]]:
+    """Returns the name and the ledger of every split; nothing where there are none."""
+    found: Mapping[str, Mapping[str, Any]] = ledger.get("splits", {})
+    return found.items()
+
+
 def _one(counts: Tally, spec: Spec, sizes: Mapping[str, int | None]) -> dict[str, Any]:
     rows = {what: counts["rows", what] for what in ("read", "written", "rejected")}
     reasons = {k[1].partition(":")[2]: n for k, n in sorted(counts.items()) if k[0] == "rows" and ":" in k[1] and n}
@@ -66,6 +81,9 @@ def _column(
 def imbalances(ledger: Mapping[str, Any]) -> list[str]:
     """Returns what does not add up, one line each, the file named; nothing for a ledger that balances."""
     faults = []
+    for name, own in splits_of(ledger):
+        faults += [f"split {name!r}: {fault}" for fault in imbalances(own)]
+    faults += _between_splits(ledger) if "splits" in ledger else []
     for file, entry in [*ledger["files"].items(), ("all files", ledger)]:
         rows = entry["rows"]
         if rows["read"] != rows["written"] + rows["rejected"]:
@@ -79,6 +97,25 @@ def imbalances(ledger: Mapping[str, Any]) -> list[str]:
                 sides = f"{c['values']} in, {c['kept']} kept, {c['truncated']} truncated, {c['rejected']} rejected"
                 faults.append(f"{file}: values of column {name!r} do not balance: {sides}")
     return faults
+
+
+def _between_splits(ledger: Mapping[str, Any]) -> list[str]:
+    """Returns whether rows are in no split, or in two: what the splits lack of the whole was rejected before it had a split."""
+    parts = [own for _, own in splits_of(ledger)]
+    left = {
+        what: ledger["rows"][what] - sum(own["rows"][what] for own in parts) for what in ("read", "written", "rejected")
+    }
+    marks = {
+        what: (int(ledger["row_digests"][what], 16) - sum(int(own["row_digests"][what], 16) for own in parts)) % 2**64
+        for what in ("read", "written", "rejected")
+    }
+    if left["written"] or left["read"] != left["rejected"]:
+        return [
+            f"splits do not add up: {left['read']} rows read, {left['written']} written, {left['rejected']} rejected in none"
+        ]
+    if marks["written"] or marks["read"] != marks["rejected"]:
+        return ["splits do not add up: the rows in them are not those that were read (their digests differ)"]
+    return []
 
 
 def changed(first: Tally, second: Tally, among: Collection[str] | None = None) -> list[str]:

@@ -28,7 +28,7 @@ _OF_A_RUN: Final = [
     re.compile(pattern)
     for pattern in (
         rf"(?:{EXAMPLES}|{REJECTED})/{SHARD}",
-        rf"(?:statistics|ledger)-{RUN}\.json",
+        rf"(?:statistics|ledger|distributions)-{RUN}\.json",
         rf"report-{RUN}\.html",
         rf"(?:transform|serving)-{RUN}/.+",
         rf"{re.escape(layout.STAGING_PREFIX)}{RUN}/.+",

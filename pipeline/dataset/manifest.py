@@ -12,12 +12,14 @@ from typing import Any
 from apache_beam.io.filesystems import FileSystems
 
 from pipeline.dataset.layout import EXAMPLES, MANIFEST, REJECTED, exists, json_bytes, read_bytes
-from pipeline.dataset.manifest_fields import DIGEST, FORMAT_VERSION, damage, last_lines
+from pipeline.dataset.manifest_fields import DIGEST, FORMAT_VERSION, VERSION_WITH_SPLITS, damage, last_lines
+from pipeline.dataset.splits import NO_SPLITS, Splits
 from transforms.columns import Output
 from transforms.densify.length_buckets import outputs_in
-from transforms.errors import JobError
+from transforms.errors import JobError, nearest
 from transforms.reprs import table
 from transforms.spec.spec import Spec
+from transforms.splits.rule import Split
 
 __all__ = ["FORMAT_VERSION", "Manifest", "features_of", "named_files", "parsed", "read", "sealed"]
 
@@ -37,7 +39,10 @@ class Manifest:
     def __repr__(self) -> str:
         """The directory, and how much is in it."""
         count = len(self.outputs)
-        return f"Manifest({self.root!r}: {self.rows:,} rows, {count:,} features, {len(self.files):,} files of {self.format})"
+        files, splits = len(self._entries), f", splits {', '.join(self.splits)}" if self.splits else ""
+        return (
+            f"Manifest({self.root!r}: {self.rows:,} rows, {count:,} features, {files:,} files of {self.format}{splits})"
+        )
 
     def _repr_html_(self) -> str:
         """A table for notebooks: the features of an example."""
@@ -56,8 +61,58 @@ class Manifest:
 
     @property
     def files(self) -> list[str]:
-        """Paths of the files with examples, in the order to read them in."""
-        return [self.path(entry["path"]) for entry in self.content["examples"]["files"]]
+        """Paths of the files with examples, in the order to read them in.
+
+        Raises:
+          ValueError: the data set has splits, and nobody should train on all of them: see `split`.
+        """
+        self._refuse_splits()
+        return [self.path(entry["path"]) for entry in self._entries]
+
+    @property
+    def _entries(self) -> list[Mapping[str, Any]]:
+        return list(self.content["examples"]["files"])
+
+    @property
+    def splits(self) -> list[str]:
+        """Names of the splits, train first; none where the data set has no splits, or is one of another."""
+        return list(self.content.get("splits", {}).get("rows", {}))
+
+    @property
+    def statistics_split(self) -> str:
+        """The split that statistics, vocabularies and a T that the data decide are of; empty where there are no splits."""
+        return str(self.content.get("splits", {}).get("statistics", ""))
+
+    def split(self, name: str) -> Manifest:
+        """Returns one split as a data set by itself: its files, its rows and its rejected rows, as counted.
+
+        Args:
+          name: of the split.
+
+        Raises:
+          ValueError: there is no such split.
+        """
+        if name not in self.splits:
+            known = f"one of {', '.join(self.splits)}" if self.splits else "none, as this data set has no splits"
+            raise ValueError(f"expected the name of a split, {known}, got {name!r}{nearest(str(name), self.splits)}")
+        files = [entry for entry in self._entries if entry["split"] == name]
+        examples = {**self.content["examples"], "rows": sum(entry["rows"] for entry in files), "files": files}
+        content = {key: value for key, value in self.content.items() if key != "splits"}
+        return replace(self, content={**content, "examples": examples, "split": name})
+
+    def divided_by(self, rule: Split | None) -> Splits:
+        """Returns the splits of the data set, which `rule` of its columns divides, where not each input file has its own."""
+        if not self.splits:
+            return NO_SPLITS
+        by_input = self.content["splits"]["by"] == "input"
+        files = {file["path"]: file["split"] for file in self.content["inputs"]} if by_input else {}
+        return Splits(tuple(self.splits), self.statistics_split, None if by_input else rule, files)
+
+    def _refuse_splits(self) -> None:
+        if self.splits:
+            raise ValueError(
+                f"this data set has splits: ask split(NAME) of the manifest, NAME one of {', '.join(self.splits)}"
+            )
 
     @property
     def bucket_lengths(self) -> list[int]:
@@ -80,7 +135,7 @@ class Manifest:
         """
         if length not in self.bucket_lengths:
             raise ValueError(f"expected T of a length bucket, one of {self.bucket_lengths}, got {length!r}")
-        files = [entry for entry in self.content["examples"]["files"] if entry["T"] == length]
+        files = [entry for entry in self._entries if entry["T"] == length]
         features = features_of(self._outputs_in(length))
         examples = {"rows": sum(entry["rows"] for entry in files), "features": features, "files": files}
         return replace(self, content={**self.content, "examples": examples})
@@ -131,6 +186,7 @@ class Manifest:
         return sequence_spec(self._one_shape())
 
     def _one_shape(self) -> list[Output]:
+        self._refuse_splits()
         if self._buckets:
             raise ValueError(
                 f"T differs from file to file: ask bucket(T) of the manifest, T one of {self.bucket_lengths}"
@@ -176,7 +232,7 @@ def parsed(data: bytes, path: str) -> dict[str, Any]:
 
 def sealed(content: Mapping[str, Any]) -> bytes:
     """Returns the bytes of a manifest: what it is to hold, in the version of today, and a digest of all lines before."""
-    own = {"format_version": FORMAT_VERSION}
+    own = {"format_version": VERSION_WITH_SPLITS if "splits" in content else FORMAT_VERSION}
     lines = json_bytes({**own, **{name: value for name, value in content.items() if name not in (*own, DIGEST)}})
     lines = lines.removesuffix(b"\n}\n") + b",\n"
     return lines + last_lines(lines)
@@ -219,10 +275,26 @@ def buckets_of(spec: Spec) -> dict[str, Any]:
     return {"length_buckets": {"group": group, "T": list(sizes), "features": own}}
 
 
+def splits_of(splits: Splits, book: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what the manifest says of splits: nothing where there are none.
+
+    Args:
+      splits: the splits.
+      book: the ledger.
+    """
+    if not splits:
+        return {}
+    counts = {
+        name: {what: own["rows"][what] for what in ("read", "written", "rejected")}
+        for name, own in book["splits"].items()
+    }
+    return {"splits": {"by": splits.by, "statistics": splits.statistics, "rows": counts}}
+
+
 def named_files(content: Mapping[str, Any]) -> Iterator[str]:
     """Yields the relative path of every file and folder that a manifest names, as far as they are of its directory."""
     for part in (EXAMPLES, REJECTED):
         yield from (entry["path"] for entry in content[part]["files"] if is_own(part, entry["path"]))
-    for name in ("transform", "serving", "statistics", "ledger", "report"):
+    for name in ("transform", "serving", "statistics", "ledger", "distributions", "report"):
         if is_own(name, content.get(name)):
             yield content[name]

@@ -17,6 +17,9 @@ from transforms.problems import problems, shown
 FORMAT_VERSION: Final = 2
 """The version that is written. Version 1, which has no digest, is still read; no single flipped bit turns the 2 into a 1."""
 
+VERSION_WITH_SPLITS: Final = 3
+"""What is written of a data set with splits, which older readers would take for one."""
+
 VERSION_WITHOUT_DIGEST: Final = 1
 
 DIGEST: Final = "sha256"
@@ -61,6 +64,7 @@ class _File(_Fields):
     bytes: _Count
     sha256: str
     T: int | None = None
+    split: str | None = None
     samples: dict[str, list[Annotated[list[_Count], Field(min_length=3, max_length=3)]]] = {}
 
 
@@ -96,6 +100,18 @@ class _Input(_Fields):
     bytes: _Count
 
 
+class _Counts(_Fields):
+    read: _Count
+    written: _Count
+    rejected: _Count
+
+
+class _Splits(_Fields):
+    by: str
+    statistics: str
+    rows: Annotated[dict[str, _Counts], Field(min_length=1)]
+
+
 class _Manifest(_Fields):
     run: str
     format: str
@@ -103,20 +119,30 @@ class _Manifest(_Fields):
     inputs: list[_Input]
     examples: _Examples
     rejected: _Files
-    json_sha256: dict[Literal["statistics", "ledger"], str] = {}
+    json_sha256: dict[Literal["statistics", "ledger", "distributions"], str] = {}
     graph_sha256: dict[Literal["transform", "serving"], str] = {}
     transform: _Path | None
     serving: _Path | None
     statistics: _Path
     ledger: _Path
-    report: _Path | None = None  # older data sets have none
+    distributions: _Path | None = None  # older data sets have neither these nor a report
+    report: _Path | None = None
     report_sha256: str = ""
+    splits: _Splits | None = None
 
     @model_validator(mode="after")
     def _has_its_graphs(self) -> _Manifest:
         for name in self.graph_sha256:
             if getattr(self, name) is None:
                 raise ValueError(f"graph_sha256: expected digests of what is named, got one of {name!r}")
+        return self
+
+    @model_validator(mode="after")
+    def _files_are_of_splits(self) -> _Manifest:
+        names = list(self.splits.rows) if self.splits else [None]
+        for k, file in enumerate(self.examples.files):
+            if file.split not in names:
+                raise ValueError(f"examples.files[{k}].split: expected one of {shown(names)}, got {shown(file.split)}")
         return self
 
 
@@ -141,8 +167,9 @@ def damage(content: Any, data: bytes) -> str:
     if not isinstance(content, dict):
         return f"damaged: expected a mapping, got {shown(content)}"
     version = content.get("format_version")
-    if type(version) is not int or version not in (VERSION_WITHOUT_DIGEST, FORMAT_VERSION):
-        return f"expected format_version {VERSION_WITHOUT_DIGEST} or {FORMAT_VERSION}, got {shown(version)}"
+    known = (VERSION_WITHOUT_DIGEST, FORMAT_VERSION, VERSION_WITH_SPLITS)
+    if type(version) is not int or version not in known:
+        return f"expected format_version {', '.join(map(str, known))}, got {shown(version)}"
     if (version != VERSION_WITHOUT_DIGEST or DIGEST in content) and not _is_whole(data):
         return f"damaged: {DIGEST}: expected the digest of the lines before, got another, or none"
     try:

@@ -1,9 +1,9 @@
 """Publishing: from files of a run to a data set that readers see whole, or not at all.
 
-1. Everything that the run wrote has a name of its own (shards, graphs, statistics, ledger, report), and is on the disk.
+1. Everything that the run wrote has a name of its own (shards, graphs, and the files beside them), and is on the disk.
 2. `manifest.json` is replaced in one step, by a run that has seen what it replaces. From here on readers see the new data set.
 3. What the old manifest named is removed.
-4. On a disk: graphs, statistics, ledger and report are copied to their plain names, and the manifest is replaced once more to
+4. On a disk: graphs and all files beside the shards are copied to their plain names, and the manifest is replaced once more to
    name those. Until now a reader that follows the manifest found them under their own names. In an object store, where no lock
    keeps another run from doing the same at the same moment, they keep their own names.
 
@@ -16,14 +16,14 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Collection, Mapping
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from pipeline import stopping
 from pipeline.dataset import graphs, layout
-from pipeline.dataset.layout import LEDGER, MANIFEST, REPORT, SERVING, STATISTICS, TRANSFORM, Layout
+from pipeline.dataset.layout import DISTRIBUTIONS, LEDGER, MANIFEST, REPORT, SERVING, STATISTICS, TRANSFORM, Layout
 from pipeline.dataset.manifest import named_files, parsed, sealed
 from pipeline.dataset.stores import Conflict, Store, Version, store_of, sync_folder
 from transforms.errors import JobError
@@ -35,6 +35,7 @@ ANY: Final = "*"
 PLAIN_NAMES: Final = {
     "statistics": STATISTICS,
     "ledger": LEDGER,
+    "distributions": DISTRIBUTIONS,
     "report": REPORT,
     "transform": TRANSFORM,
     "serving": SERVING,
@@ -54,19 +55,21 @@ def publish(
     replaces: str | None = ANY,
     staged_serving: str = "",
     report: bytes = b"",
+    distributions: bytes = b"",
 ) -> list[str]:
     """Publishes a data set. One run at a time does so in a directory of this machine.
 
     Args:
       place: where.
-      content: the manifest but for its version and digest, `transform`, `serving`, `statistics`, `ledger` and `report`, which
-        are set here.
+      content: the manifest but for its version and digest, `transform`, `serving`, `statistics`, `ledger`, `distributions` and
+        `report`, which are set here.
       ledger: the content of `ledger.json`.
       statistics: the content of `statistics.json`.
       staged_transform: folder with the saved graph; an empty string where there is none.
       replaces: the run that was published there when this one began, None for none.
       staged_serving: folder with the serving model; an empty string where there is none.
       report: the content of `report.html`; empty for no report.
+      distributions: the content of `distributions.json` (see `transforms.distributions.facts`); empty for none.
 
     Returns:
       What went wrong after the data set was published, which it is with the first replacement of the manifest: notes for people.
@@ -76,7 +79,10 @@ def publish(
         be written.
     """
     content = {**content, "json_sha256": graphs.json_digests(statistics=statistics, ledger=ledger)}
+    if distributions:
+        content["json_sha256"]["distributions"] = hashlib.sha256(distributions).hexdigest()
     content["report_sha256"] = hashlib.sha256(report).hexdigest() if report else ""
+    files = {"distributions": distributions, "report": report}
     store = store_of(place.output)
     staged = {"transform": staged_transform, "serving": staged_serving}
     try:
@@ -88,7 +94,7 @@ def publish(
                 raise JobError(f"another run ({found}) has published in {place.output!r} meanwhile; this one has not")
             if layout.decided(place) == layout.STOPPED or not layout.exists(place.staging):
                 raise JobError("the run was stopped")
-            own = _write_own(place, ledger, statistics, report, staged)
+            own = _write_own(place, ledger, statistics, files, staged)
             stopping.hold_off()  # not while the lock is waited for, which somebody else may hold for ever
             if not layout.claim(place, layout.PUBLISHING):
                 raise JobError("the run was stopped")
@@ -112,7 +118,7 @@ def has_ended_here(place: Layout) -> bool:
 
 
 def own_names(run_id: str) -> dict[str, str]:
-    """Returns the names that statistics, ledger, report and graphs of a run have until the data set is published."""
+    """Returns the names that the graphs of a run, and its files beside the shards, have until the data set is published."""
     return {
         name: f"{os.path.splitext(plain)[0]}-{run_id}{os.path.splitext(plain)[1]}"
         for name, plain in PLAIN_NAMES.items()
@@ -120,21 +126,26 @@ def own_names(run_id: str) -> dict[str, str]:
 
 
 def _write_own(
-    place: Layout, ledger: Mapping[str, Any], statistics: Mapping[str, Any], report: bytes, staged: Mapping[str, str]
+    place: Layout,
+    ledger: Mapping[str, Any],
+    statistics: Mapping[str, Any],
+    files: Mapping[str, bytes],
+    staged: Mapping[str, str],
 ) -> dict[str, str | None]:
     """Writes what is not there yet under the run's own names, and returns these; None for what there is not."""
     own = own_names(place.run_id)
     layout.write_json(place.at(own["statistics"]), statistics)
     layout.write_json(place.at(own["ledger"]), ledger)
-    if report:
-        layout.write_bytes(place.at(own["report"]), report)
+    for name, data in files.items():
+        if data:
+            layout.write_bytes(place.at(own[name]), data)
     for name, path in staged.items():
         if path:
             _copy(path, place.at(own[name]))
     for folder in ("", layout.EXAMPLES, layout.REJECTED):
         if store_of(place.output).is_local and layout.exists(place.at(folder)):
             sync_folder(place.at(folder))
-    missing = [name for name, there in {**staged, "report": report}.items() if not there]
+    missing = [name for name, there in {**staged, **files}.items() if not there]
     return {**own, **dict.fromkeys(missing)}
 
 
@@ -178,23 +189,21 @@ def _replace_manifest(store: Store, place: Layout, content: Mapping[str, Any], s
 
 
 def _copy(source: str, target: str) -> None:
-    """Copies a file or a tree, file by file, on any file system."""
-    below = trees.files_below(source.rstrip("/"))
-    if not below:
+    """Copies a file or a tree, on any file system; on a disk it is there after a power cut, but for its own name."""
+
+    def write(path: str, file: BinaryIO) -> None:
+        layout.write_bytes(path, file.read())
+
+    written = trees.copy(source, target, write)
+    if not written:
         with FileSystems.open(source, compression_type=CompressionTypes.UNCOMPRESSED) as file:
-            layout.write_bytes(target, file.read())
-        return
+            write(target, file)
     folders = set()
-    for path in below:
-        relative = path.removeprefix(source).lstrip("/")
-        where = FileSystems.join(target, *relative.split("/"))
-        folder = FileSystems.split(where)[0]
-        layout.make_dirs(folder)
+    for path in written:
+        folder = FileSystems.split(path)[0]
         while folder not in folders and len(folder) >= len(target):  # a folder that holds only folders counts too
             folders.add(folder)
             folder = FileSystems.split(folder)[0]
-        with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
-            layout.write_bytes(where, file.read())
     for folder in folders:
         sync_folder(folder)
 

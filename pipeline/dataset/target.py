@@ -15,7 +15,14 @@ GLOB: Final = r"[*?\[\]]"
 URL: Final = re.compile(r"[A-Za-z][-+.A-Za-z0-9]*://")
 """The pattern by which Beam recognises a path that is not on this machine."""
 
-REPLACED_NAMES: Final = ("transform", "serving", "statistics.json", "ledger.json", "report.html")
+REPLACED_NAMES: Final = (
+    "transform",
+    "serving",
+    "statistics.json",
+    "ledger.json",
+    "distributions.json",
+    "report.html",
+)
 """The names that a run replaces in its directory; here, so that nobody waits for Beam. A test holds them to
 `pipeline.dataset.layout`."""
 
@@ -48,6 +55,36 @@ def checked_output(given: str, overwrite: bool = False) -> str:
             f"--output {path!r}: holds {found[0]!r} and no data set; choose another directory, or remove it"
         )
     return path
+
+
+def refuse_file(path: str, overwrite: bool) -> None:
+    """Refuses a file to write at which something stands, before anybody waits.
+
+    Args:
+      path: the file; an empty string for none.
+      overwrite: whether an existing file may be replaced.
+
+    Raises:
+      UsageError: it is a file that is not to be replaced, or no file; or it is one of another machine.
+    """
+    if "://" in path:
+        raise UsageError(f"--output {path!r}: expected a file of this machine")
+    if os.path.isdir(path):
+        raise UsageError(f"--output {path!r}: is a directory, give the name of a file")
+    if path and os.path.lexists(path) and not overwrite:
+        raise UsageError(f"--output {path!r}: is there already; --overwrite replaces it")
+
+
+def write_file(path: str, data: bytes, overwrite: bool) -> None:
+    """Writes a file. One that somebody else made meanwhile is not replaced, unless that was asked for."""
+    from transforms.stored.files import naming
+
+    try:
+        with naming(path), open(path, "wb" if overwrite else "xb") as file:
+            file.write(data)
+    except FileExistsError:
+        refuse_file(path, overwrite)
+        raise
 
 
 def interrupted_run(output: str) -> str | None:

@@ -69,12 +69,14 @@ class Inputs:
       repeated: paths of those that were matched more than once; they are read once.
       notes: remarks for the reader, one line each.
       inside: file to the data set that it lies in, of files that were matched by their names: not of a data set asked for as one.
+      splits: file to its split, where inputs name theirs (see `pipeline.inputs.named`).
     """
 
     files: tuple[InputFile, ...]
     repeated: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     inside: Mapping[str, str] = field(default_factory=dict)
+    splits: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -87,21 +89,22 @@ def changed(files: Iterable[InputFile]) -> list[str]:
     return [file.path for file in files if version_of(file.path) != file.version]
 
 
-def match(given: Sequence[str], allow_empty: bool = False) -> Inputs:
+def match(given: Sequence[str], allow_empty: bool = False, split: str = "") -> Inputs:
     """Finds files; one that several patterns match, or that has several names, is read once.
 
     Args:
       given: paths of files or of data sets, or patterns. What is there as it is written is no pattern (see `patterns`).
       allow_empty: whether a pattern may match nothing. (A path that is no pattern must be there.)
+      split: the split to take of a data set that has such.
 
     Raises:
-      JobError: nothing is there, or a pattern matches no file.
+      JobError: nothing is there, or a pattern matches no file, or a data set has splits and not this one.
     """
     files: dict[str, InputFile] = {}
     times: Counter[str] = Counter()
     notes, inside, data_sets = [], {}, DataSets()
     for one in given:
-        place, found, folders = _found(one)
+        place, found, folders = _found(one, split)
         if place.literal:
             notes.append(f"input {one!r}: {_no_pattern(place)}")
         if not found:
@@ -120,9 +123,13 @@ def match(given: Sequence[str], allow_empty: bool = False) -> Inputs:
     return Inputs(tuple(file for _, file in ordered), repeated, tuple(notes), inside)
 
 
-def described(files: Iterable[InputFile]) -> list[dict[str, Any]]:
+def described(inputs: Inputs) -> list[dict[str, Any]]:
     """Returns files as the manifest lists them."""
-    return [{"path": file.path, "bytes": file.size} for file in files]
+    splits = inputs.splits
+    return [
+        {"path": file.path, "bytes": file.size, **({"split": splits[file.path]} if file.path in splits else {})}
+        for file in inputs.files
+    ]
 
 
 def refuse_written(option: str, inputs: Inputs, places: Mapping[str, str]) -> None:
@@ -153,7 +160,7 @@ def refuse_written(option: str, inputs: Inputs, places: Mapping[str, str]) -> No
             )
 
 
-def _found(given: str) -> tuple[Place, list[InputFile], set[str] | None]:
+def _found(given: str, split: str) -> tuple[Place, list[InputFile], set[str] | None]:
     """Returns the files that a path or pattern stands for.
 
     Returns:
@@ -164,7 +171,7 @@ def _found(given: str) -> tuple[Place, list[InputFile], set[str] | None]:
         place = patterns.place_of(given)
         there = not place.pattern and FileSystems.exists(place.root)
         if not place.pattern and (not there or os.path.isdir(place.root)) and is_data_set(place.root):
-            return place, _of_data_set(given, place.root), None
+            return place, _of_data_set(given, place.root, split), None
         if place.pattern or (place.is_remote and given.endswith("/")):
             place = replace(place, pattern=place.pattern or "*")
             entries, folders = patterns.matched(place)
@@ -183,9 +190,12 @@ def _file(entry: Any) -> InputFile:
     return InputFile(entry.path, int(entry.size_in_bytes), float(entry.last_updated_in_seconds or 0.0))
 
 
-def _of_data_set(given: str, root: str) -> list[InputFile]:
-    """Returns the files of examples that a data set's manifest names."""
+def _of_data_set(given: str, root: str, split: str) -> list[InputFile]:
+    """Returns the files of examples that a data set's manifest names; of one with splits those of one split."""
     held, found = manifest.read(root), []
+    if held.splits and split not in held.splits:
+        raise JobError(f"input {given!r}: has the splits {', '.join(held.splits)}: give NAME={given} for one of them")
+    held = held.split(split) if held.splits else held
     for entry in held.content["examples"]["files"]:
         path = held.path(entry["path"])
         if not manifest.is_own(EXAMPLES, entry["path"]):

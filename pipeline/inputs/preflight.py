@@ -23,6 +23,7 @@ from transforms.columns import Column
 from transforms.errors import JobError, listed, nearest
 from transforms.parse.parse import column_type_error
 from transforms.rows import origin
+from transforms.spec.spec import Spec
 
 MOST_SAMPLED: Final = 64
 """Files without a schema whose first rows are looked at, spread over all of them."""
@@ -54,14 +55,14 @@ class _Seen:
     has_schema: bool
 
 
-def look(paths: Sequence[str], columns: Sequence[Column], limits: Limits = DEFAULTS) -> tuple[str, ...]:
+def look(paths: Sequence[str], spec: Spec, limits: Limits = DEFAULTS) -> tuple[str, ...]:
     """Looks at the files before a run, so that one that does not belong fails at once and not after hours.
 
     Files with a schema are all looked at; of the others the first rows of some.
 
     Args:
       paths: the files, in the order in which faults are said.
-      columns: the columns that are read from them.
+      spec: the columns that are read from them.
       limits: the largest records and files to accept.
 
     Returns:
@@ -79,18 +80,18 @@ def look(paths: Sequence[str], columns: Sequence[Column], limits: Limits = DEFAU
     with ThreadPoolExecutor(THREADS) as pool:
         for start in range(0, len(chosen), MOST_SAMPLED):  # by parts, so that an early fault is not waited for
             part = chosen[start : start + MOST_SAMPLED]
-            found += pool.map(_seen, *zip(*part, strict=True), itertools.repeat(columns), itertools.repeat(limits))
+            found += pool.map(_seen, *zip(*part, strict=True), itertools.repeat(spec), itertools.repeat(limits))
     for one in found:
         if not one.has_schema:
-            _refuse_odd(one, [other for other in found if other is not one], columns)
+            _refuse_odd(one, [other for other in found if other is not one], spec.columns)
     return found[0].held if found else ()
 
 
-def _seen(path: str, source: Source, columns: Sequence[Column], limits: Limits) -> _Seen:
+def _seen(path: str, source: Source, spec: Spec, limits: Limits) -> _Seen:
     features = source.features(path, limits, SAMPLED_ROWS)
     if source.has_schema:
         try:
-            refuse_schema(path, features, columns)
+            refuse_schema(path, features, spec)
         except JobError:
             if source.has_rows(path, limits):
                 raise
@@ -172,17 +173,19 @@ def _absent(book: Mapping[str, Any], path: str, columns: Sequence[Column]) -> di
     return _keys(lacks)
 
 
-def refuse_schema(path: str, features: Mapping[str, pa.DataType], columns: Sequence[Column]) -> None:
+def refuse_schema(path: str, features: Mapping[str, pa.DataType], spec: Spec) -> None:
     """Refuses a file whose schema cannot fill the columns.
 
     Raises:
       JobError: it does not have a column, or has it in a type of which no value can be parsed.
     """
-    for column, key, form in ((c, key, form) for c in columns for key, form in c.features.items()):
+    wanted = [(f"column {c.name!r}", key) for c in spec.columns for key in c.features]
+    for what, key in [*wanted, *(("split", key) for key in (spec.split.keys if spec.split else ()))]:
         if key not in features:
             names = [name for name in features if name not in origin.RESERVED]
             hint = nearest(key, names) or f"; it has {listed(names)}"
-            raise JobError(f"{path}: column {column.name!r}: the file has no feature {key!r}{hint}")
+            raise JobError(f"{path}: {what}: the file has no feature {key!r}{hint}")
+    for column, key, form in ((c, key, form) for c in spec.columns for key, form in c.features.items()):
         why = column_type_error(features[key], form)
         if why:
             raise JobError(f"{path}: column {column.name!r}: {why}")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pipeline.dataset.target import refuse_file, write_file
 from pipeline.errors import UsageError
 from pipeline.inputs import match as input_files
 from pipeline.inspect import table
@@ -14,7 +14,6 @@ from pipeline.inspect.draft_text import text
 from pipeline.inspect.profile import Profile, profiles
 from pipeline.inspect.sample import Sample, take
 from pipeline.sources.limits import DEFAULTS, INSPECTED_ROWS, Limits
-from transforms.stored.files import naming
 
 
 @dataclass(frozen=True)
@@ -89,28 +88,10 @@ def inspect(asked: Inspection) -> Inspected:
 
 
 def refuse_output(asked: Inspection) -> None:
-    """Refuses a path at which something stands, before anybody waits.
-
-    Raises:
-      UsageError: it is a file that is not to be replaced, or no file; or it is one of another machine.
-    """
-    path = asked.output
-    if "://" in path:
-        raise UsageError(f"--output {path!r}: expected a file of this machine")
-    if os.path.isdir(path):
-        raise UsageError(f"--output {path!r}: is a directory, give the name of a file")
-    if path and os.path.lexists(path) and not asked.overwrite:
-        raise UsageError(f"--output {path!r}: is there already; --overwrite replaces it")
+    """Refuses a path at which something stands, before anybody waits (see `target.refuse_file`)."""
+    refuse_file(asked.output, asked.overwrite)
 
 
 def write(asked: Inspection, made: str) -> None:
-    """Writes the draft. A file that somebody else created meanwhile is not replaced, unless the request says so."""
-    try:
-        with (
-            naming(asked.output),
-            open(asked.output, "w" if asked.overwrite else "x", encoding="utf-8", newline="\n") as file,
-        ):
-            file.write(made)
-    except FileExistsError:
-        refuse_output(asked)
-        raise
+    """Writes the draft (see `target.write_file`)."""
+    write_file(asked.output, made.encode(), asked.overwrite)

@@ -26,7 +26,7 @@ from tensorflow_transform.beam import analysis_graph_builder
 from tensorflow_transform.beam.analyzer_cache import DatasetCache, DatasetKey
 
 from pipeline.dataset import layout
-from pipeline.inputs.match import InputFile, Inputs
+from pipeline.inputs.match import InputFile
 from pipeline.job.cache_files import CachePiece, Entry, WritePiece, read_index, read_piece, verify, write_index
 from transforms.errors import JobError
 from transforms.escaping import first_of, one_line
@@ -37,7 +37,7 @@ from transforms.spec import text as spec_text
 from transforms.spec.spec import Spec
 from transforms.stored import trees
 
-FORMAT_VERSION: Final = 5
+FORMAT_VERSION: Final = 6
 MAX_PARTS: Final = 16
 """Parts that one run adds to a cache. Each is a branch of the graph, about 1 s of CPU and 30 MB; 48 took 50 s and 2.3 GB."""
 
@@ -70,9 +70,9 @@ class Analysis:
         """The files that are read."""
         return tuple(file for part in self.parts for file in part)
 
-    def apart(self, inputs: Inputs) -> bool:
+    def apart(self, inputs: Sequence[InputFile]) -> bool:
         """Returns whether the statistics are of more than what this run reads to write it, or were found by earlier runs."""
-        return bool(self.folder) or {file.path for file in self.files} > {file.path for file in inputs.files}
+        return bool(self.folder) or {file.path for file in self.files} > {file.path for file in inputs}
 
     def described(self) -> dict[str, Any]:
         """Returns what the statistics are of, for `statistics.json`."""
@@ -87,7 +87,7 @@ class Analysis:
         return made
 
 
-def plan(root: str, spec: Spec, files: Sequence[InputFile], max_steps: int = MAX_STEPS) -> Analysis:
+def plan(root: str, spec: Spec, files: Sequence[InputFile], max_steps: int = MAX_STEPS, split: str = "") -> Analysis:
     """Looks into the cache and decides which files are read.
 
     Args:
@@ -95,6 +95,7 @@ def plan(root: str, spec: Spec, files: Sequence[InputFile], max_steps: int = MAX
       spec: the columns.
       files: all files that count.
       max_steps: most steps of a sequence: what is found depends on it.
+      split: the split whose rows count, where the rule of the spec divides them.
     """
     files = tuple(files)
     whole = Analysis(files, parts=(files,))
@@ -106,7 +107,9 @@ def plan(root: str, spec: Spec, files: Sequence[InputFile], max_steps: int = MAX
     if OLD in _needed(spec, keys):
         note = "--cache does not apply: a chain of normalizers fits statistics to what earlier ones made, all files are read"
         return Analysis(files, parts=(files,), notes=(note,))
-    folder = FileSystems.join(root, spec_text.digest(spec, version("seqcols"), str(FORMAT_VERSION), str(max_steps)))
+    folder = FileSystems.join(
+        root, spec_text.digest(spec, version("seqcols"), str(FORMAT_VERSION), str(max_steps), split)
+    )
     files = tuple(file.with_version() for file in files)
     entries, notes = _usable(folder, files, keys)
     covered = {file for entry in entries for file in entry.files}

@@ -21,7 +21,7 @@ from transforms.densify import length_buckets
 from transforms.errors import JobError
 from transforms.rows import digests, origin
 from transforms.rows.ragged import Ragged
-from transforms.rows.tally import Tally, lengths_by_group
+from transforms.rows.tally import Tally, add, lengths_by_group, under
 from transforms.spec.spec import Spec
 
 
@@ -29,7 +29,7 @@ def build(root: beam.Pipeline, plan: Plan, tuning: wiring.Tuning) -> beam.PColle
     """Adds reading and validating to a pipeline; one element comes out, what `_finish` wrote down."""
     batch_coder.register()
     files = root | "Files" >> beam.Create([file.path for file in plan.inputs.files], reshuffle=False)
-    only = wiring.read_pass(files, "Check", plan.spec, tuning, 0)
+    only = wiring.read_pass(files, "Check", plan.spec, tuning, 0, plan.splits)
     accepted = only.good | "Accepted" >> beam.ParDo(_CountAccepted(plan.spec))
     tally, examples = sum_tallies((*only.tallies, accepted), "Ledger"), first_rejects(only.rejected)
     return at_end(root, _finish, plan, tally=AsSingleton(tally), examples=AsSingleton(examples))
@@ -46,16 +46,17 @@ class _CountAccepted(beam.DoFn):
 
     def process(self, batch: pa.RecordBatch) -> None:
         """Adds a batch of accepted rows to the tally."""
-        file = origin.file_of(batch)
-        self._tally[file, "rows", "written"] += batch.num_rows
-        self._tally[file, "digest", "written"] += digests.total(batch.column(origin.DIGEST_COLUMN))
+        file, made = origin.file_of(batch), Counter[tuple[Any, ...]]()
+        made[file, "rows", "written"] = batch.num_rows
+        made[file, "digest", "written"] = digests.total(batch.column(origin.DIGEST_COLUMN))
         for name, (first, *_) in self._spec.by_group.items():
             steps = -(-Ragged.of(batch.column(first.key)).lengths // first.step_width)
             size = self._spec.group(name).fixed_length
             kept = np.minimum(steps, size) if size else steps
-            self._tally[file, "group", name, "steps"] += int(np.sum(kept))
+            made[file, "group", name, "steps"] = int(np.sum(kept))
             if name == self._spec.bucketed_group:
-                self._tally[file, "group", name, "places"] += length_buckets.places(kept, self._spec.group(name))
+                made[file, "group", name, "places"] = length_buckets.places(kept, self._spec.group(name))
+        add(self._tally, under(origin.split_of(batch), made))
 
     def finish_bundle(self) -> Iterator[Any]:
         yield in_global_window(self._tally)
@@ -63,21 +64,22 @@ class _CountAccepted(beam.DoFn):
 
 def _finish(_: None, plan: Plan, tally: Tally, examples: Rejects) -> dict[str, Any]:
     """Writes down how the check ended; T where the data decides it is the longest accepted row."""
-    longest = {name: int(tally["", "length_max", name]) for name in plan.spec.group_names}
+    counted = plan.splits.of_statistics(tally)
+    longest = {name: int(counted["", "length_max", name]) for name in plan.spec.group_names}
     sizes = {name: plan.spec.group(name).fixed_length or longest[name] for name in plan.spec.group_names}
-    book = {**ledger.build(tally, plan.spec, sizes), "skipped_files": plan.skipped_files}
+    book = {**ledger.of_run(tally, plan.spec, sizes, plan.splits), "skipped_files": plan.skipped_files}
     result: dict[str, Any] = {
         "status": DONE,
         "message": "",
         "ledger": book,
         "rejected_examples": examples,
-        "lengths": _lengths(tally, plan.spec),
-        "notes": rounding_notes.notes(plan.spec, tally, plan.sink),
+        "lengths": _lengths(counted, plan.spec),
+        "notes": rounding_notes.notes(plan.spec, plan.splits.whole(tally), plan.sink),
     }
     try:
         passes.refuse_changed(changed(plan.screened))
         refuse_absent(plan, book)
-        message = too_many_rejected(book["rows"], plan.max_rejected)
+        message = too_many_rejected(book, plan.max_rejected)
         if message:
             result |= {"status": TOO_MANY_REJECTED, "message": message}
         faults = ledger.imbalances(book)

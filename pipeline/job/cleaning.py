@@ -148,4 +148,4 @@ def is_current(place: Layout) -> bool:
 
 def _published_files(place: Layout) -> list[str]:
     published = manifest.read(place.output)
-    return [*published.files, *published.rejected_files]
+    return [published.path(name) for name in manifest.named_files(published.content)]

@@ -14,20 +14,22 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.dataset import graphs, layout, ledger, manifest, publish, statistics, vocabularies
+from pipeline.dataset import distributions, graphs, layout, ledger, manifest, publish, statistics, vocabularies
 from pipeline.dataset.layout import Layout
+from pipeline.dataset.splits import NO_SPLITS, Splits
 from pipeline.inputs import preflight
 from pipeline.inputs.match import InputFile, Inputs, SkippedFile, changed, described
 from pipeline.job import cache, passes, rounding_notes
 from pipeline.job.cache_files import CachePiece
 from pipeline.job.progress import now
 from pipeline.job.writing import Shard
-from pipeline.report import facts, times
-from pipeline.report.facts import Timed
+from pipeline.report import times
 from pipeline.report.page import page
 from pipeline.report.view import view
 from pipeline.sources.limits import DEFAULTS, Limits
 from transforms.columns.embedding import embeddings_of
+from transforms.distributions import facts
+from transforms.distributions.facts import Facts, Timed
 from transforms.distributions.histograms import Counting, Packed, part_counted
 from transforms.errors import JobError, nearest
 from transforms.escaping import first_of
@@ -61,6 +63,7 @@ class Plan:
       limits: the largest records and files to accept.
       skipped: broken files that were left out.
       screened: the files that were searched for broken ones, as they were then.
+      splits: the splits of the rows, if there are any.
       began: when the run began, in milliseconds since 1970.
       timed: passes before the job, and how long each took.
     """
@@ -80,6 +83,7 @@ class Plan:
     limits: Limits = DEFAULTS
     skipped: tuple[SkippedFile, ...] = ()
     screened: tuple[InputFile, ...] = ()
+    splits: Splits = NO_SPLITS
     began: int = field(default_factory=now)
     timed: tuple[Timed, ...] = ()
 
@@ -134,12 +138,13 @@ def finish(plan: Plan, got: Collected) -> dict[str, Any]:
 
 def _checked(plan: Plan, got: Collected) -> dict[str, Any]:
     sizes = _sizes(plan.spec, got.parts)
-    book = {**ledger.build(got.tally, plan.spec, sizes), "skipped_files": plan.skipped_files}
+    book = {**ledger.of_run(got.tally, plan.spec, sizes, plan.splits), "skipped_files": plan.skipped_files}
     rows = book["rows"]
     kept = {"ledger": book, "rejected_files": [part.path for part in got.rejected]}
     analysed = _analysed(plan, got.analysis_tally)
-    written = {file.path for file in plan.inputs.files}
-    differing = ledger.changed(analysed, got.tally, written) if plan.passes == 2 else []
+    both = {file.path for file in plan.inputs.files if plan.splits.gives_statistics(file.path)}
+    first, last = map(plan.splits.of_passes, (_all_analysed(plan, got.analysis_tally), got.tally))
+    differing = ledger.changed(first, last, both) if plan.passes == 2 else []
     stale = cache.drop(plan.analysis, differing)
     if stale:
         return {"status": FAILED, "message": f"{cache.dropped(stale)}; run again", "stale": stale}
@@ -154,18 +159,20 @@ def _checked(plan: Plan, got: Collected) -> dict[str, Any]:
     if faults:
         return {"status": FAILED, "message": f"the ledger does not balance: {first_of(faults)}", "ledger": book}
     refuse_absent(plan, book)
-    message = too_many_rejected(rows, plan.max_rejected)
+    message = too_many_rejected(book, plan.max_rejected)
     if message:
         return {"status": TOO_MANY_REJECTED, "message": f"{message}; nothing was published", **kept}
-    if not rows["written"] and not plan.allow_empty:
-        message = f"no rows to write: {rows['read']:,} read, {rows['rejected']:,} rejected"
-        hint = "" if rows["read"] else " (--allow-empty publishes an empty data set)"
-        return {"status": FAILED, "message": message + hint, **kept}
+    message = _nothing_written(plan, book)
+    if message:
+        return {"status": FAILED, "message": message, **kept}
     details = statistics.read_details(plan.spec, plan.place.staging) if plan.passes == 2 else []
-    apart = plan.analysis.apart(plan.inputs)
-    stats = statistics.build(plan.spec, got.table, analysed if apart else got.tally, sizes, details)
+    apart = plan.analysis.apart([file for file in plan.inputs.files if plan.splits.gives_statistics(file.path)])
+    counted = analysed if apart else plan.splits.of_statistics(got.tally)
+    stats = statistics.build(plan.spec, got.table, counted, sizes, details)
     if apart:
         stats |= {"rows": analysed["", "rows", "written"], "of": plan.analysis.described()}
+    if plan.splits:
+        stats["split"] = plan.splits.statistics
     staged = plan.place.staged(layout.TRANSFORM) if rows["written"] else ""
     if staged and plan.passes == 2:
         graphs.keep_statistics(plan.spec, plan.place)
@@ -175,18 +182,23 @@ def _checked(plan: Plan, got: Collected) -> dict[str, Any]:
     folders = {"transform": staged, "serving": serving}
     trees = {name: graphs.digest(path) for name, path in folders.items() if path}
     content = {**_manifest(plan, got, book), "vocabularies": learned, "embeddings": embeddings, "graph_sha256": trees}
-    page = _report(plan, got, content, book, stats)
-    notes = rounding_notes.notes(plan.spec, got.tally, plan.sink)
-    notes += publish.publish(plan.place, content, book, stats, staged, plan.replaces, serving, page)
+    known = _known(plan, got)
+    report = page(view(plan.spec, content, book, stats, facts.whole(known), got.examples))
+    held = facts.as_json(known)
+    notes = [f"the split {name!r} has no rows" for name, own in ledger.splits_of(book) if not own["rows"]["written"]]
+    notes += rounding_notes.notes(plan.spec, plan.splits.whole(got.tally), plan.sink)
+    notes += publish.publish(plan.place, content, book, stats, staged, plan.replaces, serving, report, held)
     notes += cache.commit(plan.analysis, got.kept, dict(got.by_part))
     return {"status": DONE, "message": "", "notes": notes, **kept}
 
 
-def _report(plan: Plan, got: Collected, content: dict[str, Any], book: dict[str, Any], stats: dict[str, Any]) -> bytes:
+def _known(plan: Plan, got: Collected) -> dict[str, Facts]:
+    """Returns the facts of each split, or of the whole data set where there are none."""
     passes = times.of_tallies(got.analysis_tally, got.tally)
     parts = times.parts(plan.began, plan.timed, passes, now())
-    known = facts.gathered(plan.spec, got.tally, got.counts, plan.counting, plan.place.run_id, parts)
-    return page(view(plan.spec, content, book, stats, known, got.examples), known)
+    return distributions.gathered(
+        plan.spec, plan.splits, got.tally, got.counts, plan.counting, plan.place.run_id, parts
+    )
 
 
 def check_analysis(plan: Plan, tally: Tally) -> None:
@@ -209,8 +221,7 @@ def check_analysis(plan: Plan, tally: Tally) -> None:
 
 def _analysed(plan: Plan, counted: Tally) -> Tally:
     """Returns everything that was counted for the statistics, in this run or in the one that filled the cache."""
-    tally = plan.analysis.cached_tally()
-    add(tally, counted)
+    tally = plan.splits.of_statistics(_all_analysed(plan, counted))
     rows = Counter(
         {what: sum(n for key, n in tally.items() if key[1:] == ("rows", what)) for what in ("read", "rejected")}
     )
@@ -218,13 +229,35 @@ def _analysed(plan: Plan, counted: Tally) -> Tally:
     return tally
 
 
-def too_many_rejected(rows: Mapping[str, int], allowed: float) -> str:
-    """Returns why a run has too many rejects, or an empty string. Exactly the allowed share is allowed."""
-    # Counts are compared, not shares: 3 of 30 is no more than 0.1, whatever floats make of it.
-    if rows["rejected"] <= round(allowed * rows["read"], 9):
+def _all_analysed(plan: Plan, counted: Tally) -> Tally:
+    tally = plan.analysis.cached_tally()
+    add(tally, counted)
+    return tally
+
+
+def too_many_rejected(book: Mapping[str, Any], allowed: float) -> str:
+    """Returns why a run, or one of its splits, has too many rejects, or an empty string. Exactly the allowed share is allowed."""
+    named = (("", book), *((f"split {name!r}: ", own) for name, own in ledger.splits_of(book)))
+    for what, rows in ((what, own["rows"]) for what, own in named):
+        # Counts are compared, not shares: 3 of 30 is no more than 0.1, whatever floats make of it.
+        if rows["rejected"] > round(allowed * rows["read"], 9):
+            share = f"{rows['rejected']:,} of {rows['read']:,} rows rejected ({rows['rejected'] / rows['read']:.2%})"
+            return f"{what}{share}, --max-rejected allows {allowed:.2%}"
+    return ""
+
+
+def _nothing_written(plan: Plan, book: Mapping[str, Any]) -> str:
+    """Returns why there is nothing to publish, or nothing that the statistics could be of; an empty string if there is."""
+    rows = book["rows"]
+    if not rows["written"] and plan.allow_empty:
         return ""
-    share = rows["rejected"] / rows["read"]
-    return f"{rows['rejected']:,} of {rows['read']:,} rows rejected ({share:.2%}), --max-rejected allows {allowed:.2%}"
+    named = dict(ledger.splits_of(book)).get(plan.splits.statistics) if rows["written"] else None
+    what = f" of the split {plan.splits.statistics!r}, whose statistics the others need" if named else ""
+    rows = named["rows"] if named else rows
+    if rows["written"]:
+        return ""
+    hint = "" if rows["read"] or what else " (--allow-empty publishes an empty data set)"
+    return f"no rows to write{what}: {rows['read']:,} read, {rows['rejected']:,} rejected{hint}"
 
 
 def _sizes(spec: Spec, parts: Sequence[Shard]) -> dict[str, int | None]:
@@ -261,7 +294,8 @@ def _manifest(plan: Plan, got: Collected, book: dict[str, Any]) -> dict[str, Any
     outputs = (
         got.parts[0].outputs if got.parts else tuple(plan.spec.outputs(dict.fromkeys(plan.spec.longest_groups, 0)))
     )
-    ordered = sorted(got.parts, key=lambda part: (part.length, part.path))
+    names = plan.splits.names
+    ordered = sorted(got.parts, key=lambda p: (names.index(p.split) if p.split else 0, p.length, p.path))
     created = manifest.created_now()
     counts = {what: book["rows"][what] for what in ("read", "written", "rejected")}
     return {
@@ -271,7 +305,7 @@ def _manifest(plan: Plan, got: Collected, book: dict[str, Any]) -> dict[str, Any
         "runs": [{"run": plan.place.run_id, "created": created, "kind": "run", **counts}],
         "format": plan.sink,
         "columns": plan.columns_text,
-        "inputs": described(plan.inputs.files),
+        "inputs": described(plan.inputs),
         "skipped_files": plan.skipped_files,
         "examples": {
             "rows": book["rows"]["written"],
@@ -279,6 +313,7 @@ def _manifest(plan: Plan, got: Collected, book: dict[str, Any]) -> dict[str, Any
             **manifest.buckets_of(plan.spec),
             "files": [part.entry(root) for part in ordered],
         },
+        **manifest.splits_of(plan.splits, book),
         "rejected": {
             "rows": book["rows"]["rejected"],
             "files": [part.entry(root) for part in sorted(got.rejected, key=lambda part: part.path)],

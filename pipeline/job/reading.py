@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import apache_beam as beam
@@ -17,9 +17,9 @@ from pipeline.sources.base import Split
 from pipeline.sources.formats import source_for
 from pipeline.sources.limits import Limits
 from transforms.beam import GOOD, REJECTED, TALLIES, in_global_window, typed
-from transforms.columns import Column
 from transforms.rows import digests, metrics, origin
 from transforms.rows.tally import Tally, count_rejected
+from transforms.spec.spec import Spec
 
 
 class ReadBatches(beam.PTransform):
@@ -28,16 +28,16 @@ class ReadBatches(beam.PTransform):
     Takes file names; gives `GOOD` batches with their origin, `REJECTED` rows that could not be decoded, `TALLIES`.
 
     Args:
-      columns: the columns that are read.
+      spec: the columns that are read.
       limits: the largest records and files to accept.
       spread: whether splits are dealt out to several workers. That costs a shuffle of their names (never of data).
       notes: folder for progress notes on this machine, or an empty string.
       number: the number of the pass, for the notes.
     """
 
-    def __init__(self, columns: Sequence[Column], limits: Limits, spread: bool, notes: str, number: int):
+    def __init__(self, spec: Spec, limits: Limits, spread: bool, notes: str, number: int):
         super().__init__()
-        self._columns, self._limits, self._spread = tuple(columns), limits, spread
+        self._spec, self._limits, self._spread = spec, limits, spread
         self._notes, self._number = notes, number
 
     def expand(self, files: beam.PCollection) -> beam.pvalue.DoOutputsTuple:
@@ -45,7 +45,7 @@ class ReadBatches(beam.PTransform):
         splits = files | "Split" >> beam.FlatMap(splits_of, self._limits)
         if self._spread:
             splits |= "Deal" >> beam.Reshuffle()
-        read = _Read(self._columns, self._limits, self._notes, self._number)
+        read = _Read(self._spec, self._limits, self._notes, self._number)
         made = splits | "Read" >> beam.ParDo(read).with_outputs(REJECTED, TALLIES, main=GOOD)
         return typed(made, GOOD, REJECTED)
 
@@ -56,8 +56,8 @@ def splits_of(path: str, limits: Limits) -> list[Split]:
 
 
 class _Read(beam.DoFn):
-    def __init__(self, columns: Sequence[Column], limits: Limits, notes: str, number: int):
-        self._columns, self._limits, self._notes, self._number = columns, limits, notes, number
+    def __init__(self, spec: Spec, limits: Limits, notes: str, number: int):
+        self._spec, self._limits, self._notes, self._number = spec, limits, notes, number
 
     def setup(self) -> None:
         """Prepares the worker's memory for batches."""
@@ -71,7 +71,7 @@ class _Read(beam.DoFn):
         """Reads a split; yields good batches, and rejected rows tagged `REJECTED`."""
         self._tally.setdefault(("", "began", self._number), now())
         source = source_for(split.path, self._limits)
-        features = {key: form.carrier for column in self._columns for key, form in column.features.items()}
+        features = self._spec.read_features
         held: dict[str, pa.DataType] | None = None  # the schema, of the first batch; it counts once there are rows
         checked = not source.has_schema
         for read in source.read(split, features, self._limits):
@@ -80,7 +80,7 @@ class _Read(beam.DoFn):
                 held = {field.name: field.type for field in read.batch.schema}
             if read.batch is not None and read.batch.num_rows:
                 if not checked and held is not None:
-                    refuse_schema(split.path, held, self._columns)
+                    refuse_schema(split.path, held, self._spec)
                     checked = True
                 count += read.batch.num_rows
                 batch = digests.attach(origin.plain(read.batch), features)

@@ -33,7 +33,8 @@ class Request:
 
     Attributes:
       spec: the columns.
-      inputs: files, patterns or directories of data sets (see `pipeline.inputs.match.match`).
+      inputs: files, patterns or directories of data sets (see `pipeline.inputs.match.match`), each with the name of its split and
+        `=` before it, or none (see `pipeline.inputs.named`).
       output: directory of the data set.
       format: name of the sink.
       max_rejected: the largest share of rows that may be rejected, 0 to 1.
@@ -41,6 +42,7 @@ class Request:
       allow_empty: whether a data set without rows is published.
       workers: local worker threads, 0 for all cores; None leaves it to the size of the input.
       cache: directory of the analysis cache, or an empty string for none.
+      statistics_split: the split that statistics, vocabularies and a T that the data decide come from; empty for `train`.
       statistics_inputs: further files, patterns or directories that count toward the statistics but are not written.
       max_record_bytes: the largest record, in bytes; a file with a larger one cannot be read. See `Limits`.
       max_steps: the most steps in a sequence; a row with more is rejected.
@@ -60,6 +62,7 @@ class Request:
     allow_empty: bool = False
     workers: int | None = None
     cache: str = ""
+    statistics_split: str = ""
     statistics_inputs: Sequence[str] = ()
     max_record_bytes: int = DEFAULTS.max_record_bytes
     max_steps: int = DEFAULTS.max_steps

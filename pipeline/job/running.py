@@ -14,24 +14,27 @@ from apache_beam.io.filesystems import FileSystems
 from pipeline.columns_file.reader import dumps
 from pipeline.dataset import layout, manifest
 from pipeline.dataset.layout import Layout
+from pipeline.dataset.splits import Splits
 from pipeline.dataset.target import checked_output, interrupted_run, published_run
 from pipeline.errors import UsageError
 from pipeline.inputs import preflight
 from pipeline.inputs.match import InputFile, Inputs, SkippedFile, described, match, refuse_written
+from pipeline.inputs.named import match_named
 from pipeline.job import cache, checking, cleaning, engines, scratch, screening, wiring
 from pipeline.job.executing import HANDED_OVER, Outcome, conclude, execute, options_for, take_result, tuned
 from pipeline.job.failures import of_function
 from pipeline.job.finish import DONE, FAILED, Plan
 from pipeline.job.progress import now, say_what_is_compiled
 from pipeline.job.request import Request, check_values
-from pipeline.report.facts import Timed
 from pipeline.sources.base import BrokenFile
 from transforms.columns.embedding import with_tables_in
-from transforms.errors import JobError, SpecError
+from transforms.distributions.facts import Timed
+from transforms.errors import JobError, SpecError, nearest
 from transforms.fit import preprocessing_fn
 from transforms.normalizers import Function
 from transforms.spec import dense_rows
 from transforms.spec.spec import Spec
+from transforms.splits.rule import TRAIN, USUAL
 from transforms.statistics import saved
 
 
@@ -92,11 +95,12 @@ def _plan(request: Request, stream: TextIO | None) -> Plan:
     place = Layout(checked_output(request.output, request.overwrite), layout.new_run_id())
     replaces = _replaced(request, place)
     inputs, others, skipped = _screened(request, place.output, stream)
+    splits = _splits(request, inputs)
     _refuse_other_command(request, place, replaces, inputs)
     names = _preflight(inputs, request)
     _rehearse(request.spec)
     passes = 2 if others.files or needs_analysis(request.spec) else 1
-    analysis = _planned(request, inputs, others) if passes == 2 else cache.Analysis(())
+    analysis = _planned(request, inputs, others, splits) if passes == 2 else cache.Analysis(())
     looked_at = {file.path for file in inputs.files}  # and what the cache has is not even opened
     _preflight(Inputs(tuple(file for file in analysis.read if file.path not in looked_at)), request)
     return Plan(
@@ -114,7 +118,30 @@ def _plan(request: Request, stream: TextIO | None) -> Plan:
         limits=request.limits,
         skipped=skipped,
         screened=_looked_up(inputs, others),
+        splits=splits,
     )
+
+
+def _splits(request: Request, inputs: Inputs) -> Splits:
+    """Returns the splits of a run.
+
+    Raises:
+      UsageError: the split that the statistics are to be of is none of them.
+    """
+    rule = request.spec.split
+    names = dict.fromkeys(inputs.splits.values()) if inputs.splits else rule.split_names if rule is not None else ()
+    if not names:
+        if request.statistics_split:
+            raise UsageError(f"--statistics-split: {request.statistics_split!r}: the data set has no splits")
+        return Splits()
+    ordered = tuple(sorted(names, key=lambda name: (USUAL.index(name) if name in USUAL else len(USUAL), name)))
+    statistics = request.statistics_split or TRAIN
+    if statistics not in ordered:
+        hint = nearest(statistics, ordered) or (
+            "" if request.statistics_split else "; --statistics-split names another"
+        )
+        raise UsageError(f"--statistics-split: expected one of {', '.join(ordered)}, got {statistics!r}{hint}")
+    return Splits(ordered, statistics, None if inputs.splits else rule, inputs.splits)
 
 
 def _replaced(request: Request, place: Layout) -> str | None:
@@ -135,7 +162,7 @@ def _refuse_other_command(request: Request, place: Layout, dead: str | None, inp
     if request.overwrite or dead is None:
         return
     content = manifest.read(place.output).content
-    asked = (request.format, columns_text(request.spec), described(inputs.files))
+    asked = (request.format, columns_text(request.spec), described(inputs))
     if asked != (content["format"], content["columns"], content["inputs"]):
         raise UsageError(
             f"--output {place.output!r}: holds a whole data set of other inputs or columns, whose run was killed before it "
@@ -210,7 +237,7 @@ def count(request: Request, stream: TextIO | None, title: str) -> Outcome:
         plan = Plan(
             place, request.spec, "", inputs, request.format, request.max_rejected, True, 1, names, limits=request.limits
         )
-        plan = replace(plan, skipped=skipped, screened=_looked_up(inputs))
+        plan = replace(plan, skipped=skipped, screened=_looked_up(inputs), splits=_splits(request, inputs))
         layout.make_dirs(place.staging)
         outcome = Outcome(FAILED, repeated=inputs.repeated, skipped=skipped, notes=inputs.notes)
         with tuned(request, [inputs.size], [title], stream) as tuning:
@@ -234,7 +261,8 @@ def _screened(request: Request, output: str, stream: TextIO | None) -> tuple[Inp
       UsageError: a file is one that a run has written.
       JobError: a pattern matches no file; or all input files are broken.
     """
-    inputs, others = match(request.inputs, request.allow_empty), match(request.statistics_inputs)
+    inputs = match_named(request.inputs, request.spec.split, request.allow_empty)
+    others = match(request.statistics_inputs)
     for option, matched in (("--input", inputs), ("--statistics-input", others)):
         refuse_written(option, matched, {"--output": request.output, "--cache": request.cache})
     inputs = replace(inputs, notes=(*inputs.notes, *others.notes))
@@ -243,14 +271,15 @@ def _screened(request: Request, output: str, stream: TextIO | None) -> tuple[Inp
     with contextlib.suppress(BrokenFile):
         _preflight(inputs, request)  # nobody should wait so long for "no feature 'temperatur'"
     # What only the cache is asked about was read through by the run that filled it.
-    read = {file.path: file.with_version() for file in (*inputs.files, *_planned(request, inputs, others).read)}
+    analysed = _planned(request, inputs, others, _splits(request, inputs)).read
+    read = {file.path: file.with_version() for file in (*inputs.files, *analysed)}
     inputs, others = (
         replace(given, files=tuple(read.get(file.path, file) for file in given.files)) for given in (inputs, others)
     )
     place, outcome = Layout(output, layout.new_run_id()), Outcome(FAILED)
     size = sum(file.size for file in read.values())
     with cleaning.run_in(place), tuned(request, [size], ["screen"], stream) as tuning:
-        features = {key: form.carrier for key, form in request.spec.features.items()}
+        features = request.spec.read_features
         build = partial(screening.build, place=place, files=list(read.values()), features=features, tuning=tuning)
         execute(request, build, outcome, tuning.workers)
         if outcome.message:
@@ -262,11 +291,13 @@ def _looked_up(*given: Inputs) -> tuple[InputFile, ...]:
     return tuple(file for inputs in given for file in inputs.files if file.version)
 
 
-def _planned(request: Request, inputs: Inputs, others: Inputs) -> cache.Analysis:
+def _planned(request: Request, inputs: Inputs, others: Inputs, splits: Splits) -> cache.Analysis:
     """Decides which files the statistics are of, and which of them are read for it."""
-    files = {file.path: file for file in (*others.files, *inputs.files)}
+    own = [file for file in inputs.files if splits.gives_statistics(file.path)]
+    files = {file.path: file for file in (*others.files, *own)}
     folder = request.cache if "://" in request.cache else os.path.abspath(request.cache) if request.cache else ""
-    return cache.plan(folder, request.spec, [files[path] for path in sorted(files)], request.max_steps)
+    chosen = [files[path] for path in sorted(files)]
+    return cache.plan(folder, request.spec, chosen, request.max_steps, splits.statistics if splits.rule else "")
 
 
 def columns_text(spec: Spec) -> str:
@@ -279,7 +310,7 @@ def columns_text(spec: Spec) -> str:
 
 def _preflight(inputs: Inputs, request: Request) -> tuple[str, ...]:
     """Looks at the files before anything is written; returns the names of the features that the first one holds."""
-    return preflight.look([file.path for file in inputs.files], request.spec.columns, request.limits)
+    return preflight.look([file.path for file in inputs.files], request.spec, request.limits)
 
 
 def _rehearse(spec: Spec) -> None:

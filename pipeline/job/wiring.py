@@ -21,15 +21,18 @@ from typing import Any
 
 import apache_beam as beam
 import numpy as np
+import pyarrow as pa
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.pvalue import AsList, AsSingleton
 
 from pipeline.dataset import layout
 from pipeline.dataset.layout import Layout
+from pipeline.dataset.splits import NO_SPLITS, Splits
 from pipeline.job import batch_coder, cache, passes
 from pipeline.job.combine import at_end, first_rejects, sum_counts, sum_tallies
 from pipeline.job.finish import Collected, Plan, check_analysis, finish
 from pipeline.job.reading import ReadBatches
+from pipeline.job.splitting import DivideRows, with_split
 from pipeline.job.writing import WriteShards
 from pipeline.sinks.formats import SINKS
 from pipeline.sources.limits import DEFAULTS, Limits
@@ -81,8 +84,16 @@ def build(root: beam.Pipeline, plan: Plan, tuning: Tuning) -> beam.PCollection:
     counted_well = looked | "Look" >> beam.Map(lambda _, *counted: check_analysis(*counted), plan, analysed)
     waits_for = (AsSingleton(analysis.ready), AsSingleton(counted_well))
     gated = files | "Gate" >> beam.Map(lambda path, *_: path, *waits_for)
-    second = read_pass(gated, "Transform", plan.spec, tuning, plan.passes - 1)
-    written = write_pass(second, plan.place, plan.spec, plan.sink, moments=plan.passes == 1, counting=plan.counting)
+    second = read_pass(gated, "Transform", plan.spec, tuning, plan.passes - 1, plan.splits)
+    written = write_pass(
+        second,
+        plan.place,
+        plan.spec,
+        plan.sink,
+        moments=plan.passes == 1,
+        counting=plan.counting,
+        splits=plan.splits,
+    )
     table = _table(plan, analysis.ready, written.moments)
     return at_end(
         root,
@@ -105,13 +116,40 @@ class Pass:
     tallies: tuple[beam.PCollection, ...]
 
 
-def read_pass(files: beam.PCollection, label: str, spec: Spec, tuning: Tuning, number: int) -> Pass:
-    """Adds one pass over the files: read and validate."""
+def read_pass(
+    files: beam.PCollection,
+    label: str,
+    spec: Spec,
+    tuning: Tuning,
+    number: int,
+    splits: Splits = NO_SPLITS,
+    only: str = "",
+) -> Pass:
+    """Adds one pass over the files: read, divide into splits, and validate.
+
+    Args:
+      files: names of files.
+      label: begins the names of the steps.
+      spec: the columns.
+      tuning: how to run it.
+      number: which pass over the input this is.
+      splits: the splits of the rows, if there are any.
+      only: the split whose rows go on; an empty string for all.
+    """
     number += tuning.passes_before
-    reading = ReadBatches(spec.columns, tuning.limits, tuning.spread, tuning.notes, number)
-    read = files | f"{label}Read" >> reading
-    valid = read[GOOD] | f"{label}Validate" >> Validate(spec, max_steps=tuning.limits.max_steps)
-    return Pass(valid[GOOD], (read[REJECTED], valid[REJECTED]), (read[TALLIES], valid[TALLIES]))
+    read = files | f"{label}Read" >> ReadBatches(spec, tuning.limits, tuning.spread, tuning.notes, number)
+    return validated(read, label, spec, tuning, splits, only)
+
+
+def validated(
+    read: beam.pvalue.DoOutputsTuple, label: str, spec: Spec, tuning: Tuning, splits: Splits, only: str = ""
+) -> Pass:
+    """Adds dividing into splits, and validating, to what was read; arguments as `read_pass`."""
+    stages = [read]
+    if splits:
+        stages.append(stages[-1][GOOD] | f"{label}Divide" >> DivideRows(splits, only))
+    stages.append(stages[-1][GOOD] | f"{label}Validate" >> Validate(spec, max_steps=tuning.limits.max_steps))
+    return Pass(stages[-1][GOOD], tuple(s[REJECTED] for s in stages), tuple(s[TALLIES] for s in stages))
 
 
 @dataclass
@@ -147,6 +185,7 @@ def write_pass(
     moments: bool,
     sampled: bool = True,
     counting: Counting | None = None,
+    splits: Splits = NO_SPLITS,
 ) -> WrittenRows:
     """Adds densifying by the staged transform, and writing.
 
@@ -158,23 +197,34 @@ def write_pass(
       moments: whether the moments of the numeric columns are collected on the way.
       sampled: whether it is noted where some rows come from (see `pipeline.dataset.samples`).
       counting: the way in which distributions are counted.
+      splits: the splits of the rows, if there are any.
     """
     transform = place.staged(layout.TRANSFORM)
     narrow = not SINKS[sink].keeps_float64
-    densify = Densify(spec, None, transform, moments, counting=counting or Counting(), narrow=narrow)
+    densify = Densify(
+        spec,
+        None,
+        transform,
+        moments,
+        counting=counting or Counting(),
+        narrow=narrow,
+        moments_of=splits.statistics,
+    )
     dense = read.good | "Densify" >> densify
     write = WriteShards(place.at(layout.EXAMPLES), place.run_id, sink, spec, sampled=sampled)
     written = dense[GOOD] | "Write" >> beam.ParDo(write).with_outputs(TALLIES, main="parts")
     refused = (*read.rejected, dense[REJECTED])
-    rejected = [_write_rejected(part, place, k) for k, part in enumerate(refused)]
+    rejected = [_write_rejected(part, place, k, splits) for k, part in enumerate(refused)]
     counted = (*read.tallies, dense[TALLIES], written[TALLIES])
     return WrittenRows(
         written.parts, rejected | "RejectedParts" >> beam.Flatten(), counted, refused, dense[MOMENTS], dense[COUNTS]
     )
 
 
-def _write_rejected(rejected: beam.PCollection, place: Layout, number: int) -> beam.PCollection:
+def _write_rejected(rejected: beam.PCollection, place: Layout, number: int, splits: Splits) -> beam.PCollection:
     """Writes one output of rejected rows. Several are not flattened first: that would hold them all in memory."""
+    if splits:
+        rejected |= f"NameSplit{number}" >> beam.Map(with_split, splits).with_output_types(pa.RecordBatch)
     write = WriteShards(place.at(layout.REJECTED), place.run_id, "parquet", None)
     return (rejected | f"WriteRejected{number}" >> beam.ParDo(write).with_outputs(TALLIES, main="parts")).parts
 
@@ -186,7 +236,7 @@ def build_level(root: beam.Pipeline, plan: Plan, tuning: Tuning) -> beam.PCollec
     """
     batch_coder.register()
     files = root | "Files" >> beam.Create([file.path for part in plan.analysis.parts for file in part], reshuffle=False)
-    read = read_pass(files, "Analyse", plan.spec, tuning, 0)
+    read = read_pass(files, "Analyse", plan.spec, tuning, 0, plan.splits, plan.splits.statistics)
     sum_tallies(read.tallies, "AnalysisLedger") | "Compare" >> beam.Map(passes.compare, plan.place)
     return find_level(plan.spec, read.good, plan.place.staging, plan.given, plan.place.scratch)
 
@@ -211,7 +261,7 @@ def _analyse(root: beam.Pipeline, plan: Plan, tuning: Tuning) -> Found:
     for k, part in enumerate(plan.analysis.parts):
         label = f"Analyse{k or ''}"
         files = root | f"{label}Files" >> beam.Create([file.path for file in part], reshuffle=False)
-        reads.append(read_pass(files, label, spec, tuning, 0))
+        reads.append(read_pass(files, label, spec, tuning, 0, plan.splits, plan.splits.statistics))
     if not plan.analysis.folder:
         (read,) = reads
         ready, _ = save_transform(root, spec, read.good, target, staging, given=plan.given, scratch=scratch)

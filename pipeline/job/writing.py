@@ -24,7 +24,7 @@ from transforms.beam import TALLIES, in_global_window
 from transforms.columns import Output
 from transforms.densify import length_buckets
 from transforms.rows import digests, metrics, origin, rejection
-from transforms.rows.tally import Tally
+from transforms.rows.tally import Tally, add, under
 from transforms.spec.spec import Spec, length_name
 
 SHARD_BYTES: Final = 512 << 20
@@ -41,13 +41,16 @@ REJECTED_OUTPUTS: Final = [
     for field in rejection.SCHEMA
 ]
 
+SPLIT_OUTPUT: Final = Output("split", "string", (), "values", "split")
+"""A column more of rejected rows, where a data set has splits."""
+
 
 @dataclass(frozen=True)
 class Shard:
     """A file that a bundle wrote: where, how much, what is in it, and where some of its rows come from.
 
     `row_digest` is the sum of its rows' digests (see `transforms.rows.digests`). `outputs` have the T of the data set, the file
-    that of its length bucket, `length`, where that is not 0.
+    that of its length bucket, `length`, where that is not 0. `split` is that of its rows, empty where the data set has none.
     """
 
     path: str
@@ -58,17 +61,20 @@ class Shard:
     outputs: tuple[Output, ...] = ()
     samples: tuple[SampledRows, ...] = ()
     length: int = 0
+    split: str = ""
 
     def entry(self, root: str) -> dict[str, Any]:
         """Returns the file as the manifest lists it, its path relative to the output directory."""
         made = asdict(self)
-        del made["outputs"], made["samples"], made["length"]
+        del made["outputs"], made["samples"], made["length"], made["split"]
         made["path"] = self.path.removeprefix(root).lstrip("/")
         made["row_digest"] = digests.as_text(self.row_digest)
         if self.samples:
             made["samples"] = samples.by_file(self.samples)
         if self.length:
             made["T"] = self.length
+        if self.split:
+            made["split"] = self.split
         return made
 
 
@@ -79,12 +85,13 @@ class _Shard:
       writer: writes it.
       outputs: the features, with the T of the data set.
       length: T of the length bucket that it belongs to, 0 for none.
+      split: the split that its rows belong to, empty for none.
     """
 
-    def __init__(self, writer: Writer, outputs: tuple[Output, ...], length: int):
+    def __init__(self, writer: Writer, outputs: tuple[Output, ...], length: int, split: str):
         self.writer, self.size = writer, 0
-        self._outputs, self._length, self._digest = outputs, length, 0
-        self._sampler = samples.Sampler(samples.BUCKET_WINDOW if length else samples.WINDOW)
+        self._outputs, self._length, self._split, self._digest = outputs, length, split, 0
+        self._sampler = samples.Sampler(samples.BUCKET_WINDOW if length or split else samples.WINDOW)
 
     def write(self, batch: pa.RecordBatch, digest: int, sampled: bool) -> int:
         """Writes rows, the sum of whose digests is given, and returns how many."""
@@ -99,13 +106,14 @@ class _Shard:
         """Finishes the file."""
         done = self.writer.close()
         found = self._sampler.samples
-        return Shard(done.path, done.rows, done.bytes, done.sha256, self._digest, self._outputs, found, self._length)
+        written = (done.path, done.rows, done.bytes, done.sha256, self._digest)
+        return Shard(*written, self._outputs, found, self._length, self._split)
 
 
 class WriteShards(beam.DoFn):
     """Writes batches to shards; yields a `Shard` for every file, and rows and steps written tagged `TALLIES`.
 
-    With length buckets a bundle has a shard open for each of them.
+    A bundle has a shard open for each split, of each length bucket, that it has rows of.
 
     Args:
       folder: where the shards go.
@@ -127,7 +135,7 @@ class WriteShards(beam.DoFn):
     ):
         self._folder, self._run_id, self._sink = folder, run_id, sink
         self._spec, self._shard_bytes, self._sampled = spec, shard_bytes, sampled and spec is not None
-        self._shards: dict[int, _Shard] = {}
+        self._shards: dict[tuple[str, int], _Shard] = {}
 
     def start_bundle(self) -> None:
         """Begins with no shard: a bundle without rows writes no file."""
@@ -136,14 +144,16 @@ class WriteShards(beam.DoFn):
 
     def process(self, batch: pa.RecordBatch) -> Iterator[Shard]:
         """Writes a batch."""
+        split = origin.split_of(batch) if self._spec is not None else ""
         for length, part in self._parts(batch):
-            if length not in self._shards:
-                self._shards[length] = self._open(batch, length)
-            shard = self._shards[length]
+            key = split, length
+            if key not in self._shards:
+                self._shards[key] = self._open(batch, split, length)
+            shard = self._shards[key]
             digest = digests.total(part.column("digest" if self._spec is None else origin.DIGEST_COLUMN))
-            self._count(part, shard.write(part, digest, self._sampled), digest)
+            add(self._tally, under(split, self._counted(part, shard.write(part, digest, self._sampled), digest)))
             if shard.size > self._shard_bytes:
-                yield self._shards.pop(length).close()
+                yield self._shards.pop(key).close()
 
     def _parts(self, batch: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
         if self._spec is None or self._spec.bucketed_group is None:
@@ -166,27 +176,35 @@ class WriteShards(beam.DoFn):
             shard.writer.abort()
         self._shards.clear()
 
-    def _open(self, batch: pa.RecordBatch, length: int) -> _Shard:
+    def _open(self, batch: pa.RecordBatch, split: str, length: int) -> _Shard:
         """Begins a file for rows of a batch, whose T is not yet that of a bucket."""
         sink = SINKS[self._sink]
-        outputs = tuple(_outputs(self._spec, batch) if self._spec else REJECTED_OUTPUTS)
-        path = beam.io.filesystems.FileSystems.join(self._folder, layout.shard_name(self._run_id, sink.suffix))
+        outputs = tuple(_outputs(self._spec, batch) if self._spec else rejected_outputs("split" in batch.schema.names))
+        name = layout.shard_name(self._run_id, sink.suffix, split)
+        path = beam.io.filesystems.FileSystems.join(self._folder, name)
         own: Sequence[Output] = outputs
         if self._spec is not None and length:
             own = length_buckets.outputs_in(outputs, self._spec.bucketed_names, length)
-        return _Shard(sink.open(path, own), outputs, length)
+        return _Shard(sink.open(path, own), outputs, length, split)
 
-    def _count(self, batch: pa.RecordBatch, written: int, digest: int) -> None:
+    def _counted(self, batch: pa.RecordBatch, written: int, digest: int) -> Tally:
+        made: Tally = Counter()
         if self._spec is None:
-            return
+            return made
         file = origin.file_of(batch)
-        self._tally[file, "rows", "written"] += written
-        self._tally[file, "digest", "written"] += digest
+        made[file, "rows", "written"] = written
+        made[file, "digest", "written"] = digest
         for group in self._spec.group_names:
             lengths = batch.column(length_name(group)).to_numpy()
-            self._tally[file, "group", group, "steps"] += int(np.sum(lengths))
+            made[file, "group", group, "steps"] = int(np.sum(lengths))
             if group == self._spec.bucketed_group:
-                self._tally[file, "group", group, "places"] += length_buckets.places(lengths, self._spec.group(group))
+                made[file, "group", group, "places"] = length_buckets.places(lengths, self._spec.group(group))
+        return made
+
+
+def rejected_outputs(has_splits: bool) -> list[Output]:
+    """Returns the columns of a file of rejected rows."""
+    return [*REJECTED_OUTPUTS, *([SPLIT_OUTPUT] if has_splits else [])]
 
 
 def _outputs(spec: Spec, batch: pa.RecordBatch) -> list[Output]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -143,6 +143,7 @@ def numpy_batches(
     even: bool = False,
     bucket: int | None = None,
     verify: bool = False,
+    split: str | None = None,
 ) -> Batches:
     """Opens a finished data set to be read in batches of NumPy arrays, of any format and on any Beam file system.
 
@@ -166,6 +167,7 @@ def numpy_batches(
         what only some shards would have a batch for is left out.
       bucket: T of the length bucket to read, where the data set has such (docs/lengths.md): its rows alone are read.
       verify: whether all files are read and compared with the manifest first, as by `seqcols verify --rows 0`.
+      split: the split to read, where the data set has splits (docs/splits.md): its rows alone are read.
 
     Returns:
       An iterable with a length, of dicts from feature name to `[batch_size, *shape]`. An empty data set gives no batch.
@@ -174,18 +176,18 @@ def numpy_batches(
       JobError: there is no finished data set, or, with `verify`, it is not as it was published.
       UsageError: an argument has a value that is not allowed.
     """
-    manifest = open_manifest(root, verify, bucket)
+    manifest = open_manifest(root, verify, bucket, split)
     return Batches(
         manifest, chosen(manifest, features), batch_size, shuffle, seed, epochs, shards, shard, drop_remainder, even
     )
 
 
-def open_manifest(root: str, verified: bool, bucket: int | None = None) -> Manifest:
-    """Opens a finished data set, or a length bucket of one, and verifies all its files if that is asked for.
+def open_manifest(root: str, verified: bool, bucket: int | None = None, split: str | None = None) -> Manifest:
+    """Opens a finished data set, or a split or a length bucket of one, and verifies all its files if that is asked for.
 
     Raises:
       JobError: there is none, it is of a format that is not known, or it is not as it was published.
-      UsageError: it has length buckets and none is chosen, or not the one that is.
+      UsageError: it has splits, or length buckets, and none is chosen, or not the one that is.
     """
     manifest = read_manifest(str(root).rstrip("/") or "/")
     if manifest.format not in SINKS:
@@ -196,6 +198,11 @@ def open_manifest(root: str, verified: bool, bucket: int | None = None) -> Manif
         if faults:
             more = f" (and {len(faults) - 1:,} more faults: seqcols verify)" if len(faults) > 1 else ""
             raise JobError(f"{faults[0]}{more}")
+    names = manifest.splits
+    if (split not in names) if names else (split is not None):
+        allowed = f"the name of a split, one of {', '.join(names)}" if names else "none, as the data set has no splits"
+        raise UsageError(f"split: expected {allowed}, got {split!r}{_hint(split, dict.fromkeys(names))}")
+    manifest = manifest if split is None else manifest.split(split)
     sizes = manifest.bucket_lengths
     if (bucket not in sizes) if sizes else (bucket is not None):
         allowed = f"T of a length bucket, one of {sizes}" if sizes else "none, as the data set has no length buckets"
@@ -225,7 +232,7 @@ def chosen(manifest: Manifest, features: Sequence[str] | None) -> list[Output]:
     return [outputs[name] for name in names]
 
 
-def _hint(name: Any, names: dict[str, Output]) -> str:
+def _hint(name: Any, names: Mapping[str, Any]) -> str:
     return nearest(name, names) if isinstance(name, str) else ""
 
 

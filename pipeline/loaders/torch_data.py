@@ -25,8 +25,9 @@ def torch_dataset(
       rank: number of this process among those that train together; None asks `torch.distributed`, and is 0 where that is not in
         use.
       world_size: the number of ranks; None likewise, or 1.
-      **more: `features`, `shuffle`, `seed`, `epochs`, `drop_remainder`, `even`, `bucket` and `verify`, as `numpy_batches`
-        takes them. With `even` every worker of every rank gives equally many batches: what `DistributedDataParallel` needs.
+      **more: `features`, `shuffle`, `seed`, `epochs`, `drop_remainder`, `even`, `bucket`, `split` and `verify`, as
+        `numpy_batches` takes them. With `even` every worker of every rank gives equally many batches:
+        what `DistributedDataParallel` needs.
 
     Returns:
       An iterable data set of dicts from feature name to a tensor `[batch_size, *shape]` in the manifest's dtype; text and bytes

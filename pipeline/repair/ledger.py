@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 from transforms.rows.digests import as_text
-from transforms.rows.tally import Tally
+from transforms.rows.tally import Tally, add, by_split
 
 AGAIN = "again"
 """In a tally, `(file, AGAIN, column, what)`: what the first run had counted already, before it rejected the row."""
@@ -25,10 +26,25 @@ def merged(first: Mapping[str, Any], further: Mapping[str, Any], tally: Tally) -
       further: the ledger of the run that has read its rejected rows.
       tally: the counts of that run.
     """
+    parts = by_split(tally)
+    whole: Tally = Counter()
+    for part in parts.values():
+        add(whole, part)
+    made = _merged(first, further, whole)
+    if "splits" in first:
+        made["splits"] = {
+            name: _merged(own, further["splits"][name], parts.get(name, Counter()))
+            for name, own in first["splits"].items()
+        }
+    return made
+
+
+def _merged(first: Mapping[str, Any], further: Mapping[str, Any], tally: Tally) -> dict[str, Any]:
     files = {}
     for name in sorted({*first["files"], *further["files"]}):
         again = {key[2:]: n for key, n in tally.items() if key[:2] == (name, AGAIN)}
-        files[name] = _one(first["files"][name], further["files"].get(name), again)
+        own, added = first["files"].get(name), further["files"].get(name)
+        files[name] = _one(own, added, again) if own else dict(added)  # no row of the file was in the split before
     total: dict[tuple[str, str], int] = {}
     for key, n in tally.items():
         if key[1] == AGAIN:
@@ -40,18 +56,19 @@ def _one(first: Mapping[str, Any], further: Mapping[str, Any] | None, again: Map
     if further is None:  # no row of the file was rejected
         return dict(first)
     rows, own = first["rows"], further["rows"]
-    marks = {what: int(first["row_digests"][what], 16) for what in ("read", "written")}
-    added = int(further["row_digests"]["written"], 16)
+    marks = {what: int(first["row_digests"][what], 16) for what in ("read", "written", "rejected")}
+    added = {what: int(further["row_digests"][what], 16) for what in ("read", "written")}
     return {
         "rows": {
-            "read": rows["read"],
+            # Of a split: a row whose record was mended may belong to another one now.
+            "read": rows["read"] - rows["rejected"] + own["read"],
             "written": rows["written"] + own["written"],
             "rejected": own["rejected"],
             "rejected_by_reason": own["rejected_by_reason"],
         },
         "row_digests": {
-            "read": as_text(marks["read"]),
-            "written": as_text(marks["written"] + added),
+            "read": as_text(marks["read"] - marks["rejected"] + added["read"]),
+            "written": as_text(marks["written"] + added["written"]),
             "rejected": further["row_digests"]["rejected"],
         },
         "columns": {

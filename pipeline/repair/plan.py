@@ -9,28 +9,28 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from pipeline.columns_file.reader import loads
-from pipeline.dataset import layout, manifest
+from pipeline.dataset import distributions, layout, manifest
 from pipeline.dataset.graphs import STATISTICS, file_digest
 from pipeline.dataset.graphs import digest as tree_digest
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.manifest import Manifest, buckets_of
+from pipeline.dataset.splits import NO_SPLITS, Splits
 from pipeline.dataset.target import refuse_pattern
 from pipeline.errors import UsageError
 from pipeline.inputs.match import Inputs, match
 from pipeline.job.progress import now
 from pipeline.repair.rows import PLACE, batches_of
-from pipeline.report import facts
-from pipeline.report.facts import Facts
 from transforms.columns.learned_vocabulary import learners
 from transforms.columns.numeric_base import numeric_of
+from transforms.distributions.facts import Facts
 from transforms.distributions.histograms import Counting
-from transforms.errors import JobError, SpecError
+from transforms.errors import JobError, SpecError, SpecFault
 from transforms.normalizers import Normalizer
 from transforms.spec.spec import Spec
 from transforms.statistics import saved
@@ -71,7 +71,8 @@ class RepairPlan:
       levels: the statistics of the data set (see `Spec.levels`).
       words: its learned vocabularies; None where the columns have none.
       sizes: T of every sequence group.
-      known: the figures of the data set's report; None if there is none that can be read.
+      splits: the splits of the data set, if it has any.
+      known: lengths and distributions of the data set, by split if it has any; empty if there are none that can be read.
       notes: remarks for the reader, one line each.
       began: when the repair began, in milliseconds since 1970.
     """
@@ -85,7 +86,8 @@ class RepairPlan:
     levels: tuple[Level, ...] = ()
     words: LearnedWords | None = None
     sizes: Mapping[str, int | None] = field(default_factory=dict)
-    known: Facts | None = None
+    splits: Splits = NO_SPLITS
+    known: Mapping[str, Facts] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     began: int = field(default_factory=now)
 
@@ -95,7 +97,8 @@ class RepairPlan:
         folder = saved.joined(self.before.path(self.before.content["transform"]), STATISTICS)
         moments = saved.joined(folder, saved.moments_file(0))
         words = {name: len(words) for name, words in (self.words or {}).items()}
-        return Counting(moments if layout.exists(moments) else "", self.known.one_in if self.known else 1, words)
+        one_in = next((facts.one_in for facts in self.known.values()), 1)
+        return Counting(moments if layout.exists(moments) else "", one_in, words)
 
 
 def planned(asked: Repair, columns_text: str) -> RepairPlan:
@@ -120,8 +123,10 @@ def planned(asked: Repair, columns_text: str) -> RepairPlan:
     sizes = {name: _size(before, old, name) for name in asked.spec.group_names}
     _refuse_other_features(asked.spec, sizes, before)
     _refuse_other_normalizers(asked.spec, old)
+    if asked.spec.split != old.split:
+        raise SpecError([SpecFault("split", f"expected that of the data set, {old.split!r}, got {asked.spec.split!r}")])
     place = Layout(root, layout.new_run_id())
-    known = facts.read(before.path(before.content["report"])) if before.content.get("report") else None
+    known = distributions.read(before)
     plan = RepairPlan(
         place,
         asked.spec,
@@ -130,6 +135,7 @@ def planned(asked: Repair, columns_text: str) -> RepairPlan:
         mended,
         tuple(asked.inputs),
         sizes=sizes,
+        splits=before.divided_by(old.split),
         known=known,
         notes=found.notes,
     )
@@ -150,6 +156,14 @@ def _located(asked: Repair) -> tuple[str, Inputs]:
     return os.path.abspath(root) if "://" not in root else root, Inputs(())
 
 
+_CARRIED_OVER: Final = (
+    ("statistics", file_digest),
+    ("ledger", file_digest),
+    ("distributions", file_digest),
+    ("transform", tree_digest),
+)
+
+
 def _refuse_damaged(before: Manifest) -> None:
     """Refuses what a repair would carry over from the data set, and give new digests, if it is not what was published.
 
@@ -157,9 +171,10 @@ def _refuse_damaged(before: Manifest) -> None:
       JobError: naming it.
     """
     expected = {**before.content.get("json_sha256", {}), **before.content.get("graph_sha256", {})}
-    for name, digest in (("statistics", file_digest), ("ledger", file_digest), ("transform", tree_digest)):
-        path = before.path(before.content[name])
-        if name in expected and layout.exists(path) and digest(path) != expected[name]:
+    for name, digest in _CARRIED_OVER:
+        relative = before.content.get(name) if name in expected else None
+        path = before.path(relative) if relative else ""
+        if path and layout.exists(path) and digest(path) != expected[name]:
             raise JobError(f"{path}: is not what was published: seqcols verify says more")
 
 

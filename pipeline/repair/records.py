@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
 
-from pipeline.sources.csv import source as csv_text
-from pipeline.sources.jsonl import source as jsonl
-from pipeline.sources.tfrecord import source as tfrecord
+from pipeline.sources.base import Decoded
+from pipeline.sources.formats import SOURCES
 from transforms.errors import JobError
 from transforms.rows import digests, origin
-
-Decoded = Iterator[tuple[pa.RecordBatch | None, pa.RecordBatch | None]]
-"""Good rows and rejected rows alternately: see `batches.with_origins`."""
 
 
 def _decoded_ipc(records: Sequence[bytes], path: str, features: Mapping[str, str], header: str) -> Decoded:
@@ -55,11 +51,7 @@ def _opened(record: bytes, path: str) -> pa.RecordBatch:
 
 
 DECODERS: Final[dict[str, Callable[[Sequence[bytes], str, Mapping[str, str], str], Decoded]]] = {
-    tfrecord.EXAMPLE: tfrecord.decoded,
-    tfrecord.SEQUENCE_EXAMPLE: tfrecord.decoded,
-    jsonl.RECORD_FORMAT: jsonl.decoded,
-    "csv": csv_text.decoded,
-    "tsv": csv_text.decoded,
+    **{name: source.decoded for source in SOURCES.values() for name in source.record_formats},
     origin.ARROW_IPC: _decoded_ipc,
 }
 """Record format to what decodes it."""
@@ -77,6 +69,7 @@ class KeptRecords:
       digests: uint64 `[rows]`, their digests (see `transforms.rows.digests`).
       records: the records as they are read now: somebody may have mended them.
       originals: large_binary `[rows]`, the records as they were read the first time.
+      split: the split that they belonged to then; empty for none.
     """
 
     file: str
@@ -86,6 +79,7 @@ class KeptRecords:
     digests: pa.Array
     records: Sequence[bytes]
     originals: pa.Array
+    split: str = ""
 
     def decoded(self, features: Mapping[str, str]) -> Decoded:
         """Yields the rows, with the numbers, digests and original records that they had.

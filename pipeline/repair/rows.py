@@ -12,35 +12,39 @@ import pyarrow as pa
 from apache_beam.pvalue import TaggedOutput
 
 from pipeline.job.progress import Note, now
+from pipeline.job.splitting import COLUMN as SPLIT
 from pipeline.repair.ledger import AGAIN
 from pipeline.repair.records import KeptRecords
 from pipeline.sources.base import Split
 from pipeline.sources.formats import SOURCES
 from pipeline.sources.limits import WIDEST, Limits
 from transforms.beam import GOOD, REJECTED, TALLIES, in_global_window
-from transforms.columns import Column
 from transforms.errors import JobError
 from transforms.rows import digests, origin, rejection
-from transforms.rows.tally import Tally, count_rejected
+from transforms.rows.tally import Tally, count_rejected, under
+from transforms.spec.spec import Spec
+from transforms.splits.assign import NO_SPLIT
 from transforms.stages import parse_batch
 
 PLACE = ("file", "row")
+
+NEVER_PARSED = ("bad_record", NO_SPLIT)
 
 
 class ReadKept(beam.PTransform):
     """Reads files of rejected rows into batches; outputs as `pipeline.job.reading.ReadBatches`.
 
     Args:
-      columns: the columns that are read.
+      spec: what is read.
       mended: files of rejected rows (Parquet) whose records are read instead of those that were kept.
       limits: how large a batch may be.
       notes: folder for progress notes on this machine, or an empty string.
       number: the number of the pass, for the notes.
     """
 
-    def __init__(self, columns: Sequence[Column], mended: Sequence[str], limits: Limits, notes: str, number: int):
+    def __init__(self, spec: Spec, mended: Sequence[str], limits: Limits, notes: str, number: int):
         super().__init__()
-        self._read = _ReadKept(columns, mended, limits, notes, number)
+        self._read = _ReadKept(spec, mended, limits, notes, number)
 
     def expand(self, files: beam.PCollection) -> beam.pvalue.DoOutputsTuple:
         """Splits and reads."""
@@ -49,8 +53,8 @@ class ReadKept(beam.PTransform):
 
 
 class _ReadKept(beam.DoFn):
-    def __init__(self, columns: Sequence[Column], mended: Sequence[str], limits: Limits, notes: str, number: int):
-        self._columns, self._mended, self._limits = tuple(columns), tuple(mended), limits
+    def __init__(self, spec: Spec, mended: Sequence[str], limits: Limits, notes: str, number: int):
+        self._spec, self._mended, self._limits = spec, tuple(mended), limits
         self._notes, self._number = notes, number
 
     def setup(self) -> None:
@@ -63,8 +67,8 @@ class _ReadKept(beam.DoFn):
     def process(self, split: Split) -> Iterator[Any]:
         """Reads a split; yields good batches, and rejected rows tagged `REJECTED`."""
         self._tally.setdefault(("", "began", self._number), now())
-        features = {key: form.carrier for column in self._columns for key, form in column.features.items()}
-        kept_columns = dict.fromkeys(rejection.SCHEMA.names, "string")
+        features = self._spec.read_features
+        kept_columns = dict.fromkeys([*rejection.SCHEMA.names, SPLIT], "string")
         for read in SOURCES["parquet"].read(split, kept_columns, self._limits):
             assert read.batch is not None
             for kept, was_bad in kept_of(read.batch, self._records):
@@ -84,9 +88,9 @@ class _ReadKept(beam.DoFn):
         at = np.searchsorted(kept.numbers, origin.row_numbers(batch))
         known = batch.filter(pa.array(~was_bad[at]))
         if known.num_rows:
-            counted = parse_batch(known, self._columns).tally
+            counted = parse_batch(known, self._spec.columns).tally
             of_columns = {key: n for key, n in counted.items() if key[1] == "column" and key[3] in ("present", "nulls")}
-            self._tally.update({(key[0], AGAIN, *key[2:]): n for key, n in of_columns.items()})
+            self._tally.update(under(kept.split, {(key[0], AGAIN, *key[2:]): n for key, n in of_columns.items()}))
 
     def finish_bundle(self) -> Iterator[Any]:
         self._note.write()
@@ -103,24 +107,24 @@ def kept_of(table: pa.RecordBatch, mended: Mapping[tuple[str, int], bytes]) -> I
       mended: file and row to the record that is read instead.
 
     Yields:
-      The rows, and bool `[rows]`: which of them could not be decoded at all the first time.
+      The rows, and bool `[rows]`: which of them could not be decoded, or had no split, so that no column was looked at.
     """
-    names = ["file", "record_format", "header"]
+    names = ["file", "record_format", "header", *([SPLIT] if SPLIT in table.schema.names else [])]
     keys = list(zip(*(table.column(name).to_pylist() for name in names), strict=True))
     for key in dict.fromkeys(keys):
         chosen = np.flatnonzero([one == key for one in keys])
         own = table.take(pa.array(chosen))
         own = own.take(pa.array(np.argsort(own.column("row").to_numpy(), kind="stable")))
-        file, record_format, header = key
+        file, record_format, header, *split = key
         numbers = own.column("row").to_numpy()
         originals = own.column("record").cast(pa.large_binary())
         records = [
             mended.get((file, int(number)), original)
             for number, original in zip(numbers, originals.to_pylist(), strict=True)
         ]
-        was_bad = np.array([reason == "bad_record" for reason in own.column("reason").to_pylist()])
+        was_bad = np.array([reason in NEVER_PARSED for reason in own.column("reason").to_pylist()])
         found = own.column("digest")
-        yield KeptRecords(file, record_format, header, numbers, found, records, originals), was_bad
+        yield KeptRecords(file, record_format, header, numbers, found, records, originals, *split), was_bad
 
 
 def mended_records(paths: Sequence[str]) -> dict[tuple[str, int], bytes]:

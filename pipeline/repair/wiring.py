@@ -14,7 +14,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.pvalue import AsSingleton
 
-from pipeline.dataset import graphs, layout, ledger, manifest, publish, vocabularies
+from pipeline.dataset import distributions, graphs, layout, ledger, manifest, publish, vocabularies
 from pipeline.dataset.manifest import Manifest
 from pipeline.job import batch_coder, progress, wiring
 from pipeline.job.combine import Rejects, at_end
@@ -23,13 +23,13 @@ from pipeline.job.writing import Shard
 from pipeline.repair import ledger as repair_ledger
 from pipeline.repair.plan import RepairPlan, keep_statistics
 from pipeline.repair.rows import ReadKept
-from pipeline.report import facts, times
+from pipeline.report import times
 from pipeline.report.page import page
 from pipeline.report.view import view
 from pipeline.sources.limits import WIDEST
 from pipeline.verify import rows as verify_rows
-from transforms.beam import GOOD, REJECTED, TALLIES, Validate
 from transforms.columns.embedding import embeddings_of
+from transforms.distributions import facts
 from transforms.distributions.histograms import Packed
 from transforms.errors import JobError
 from transforms.fit.fit import save_transform
@@ -57,11 +57,19 @@ def build(root: beam.Pipeline, plan: RepairPlan, tuning: wiring.Tuning) -> beam.
     )
     files = root | "Files" >> beam.Create(plan.before.rejected_files, reshuffle=False)
     gated = files | "Gate" >> beam.Map(lambda path, _: path, AsSingleton(ready))
-    kept = gated | "Kept" >> ReadKept(spec.columns, plan.mended, WIDEST, tuning.notes, 0)
-    valid = kept[GOOD] | "Validate" >> Validate(_no_longer(spec, plan.sizes), max_steps=tuning.limits.max_steps)
-    read = wiring.Pass(valid[GOOD], (kept[REJECTED], valid[REJECTED]), (kept[TALLIES], valid[TALLIES]))
+    kept = gated | "Kept" >> ReadKept(spec, plan.mended, WIDEST, tuning.notes, 0)
+    read = wiring.validated(kept, "", _no_longer(spec, plan.sizes), tuning, plan.splits)
     sink = str(plan.before.content["format"])
-    written = wiring.write_pass(read, plan.place, spec, sink, moments=False, sampled=False, counting=plan.counting)
+    written = wiring.write_pass(
+        read,
+        plan.place,
+        spec,
+        sink,
+        moments=False,
+        sampled=False,
+        counting=plan.counting,
+        splits=plan.splits,
+    )
     return at_end(root, _finish, plan, **written.collected())
 
 
@@ -100,7 +108,7 @@ def _published(
 ) -> dict[str, Any]:
     before = plan.before
     first = layout.read_json(before.path(before.content["ledger"]))
-    further = ledger.build(tally, plan.spec, plan.sizes)
+    further = ledger.of_run(tally, plan.spec, plan.sizes, plan.splits)
     others = repair_ledger.differences(first, further)
     if others:
         raise JobError(f"the ledger does not balance: {others[0]}")
@@ -118,17 +126,19 @@ def _published(
     content = _manifest(plan, parts, rejected, whole, further)
     statistics = layout.read_json(before.path(before.content["statistics"]))
     staged = plan.place.staged(layout.TRANSFORM)
-    own = facts.gathered(
+    own = distributions.gathered(
         plan.spec,
+        plan.splits,
         tally,
         counts,
         plan.counting,
         plan.place.run_id,
         times.parts(plan.began, (), times.of_tallies(tally), progress.now()),
     )
-    known = facts.together(plan.known, own)
-    report = page(view(plan.spec, content, whole, statistics, known, examples), known)
-    left = publish.publish(plan.place, content, whole, statistics, staged, str(before.content["run"]), serving, report)
+    known = {name: facts.together(plan.known.get(name), one) for name, one in own.items()}
+    report = page(view(plan.spec, content, whole, statistics, facts.whole(known), examples))
+    held, replaces = facts.as_json({**plan.known, **known}), str(before.content["run"])
+    left = publish.publish(plan.place, content, whole, statistics, staged, replaces, serving, report, held)
     return {
         "status": DONE,
         "message": "",
@@ -196,6 +206,7 @@ def _manifest(
             "rows": whole["rows"]["rejected"],
             "files": [part.entry(root) for part in sorted(rejected, key=lambda part: part.path)],
         },
+        **manifest.splits_of(plan.splits, whole),
         "vocabularies": learned,
         "embeddings": embeddings_of(plan.spec.columns, {name: found["words"] for name, found in learned.items()}),
         "graph_sha256": {name: graphs.digest(path) for name, path in folders.items()},

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 
 from pipeline.report.figures import figure
-from transforms.distributions import histograms
-from transforms.rows.tally import EXACT_LENGTHS
+from transforms.distributions.spans import Spans
 
 MOST_BARS: Final = 40
 SHOWN: Final = (0.005, 0.995)
@@ -26,59 +25,6 @@ _LONG_TAIL: Final = 30.0
 
 Scale = Callable[[Any], Any]
 """A function from numbers to places on an axis."""
-
-
-@dataclass(frozen=True)
-class Spans:
-    """Counts of ranges of numbers, ascending: `counts[k]` lie from `lower[k]` to `upper[k]`. `whole` if all are whole numbers."""
-
-    lower: np.ndarray
-    upper: np.ndarray
-    counts: np.ndarray
-    whole: bool = False
-    not_finite: int = 0
-
-    @property
-    def total(self) -> int:
-        """All finite numbers."""
-        return int(self.counts.sum())
-
-    def quantile(self, share: float) -> float:
-        """Returns a quantile, as if numbers were spread evenly over their range; a whole one where all are."""
-        running = np.cumsum(self.counts)
-        at = int(np.searchsorted(running, share * running[-1]))
-        inside = (share * running[-1] - (running[at] - self.counts[at])) / self.counts[at]
-        value = float(self.lower[at] + inside * (self.upper[at] - self.lower[at]))
-        return float(math.ceil(value - 0.5)) if self.whole else value
-
-
-def of_bins(bins: np.ndarray, counts: np.ndarray, centre: float = 0.0, whole: bool = False) -> Spans:
-    """Returns the ranges that bins stand for.
-
-    Args:
-      bins: see `transforms.distributions.histograms.bins_of`.
-      counts: of each bin.
-      centre: the value that values were counted around.
-      whole: whether the values are whole numbers. Each then takes the room from 0.5 before to 0.5 after it.
-    """
-    finite = histograms.is_finite(bins)
-    lower, upper = histograms.edges(bins[finite])
-    if whole:
-        below_zero = bins[finite] >= histograms.BINS // 2
-        lower = np.where(below_zero, np.floor(lower) + 0.5, np.ceil(lower) - 0.5)
-        upper = np.where(below_zero, np.floor(upper) + 0.5, np.ceil(upper) - 0.5)
-        centre = float(round(centre))
-    order = np.lexsort([upper, lower])
-    return Spans(lower[order] + centre, upper[order] + centre, counts[finite][order], whole, int(counts[~finite].sum()))
-
-
-def of_lengths(histogram: dict[int, int]) -> Spans:
-    """Returns the ranges of lengths in steps, by the lower ends of their buckets (see `transforms.rows.tally.length_bucket`)."""
-    lengths = np.array(sorted(histogram), np.int64)
-    octave = np.maximum(np.floor(np.log2(np.maximum(lengths, 1))).astype(np.int64) - 5, 0)
-    wide = np.where(lengths < EXACT_LENGTHS, 1, 1 << octave)
-    counts = np.array([histogram[int(at)] for at in lengths], np.int64)
-    return Spans(lengths - 0.5, lengths + wide - 0.5, counts, whole=True)
 
 
 @dataclass(frozen=True)
@@ -113,22 +59,62 @@ def chart(spans: Spans) -> Chart | None:
     """Returns the bars of a histogram; None where there is nothing to show."""
     if not spans.total:
         return None
-    low, high = _range(spans)
-    middle = spans.quantile(0.5)
-    logarithmic = not spans.whole and low > 0 and middle > 0 and high > _LONG_TAIL * middle
+    low, high, logarithmic, scale, ends = _axis([spans])
+    heights = _rebinned(spans, ends, scale)
+    inside = float(heights.sum())
+    texts = _ticks(low, high, logarithmic, spans.whole)
+    path = _path(_places(ends), heights / heights.max() * 100)
+    return Chart(
+        path, texts, logarithmic, round(spans.total - inside), tuple(round(float(h)) for h in heights), low, high
+    )
+
+
+@dataclass(frozen=True)
+class Overlaid:
+    """Two histograms in one box of 100 x 100, as shares: bars, and the outline of the other before them.
+
+    Attributes:
+      bars: an SVG path of the one.
+      outline: an SVG path of the other.
+      ticks: the labels below: the left end, the middle, the right end.
+      logarithmic: whether the axis is.
+      outside: how many numbers of each lie left or right of it.
+    """
+
+    bars: str
+    outline: str
+    ticks: tuple[str, str, str]
+    logarithmic: bool
+    outside: tuple[int, int]
+
+
+def overlaid(one: Spans, other: Spans) -> Overlaid | None:
+    """Returns two histograms on one axis; None where there is nothing to show."""
+    full = [spans for spans in (one, other) if spans.total]
+    if not full:
+        return None
+    low, high, logarithmic, scale, ends = _axis(full)
+    heights = [_rebinned(spans, ends, scale) if spans.total else np.zeros(len(ends) - 1) for spans in (one, other)]
+    first, second = (round(spans.total - float(own.sum())) for spans, own in zip((one, other), heights, strict=True))
+    shares = [own / max(spans.total, 1) for spans, own in zip((one, other), heights, strict=True)]
+    top = max(float(own.max()) for own in shares) or 1.0
+    bars, outline = (draw(_places(ends), own / top * 100) for draw, own in zip((_path, _outline), shares, strict=True))
+    return Overlaid(bars, outline, _ticks(low, high, logarithmic, full[0].whole), logarithmic, (first, second))
+
+
+def _axis(sides: Sequence[Spans]) -> tuple[float, float, bool, Scale, np.ndarray]:
+    """Returns where an axis begins and ends, whether it is logarithmic, its scale, and where its bars end on that."""
+    ranges, middles = [_range(spans) for spans in sides], [spans.quantile(0.5) for spans in sides]
+    low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
+    whole, middle = all(spans.whole for spans in sides), min(middles)
+    logarithmic = not whole and low > 0 and middle > 0 and high > _LONG_TAIL * middle
     scale: Scale = np.log10 if logarithmic else np.asarray
-    if spans.whole and high - low <= MOST_BARS:
+    if whole and high - low <= MOST_BARS:
         ends = np.arange(math.floor(low), math.ceil(high)) + 0.5
         ends = np.unique(np.concatenate([[low], ends, [high]]))
     else:
         ends = np.linspace(scale(low), scale(high), MOST_BARS + 1)
-    heights = _rebinned(spans, ends, scale)
-    inside = float(heights.sum())
-    texts = _ticks(low, high, logarithmic, spans.whole)
-    path = _path((ends - ends[0]) / (ends[-1] - ends[0]) * 100, heights / heights.max() * 100)
-    return Chart(
-        path, texts, logarithmic, round(spans.total - inside), tuple(round(float(h)) for h in heights), low, high
-    )
+    return low, high, logarithmic, scale, ends
 
 
 def _range(spans: Spans) -> tuple[float, float]:
@@ -161,6 +147,18 @@ def _rebinned(spans: Spans, ends: np.ndarray, scale: Scale) -> np.ndarray:
         inside = (lower >= left) & ((lower < right) | (last & (lower <= right)))
         made[at] = float((np.where(point, inside, share) * spans.counts).sum())
     return made
+
+
+def _places(ends: np.ndarray) -> np.ndarray:
+    return (ends - ends[0]) / (ends[-1] - ends[0]) * 100
+
+
+def _outline(ends: np.ndarray, heights: np.ndarray) -> str:
+    parts = [
+        f"V{100 - (max(height, 1) if height > 0 else 0):.1f}H{right:.1f}"
+        for right, height in zip(ends[1:], heights, strict=True)
+    ]
+    return f"M{ends[0]:.1f} 100{''.join(parts)}V100" if heights.any() else ""
 
 
 def _path(ends: np.ndarray, heights: np.ndarray) -> str:

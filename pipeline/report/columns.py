@@ -9,15 +9,16 @@ from typing import Any, Final
 
 import numpy as np
 
-from pipeline.report import charts, facts
-from pipeline.report.charts import Spans
-from pipeline.report.facts import Facts
+from pipeline.report import charts
 from pipeline.report.figures import figure, flat, share
 from transforms import dtypes
 from transforms.columns import Column
 from transforms.columns.categorical import Categorical
 from transforms.columns.numeric_base import numeric_of
-from transforms.distributions.histograms import AFTER, BEFORE, IDS, MOST_APART, UNKNOWN, vocabulary_of
+from transforms.distributions.centres import MOST_APART
+from transforms.distributions.facts import Facts, centre_of
+from transforms.distributions.histograms import AFTER, BEFORE, IDS, UNKNOWN, vocabulary_of
+from transforms.distributions.spans import Spans, of_bins
 
 MOST_DIMENSIONS: Final = 8
 """Dimensions of a step whose statistics are shown."""
@@ -60,7 +61,6 @@ def view(
     counts = ledger["columns"][column.name]
     places = counts["kept"] + counts["completed"] + counts["padded"]
     ids = _ids(column, known)
-    unknown = _unknown(column, counts, known, ids)
     found = statistics["columns"].get(column.name, {})
     return {
         "name": column.name,
@@ -69,7 +69,7 @@ def view(
         "kept": f"{counts['kept']:,}",
         "padded": share(counts["padded"], places) if group else "\N{EN DASH}",
         "truncated": share(counts["truncated"], counts["truncated"] + counts["kept"]),
-        "unknown": unknown,
+        "unknown": _unknown(column, counts, known),
         "nulls": share(counts["nulls"], counts["values"]),
         "counts": [
             (label, f"{counts[what]:,}", share(counts[what], counts["values"]))
@@ -95,8 +95,8 @@ def _spans(column: Column, what: str, dimension: int, known: Facts) -> Spans | N
     if pair is None or numeric is None:
         return None
     dtype = numeric.dtype if what == BEFORE else numeric.output_dtype
-    centre = facts.centre_of(known, column.name, dimension) if what == BEFORE else 0.0
-    return charts.of_bins(*pair, centre, whole=dtypes.carrier(dtype) == "int64")
+    centre = centre_of(known, column.name, dimension) if what == BEFORE else 0.0
+    return of_bins(*pair, centre, whole=dtypes.carrier(dtype) == "int64")
 
 
 def _distributions(column: Column, known: Facts) -> list[dict[str, Any]]:
@@ -153,7 +153,6 @@ def _ids(column: Column, known: Facts) -> dict[str, Any] | None:
         "others_share": share(int(counts[ids >= most].sum()), total),
         "bound": f"{most:,}",
         "none": f"{int(counts[ids < 0].sum()):,}",
-        "none_count": int(counts[ids < 0].sum()),
         "padding_is_id": padding >= 0,
         "padding": f"{padding:,}",
     }
@@ -164,21 +163,32 @@ def _padding(column: Column) -> int:
     return found.padding if found is not None else -1
 
 
-def _unknown(column: Column, counts: Mapping[str, int], known: Facts, ids: Mapping[str, Any] | None) -> str:
-    """Returns the share of ids that are out of the vocabulary or the range, an en dash where there are none such."""
+def unknown(column: Column, counts: Mapping[str, int], known: Facts) -> tuple[int, int] | None:
+    """Returns how many ids are out of the vocabulary or the range, and of how many.
+
+    Returns:
+      None for a column that has no such ids; (0, 0) where they are not told apart from others.
+    """
     buckets = known.counts.get((column.name, UNKNOWN, -1))
-    found, nothing = vocabulary_of(column), "\N{EN DASH}"
+    found = vocabulary_of(column)
     pair = known.counts.get((column.name, IDS, -1))
     counted = int(pair[1].sum()) if pair is not None else 0
     if buckets is not None and counted:
-        return share(int(buckets[1].sum()), counted)
+        return int(buckets[1].sum()), counted
     if found is not None:
         default_is_none = not found.num_oov_buckets and found.unknown_id < 0
-        alone = default_is_none and _padding(column) < 0 and ids is not None and not counts["completed"]
-        return share(ids["none_count"], counted) if alone and ids else "not known"
+        alone = default_is_none and _padding(column) < 0 and not counts["completed"]
+        return (int(pair[1][pair[0] == 0].sum()), counted) if alone and pair is not None else (0, 0)
     if any(part.type_name.endswith("identity") for part in (column, *column.parts)):
-        return share(counts["replaced"], counts["kept"])
-    return nothing
+        return counts["replaced"], counts["kept"]
+    return None
+
+
+def _unknown(column: Column, counts: Mapping[str, int], known: Facts) -> str:
+    found = unknown(column, counts, known)
+    if found is None:
+        return "\N{EN DASH}"
+    return share(*found) if found[1] or vocabulary_of(column) is None else "not known"
 
 
 def _statistics(found: Mapping[str, Any]) -> dict[str, Any] | None:

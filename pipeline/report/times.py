@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pipeline.report.facts import Timed
+from transforms.distributions.facts import Timed
 from transforms.rows.tally import Tally
 
 

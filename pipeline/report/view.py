@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from pipeline.report import charts, columns
-from pipeline.report.facts import Facts
 from pipeline.report.figures import figure, share, size, took
+from transforms.distributions.facts import Facts
+from transforms.distributions.spans import of_lengths
 from transforms.spec.spec import Spec
 
 MOST_FILES: Final = 100
@@ -139,7 +140,7 @@ def _group(
     }
     if not sum(histogram.values()):
         return made
-    spans = charts.of_lengths(dict(histogram))
+    spans = of_lengths(dict(histogram))
     total, largest = facts.sums.get(name, (0, 0))
     chart = charts.chart(spans)
     longer = sum(n for at, n in histogram.items() if length is not None and at > length)

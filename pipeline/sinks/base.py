@@ -19,7 +19,7 @@ import pyarrow as pa
 from pipeline.sinks.contents import Contents, Tell, hashed
 from pipeline.sources.base import open_input
 from pipeline.sources.compression import Blocks
-from transforms.columns.base import Output
+from transforms.columns.results import Output
 from transforms.errors import JobError
 from transforms.rows.ragged import unwrapped
 from transforms.spec.parse_specs import known_shape

@@ -16,7 +16,7 @@ from pipeline.sinks.contents import Contents, Tell
 from pipeline.sources.base import broken
 from pipeline.sources.limits import WIDEST
 from pipeline.sources.parquet import ParquetSource, opened
-from transforms.columns.base import Output
+from transforms.columns.results import Output
 from transforms.spec.parse_specs import known_shape
 
 ROW_GROUP_BYTES: Final = 16 << 20

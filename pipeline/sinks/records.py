@@ -13,11 +13,11 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.sinks.contents import Contents
-from pipeline.sources import compression
 from pipeline.sources.base import broken
 from pipeline.sources.batches import batches, halved
-from pipeline.sources.compression import Content
+from pipeline.sources.compression import Content, unpacked
 from pipeline.sources.limits import WIDEST
+from pipeline.sources.packings import codec_of
 from pipeline.sources.tfrecord import framing
 from pipeline.sources.tfrecord.examples import TYPES, RecordDecoder
 from transforms.columns import Output
@@ -44,8 +44,8 @@ def columns(
 
 def look_through(path: str, blocks: Iterator[bytes], kind: RecordChecks, found: Contents) -> None:
     """Counts the records of a file, and holds their features to what is said of them: see `Sink.look_through`."""
-    codec = compression.codec_of(path, b"")
-    data = compression.unpacked(blocks, codec, path, WIDEST.max_unpack_ratio) if codec else blocks
+    codec = codec_of(path, b"")
+    data = unpacked(blocks, codec, path, WIDEST.max_unpack_ratio) if codec else blocks
     unit = "uncompressed byte" if codec else "byte"
     for records in batches(framing.records(data, path, WIDEST.max_record_bytes, unit), WIDEST):
         for name, what in kind.faults(records, found.rows):

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from pipeline.sinks.base import OutputFile, Writer
 from pipeline.sinks.tfrecord import RecordWriter, TFRecordSink, feature_of
-from transforms.columns.base import Output
+from transforms.columns.results import Output
 from transforms.kernels import encode
 from transforms.spec.parse_specs import sequence_spec
 

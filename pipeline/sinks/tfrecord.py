@@ -14,8 +14,8 @@ import pyarrow as pa
 from pipeline.sinks import records
 from pipeline.sinks.base import OutputFile, Sink, Writer, Written, flat_values
 from pipeline.sinks.contents import Contents, Tell
-from pipeline.sources.compression import GZIP
-from transforms.columns.base import Output
+from pipeline.sources.packings import GZIP
+from transforms.columns.results import Output
 from transforms.kernels import encode
 from transforms.spec.parse_specs import known_shape, parse_spec
 

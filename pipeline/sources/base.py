@@ -6,7 +6,7 @@ A source is one file beside this one and one line in `pipeline.sources.formats.S
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, ClassVar
 
@@ -53,18 +53,26 @@ class Read:
         return sum(part.num_rows for part in (self.batch, self.rejected) if part is not None)
 
 
+Decoded = Iterator[tuple[pa.RecordBatch | None, pa.RecordBatch | None]]
+"""Good rows with their origin and rejected ones, alternately; None for none."""
+
+
 class Source(ABC):
     """A file format that rows are read from. Instances are immutable and can be pickled.
 
     Attributes:
-      suffixes: endings of file names of this format, in lower case, without those of `compression.PACKINGS`.
+      suffixes: endings of file names of this format, in lower case, without those of `packings.PACKINGS`.
+      magic: what every file begins with, unpacked; nothing where that does not tell.
       packed: whether files may be packed as a whole.
       has_schema: whether a file says once what all its rows hold, so that a missing column is a mistake.
+      record_formats: names of the formats of records that `decoded` takes; none for a columnar source, whose record is the row.
     """
 
     suffixes: ClassVar[tuple[str, ...]]
+    magic: ClassVar[bytes] = b""
     packed: ClassVar[bool] = True
     has_schema: ClassVar[bool] = False
+    record_formats: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def splits(self, path: str) -> list[Split]:
@@ -102,6 +110,17 @@ class Source(ABC):
         """
         for read in self.read(split, features, limits):
             yield read.rows, read.size
+
+    def decoded(self, records: Sequence[bytes], path: str, features: Mapping[str, str], header: str) -> Decoded:
+        """Decodes records that were kept of rejected rows, each as the row that it was, numbered from 0.
+
+        Args:
+          records: the records, of one of `record_formats`.
+          path: the file that they stood in.
+          features: see `read`.
+          header: what they need to be read again, as their origin had it.
+        """
+        raise NotImplementedError
 
     def has_rows(self, path: str, limits: Limits = DEFAULTS) -> bool:
         """Returns whether a file has rows. Of an empty shard it is no matter what its schema says.

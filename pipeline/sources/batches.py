@@ -9,6 +9,7 @@ from typing import TypeVar
 import numpy as np
 import pyarrow as pa
 
+from pipeline.sources.base import Decoded
 from pipeline.sources.compression import Content
 from pipeline.sources.limits import Limits
 from transforms import escaping
@@ -86,7 +87,7 @@ def with_origins(
     record_format: str,
     header: str = "",
     checksums: np.ndarray | None = None,
-) -> Iterator[tuple[pa.RecordBatch | None, pa.RecordBatch | None]]:
+) -> Decoded:
     """Yields what became of the records of one batch: good rows with their origin, then the rejected ones.
 
     Args:

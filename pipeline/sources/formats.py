@@ -6,10 +6,11 @@ from typing import Final
 
 from pipeline.sources.avro.source import Avro
 from pipeline.sources.base import Source, open_input
-from pipeline.sources.compression import Content, bare_name, codec_of
+from pipeline.sources.compression import Content
 from pipeline.sources.csv.source import CSV
 from pipeline.sources.jsonl.source import JSONLines
 from pipeline.sources.limits import DEFAULTS, Limits
+from pipeline.sources.packings import bare_name, codec_of
 from pipeline.sources.parquet import ParquetSource
 from pipeline.sources.tfrecord.framing import is_header
 from pipeline.sources.tfrecord.source import TFRecordSource
@@ -23,7 +24,6 @@ SOURCES: Final[dict[str, Source]] = {
     "tfrecord": TFRecordSource(),
 }
 
-MAGIC: Final = {b"PAR1": "parquet", b"Obj\x01": "avro"}
 SNIFFED_BYTES: Final = 256
 
 
@@ -53,8 +53,8 @@ def _head(path: str, limits: Limits) -> bytes:
 
 def _format_of(head: bytes) -> str:
     """Returns the format of a file by its first bytes, unpacked."""
-    for magic, name in MAGIC.items():
-        if head.startswith(magic):
+    for name, source in SOURCES.items():
+        if source.magic and head.startswith(source.magic):
             return name
     is_json = not is_header(head) and head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{")
     return "jsonl" if is_json else "tfrecord"

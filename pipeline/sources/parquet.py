@@ -36,6 +36,7 @@ class ParquetSource(Source):
     """
 
     suffixes: ClassVar[tuple[str, ...]] = (".parquet", ".pq")
+    magic: ClassVar[bytes] = b"PAR1"
     packed: ClassVar[bool] = False
     has_schema: ClassVar[bool] = True
 

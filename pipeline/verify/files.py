@@ -12,7 +12,7 @@ from typing import Any, Final
 from pipeline.dataset import graphs, layout, ledger
 from pipeline.dataset.layout import EXAMPLES, MANIFEST, REJECTED
 from pipeline.dataset.manifest import Manifest, is_own, named_files
-from pipeline.job.writing import REJECTED_OUTPUTS
+from pipeline.job.writing import rejected_outputs
 from pipeline.sinks.base import Sink
 from pipeline.sinks.formats import SINKS
 from pipeline.sources.base import size_of
@@ -68,11 +68,14 @@ def check(manifest: Manifest, tell: Tell = lambda path, count: None) -> Files:
         found.fault(manifest.path(MANIFEST), what)
         return found
     found.rows = _shards(manifest, EXAMPLES, SINKS[manifest.format], manifest.outputs_of, found, tell)
-    found.rejected = _shards(manifest, REJECTED, SINKS["parquet"], lambda _: REJECTED_OUTPUTS, found, tell)
+    columns = rejected_outputs(bool(manifest.splits))
+    found.rejected = _shards(manifest, REJECTED, SINKS["parquet"], lambda _: columns, found, tell)
     for name in ("transform", "serving"):
         _tree(manifest, name, found)
     _json(manifest, "statistics", found)
     _balance(manifest, _json(manifest, "ledger", found), found)
+    if manifest.content.get("distributions") is not None:  # older data sets have none
+        _json(manifest, "distributions", found)
     _report(manifest, found)
     for path in _left(manifest):
         found.notes.append(one_line(f"{path}: {LEFT}"))
@@ -165,7 +168,7 @@ def _tree(manifest: Manifest, name: str, found: Files) -> None:
 
 
 def _json(manifest: Manifest, name: str, found: Files) -> Any:
-    """Checks the statistics or the ledger; returns the contents, None where they cannot be read."""
+    """Checks the statistics, the ledger or the distributions; returns the contents, None where they cannot be read."""
     relative = manifest.content[name]
     if not _is_there(manifest, name, relative, found):
         return None

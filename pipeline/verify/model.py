@@ -9,7 +9,6 @@ import pyarrow as pa
 
 from pipeline.dataset.manifest import Manifest
 from pipeline.sources.limits import WIDEST
-from transforms.columns import Output
 from transforms.columns.numeric_base import numeric_of
 from transforms.errors import JobError
 from transforms.normalizers import Function
@@ -51,7 +50,8 @@ class ServedModel:
         except (OSError, ValueError, KeyError, AttributeError, tf.errors.OpError) as error:
             raise JobError(f"{self._path}: cannot be loaded ({' '.join(str(error).split())[:300]})") from error
         self.outputs = [output for output in manifest.outputs if output.name in answered]
-        lost = [o.name for o in spec.outputs() if o.name not in answered and _in_graph(spec, o)]
+        there = answered.keys() | spec.passed_through.keys()
+        lost = [o.name for o in spec.outputs() if o.name not in there]
         if lost:
             raise JobError(f"{self._path}: does not give the feature {lost[0]!r}")
         by_function = [
@@ -88,10 +88,6 @@ class ServedModel:
             if str(kind) not in READABLE.get(self._spec.features[key].carrier, FLOATS):
                 return False
         return True
-
-
-def _in_graph(spec: Spec, output: Output) -> bool:
-    return not any(c.name == output.name and not c.in_graph for c in spec.columns)
 
 
 def ragged_request(batch: pa.RecordBatch, spec: Spec) -> dict[str, Any]:

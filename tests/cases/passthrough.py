@@ -29,4 +29,14 @@ CASES = [
         empty=b"none",
         dtype="object",
     ),
+    Case(
+        "passthrough_float",
+        passthrough_column("x", dtype="float32", default_value=2**24 + 1),
+        expected=[(1.5, 1.5), (2**24 + 1, 2**24)],
+        missing=2**24,
+        out_of_bounds=(2.0**127, 2.0**127),
+        rejected=[("a", "not_a_number"), ([1.0, 2.0], "wrong_value_count")],
+        empty=2**24,
+        dtype="float32",
+    ),
 ]

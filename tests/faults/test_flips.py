@@ -18,12 +18,13 @@ from pipeline.sources.formats import source_for
 from tests.faults.figures import note, trials
 from tests.faults.formats import KINDS, read, rows_of
 from transforms import (
+    make_spec,
     numeric_column,
     passthrough_column,
     sequence_categorical_column_with_identity,
     sequence_numeric_column,
 )
-from transforms.columns.base import Output
+from transforms.columns.results import Output
 from transforms.errors import JobError
 
 OUTPUTS = [
@@ -83,7 +84,7 @@ def read_as_a_run_does(path: Path, ours: bool) -> list[Any]:
     """A run looks at the schema of a file before it reads it."""
     source = source_for(str(path))
     if ours and source.has_schema:
-        refuse_schema(str(path), source.features(str(path)), COLUMNS)
+        refuse_schema(str(path), source.features(str(path)), make_spec(COLUMNS))
     names = FEATURES if ours else {"id": "int64", "x": "float32", "name": "string"}
     return [{key: as_bytes(row[key]) for key in names} for row in read(path, features=names)]
 

@@ -168,7 +168,7 @@ def _batches(source: Any, split: Any, spec: Spec, limits: Limits) -> Iterator[pa
         _check(read.size >= 0, f"a step read {read.size} bytes")
         size += read.size
         if read.batch is not None and not checked:
-            refuse_schema(split.path, {field.name: field.type for field in read.batch.schema}, spec.columns)
+            refuse_schema(split.path, {field.name: field.type for field in read.batch.schema}, spec)
             checked = True
         yield from (batch for batch in (read.batch, read.rejected) if batch is not None and batch.num_rows)
     _check(size <= max(split.size, 1), f"{size} bytes were read of {split.size}")

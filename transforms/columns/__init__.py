@@ -27,10 +27,11 @@ from transforms.columns import (
     vocabulary_list,
     weighted,
 )
-from transforms.columns.base import Column, KeyedColumn, Output
+from transforms.columns.base import Column, KeyedColumn
 from transforms.columns.categorical import Categorical, KeyedCategorical
 from transforms.columns.from_tensorflow import constructor
 from transforms.columns.numeric_base import NumericBase
+from transforms.columns.results import Output
 from transforms.columns.shared_embedding import shared_embeddings
 
 TYPES: Final[dict[str, type[Column]]] = {

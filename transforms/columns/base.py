@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -18,6 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from transforms import dtypes, reprs
+from transforms.columns.results import Checked, Output
 from transforms.errors import nearest
 from transforms.groups import DEFAULT_GROUP
 from transforms.models import Model
@@ -32,61 +32,6 @@ if TYPE_CHECKING:
     from transforms.columns.steps import RawTensors
     from transforms.columns.window import Window
     from transforms.normalizers.asks import Ask
-
-
-@dataclass(frozen=True)
-class Checked:
-    """The result of checking a batch against a column's rules.
-
-    Attributes:
-      faults: rows to reject.
-      steps: int64 `[rows]`, the sequence length in steps; None for a context column.
-      completed: int64 `[rows]`, the number of values that the row does not hold and that are filled in; None for none.
-      empty_places: bool, as long as the values: where the marker for no value stands (`form.NO_ID`, `form.NO_WORD`);
-        None for nowhere.
-      flags: figure of the ledger to the values that it counts, bool and as long as the values.
-    """
-
-    faults: list[Fault]
-    steps: np.ndarray | None = None
-    completed: np.ndarray | None = None
-    empty_places: np.ndarray | None = None
-    flags: Mapping[str, np.ndarray] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Output:
-    """One feature of the dense data.
-
-    Attributes:
-      name: feature name.
-      dtype: name of the dtype that the parse spec casts to; stored as its carrier, except for float64 in Parquet.
-      shape: shape of one example; None stands for a T that the data decide.
-      kind: `values`, `ids`, `weights`, `length`, `mask`, `observed` or `concatenation`.
-      source: column or sequence group that it comes from.
-      sequence: whether the first dimension is T.
-    """
-
-    name: str
-    dtype: str
-    shape: tuple[int | None, ...]
-    kind: str
-    source: str
-    sequence: bool = False
-
-    def settled(self, width: int, carrier: str) -> Output:
-        """Returns the output as it really came out.
-
-        Args:
-          width: values in one example, which determines T if the shape leaves it open.
-          carrier: `int64`, `float32`, `float64` or another dtype of the actual values. If a normalizer returned another kind of
-            number than the declared dtype, this becomes the dtype.
-        """
-        known = int(np.prod([n for n in self.shape if n is not None], dtype=np.int64))
-        shape = tuple(width // known if n is None else n for n in self.shape)
-        numbers = carrier in ("int64", "float32", "float64") and self.kind == "values"
-        kept = not numbers or dtypes.parsed(self.dtype) == carrier
-        return replace(self, dtype=self.dtype if kept else carrier, shape=shape)
 
 
 def dtype_among(allowed: tuple[str, ...], what: str) -> Any:
@@ -128,6 +73,11 @@ class Column(Model, ABC):
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
     in_graph: ClassVar[bool] = True
+    """Whether `dense` makes the column. Of one outside the graph, `passed_through` does: one output, of the column's name."""
+    path_fields: ClassVar[tuple[str, ...]] = ()
+    """Arguments that are paths of files. In a columns file, relative ones begin where that lies."""
+    inner_field: ClassVar[str] = ""
+    """The argument that is the column that this one is made of, if it is."""
     tensorflow_class: ClassVar[str] = ""
     """Name of the class of `tf.feature_column` objects that become columns of this type."""
 
@@ -202,6 +152,10 @@ class Column(Model, ABC):
         """Returns where the name of a feature that the column reads stands, as `path_to` does."""
         return "key"
 
+    def fixed(self) -> tuple[tuple[int, ...], Any] | None:
+        """Returns the shape and the default value (or None) of the feature in every row; None where rows may differ in shape."""
+        return None
+
     def side_by_side(self, name: str, count: int) -> Column | None:
         """Returns a column that does in the graph what `count` columns like this one do, None where there is none.
 
@@ -250,6 +204,10 @@ class Column(Model, ABC):
     @abstractmethod
     def dense(self, raw: RawTensors, window: Window | None, fitted: Findings) -> dict[str, tf.Tensor]:
         """Builds the column's outputs inside the graph, `[batch, ...]`, from raw values `[batch, (values)]` by feature."""
+
+    def passed_through(self, values: Ragged) -> pa.Array:
+        """Returns what is written of a column outside the graph, `[rows]`, from its canonical values."""
+        raise NotImplementedError
 
 
 class KeyedColumn(Column):
@@ -307,15 +265,6 @@ class SequenceMixin(BaseModel):
     def sequence_group(self) -> str:
         """See `Column`."""
         return self.group
-
-
-def rows_without(flags: tf.Tensor, values: tf.RaggedTensor) -> tf.Tensor:
-    """Returns the rows of which no value is flagged, bool `[batch]`; `flags` are as long as the flat values."""
-    import tensorflow as tf
-
-    running = tf.concat([[0], tf.cumsum(tf.cast(flags, tf.int64))], axis=0)
-    ends = tf.gather(running, values.row_splits)
-    return tf.equal(ends[1:], ends[:-1])
 
 
 def faulty_rows(column: Column, reason: str, values: Ragged, bad: np.ndarray, message: str) -> list[Fault]:

@@ -12,7 +12,9 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from transforms import dtypes
-from transforms.columns.base import Checked, Column, KeyedColumn, Output, rows_without
+from transforms.columns.base import Column, KeyedColumn
+from transforms.columns.results import Checked, Output
+from transforms.columns.steps import rows_without
 from transforms.parse.form import NO_ID, NO_WORD, Form
 from transforms.rows.ragged import Ragged
 from transforms.rows.rejection import Fault

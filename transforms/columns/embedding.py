@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 import numpy as np
 from pydantic import BeforeValidator, Field, PlainSerializer, PrivateAttr, model_validator
 
-from transforms.columns.base import Column, Output
+from transforms.columns.base import Column
 from transforms.columns.categorical import dense_ids, id_outputs, placed, python_int
 from transforms.columns.learned_vocabulary import learners
+from transforms.columns.results import Output
 from transforms.columns.wrapper import IdWrapper
 from transforms.stored.embedding_tables import EmbeddingTable, read_table, table_of
 
@@ -89,6 +90,8 @@ class EmbeddingBase(IdWrapper):
       use_safe_embedding_lookup: whether the layer treats steps without an id as zeros; only for the manifest. A table always
         does.
     """
+
+    path_fields: ClassVar[tuple[str, ...]] = ("table",)
 
     tensorflow_value_errors: ClassVar[frozenset[str]] = frozenset(
         {"initializer", "ckpt_to_load_from", "tensor_name_in_ckpt"}

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from transforms.columns.base import Checked, Column, SequenceMixin, faulty_rows
+from transforms.columns.base import Column, SequenceMixin, faulty_rows
 from transforms.columns.categorical import KeyedCategorical, python_int
+from transforms.columns.results import Checked
 from transforms.rows.ragged import Ragged
 
 if TYPE_CHECKING:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Self
 
 from pydantic import model_validator
 
-from transforms.columns.base import Column, Output
+from transforms.columns.base import Column
 from transforms.columns.categorical import StepIds, placed
+from transforms.columns.results import Output
 from transforms.columns.wrapper import IdWrapper
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 import numpy as np
 from pydantic import StrictFloat, StrictInt, model_validator
 
-from transforms.columns.base import Checked, Column, Output
+from transforms.columns.base import Column
 from transforms.columns.numeric_base import NumericBase
+from transforms.columns.results import Checked, Output
 from transforms.columns.steps import Steps
 from transforms.rows.ragged import Ragged
 from transforms.rows.rejection import Fault
@@ -90,6 +91,13 @@ class Numeric(NumericBase):
         if self.default_value is not None:
             whole = tf.logical_or(whole, tf.equal(count, 0))
         return tf.logical_and(whole, self.valid_finite(raw[self.key]))
+
+    def fixed(self) -> tuple[tuple[int, ...], Any] | None:
+        """See the base class. A delimited feature is one string, whatever it holds."""
+        if self.delimiter is not None:
+            return None
+        default = self._default().reshape(self.shape).tolist() if self.default_value is not None else None
+        return self.shape, tuple(default) if isinstance(default, list) else default
 
     def outputs(self, length: int | None) -> list[Output]:
         """See the base class."""

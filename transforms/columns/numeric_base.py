@@ -12,7 +12,9 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from transforms import dtypes
-from transforms.columns.base import Checked, Column, KeyedColumn, NumericDtype, Shape, faulty_rows, rows_without
+from transforms.columns.base import Column, KeyedColumn, NumericDtype, Shape, faulty_rows
+from transforms.columns.results import Checked
+from transforms.columns.steps import rows_without
 from transforms.errors import SpecError, SpecFault
 from transforms.normalizers import Function, Normalizer, NormalizerField, Statistics
 from transforms.normalizers.asks import Ask

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
+import pyarrow as pa
 from pydantic import StrictFloat, StrictInt, StrictStr, model_validator
 
 from transforms import dtypes
-from transforms.columns.base import Checked, KeyedColumn, Output, dtype_among
+from transforms.columns.base import KeyedColumn, dtype_among
+from transforms.columns.results import Checked, Output
 from transforms.parse.form import Form
 from transforms.rows.ragged import Ragged
 from transforms.rows.rejection import Fault
@@ -75,6 +77,19 @@ class Passthrough(KeyedColumn):
     def dense(self, raw: RawTensors, window: Window | None, fitted: Findings) -> dict[str, tf.Tensor]:
         """Not part of the graph."""
         raise AssertionError("a pass-through column is not in the graph")
+
+    def passed_through(self, values: Ragged) -> pa.Array:
+        """See the base class: the value that validation left, or the default."""
+        there = values.lengths > 0
+        at = pa.array(np.where(there, values.splits[:-1], 0), pa.int64(), mask=~there)
+        found, default = values.values.take(at), self.default_value
+        if self.dtype == "float32" and default is not None:
+            default = float(default)  # rounded as a value is: pyarrow 25 refuses an int that float32 does not hold
+        return found if default is None else found.fill_null(pa.scalar(default, found.type))
+
+    def fixed(self) -> tuple[tuple[int, ...], Any]:
+        """See the base class."""
+        return (), self.default_value
 
 
 def passthrough_column(key: str, dtype: Any = "string", default_value: Any = None, **more: Any) -> Passthrough:

@@ -10,8 +10,9 @@ import numpy as np
 from pydantic import BeforeValidator, Field, StrictFloat, StrictInt, model_validator
 from pydantic_core import PydanticCustomError
 
-from transforms.columns.base import Checked, Column, Output, SequenceMixin
+from transforms.columns.base import Column, SequenceMixin
 from transforms.columns.numeric_base import NumericBase
+from transforms.columns.results import Checked, Output
 from transforms.columns.steps import Steps
 from transforms.normalizers import Function
 from transforms.rows.ragged import Ragged

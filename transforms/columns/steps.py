@@ -65,3 +65,12 @@ class Steps:
 
         lengths = tf.reshape(self.splits[1:] - self.splits[:-1], [count, -1])
         return tf.pad(tf.cumsum(tf.reduce_sum(lengths, axis=1)), [[1, 0]])
+
+
+def rows_without(flags: tf.Tensor, values: tf.RaggedTensor) -> tf.Tensor:
+    """Returns the rows of which no value is flagged, bool `[batch]`; `flags` are as long as the flat values."""
+    import tensorflow as tf
+
+    running = tf.concat([[0], tf.cumsum(tf.cast(flags, tf.int64))], axis=0)
+    ends = tf.gather(running, values.row_splits)
+    return tf.equal(ends[1:], ends[:-1])

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from transforms.columns.protocols import Findings
     from transforms.columns.vocabulary_lookup import Vocabulary
+    from transforms.stored.vocabularies import WordList
 
 
 class VocabularyBase(KeyedCategorical):
@@ -41,6 +42,11 @@ class VocabularyBase(KeyedCategorical):
         # TensorFlow keeps a default that does not apply beside buckets.
         given = not column.num_oov_buckets and column.default_value is not None
         return {**arguments, "default_value": column.default_value} if given else arguments
+
+    @property
+    def listed(self) -> WordList | None:
+        """The words that the columns give or name in a file; None for those that the data decides."""
+        return None
 
     @property
     @abstractmethod

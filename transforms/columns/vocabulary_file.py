@@ -41,6 +41,8 @@ class VocabularyFileBase(VocabularyBase):
         ends in `tfrecord.gz`.
     """
 
+    path_fields: ClassVar[tuple[str, ...]] = ("vocabulary_file",)
+
     vocabulary_file: Annotated[str, Field(strict=True, min_length=1), BeforeValidator(_path)]
     vocabulary_size: Annotated[int, Field(strict=True, ge=1, lt=2**63)] | None = None
     default_value: Annotated[int, Field(strict=True)] | None = None
@@ -74,6 +76,11 @@ class VocabularyFileBase(VocabularyBase):
     def id_count(self) -> int:
         """See the base class."""
         return len(self._list.words) + self.num_oov_buckets
+
+    @property
+    def listed(self) -> WordList:
+        """See the base class."""
+        return self._list
 
     @property
     def unknown_id(self) -> int:

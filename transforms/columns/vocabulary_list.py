@@ -109,6 +109,11 @@ class VocabularyListBase(VocabularyBase):
         return len(self.vocabulary_list) + self.num_oov_buckets
 
     @property
+    def listed(self) -> WordList:
+        """See the base class."""
+        return self._list
+
+    @property
     def unknown_id(self) -> int:
         """See the base class."""
         return self.default_value

@@ -10,8 +10,10 @@ import numpy as np
 import pyarrow as pa
 from pydantic import model_validator
 
-from transforms.columns.base import Checked, Column, Key, NumericDtype, faulty_rows, rows_without
+from transforms.columns.base import Column, Key, NumericDtype, faulty_rows
 from transforms.columns.categorical import Categorical, KeyedCategorical, StepIds, empty_places
+from transforms.columns.results import Checked
+from transforms.columns.steps import rows_without
 from transforms.columns.wrapper import IdWrapper
 from transforms.parse.form import NO_ID, NO_WORD, Form
 from transforms.rows.ragged import Ragged, splits_of

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import model_validator
 
-from transforms.columns.base import Checked, Column
+from transforms.columns.base import Column
 from transforms.columns.from_tensorflow import converted, is_tensorflow
+from transforms.columns.results import Checked
 from transforms.rows.ragged import Ragged
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
 class Wrapper(Column):
     """A column that wraps another one, which is in the field `inner_field`."""
-
-    inner_field: ClassVar[str]
 
     @model_validator(mode="before")
     @classmethod
@@ -72,6 +71,10 @@ class Wrapper(Column):
     def place_of(self, feature: str) -> str:
         """See the base class."""
         return f"{self.inner_field}.{self.inner.place_of(feature)}"
+
+    def fixed(self) -> tuple[tuple[int, ...], Any] | None:
+        """See the base class."""
+        return self.inner.fixed()
 
     def asks(self) -> Sequence[Ask]:
         """See the base class. Names of a spec's columns differ, but those of their inner columns need not: it asks for itself."""

@@ -24,23 +24,18 @@ from transforms.columns.categorical import Categorical
 from transforms.columns.numeric_base import numeric_of
 from transforms.columns.vocabulary_base import VocabularyBase
 from transforms.distributions import observed
+from transforms.distributions.centres import Centre, dimensions
 from transforms.rows import origin
 from transforms.rows.ragged import Ragged
+from transforms.rows.tally import parted
 from transforms.spec.spec import Spec
-from transforms.statistics import moments
 
 MANTISSA_BITS: Final = 4
 BINS: Final = 1 << (9 + MANTISSA_BITS)
 """Bins of a float32: a bin is at most 1/16 of its lower end wide."""
 
-MOST_APART: Final = 4
-"""Steps of up to this many values are counted by dimension; wider ones, all dimensions together."""
-
 ALL_IDS: Final = 1 << 16
 """This many ids are counted one by one, of all columns together."""
-
-FAR_FROM_ZERO: Final = 4.0
-"""Values are counted around their mean if that is at least this many standard deviations away from 0."""
 
 BEFORE, AFTER, IDS, UNKNOWN = "before", "after", "ids", "unknown"
 ROWS, COUNTED = "", "counted"
@@ -122,6 +117,15 @@ def merged(parts: Any) -> Packed:
     return made
 
 
+def by_split(counts: Packed) -> dict[str, Packed]:
+    """Returns the counts of each split, by its name; under an empty string those of none (see `tally.under`)."""
+    made: dict[str, Packed] = {}
+    for key, pair in counts.items():
+        split, (column, what, dimension) = parted(key)
+        made.setdefault(split, {})[column, what, dimension] = pair
+    return made
+
+
 @dataclass(frozen=True)
 class Counting:
     """The way in which a job counts distributions.
@@ -148,63 +152,6 @@ def part_counted(size: int) -> int:
     (1, 8)
     """
     return 1 << max(math.ceil(math.log2(max(size, 1) / COUNTED_WHOLE)), 0)
-
-
-@dataclass(frozen=True)
-class Centre:
-    """The point where the bins of a column's raw values lie densest: one figure per dimension, or one for all together.
-
-    Attributes:
-      values: float64 `[dimensions]`; 0 for none.
-    """
-
-    values: tuple[float, ...]
-
-    def taken_from(self, values: np.ndarray) -> np.ndarray:
-        """Returns the distance of values `[n, width]` from the centre, float32, taken in the values' own dtype."""
-        if not any(self.values):
-            return values.astype(np.float32, copy=False)
-        if values.dtype.kind == "i":
-            return (values - np.array([round(value) for value in self.values], np.int64)).astype(np.float32)
-        return (values - np.array(self.values, values.dtype)).astype(np.float32, copy=False)
-
-
-def centres(spec: Spec, table: np.ndarray | None) -> dict[str, Centre]:
-    """Returns the centre of every column that has numbers.
-
-    Args:
-      spec: the columns.
-      table: the moments of the first level, `[5, dimensions]` (see `transforms.statistics.moments`); None before there is one.
-    """
-    made = {c.name: Centre((0.0,) * _dimensions(c)) for c in spec.columns if numeric_of(c) is not None}
-    if table is None:
-        return made
-    asks = [ask for ask in spec.asks if ask.level == 0 and ask.packed]
-    by_name = {column.name: column for column in spec.columns}
-    for ask, place in zip(asks, moments.slices([ask.width for ask in asks]), strict=True):
-        if ask.link == 0:
-            count = _dimensions(by_name[ask.owner])
-            own = table[:, place] if count > 1 or ask.width == 1 else moments.pooled(table[:, place])
-            far = np.abs(own[1]) > FAR_FROM_ZERO * np.sqrt(own[2])
-            values = np.where(far & (own[0] > 0) & np.isfinite(own[1]), own[1].astype(np.float32), 0.0)
-            made[ask.owner] = Centre(tuple(float(value) for value in np.broadcast_to(values, count)))
-    return made
-
-
-def read_centres(spec: Spec, path: str) -> dict[str, Centre]:
-    """Returns the centres by a file with the moments of the first level (`saved.moments_file`), none with no path."""
-    if not path:
-        return centres(spec, None)
-    from apache_beam.io.filesystems import FileSystems  # what counts a batch works without Beam
-
-    with FileSystems.open(path) as file:
-        return centres(spec, moments.loads(file.read()))
-
-
-def _dimensions(column: Column) -> int:
-    numeric = numeric_of(column)
-    width = numeric.step_width if numeric is not None else 1
-    return width if width <= MOST_APART else 1
 
 
 def id_outputs(spec: Spec) -> dict[str, str]:
@@ -259,7 +206,7 @@ def counter(spec: Spec, around: Mapping[str, Centre], words: Mapping[str, int], 
 
 def _numbers(column: Column, what: str, values: np.ndarray, seen: np.ndarray | None) -> Counts:
     """Counts those of the values `[n, width]` that are `seen`."""
-    bins, count = bins_of(values), _dimensions(column)
+    bins, count = bins_of(values), dimensions(column)
     if count == 1:
         flat = bins.reshape(-1) if seen is None else bins[seen]
         return {(column.name, what, 0 if values.shape[1] == 1 else -1): _bincount(flat, BINS)}

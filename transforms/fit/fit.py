@@ -13,17 +13,15 @@ import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import apache_beam as beam
-import numpy as np
 import pyarrow as pa
 import tensorflow as tf
 import tensorflow_transform.beam as tft_beam
 from apache_beam.pvalue import AsSingleton
 from apache_beam.transforms.window import GlobalWindows
 from apache_beam.typehints.row_type import RowTypeConstraint
-from tensorflow_metadata.proto.v0 import path_pb2, schema_pb2
 from tensorflow_transform.beam.analyzer_cache import DatasetCache, DatasetKey
 from tensorflow_transform.tf_metadata import dataset_metadata, metadata_io
 from tfx_bsl.tfxio import tensor_adapter
@@ -34,6 +32,7 @@ from transforms.columns import Column
 from transforms.densify.graph import EXACT
 from transforms.errors import JobError, SpecError, listed, nearest
 from transforms.fit import preprocessing_fn, tft_retries
+from transforms.fit.adapter import adapter, graph_columns
 from transforms.groups import SequenceGroup
 from transforms.parse.step_limit import MAX_STEPS
 from transforms.spec.make_spec import LARGEST_EXAMPLE, job_faults, make_spec
@@ -41,8 +40,6 @@ from transforms.spec.spec import Spec
 from transforms.stage_functions import StageFunction, validate_stage
 from transforms.statistics.saved import LearnedWords, Level, joined
 from transforms.stored import trees
-
-CARRIERS: Final = {"int64": pa.int64(), "float32": pa.float32(), "float64": pa.float64(), "string": pa.large_binary()}
 
 
 @dataclass
@@ -86,7 +83,7 @@ def save_transform(
     Returns:
       A PCollection with one element, there when the graph is saved; and what is to be kept in the cache, by part.
     """
-    config = _adapter(spec)
+    config = adapter(spec)
     preprocess = preprocessing_fn.preprocessing_fn(spec, staging, data is not None or bool(given), given, words)
     cache: Mapping[DatasetKey, DatasetCache] = {}
     made = joined(scratch, "transform") if scratch else target
@@ -130,18 +127,18 @@ def find_level(
     context = tft_beam.Context(temp_dir=joined(scratch or staging, "tft"), force_tf_compat_v1=False)
     with tft_retries.repeatable(), context:
         batches = _inputs(data, spec, "GraphInputs")
-        graph, _ = (batches, _adapter(spec)) | "Fit" >> tft_beam.AnalyzeDataset(preprocess)
+        graph, _ = (batches, adapter(spec)) | "Fit" >> tft_beam.AnalyzeDataset(preprocess)
     return graph
 
 
 def graph_specs(spec: Spec) -> dict[str, tf.TypeSpec]:
     """Returns the types of the graph's inputs as tf.Transform derives them."""
-    made: dict[str, tf.TypeSpec] = tensor_adapter.TensorAdapter(_adapter(spec)).OriginalTypeSpecs()
+    made: dict[str, tf.TypeSpec] = tensor_adapter.TensorAdapter(adapter(spec)).OriginalTypeSpecs()
     return made
 
 
 def _inputs(batches: beam.PCollection, spec: Spec, label: str) -> beam.PCollection:
-    return batches | label >> beam.Map(_select, list(spec.graph_inputs)).with_output_types(pa.RecordBatch)
+    return batches | label >> beam.Map(graph_columns, list(spec.graph_inputs)).with_output_types(pa.RecordBatch)
 
 
 def _refuse_empty(transform: Any, batches: beam.PCollection) -> Any:
@@ -154,34 +151,6 @@ def _not_empty(graph: str, rows: int) -> str:
     if not rows:
         raise JobError("no rows to find statistics of: none were given, or all were rejected")
     return graph
-
-
-def _select(batch: pa.RecordBatch, fields: list[str]) -> pa.RecordBatch:
-    """Returns the graph's inputs alone, as tfx_bsl's adapter takes them: text as bytes, and (tfx_bsl 1.21) no slices."""
-    schema = pa.schema([pa.field(f, _adapted(batch.schema.field(f).type)) for f in fields])
-    chosen = batch.select(fields).replace_schema_metadata(None).cast(schema)
-    whole = [array.take(np.arange(len(array))) if _is_sliced(array) else array for array in chosen.columns]
-    return pa.RecordBatch.from_arrays(whole, schema=schema)
-
-
-def _is_sliced(array: pa.Array) -> bool:
-    return bool(array.offset or array.values.offset)
-
-
-def _adapted(kind: pa.DataType) -> pa.DataType:
-    return pa.large_list(pa.large_binary()) if kind == pa.large_list(pa.large_string()) else kind
-
-
-def _adapter(spec: Spec) -> tensor_adapter.TensorAdapterConfig:
-    """Tells tf.Transform how canonical Arrow columns become ragged tensors."""
-    fields = [pa.field(key, pa.large_list(CARRIERS[kind])) for key, kind in spec.graph_inputs.items()]
-    representations = {}
-    for key in spec.graph_inputs:
-        ragged = schema_pb2.TensorRepresentation.RaggedTensor(
-            feature_path=path_pb2.Path(step=[key]), row_partition_dtype=schema_pb2.TensorRepresentation.INT64
-        )
-        representations[key] = schema_pb2.TensorRepresentation(ragged_tensor=ragged)
-    return tensor_adapter.TensorAdapterConfig(pa.schema(fields), representations)
 
 
 def _save_raw_metadata(done: Any, target: str, spec: Spec) -> Any:

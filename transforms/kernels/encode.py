@@ -16,8 +16,7 @@ import numpy as np
 from transforms.kernels.blocks import copied
 from transforms.kernels.buffers import address_of, bytes_at, integers_at
 from transforms.kernels.compiled import kernel, kernel_with_arrays
-from transforms.kernels.crc import crc32c
-from transforms.kernels.framing import FOOTER_BYTES, HEADER_BYTES, masked
+from transforms.kernels.framing import FOOTER_BYTES, HEADER_BYTES, put_frame
 
 BYTES, FLOATS, INTEGERS, BOOLEANS = range(4)
 """The kinds of a feature's values: text or bytes; float32; int64; bits, which are written as the integers 0 and 1."""
@@ -128,7 +127,7 @@ def _records(table: np.ndarray, context: int, names: np.ndarray, first: int, las
             at = _put_tag(out, at, _SECOND, sizes[row - first, 1])
             for k in range(context, len(table)):
                 at = _put_entry(out, at, table[k], names, row, inner[row - first, k])
-        at = _put_frame(out, begin, at)
+        at = put_frame(out, begin, at)
     return out
 
 
@@ -295,19 +294,3 @@ def _put_tag(out: np.ndarray, at: int, tag: int, size: int) -> int:
 def _put_bytes(out: np.ndarray, at: int, data: np.ndarray, first: int, last: int) -> int:
     copied(data, first, last - first, out, at)
     return at + last - first
-
-
-@kernel
-def _put_frame(out: np.ndarray, begin: int, end: int) -> int:
-    """Writes what stands before and after a record, its length and the checksums of both, and returns where that ends."""
-    _put_number(out, begin - HEADER_BYTES, np.uint64(end - begin), 8)
-    _put_number(out, begin - 4, masked(crc32c(out, begin - HEADER_BYTES, begin - 4)), 4)
-    _put_number(out, end, masked(crc32c(out, begin, end)), 4)
-    return end + FOOTER_BYTES
-
-
-@kernel
-def _put_number(out: np.ndarray, at: int, number: Any, size: int) -> None:
-    """Writes the lowest bytes of a uint64, the lowest first."""
-    for k in range(size):
-        out[at + k] = number >> np.uint64(8 * k) & np.uint64(0xFF)

@@ -69,6 +69,22 @@ def cut(text: Any, longest: Any, starts: Any, ends: Any, checksums: Any) -> Any:
 
 
 @kernel
+def put_frame(out: np.ndarray, begin: int, end: int) -> int:
+    """Writes what stands before and after a record, its length and the checksums of both, and returns where that ends."""
+    _put_number(out, begin - HEADER_BYTES, np.uint64(end - begin), 8)
+    _put_number(out, begin - 4, masked(crc32c(out, begin - HEADER_BYTES, begin - 4)), 4)
+    _put_number(out, end, masked(crc32c(out, begin, end)), 4)
+    return end + FOOTER_BYTES
+
+
+@kernel
+def _put_number(out: np.ndarray, at: int, number: Any, size: int) -> None:
+    """Writes the lowest bytes of a uint64, the lowest first."""
+    for k in range(size):
+        out[at + k] = number >> np.uint64(8 * k) & np.uint64(0xFF)
+
+
+@kernel
 def gather(text: Any, starts: Any, ends: Any, out: Any, at: Any) -> Any:
     """Copies pieces of a text one behind the other.
 

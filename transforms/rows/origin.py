@@ -2,7 +2,7 @@
 
 A batch is an Arrow RecordBatch. Beside its own columns it may carry
 - the file name, in the schema's metadata under `FILE_KEY`; and what its records need to be read again (the header of a CSV
-  file) under `HEADER_KEY`;
+  file) under `HEADER_KEY`; and the split that all its rows belong to under `SPLIT_KEY`;
 - `ROW_COLUMN`, int64: the row's number in its file, from 0;
 - `RECORD_COLUMN`: the original record. Binary: the record's own bytes (TFRecord). Struct: the original columns;
 - `DIGEST_COLUMN`, uint64: the row's digest, in the job (see `transforms.rows.digests`).
@@ -23,6 +23,7 @@ from transforms.rows.ragged import Ragged, is_list
 FILE_KEY: Final = b"seqcols.file"
 FORMAT_KEY: Final = b"seqcols.record_format"
 HEADER_KEY: Final = b"seqcols.record_header"
+SPLIT_KEY: Final = b"seqcols.split"
 ROW_COLUMN: Final = "__row__"
 RECORD_COLUMN: Final = "__record__"
 DIGEST_COLUMN: Final = "__digest__"
@@ -118,6 +119,16 @@ def _lacks_kernels(kind: pa.DataType) -> bool:
 def file_of(batch: pa.RecordBatch) -> str:
     """Returns the name of the file the batch was read from, or an empty string."""
     return str((batch.schema.metadata or {}).get(FILE_KEY, b"").decode())
+
+
+def split_of(batch: pa.RecordBatch | pa.Table) -> str:
+    """Returns the name of the split that the rows belong to, or an empty string."""
+    return str((batch.schema.metadata or {}).get(SPLIT_KEY, b"").decode())
+
+
+def in_split(batch: pa.RecordBatch, name: str) -> pa.RecordBatch:
+    """Returns a batch whose rows belong to a split."""
+    return batch.replace_schema_metadata({**(batch.schema.metadata or {}), SPLIT_KEY: name.encode()})
 
 
 def row_numbers(batch: pa.RecordBatch) -> np.ndarray:

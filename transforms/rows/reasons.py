@@ -27,6 +27,11 @@ EXPLANATIONS: Final[dict[str, Explanation]] = {
         "a TFRecord whose bytes are no tf.Example",
         "look at the record; find what wrote it",
     ),
+    "no_split": Explanation(
+        "no split can be told for the row by the rule of the columns file",
+        "no feature `user` with `by: key, key: user`; a time that is none; a value of `by: feature` that is no split's",
+        "give the row a key, a time or a split at the source; declare the value under `values:`",
+    ),
     "over_limit": Explanation(
         "the sequence has more steps than a run takes (--max-steps)",
         "10 million values in one row",
@@ -64,8 +69,13 @@ EXPLANATIONS: Final[dict[str, Explanation]] = {
     ),
     "missing": Explanation(
         "the row lacks a column that must be there",
-        "no feature `x` with `required: true`; a `numeric_column` without `default_value`",
+        "no feature `x` with `required: true`; a `numeric_column` without `default_value`; an event without its key or time",
         "a `default_value`, or `required: false`",
+    ),
+    "not_a_time": Explanation(
+        "the event's time cannot be read as one",
+        '`"yesterday"`; `"2024-02-30"`; an infinity; a second of the year 3000 as a float, which nanoseconds cannot count',
+        "write ISO 8601 (`2024-02-29T12:30:00Z`), timestamps, or numbers and their `time: {unit}`",
     ),
     "non_finite": Explanation(
         "a NaN or an infinity (also: a number too large for the dtype) where the column rejects them",

@@ -121,4 +121,5 @@ def split(batch: pa.RecordBatch, faults: Iterable[Fault]) -> tuple[np.ndarray, p
         },
         schema=SCHEMA,
     )
-    return good, rejected
+    split_name = origin.split_of(batch)
+    return good, origin.in_split(rejected, split_name) if split_name else rejected

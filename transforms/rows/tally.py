@@ -12,13 +12,15 @@ A tally is a Counter of tuples that adds up across batches, bundles and workers:
 - `("", "began", pass)`, `("", "ended", pass)`: when the first worker began to read, and when the last one had, in milliseconds
   since 1970. They say how long a pass took, and stand in no file that two runs are compared by.
 All add up, but for the largest and the times: `add` knows.
+
+What is counted in a split has the split's name before the first part of its key: see `under` and `by_split`.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +28,8 @@ import pyarrow as pa
 from transforms.rows.ragged import Ragged
 
 Tally = Counter[tuple[Any, ...]]
+
+Value = TypeVar("Value")
 
 COLUMN_COUNTS: Final = (
     "values",
@@ -50,11 +54,39 @@ _CHOSEN: Final[dict[str, Callable[[int, int], int]]] = {"length_max": max, "bega
 """Entries that are combined by choosing one value; the others add up."""
 
 
-def add(into: Tally, other: Tally) -> None:
+def add(into: Tally, other: Mapping[tuple[Any, ...], int]) -> None:
     """Adds a tally to another, in place."""
     of_both = {key: _CHOSEN[key[1]](into.get(key, n), n) for key, n in other.items() if key[1] in _CHOSEN}
     into.update(other)
     into.update({key: n - into[key] for key, n in of_both.items()})
+
+
+_SPLIT_ENDS: Final = "\0"
+"""Ends the name of a split in a key; no name of a file holds it."""
+
+
+def under(split: str, counts: Mapping[tuple[Any, ...], Value]) -> dict[tuple[Any, ...], Value]:
+    """Returns counts as those of a split; of no split, as they are.
+
+    >>> by_split(under("train", {("a", "rows", "read"): 3}))
+    {'train': Counter({('a', 'rows', 'read'): 3})}
+    """
+    return {(f"{split}{_SPLIT_ENDS}{key[0]}", *key[1:]): n for key, n in counts.items()} if split else dict(counts)
+
+
+def parted(key: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
+    """Returns the split that a key is of, an empty string for none, and the key without it."""
+    split, ends, first = str(key[0]).rpartition(_SPLIT_ENDS)
+    return (split, (first, *key[1:])) if ends else ("", key)
+
+
+def by_split(tally: Tally) -> dict[str, Tally]:
+    """Returns the tally of each split, by its name; under an empty string what is of none, if there is any."""
+    made: dict[str, Tally] = {}
+    for key, n in tally.items():
+        split, own = parted(key)
+        made.setdefault(split, Counter())[own] = n
+    return made
 
 
 def without_times(tally: Tally) -> Tally:

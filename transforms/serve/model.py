@@ -75,7 +75,7 @@ class ServingModel(tf.Module):
         nothing = {}
         for key, kind in self._spec.graph_inputs.items():
             nothing[key] = tf.RaggedTensor.from_row_lengths(tf.zeros([0], kind), tf.constant([0], tf.int64))
-        passed = {column.name for column in self._spec.columns if not column.in_graph}
+        passed = self._spec.passed_through
         found = final_outputs(self._spec, to_arrays(self._graph(nothing)))
         return [output for output in found if output.name not in passed]
 
@@ -180,7 +180,7 @@ def rehearse(spec: Spec) -> None:
       SpecError: TensorFlow refuses their names.
     """
     parts = {name: tensor for named in input_parts(spec).values() for name, tensor in named.items()}
-    passed = {column.name for column in spec.columns if not column.in_graph}
+    passed = spec.passed_through
     outputs = [output.name for output in spec.outputs() if output.name not in passed] + [VALID]
 
     def nothing(**given: tf.Tensor) -> dict[str, tf.Tensor]:

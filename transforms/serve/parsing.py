@@ -12,7 +12,7 @@ from typing import Final
 import tensorflow as tf
 
 from transforms import dtypes
-from transforms.columns.base import rows_without
+from transforms.columns.steps import rows_without
 from transforms.parse.carriers import ARRAY_TEXT, FLOAT_TEXT, INTEGER_TEXT, LARGEST_EXACT_FLOAT
 from transforms.parse.form import NO_ID, NO_WEIGHT, NO_WORD, Form
 from transforms.spec.spec import Spec

@@ -19,19 +19,23 @@ from transforms.parse.form import Form
 from transforms.problems import path_of, problems
 from transforms.spec import dense_rows
 from transforms.spec.spec import KINDS_OF_A_GROUP, Spec
+from transforms.splits.rule import Split
 
 LARGEST_EXAMPLE: Final = 1 << 31
 """Bytes of a tf.Example, at most: protobuf's own limit."""
 
 
 def make_spec(
-    columns: Sequence[Any] | Any | Spec, sequence_groups: dict[str, SequenceGroup] | SequenceGroup | None = None
+    columns: Sequence[Any] | Any | Spec,
+    sequence_groups: dict[str, SequenceGroup] | SequenceGroup | None = None,
+    split: Split | None = None,
 ) -> Spec:
     """Builds and checks a spec from columns.
 
     Args:
       columns: the columns, ours or those of `tf.feature_column` (or a spec, which is returned as it is).
       sequence_groups: group name to policy; a single policy is that of the default group.
+      split: the rule by which a job divides the rows into train, validation and test.
 
     Raises:
       SpecError: with every fault found.
@@ -41,7 +45,7 @@ def make_spec(
     many = columns_in(columns)
     if isinstance(sequence_groups, SequenceGroup):
         sequence_groups = {DEFAULT_GROUP: sequence_groups}
-    data = {"sequence_groups": sequence_groups or {}, "columns": many}
+    data = {"sequence_groups": sequence_groups or {}, "columns": many, "split": split}
     try:
         spec = Spec.model_validate(data)
     except ValidationError as error:
@@ -76,6 +80,8 @@ def cross_faults(spec: Spec) -> list[SpecFault]:
     """Returns the faults between columns and groups, each of which is right by itself."""
     faults = [*_group_faults(spec), *_bucket_faults(spec), *_key_faults(spec), *_name_faults(spec)]
     faults += dense_rows.faults(spec, LARGEST_EXAMPLE - 1, "an example has 2 GiB at most")
+    if spec.split is not None:
+        faults += [SpecFault(f"split.{field}", message) for field, message in spec.split.faults()]
     return [*faults, *collection_faults(spec.columns)]
 
 
@@ -87,7 +93,8 @@ def job_faults(spec: Spec, most_bytes: int) -> list[SpecFault]:
       most_bytes: bytes that a dense row may take (`--max-record-bytes`).
     """
     if not spec.graph_inputs:  # tf.Transform 1.21 refuses a graph without inputs
-        return [SpecFault("columns", "expected a column to densify, got only passthrough_column")]
+        got = ", ".join(sorted({column.type_name for column in spec.columns}))
+        return [SpecFault("columns", f"expected a column to densify, got only {got}")]
     return dense_rows.faults(spec, most_bytes, "--max-record-bytes")
 
 

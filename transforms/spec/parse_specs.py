@@ -5,13 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from transforms import dtypes
 from transforms.columns import Column, Output
-from transforms.columns.numeric import Numeric
-from transforms.columns.numeric_base import numeric_of
-from transforms.columns.passthrough import Passthrough
 from transforms.groups import SequenceGroup
 from transforms.spec.make_spec import columns_in, make_spec
 from transforms.spec.spec import Spec
@@ -37,8 +32,10 @@ def make_parse_example_spec(feature_columns: Sequence[Any] | Any | Spec) -> dict
     for column in _columns(feature_columns):
         for key, form in column.features.items():
             kind = tf.as_dtype(form.carrier)
-            leaf = numeric_of(column) or column  # the source of a bucketized column
-            made.setdefault(key, _fixed(leaf, kind) if _is_fixed(leaf) else tf.io.VarLenFeature(kind))
+            fixed = column.fixed()
+            made.setdefault(
+                key, tf.io.FixedLenFeature(fixed[0], kind, fixed[1]) if fixed else tf.io.VarLenFeature(kind)
+            )
     return made
 
 
@@ -50,22 +47,6 @@ def _columns(columns: Sequence[Any] | Any | Spec) -> list[Column]:
         return []
     names = {getattr(column, "sequence_group", None) for column in found} - {None}
     return make_spec(found, {str(name): SequenceGroup() for name in names}).columns
-
-
-def _is_fixed(column: Column) -> bool:
-    return isinstance(column, Numeric | Passthrough) and column.delimiter is None
-
-
-def _fixed(column: Column, kind: Any) -> Any:
-    import tensorflow as tf
-
-    assert isinstance(column, Numeric | Passthrough)
-    shape = column.shape if isinstance(column, Numeric) else ()
-    default: Any = column.default_value
-    if default is not None and isinstance(column, Numeric):
-        default = np.broadcast_to(np.asarray(default).reshape(-1), (column.step_width,)).reshape(shape).tolist()
-        default = tuple(default) if isinstance(default, list) else default
-    return tf.io.FixedLenFeature(list(shape), kind, default)
 
 
 def make_output_parse_example_spec(

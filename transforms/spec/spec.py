@@ -15,6 +15,7 @@ from transforms.models import Model
 from transforms.normalizers import Normalizer
 from transforms.normalizers.asks import Ask
 from transforms.parse.form import Form
+from transforms.splits.rule import Split
 
 KINDS_OF_A_GROUP: Final = ("length", "mask", "concatenation")
 
@@ -26,18 +27,22 @@ class Spec(Model):
       sequence_groups: group name to policy. A group that a column names and that is not here is an error, except the
         default one, `sequence`, which then takes every default.
       columns: the columns, in the order in which faults are reported.
+      split: the rule by which a job divides the rows into train, validation and test; None for one data set, or where inputs
+        name their splits themselves.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     sequence_groups: dict[str, SequenceGroup] = Field(default_factory=dict)
     columns: list[AnyColumn] = Field(min_length=1)
+    split: Split | None = None
 
     def __repr__(self) -> str:
         """The call of `make_spec` that makes it, a column a line."""
         columns = "".join(f"    {column!r},\n" for column in self.columns)
         groups = "".join(f"    {name!r}: {group!r},\n" for name, group in self.sequence_groups.items())
-        return f"make_spec([\n{columns}]{f', {{{chr(10)}{groups}}}' if groups else ''})"
+        split = f", split={self.split!r}" if self.split else ""
+        return f"make_spec([\n{columns}]{f', {{{chr(10)}{groups}}}' if groups else ''}{split})"
 
     __str__ = __repr__
 
@@ -121,6 +126,11 @@ class Spec(Model):
         return bool(self.longest_groups) or asked
 
     @property
+    def passed_through(self) -> dict[str, Column]:
+        """The columns outside the graph, by name, which is that of their output."""
+        return {column.name: column for column in self.columns if not column.in_graph}
+
+    @property
     def features(self) -> dict[str, Form]:
         """The form of every feature that a column reads, in the order of the columns."""
         made: dict[str, Form] = {}
@@ -128,6 +138,12 @@ class Spec(Model):
             for key, form in column.features.items():
                 made.setdefault(key, form)
         return made
+
+    @property
+    def read_features(self) -> dict[str, str]:
+        """Everything that a job reads of a row, feature to carrier (see `Source.read`): of the columns, and of the split."""
+        split = dict.fromkeys(self.split.keys, "string") if self.split else {}
+        return {**split, **{key: form.carrier for key, form in self.features.items()}}
 
     @property
     def graph_inputs(self) -> dict[str, str]:

@@ -7,12 +7,12 @@ import hashlib
 import inspect
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError
 
+from transforms.columns import Column
 from transforms.normalizers import Function
 from transforms.spec.spec import Spec
 
@@ -64,7 +64,7 @@ def digest(spec: Spec, *more: str) -> str:
     made = hashlib.sha256((_stable(spec) if text.startswith(PICKLED) else text).encode())
     for part in (*more, *(_source(link) for link in spec.normalizers if isinstance(link, Function))):
         made.update(b"\0" + part.encode())
-    for path in _files(spec):
+    for path in _files(spec.columns):
         with open(path, "rb") as file:
             made.update(b"\0" + hashlib.file_digest(file, "sha256").digest())
     return made.hexdigest()[:16]
@@ -100,12 +100,9 @@ def _source(function: Function) -> str:
         return ""  # built in, or of the main program
 
 
-def _files(model: BaseModel) -> Iterator[str]:
-    """Yields the files that a model names, those of its parts included."""
-    for name in type(model).model_fields:
-        value = getattr(model, name)
-        for one in value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else [value]:
-            if isinstance(one, BaseModel):
-                yield from _files(one)
-            elif isinstance(one, str) and (os.sep in one or name.endswith("_file")) and os.path.isfile(one):
-                yield one
+def _files(columns: Iterable[Column]) -> Iterator[str]:
+    """Yields the files that columns name, those of their parts included."""
+    for column in columns:
+        named = [getattr(column, name) for name in column.path_fields]
+        yield from (path for path in named if isinstance(path, str) and os.path.isfile(path))
+        yield from _files(column.parts)

@@ -12,8 +12,8 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
-from typing import Any, Final
+from collections.abc import Callable, Iterator
+from typing import Any, BinaryIO, Final
 
 from transforms.stored.files import file_systems
 
@@ -57,8 +57,16 @@ def entries_below(folder: str) -> Iterator[Any]:
             yield entry
 
 
-def copy(source: str, target: str) -> None:
+def copy(source: str, target: str, write: Callable[[str, BinaryIO], None] | None = None) -> list[str]:
     """Copies the files below a folder to another, of the same or another file system; folders without files are left out.
+
+    Args:
+      source: the folder.
+      target: the other one.
+      write: writes a file at a path from an open one, where it is not just to be copied.
+
+    Returns:
+      The paths that were written.
 
     Raises:
       OSError: a file cannot be read or written.
@@ -66,17 +74,20 @@ def copy(source: str, target: str) -> None:
     from apache_beam.io.filesystem import CompressionTypes
 
     root, systems = source.rstrip("/"), file_systems()
+    made = []
     for path in files_below(root):
-        parts = path.removeprefix(root).lstrip("/").split("/")
-        where = systems.join(target, *parts)
+        where = systems.join(target, *path.removeprefix(root).lstrip("/").split("/"))
         if systems.get_filesystem(where).has_dirs():
             with contextlib.suppress(OSError):  # it exists
                 systems.mkdirs(systems.split(where)[0])
-        with (
-            systems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as read,
-            systems.create(where, compression_type=CompressionTypes.UNCOMPRESSED) as written,
-        ):
-            shutil.copyfileobj(read, written, BLOCK_BYTES)
+        with systems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as read:
+            if write is not None:
+                write(where, read)
+            else:
+                with systems.create(where, compression_type=CompressionTypes.UNCOMPRESSED) as written:
+                    shutil.copyfileobj(read, written, BLOCK_BYTES)
+        made.append(where)
+    return made
 
 
 def delete(path: str) -> None:

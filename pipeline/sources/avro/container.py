@@ -18,8 +18,9 @@ from typing import BinaryIO, Final
 import pyarrow as pa
 
 from pipeline.sources.base import broken
-from pipeline.sources.compression import PACKINGS, Inflater, Meter, Unpacker
+from pipeline.sources.compression import Meter
 from pipeline.sources.limits import Limits
+from pipeline.sources.packings import PACKINGS, Inflater, Unpacker
 
 MAGIC: Final = b"Obj\x01"
 SYNC_BYTES: Final = 16

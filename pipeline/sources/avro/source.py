@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.sources.avro import schema as avro_schema
-from pipeline.sources.avro.container import Container
+from pipeline.sources.avro.container import MAGIC, Container
 from pipeline.sources.avro.schema import UNREADABLE, VARYING
 from pipeline.sources.base import Read, Source, Split, broken, open_input, size_of
 from pipeline.sources.batches import of_rows
@@ -31,6 +31,7 @@ class Avro(Source):
     """
 
     suffixes: ClassVar[tuple[str, ...]] = (".avro",)
+    magic: ClassVar[bytes] = MAGIC
     packed: ClassVar[bool] = False
     has_schema: ClassVar[bool] = True
 

@@ -13,12 +13,13 @@ from typing import Any, ClassVar, Final
 import numpy as np
 import pyarrow as pa
 
-from pipeline.sources.base import Read, Source, Split, broken, size_of
+from pipeline.sources.base import Decoded, Read, Source, Split, broken, size_of
 from pipeline.sources.batches import Part, with_origins
-from pipeline.sources.compression import Content, bare_name
+from pipeline.sources.compression import Content
 from pipeline.sources.csv import records as csv_records
 from pipeline.sources.csv.records import CR, LF, Records
 from pipeline.sources.limits import DEFAULTS, Limits
+from pipeline.sources.packings import bare_name
 from transforms.errors import JobError
 from transforms.rows import origin
 
@@ -42,6 +43,7 @@ class CSV(Source):
 
     suffixes: ClassVar[tuple[str, ...]] = (".csv", ".tsv")
     has_schema: ClassVar[bool] = True
+    record_formats: ClassVar[tuple[str, ...]] = ("csv", "tsv")
 
     def splits(self, path: str) -> list[Split]:
         """See the base class."""
@@ -73,6 +75,23 @@ class CSV(Source):
         """See the base class. The header tells; no row is read."""
         names, *_ = _header(_records(Content(path, limits), path, limits), path)
         return dict.fromkeys(names, _TEXT)
+
+    def decoded(self, records: Sequence[bytes], path: str, features: Mapping[str, str], header: str) -> Decoded:
+        """See the base class: records are the texts of rows, the header is the first line of the file."""
+        ended = [record if record.endswith((b"\n", b"\r")) else record + b"\n" for record in records]
+        names, text, _ = _header(iter([_one(header.encode() + b"\n", path)]), path)
+        found = [_one(record, path) for record in ended]
+        fine = np.array([len(one.malformed) == 1 and not one.problem and not _are_blank(one, 0, 1)[0] for one in found])
+        own = [found[k] for k in np.flatnonzero(fine).tolist()]
+        if own:
+            offsets = np.cumsum([0, *(len(one.text) for one in own)])
+            whole = Records(b"".join(one.text for one in own), offsets, np.concatenate([one.malformed for one in own]))
+            table = _Table(path, names, text, features)
+            yield from table.rows(whole, 0, len(own), 0, np.flatnonzero(fine))
+        bad = np.flatnonzero(~fine)
+        kept = pa.array([records[k] for k in bad.tolist()], _BYTES)
+        why = dict.fromkeys(range(len(bad)), "expected the text of one row")
+        yield from with_origins([], why, kept, bad, path, "tsv" if _delimiter(path) == "\t" else "csv", text)
 
 
 def _records(content: Content, path: str, limits: Limits) -> Iterator[Records]:
@@ -133,9 +152,7 @@ class _Table:
         none = pa.RecordBatch.from_arrays([pa.nulls(0, _TEXT)] * len(self._names), self._names)
         return origin.with_origin(none, self._path, 0, pa.nulls(0, _BYTES), self._format, self._header)
 
-    def rows(
-        self, found: Records, start: int, stop: int, first_row: int, numbers: np.ndarray | None = None
-    ) -> Iterator[tuple[pa.RecordBatch | None, pa.RecordBatch | None]]:
+    def rows(self, found: Records, start: int, stop: int, first_row: int, numbers: np.ndarray | None = None) -> Decoded:
         """Yields the rows of some records, good and rejected ones: from `first_row` on, or numbered otherwise."""
         records, malformed = _array(found, start, stop), found.malformed[start:stop]
         if len(self._names) > 1:
@@ -183,33 +200,6 @@ class _Table:
             raise broken(self._path, f"the {len(records)} rows from row {first_row} on cannot be told apart")
         columns = [table.column(name).combine_chunks() for name in self._wanted]
         return columns if plain else [_narrowed(column) for column in columns], wrong
-
-
-def decoded(
-    records: Sequence[bytes], path: str, features: Mapping[str, str], header: str
-) -> Iterator[tuple[pa.RecordBatch | None, pa.RecordBatch | None]]:
-    """Yields rows whose texts were read before, numbered from 0: good and rejected ones.
-
-    Args:
-      records: the text of each row.
-      path: the file that they stood in; its name says what delimits them.
-      features: see `Source.read`.
-      header: the first line of the file.
-    """
-    ended = [record if record.endswith((b"\n", b"\r")) else record + b"\n" for record in records]
-    names, text, _ = _header(iter([_one(header.encode() + b"\n", path)]), path)
-    found = [_one(record, path) for record in ended]
-    fine = np.array([len(one.malformed) == 1 and not one.problem and not _are_blank(one, 0, 1)[0] for one in found])
-    own = [found[k] for k in np.flatnonzero(fine).tolist()]
-    if own:
-        offsets = np.cumsum([0, *(len(one.text) for one in own)])
-        whole = Records(b"".join(one.text for one in own), offsets, np.concatenate([one.malformed for one in own]))
-        table = _Table(path, names, text, features)
-        yield from table.rows(whole, 0, len(own), 0, np.flatnonzero(fine))
-    bad = np.flatnonzero(~fine)
-    kept = pa.array([records[k] for k in bad.tolist()], _BYTES)
-    why = dict.fromkeys(range(len(bad)), "expected the text of one row")
-    yield from with_origins([], why, kept, bad, path, "tsv" if _delimiter(path) == "\t" else "csv", text)
 
 
 def _one(text: bytes, path: str) -> Records:

@@ -10,13 +10,11 @@ from typing import ClassVar, Final
 import numpy as np
 import pyarrow as pa
 
-from pipeline.sources.base import Read, Source, Split, broken, size_of
+from pipeline.sources.base import Decoded, Read, Source, Split, broken, size_of
 from pipeline.sources.batches import batches, screened, with_origins
 from pipeline.sources.compression import Content
 from pipeline.sources.jsonl.rows import BLANK, JSONDecoder, is_json, kinds
 from pipeline.sources.limits import DEFAULTS, Limits
-
-RECORD_FORMAT: Final = "json"
 
 _BOM: Final = b"\xef\xbb\xbf"
 
@@ -31,6 +29,7 @@ class JSONLines(Source):
     """
 
     suffixes: ClassVar[tuple[str, ...]] = (".jsonl", ".ndjson")
+    record_formats: ClassVar[tuple[str, ...]] = ("json",)
 
     def splits(self, path: str) -> list[Split]:
         """See the base class."""
@@ -58,20 +57,15 @@ class JSONLines(Source):
         lines = itertools.islice(_lines(Content(path, limits), path, limits), sample)
         return kinds(next(batches(lines, replace(limits, max_batch_rows=sample)), []))
 
-
-def decoded(
-    records: Sequence[bytes], path: str, features: Mapping[str, str], header: str
-) -> Iterator[tuple[pa.RecordBatch | None, pa.RecordBatch | None]]:
-    """Yields lines that were read before, numbered from 0: good and rejected ones. There is no header."""
-    yield from _decoded(JSONDecoder(features), records, path, 0)
+    def decoded(self, records: Sequence[bytes], path: str, features: Mapping[str, str], header: str) -> Decoded:
+        """See the base class. There is no header."""
+        yield from _decoded(JSONDecoder(features), records, path, 0)
 
 
-def _decoded(
-    decoder: JSONDecoder, lines: Sequence[bytes], path: str, first: int
-) -> Iterator[tuple[pa.RecordBatch | None, pa.RecordBatch | None]]:
+def _decoded(decoder: JSONDecoder, lines: Sequence[bytes], path: str, first: int) -> Decoded:
     parts, bad = decoder.decode(lines)
     original, numbers = pa.array(lines, pa.large_binary()), first + np.arange(len(lines))
-    yield from with_origins(parts, bad, original, numbers, path, RECORD_FORMAT)
+    yield from with_origins(parts, bad, original, numbers, path, "json")
 
 
 def _lines(content: Content, path: str, limits: Limits) -> Iterator[bytes]:

@@ -9,7 +9,7 @@ from typing import ClassVar, Final
 import numpy as np
 import pyarrow as pa
 
-from pipeline.sources.base import Read, Source, Split, size_of
+from pipeline.sources.base import Decoded, Read, Source, Split, size_of
 from pipeline.sources.batches import with_origins
 from pipeline.sources.compression import Content
 from pipeline.sources.limits import DEFAULTS, Limits
@@ -28,6 +28,7 @@ class TFRecordSource(Source):
     """
 
     suffixes: ClassVar[tuple[str, ...]] = (".tfrecord", ".tfrecords")
+    record_formats: ClassVar[tuple[str, ...]] = (EXAMPLE, SEQUENCE_EXAMPLE)
 
     def splits(self, path: str) -> list[Split]:
         """See the base class."""
@@ -62,6 +63,10 @@ class TFRecordSource(Source):
             return example_records.kinds(records)
         return {}
 
+    def decoded(self, records: Sequence[bytes], path: str, features: Mapping[str, str], header: str) -> Decoded:
+        """See the base class. There is no header."""
+        yield from _Decoder(features, path).decoded(pa.array(records, pa.large_binary()), 0)
+
 
 def _opened(path: str, limits: Limits) -> Content:
     # A plain file whose first record is 560,927 bytes long begins like a gzip file; its checksum tells.
@@ -70,13 +75,6 @@ def _opened(path: str, limits: Limits) -> Content:
 
 def _cuts(content: Content, path: str, limits: Limits) -> Iterator[framing.Cut]:
     return framing.cuts(content, path, limits.max_record_bytes, content.unit)
-
-
-def decoded(
-    records: Sequence[bytes], path: str, features: Mapping[str, str], header: str
-) -> Iterator[tuple[pa.RecordBatch | None, pa.RecordBatch | None]]:
-    """Yields records that were read before, numbered from 0: good and rejected ones. There is no header."""
-    yield from _Decoder(features, path).decoded(pa.array(records, pa.large_binary()), 0)
 
 
 class _Decoder:
@@ -89,9 +87,7 @@ class _Decoder:
         self._with_lists = example_records.with_lists
         self._path = path
 
-    def decoded(
-        self, records: pa.Array, first_row: int, checksums: np.ndarray | None = None
-    ) -> Iterator[tuple[pa.RecordBatch | None, pa.RecordBatch | None]]:
+    def decoded(self, records: pa.Array, first_row: int, checksums: np.ndarray | None = None) -> Decoded:
         """Yields the rows of a batch of records, good and rejected ones: all tf.Examples, then all tf.SequenceExamples.
 
         By kind, and not in runs: a tf.SequenceExample without feature lists looks like a tf.Example, so that in an

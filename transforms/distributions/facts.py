@@ -1,28 +1,29 @@
-"""The facts that only the report holds: lengths, distributions, and how long each pass took.
+"""The facts that neither ledger nor statistics hold: lengths, how values are distributed, and how long each pass took.
 
-They are kept in the page itself as JSON, so that a repair can add its own to them, and programs can read them.
+They stand in `distributions.json` of a data set: its report and comparisons are made of them, and a repair adds its own to them.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
-from apache_beam.io.filesystem import CompressionTypes
-from apache_beam.io.filesystems import FileSystems
 
 from transforms.distributions import histograms
-from transforms.distributions.histograms import COUNTED, ROWS, Centre, Counting, Packed
+from transforms.distributions.centres import Centre, read_centres
+from transforms.distributions.histograms import COUNTED, ROWS, Counting, Packed, vocabulary_of
 from transforms.rows.tally import Tally, lengths_by_group
 from transforms.spec.spec import Spec
 
 VERSION: Final = 1
 
-OPENS: Final = '<script type="application/json" id="facts">'
-CLOSES: Final = "</script>"
+FITTED: Final = "fitted"
+"""The part of a data set without splits that its statistics are of: the rows of its first run, and those that repairs of them
+added. With splits each has a part of its own, by its name."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class Facts:
       one_in: one row in this many was counted.
       most_ids: below what bound ids were counted one by one.
       times: by run.
+      vocabularies: by column, the digest of the words that its columns file gave or named, while they were what they were.
       complete: whether lengths and values of all runs were counted; else they are left out.
     """
 
@@ -56,6 +58,7 @@ class Facts:
     one_in: int = 1
     most_ids: int = 0
     times: Mapping[str, Sequence[Timed]] = field(default_factory=dict)
+    vocabularies: Mapping[str, str] = field(default_factory=dict)
     complete: bool = True
 
     @property
@@ -80,7 +83,7 @@ def gathered(spec: Spec, tally: Tally, counts: Packed, counting: Counting, run: 
     found = lengths_by_group(tally)
     lengths = {name: {at: n for at, n in found.get(name, []) if n} for name in spec.group_names}
     sums = {name: (tally["", "length_sum", name], tally["", "length_max", name]) for name in spec.group_names}
-    centres = histograms.read_centres(spec, counting.moments)
+    centres = read_centres(spec, counting.moments)
     return Facts(
         lengths,
         sums,
@@ -89,6 +92,11 @@ def gathered(spec: Spec, tally: Tally, counts: Packed, counting: Counting, run: 
         counting.one_in,
         histograms.most_ids(spec),
         {run: tuple(times)},
+        {
+            c.name: of.listed.digest
+            for c in spec.columns
+            if (of := vocabulary_of(c)) is not None and of.listed is not None
+        },
     )
 
 
@@ -104,7 +112,7 @@ def together(first: Facts | None, further: Facts) -> Facts:
         or _far(first) != _far(further)
     ):
         times = {**(first.times if first else {}), **further.times}
-        return Facts({}, {}, {}, {}, further.one_in, further.most_ids, times, complete=False)
+        return Facts({}, {}, {}, {}, further.one_in, further.most_ids, times, further.vocabularies, False)
     lengths = {
         name: {
             at: own.get(at, 0) + further.lengths.get(name, {}).get(at, 0)
@@ -118,61 +126,77 @@ def together(first: Facts | None, further: Facts) -> Facts:
     }
     counts = histograms.merged([first.counts, further.counts])
     times = {**first.times, **further.times}
-    return Facts(lengths, sums, counts, first.centres, first.one_in, first.most_ids, times, first.complete)
+    return Facts(
+        lengths,
+        sums,
+        counts,
+        first.centres,
+        first.one_in,
+        first.most_ids,
+        times,
+        further.vocabularies,
+        first.complete,
+    )
+
+
+def whole(parts: Mapping[str, Facts]) -> Facts:
+    """Returns the facts of all parts of a data set together, at least one."""
+    return functools.reduce(together, parts.values())
 
 
 def _far(facts: Facts) -> dict[str, tuple[float, ...]]:
     return {name: tuple(values) for name, values in facts.centres.items() if any(values)}
 
 
-def as_json(facts: Facts) -> str:
-    """Returns facts as JSON that can stand in a page: without a `<`."""
-    content = {
-        "version": VERSION,
+def as_json(parts: Mapping[str, Facts]) -> bytes:
+    """Returns the facts of the parts of a data set as `distributions.json` holds them, without NaN."""
+    content = {"version": VERSION, "parts": {name: _content(facts) for name, facts in parts.items()}}
+    return json.dumps(content, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+
+
+def _content(facts: Facts) -> dict[str, Any]:
+    return {
         "lengths": {name: list(map(list, own.items())) for name, own in facts.lengths.items()},
         "sums": {name: list(pair) for name, pair in facts.sums.items()},
         "counts": [[*key, bins.tolist(), counts.tolist()] for key, (bins, counts) in sorted(facts.counts.items())],
         "centres": {name: list(values) for name, values in _far(facts).items()},
         "one_in": facts.one_in,
         "most_ids": facts.most_ids,
+        "vocabularies": dict(facts.vocabularies),
         "complete": facts.complete,
         "times": {run: [[part.what, part.began, part.ended] for part in parts] for run, parts in facts.times.items()},
     }
-    return json.dumps(content, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
 
 
-def from_page(page: str) -> Facts | None:
-    """Returns the facts that a page holds; None where it holds none that can be read."""
-    _, _, rest = page.rpartition(OPENS)
+def from_json(data: bytes | str) -> dict[str, Facts]:
+    """Returns the facts by part that `as_json` gave; nothing where they cannot be read.
+
+    >>> from_json(as_json({FITTED: Facts({"g": {0: 3}}, {}, {}, {})}))[FITTED].lengths
+    {'g': {0: 3}}
+    """
     try:
-        content = json.loads(rest.partition(CLOSES)[0])
-        if content["version"] != VERSION:
-            return None
-        counts = {
-            (str(name), str(what), int(dimension)): (np.array(bins, np.int64), np.array(number, np.int64))
-            for name, what, dimension, bins, number in content["counts"]
-        }
-        return Facts(
-            {name: {int(at): int(n) for at, n in own} for name, own in content["lengths"].items()},
-            {name: (int(total), int(largest)) for name, (total, largest) in content["sums"].items()},
-            counts,
-            {name: tuple(map(float, values)) for name, values in content["centres"].items()},
-            int(content["one_in"]),
-            int(content["most_ids"]),
-            {run: tuple(Timed(*part) for part in parts) for run, parts in content["times"].items()},
-            bool(content["complete"]),
-        )
-    except (ValueError, LookupError, TypeError, AttributeError):
-        return None
+        content = json.loads(data)
+        return {str(n): _facts(one) for n, one in content["parts"].items()} if content["version"] == VERSION else {}
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return {}
 
 
-def read(path: str) -> Facts | None:
-    """Returns the facts of a published report; None where there is none, or none that can be read."""
-    try:
-        with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
-            return from_page(file.read().decode("utf-8", "replace"))
-    except OSError:
-        return None
+def _facts(content: Mapping[str, Any]) -> Facts:
+    counts = {
+        (str(name), str(what), int(dimension)): (np.array(bins, np.int64), np.array(number, np.int64))
+        for name, what, dimension, bins, number in content["counts"]
+    }
+    return Facts(
+        {name: {int(at): int(n) for at, n in own} for name, own in content["lengths"].items()},
+        {name: (int(total), int(largest)) for name, (total, largest) in content["sums"].items()},
+        counts,
+        {name: tuple(map(float, values)) for name, values in content["centres"].items()},
+        int(content["one_in"]),
+        int(content["most_ids"]),
+        {run: tuple(Timed(*part) for part in parts) for run, parts in content["times"].items()},
+        {str(name): str(digest) for name, digest in content["vocabularies"].items()},
+        bool(content["complete"]),
+    )
 
 
 def centre_of(facts: Facts, column: str, dimension: int) -> float:

@@ -1,0 +1,97 @@
+"""Two data sets compared: what each of them says of itself in, figures side by side and measures of drift out. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.compare.columns import column
+from pipeline.compare.described import Described
+from pipeline.compare.measures import Compared, Figure, names, numbers, only_in, pair, share
+from transforms.distributions.spans import Spans, of_lengths
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two data sets side by side.
+
+    Attributes:
+      sides: what is known of each.
+      rows: rows read, written and rejected.
+      reasons: rejected rows by reason.
+      groups: the sequence groups of both.
+      columns: the columns of both, in the order of the one, then those that only the other has.
+    """
+
+    sides: tuple[Described, Described]
+    rows: Sequence[Figure]
+    reasons: Sequence[Figure]
+    groups: Sequence[Compared]
+    columns: Sequence[Compared]
+
+    @property
+    def parts(self) -> list[Compared]:
+        """Groups and columns, those that have drifted most first; those that cannot be compared before all."""
+        return sorted([*self.groups, *self.columns], key=lambda one: (not one.fault, -(one.drift or 0.0)))
+
+
+def compare(one: Described, other: Described) -> Comparison:
+    """Compares two data sets by what they say of themselves.
+
+    A column is compared by the numbers that were read (before normalising), by the words that both vocabularies have, or by ids
+    that mean the same on both sides. What only one has, or what means something else there, is named with a `fault`.
+    """
+    sides = one, other
+    names = list(dict.fromkeys([*one.ledger["columns"], *other.ledger["columns"]]))
+    groups = list(dict.fromkeys([*one.statistics["groups"], *other.statistics["groups"]]))
+    books = [side.ledger["rows"] for side in sides]
+    rows = [Figure(what, pair([book[what] for book in books])) for what in ("read", "written", "rejected")]
+    rows.append(Figure("share rejected", pair([share(book["rejected"], book["read"]) for book in books]), "share"))
+    reasons = sorted({reason for book in books for reason in book["rejected_by_reason"]})
+    return Comparison(
+        sides,
+        rows,
+        [Figure(reason, pair([book["rejected_by_reason"].get(reason, 0) for book in books])) for reason in reasons],
+        [_group(name, sides) for name in groups],
+        [column(name, sides) for name in names],
+    )
+
+
+def _group(name: str, sides: tuple[Described, Described]) -> Compared:
+    """Compares the lengths of a sequence group, before truncation."""
+    held = [side.statistics["groups"].get(name) for side in sides]
+    types = pair([None if group is None else f"T {group['T']}" for group in held])
+    fault = only_in(sides, [group is not None for group in held], "a sequence group")
+    if fault:
+        return Compared(name, "sequence group", types, fault=fault)
+    lengths, notes = [], []
+    for side, group, called in zip(sides, held, names(sides), strict=True):
+        own = side.facts.lengths.get(name) if side.facts else None
+        if own is None:
+            own = {length: rows for length, rows in group["histogram"]}
+            if "of" in side.statistics:
+                notes.append(f"lengths of {called} are those of all files that its statistics are of")
+        lengths.append({int(length): int(rows) for length, rows in own.items() if rows})
+    if types[0] != types[1]:
+        notes.append(f"another T: {held[0]['T']}, {held[1]['T']}")
+    spans = [of_lengths(histogram) for histogram in lengths]
+    return Compared(
+        name, "sequence group", types, _of_lengths(spans, lengths, held), [numbers("lengths", spans)], notes
+    )
+
+
+def _of_lengths(
+    spans: Sequence[Spans], lengths: Sequence[Mapping[int, int]], held: Sequence[Mapping[str, Any]]
+) -> list[Figure]:
+    middle = [side.quantile(0.5) if side.total else None for side in spans]
+    high = [side.quantile(0.95) if side.total else None for side in spans]
+    empty = [share(own.get(0, 0), side.total) for own, side in zip(lengths, spans, strict=True)]
+    return [
+        Figure("rows", pair([side.total for side in spans])),
+        Figure("mean length", pair([group["mean"] for group in held]), "number"),
+        Figure("median length", pair(middle), "number"),
+        Figure("95 % at most", pair(high), "number"),
+        Figure("longest", pair([group["max"] for group in held]), "number"),
+        Figure("empty", pair(empty), "share"),
+    ]

@@ -1,0 +1,34 @@
+"""`distributions.json`: lengths, distributions and times, as the report shows them and as data sets are compared by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pipeline.dataset import layout
+from pipeline.dataset.manifest import Manifest
+from pipeline.dataset.splits import Splits
+from transforms.distributions import facts, histograms
+from transforms.distributions.facts import Facts, Timed
+from transforms.distributions.histograms import Counting, Packed
+from transforms.rows.tally import Tally
+from transforms.spec.spec import Spec
+
+
+def gathered(
+    spec: Spec, splits: Splits, tally: Tally, counts: Packed, counting: Counting, run: str, times: Sequence[Timed]
+) -> dict[str, Facts]:
+    """Returns the facts of one run by part: of each split, or of the whole. Other arguments as `facts.gathered`."""
+    tallies = splits.parts(tally) if splits else {facts.FITTED: tally}
+    found = histograms.by_split(counts) if splits else {facts.FITTED: counts}
+    return {name: facts.gathered(spec, own, found.get(name, {}), counting, run, times) for name, own in tallies.items()}
+
+
+def read(manifest: Manifest) -> dict[str, Facts]:
+    """Returns the facts of a data set by part (see `facts.FITTED`); nothing where it has none that can be read."""
+    relative = manifest.content.get("distributions")
+    if relative is None:
+        return {}
+    try:
+        return facts.from_json(layout.read_bytes(manifest.path(relative)))
+    except OSError:
+        return {}

@@ -1,0 +1,104 @@
+"""Inputs that name their split: `--input train=GLOB`."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+
+from pipeline.errors import UsageError
+from pipeline.inputs.match import Inputs, match
+from transforms.errors import JobError, nearest
+from transforms.splits.rule import NAME, USUAL, Split
+
+
+def match_named(given: Sequence[str], rule: Split | None, allow_empty: bool = False) -> Inputs:
+    """Finds files as `match` does, and the split of each where inputs name theirs.
+
+    `NAME=PATH` names a split if the name is train, validation or test, or one that the columns file declares, and no file is
+    there by the whole text: `day=27/part.parquet` is a path.
+
+    Args:
+      given: paths or patterns, all of them with the name of a split before them or none.
+      rule: the rule of the columns file, which may declare other names.
+      allow_empty: whether a pattern may match nothing.
+
+    Raises:
+      UsageError: a text could be both; only some name a split; a file is in two; or rows have a rule by which they are divided.
+      JobError: as `match`.
+    """
+    known = rule.split_names if rule is not None and rule.by == "input" else USUAL
+    named = [_parted(one, known) for one in given]
+    if not any(name for name, _ in named):
+        if rule is not None and rule.by == "input":
+            raise UsageError(
+                f"--input {given[0]!r}: names no split, and split: has by: input; give {known[0]}={given[0]}"
+            )
+        return match(given, allow_empty)
+    plain = next((one for one, (name, _) in zip(given, named, strict=True) if not name), None)
+    if plain is not None:
+        raise UsageError(f"--input {plain!r}: names no split, as the others do; expected one of {_forms(known, plain)}")
+    if rule is not None and rule.by != "input":
+        raise UsageError(
+            f"--input {given[0]!r}: names a split, and the columns file divides the rows by {rule.by}; drop {named[0][0]!r}= or "
+            f"split:"
+        )
+    return _together(
+        [(name, match([path for n, path in named if n == name], allow_empty, name)) for name in _order(named)]
+    )
+
+
+def _parted(given: str, known: Sequence[str]) -> tuple[str, str]:
+    """Returns the split that an input names and its path; an empty string where it names none."""
+    form = re.fullmatch(rf"({NAME})=(.+)", given, re.DOTALL)
+    if form is None:
+        return "", given
+    name, path = form.groups()
+    whole = _is_there(given)
+    if name in known:
+        if whole and _is_there(path):
+            raise UsageError(
+                f"--input {given!r}: files are there by the whole text, and by {path!r} for the split {name!r}; give "
+                f"'./{given}' or {name}=./{path}"
+            )
+        return ("", given) if whole else (name, path)
+    if not whole and _is_there(path):
+        hint = (
+            nearest(name, known) or f"; the columns file can declare it, as split: {{by: input, names: [{name}, ...]}}"
+        )
+        raise UsageError(f"--input {given!r}: unknown split {name!r}, expected one of {', '.join(known)}{hint}")
+    return "", given
+
+
+def _is_there(given: str) -> bool:
+    try:
+        return bool(match([given]).files)
+    except JobError:
+        return False
+
+
+def _forms(known: Sequence[str], path: str) -> str:
+    return ", ".join(f"{name}={path}" for name in known)
+
+
+def _order(named: Sequence[tuple[str, str]]) -> list[str]:
+    return list(dict.fromkeys(name for name, _ in named))
+
+
+def _together(parts: Sequence[tuple[str, Inputs]]) -> Inputs:
+    splits: dict[str, str] = {}
+    owner: dict[str, str] = {}
+    for name, inputs in parts:
+        for file in inputs.files:
+            same = file.path if "://" in file.path else os.path.realpath(file.path)
+            if owner.setdefault(same, name) != name:
+                raise UsageError(f"--input: {file.path!r} is in the splits {owner[same]!r} and {name!r}")
+            splits[file.path] = name
+    every = sorted((file for _, inputs in parts for file in inputs.files), key=lambda file: file.path)
+    return Inputs(
+        files=tuple(every),
+        repeated=tuple(path for _, inputs in parts for path in inputs.repeated),
+        notes=tuple(note for _, inputs in parts for note in inputs.notes),
+        inside={path: root for _, inputs in parts for path, root in inputs.inside.items()},
+        splits=splits,
+    )

@@ -1,0 +1,197 @@
+"""Events to sequences in memory: what the job does with the events of a partition, too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+
+from transforms.errors import SpecError, SpecFault
+from transforms.events import accounting, checks, keys, order
+from transforms.events.columns import Steps, taken, target
+from transforms.events.cuts import Cut, Listed, cut, listed, unique
+from transforms.events.frames import Frame, field_names, field_of, table_of
+from transforms.events.spec import SPLIT, Events, make_events
+from transforms.events.times import Times, border_of, shows_all, times_of
+from transforms.parse.step_limit import MAX_STEPS
+from transforms.problems import path_of
+from transforms.rows import origin, rejection
+
+FIRST_SPLIT: Final = "train"
+"""The split before the first border."""
+
+
+@dataclass(frozen=True, repr=False)
+class Grouped:
+    """Sequences made of events.
+
+    Attributes:
+      table: a row a sequence, ordered by key, split and time: the split (string; only with borders), the key's fields, the
+        features (lists of one value a step, or one value where they are of the whole sequence), and the target.
+      rejected: events without a key or a time (`transforms.rows.rejection.SCHEMA`).
+      too_long: sequences of more steps than allowed that were dropped: the split and the key as in `table`, and `steps`.
+      counts: the events, accounted for.
+      fates: int8 `[events]`, what became of each, a number in `transforms.events.accounting.FATES`.
+      positions: int64, the event of each step, sequence after sequence.
+      splits: int64 `[sequences + 1]`, where the steps of each sequence begin in `positions`, and the last one's end.
+    """
+
+    table: pa.Table
+    rejected: pa.Table
+    too_long: pa.Table
+    counts: accounting.Counts
+    fates: np.ndarray
+    positions: np.ndarray
+    splits: np.ndarray
+
+    def __repr__(self) -> str:
+        """How many there are, and of what."""
+        names = ", ".join(self.table.schema.names)
+        return f"Grouped({self.counts.sequences:,} sequences of {self.counts.read:,} events; {names})"
+
+
+def sequences(
+    data: Frame,
+    events: Events | Mapping[str, Any],
+    *,
+    borders: Mapping[str, Any] | None = None,
+    max_steps: int = MAX_STEPS,
+) -> Grouped:
+    """Makes sequences of events.
+
+    The same events give the same sequences, bit for bit, in whatever order they are given.
+
+    >>> import pyarrow as pa
+    >>> events = pa.table({"user": [2, 1, 2], "at": [30, 10, 20], "item": ["c", "a", "b"]})
+    >>> sequences(events, {"key": "user", "order_by": "at", "features": {"items": "item"}}).table.to_pylist()
+    [{'user': 1, 'items': ['a']}, {'user': 2, 'items': ['b', 'c']}]
+
+    Args:
+      data: events, one a row: Arrow, a frame of pandas or Polars, or dicts.
+      events: the `events:` section, or the mapping that it is made of.
+      borders: split to where it begins, ascending: a date, a time, ISO 8601 text, or a number of the unit that times are numbers
+        of. What is before the first is `train`. A key has a sequence in each split in which it has an event (with a target: the
+        target's last event), of all its events before the split's end.
+      max_steps: most steps of a sequence; see `Events.longer`.
+
+    Raises:
+      SpecError: the section cannot work as written, or not with these events; with every fault.
+      TypeError, ValueError: the data are no events.
+    """
+    spec, table = make_events(events), table_of(data)
+    faults = checks.schema_faults(spec, table.schema)
+    if faults:
+        raise SpecError(faults)
+    whole = _Table(spec, table)
+    good = whole.times.good.copy()
+    for name in spec.key:
+        good &= ~keys.missing(whole.field(name))
+    rejected = rejection.SCHEMA.empty_table()
+    if not good.all():
+        rejected = _rejected(spec, table, np.flatnonzero(~good))
+        whole = _Table(spec, table.filter(pa.array(good)))
+    made, fates = _cut(spec, whole, _borders(spec, borders or {}, whole.times.tick), max_steps)
+    every = np.full(len(good), accounting.REJECTED, np.int8)
+    every[good] = fates
+    positions, splits = order.segments(made.begins, made.ends, made.order)
+    names = [FIRST_SPLIT, *(borders or ())]
+    over = _names(whole, made.order[made.too_long[:, 0]], made.too_long[:, 2], names)
+    count = len(made.begins)
+    return Grouped(
+        _written(spec, whole, made, Steps(whole.field, whole.times.values, whole.times.tick, positions, splits), names),
+        rejected,
+        pa.table({**over, "steps": made.too_long[:, 3]}),
+        accounting.Counts.of(every, count, len(positions), count * (spec.target.next if spec.target else 0)),
+        every,
+        positions if good.all() else np.flatnonzero(good)[positions],
+        splits,
+    )
+
+
+class _Table:
+    """Events with what is asked of them more than once."""
+
+    def __init__(self, spec: Events, table: pa.Table):
+        self.spec, self.table, self._fields = spec, table, dict[str, pa.Array]()
+        self.names = field_names(table)
+
+    def field(self, name: str) -> pa.Array:
+        """Returns a field as one plain array."""
+        if name not in self._fields:
+            self._fields[name] = field_of(self.table, name)
+        return self._fields[name]
+
+    @cached_property
+    def times(self) -> Times:
+        """The time of each event."""
+        return times_of(self.field(self.spec.order_by[0]), self.spec.time.unit)
+
+    def ranked(self, names: Sequence[str], signed_zeros: bool = True) -> list[order.Ranked]:
+        """Returns what ranks some fields."""
+        return [order.ranked(self.field(name), signed_zeros) for name in names]
+
+
+def _cut(spec: Events, whole: _Table, borders: list[int], max_steps: int) -> tuple[Cut, np.ndarray]:
+    """Orders events and cuts them; returns the sequences, and what became of each event."""
+    times = whole.times.values
+    ids, count = keys.numbered([whole.field(name) for name in spec.key])
+    # Of one key or time there may be several texts, which tell events apart where they are written.
+    several = [name for name in (*spec.key, spec.order_by[0]) if not shows_all(whole.field(name).type)]
+    ties = whole.ranked([*spec.tie_fields(whole.names), *several])
+    lists = listed(*order.grouped(ids, count, times, ties), times, borders)
+    fates = np.full(len(times), accounting.WINDOWS, np.int8)  # unless a rule says otherwise, no window took them
+    if spec.unique is not None:
+        fates[:] = 0
+        lists = _unique(spec, whole, lists, fates)
+        fates[lists.order] = np.maximum(fates[lists.order], accounting.WINDOWS)
+    return cut(spec, lists, times, whole.times.tick, max_steps, fates), fates
+
+
+def _unique(spec: Events, whole: _Table, lists: Listed, fates: np.ndarray) -> Listed:
+    time = spec.order_by[0]
+    names = [name for name in spec.unique or () if name not in (*spec.key, time)]
+    fields = whole.ranked(names, signed_zeros=False)
+    return unique(lists, whole.times.values, fields, time in (spec.unique or ()), fates)
+
+
+def _borders(spec: Events, borders: Mapping[str, Any], tick: int) -> list[int]:
+    found, faults = [], []
+    for name, value in borders.items():
+        try:
+            found.append(border_of(value, spec.time.unit, tick))
+        except ValueError as error:
+            faults.append(SpecFault(path_of(("split", name)), str(error)))
+        if name == FIRST_SPLIT:
+            faults.append(SpecFault(path_of(("split", name)), f"{FIRST_SPLIT!r} is what is before the first border"))
+    if not faults and found != sorted(set(found)):
+        faults.append(SpecFault("split", f"expected ascending borders, got {', '.join(map(repr, borders.values()))}"))
+    if faults:
+        raise SpecError(faults)
+    return found
+
+
+def _written(spec: Events, whole: _Table, made: Cut, steps: Steps, names: Sequence[str]) -> pa.Table:
+    columns = _names(whole, made.order[made.begins], made.splits, names)
+    columns |= {name: steps.column(feature) for name, feature in spec.features_of(whole.names).items()}
+    if spec.target is not None:
+        columns[spec.target.name] = target(whole.field(spec.target.field), made.order, made.ends, spec.target.next)
+    return pa.table(columns)
+
+
+def _names(whole: _Table, at: np.ndarray, splits: np.ndarray, names: Sequence[str]) -> dict[str, pa.Array]:
+    """Returns the columns that name sequences: split and key."""
+    made = {SPLIT: pa.array(names, pa.string()).take(pa.array(splits))} if len(names) > 1 else {}
+    return {**made, **{name: keys.canonical(taken(whole.field(name), at)) for name in whole.spec.key}}
+
+
+def _rejected(spec: Events, table: pa.Table, rows: np.ndarray) -> pa.Table:
+    bad = table.take(pa.array(rows)).combine_chunks()
+    batch = bad.to_batches()[0]
+    if origin.ROW_COLUMN not in batch.schema.names:
+        batch = origin.with_origin(batch, origin.file_of(batch), rows)
+    _, found = rejection.split(batch, checks.event_faults(spec, bad))
+    return pa.Table.from_batches([found], rejection.SCHEMA)

@@ -1,0 +1,264 @@
+"""The `events:` section: how events become sequences, checked as a whole before any event is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from transforms import reprs
+from transforms.errors import SpecError, SpecFault, listed, nearest
+from transforms.events.features import Feature, Values, feature_of
+from transforms.events.units import duration
+from transforms.models import Model
+from transforms.problems import path_of, problems, shown
+
+SPLIT: Final = "split"
+"""Name of the column that says which split a sequence is of."""
+
+Name = Annotated[str, Field(strict=True, min_length=1)]
+Count = Annotated[int, Field(strict=True, ge=1, lt=2**31)]
+
+
+def _names(value: Any) -> Any:
+    """One name may stand for a list of one."""
+    if isinstance(value, str):
+        return (value,)
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _different(names: tuple[str, ...]) -> tuple[str, ...]:
+    for k, name in enumerate(names):
+        if name in names[:k]:
+            raise ValueError(f"expected each field once, got {name!r} twice")
+    return names
+
+
+def _feature(value: Any) -> Feature:
+    return feature_of(value)
+
+
+def _gap(value: Any) -> str:
+    duration(value)
+    return "".join(str(value).split())
+
+
+Names = Annotated[
+    tuple[Name, ...],
+    Field(min_length=1),
+    BeforeValidator(_names, json_schema_input_type=Name | list[Name]),
+    AfterValidator(_different),
+]
+AnyFeature = Annotated[Any, BeforeValidator(_feature, json_schema_input_type=Name | list[Name] | dict[str, Name])]
+
+
+class _Section(Model):
+    """A mapping of the section."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    def __repr__(self) -> str:
+        """The call that makes it, with what is not the default."""
+        return reprs.call(type(self).__name__, self)
+
+    __str__ = __repr__
+
+
+class Time(_Section):
+    """How times are read.
+
+    Attributes:
+      unit: of numbers, since 1970-01-01 UTC: `"s"`, `"ms"`, `"us"` or `"ns"`. Timestamps, dates and ISO 8601 text know theirs.
+    """
+
+    unit: Literal["s", "ms", "us", "ns"] = "s"
+
+
+class Sessions(_Section):
+    """Where the events of a key are cut by pauses.
+
+    Attributes:
+      gap: the longest pause within a sequence, a number and its unit: `"30m"`. A longer one begins another sequence.
+    """
+
+    gap: Annotated[str, BeforeValidator(_gap, json_schema_input_type=str)]
+
+
+class Windows(_Section):
+    """Several sequences of a long one, or its last steps.
+
+    Attributes:
+      length: steps of a window.
+      stride: steps from the beginning of one to that of the next; `length` unless said.
+      partial: `"keep"` keeps a last window that is shorter, `"drop"` drops it.
+      last: how many of the last steps are kept, in one sequence; instead of the others.
+    """
+
+    length: Count | None = None
+    stride: Count | None = None
+    partial: Literal["keep", "drop"] = "keep"
+    last: Count | None = None
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if self.last is None and self.length is None:
+            raise ValueError("expected a length (and a stride), or last: how many steps")
+        for name in ("length", "stride", "partial") if self.last is not None else ():
+            if name in self.model_fields_set:
+                raise ValueError(f"{name} does not apply to last, which is one window without a stride")
+        return self
+
+
+class Target(_Section):
+    """What comes next: a value of the events after the steps, which are no steps themselves.
+
+    Attributes:
+      field: the field whose value it is; the context feature is named `target_<field>`.
+      next: how many events. 1 makes a value, more a list of so many.
+    """
+
+    field: Name
+    next: Count = 1
+
+    @property
+    def name(self) -> str:
+        """Name of the context feature."""
+        return f"target_{self.field}"
+
+
+class Events(_Section):
+    """How events become sequences. `make_events` makes one of a mapping, and says all that is wrong with it.
+
+    >>> Events(key="user", order_by="time", features={"items": "item", "hours": {"since_previous": "h"}}).key
+    ('user',)
+
+    Attributes:
+      key: the fields that tell whose event it is: one sequence for each.
+      order_by: the fields that events are ordered by, the first of them the time. What ties is ordered by every other field that
+        the section reads, in code-point order of their names: nulls first, NaN last, text by its bytes.
+      time: how times are read.
+      features: what the sequences hold, by name; None for every field under its own name.
+      unique: fields; of the events of a key that are equal in all of them the last by order is kept. None drops none.
+      longer: what happens to a sequence of more steps than allowed. `"reject"` drops it, `"last"` keeps its last steps.
+      sessions: cuts by pauses; None for none.
+      windows: cuts by steps; None for none.
+      min_events: shorter sequences are dropped; of steps, the target's events do not count.
+      target: what is to be predicted; None for nothing.
+    """
+
+    key: Names
+    order_by: Names
+    time: Time = Time()
+    features: Annotated[dict[Name, AnyFeature], Field(min_length=1)] | None = None
+    unique: Names | None = None
+    longer: Literal["reject", "last"] = "reject"
+    sessions: Sessions | None = None
+    windows: Windows | None = None
+    min_events: Count = 1
+    target: Target | None = None
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Every field that the section names, each once."""
+        named = [*self.key, *self.order_by, *(self.unique or ()), *([self.target.field] if self.target else ())]
+        named += [field for feature in (self.features or {}).values() for field in feature.fields]
+        return tuple(dict.fromkeys(named))
+
+    def features_of(self, names: Iterable[str]) -> dict[str, Feature]:
+        """Returns the features by name, for events that have fields of these names."""
+        if self.features is not None:
+            return dict(self.features)
+        return {name: Values((name,)) for name in names if name not in self.key}
+
+    def tie_fields(self, names: Iterable[str]) -> list[str]:
+        """Returns the fields that events of one key and time are ordered by, for events that have fields of these names."""
+        read = {*self.fields, *(names if self.features is None else ())} - {*self.key, *self.order_by}
+        return [*(field for field in self.order_by[1:] if field not in self.key), *sorted(read)]
+
+
+def make_events(data: Mapping[str, Any] | Events) -> Events:
+    """Builds and checks the section from a mapping, as a columns file holds it.
+
+    >>> make_events({"key": "user", "order_by": ["time"], "sessions": {"gap": "30m"}}).sessions
+    Sessions(gap='30m')
+
+    Raises:
+      SpecError: with every fault found.
+    """
+    if not isinstance(data, Events | Mapping):
+        raise SpecError([SpecFault("events", f"expected a mapping with 'key' and 'order_by', got {shown(data)}")])
+    found = []
+    if isinstance(data, Mapping):
+        try:
+            data = Events.model_validate(dict(data))
+        except ValidationError as error:
+            found = [SpecFault(_path(p.location), p.message) for p in problems(error, Events, dict(data), "key")]
+            raise SpecError(found) from None
+    faults = name_faults(data)
+    if faults:
+        raise SpecError(faults)
+    return data
+
+
+def events_to_dict(events: Events) -> dict[str, Any]:
+    """Returns the mapping that `make_events` makes the section of, without what is the default."""
+    made: dict[str, Any] = {}
+    for name, info in Events.model_fields.items():
+        value = getattr(events, name)
+        if info.is_required() or value != info.default:
+            made[name] = _written(value)
+    return made
+
+
+def _written(value: Any) -> Any:
+    if isinstance(value, Model):
+        return value.model_dump(exclude_defaults=True)
+    if isinstance(value, Mapping):
+        return {name: feature.written() for name, feature in value.items()}
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _path(location: Iterable[Any]) -> str:
+    return path_of(("events", *location))
+
+
+def name_faults(events: Events) -> list[SpecFault]:
+    """Returns names that two columns of the sequences would have, and those that are reserved."""
+    faults = []
+    taken = {key: "a key" for key in events.key}
+    for name in (*events.key, *(events.features or {})):
+        if name == SPLIT or name.startswith("__"):
+            why = "names that begin with '__' are reserved" if name != SPLIT else "the column of splits has this name"
+            faults.append(SpecFault(_path(("features" if name not in taken else "key", name)), f"{why}, got {name!r}"))
+    for name in events.features or {}:
+        if name in taken:
+            faults.append(SpecFault(_path(("features", name)), f"{name!r} is {taken[name]}, which every sequence has"))
+    target = events.target.name if events.target else None
+    if target is not None and target in {*events.key, *(events.features or {})}:
+        faults.append(SpecFault(_path(("target", "field")), f"two columns are named {target!r}: the target is one"))
+    return faults
+
+
+def field_faults(events: Events, names: Sequence[str]) -> list[SpecFault]:
+    """Returns the fields that events do not have, each where it is named first, with the nearest that they have."""
+    faults = []
+    seen = set(names)
+    for location, field in _places(events):
+        if field not in seen:
+            seen.add(field)
+            hint = nearest(field, names) or f", known: {listed(names)}"
+            faults.append(SpecFault(_path(location), f"the events have no field {field!r}{hint}"))
+    return faults
+
+
+def _places(events: Events) -> Iterable[tuple[tuple[Any, ...], str]]:
+    """Yields each field that the section names, and where."""
+    for part in ("key", "order_by", "unique"):
+        yield from (((part, k), field) for k, field in enumerate(getattr(events, part) or ()))
+    for name, feature in (events.features or {}).items():
+        for k, field in enumerate(feature.fields):
+            several = isinstance(feature, Values) and feature.side_by_side
+            yield ("features", name, *((k,) if several else ())), field
+    if events.target:
+        yield ("target", "field"), events.target.field

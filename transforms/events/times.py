@@ -1,0 +1,140 @@
+"""Times of any kind to whole numbers of a unit."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from fractions import Fraction
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from transforms.events.frames import is_text, text_buffers
+from transforms.events.units import UNITS
+from transforms.kernels.times_of_text import times_of_text
+from transforms.kernels.values import read_only
+from transforms.problems import shown
+
+EXPECTED: Final = "a number, a timestamp, a date or text (ISO 8601)"
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Times:
+    """The times of events.
+
+    Attributes:
+      values: int64 `[n]`, since 1970-01-01 UTC; anything where there is none.
+      tick: nanoseconds of what they count.
+      good: bool `[n]`, where there is a time.
+      missing: bool `[n]`, where there is nothing that could be one: null or NaN.
+    """
+
+    values: np.ndarray
+    tick: int
+    good: np.ndarray
+    missing: np.ndarray
+
+
+def is_time(kind: pa.DataType) -> bool:
+    """Tells whether values of a type, as `field_of` returns them, can be times."""
+    types = pa.types
+    tests = (types.is_integer, types.is_floating, types.is_timestamp, types.is_date, types.is_decimal, types.is_null)
+    return is_text(kind) or any(test(kind) for test in tests)
+
+
+def shows_all(kind: pa.DataType) -> bool:
+    """Tells whether values of a type are equal where their times are: one time has several texts."""
+    return pa.types.is_integer(kind) or pa.types.is_timestamp(kind) or pa.types.is_date(kind)
+
+
+def times_of(array: pa.Array, unit: str) -> Times:
+    """Reads times.
+
+    Args:
+      array: of a type that `is_time`. Integers count `unit`; floats are rounded to the nearest nanosecond; timestamps count
+        their own unit, dates seconds. Text is ISO 8601, or a number of `unit`, and counts microseconds, or nanoseconds if that is
+        the unit.
+      unit: `"s"`, `"ms"`, `"us"` or `"ns"`, of numbers.
+    """
+    kind = array.type
+    valid = np.ones(len(array), bool) if not array.null_count else pc.is_valid(array).to_numpy(zero_copy_only=False)
+    if pa.types.is_null(kind):
+        return Times(np.zeros(len(array), np.int64), UNITS[unit], valid, ~valid)
+    if pa.types.is_decimal(kind):
+        array = pc.cast(array, pa.large_string())
+    if is_text(array.type):
+        return _of_text(array, unit, valid)
+    if pa.types.is_floating(kind):
+        return _of_floats(pc.fill_null(array, math.nan).to_numpy().astype(np.float64), unit)
+    good = valid
+    if array.null_count:
+        array = pc.fill_null(array, pa.scalar(0, pa.int64()).cast(_storage(kind)).cast(kind))
+    if pa.types.is_date32(kind):
+        return Times(array.view(pa.int32()).to_numpy().astype(np.int64) * 86400, UNITS["s"], good, ~valid)
+    if pa.types.is_date64(kind) or pa.types.is_timestamp(kind):
+        tick = UNITS["ms" if pa.types.is_date64(kind) else kind.unit]
+        return Times(array.view(pa.int64()).to_numpy(), tick, good, ~valid)
+    values = array.to_numpy()
+    if kind == pa.uint64():
+        good = valid & (values < 2**63)
+    return Times(values.astype(np.int64), UNITS[unit], good, ~valid)
+
+
+def _storage(kind: pa.DataType) -> pa.DataType:
+    return pa.int32() if pa.types.is_date32(kind) else pa.int64()
+
+
+def _of_text(array: pa.Array, unit: str, valid: np.ndarray) -> Times:
+    offsets, text = text_buffers(array)
+    tick = UNITS["ns" if unit == "ns" else "us"]
+    scale = UNITS[unit] // tick
+    found, good = np.zeros(len(array), np.int64), np.zeros(len(array), bool)
+    places = round(math.log10(scale))
+    times_of_text(read_only(offsets), read_only(text), scale, places, UNITS["s"] // tick, found, good)
+    return Times(found, tick, good & valid, ~valid)
+
+
+def _of_floats(values: np.ndarray, unit: str) -> Times:
+    scale = UNITS[unit]
+    with np.errstate(invalid="ignore"):
+        whole = np.floor(values)
+        good = np.abs(whole) < (2**63 - 1) // scale - 1  # not of NaN
+        whole = np.where(good, whole, 0.0)
+        part = np.where(good, values, 0.0) - whole
+    found = whole.astype(np.int64) * scale + np.rint(part * scale).astype(np.int64)
+    return Times(found, UNITS["ns"], good, np.isnan(values))
+
+
+def border_of(value: Any, unit: str, tick: int) -> int:
+    """Returns the first whole number of ticks that is at or after a border.
+
+    >>> border_of("2024-01-01", "s", 10**9)
+    1704067200
+
+    Args:
+      value: a date, a datetime (UTC, where it does not say), either as ISO 8601 text, or a number of `unit` since 1970-01-01 UTC.
+      unit: of a number.
+      tick: nanoseconds of a tick.
+
+    Raises:
+      ValueError: it is none of these.
+    """
+    wrong = ValueError(f"expected a date, a time or a number of {unit!r}, got {shown(value)}")
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            raise wrong from None
+    if isinstance(value, datetime):
+        moment = value if value.tzinfo else value.replace(tzinfo=UTC)
+        return math.ceil(Fraction((moment - _EPOCH) // timedelta(microseconds=1) * 1000, tick))
+    if isinstance(value, date):
+        return math.ceil(Fraction((value - _EPOCH.date()).days * UNITS["d"], tick))
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        return math.ceil(Fraction(value) * UNITS[unit] / tick)
+    raise wrong

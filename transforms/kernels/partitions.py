@@ -1,0 +1,85 @@
+"""Rows by the partition of their key: the bytes of keys of several fields, and rows sorted by the remainder of a hash."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from transforms.kernels.blocks import copied_bytes
+from transforms.kernels.compiled import kernel
+
+_COLON, _ZERO = 58, 48
+
+
+@kernel
+def joined_offsets(before: Any, part: Any, offsets: Any) -> None:
+    """Finds where texts begin and end that get another one, with its length and a colon before it.
+
+    Args:
+      before: int64 `[n + 1]`, where the texts begin and end.
+      part: int64 `[n + 1]`, where what is added does.
+      offsets: int64 `[n + 1]`, filled.
+    """
+    offsets[0] = 0
+    for k in range(len(offsets) - 1):
+        size = part[k + 1] - part[k]
+        offsets[k + 1] = offsets[k] + before[k + 1] - before[k] + _digits(size) + 1 + size
+
+
+@kernel
+def _digits(number: Any) -> Any:
+    count = 1
+    while number > 9:
+        number //= 10
+        count += 1
+    return count
+
+
+@kernel
+def join(before: Any, before_text: Any, part: Any, part_text: Any, offsets: Any, text: Any) -> None:
+    """Writes texts that get another one, with its length and a colon before it.
+
+    Args:
+      before: int64 `[n + 1]`, where the texts begin and end.
+      before_text: uint8, their bytes.
+      part: int64 `[n + 1]`, where what is added does.
+      part_text: uint8, its bytes.
+      offsets: int64 `[n + 1]`, of `joined_offsets`.
+      text: uint8, as many bytes as they say, filled.
+    """
+    for k in range(len(offsets) - 1):
+        size, place = part[k + 1] - part[k], offsets[k + 1]
+        place -= size
+        copied_bytes(part_text, part[k], size, text, place)
+        place -= 1
+        text[place] = _COLON
+        while place > offsets[k] + before[k + 1] - before[k]:
+            place -= 1
+            text[place] = _ZERO + size % 10
+            size //= 10
+        copied_bytes(before_text, before[k], before[k + 1] - before[k], text, offsets[k])
+
+
+@kernel
+def partition(found: Any, count: Any, begins: Any, order: Any) -> None:
+    """Sorts rows by the remainder of their fingerprints; those of one partition stay in their order.
+
+    Args:
+      found: uint64 `[n]`, the fingerprints.
+      count: partitions.
+      begins: int64 `[count + 1]`, zeros; filled with where each partition begins in `order`, and where the last one ends.
+      order: int64 `[n]`, filled with rows.
+    """
+    many = np.uint64(count)
+    for k in range(len(found)):
+        begins[np.int64(found[k] % many) + 1] += 1
+    for part in range(count):
+        begins[part + 1] += begins[part]
+    for k in range(len(found) - 1, -1, -1):  # from behind, so that what counts down ends where each begins
+        place = np.int64(found[k] % many) + 1
+        begins[place] -= 1
+        order[begins[place]] = k
+    for part in range(count):
+        begins[part] = begins[part + 1]
+    begins[count] = len(found)
