@@ -31,7 +31,7 @@ _REJECTED: Final = {
     "record_format": str,
     "record": bytes,
 }
-"""What is said of rejected rows, of the columns of `rejection.SCHEMA`: rows of a pipeline have no file."""
+"""The fields of a rejected row, from the columns of `rejection.SCHEMA` without the file: rows of a pipeline have none."""
 
 _ROOTS: Final = {"string": str, "bytes": bytes, "bool": bool}
 

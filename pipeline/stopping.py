@@ -50,7 +50,7 @@ def hold_off() -> None:
 
 
 def go_on() -> None:
-    """Ends the process now if it was told to end meanwhile."""
+    """Ends the process now if a signal to end it arrived meanwhile."""
     _HELD_OFF[0] = False
     if _LATER:
         os.kill(os.getpid(), _LATER.pop())

@@ -313,7 +313,7 @@ def test_every_column_and_argument_is_described():
 
 def test_attributes_are_read_from_docstrings():
     found = attributes(SequenceNumeric)
-    assert found["normalize_padding"] == "Normalise the padding too."
+    assert found["normalize_padding"] == "Also normalise the padding."
     assert found["key"] == "Name of the feature in the source."
     assert found["incomplete_step"].endswith('`"pad"` completes the step with `default_value`.')
 

@@ -30,7 +30,7 @@ def count_values(column: Column, spec: Spec, values: Ragged, checked: Checked, g
       column: the column.
       spec: all columns and groups.
       values: its canonical values.
-      checked: what its rules found.
+      checked: the result of its rules.
       good: bool `[rows]`, the rows that are accepted.
 
     Returns:
@@ -38,7 +38,7 @@ def count_values(column: Column, spec: Spec, values: Ragged, checked: Checked, g
     """
     cut = _steps_cut(column, spec, checked)
     if good.all() and checked.completed is None and checked.empty_places is None and not checked.flags:
-        # An ordinary batch: a row holds as many values as its steps take, and there is nothing to look for row by row.
+        # An ordinary batch: the values of each row fill its steps, and there is nothing to look for row by row.
         truncated = int(cut.sum()) * column.step_width if cut is not None else 0
         return {"rejected": 0, "truncated": truncated, "completed": 0}
     starts, ends = values.splits[:-1], values.splits[1:]

@@ -45,7 +45,7 @@ def carrier(dtype: str) -> str:
 
 
 def parsed(dtype: str) -> str:
-    """Returns what a dtype is parsed as: its carrier, but for float64, of which a tf.Example alone would take digits."""
+    """Returns the dtype that a dtype is parsed as: its carrier, except for float64, which only a tf.Example would round."""
     return dtype if dtype == "float64" else carrier(dtype)
 
 

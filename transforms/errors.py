@@ -14,8 +14,8 @@ class SpecFault:
     """One thing wrong with a columns file or a list of columns.
 
     Attributes:
-      path: where, as a path from the top (`columns[3].shape[0]`).
-      message: what, with the offending value and what is allowed.
+      path: the place, as a path from the top (`columns[3].shape[0]`).
+      message: the fault, with the offending value and what is allowed.
       line: 1-based line in the columns file, or 0 where there is no file.
     """
 

@@ -1,7 +1,7 @@
 """Text that came from outside, made safe to show. The one rule for messages, summaries, progress and rejected values.
 
-What can be seen stays; line ends, control characters (with them terminals are told what to do), marks of direction and
-width, and bytes that are no text are escaped as in a Python string.
+Visible characters stay. Line ends, control characters (which can control a terminal), marks of direction and
+width, and bytes that are not text are escaped as in a Python string.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Final
 
 MAX_VALUE_BYTES: Final = 256
-"""How much of an offending value is kept, after escaping."""
+"""The most bytes of an offending value that are kept, after escaping."""
 
 LONGEST_LINE: Final = 10_000
 """Characters of a message. The longest path that Linux knows has 4,096 bytes."""
@@ -20,7 +20,7 @@ LONGEST_LINE: Final = 10_000
 _IGNORED: Final = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
-"""What Python takes for printable though it has no width: Default_Ignorable_Code_Point of Unicode's DerivedCoreProperties.txt."""
+"""Characters without width that Python calls printable: Default_Ignorable_Code_Point of Unicode's DerivedCoreProperties.txt."""
 
 
 def one_line(text: str) -> str:

@@ -26,22 +26,22 @@ def _as_tuple(value: Any) -> Any:
 
 
 class SequenceGroup(Model):
-    """How the columns of one group become `[T]`.
+    """The rules by which the columns of one group become `[T]`.
 
     Attributes:
       max_length: T in steps. A number, or `"longest"`: the longest accepted row of the data set (of the rows given,
         when used in memory).
       truncate: what happens to a row longer than T. `"head"` keeps the first T steps, `"tail"` the last T, `"reject"`
         rejects the row.
-      bucket_by_length: T of length buckets, ascending: a job writes a row to files of the first bucket whose T its kept steps do
-        not exceed, padded to that T and no further. The last bucket is that of `max_length`, which need not be named and must
-        be a number. Only one group of a spec may have buckets. Elsewhere (serving, in memory, in a pipeline of one's own) T is
-        `max_length`. None for no buckets.
+      bucket_by_length: T of the length buckets, ascending. A job writes a row to the files of the first bucket whose T is at
+        least the number of its kept steps, padded to that T and no further. The last bucket is that of `max_length`, which
+        must be a number; it need not be listed. Only one group of a spec may have buckets. Elsewhere (serving, in memory, in
+        your own pipeline) T is `max_length`. None for no buckets.
       padding: `"post"` puts the padding on the right, as TensorFlow does; `"pre"` on the left.
       concatenate: whether the columns of numbers are written as one feature, `<group>_input` `[T, D]` float32, as
-        TensorFlow's `SequenceFeatures` gives it: in code-point order of their names, trailing dimensions flattened. Ids are
+        TensorFlow's `SequenceFeatures` returns it: in code-point order of their names, trailing dimensions flattened. Ids are
         written as they are.
-      mask: whether the boolean `[T]` mask is written beside the length.
+      mask: whether the boolean `[T]` mask is written in addition to the length.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)

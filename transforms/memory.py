@@ -41,15 +41,15 @@ SHOWN_REJECTED: Final = 10
 
 @dataclass(frozen=True, repr=False)
 class Applied:
-    """What columns made of some rows.
+    """The result of applying columns to some rows.
 
     Attributes:
       arrays: every output by name, `[accepted rows, ...]`, in its declared dtype.
-      outputs: what each of them is.
-      rows: numbers of the accepted rows among those given, int64.
+      outputs: the description of each array.
+      rows: positions of the accepted rows among those given, int64.
       rejected: the rejected rows (`rejection.SCHEMA`).
-      tally: what was counted.
-      fitted: the statistics used; pass them on to apply the same to other rows. None where a saved graph was used.
+      tally: the counts.
+      fitted: the statistics used; pass them on to apply the same to other rows. None if a saved graph was used.
     """
 
     spec: Spec
@@ -66,7 +66,7 @@ class Applied:
         return f"Applied({len(self.rows):,} rows, {self.rejected.num_rows:,} rejected; {outputs})"
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: the outputs, and the first rejected rows."""
+        """Tables for notebooks: the outputs, and the first rejected rows."""
         outputs = [(o.name, o.dtype, self.arrays[o.name].shape, o.kind, o.source) for o in self.outputs]
         caption = f"{len(self.rows):,} rows, {self.rejected.num_rows:,} rejected"
         made = reprs.table(("output", "dtype", "shape", "kind", "of"), outputs, caption)
@@ -107,9 +107,7 @@ class Applied:
             if not any(dense(output) for output in column.outputs(None)):
                 raise ValueError(f"column {column.name!r} ({column.type_name}) holds ids and is not dense")
         arrays = [self.arrays[output.name].astype(np.float32) for output in self.spec.concatenation(group)]
-        flat = [
-            a.reshape(*a.shape[:2], math.prod(a.shape[2:])) for a in arrays
-        ]  # -1 cannot be told where there is no step
+        flat = [a.reshape(*a.shape[:2], math.prod(a.shape[2:])) for a in arrays]  # without steps, -1 would be ambiguous
         return np.concatenate(flat, axis=2), self.lengths(group)
 
 

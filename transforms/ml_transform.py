@@ -61,12 +61,12 @@ class SequenceColumns(MLTransformProvider):
 
 
 class ProcessColumns(beam.PTransform):
-    """What `MLTransform` applies. jsonpickle keeps its attributes, so they are text and numbers.
+    """The transform that `MLTransform` applies. jsonpickle saves its attributes, so they are text and numbers.
 
     Args:
       columns: the spec as text (see `spec_text`).
       artifact_location: directory of the transform.
-      artifact_mode: `produce` fits, `consume` uses what was fitted.
+      artifact_mode: `produce` fits, `consume` uses the fitted statistics.
     """
 
     def __init__(self, columns: str, artifact_location: str, artifact_mode: str):

@@ -110,10 +110,10 @@ def problems(error: ValidationError, model: type[BaseModel], data: Any, noun: st
     """Returns what pydantic found, one problem for each place.
 
     Args:
-      error: what pydantic raised.
+      error: the exception from pydantic.
       model: the model that was validated.
-      data: what it was given.
-      noun: what a name in the data is called: an argument, or a key in a file.
+      data: the data that pydantic was given.
+      noun: the word for a name in the data: an argument, or a key in a file.
     """
     found: dict[Location, list[ErrorDetails]] = {}
     for details in error.errors():

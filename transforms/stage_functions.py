@@ -76,7 +76,7 @@ def densify_stage(
       transform: directory of a saved graph, or None where no statistics are needed.
       moments: whether to collect the moments of the numeric columns on the way.
       max_steps: most steps of a sequence; a row with more is rejected.
-      counting: how it is counted how values are distributed; None for not at all.
+      counting: the way in which distributions are counted; None for not at all.
       narrow: whether float64 will be written as float32.
       moments_of: the split whose moments are collected; an empty string for those of all rows.
     """

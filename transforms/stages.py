@@ -30,15 +30,15 @@ from transforms.statistics.contributed import Packed
 
 @dataclass
 class Stage:
-    """What a stage made of a batch.
+    """The result of a stage for one batch.
 
     Attributes:
       batch: the good rows.
       rejected: the bad rows as a table of `rejection.SCHEMA`, or None.
-      tally: what was counted.
-      moments: the batch's moments, where a stage collects them.
-      counts: how its values are distributed, where a stage counts that (see `distributions`).
-      views: of canonical columns of the batch by key, where a stage has them already.
+      tally: the counts.
+      moments: the batch's moments, if the stage collects them.
+      counts: the distributions of its values, if the stage counts them (see `distributions`).
+      views: views of canonical columns of the batch by key, if the stage has them already.
     """
 
     batch: pa.RecordBatch

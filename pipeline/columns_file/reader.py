@@ -39,7 +39,7 @@ Model = TypeVar("Model")
 __all__ = ["ColumnsFile", "check_functions", "dumps", "importable_from", "load", "loads", "located"]
 
 LARGEST: Final = 256 * 2**10
-"""Bytes that a columns file may have. ruamel.yaml takes a second for as many of the worst kind."""
+"""The most bytes that a columns file may have. ruamel.yaml takes a second for this many of the worst kind."""
 
 MOST_VALUES: Final = 20_000
 """Values that a columns file may hold: some thousand columns."""
@@ -138,7 +138,7 @@ def _checked(document: Document, name: str, folder: str | None = None) -> Spec:
 
 
 def _beside(data: Any, folder: str) -> Any:
-    """Returns the data of a columns file with the paths in it made absolute: relative ones begin where the file lies."""
+    """Returns the data of a columns file with absolute paths in it; relative ones begin where the file lies."""
     if isinstance(data, list):
         return [_beside(one, folder) for one in data]
     if not isinstance(data, dict):

@@ -79,7 +79,7 @@ def _describe(schema: dict[str, Any], model: type[BaseModel]) -> None:
 
 
 def _tidy(schema: Any, names: bool = False) -> None:
-    """Removes what is noise to an editor, or no JSON Schema: made-up titles and OpenAPI's discriminator.
+    """Removes what is noise to an editor, or not JSON Schema: generated titles and OpenAPI's discriminator.
 
     Args:
       schema: the schema or a part of it, changed in place.

@@ -58,12 +58,12 @@ _WORDS: Final[dict[str, Any]] = {
 
 @dataclass
 class Document:
-    """What a YAML text says.
+    """The content of a YAML text.
 
     Attributes:
       data: dicts with string keys, lists, strings, ints, floats, bools and None.
-      faults: what is wrong though it could be read: duplicate keys, tags, NaN.
-      lines: path to 1-based line, of a mapping's entries that of their key.
+      faults: faults that do not keep the text from being read: duplicate keys, tags, NaN.
+      lines: path to 1-based line; for an entry of a mapping, the line of its key.
     """
 
     data: Any = None
@@ -82,9 +82,9 @@ def read_yaml(text: str, name: str, most: int = 0, hint: str = "") -> Document:
 
     Args:
       text: the text.
-      name: what stands for the path in faults that concern the whole text.
-      most: how many values it may hold, aliases expanded; 0 for `MOST_VALUES`.
-      hint: what to do if there are more.
+      name: the name used as the path in faults of the whole text.
+      most: the largest number of values, aliases expanded; 0 for `MOST_VALUES`.
+      hint: advice if there are more.
 
     Raises:
       SpecError: it is no YAML, holds no document, or too much.
@@ -160,7 +160,7 @@ class _Frame:
     """A mapping or a list whose end has not come yet.
 
     Attributes:
-      value: what was read of it.
+      value: the value that was read.
       location: the way to it.
       before: how many values had been read when it began.
       anchor: name that aliases call it by.

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from transforms.spec.spec import Spec
 
 ADDS_FILES: Final = "--statistics-input"
-"""What nobody is led to who has not nearly written it: it changes the statistics without a word."""
+"""The option that is suggested only to somebody who nearly wrote it, because it changes the statistics without a word."""
 
 OF_ANOTHER_RUN: Final = re.compile(r"stats?|statist\w*|transform\w*|fit(ted)?|normal\w*|moments?")
 """Words with which people ask for the statistics of another run: `--statistics-from`, `--fit`, `--transform-from`."""

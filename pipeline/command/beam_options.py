@@ -1,7 +1,7 @@
 """Our options as Beam's own: for launchers that know pipelines by their `PipelineOptions`, and for an engine's page of a job.
 
-They are made of the options of `seqcols run`, so that there is one list of them. Beam writes names with
-underscores, which are taken, too.
+They are derived from the options of `seqcols run`, so that there is one list of them. Beam writes names with
+underscores, which are accepted, too.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Parser(argparse.ArgumentParser):
 
 
 class SeqcolsOptions(PipelineOptions):
-    """What `seqcols run` takes, and `--columns`, the columns file. What was not given is None.
+    """The options of `seqcols run`, and `--columns`, the columns file. An option that was not given is None.
 
     >>> SeqcolsOptions(["--columns=c.yaml", "--input=a", "--input=b", "--max_rejected=0.5"]).max_rejected
     0.5

@@ -52,7 +52,7 @@ def run_command(context: click.Context, /, **options: Any) -> None:
 @cli.command("check", context_settings=BEAM_OPTIONS)
 @reading
 def check_command(context: click.Context, /, **options: Any) -> None:
-    """Read and validate without writing: the same ledger and the same summary of rejected rows."""
+    """Read and validate like run, but write nothing: prints the same ledger and summary of rejected rows."""
     carry_out("check", beam_args=context.args, **options)
 
 
@@ -86,10 +86,10 @@ def inspect_command(debug: bool, **options: Any) -> None:
 @cli.command("plan", context_settings=BEAM_OPTIONS)
 @planning
 def plan_command(context: click.Context, /, **options: Any) -> None:
-    """Show what T costs: padding, bytes and truncated steps over a range of T, fixed against length buckets.
+    """Show what T costs: padding, bytes and truncated steps over a range of T, with and without length buckets.
 
-    Reads --input once by the columns file COLUMNS, as check does. COLUMNS may be the directory of a data set instead, whose
-    lengths are known: that reads no input.
+    T is the padded length of a sequence. Reads --input once by the columns file COLUMNS, as check does. COLUMNS may also be the
+    directory of a data set; its lengths are known, so no input is read.
 
     Proposes the smallest T that loses no more than --budget of the steps, and the boundaries of length buckets up to it.
     """
@@ -116,7 +116,7 @@ def _reasons(_context: click.Context, _parameter: click.Parameter, begun: str) -
 @cli.command("explain")
 @click.argument("reason", required=False, shell_complete=_reasons)
 def explain_command(reason: str | None) -> None:
-    """Say what a REASON for rejecting a row means and what to do about it; without one, list them all."""
+    """Explain a REASON for rejecting a row and what to do about it; without REASON, list them all."""
     from transforms.errors import nearest
     from transforms.rows.reasons import EXPLANATIONS
 
@@ -137,7 +137,7 @@ def explain_command(reason: str | None) -> None:
 @cli.command("completion")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion_command(shell: str) -> None:
-    """Print what makes a SHELL complete seqcols: put 'eval "$(seqcols completion bash)"' into ~/.bashrc."""
+    """Print the completion script of a SHELL: put 'eval "$(seqcols completion bash)"' into ~/.bashrc."""
     complete = click.shell_completion.get_completion_class(shell)
     assert complete is not None
     click.echo(complete(cli, {}, "seqcols", "_SEQCOLS_COMPLETE").source())
@@ -147,7 +147,7 @@ def completion_command(shell: str) -> None:
 @cli.command("demo")
 @click.argument("directory", default="seqcols-demo")
 def demo_command(directory: str) -> None:
-    """Make a small sample (watch histories, temperature series, a few bad rows) and run the main job on it."""
+    """Generate a small sample (watch histories, temperature series, a few bad rows) and run the main job on it."""
     from pipeline.command.demo import make_sample
 
     with reported(False):
@@ -170,10 +170,10 @@ def demo_command(directory: str) -> None:
 )
 @DEBUG
 def verify_command(directory: str, inputs: tuple[str, ...], rows: int, debug: bool) -> None:
-    """Check the data set in DIRECTORY: its files against the manifest, then rows of the inputs against its files.
+    """Check the data set in DIRECTORY: its files against the manifest, then its rows against the inputs.
 
-    Every file that the manifest names is read: size, SHA-256, checksums, rows and features. Then rows of the inputs go through
-    the serving model, and what comes out is compared with what the job wrote for them.
+    Reads every file that the manifest names and checks size, SHA-256, checksums, rows and features. Then sends rows of the inputs
+    through the serving model and compares the results with what the job wrote for them.
 
     Exit codes: 0 as it was published, 1 different or unreadable, 2 wrong use.
     """
@@ -235,10 +235,10 @@ def compare_command(
 @WORKERS
 @DEBUG
 def repair_command(debug: bool, columns: str, **options: Any) -> None:
-    """Put the rejected rows of a data set through --columns again, and add those that pass to it.
+    """Process the rejected rows of a data set again with --columns, and add those that pass to the data set.
 
-    REJECTED is DIR/rejected of a data set, or a Parquet file of its rejected rows whose records were mended. Statistics stay
-    those of the data set; columns that would change rows already written are refused.
+    REJECTED is DIR/rejected of a data set, or a Parquet file of its rejected rows with mended records. The statistics of the data
+    set stay as they are; columns that would change rows already written are refused.
 
     Exit codes: 0 done, 1 failed, 2 wrong use or columns file.
     """

@@ -47,7 +47,7 @@ def make_sample(directory: str) -> tuple[str, str, str]:
     """Writes the sample; the same every time.
 
     Args:
-      directory: where; it is empty, or the sample was written there before.
+      directory: an empty directory, or one that the sample was written to before.
 
     Returns:
       The columns file, the pattern of the input files, and the directory for the output.

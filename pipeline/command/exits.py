@@ -38,7 +38,7 @@ def stop(code: int, message: str, *more: str, error: BaseException | None = None
 
     Args:
       code: the exit code.
-      message: what is wrong.
+      message: the fault.
       more: further lines.
       error: its traceback is shown before.
     """
@@ -134,7 +134,7 @@ class Commands(click.Group):
         sys.exit(code if isinstance(code, int) else OK)
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        """See the base class; a misspelt command is told the nearest."""
+        """See the base class; for a misspelt command the error suggests the nearest one."""
         from transforms.errors import nearest
 
         name = args[0]

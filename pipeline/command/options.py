@@ -119,7 +119,7 @@ _WRITING: Final = [
     click.option(
         "--cache",
         default="",
-        help="Directory to cache the statistics of every file in, so that no file is analysed twice.",
+        help="Directory in which to cache the statistics of every file, so that no file is analysed twice.",
     ),
     click.option(
         "--statistics-input",
@@ -133,7 +133,7 @@ _WRITING: Final = [
         "--wait/--no-wait",
         default=True,
         show_default=True,
-        help="With --runner: whether to wait until the engine is done. A job that nobody waits for still publishes by itself.",
+        help="With --runner: wait until the engine is done, or return at once; the job then publishes by itself.",
     ),
 ]
 
@@ -189,7 +189,7 @@ def _reading(command: Any, required: bool) -> Any:
 
 
 def planning(command: Any) -> Any:
-    """Adds the columns file, or the directory of a data set, which has its input read already; and what a plan asks for."""
+    """Adds the columns file (or the directory of a data set, whose input is already read) and the options of `seqcols plan`."""
     return click.pass_context(click.argument("columns", type=click.Path())(_with(command, [_input(False), *_PLANNING])))
 
 
@@ -209,13 +209,13 @@ def comparing(command: Any) -> Any:
 
 
 def of_a_job() -> list[click.Option]:
-    """Returns the options that say what a job does: all of `seqcols run` but how much is told of it."""
+    """Returns the options that say what a job does: those of `seqcols run` without `--debug`."""
     declared = click.command()(_with(lambda: None, [_input(True), *_READING, *_WRITING])).params
     return [option for option in declared if isinstance(option, click.Option) and option.name != "debug"]
 
 
 def all_names() -> list[str]:
-    """Returns the names of the options of commands that take Beam's, too: what a misspelt one may have meant."""
+    """Returns the names of our options of commands that also take Beam's, to suggest one for a misspelt name."""
     declared = click.command()(_with(lambda: None, [_input(True), *_WRITING, *_PLANNING])).params
     return [name for option in declared if isinstance(option, click.Option) for name in option.opts]
 

@@ -29,10 +29,10 @@ class _Lenient(io.FileIO):
 
 
 def begin() -> None:
-    """Makes standard output and error such that nothing which is printed fails.
+    """Replaces standard output and error by streams on which printing never fails.
 
-    One that is closed leads to nowhere: else the next file that is opened would have its number, and TensorFlow, which logs to
-    file descriptor 2, would write into a shard.
+    A closed one is opened on the null device: otherwise the next file that is opened would get its number, and TensorFlow, which
+    logs to file descriptor 2, would write into a shard.
     """
     for number in (0, 1, 2):
         try:

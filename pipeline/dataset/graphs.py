@@ -1,4 +1,4 @@
-"""The graphs of a data set on disk: the serving model is made, and each has a digest that says whether it is still the same."""
+"""The graphs of a data set on disk: builds the serving model, and takes a digest of each graph to notice later changes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from transforms.stored import trees
 BLOCK_BYTES = 1 << 20
 
 STATISTICS = "statistics"
-"""Folder in that of a saved graph with the statistics that it was made of."""
+"""Folder in that of a saved graph with the statistics that it was built from."""
 
 
 def save_serving(spec: Spec, place: Layout) -> str:

@@ -63,15 +63,15 @@ def is_shard_of(run_id: str, name: str) -> bool:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where one run writes.
+    """The places that one run writes to.
 
-    Every file of a run has a name of its own, so that nothing it writes can touch what an earlier run published. The manifest
-    alone is replaced, and last.
+    Every file of a run has a name of its own, so that nothing it writes can touch what an earlier run published. Only the
+    manifest is replaced, as the last step.
 
     Attributes:
       output: the directory.
       run_id: the run's name.
-      scratch: folder elsewhere that tf.Transform works in (see `pipeline.job.scratch`); empty where the staging folder will do.
+      scratch: another folder for tf.Transform to work in (see `pipeline.job.scratch`); empty where the staging folder will do.
     """
 
     output: str
@@ -110,7 +110,7 @@ def make_dirs(path: str) -> None:
     """Makes a directory and its parents; one that exists is fine.
 
     Raises:
-      JobError: it cannot be made.
+      JobError: it cannot be created.
     """
     if "://" in path:
         with contextlib.suppress(OSError):  # object stores have no directories
@@ -193,7 +193,7 @@ def write_bytes(path: str, data: bytes) -> None:
 
 
 def json_bytes(content: Any) -> bytes:
-    """Returns the bytes of a JSON file; a number that JSON lacks (NaN, infinity) is an error, not a broken file."""
+    """Returns the bytes of a JSON file; a number that JSON cannot express (NaN, infinity) is an error, not a broken file."""
     return (json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 

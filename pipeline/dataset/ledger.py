@@ -122,8 +122,8 @@ def changed(first: Tally, second: Tally, among: Collection[str] | None = None) -
     """Returns the files that two passes did not read alike.
 
     Args:
-      first: what one of them counted, or what a cache holds of it.
-      second: what the other one did.
+      first: the counts of one of them, or those from a cache.
+      second: the counts of the other one.
       among: the files that both are about; None for all.
     """
     one, other = _as_read(first), _as_read(second)

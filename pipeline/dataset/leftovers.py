@@ -42,7 +42,7 @@ def living(place: Layout) -> Iterator[None]:
     """Makes the folders of a run and holds its lock while the block runs.
 
     Raises:
-      JobError: a folder cannot be made or locked.
+      JobError: a folder cannot be created or locked.
     """
     layout.make_dirs(place.output)
     with contextlib.ExitStack() as held:
@@ -113,7 +113,7 @@ def unnamed(files: Collection[str], manifest: Mapping[str, Any]) -> list[tuple[s
 
     Args:
       files: relative to the directory.
-      manifest: what its manifest holds; nothing where there is none.
+      manifest: the content of its manifest; empty if there is none.
 
     Returns:
       Each with its run; with an empty string where it is nobody's: parts of a manifest, or plain names that are not taken yet.

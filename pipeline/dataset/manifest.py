@@ -30,14 +30,14 @@ class Manifest:
 
     Attributes:
       root: its directory.
-      content: what `manifest.json` holds.
+      content: the content of `manifest.json`.
     """
 
     root: str
     content: Mapping[str, Any]
 
     def __repr__(self) -> str:
-        """Where it is, and how much."""
+        """The directory, and how much is in it."""
         count = len(self.outputs)
         files, splits = len(self._entries), f", splits {', '.join(self.splits)}" if self.splits else ""
         return (
@@ -45,7 +45,7 @@ class Manifest:
         )
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: the features of an example."""
+        """A table for notebooks: the features of an example."""
         features = [(o.name, o.dtype, o.shape, o.kind, o.source) for o in self.outputs]
         return table(("feature", "dtype", "shape", "kind", "of"), features, repr(self))
 
@@ -215,7 +215,7 @@ def parsed(data: bytes, path: str) -> dict[str, Any]:
 
     Args:
       data: its bytes.
-      path: where it lies, for messages.
+      path: its path, for messages.
 
     Raises:
       JobError: it is damaged, or of a later format.
@@ -250,8 +250,8 @@ def is_own(part: str, path: Any) -> bool:
     (True, True, False)
 
     Args:
-      part: where it stands: `examples`, `rejected`, or the name of a field.
-      path: what stands there.
+      part: the part that it is in: `examples`, `rejected`, or the name of a field.
+      path: the path in the manifest.
     """
     shape = rf"{part}/\w[\w.-]*" if part in (EXAMPLES, REJECTED) else rf"{part}(-[\w-]+)?(\.json|\.html)?"
     return isinstance(path, str) and re.fullmatch(shape, path, re.ASCII) is not None

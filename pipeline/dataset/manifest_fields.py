@@ -15,7 +15,7 @@ from transforms import dtypes
 from transforms.problems import problems, shown
 
 FORMAT_VERSION: Final = 2
-"""What is written. Version 1, which has no digest, is still read; no single flipped bit makes a 1 of the 2."""
+"""The version that is written. Version 1, which has no digest, is still read; no single flipped bit turns the 2 into a 1."""
 
 VERSION_WITH_SPLITS: Final = 3
 """What is written of a data set with splits, which older readers would take for one."""
@@ -161,7 +161,7 @@ def damage(content: Any, data: bytes) -> str:
     """Returns the first thing wrong with a manifest, an empty string where nothing is.
 
     Args:
-      content: what it holds.
+      content: its content.
       data: its bytes.
     """
     if not isinstance(content, dict):

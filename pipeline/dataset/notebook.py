@@ -10,11 +10,11 @@ from transforms.reprs import table
 from transforms.rows.reasons import REASONS
 
 COLUMN_HEADS: Final = ("values", "kept", "truncated", "rejected", "padded", "replaced", "filled")
-"""What is shown of a column's counts."""
+"""The counts of a column that are shown."""
 
 
 class Ledger(dict[str, Any]):
-    """What `ledger.json` holds (see `pipeline.dataset.ledger`), with a short repr and tables for a notebook."""
+    """The content of `ledger.json` (see `pipeline.dataset.ledger`), with a short repr and tables for notebooks."""
 
     def __repr__(self) -> str:
         """Rows, columns and files."""
@@ -23,7 +23,7 @@ class Ledger(dict[str, Any]):
         return f"Ledger({rows_of(self)}; {len(self['columns']):,} columns, {len(self.get('files', {})):,} files)"
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: rows, rejected rows by reason, columns."""
+        """Tables for notebooks: rows, rejected rows by reason, columns."""
         if not self:
             return "<p>an empty ledger: the run did not come so far</p>"
         made = table(("column", *COLUMN_HEADS), columns_of(self), rows_of(self))

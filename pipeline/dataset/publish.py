@@ -40,7 +40,7 @@ PLAIN_NAMES: Final = {
     "transform": TRANSFORM,
     "serving": SERVING,
 }
-"""What a manifest names beside the shards, and what it is called once it is published on a disk."""
+"""The entries of a manifest besides the shards, and the name of each once it is published on a disk."""
 
 _ENDED: Final[list[Layout]] = []
 """Runs that this process has published, or tried to."""
@@ -63,13 +63,13 @@ def publish(
       place: where.
       content: the manifest but for its version and digest, `transform`, `serving`, `statistics`, `ledger`, `distributions` and
         `report`, which are set here.
-      ledger: what `ledger.json` holds.
-      statistics: what `statistics.json` holds.
+      ledger: the content of `ledger.json`.
+      statistics: the content of `statistics.json`.
       staged_transform: folder with the saved graph; an empty string where there is none.
       replaces: the run that was published there when this one began, None for none.
       staged_serving: folder with the serving model; an empty string where there is none.
-      report: what `report.html` holds; nothing for no report.
-      distributions: what `distributions.json` holds (see `transforms.distributions.facts`); nothing for none.
+      report: the content of `report.html`; empty for no report.
+      distributions: the content of `distributions.json` (see `transforms.distributions.facts`); empty for none.
 
     Returns:
       What went wrong after the data set was published, which it is with the first replacement of the manifest: notes for people.

@@ -65,7 +65,7 @@ class Sampler:
 
     @property
     def samples(self) -> tuple[SampledRows, ...]:
-        """What was noted so far."""
+        """The samples so far."""
         return tuple(sample for found in self._found.values() for sample in found)
 
 
@@ -82,7 +82,7 @@ def _runs(numbers: np.ndarray, position: int, file: str) -> list[SampledRows]:
 def by_file(found: Iterable[SampledRows]) -> dict[str, list[list[int]]]:
     """Returns samples as the manifest holds them: by input file, each as position, row and count.
 
-    >>> by_file([Sample(0, "a", 3, 16), Sample(16, "a", 19, 2)])
+    >>> by_file([SampledRows(0, "a", 3, 16), SampledRows(16, "a", 19, 2)])
     {'a': [[0, 3, 16], [16, 19, 2]]}
     """
     made: dict[str, list[list[int]]] = {}

@@ -21,7 +21,7 @@ from apache_beam.io.filesystems import FileSystems
 from transforms.stored.files import file_systems, naming
 
 Version = str | None
-"""What is in a file; None where there is none. Only equality means anything."""
+"""The version of a file's content; None where there is no file. Only equality means anything."""
 
 
 class Conflict(Exception):
@@ -29,10 +29,10 @@ class Conflict(Exception):
 
 
 class Store(ABC):
-    """How the files of one scheme are replaced. Paths are whole paths or URLs.
+    """Replaces the files of one scheme. Paths are whole paths or URLs.
 
     Attributes:
-      is_local: whether runs on this machine can be told from each other by locks, and files renamed over others.
+      is_local: whether locks can tell runs on this machine apart, and files can be renamed over others.
     """
 
     is_local: bool = False
@@ -94,7 +94,7 @@ class Disk(Store):
         return hashlib.sha256(data).hexdigest()
 
     def create(self, path: str, data: bytes) -> bool:
-        """See the base class. Exact without a lock: a hard link is only made where there is no file."""
+        """See the base class. Safe without a lock: a hard link is only created if there is no file."""
         temporary = f"{path}.{secrets.token_hex(4)}.tmp"
         write_synced(temporary, data)
         try:
@@ -195,7 +195,7 @@ class AmazonS3(Store):
 
 
 class Unconditional(Store):
-    """A file system that we know no condition of: compares, then writes. Two runs at the very same moment are not told apart."""
+    """A file system without conditional writes: compares, then writes. Two runs at the same moment do not notice each other."""
 
     def read(self, path: str) -> tuple[bytes, Version]:
         """See the base class."""
@@ -225,10 +225,10 @@ def store_of(path: str) -> Store:
 
 
 def write_synced(path: str, data: bytes) -> None:
-    """Writes a file of this machine that is there after a power cut; its name is, once `sync_folder` has returned.
+    """Writes a local file so that its content survives a power cut; its name does, once `sync_folder` has returned.
 
     Raises:
-      OSError: it cannot be written; it names the file, of which nothing is left.
+      OSError: it cannot be written; the error names the file, and nothing of it is left.
     """
     try:
         with naming(path), open(path, "wb") as file:

@@ -13,7 +13,7 @@ GLOB: Final = r"[*?\[\]]"
 """Characters that make a path a pattern to Beam's file systems, here so that help need not load `transforms.stored.trees`."""
 
 URL: Final = re.compile(r"[A-Za-z][-+.A-Za-z0-9]*://")
-"""How Beam tells what is no file of this machine."""
+"""The pattern by which Beam recognises a path that is not on this machine."""
 
 REPLACED_NAMES: Final = (
     "transform",
@@ -23,7 +23,8 @@ REPLACED_NAMES: Final = (
     "distributions.json",
     "report.html",
 )
-"""What a run replaces in its directory, here so that nobody waits for Beam; a test holds them to `pipeline.dataset.layout`."""
+"""The names that a run replaces in its directory; here, so that nobody waits for Beam. A test holds them to
+`pipeline.dataset.layout`."""
 
 OWN_NAMES: Final = ("examples", "rejected", *REPLACED_NAMES, "manifest.json")
 """All that a run writes there."""
@@ -61,7 +62,7 @@ def refuse_file(path: str, overwrite: bool) -> None:
 
     Args:
       path: the file; an empty string for none.
-      overwrite: whether a file that is there may be replaced.
+      overwrite: whether an existing file may be replaced.
 
     Raises:
       UsageError: it is a file that is not to be replaced, or no file; or it is one of another machine.
@@ -99,7 +100,7 @@ def checked_directory(option: str, given: str) -> str:
     """Returns a directory that is written to as an absolute path, or a URL, without a slash at its end.
 
     Args:
-      option: what it was given as, for messages.
+      option: the option that it was given with, for messages.
       given: the directory.
 
     Raises:
@@ -156,7 +157,7 @@ def _refuse_url(where: str, path: str) -> None:
 
 
 def _refuse_no_directory(where: str, path: str) -> None:
-    """Refuses a path at which no directory can be made, because it, or what it lies below, is something else."""
+    """Refuses a path at which no directory can be created, because it, or something above it, is not a directory."""
     while not os.path.lexists(path):
         path = os.path.dirname(path)
     if not os.path.isdir(path):

@@ -28,7 +28,7 @@ class InputFile:
       path: where it is.
       size: bytes.
       updated: when it was last changed, seconds since 1970; 0 where the file system does not say.
-      version: what else tells this state of it from another (`transforms.stored.files.version`); empty where nobody has looked.
+      version: distinguishes this state of the file from others (`transforms.stored.files.version`); empty if nobody has looked.
     """
 
     path: str
@@ -67,7 +67,7 @@ class Inputs:
     Attributes:
       files: the files.
       repeated: paths of those that were matched more than once; they are read once.
-      notes: what a person should know, a line each.
+      notes: remarks for the reader, one line each.
       inside: file to the data set that it lies in, of files that were matched by their names: not of a data set asked for as one.
       splits: file to its split, where inputs name theirs (see `pipeline.inputs.named`).
     """
@@ -136,9 +136,9 @@ def refuse_written(option: str, inputs: Inputs, places: Mapping[str, str]) -> No
     """Refuses files that a run has written, or that lie where this one writes: it would read its own output, or another's.
 
     Args:
-      option: what the files were given as, for the message.
+      option: the option that the files were given with, for the message.
       inputs: the files.
-      places: what is written, files and folders, by the option that each was given as.
+      places: the files and folders that are written, by the option that each was given with.
 
     Raises:
       UsageError: naming the first such file.

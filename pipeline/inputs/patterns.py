@@ -26,13 +26,13 @@ WILD: Final = re.compile(r"[*?[]")
 
 @dataclass(frozen=True)
 class Place:
-    """What a path or a pattern stands for.
+    """The place that a path or a pattern stands for.
 
     Attributes:
-      root: whole path or URL of its leading part, which is no pattern.
-      pattern: what is matched with the paths below `root`; an empty string where there is nothing more.
-      literal: the longest leading part that ends in a name with glob characters and is there as it is written; an empty string
-        for none.
+      root: whole path or URL of the leading part, which is not a pattern.
+      pattern: the pattern for the paths below `root`; an empty string if there is nothing more.
+      literal: the longest leading part that ends in a name with glob characters and exists exactly as written; an empty
+        string for none.
     """
 
     root: str

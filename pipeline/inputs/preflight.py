@@ -1,8 +1,8 @@
 """Files that do not belong to the columns: another schema, a misspelt feature. Looked for before a run, and in what it counted.
 
 A Parquet, Avro or CSV file says once what its rows hold. A tf.Example or a JSON object says it row by row, and one without a
-feature is a row with an empty sequence. So such a file is refused only for what no other file has: it holds features that are in
-none of the others and in no column, while it lacks all features of the columns, or one of nearly the same name.
+feature is a row with an empty sequence. So such a file is refused only if it differs from all others: it holds features that are
+in none of the others and in no column, and does not have any feature of the columns, or not the one with nearly the same name.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MOST_SAMPLED: Final = 64
 SAMPLED_ROWS: Final = 100
 
 MOST_SUSPECTS: Final = 32
-"""Files that lack a column in all their rows and are looked at again after a pass."""
+"""The most files, with a column absent in all their rows, that are looked at again after a pass."""
 
 COMPARED: Final = 8
 """Other files that such a file is compared with."""
@@ -44,9 +44,9 @@ NEARLY: Final = 0.8
 
 @dataclass(frozen=True)
 class _Seen:
-    """What is known of a file: the features that stand in it, and those of them that hold something.
+    """The features of a file: those that stand in it, and those of them that hold something.
 
-    `has_schema`: whether the file says so for all its rows.
+    `has_schema`: whether that is known for all rows of the file, from its schema.
     """
 
     path: str
@@ -62,14 +62,14 @@ def look(paths: Sequence[str], spec: Spec, limits: Limits = DEFAULTS) -> tuple[s
 
     Args:
       paths: the files, in the order in which faults are said.
-      spec: what is read from them.
-      limits: what is taken of them at most.
+      spec: the columns that are read from them.
+      limits: the largest records and files to accept.
 
     Returns:
       Names of the features of the first file.
 
     Raises:
-      JobError: a file cannot be read, lacks a feature, or has it in a type that cannot be parsed.
+      JobError: a file cannot be read, does not have a feature, or has it in a type that cannot be parsed.
     """
     sources = [(path, source_for(path, limits)) for path in paths]
     loose = [one for one in sources if not one[1].has_schema]
@@ -126,7 +126,7 @@ def _strange(names: Iterable[str], keys: Collection[str], others: Iterable[Colle
 
 
 def _why_odd(absent: Mapping[str, str], all_absent: bool, strange: Sequence[str]) -> str:
-    """Returns why a file does not belong that lacks some features in its rows and has strange ones; nothing if it may."""
+    """Returns why a file with absent and strange features does not belong; an empty text if it may."""
     for key, column in absent.items():
         near = difflib.get_close_matches(key.casefold(), [name.casefold() for name in strange], 1, NEARLY)
         if near:
@@ -140,13 +140,13 @@ def _why_odd(absent: Mapping[str, str], all_absent: bool, strange: Sequence[str]
 def refuse_odd_files(
     book: Mapping[str, Any], paths: Sequence[str], columns: Sequence[Column], limits: Limits = DEFAULTS
 ) -> None:
-    """Looks again at files of which a pass has found that some feature is in none of their rows, and in those of other files.
+    """Looks again at files in which, by the counts of a pass, no row has some feature that rows of other files have.
 
     Args:
       book: the ledger of the pass.
       paths: the files.
-      columns: what was read from them.
-      limits: what is taken of them at most.
+      columns: the columns that are read from them.
+      limits: the largest records and files to accept.
 
     Raises:
       JobError: such a file does not belong to the others.
@@ -177,7 +177,7 @@ def refuse_schema(path: str, features: Mapping[str, pa.DataType], spec: Spec) ->
     """Refuses a file whose schema cannot fill the columns.
 
     Raises:
-      JobError: it lacks a column, or has it in a type of which no value can be parsed.
+      JobError: it does not have a column, or has it in a type of which no value can be parsed.
     """
     wanted = [(f"column {c.name!r}", key) for c in spec.columns for key in c.features]
     for what, key in [*wanted, *(("split", key) for key in (spec.split.keys if spec.split else ()))]:

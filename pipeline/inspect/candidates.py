@@ -14,7 +14,7 @@ MOST_IDS: Final = 100_000
 """Integers from 0 to below it are taken for ids."""
 
 REPEATED: Final = 10
-"""How many times as many values as different ones there must be, so that they are names of something."""
+"""Values are taken for names of something if there are at least this many for each different one."""
 
 LARGEST_AMOUNT: Final = 2**53
 """Larger integers no float holds exactly: nobody counts so far, but keys are as large."""
@@ -37,7 +37,7 @@ class Candidate:
 
     Attributes:
       column: the column. Its sequence group is still the default one.
-      why: what it was chosen for, a line or several.
+      why: the reason for choosing it, in one line or several.
     """
 
     column: Column
@@ -48,7 +48,7 @@ def candidates(profile: Profile, is_whole: bool, outputs: frozenset[str], as_key
     """Yields columns for a feature.
 
     Args:
-      profile: what a sample holds of it.
+      profile: the profile of the feature in a sample.
       is_whole: whether that is all there is.
       outputs: names that no further output may have.
       as_key: whether it may be passed through as a key.
@@ -174,7 +174,7 @@ class _Chooser:
         return -(-size // step) * step
 
     def _absent(self, kind: type) -> dict[str, Any]:
-        """Returns the default of a context column that some rows lack: the mean."""
+        """Returns the default of a context column that is absent in some rows: the mean."""
         p = self.profile
         if not p.is_scalar or (p.steps > 0).all():
             return {}

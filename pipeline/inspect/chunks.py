@@ -19,7 +19,7 @@ class Chunk:
     Attributes:
       kind: the type as stored.
       depth: how deep in lists its values stand: 0 for scalars, 2 for one list a step.
-      present: bool `[rows]`; False where a row lacks the feature.
+      present: bool `[rows]`; False where the feature is absent.
       steps: int64 `[rows]`: values in each row, or lists in it. 0 where it is absent.
       widths: int64 `[steps]`, values in each list of a row, -1 where there is a null in its place; None without such lists.
       values: all values, a flat Arrow array without extension types and dictionaries. Of what stands deeper than columns

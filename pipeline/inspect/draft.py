@@ -27,12 +27,12 @@ LONGEST_NAME: Final = 500
 
 @dataclass
 class Draft:
-    """What is drafted for a sample.
+    """The columns and groups drafted for a sample.
 
     Attributes:
       columns: the columns, in the order of the features.
       groups: the sequence groups, in the order of their first columns.
-      left_out: feature to the reason why it is no column.
+      left_out: feature to the reason why it has no column.
       bad: bool `[rows]`, the rows of the sample that the columns reject.
       spec: columns and groups as a spec.
     """

@@ -56,7 +56,7 @@ def _text(draft: Draft, sample: Sample, commented: bool) -> str:
 
 
 def head(draft: Draft, sample: Sample) -> list[str]:
-    """Returns what the draft was made from, and what would become of the sample."""
+    """Returns comments on the sample that was drafted from, and on the rows of it that the draft rejects."""
     lines = [f"Drafted by seqcols inspect from {of_sample(sample)}."]
     rejected = int(draft.bad.sum())
     if rejected:

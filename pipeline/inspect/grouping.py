@@ -37,8 +37,8 @@ class Group:
       name: its name.
       members: its columns.
       steps: int64 `[rows]` of the sample that no column rejects.
-      policy: how long it becomes.
-      why: what that means for the sample.
+      policy: its length and truncation.
+      why: the consequences for the sample.
     """
 
     name: str

@@ -18,13 +18,13 @@ from pipeline.sources.limits import DEFAULTS, INSPECTED_ROWS, Limits
 
 @dataclass(frozen=True)
 class Inspection:
-    """What is asked for.
+    """The request to inspect some files.
 
     Attributes:
       inputs: files or patterns.
-      output: where the draft is to be written, or an empty string.
-      overwrite: whether a file that is there may be replaced.
-      rows: how many rows are looked at, at most.
+      output: file to write the draft to, or an empty string.
+      overwrite: whether an existing file may be replaced.
+      rows: the largest number of rows to look at.
       max_record_bytes: see `Limits`.
       max_unpack_ratio: see `Limits`.
     """
@@ -38,7 +38,7 @@ class Inspection:
 
     @property
     def limits(self) -> Limits:
-        """What is taken of the files at most."""
+        """The largest records and files to accept."""
         try:
             return Limits(max_record_bytes=self.max_record_bytes, max_unpack_ratio=self.max_unpack_ratio)
         except ValueError as error:
@@ -47,12 +47,12 @@ class Inspection:
 
 @dataclass(frozen=True)
 class Inspected:
-    """What was found.
+    """The result of an inspection.
 
     Attributes:
       sample: the rows that were looked at.
-      profiles: what each feature holds in them.
-      notes: what a person should know, a line each.
+      profiles: the profile of each feature in these rows.
+      notes: remarks for the reader, one line each.
     """
 
     sample: Sample

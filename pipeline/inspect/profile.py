@@ -27,7 +27,7 @@ class Numbers:
       high: the largest.
       mean: their mean, in float64; NaN without any.
       non_finite: NaN, infinities, and numbers too large for float32.
-      rounded: what float32 would make of those looked at.
+      rounded: the effect of rounding those looked at to float32.
     """
 
     count: int = 0
@@ -46,7 +46,7 @@ class Profile:
       name: its name.
       types: names of the types in which it is stored, those of most rows first.
       depth: how deep its values stand in lists: 0 for scalars, 2 for one list a step; the deepest of all rows.
-      delimiter: what separates the values in its text, or an empty string.
+      delimiter: the separator of the values in its text, or an empty string.
       present: bool `[rows]` of the sample.
       steps: int64 `[rows]`, 0 where it is absent.
       widths: fewest and most values in a step, of lists in lists.
@@ -56,7 +56,7 @@ class Profile:
       number_text: how many texts are numbers, integers included.
       array_text: how many texts are arrays (`carriers.ARRAY_TEXT`).
       is_utf8: whether all text is UTF-8.
-      numbers: what its numbers are.
+      numbers: a summary of its numbers.
       distinct: how many different integers or texts there are; 0 for floats.
       top: the most frequent of them, of several the one that is the smallest as bytes; and how often it stands there.
       has_odd_words: whether a text is empty, or has a line break in it: words that no vocabulary takes.
@@ -82,17 +82,17 @@ class Profile:
 
     @property
     def held(self) -> int:
-        """How many rows hold the feature."""
+        """The number of rows that hold the feature."""
         return int(self.present.sum())
 
     @property
     def empty(self) -> int:
-        """How many of them hold an empty list."""
+        """The number of rows that hold an empty list."""
         return int((self.present & (self.steps == 0)).sum())
 
     @property
     def count(self) -> int:
-        """How many values there are, nulls left out."""
+        """The number of values, without nulls."""
         return sum(self.natures.values())
 
     @property
@@ -201,7 +201,7 @@ def _numbers(integers: Sequence[pa.Array], floats: Sequence[pa.Array]) -> Number
         both = pc.min_max(part)
         lows += [int(both["min"].as_py()), int(both["max"].as_py())]
         wide.append(pc.cast(part, pa.float64(), safe=False).to_numpy(zero_copy_only=False))
-        # Decimals are beyond int64: as float64 they are told apart well enough.
+        # Decimals are beyond int64: as float64 they differ well enough.
         looked_at = part.to_numpy(zero_copy_only=False) if pa.types.is_integer(part.type) else wide[-1]
         made.rounded += rounded(looked_at, looked_at.astype(np.float32))
     for part in (part for part in floats if len(part)):

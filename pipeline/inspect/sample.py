@@ -31,7 +31,7 @@ class Sample:
     """Rows as the sources give them.
 
     Attributes:
-      batches: the rows, without their origin. A feature that a batch lacks is absent in its rows.
+      batches: the rows, without their origin. A feature that a batch does not have is absent in its rows.
       names: all features, in the order in which files tell them.
       bad: rows that could not be decoded at all; they are in no batch.
       files: how many files there are.
@@ -50,7 +50,7 @@ class Sample:
 
     @property
     def rows(self) -> int:
-        """How many rows could be decoded."""
+        """The number of rows that could be decoded."""
         return sum(batch.num_rows for batch in self.batches)
 
 
@@ -61,7 +61,7 @@ def take(paths: Sequence[str], most: int = INSPECTED_ROWS, limits: Limits = DEFA
       paths: the files.
       most: rows at most. With fewer rows in the files, or in those of 64 that the sample begins with, it goes on until it has
         them or all rows there are.
-      limits: what is taken of the files at most.
+      limits: the largest records and files to accept.
 
     Raises:
       JobError: a file that is looked at cannot be read.
@@ -167,7 +167,7 @@ def _carrier(kind: pa.DataType) -> str:
 
 
 def _spread(items: list[Item]) -> Iterator[list[Item]]:
-    """Yields items in parts of at most `MOST_PARTS`, the first of which are spread evenly over all."""
+    """Yields items in parts of at most `MOST_PARTS`; the first items are spread evenly over all."""
     step = max(1, -(-len(items) // MOST_PARTS))
     rest = [item for k, item in enumerate(items) if k % step]
     if items:

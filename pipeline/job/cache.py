@@ -47,15 +47,15 @@ OLD: Final = DatasetKey("old", is_cached=False)
 
 @dataclass(frozen=True)
 class Analysis:
-    """Which files the statistics are of, and which of them are read for it.
+    """The files that count toward the statistics, and those of them that have to be read for it.
 
     Attributes:
       files: all files that count.
-      folder: where what is found is kept; an empty string for nowhere.
-      parts: the files to read. What is found is kept for each part.
-      entries: what the cache has of the others.
-      keys: what each part has in the cache, as tf.Transform names it.
-      notes: what a person should know, a line each.
+      folder: where the statistics are cached; an empty string for nowhere.
+      parts: the files to read. The statistics of each part are cached.
+      entries: the cache's entries for the other files.
+      keys: the key of each part in the cache, as tf.Transform names it.
+      notes: remarks for the reader, one line each.
     """
 
     files: tuple[InputFile, ...]
@@ -211,9 +211,9 @@ def commit(analysis: Analysis, pieces: Sequence[CachePiece], tallies: Mapping[in
     """Writes the index of every part that was read.
 
     Args:
-      analysis: what was planned.
-      pieces: what was written.
-      tallies: what was counted, by number of the part.
+      analysis: the planned analysis.
+      pieces: the written pieces.
+      tallies: the counts, by number of the part.
 
     Returns:
       Why a part could not be kept, for people: the run has published, and a part that is not kept is read again.
@@ -245,7 +245,7 @@ def drop(analysis: Analysis, wrong: Collection[str]) -> list[str]:
     """Drops what the cache has of files that hold something else by now. Pieces stay: another run may be reading them.
 
     Args:
-      analysis: what was planned.
+      analysis: the planned analysis.
       wrong: files that were read otherwise than the cache has them, and maybe others.
 
     Returns:

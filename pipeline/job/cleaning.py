@@ -20,10 +20,10 @@ _PUBLISHED: Final[list[Layout]] = []
 """Runs of this process that have published and were cleaned up."""
 
 LAST_WRITE_SECONDS: Final = 0.1
-"""How long a kernel of TensorFlow, which nothing holds, may go on writing; its next file has no folder any more."""
+"""The time for which a TensorFlow kernel, which nothing can stop, may go on writing; its next file has no folder any more."""
 
 PATIENCE_SECONDS: Final = 60.0
-"""How long a run that is stopped while it publishes may take to finish that."""
+"""The time that a run has to finish publishing when it is stopped while it publishes."""
 
 
 @contextlib.contextmanager
@@ -31,7 +31,7 @@ def run_in(place: Layout) -> Iterator[None]:
     """Makes the folders that a run writes to, removes what dead runs left there, and remembers the run while the block runs.
 
     Raises:
-      JobError: a folder cannot be made.
+      JobError: a folder cannot be created.
     """
     _ACTIVE.append(place)
     try:
@@ -70,7 +70,7 @@ def stop(hold: Callable[[], None] = lambda: None) -> bool:
 
 
 def _stopped() -> str:
-    """Ends the runs of a process that was told to stop; returns what became of them."""
+    """Ends the runs of a process that was asked to stop; returns how they ended."""
     done = stop(stopping.hold_other_threads) or bool(_PUBLISHED)
     return "the data set had been published" if done else "nothing was published"
 

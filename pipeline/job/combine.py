@@ -93,7 +93,7 @@ def first_rejects(rejected: Iterable[beam.PCollection]) -> beam.PCollection:
 
 
 def at_end(root: beam.Pipeline, finish: Callable[..., Any], plan: Any, **got: Any) -> beam.PCollection:
-    """Returns one element, what a function made of the plan and of all that the pipeline has found.
+    """Returns one element: the result of a function of the plan and of everything that the pipeline has collected.
 
     Args:
       root: the pipeline.

@@ -30,7 +30,7 @@ def refuse(request: Request, options: PipelineOptions) -> None:
     """Refuses what cannot work where a request would run.
 
     Args:
-      request: what is asked for.
+      request: the request.
       options: all of Beam's options for it.
 
     Raises:

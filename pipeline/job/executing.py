@@ -27,28 +27,28 @@ WORKER_BYTES: Final = 64 << 20
 """So much input is worth one local worker more, up to one a core, unless somebody asks for another number."""
 
 HANDED_OVER: Final = "handed_over"
-"""How a run has ended for a launcher that does not wait for its engine."""
+"""The status of a run whose launcher does not wait for its engine."""
 
 
 @dataclass(repr=False)
 class Outcome:
-    """How a run ended.
+    """The outcome of a run.
 
     Attributes:
       status: `done`, `failed`, `too_many_rejected`, or `handed_over` to an engine that is not waited for.
-      message: why, where it is not done.
+      message: the reason, if it is not done.
       output: the directory, or an empty string for a check.
-      ledger: the ledger, as far as the run came.
+      ledger: the ledger, as far as the run got.
       rejected_examples: the first rejected rows of every reason.
-      rejected_files: where the rejected rows lie.
+      rejected_files: the files with the rejected rows.
       repeated: input files that several patterns matched.
       passes: how often the input was read.
       skipped: broken files that were left out (`on_bad_file`).
-      notes: what a person should know of the run, a line each.
-      repaired: of a repair, how many rows were `read`, `written` and `rejected`.
-      lengths: of a check, the lengths of the accepted rows by sequence group, as `Lengths.of` takes them.
+      notes: remarks for the reader, one line each.
+      repaired: for a repair, how many rows were `read`, `written` and `rejected`.
+      lengths: for a check, the lengths of the accepted rows by sequence group, as `Lengths.of` takes them.
       stale: files that the cache was wrong about; their entries have been dropped.
-      error: what was raised, where something was.
+      error: the exception that was raised, if any.
     """
 
     status: str
@@ -67,12 +67,12 @@ class Outcome:
     error: BaseException | None = None
 
     def __repr__(self) -> str:
-        """How it ended, with its rows."""
+        """The status, with the numbers of rows."""
         why = f": {self.message}" if self.message else ""
         return f"Outcome({self.status}{why}; {self.ledger!r}; {self.output!r})"
 
     def _repr_html_(self) -> str:
-        """What a notebook shows."""
+        """Tables for notebooks."""
         return outcome_html(self.status, self.message, self.output, self.ledger, self.rejected_examples)
 
 

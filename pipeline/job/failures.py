@@ -36,7 +36,7 @@ def of_a_disk(error: BaseException, places: Sequence[str] = ()) -> str:
     '/a/b: no space left on device'
 
     Args:
-      error: what was raised, by a runner, too, which makes text of it.
+      error: the exception that was raised, possibly by a runner, which turns it into text.
       places: where the file may lie if the error does not name it.
     """
     found = _OF_A_DISK.search(str(error))
@@ -55,7 +55,7 @@ def message_of(error: BaseException, places: Sequence[str] = ()) -> str:
     """Returns the one line that matters of an error that came through a runner, which wraps it in tracebacks as text.
 
     Args:
-      error: what was raised.
+      error: the exception that was raised.
       places: see `of_a_disk`.
     """
     text = str(error)

@@ -48,7 +48,7 @@ DONE, FAILED, TOO_MANY_REJECTED = "done", "failed", "too_many_rejected"
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run was asked to do.
+    """The plan of a run: all that its end needs to know of its beginning.
 
     Attributes:
       place: where it writes.
@@ -61,11 +61,11 @@ class Plan:
       passes: how often the input is read.
       feature_names: features that the first file holds, for hints.
       replaces: the run that is published in the directory when this one begins, None for none.
-      analysis: the files that the statistics are of, and what the cache has of them.
-      given: statistics that passes before the job found: chains of normalizers may need one after the other.
-      limits: what is taken of the files at most.
+      analysis: the files that count toward the statistics, and what the cache has of them.
+      given: statistics from the passes before the job: chains of normalizers may need several, one after the other.
+      limits: the largest records and files to accept.
       skipped: broken files that were left out.
-      screened: the files that were looked through for such, as they were then.
+      screened: the files that were searched for broken ones, as they were then.
       splits: the splits of the rows, if there are any.
       given_transform: the data set whose transform the run uses; None where it fits its own.
       began: when the run began, in milliseconds since 1970.
@@ -94,7 +94,7 @@ class Plan:
 
     @property
     def counting(self) -> Counting:
-        """How it is counted how values are distributed."""
+        """The way in which distributions are counted."""
         if self.given_transform is not None:
             return Counting(self.given_transform.moments(self.place), part_counted(self.inputs.size))
         found = self.passes == 2 and table_width(self.spec)
@@ -109,7 +109,7 @@ class Plan:
 
 @dataclass
 class Collected:
-    """What the pipeline hands to the end: files written and everything counted."""
+    """The files that the pipeline wrote and everything that it counted, for the end of the run."""
 
     parts: Sequence[Shard]
     rejected: Sequence[Shard]

@@ -16,7 +16,7 @@ from transforms.escaping import first_of
 from transforms.rows.tally import Tally, from_list, listed
 
 COUNTED: Final = "counted.json"
-"""What the first pass counted, in the staging folder."""
+"""The file in the staging folder with the counts of the first pass."""
 
 
 def compare(tally: Tally, place: Layout) -> None:
@@ -33,10 +33,10 @@ def compare(tally: Tally, place: Layout) -> None:
 
 
 def refuse_changed(files: Sequence[str]) -> None:
-    """Refuses an input of which passes did not read the same.
+    """Refuses an input that the passes read differently.
 
     Args:
-      files: those that were read otherwise.
+      files: the files that were read differently.
 
     Raises:
       JobError: there is one; it is named.

@@ -31,7 +31,7 @@ def now() -> int:
 
 @dataclass
 class Note:
-    """What one worker has read in one pass; written to `folder` at most every quarter of a second."""
+    """The progress of one worker in one pass; written to `folder` at most every quarter of a second."""
 
     folder: str
     number: int
@@ -77,7 +77,7 @@ def shown(folder: str, passes: list[str], total_bytes: int | Sequence[int], stre
     Args:
       folder: where workers leave their notes.
       passes: names of the passes, in order.
-      total_bytes: what each pass reads; one figure where they read the same.
+      total_bytes: the bytes that each pass reads; one figure if they read the same.
       stream: where to show it.
     """
     stop = threading.Event()
@@ -101,7 +101,7 @@ def counted(total: int, stream: TextIO | None) -> Iterator[Callable[[str, int], 
       stream: where to show it.
 
     Yields:
-      What is told of it: the file that is read, and how much of it since the last time.
+      A function to report progress: takes the file that is read, and how much of it was read since the last call.
     """
     if stream is None or not stream.isatty():
         yield lambda path, count: None

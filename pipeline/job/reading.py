@@ -28,11 +28,11 @@ class ReadBatches(beam.PTransform):
     Takes file names; gives `GOOD` batches with their origin, `REJECTED` rows that could not be decoded, `TALLIES`.
 
     Args:
-      spec: what is read.
-      limits: what is taken at most.
+      spec: the columns that are read.
+      limits: the largest records and files to accept.
       spread: whether splits are dealt out to several workers. That costs a shuffle of their names (never of data).
       notes: folder for progress notes on this machine, or an empty string.
-      number: which pass this is, for the notes.
+      number: the number of the pass, for the notes.
     """
 
     def __init__(self, spec: Spec, limits: Limits, spread: bool, notes: str, number: int):

@@ -22,7 +22,7 @@ DEFAULT_BUDGET: Final = 0.01
 """The share of steps that a planned T may lose."""
 
 DEFAULT_BUCKETS: Final = 4
-"""How many length buckets a plan has at most."""
+"""The largest number of length buckets in a plan."""
 
 ON_BAD_FILE: Final = ("fail", "skip")
 
@@ -42,17 +42,17 @@ class Request:
       allow_empty: whether a data set without rows is published.
       workers: local worker threads, 0 for all cores; None leaves it to the size of the input.
       cache: directory of the analysis cache, or an empty string for none.
-      transform: directory of a finished data set whose columns, statistics, T and vocabularies are used; empty for none: they are
+      statistics_split: the split that statistics, vocabularies and a T that the data decide come from; empty for `train`.
+      transform: directory of a finished data set whose columns, statistics, T and vocabularies are used; empty for statistics
         fitted to `inputs`.
-      statistics_split: the split that statistics, vocabularies and a T that the data decide are of; empty for `train`.
-      statistics_inputs: such that count for the statistics beside `inputs`, which always do, and are not written.
-      max_record_bytes: the longest record, in bytes; a file with a longer one cannot be read. See `Limits`.
-      max_steps: most steps of a sequence; a row with more is rejected.
-      max_unpack_ratio: how many times its size a packed file may unpack to.
-      max_batch_bytes: how much input is held at once, in bytes.
-      on_bad_file: what becomes of a file that cannot be read to its end: `fail` fails the run, `skip` leaves the file out, whole.
-      wait: whether a run with `--runner` waits for the engine; else it hands the job over and returns.
-      beam_args: any other options of Beam, as on a command line; with `--runner` the job runs there.
+      statistics_inputs: further files, patterns or directories that count toward the statistics but are not written.
+      max_record_bytes: the largest record, in bytes; a file with a larger one cannot be read. See `Limits`.
+      max_steps: the most steps in a sequence; a row with more is rejected.
+      max_unpack_ratio: how many times its size a compressed file may unpack to.
+      max_batch_bytes: how much input to hold in memory at a time, in bytes.
+      on_bad_file: what to do with a file that cannot be read to its end: `fail` fails the run, `skip` leaves out the whole file.
+      wait: whether a run with `--runner` waits for the engine; otherwise it hands the job over and returns.
+      beam_args: further options of Beam, as on a command line; with `--runner` the job runs there.
     """
 
     spec: Spec
@@ -83,12 +83,12 @@ class Request:
 
     @property
     def limits(self) -> Limits:
-        """What is taken of the input at most."""
+        """The largest records and files to accept."""
         return Limits(self.max_record_bytes, self.max_steps, self.max_unpack_ratio, self.max_batch_bytes)
 
     @property
     def options(self) -> dict[str, Any]:
-        """What is asked for by the options of `seqcols run`, by their names: all but the columns and what is Beam's own."""
+        """The values of the options of `seqcols run`, by name: everything but the columns and Beam's own options."""
         return {
             field.name: getattr(self, field.name) for field in fields(self) if field.name not in ("spec", "beam_args")
         }

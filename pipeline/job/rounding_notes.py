@@ -17,7 +17,7 @@ def notes(spec: Spec, tally: Tally, sink: str) -> list[str]:
 
     Args:
       spec: the columns.
-      tally: what `counting.count_rounded` has counted.
+      tally: the counts of `counting.count_rounded`.
       sink: the format that is written.
     """
     made = []

@@ -43,7 +43,7 @@ def run(request: Request, stream: TextIO | None = None) -> Outcome:
     """Runs the main job; once more where the cache turns out to be wrong about a file, whose entry is dropped then.
 
     Args:
-      request: what is asked for.
+      request: the request.
       stream: where progress is shown; None shows none.
 
     Raises:
@@ -226,7 +226,7 @@ def check(request: Request, stream: TextIO | None = None) -> Outcome:
     """Reads and validates without writing; the ledger counts accepted rows as written. Fails where `run` would.
 
     Args:
-      request: what is asked for.
+      request: the request.
       stream: where progress is shown; None shows none.
 
     Raises:
@@ -274,7 +274,7 @@ def _screened(request: Request, output: str, stream: TextIO | None) -> tuple[Inp
     What was read through has its version, so that the end of the run can tell whether it still was the same.
 
     Args:
-      request: what is asked for.
+      request: the request.
       output: a directory that workers reach.
       stream: where progress is shown.
 

@@ -27,7 +27,7 @@ from transforms.stored import trees
 
 
 def location(request: Request, options: PipelineOptions) -> str:
-    """Returns the folder that a run's scratch folder is made in; an empty string where the staging folder will do.
+    """Returns the folder in which a run's scratch folder is created; an empty string if the staging folder will do.
 
     Raises:
       UsageError: no place is known that the workers of an engine reach.

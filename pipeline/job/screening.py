@@ -41,7 +41,7 @@ def build(
 
 
 class _Split(beam.DoFn):
-    """Gives the splits of a file; where that cannot be told, the file and why, tagged `BROKEN`."""
+    """Yields the splits of a file; if they cannot be determined, the file and the reason, tagged `BROKEN`."""
 
     def __init__(self, limits: Limits):
         self._limits = limits

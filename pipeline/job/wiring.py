@@ -1,7 +1,7 @@
 """The graph of the main job: read, analyse, read again, densify, write, publish.
 
     files -> read -> validate -> analyse (tf.Transform) -> transform
-      |        (with --cache: only what the cache lacks)       |
+      |        (with --cache: only what is not in it)          |
       +-> gate <-----------------------------------------------+
             |
             +-> read -> validate -> densify -> write ---+
@@ -48,12 +48,12 @@ from transforms.statistics.fitted import table_width
 
 @dataclass(frozen=True)
 class Tuning:
-    """What changes how a job runs. What it gives depends on the limits alone, which refuse what is too large.
+    """Settings that change how a job runs. Only the limits, which refuse what is too large, can change its result.
 
     Attributes:
-      limits: what is taken of the input at most.
-      workers: local workers.
-      spread: whether files are dealt out to several workers.
+      limits: the largest records and files to accept.
+      workers: number of local workers.
+      spread: whether files are distributed over several workers.
       notes: folder for progress notes on this machine, or an empty string.
       passes_before: how often the input was read before, for the notes.
     """
@@ -70,7 +70,7 @@ def build(root: beam.Pipeline, plan: Plan, tuning: Tuning) -> beam.PCollection:
 
     Args:
       root: the pipeline.
-      plan: what is asked for; `plan.passes` says whether there is an analysis pass.
+      plan: the plan of the run; `plan.passes` says whether there is an analysis pass.
       tuning: how to run it.
 
     Returns:
@@ -154,9 +154,9 @@ def validated(
 
 @dataclass
 class WrittenRows:
-    """What a pass has written: files of examples and of rejected rows, what was counted, and what was rejected.
+    """The result of a pass that writes: files of examples and of rejected rows, the counts, and samples of rejected rows.
 
-    `moments` are those of the numeric columns, where they were asked for; `counts` how values are distributed.
+    `moments` are those of the numeric columns, if asked for; `counts` are the counted distributions.
     """
 
     parts: beam.PCollection
@@ -196,7 +196,7 @@ def write_pass(
       sink: name of the sink.
       moments: whether the moments of the numeric columns are collected on the way.
       sampled: whether it is noted where some rows come from (see `pipeline.dataset.samples`).
-      counting: how it is counted how values are distributed.
+      counting: the way in which distributions are counted.
       splits: the splits of the rows, if there are any.
     """
     transform = place.staged(layout.TRANSFORM)
@@ -243,7 +243,7 @@ def build_level(root: beam.Pipeline, plan: Plan, tuning: Tuning) -> beam.PCollec
 
 @dataclass
 class Found:
-    """What the analysis gives: one element when the transform is saved, what was counted, and what is kept of it by part."""
+    """The result of the analysis: one element once the transform is saved, the counts, and what is cached for each part."""
 
     ready: beam.PCollection
     tallies: list[beam.PCollection] = field(default_factory=list)

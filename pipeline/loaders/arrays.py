@@ -35,11 +35,11 @@ class Batches:
       batch_size: rows in a batch; the last one of an epoch may have fewer, unless `drop_remainder`.
       shuffle: rows that the pool holds which they are shuffled through; 0 leaves them in the order of the manifest.
       seed: decides the order, together with the number of the epoch and of the shard.
-      epochs: how many one iteration goes through; None for no end.
+      epochs: how many epochs one iteration goes through; None for no end.
       shards: among how many the rows are divided.
-      shard: which of these this is, from 0.
+      shard: the number of this shard, from 0.
       drop_remainder: whether a last batch with fewer rows is left out.
-      even: whether every shard gives as many batches as the others.
+      even: whether every shard yields the same number of batches.
       epoch: the one that the next iteration begins with.
     """
 
@@ -70,7 +70,7 @@ class Batches:
 
     @property
     def pieces(self) -> list[Piece]:
-        """What this shard reads, in the order of the manifest."""
+        """The pieces that this shard reads, in the order of the manifest."""
         return self._pieces()[self.shard]
 
     @property
@@ -80,7 +80,7 @@ class Batches:
 
     @property
     def seed_of_shard(self) -> int:
-        """One number made of the seed and the shard, for who cannot take two."""
+        """One number derived from the seed and the shard, for code that takes only one."""
         return int(np.random.SeedSequence([self.seed, self.shard]).generate_state(1)[0])
 
     def __len__(self) -> int:
@@ -91,7 +91,7 @@ class Batches:
         return min(plan.batches_in(count, self.batch_size, self.drop_remainder) for count in rows)
 
     def __iter__(self) -> Iterator[Arrays]:
-        """Begins an epoch, or as many as `epochs` says.
+        """Begins an epoch, or the number of epochs that `epochs` says.
 
         Raises:
           JobError: while it is iterated: a file is gone, is damaged, or does not hold what the manifest says.
@@ -155,13 +155,13 @@ def numpy_batches(
       root: directory of the data set.
       batch_size: rows in a batch.
       features: the features to read, in this order; None for all.
-      shuffle: rows that the pool holds which rows are shuffled through; 0 for the order of the manifest. The order of the
-        files is shuffled, too. With as many as the shard has rows every order is as likely.
-      seed: decides the order. The same seed, shards and NumPy give the same order, whatever the format.
-      epochs: how many one iteration goes through, each in another order; None for no end.
-      shards: among how many trainers the rows are divided: every row is read by one of them, and the same one in every epoch.
-        Whole files where that leaves no shard with more than a tenth over its even share, else runs of rows.
-      shard: which of these this is, from 0.
+      shuffle: size in rows of the pool that rows are shuffled through; 0 for the order of the manifest. The order of the
+        files is shuffled, too. If the pool has room for all rows of the shard, every order is equally likely.
+      seed: decides the order. The same seed, shards and NumPy result in the same order, whatever the format.
+      epochs: how many epochs one iteration goes through, each in a different order; None for no end.
+      shards: the number of trainers that the rows are divided among: every row is read by one of them, the same in every epoch.
+        Shards are whole files if no shard then has more than a tenth over its even share, otherwise runs of rows.
+      shard: the number of this shard, from 0.
       drop_remainder: whether rows that do not fill a last batch are left out, so that every batch has `batch_size` rows.
       even: whether every shard gives equally many batches, as trainers in step need it. Rows are then divided evenly, and
         what only some shards would have a batch for is left out.

@@ -9,7 +9,7 @@ import numpy as np
 from pipeline.loaders.reading import Arrays
 
 PIECE_ROWS = 256
-"""How many rows go through the pool at once. A constant, so that the order does not depend on how a file is read."""
+"""The number of rows that go through the pool at once. A constant, so that the order does not depend on how a file is read."""
 
 
 def rows_of(block: Arrays) -> int:
@@ -43,12 +43,12 @@ def cut(blocks: Iterable[Arrays], size: int, drop_remainder: bool = False) -> It
 def shuffled(blocks: Iterable[Arrays], pool_rows: int, rng: np.random.Generator) -> Iterator[Arrays]:
     """Shuffles a stream of rows through a pool.
 
-    The pool holds the first rows. Those that come next change places with as many others of it, which go out; at the end
-    the pool goes out in any order. With as many rows in the pool as there are, every order is as likely.
+    The pool holds the first rows. The rows that come next replace random rows of it, which go out; at the end the pool goes out
+    in random order. If the pool has room for all rows, every order is equally likely.
 
     Args:
       blocks: none of them without rows.
-      pool_rows: how many rows are held, 1 or more. What is in memory is in proportion to it.
+      pool_rows: the size of the pool, 1 or more. Memory grows in proportion to it.
       rng: decides.
     """
     stream = iter(cut(blocks, min(pool_rows, PIECE_ROWS)))

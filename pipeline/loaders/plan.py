@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 MOST_OVER: Final = 1.1
-"""How many times its even share of the rows the largest shard may have, for files to be kept whole."""
+"""The most that the largest shard may have, as a multiple of its even share of the rows, if files are to be kept whole."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Piece:
 
     @property
     def rows(self) -> int:
-        """How many rows it has, 1 or more."""
+        """The number of rows, 1 or more."""
         return self.stop - self.start
 
 
@@ -45,7 +45,7 @@ def pieces(counts: Sequence[int], shards: int, even: bool = False) -> list[list[
 
     Args:
       counts: rows of each file.
-      shards: how many, 1 or more.
+      shards: the number of shards, 1 or more.
       even: whether shards must not differ by more than a row.
 
     Returns:

@@ -26,11 +26,11 @@ def blocks(path: str, sink: Sink, outputs: Sequence[Output], start: int, stop: i
 
     Args:
       path: the file, of any Beam file system.
-      sink: what has written it.
+      sink: the sink that has written it.
       outputs: the features to read; others are skipped.
       start: the first row.
       stop: the row after the last. The end of the file is looked at only where that is the last one.
-      rows: how many the file has, by the manifest.
+      rows: the number of rows in the file, by the manifest.
 
     Yields:
       Arrays of at most 4,096 rows: numbers and booleans in the declared dtype (bfloat16 that of ml_dtypes),

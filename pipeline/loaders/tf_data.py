@@ -28,7 +28,7 @@ def tf_dataset(root: str, batch_size: int, *, epochs: int | None = 1, **more: An
     Args:
       root: directory of the data set.
       batch_size: rows in a batch.
-      epochs: how many one iteration goes through, each in another order; None for no end.
+      epochs: how many epochs one iteration goes through, each in a different order; None for no end.
       **more: `features`, `shuffle`, `seed`, `shards`, `shard`, `drop_remainder`, `even`, `bucket`, `split` and `verify`, as
         `numpy_batches` takes them. For `tf.distribute`, give each input pipeline its own shard
         (`distribute_datasets_from_function`): TensorFlow's sharding is turned off, as the rows are divided already.

@@ -15,10 +15,10 @@ from pipeline.loaders.reading import Arrays
 
 
 class TorchBatches(IterableDataset):
-    """Batches of a data set; made by `torch_dataset`.
+    """Batches of a data set; created by `torch_dataset`.
 
     Args:
-      batches: what is read, with the rank as its shard.
+      batches: the batches to read, with the rank as their shard.
 
     Attributes:
       batches: the same.
@@ -39,7 +39,7 @@ class TorchBatches(IterableDataset):
         self._epoch.fill_(replace(self.batches, epoch=epoch).epoch)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        """Begins an epoch, or as many as `epochs` says; in a worker of a DataLoader, the rows of that worker.
+        """Begins an epoch, or the number of epochs that `epochs` says; in a worker of a DataLoader, the rows of that worker.
 
         Raises:
           JobError: while it is iterated: a file is gone, is damaged, or does not hold what the manifest says.

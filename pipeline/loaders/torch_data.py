@@ -24,7 +24,7 @@ def torch_dataset(
       batch_size: rows in a batch. Each worker makes its own batches, and may have a last one with fewer rows.
       rank: number of this process among those that train together; None asks `torch.distributed`, and is 0 where that is not in
         use.
-      world_size: how many these are; None likewise, or 1.
+      world_size: the number of ranks; None likewise, or 1.
       **more: `features`, `shuffle`, `seed`, `epochs`, `drop_remainder`, `even`, `bucket`, `split` and `verify`, as
         `numpy_batches` takes them. With `even` every worker of every rank gives equally many batches:
         what `DistributedDataParallel` needs.

@@ -55,7 +55,7 @@ class Lengths:
 
     @property
     def rows(self) -> int:
-        """How many rows there are."""
+        """The number of rows."""
         return int(self.counts.sum())
 
     @property
@@ -80,12 +80,12 @@ class Lengths:
 
 @dataclass(frozen=True)
 class Cost:
-    """What rows become in tensors of a given T, or of several (see `cost`, `bucketed`).
+    """The cost of writing rows as tensors of a given T, or of several (see `cost`, `bucketed`).
 
     Attributes:
       rows: rows that are written.
-      places: steps that these take, padding included.
-      kept: steps of the input in them.
+      places: steps that they take, padding included.
+      kept: steps of the input among these.
       cut_rows: rows that are longer than T.
       cut_steps: steps that are lost.
     """
@@ -175,7 +175,7 @@ def partitions(lengths: Lengths, size: int, most: int, reject: bool = False) -> 
     Args:
       lengths: of the rows.
       size: T of the last bucket.
-      most: how many buckets at most; fewer come out where there are no more lengths.
+      most: the largest number of buckets; there are fewer if there are not enough lengths.
       reject: see `cost`.
 
     Returns:

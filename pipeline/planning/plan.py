@@ -32,13 +32,13 @@ _ITEM_BYTES: Final = {"bfloat16": 2, "bool": 1}
 
 @dataclass(frozen=True)
 class Planned:
-    """What a plan found.
+    """The result of planning.
 
     Attributes:
-      groups: what T costs, by sequence group: see `of_group`.
+      groups: the cost of T, by sequence group: see `of_group`.
       budget: the share of steps that a proposed T may lose.
-      outcome: how the pass over the input ended; None where the lengths are those of a data set.
-      notes: what a person should know, a line each.
+      outcome: how the pass over the input ended; None if the lengths are those of a data set.
+      notes: remarks for the reader, one line each.
     """
 
     groups: Mapping[str, Any]
@@ -76,7 +76,7 @@ def plan(
       request: the columns and the input.
       stream: where progress is shown; None shows none.
       budget: the share of the steps that a proposed T may lose, 0 to 1.
-      buckets: how many length buckets at most.
+      buckets: the largest number of length buckets.
 
     Returns:
       What was found; no groups where the pass failed, which the outcome tells.
@@ -158,7 +158,7 @@ def of_group(spec: Spec, group: str, found: Lengths, budget: float, buckets: int
       outputs, dense and in their dtypes, for a step and besides for a row; `histogram`: the shortest and longest length of each
       bucket of the sketch, and its rows. `fixed`: for a range of T what it is (`is`), the share of places that are `padding`, of
       steps that are lost (`truncated_steps`), of rows that are longer (`truncated_rows`), `bytes_per_row` and `bytes`; and
-      `in_buckets`, the same for as many length buckets as were asked for, with the boundaries that take the fewest bytes.
+      `in_buckets`, the same for the requested number of length buckets, with the boundaries that take the fewest bytes.
       `buckets`: the same for 1, 2, ... of them up to the proposed T. `proposed`: the smallest T that keeps the budget, and the
       boundaries of the most buckets. Without rows, `fixed` and `buckets` are empty, and `proposed` is None.
     """

@@ -24,7 +24,7 @@ def merged(first: Mapping[str, Any], further: Mapping[str, Any], tally: Tally) -
     Args:
       first: the ledger of the data set as it was.
       further: the ledger of the run that has read its rejected rows.
-      tally: what that run counted.
+      tally: the counts of that run.
     """
     parts = by_split(tally)
     whole: Tally = Counter()

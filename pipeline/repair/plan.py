@@ -39,14 +39,14 @@ from transforms.statistics.saved import LearnedWords, Level
 
 @dataclass(frozen=True)
 class Repair:
-    """What is to be repaired.
+    """The request to repair a data set.
 
     Attributes:
       rejected: the directory `rejected/` of a data set, the data set's own, or files (a pattern) with rejected rows of it whose
         records somebody has mended.
-      spec: the columns by which the rows are read now.
-      output: directory of the data set; it may be left out where `rejected` says it.
-      inputs: patterns of the files that the data set was made of, where they do not lie any more where the manifest says.
+      spec: the columns to read the rows with now.
+      output: directory of the data set; may be left out if `rejected` tells it.
+      inputs: patterns of the input files of the data set, if they have moved from where the manifest says.
       workers: local worker threads, 0 for all cores; None leaves it to the size of the input.
     """
 
@@ -72,8 +72,8 @@ class RepairPlan:
       words: its learned vocabularies; None where the columns have none.
       sizes: T of every sequence group.
       splits: the splits of the data set, if it has any.
-      known: lengths and distributions of the data set, by split where it has any; nothing where it has none that can be read.
-      notes: what a person should know, a line each.
+      known: lengths and distributions of the data set, by split if it has any; empty if there are none that can be read.
+      notes: remarks for the reader, one line each.
       began: when the repair began, in milliseconds since 1970.
     """
 
@@ -93,7 +93,7 @@ class RepairPlan:
 
     @property
     def counting(self) -> Counting:
-        """How it is counted how values are distributed: as the data set was."""
+        """The way in which distributions are counted: the same as for the data set."""
         folder = saved.joined(self.before.path(self.before.content["transform"]), STATISTICS)
         moments = saved.joined(folder, saved.moments_file(0))
         words = {name: len(words) for name, words in (self.words or {}).items()}

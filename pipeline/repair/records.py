@@ -63,8 +63,8 @@ class KeptRecords:
 
     Attributes:
       file: the file that they were read from.
-      format: what their records are, one of `DECODERS`.
-      header: what these need to be read.
+      format: the format of their records, one of `DECODERS`.
+      header: needed to read the records.
       numbers: int64 `[rows]`, the rows' numbers in the file, ascending.
       digests: uint64 `[rows]`, their digests (see `transforms.rows.digests`).
       records: the records as they are read now: somebody may have mended them.

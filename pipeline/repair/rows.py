@@ -39,7 +39,7 @@ class ReadKept(beam.PTransform):
       mended: files of rejected rows (Parquet) whose records are read instead of those that were kept.
       limits: how large a batch may be.
       notes: folder for progress notes on this machine, or an empty string.
-      number: which pass this is, for the notes.
+      number: the number of the pass, for the notes.
     """
 
     def __init__(self, spec: Spec, mended: Sequence[str], limits: Limits, notes: str, number: int):
@@ -131,7 +131,7 @@ def mended_records(paths: Sequence[str]) -> dict[tuple[str, int], bytes]:
     """Returns the records of files of rejected rows by file and row.
 
     Raises:
-      JobError: such a file cannot be read, or lacks a column.
+      JobError: such a file cannot be read, or does not have a column.
     """
     found: dict[tuple[str, int], bytes] = {}
     for batch in batches_of(paths, [*PLACE, "record"]):
@@ -144,7 +144,7 @@ def batches_of(paths: Sequence[str], columns: Sequence[str]) -> Iterator[pa.Reco
     """Yields some columns of files of rejected rows.
 
     Raises:
-      JobError: a file cannot be read, or lacks a column.
+      JobError: a file cannot be read, or does not have a column.
     """
     source = SOURCES["parquet"]
     for path in paths:

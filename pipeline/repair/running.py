@@ -18,7 +18,7 @@ def repair(asked: Repair, stream: TextIO | None = None) -> Outcome:
     """Runs rejected rows through the columns again and adds those that pass to their data set.
 
     Args:
-      asked: what is asked for.
+      asked: the request.
       stream: where progress is shown; None shows none.
 
     Returns:

@@ -15,7 +15,7 @@ from transforms.distributions.spans import Spans
 
 MOST_BARS: Final = 40
 SHOWN: Final = (0.005, 0.995)
-"""What lies outside these quantiles is only shown where it is near."""
+"""The quantiles that an axis covers; values beyond them are shown only if they are near."""
 
 QUANTILES: Final = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 
@@ -24,7 +24,7 @@ _LONG_TAIL: Final = 30.0
 
 
 Scale = Callable[[Any], Any]
-"""What turns numbers into places on an axis."""
+"""A function from numbers to places on an axis."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class Chart:
 
     Attributes:
       path: an SVG path of all bars.
-      ticks: what stands below: the left end, the middle, the right end.
+      ticks: the labels below: the left end, the middle, the right end.
       logarithmic: whether the axis is.
-      outside: how many numbers lie left or right of it.
+      outside: the number of values to the left or right of it.
       heights: the number in each bar, rounded.
       low: where the axis begins.
       high: where it ends.
@@ -76,7 +76,7 @@ class Overlaid:
     Attributes:
       bars: an SVG path of the one.
       outline: an SVG path of the other.
-      ticks: what stands below: the left end, the middle, the right end.
+      ticks: the labels below: the left end, the middle, the right end.
       logarithmic: whether the axis is.
       outside: how many numbers of each lie left or right of it.
     """

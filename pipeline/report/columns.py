@@ -54,9 +54,9 @@ def view(
       column: the column.
       number: its place among all.
       ledger: the ledger of the whole.
-      statistics: what `statistics.json` holds.
-      known: what the report alone knows.
-      group: what is said of its sequence group; None for a context column.
+      statistics: the content of `statistics.json`.
+      known: the figures that only the report has.
+      group: the description of its sequence group; None for a context column.
     """
     counts = ledger["columns"][column.name]
     places = counts["kept"] + counts["completed"] + counts["padded"]

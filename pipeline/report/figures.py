@@ -9,7 +9,7 @@ import numpy as np
 
 
 def figure(value: float, span: float | None = None) -> str:
-    """Returns a number for people, with as many digits as tell numbers apart that lie within `span`.
+    """Returns a number for people, with enough digits to distinguish numbers within `span`.
 
     >>> figure(1013.2532, 80), figure(1234567.0), figure(0.012345), figure(3.0), figure(-1e-9, 2)
     ('1,013.3', '1,234,567', '0.01235', '3', '0')

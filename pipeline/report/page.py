@@ -14,7 +14,7 @@ def page(content: dict[str, Any], template: str = REPORT) -> bytes:
     """Returns a page, `report.html` unless another template is named: self-contained, without scripts, and nothing is fetched.
 
     Args:
-      content: what stands on it (see `view`). All of it is escaped, whatever it holds.
+      content: the content of the page (see `view`). All of it is escaped.
       template: its name among the files of this folder.
     """
     from jinja2 import Environment, FunctionLoader, StrictUndefined

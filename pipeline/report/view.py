@@ -31,10 +31,10 @@ def view(
 
     Args:
       spec: the columns.
-      manifest: what `manifest.json` will hold, but for the names of files.
+      manifest: the future content of `manifest.json`, except for the names of files.
       ledger: the ledger of the whole.
-      statistics: what `statistics.json` holds.
-      facts: what the report alone knows.
+      statistics: the content of `statistics.json`.
+      facts: the figures that only the report has.
       examples: the first rejected rows of every reason.
     """
     rows = ledger["rows"]

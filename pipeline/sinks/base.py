@@ -102,7 +102,7 @@ class Sink(ABC):
 
     @property
     def compression_type(self) -> str | None:
-        """How TensorFlow's own reader of TFRecords is told to unpack such a file; None where it cannot read one."""
+        """The `compression_type` for TensorFlow's own reader of TFRecords; None if it cannot read such a file."""
         return None
 
     @abstractmethod
@@ -121,7 +121,7 @@ class Sink(ABC):
           Columns by name, as lists of any type where an output has a shape, and how many rows they have: in bounded batches.
 
         Raises:
-          JobError: the file cannot be opened, is damaged, or lacks a feature.
+          JobError: the file cannot be opened, is damaged, or does not have a feature.
         """
 
     def examine(self, path: str, outputs: Sequence[Output], tell: Tell) -> Contents:
@@ -130,7 +130,7 @@ class Sink(ABC):
         Args:
           path: the file.
           outputs: the features that it should have.
-          tell: is told how far it is.
+          tell: is called with the progress.
 
         Raises:
           JobError: the file cannot be opened.
@@ -157,7 +157,7 @@ class Sink(ABC):
           blocks: its bytes.
           outputs: the features that it should have.
           found: its rows and features are filled in.
-          tell: is told how many bytes were read besides `blocks`.
+          tell: is called with the number of bytes that were read in addition to `blocks`.
 
         Raises:
           JobError: it is damaged.
@@ -165,10 +165,10 @@ class Sink(ABC):
 
 
 KEPT_BYTES: Final = 64 << 20
-"""So much of a file stays in the page cache for whoever reads it next."""
+"""The bytes at the start of a file that stay in the page cache for its next reader."""
 
 STRIDE: Final = 8 << 20
-"""Of what is behind that, so much is sent to the disk at once, and dropped when `_BEHIND` times as much follows it."""
+"""The bytes after these that are sent to the disk at once, and dropped when `_BEHIND` times as many follow."""
 
 _BEHIND: Final = 8
 
@@ -270,9 +270,9 @@ def flat_values(batch: pa.RecordBatch, output: Output) -> pa.Array:
     """Returns the values of a column, row after row, `rows * prod(shape)` of them. Copies nothing.
 
     Raises:
-      ValueError: the column is missing, has nulls, or as many values as its output does not declare.
+      ValueError: the column is missing, has nulls, or a number of values that its output does not declare.
     """
-    index = batch.schema.get_field_index(output.name)  # the list of all names is made anew whenever it is asked for
+    index = batch.schema.get_field_index(output.name)  # the list of all names is built on every access
     if index < 0:
         raise ValueError(f"output {output.name!r}: expected a column in the batch, got {batch.schema.names!r}")
     column = unwrapped(batch.column(index))

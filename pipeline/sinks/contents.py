@@ -7,18 +7,18 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 Tell = Callable[[int], None]
-"""Is told how many bytes were read."""
+"""A function that is called with the number of bytes that were read."""
 
 
 @dataclass
 class Contents:
-    """What was found in a file, whatever is wrong with it.
+    """The contents of a file, whatever is wrong with it.
 
     Attributes:
-      bytes: how many it has.
-      sha256: of them, hexadecimal.
+      bytes: its size.
+      sha256: its SHA-256, hexadecimal.
       rows: whole rows, up to the damage if there is any.
-      faults: what is wrong inside, a line each: damage, and for every feature the first row in which it is not as said.
+      faults: faults inside, one line each: damage, and for every feature the first row in which it is not as declared.
       features: the latter by name, while the file is read.
     """
 

@@ -27,7 +27,7 @@ _ARROW_NAMES: Final = {"string": "large_string", "bytes": "large_binary", "bfloa
 
 @dataclass(frozen=True)
 class ParquetSink(Sink):
-    """Writes a column for each output in its dtype (bfloat16, which Arrow lacks, as float32), without nulls.
+    """Writes a column for each output in its dtype (bfloat16, which Arrow does not have, as float32), without nulls.
 
     An output with a shape is a `fixed_shape_tensor`; readers that do not know that type see fixed-size lists. One without any
     value (T is 0 where every sequence is empty) is a column of empty lists.

@@ -75,7 +75,7 @@ def feature_of(batch: pa.RecordBatch, output: Output, listed: bool = False) -> e
 
     Args:
       batch: dense rows.
-      output: what is encoded.
+      output: the feature to encode.
       listed: whether it becomes a feature list, its first dimension the steps.
     """
     values, shape, name = flat_values(batch, output), known_shape(output), output.name.encode()

@@ -49,7 +49,7 @@ class Read:
 
     @property
     def rows(self) -> int:
-        """How many rows this step read, good and rejected ones."""
+        """The number of rows that this step read, good and rejected ones."""
         return sum(part.num_rows for part in (self.batch, self.rejected) if part is not None)
 
 
@@ -64,7 +64,7 @@ class Source(ABC):
       suffixes: endings of file names of this format, in lower case, without those of `packings.PACKINGS`.
       magic: what every file begins with, unpacked; nothing where that does not tell.
       packed: whether files may be packed as a whole.
-      has_schema: whether a file says once what all its rows hold, so that a column it lacks is a mistake.
+      has_schema: whether a file says once what all its rows hold, so that a missing column is a mistake.
       record_formats: names of the formats of records that `decoded` takes; none for a columnar source, whose record is the row.
     """
 
@@ -91,7 +91,7 @@ class Source(ABC):
           features: feature key to the carrier (`int64`, `float32` or `string`) that is expected. The carrier
             is a first guess that only speed depends on: values come in the type that they have in the file. Others
             need not be read.
-          limits: what is taken at most.
+          limits: the largest records and files to accept.
 
         Raises:
           BrokenFile: the file is broken. Rows before the damage may have been read by then.

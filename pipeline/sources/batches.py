@@ -57,10 +57,10 @@ def screened(content: Content, records: Iterable[bytes], limits: Limits) -> Iter
 def halved(
     attempt: Callable[[Sequence[bytes]], T | None], records: Sequence[bytes], start: int = 0
 ) -> Iterator[tuple[int, Sequence[bytes], T | None]]:
-    """Halves records until `attempt` takes what is left.
+    """Halves records until `attempt` accepts the parts.
 
     Yields:
-      Position of the first record, the records, and what was made of them: None for one that it does not take.
+      Position of the first record, the records, and the result of `attempt`: None for a record that it does not accept.
     """
     made = attempt(records)
     if made is not None or len(records) <= 1:
@@ -96,8 +96,8 @@ def with_origins(
       records: the original records, large_binary `[records]`.
       numbers: int64 `[records]`, their row numbers in the file.
       path: the file.
-      record_format: what the records are.
-      header: what they need to be read again, see `origin.with_origin`.
+      record_format: the format of the records.
+      header: needed to read them again, see `origin.with_origin`.
       checksums: uint64 `[records]`, their CRC-32C where they are at hand: good rows get their digests of them.
     """
     for part in parts:

@@ -2,7 +2,7 @@
 
 Beam reads a gzip or bz2 file that was cut short as a shorter file, without a word. Here a stream must end as its format says, and
 its checksums are verified where it has them. Several streams that stand one after the other (gzip members, zstd
-frames) are one file; one that was cut exactly between two of them cannot be told from a whole one.
+frames) are one file; one that was cut exactly between two of them looks like a whole one.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ BLOCK_BYTES: Final = 4 << 20
 """About how much is read, or unpacked, at once."""
 
 PIECE_BYTES: Final = 64 << 10
-"""How much packed data is unpacked at once, so that what unpacks to far more is noticed early."""
+"""The number of packed bytes to unpack at once, so that data that unpacks to far more is noticed early."""
 
 PART_BYTES: Final = 512 << 10
-"""How much it may unpack to at once: by so much a block may be larger than `BLOCK_BYTES`."""
+"""The number of bytes that it may unpack to at once: a block may be larger than `BLOCK_BYTES` by that much."""
 
 HEAD_BYTES: Final = 12
-"""How many of a file's first bytes tell what it is."""
+"""The number of bytes at the start of a file that tell what it is."""
 
 MEASURED_BYTES: Final = 64 << 20
-"""How much is unpacked before anybody looks how much more it is than what it was packed in."""
+"""The number of bytes to unpack before the ratio of unpacked to packed bytes is checked."""
 
 
 class Blocks:
@@ -59,15 +59,15 @@ class Blocks:
 
 
 class Content:
-    """What is in a file, unpacked, in blocks; the file is closed at its end.
+    """The content of a file, unpacked, in blocks; the file is closed at its end.
 
     Args:
       path: the file, of any Beam file system.
       limits: how much it may unpack to.
-      is_plain: tells of the first bytes of a file that they are not those of a packed one, whatever they look like.
+      is_plain: whether a file with these first bytes is not packed, whatever they look like.
 
     Attributes:
-      unit: what offsets count: "byte", or "uncompressed byte" of a packed file.
+      unit: the unit of offsets: "byte", or "uncompressed byte" in a packed file.
 
     Raises:
       JobError: the file cannot be opened or read; while its blocks are read, also where it is damaged or ends early.

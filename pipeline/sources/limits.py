@@ -20,16 +20,16 @@ INSPECTED_ROWS: Final = 5000
 
 @dataclass(frozen=True)
 class Limits:
-    """What is taken of an input at most, so that no file takes more memory than a run has.
+    """The limits of an input, so that no file takes more memory than a run has.
 
     Attributes:
-      max_record_bytes: the longest record: a TFRecord's, a line of JSON, a row of CSV or of Parquet (as Arrow data), a block
-        of Avro (packed and unpacked). A file with a longer one cannot be read.
-      max_steps: most steps of a sequence; a row with more is rejected.
-      max_unpack_ratio: how many times its size a packed file may unpack to. Looked at once 64 MiB are unpacked.
-      max_batch_bytes: most bytes of input in a batch: records as they stand in the (unpacked) file, Arrow data for a
+      max_record_bytes: the largest record: a TFRecord's, a line of JSON, a row of CSV or of Parquet (as Arrow data), a block
+        of Avro (packed and unpacked). A file with a larger one cannot be read.
+      max_steps: the most steps in a sequence; a row with more is rejected.
+      max_unpack_ratio: how many times its size a compressed file may unpack to. Checked once 64 MiB are unpacked.
+      max_batch_bytes: the most bytes of input in a batch: records as they stand in the (unpacked) file, Arrow data for a
         columnar source. A single record that is larger is a batch of its own.
-      max_batch_rows: most rows in a batch.
+      max_batch_rows: the most rows in a batch.
     """
 
     max_record_bytes: int = 256 << 20

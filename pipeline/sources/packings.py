@@ -1,4 +1,4 @@
-"""How files may be packed: gzip, bz2, xz and zstd, each with what it is known by and what unpacks it."""
+"""The ways to pack files: gzip, bz2, xz and zstd, each with the marks of its files and its decompressor."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ WINDOW_LOG: Final = 27
 """zstd data that refer back more than 2**27 bytes take too much memory; its own default (`zstd --long=31` makes such)."""
 
 XZ_BYTES: Final = 192 << 20
-"""What xz may take; `xz -9` needs 65 MiB."""
+"""The memory that xz may take; `xz -9` needs 65 MiB."""
 
 GZIP: Final = 31
 """zlib's `wbits` for a gzip member with its header and trailer."""
 
 
 class Unpacker(Protocol):
-    """What unpacks one stream, as Python's decompressors do."""
+    """A decompressor of one stream, as Python's are."""
 
     @property
     def eof(self) -> bool:
@@ -34,7 +34,7 @@ class Unpacker(Protocol):
 
     @property
     def unused_data(self) -> bytes:
-        """What was given beyond the end of the stream."""
+        """The bytes that were given beyond the end of the stream."""
 
     def decompress(self, data: Any, max_length: int = -1) -> bytes:
         """Unpacks what it was given so far, at most `max_length` bytes at once."""
@@ -76,10 +76,10 @@ class Packing:
     """A way to pack files.
 
     Attributes:
-      suffix: how their names end.
-      magics: how the files begin.
-      unpacker: makes what unpacks one stream.
-      errors: what that raises for damaged data.
+      suffix: the end of their names.
+      magics: the first bytes of the files.
+      unpacker: creates the decompressor of one stream.
+      errors: the exceptions that it raises for damaged data.
       padded: whether null bytes may stand between streams and at the end.
     """
 
@@ -113,11 +113,11 @@ PACKINGS: Final[dict[str, Packing]] = {
         (zstd.ZstdError,),
     ),
 }
-"""Codec to how it is unpacked."""
+"""The packing of each codec."""
 
 
 def bare_name(path: str) -> str:
-    """Returns the name of what is packed in a file, in lower case.
+    """Returns the name of a file without the suffix of its packing, in lower case.
 
     >>> bare_name("a/Days.jsonl.GZ"), bare_name("a.csv")
     ('a/days.jsonl', 'a.csv')
@@ -127,7 +127,7 @@ def bare_name(path: str) -> str:
 
 
 def codec_of(path: str, head: bytes) -> str:
-    """Returns the codec that a file is packed with, by the end of its name, else by its first bytes; "" for none."""
+    """Returns the codec that a file is packed with, by the end of its name, otherwise by its first bytes; "" for none."""
     for codec, packing in PACKINGS.items():
         if path.lower().endswith(packing.suffix):
             return codec

@@ -22,7 +22,7 @@ _WIDTHS: Final = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 8, "FLOAT": 4, 
 _BUFFER_BYTES: Final = 1 << 18
 
 _NULL_IN_FIXED: Final = "Expected all lists to be of size"
-"""How pyarrow 25 says that a list of fixed size is null, which is right in Parquet; other readers, and pyarrow 26, read it."""
+"""The error of pyarrow 25 for a null list of fixed size, which Parquet allows; other readers, and pyarrow 26, read it."""
 
 _PROBED_ROWS: Final = 1024
 
@@ -54,7 +54,7 @@ class ParquetSource(Source):
         return [Split(path, k, int(firsts[k]), int(ends[k + 1] - ends[k])) for k in range(len(groups))]
 
     def read(self, split: Split, features: Mapping[str, str], limits: Limits) -> Iterator[Read]:
-        """See the base class. A feature that the file lacks is absent from the batches."""
+        """See the base class. A feature that the file does not have is absent from the batches."""
         where = f"{split.path}: row group {split.part}"
         with opened(split.path, where) as file:
             wanted = _wanted(split.path, file.schema_arrow, features)

@@ -22,25 +22,25 @@ from transforms.escaping import one_line
 from transforms.stored import trees
 
 Tell = Callable[[str, int], None]
-"""Is told which file is read, and how many bytes of it since the last time."""
+"""A function that is called with the file that is read, and the bytes of it that were read since the last call."""
 
 Outputs = Callable[[Mapping[str, Any]], list[Output]]
-"""Is told of a file, as the manifest lists it, and returns the features of its rows."""
+"""A function from a file, as the manifest lists it, to the features of its rows."""
 
 LEFT: Final = "no part of the data set: the manifest does not name it"
 
 
 @dataclass
 class Files:
-    """What was found.
+    """The result of checking the files.
 
     Attributes:
       files: how many were read whole, those of the graphs included.
-      bytes: what the shards have together.
+      bytes: the size of all shards together.
       rows: examples in the shards.
       rejected: rejected rows.
-      faults: what is wrong, one line each, which begins with the file.
-      notes: what a person may want to know, one line each: files that nothing names.
+      faults: one line each, which begins with the file.
+      notes: remarks for the reader, one line each: files that nothing names.
     """
 
     files: int = 0
@@ -60,7 +60,7 @@ def check(manifest: Manifest, tell: Tell = lambda path, count: None) -> Files:
 
     Args:
       manifest: the data set.
-      tell: is told how far it is.
+      tell: is called with the progress.
     """
     found = Files()
     if manifest.format not in SINKS:

@@ -30,21 +30,21 @@ from transforms.rows import origin
 from transforms.spec.spec import Spec, length_name
 
 Tell = Callable[[str, int], None]
-"""Is told which shard is compared, and how many rows of it since the last time."""
+"""A function that is called with the shard that is compared, and the rows of it that were compared since the last call."""
 
 
 @dataclass
 class Compared:
-    """What was compared.
+    """The result of comparing rows with the input.
 
     Attributes:
       rows: rows of the data set that were looked up in the input and computed again.
-      as_requests: how many of them went in as the serialized records that they are; the others as ragged tensors.
-      features: features of each.
-      values: values of all of them.
+      as_requests: how many of them went in as the serialized records that they are; the others went in as ragged tensors.
+      features: the number of features of each row.
+      values: the number of values in all rows.
       not_equal: features that were compared within `FUNCTION_TOLERANCE`, not bit for bit.
       difference: the first difference, one line; an empty string for none.
-      notes: what a person should know, a line each.
+      notes: remarks for the reader, one line each.
     """
 
     rows: int = 0
@@ -76,9 +76,9 @@ def compare(manifest: Manifest, inputs: Sequence[str], most: int, tell: Tell = l
 
     Args:
       manifest: the data set.
-      inputs: patterns of the input files, where they do not lie any more where the manifest says.
+      inputs: patterns of the input files, if they have moved from where the manifest says.
       most: about how many rows.
-      tell: is told how far it is.
+      tell: is called with the progress.
 
     Raises:
       JobError: an input cannot be read, or the model.

@@ -25,8 +25,8 @@ class Verified:
 
     Attributes:
       root: its directory.
-      files: what was found of its files.
-      compared: what was found of its rows; None where they were not compared.
+      files: the result of checking its files.
+      compared: the result of comparing its rows; None if they were not compared.
     """
 
     root: str
@@ -44,7 +44,7 @@ def verify(root: str, inputs: Sequence[str] = (), most: int = DEFAULT_ROWS, stre
 
     Args:
       root: directory of the data set.
-      inputs: patterns of the input files, where they do not lie any more where the manifest says.
+      inputs: patterns of the input files, if they have moved from where the manifest says.
       most: about how many rows are compared; with 0 neither the inputs nor TensorFlow is needed.
       stream: where progress is shown, if it is a terminal.
 

@@ -62,12 +62,12 @@ CLASSES: Final = {kind.__name__: kind for kind in TYPES.values()}
 
 
 def _any(base: Any) -> Any:
-    """Returns a column of any of the types that derive from a class, told by its `type`."""
+    """Returns the union of the types that derive from a class, discriminated by `type`."""
     kinds = tuple(kind for kind in TYPES.values() if issubclass(kind, base))
     return Annotated[Union[kinds], Field(discriminator="type")]  # noqa: UP007
 
 
-# What columns made of columns can be made of: their fields name these, which are known when the table is.
+# The types that wrappers can wrap: their fields name these, which are known once the table is.
 for _kind in TYPES.values():
     _inner = {"AnyCategorical": Categorical, "AnyIds": KeyedCategorical, "AnyNumeric": NumericBase}
     _kind.model_rebuild(_types_namespace={name: _any(base) for name, base in _inner.items()})

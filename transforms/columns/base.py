@@ -93,7 +93,7 @@ class Column(Model, ABC):
 
     @classmethod
     def tensorflow_arguments(cls, column: Any, converted: Callable[[Any], Column]) -> dict[str, Any]:
-        """Returns our arguments for an object of `tensorflow_class`; `converted` converts those that it is made of."""
+        """Returns our arguments for an object of `tensorflow_class`; `converted` converts its inner columns."""
         raise NotImplementedError
 
     def __repr__(self) -> str:
@@ -122,7 +122,7 @@ class Column(Model, ABC):
     @property
     @abstractmethod
     def features(self) -> Mapping[str, Form]:
-        """How the features that the column reads are parsed, by name. The one named `key` comes first."""
+        """The form of each feature that the column reads, by name. The one named `key` comes first."""
 
     @property
     def sequence_group(self) -> str | None:
@@ -141,11 +141,11 @@ class Column(Model, ABC):
 
     @property
     def parts(self) -> tuple[Column, ...]:
-        """The columns that this one is made of; of a wrapper, what it wraps."""
+        """The inner columns: for a wrapper, the wrapped column."""
         return ()
 
     def path_to(self, argument: str) -> str:
-        """Returns where an argument of the keyed column stands: in this one, or in one that it is made of."""
+        """Returns where an argument of the keyed column is: in this column, or in an inner one."""
         return argument
 
     def place_of(self, feature: str) -> str:
@@ -161,7 +161,7 @@ class Column(Model, ABC):
 
         Args:
           name: its name and feature. A step of that holds the steps of all of them; its outputs are theirs, stacked on axis 2.
-          count: how many columns.
+          count: the number of columns.
         """
         return None
 
@@ -180,7 +180,7 @@ class Column(Model, ABC):
 
     @property
     def needs_data(self) -> bool:
-        """Whether the column cannot be made dense before the whole data set was read."""
+        """Whether the column can be densified only after the whole data set was read."""
         return any(part.needs_data for part in self.parts)
 
     @abstractmethod
@@ -216,7 +216,7 @@ class KeyedColumn(Column):
     Attributes:
       key: name of the feature in the source.
       required: whether a row without the feature is rejected. Otherwise an absent sequence is an empty one.
-      delimiter: what separates the values where one string holds a whole sequence, for example `","`.
+      delimiter: the separator of the values if one string holds a whole sequence, for example `","`.
     """
 
     key: Key  # a field where the base names an attribute
@@ -246,14 +246,14 @@ class KeyedColumn(Column):
         """Applies the column's rules to its canonical values."""
 
     def missing_faults(self, values: Ragged) -> list[Fault]:
-        """Returns a fault for every row that lacks a required column."""
+        """Returns a fault for every row in which a required column is absent."""
         rows = np.flatnonzero(~values.present) if self.required else np.zeros(0, np.int64)
         message = f"expected the feature {self.key!r}"
         return [Fault("missing", self.name, rows, ["absent"] * len(rows), message)] if len(rows) else []
 
 
 class SequenceMixin(BaseModel):
-    """What makes a keyed column a sequence.
+    """The part of a keyed column that makes it a sequence.
 
     Attributes:
       group: the sequence group whose T and length the column shares.

@@ -30,17 +30,17 @@ Boundary = StrictInt | StrictFloat
 class Bucketized(Wrapper, Categorical):
     """The bucket of each number, `[T]` int64 (`[T, width]` for a step of several numbers), -1 for padding.
 
-    Boundaries `(0, 1)` make three buckets: below 0, from 0 to below 1, from 1. Every number of a step has buckets of its own:
+    Boundaries `(0, 1)` mean three buckets: below 0, from 0 to below 1, from 1. Every number of a step has buckets of its own:
     the id of bucket b of number k is `b + k * buckets`, as in TensorFlow. The source is normalised first. Where a `default_value`
     would stand for a number (`non_finite: fill`, a step that is completed) there is no bucket: -1.
 
     Attributes:
       source_column: the numbers, of one dimension at most.
-      boundaries: where a bucket ends and the next begins, ascending. Compared in float32, as TensorFlow does; where the source
-        is float64, in that.
-      num_quantiles: number of buckets, when their boundaries are learned from the data: quantiles of the source's kept, observed,
-        normalised values, for each number of a step its own. At most 10,000: the sketch resolves no more. Give this or
-        `boundaries`.
+      boundaries: where a bucket ends and the next begins, ascending. Compared in float32, as TensorFlow does; in float64 if the
+        source is float64.
+      num_quantiles: number of buckets, if their boundaries are to be learned from the data: quantiles of the source's kept,
+        observed, normalised values, separately for each number of a step. At most 10,000: the sketch resolves no more. Give
+        either this or `boundaries`.
     """
 
     inner_field: ClassVar[str] = "source_column"

@@ -55,7 +55,7 @@ class Categorical(Column):
 
     @property
     def padding(self) -> int:
-        """What is written where there is no id."""
+        """The value that is written where there is no id."""
         return -1
 
     @property
@@ -110,10 +110,10 @@ class KeyedCategorical(Categorical, KeyedColumn):
     """A categorical column of one feature of ids or words.
 
     Attributes:
-      max_ids: most ids in one step (one example, for a context column). 1 gives `[T]`, more give `[T, max_ids]`: nested lists,
-        one list a step. In a flat list every id is a step of its own.
-      padding_id: what stands where there is no id: padding, steps with fewer ids, words out of the vocabulary. TensorFlow's own
-        -1, unless chosen otherwise.
+      max_ids: the most ids in one step (one example, for a context column). With 1 the output is `[T]`, with more
+        `[T, max_ids]`, from nested lists, one list per step. In a flat list every id is a step of its own.
+      padding_id: the value where there is no id: in padding, steps with fewer ids, and for out-of-vocabulary words. TensorFlow's
+        own -1 by default.
     """
 
     max_ids: Annotated[int, Field(strict=True, ge=1, lt=2**31)] = 1
@@ -231,7 +231,7 @@ def python_int(value: Any) -> Any:
 
 
 WORD_DTYPES = (*dtypes.STRINGS, *dtypes.INTEGERS)
-"""What words may be: text, which must be UTF-8; bytes, which may be anything; integers, which count as their decimal text."""
+"""The dtypes of words: text, which must be UTF-8; bytes, which may be anything; integers, which count as their decimal text."""
 
 
 def tensorflow_dtype(column: Any) -> str:

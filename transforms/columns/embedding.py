@@ -73,21 +73,22 @@ MaxNorm = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
 class EmbeddingBase(IdWrapper):
     """Arguments of both embedding columns.
 
-    Weights belong to training. So without a `table` the ids are written, as the inner column writes them, and what a model
-    needs to build the layer goes into the manifest. With a `table` the vectors are written.
+    Weights belong to training. So without a `table` the ids are written, as the inner column writes them, and the arguments that
+    a model needs to build the layer go into the manifest. With a `table` the vectors are written.
 
     Attributes:
       categorical_column: the column of ids.
-      dimension: values of a vector.
-      combiner: how the vectors of several ids in a step become one: `"mean"`, `"sum"`, or `"sqrtn"` (the sum divided by the
+      dimension: the number of values in a vector.
+      combiner: how to combine the vectors of several ids in a step: `"mean"`, `"sum"`, or `"sqrtn"` (the sum divided by the
         root of the sum of squared weights).
-      max_norm: a vector with a larger Euclidean norm is shortened to it before vectors are combined.
-      table: path of a table of `[ids, dimension]` numbers, `.npy` or Parquet (in Python an array, too).
-      initializer: name of the initializer that the layer is to have: metadata.
-      trainable: whether the layer is to be trained: metadata.
-      ckpt_to_load_from: checkpoint that the layer is to be restored from: metadata.
-      tensor_name_in_ckpt: name of the tensor in that checkpoint: metadata.
-      use_safe_embedding_lookup: whether the layer is to treat steps without an id as zeros: metadata. A table does always.
+      max_norm: a vector with a larger Euclidean norm is scaled down to it before vectors are combined.
+      table: path of a table of `[ids, dimension]` numbers, `.npy` or Parquet (in Python it may be an array).
+      initializer: name of the layer's initializer; only for the manifest.
+      trainable: whether to train the layer; only for the manifest.
+      ckpt_to_load_from: checkpoint to restore the layer from; only for the manifest.
+      tensor_name_in_ckpt: name of the tensor in that checkpoint; only for the manifest.
+      use_safe_embedding_lookup: whether the layer treats steps without an id as zeros; only for the manifest. A table always
+        does.
     """
 
     path_fields: ClassVar[tuple[str, ...]] = ("table",)
@@ -111,7 +112,7 @@ class EmbeddingBase(IdWrapper):
     @property
     @abstractmethod
     def collection(self) -> str:
-        """What the weights are called: columns of one collection share them."""
+        """The name of the weights: columns of one collection share them."""
 
     @model_validator(mode="after")
     def _arguments_fit(self) -> Self:
@@ -164,7 +165,7 @@ class EmbeddingBase(IdWrapper):
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """What a model needs to build the layer, as JSON holds it."""
+        """The arguments that a model needs to build the layer, as JSON values."""
         made: dict[str, Any] = {"collection": self.collection, "id_count": self.inner.id_count}
         made |= {name: getattr(self, name) for name in OF_A_COLLECTION}
         made["padding_id"] = self.inner.padding
@@ -273,8 +274,8 @@ def embedding_column(
     Raises:
       TypeError: the dimension is no int.
       ValueError: the column is not categorical, the dimension is below 1, the combiner is none of these, the initializer is
-        neither callable nor a name, one of `ckpt_to_load_from` and `tensor_name_in_ckpt` lacks, the table cannot be read or
-        does not fit.
+        neither callable nor a name, only one of `ckpt_to_load_from` and `tensor_name_in_ckpt` is given, the table cannot be read
+        or does not fit.
     """
     return Embedding.make(
         categorical_column=categorical_column,

@@ -11,7 +11,7 @@ TYPES: Final[dict[str, type[Column]]] = {}
 """All column types by name: `transforms.columns` fills it, which imports the types, which import this."""
 
 _SEQUENCE: Final = "SequenceCategoricalColumn"
-"""What TensorFlow wraps a categorical column in to make it a sequence."""
+"""The class that TensorFlow wraps a categorical column in to make it a sequence."""
 
 
 def is_tensorflow(column: Any) -> bool:
@@ -22,12 +22,12 @@ def is_tensorflow(column: Any) -> bool:
 def converted(column: Any, **more: Any) -> Column:
     """Returns our column for one of TensorFlow's; one of ours is returned as it is.
 
-    TensorFlow's arguments become ours by the same names. Sequences come into the default sequence group, with one id a step;
-    `more` says otherwise.
+    TensorFlow's arguments become ours with the same names. Sequences go into the default sequence group, with one id per step,
+    unless `more` says otherwise.
 
     Args:
       column: a column of `tf.feature_column`, a sequence or a context one, a wrapper included.
-      **more: arguments that TensorFlow's columns lack (`group`, `max_ids`, `required`, ...), for the column of the feature.
+      **more: arguments that TensorFlow's columns do not have (`group`, `max_ids`, `required`, ...), for the feature's column.
 
     Raises:
       TypeError: it is no column.

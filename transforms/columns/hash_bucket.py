@@ -20,7 +20,7 @@ class HashBucketBase(KeyedCategorical):
     """Arguments of both hash bucket columns.
 
     The id is Fingerprint64 (FarmHash) of the word's bytes, unsigned, modulo `hash_bucket_size`; an integer is hashed as its
-    decimal text; the empty word is hashed like any other. Of 10 buckets omar, stringer and marlo get 6, 4 and 1.
+    decimal text; the empty word is hashed like any other. With 10 buckets omar, stringer and marlo get 6, 4 and 1.
 
     Attributes:
       hash_bucket_size: ids are in `[0, hash_bucket_size)`.

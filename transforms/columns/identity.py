@@ -25,7 +25,7 @@ class IdentityBase(KeyedCategorical):
 
     Attributes:
       num_buckets: ids are in `[0, num_buckets)`.
-      default_value: what an id outside becomes. Without it such an id is treated by `on_out_of_range`.
+      default_value: the id that replaces an id outside the range. Without it `on_out_of_range` applies.
       on_out_of_range: `"reject"` rejects the row, `"fail"` stops the job.
     """
 
@@ -125,7 +125,7 @@ def sequence_categorical_column_with_identity(
     Args:
       key: name of the feature.
       num_buckets: ids are in `[0, num_buckets)`.
-      default_value: what an id outside becomes.
+      default_value: the id that replaces an id outside the range.
       **more: the other arguments of `SequenceIdentity`.
 
     Raises:

@@ -26,12 +26,12 @@ WIDEST: Final = 1 << 24
 
 
 class Indicator(IdWrapper):
-    """How often every id stands in a step, dense as `[T, n]` float32 (`[n]` for a context column), n the number of ids.
+    """The count of every id in a step, dense as `[T, n]` float32 (`[n]` for a context column), where n is the number of ids.
 
-    Weights are summed in place of counts. A step without an id is zeros, as padding is, and counts in the length.
+    If the ids have weights, these are summed instead. A step without an id is all zeros, as padding is, but counts in the length.
 
     Attributes:
-      categorical_column: the column of ids. How many there are must be known: a vocabulary learned from the data needs
+      categorical_column: the column of ids. The number of ids must be known: a vocabulary learned from the data needs
         `top_k`.
     """
 

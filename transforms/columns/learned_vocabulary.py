@@ -26,15 +26,15 @@ if TYPE_CHECKING:
 class LearnedVocabularyBase(VocabularyBase):
     r"""Arguments of both learned vocabulary columns.
 
-    Ids go by decreasing frequency, words of one frequency by their bytes in reverse order, as `tft.vocabulary` sorts. The empty
-    word and words with a line break (`\n`, `\r`) are never learned: they are unknown words.
+    Ids are assigned by decreasing frequency, and among words of the same frequency by their bytes in reverse order, as
+    `tft.vocabulary` sorts. The empty word and words with a line break (`\n`, `\r`) are never learned: they are unknown words.
 
     Attributes:
-      top_k: how many words the vocabulary has at most; all, unless given.
-      frequency_threshold: how often a word must stand in the data to be learned.
+      top_k: the largest number of words to learn; all by default.
+      frequency_threshold: how often a word must occur in the data to be learned.
       default_value: the id of an unknown word, -1 for none. Not with `num_oov_buckets`.
       dtype: `string` (checked to be UTF-8), `bytes`, or an integer dtype: integers are counted as their decimal text.
-      statistics_over: whether the words of `"kept"` steps are counted, or of `"all"` steps, those cut off too.
+      statistics_over: whether to count the words of `"kept"` steps, or of `"all"` steps, truncated ones included.
     """
 
     top_k: Annotated[int, Field(strict=True, ge=1, lt=2**63)] | None = None
@@ -143,16 +143,16 @@ def sequence_categorical_column_with_learned_vocabulary(
     statistics_over: str = "kept",
     **more: Any,
 ) -> SequenceLearnedVocabulary:
-    """Builds a `SequenceLearnedVocabulary`, which TensorFlow lacks.
+    """Builds a `SequenceLearnedVocabulary`, which has no counterpart in TensorFlow.
 
     >>> sequence_categorical_column_with_learned_vocabulary("paths", top_k=1000, num_oov_buckets=10).id_count
     1010
 
     Args:
       key: name of the feature.
-      top_k: how many words are learned at most; None for all.
-      frequency_threshold: how often a word must stand in the data.
-      num_oov_buckets: how many ids the unknown words share.
+      top_k: the largest number of words to learn; None for all.
+      frequency_threshold: how often a word must occur in the data.
+      num_oov_buckets: the number of ids that unknown words share.
       default_value: the id of an unknown word, -1 for none.
       dtype: `string`, `bytes` or an integer dtype.
       statistics_over: `"kept"` or `"all"` steps.

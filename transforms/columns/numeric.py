@@ -26,13 +26,13 @@ Number = StrictInt | StrictFloat
 
 
 class Numeric(NumericBase):
-    """A fixed shape of numbers an example, dense as `[*shape]`.
+    """Numbers of one fixed shape per example, dense as `[*shape]`.
 
-    As in TensorFlow a row without the feature takes `default_value`, which is then normalised like any value, and without a
-    default such a row is refused (here: rejected, reason `missing`). Statistics count present values only.
+    As in TensorFlow, a row without the feature gets `default_value`, which is then normalised like any other value. Without a
+    default such a row is rejected (`missing`). Statistics count present values only.
 
     Attributes:
-      default_value: one number, or one for each value of the shape (flat, row-major); None for no default.
+      default_value: a number, or a flat list with a number for each value of the shape (row-major); None for no default.
     """
 
     tensorflow_class: ClassVar[str] = "NumericColumn"

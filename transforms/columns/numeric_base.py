@@ -36,17 +36,18 @@ class NumericBase(KeyedColumn):
 
     Attributes:
       shape: shape of the values in one step (in one example, for a context column).
-      dtype: what the values are cast to; parsed as int64, float32 or, where it is float64, as float64 before.
-      normalizer_fn: what present values are put through: a normalizer by name (`"z_score"`) or with options (`{type: z_score,
-        per: column}`), a function of a dense float tensor `[steps, *shape]`, which a columns file names as `module:function`,
-        or a list of these, one after the other.
-      non_finite: what happens to NaN and infinities. `"reject"` rejects the row, `"fill"` puts `default_value` there
-        after normalising, `"keep"` lets them through as TensorFlow does. `"mean"` puts the mean of the data set's raw values
-        there before normalising (of the dimension, or of the column where the first normalizer goes by it), so that a z-score
-        is 0; without any value there is no mean, and it is `"fill"`. `"forward_fill"`, for sequences, repeats the last value of
-        the same dimension before it in the row, also from a step that is cut off; a gap without one is as with `"fill"`. No
-        statistics count what was put there, but for those that a function finds with analyzers of its own.
-      observed_mask: also write which values were observed (bool, in the shape of the values): neither padding nor filled.
+      dtype: dtype that the values are cast to, after they are parsed as int64 or float32 (a float64 column as float64).
+      normalizer_fn: the normalizer of present values: by name (`"z_score"`) or with options (`{type: z_score, per: column}`), a
+        function of a dense float tensor `[steps, *shape]`, which a columns file names as `module:function`, or a list of these,
+        one after the other.
+      non_finite: what to do with NaN and infinities. `"reject"` rejects the row, `"fill"` inserts `default_value` after
+        normalising, `"keep"` lets them through as TensorFlow does. `"mean"` inserts the mean of the data set's raw values before
+        normalising (of the dimension, or of the column if the first normalizer has `per: column`), so that a z-score is 0;
+        without any value there is no mean, and it acts like `"fill"`. `"forward_fill"`, for sequences, repeats the last value of
+        the same dimension before it in the row, even from a truncated step; a gap without such a value is treated like `"fill"`.
+        No statistics count inserted values, except those of analyzers in a function of your own.
+      observed_mask: also write which values were observed (bool, in the shape of the values), that is, neither padding nor
+        filled.
     """
 
     shape: Shape = (1,)
@@ -93,7 +94,7 @@ class NumericBase(KeyedColumn):
         return self.asks_of(self.name)
 
     def asks_of(self, owner: str) -> list[Ask]:
-        """Returns what the column asks for on behalf of itself or of a column that is made of it.
+        """Returns what the column asks for, on its own behalf or on that of a column built from it.
 
         The first is always there: the moments of the raw values, for `statistics.json`.
         """
@@ -265,7 +266,7 @@ class NumericBase(KeyedColumn):
 
 
 def numeric_of(column: Column) -> NumericBase | None:
-    """Returns the numeric column whose values have statistics: the column itself, or one that it is made of; None for none."""
+    """Returns the numeric column whose values have statistics: the column itself, or an inner one; None for none."""
     if isinstance(column, NumericBase):
         return column
     return next((found for part in column.parts if (found := numeric_of(part)) is not None), None)

@@ -26,11 +26,11 @@ PassthroughDtype = Annotated[str, dtype_among((*dtypes.STRINGS, "int64", "float3
 
 
 class Passthrough(KeyedColumn):
-    """One scalar an example, written as it is read. It takes no part in the graph: a request need not carry it.
+    """One scalar per example, written as it is read. It is not part of the graph: a request need not carry it.
 
     Attributes:
       dtype: `string` (checked to be UTF-8), `bytes`, `int64` or `float32`.
-      default_value: what a row without the feature takes; without one such a row is rejected (`missing`).
+      default_value: the value for rows without the feature; if it is not given, such a row is rejected (`missing`).
     """
 
     in_graph: ClassVar[bool] = False

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Findings(Protocol):
-    """What the analysis of a data set found: `transforms.statistics.fitted.Fitted`."""
+    """The result of the analysis of a data set: `transforms.statistics.fitted.Fitted`."""
 
     @property
     def vocabularies(self) -> Mapping[str, Vocabulary]:
@@ -29,7 +29,7 @@ class Findings(Protocol):
         """Returns the name of the column of the spec that a column is a part of, or is."""
 
     def on_behalf(self, inner: str, outer: str) -> Findings:
-        """Returns the same for a column that another is made of."""
+        """Returns the same for the inner column of another one."""
 
     def words(self, words: Sequence[bytes | str], name: str) -> Words:
         """Returns a vocabulary whose words are given."""

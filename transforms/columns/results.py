@@ -1,4 +1,4 @@
-"""A column's results: what its rules found in a batch, and the features that it becomes."""
+"""A column's results: the faults and counts of a batch by its rules, and the features that it becomes."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from transforms.rows.rejection import Fault
 
 @dataclass(frozen=True)
 class Checked:
-    """What a column's rules found in a batch.
+    """The result of checking a batch against a column's rules.
 
     Attributes:
       faults: rows to reject.
       steps: int64 `[rows]`, the sequence length in steps; None for a context column.
-      completed: int64 `[rows]`, values that the row does not hold and that are made up; None for none.
-      empty_places: bool, as long as the values: where no value stands but the marker of none (`form.NO_ID`, `form.NO_WORD`);
+      completed: int64 `[rows]`, the number of values that the row does not hold and that are filled in; None for none.
+      empty_places: bool, as long as the values: where the marker for no value stands (`form.NO_ID`, `form.NO_WORD`);
         None for nowhere.
       flags: figure of the ledger to the values that it counts, bool and as long as the values.
     """
@@ -37,8 +37,8 @@ class Output:
 
     Attributes:
       name: feature name.
-      dtype: name of the dtype that the parse spec casts to; stored as its carrier, in Parquet a float64 as it is.
-      shape: shape of one example; None stands for a T that the data decides.
+      dtype: name of the dtype that the parse spec casts to; stored as its carrier, except for float64 in Parquet.
+      shape: shape of one example; None stands for a T that the data decide.
       kind: `values`, `ids`, `weights`, `length`, `mask`, `observed` or `concatenation`.
       source: column or sequence group that it comes from.
       sequence: whether the first dimension is T.
@@ -55,9 +55,9 @@ class Output:
         """Returns the output as it really came out.
 
         Args:
-          width: values in one example, which tells T where the shape leaves it open.
-          carrier: `int64`, `float32`, `float64` or another that the values came in. Where a normalizer made another kind of
-            number of them than the declared dtype is, that is the dtype.
+          width: values in one example, which determines T if the shape leaves it open.
+          carrier: `int64`, `float32`, `float64` or another dtype of the actual values. If a normalizer returned another kind of
+            number than the declared dtype, this becomes the dtype.
         """
         known = int(np.prod([n for n in self.shape if n is not None], dtype=np.int64))
         shape = tuple(width // known if n is None else n for n in self.shape)

@@ -41,15 +41,15 @@ DefaultValue = Annotated[
 class SequenceNumeric(SequenceMixin, NumericBase):
     """A sequence of numeric steps, dense as `[T, *shape]`.
 
-    The length of a row is its number of values divided by `prod(shape)`. Padding is `default_value` as it is, never
-    normalised (TensorFlow's order of work; its docstring says otherwise, and `normalize_padding` gives that).
+    The length of a row is its number of values divided by `prod(shape)`. Padding is the raw `default_value`, which is not
+    normalised. TensorFlow does the same, although its docstring says otherwise; `normalize_padding` does what that says.
 
     Attributes:
-      default_value: stands where there is no value: padding, filled and completed values. None is 0.
-      incomplete_step: what happens when the values do not fill the last step: `"reject"` rejects the row, `"pad"` completes
-        the step with `default_value`.
-      statistics_over: `"kept"` leaves steps cut off by truncation out of the statistics, `"all"` counts them.
-      normalize_padding: normalise the padding too.
+      default_value: the value where there is none: in padding, filled and completed values. None is 0.
+      incomplete_step: what to do if the values do not fill the last step: `"reject"` rejects the row, `"pad"` completes the step
+        with `default_value`.
+      statistics_over: `"kept"` leaves truncated steps out of the statistics, `"all"` counts them.
+      normalize_padding: also normalise the padding.
     """
 
     tensorflow_class: ClassVar[str] = "SequenceNumericColumn"

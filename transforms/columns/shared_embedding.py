@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class SharedEmbedding(EmbeddingBase):
     """Ids of an embedding that several columns share, `[T]` int64; or with a `table` their vectors, `[T, dimension]` float32.
 
-    The columns of a collection have the same number of ids and agree in all arguments but the column of ids.
+    The columns of a collection have the same number of ids and agree in all arguments except the column of ids.
 
     Attributes:
       shared_embedding_collection_name: name of the weights that the columns of the collection share.
@@ -113,11 +113,11 @@ def shared_embeddings(
     'liked_seen_shared_embedding'
 
     Args:
-      categorical_columns: the columns of ids, all of one type and with equally many ids.
+      categorical_columns: the columns of ids, all of one type and with the same number of ids.
       dimension: values of a vector.
       combiner: `"mean"`, `"sum"` or `"sqrtn"`.
       initializer: a callable or a name, for the manifest.
-      shared_embedding_collection_name: what they share; made of the columns' names unless given.
+      shared_embedding_collection_name: the name of the shared weights; composed of the columns' names unless given.
       ckpt_to_load_from: for the manifest, as are `tensor_name_in_ckpt`, `trainable` and `use_safe_embedding_lookup`.
       tensor_name_in_ckpt: see above.
       max_norm: a longer vector is shortened to this Euclidean norm.

@@ -24,11 +24,11 @@ class Steps:
 
     Attributes:
       values: `[n, *shape]`, in the dtype that they are parsed as.
-      observed: bool `[n, *shape]`, which of the values the data have: neither made up nor to be filled.
-      splits: int64 `[rows + 1]`, which of them are each row's; steps past the last belong to no row.
-      raw: all features of the batch, for what else the statistics go by.
-      imputed: bool `[n, *shape]`, which of the values are gaps that something takes the place of before normalising: the last
-        value before them (which `values` holds already), or the mean (which `normalize` puts there). None for none.
+      observed: bool `[n, *shape]`, which of the values come from the data: neither completed nor to be filled.
+      splits: int64 `[rows + 1]`, row splits of the steps; steps past the last belong to no row.
+      raw: all features of the batch, for statistics by key.
+      imputed: bool `[n, *shape]`, which of the values are gaps that are replaced before normalising: by the last value before
+        them (which `values` already holds), or by the mean (which `normalize` inserts). None for none.
     """
 
     values: tf.Tensor

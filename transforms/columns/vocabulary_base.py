@@ -23,8 +23,8 @@ class VocabularyBase(KeyedCategorical):
     """Arguments of every vocabulary column.
 
     Attributes:
-      num_oov_buckets: how many ids after those of the vocabulary are shared by the unknown words, which get `size +
-        Fingerprint64(word) mod num_oov_buckets`. 0 for none: an unknown word gets `default_value`.
+      num_oov_buckets: the number of ids after those of the vocabulary that unknown words share: they get `size +
+        Fingerprint64(word) mod num_oov_buckets`. With 0 an unknown word gets `default_value`.
     """
 
     tensorflow_value_errors: ClassVar[frozenset[str]] = frozenset({"key", "dtype", "default_value"})
@@ -51,7 +51,7 @@ class VocabularyBase(KeyedCategorical):
     @property
     @abstractmethod
     def unknown_id(self) -> int:
-        """What an unknown word gets where there are no buckets for it; -1 for no id."""
+        """The id of an unknown word if there are no buckets for it; -1 for no id."""
 
     @abstractmethod
     def vocabulary(self, fitted: Findings) -> Vocabulary:

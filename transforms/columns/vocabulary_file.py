@@ -32,13 +32,13 @@ class VocabularyFileBase(VocabularyBase):
     The file is read when the column is built; from then on the column has its words, also on workers that do not see the file.
 
     Attributes:
-      vocabulary_file: a file of one word a line, local or on one of Beam's file systems. In a columns file, a relative path
-        begins where the columns file lies; in Python, in the working directory.
-      vocabulary_size: how many of its lines are words, the first ones; all of them, unless given.
-      default_value: the id of an unknown word; -1, or none given, for no id. Not with `num_oov_buckets`.
-      dtype: `string` (the file must be UTF-8), `bytes`, or an integer dtype: lines are decimal integers then.
-      file_format: `text`, or `tfrecord_gzip`: a gzipped TFRecord file, each record a word. Unless given the name decides: the
-        latter where it ends in `tfrecord.gz`.
+      vocabulary_file: a file with one word per line, local or on one of Beam's file systems. In a columns file, a relative path
+        begins in that file's folder; in Python, in the working directory.
+      vocabulary_size: the number of lines to use, from the first; all by default.
+      default_value: the id of an unknown word; -1, the default, for no id. Not with `num_oov_buckets`.
+      dtype: `string` (the file must be UTF-8), `bytes`, or an integer dtype: lines are then decimal integers.
+      file_format: `text`, or `tfrecord_gzip`: a gzipped TFRecord file, each record a word. The default is the latter if the name
+        ends in `tfrecord.gz`.
     """
 
     path_fields: ClassVar[tuple[str, ...]] = ("vocabulary_file",)
@@ -134,8 +134,8 @@ def sequence_categorical_column_with_vocabulary_file(
     Args:
       key: name of the feature.
       vocabulary_file: path of a file of one word a line.
-      vocabulary_size: how many of its lines are words; None for all.
-      num_oov_buckets: how many ids the unknown words share.
+      vocabulary_size: the number of lines to use, from the first; None for all.
+      num_oov_buckets: the number of ids that unknown words share.
       default_value: the id of an unknown word; None or -1 for none.
       dtype: `string`, `bytes` or an integer dtype.
       **more: the other arguments of `SequenceVocabularyFile`.

@@ -24,7 +24,7 @@ Word = str | bytes | int
 
 
 def _words(value: Any) -> tuple[Word, ...]:
-    """Takes what TensorFlow takes, but no single string, of which TensorFlow makes a word of each letter, and no set."""
+    """Accepts what TensorFlow accepts, except a single string, whose letters TensorFlow takes for words, and a set."""
     if isinstance(value, np.ndarray):
         value = value.tolist()
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Sequence):
@@ -61,8 +61,8 @@ class VocabularyListBase(VocabularyBase):
     """Arguments of both vocabulary list columns.
 
     Attributes:
-      vocabulary_list: the words, or integers. The place of a word is its id.
-      dtype: `string` (checked to be UTF-8), `bytes`, or an integer dtype; that of the words, unless given: `string` or `int64`.
+      vocabulary_list: the words, or integers. The id of a word is its position.
+      dtype: `string` (checked to be UTF-8), `bytes`, or an integer dtype; by default that of the words: `string` or `int64`.
       default_value: the id of an unknown word, -1 for none. Not with `num_oov_buckets`.
     """
 
@@ -158,7 +158,7 @@ def sequence_categorical_column_with_vocabulary_list(
       vocabulary_list: the words, text or bytes, or integers; the place of a word is its id.
       dtype: `string`, `bytes` or an integer dtype; that of the words, unless given.
       default_value: the id of an unknown word, -1 for none.
-      num_oov_buckets: how many ids the unknown words share.
+      num_oov_buckets: the number of ids that unknown words share.
       **more: the other arguments of `SequenceVocabularyList`.
 
     Raises:

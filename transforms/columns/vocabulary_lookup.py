@@ -9,8 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 Track = Callable[[Callable[[], Any], str], Any]
-"""Makes a table (or returns the one that was made before by this name) and keeps it alive: `tft.make_and_track_object` while
-tf.Transform traces, else a dictionary."""
+"""A function that creates a table (or returns the earlier one of this name) and keeps it alive: `tft.make_and_track_object` while
+tf.Transform traces, otherwise a dictionary."""
 
 
 NO_WORDS: Final = b"49d0cd50-04bb-48c0-bc6f-5b575dce351a"
@@ -19,7 +19,7 @@ writes this one (`analyzers.get_empy_vocabulary_dummy_value`)."""
 
 
 class Vocabulary(Protocol):
-    """What words have ids."""
+    """A vocabulary: the words that have ids."""
 
     def ids(self, words: tf.Tensor, num_oov_buckets: int, default_value: int) -> tf.Tensor:
         """Returns the id of every word, int64 of the same shape.
@@ -27,7 +27,7 @@ class Vocabulary(Protocol):
         Args:
           words: text.
           num_oov_buckets: an unknown word gets `size + Fingerprint64(word) mod num_oov_buckets`.
-          default_value: what an unknown word gets where there are no such buckets.
+          default_value: the id of an unknown word if there are no such buckets.
         """
 
 
@@ -36,7 +36,7 @@ class Words:
 
     Args:
       words: one or more distinct words.
-      name: what they are called; two vocabularies of one graph need two names.
+      name: their name; two vocabularies of one graph need two names.
       track: see `Track`.
     """
 

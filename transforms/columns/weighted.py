@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 class Weighted(IdWrapper, Categorical):
     """Ids with weights: `[T]` int64 ids and, as `<name>_weights`, float32 weights of the same shape.
 
-    A weight stands for every id, in the same steps; a row where they do not is rejected. What `indicator_column` counts and
-    `embedding_column` combines is weighted by them. Where there is no id the weight is 0.
+    Every id needs a weight in the same step; otherwise the row is rejected. `indicator_column` sums the weights instead of
+    counting, and `embedding_column` combines vectors with them. Where there is no id the weight is 0.
 
     Attributes:
-      categorical_column: the column of ids or words, of a feature of its own.
+      categorical_column: the column of ids or words, which reads a feature itself.
       weight_feature_key: name of the feature with the weights, lists like those of the ids.
-      dtype: what the weights are cast to, an integer or a float; they are written as float32.
+      dtype: the integer or float dtype that the weights are cast to; they are written as float32.
     """
 
     tensorflow_class: ClassVar[str] = "WeightedCategoricalColumn"

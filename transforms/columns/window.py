@@ -16,19 +16,18 @@ if TYPE_CHECKING:
 class Window:
     """The steps of a batch that are kept, for all columns of one sequence group, or of several groups.
 
-    The rows of several groups stand one below the other: the batch of the first group, then that of the second. They differ in
-    nothing but T. Rows are moved as runs of steps, by kernels that copy a run at a time; a gather by step costs some 10 ns for
-    every step.
+    The rows of several groups are stacked: the batch of the first group, then that of the second. The groups differ only in T.
+    Rows are moved as runs of steps, by kernels that copy a run at a time; a gather by step costs some 10 ns for every step.
 
     Attributes:
-      runs: int64 `[2 * rows + 1]`, splits of all steps into two runs a row, of which one is kept.
-      kept: int64 `[rows]`, the number of the run that is kept of every row.
+      runs: int64 `[2 * rows + 1]`, splits of all steps into two runs per row, one of which is kept.
+      kept: int64 `[rows]`, the number of the kept run of every row.
       splits: int64 `[rows + 1]`, row splits of the kept steps.
       length: int64 `[rows]`, kept steps of each row.
       missing: int64 `[rows]`, steps of padding of each row.
       sizes: int64 `[groups]`, T of each.
-      static_lengths: T of each group where it is known when the graph is built, else None.
-      padding: on which side padding stands.
+      static_lengths: T of each group if it is known when the graph is built, otherwise None.
+      padding: the side of the padding.
     """
 
     runs: tf.Tensor
@@ -109,7 +108,7 @@ class Window:
         return made
 
     def apart(self, placed: tf.Tensor) -> list[tf.Tensor]:
-        """Returns what `place` has made for each of the groups, `[batch, T, ...]`."""
+        """Returns the results of `place` for each of the groups, `[batch, T, ...]`."""
         count = len(self.static_lengths)
         if count == 1:
             return [placed]

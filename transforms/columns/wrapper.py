@@ -1,4 +1,4 @@
-"""The base of columns made of another column: they read, check and learn what that one does."""
+"""The base of columns that wrap another column: they read, check and learn what that one does."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 
 class Wrapper(Column):
-    """A column made of another one, which stands in the field `inner_field`."""
+    """A column that wraps another one, which is in the field `inner_field`."""
 
     @model_validator(mode="before")
     @classmethod
     def _tensorflows_own(cls, data: Any) -> Any:
-        """Takes a column of TensorFlow's for the one that this is made of."""
+        """Accepts a column of TensorFlow's as the inner column."""
         if isinstance(data, dict) and is_tensorflow(data.get(cls.inner_field)):
             return {**data, cls.inner_field: converted(data[cls.inner_field])}
         return data
@@ -37,7 +37,7 @@ class Wrapper(Column):
     @property
     @abstractmethod
     def inner(self) -> Column:
-        """The column that it is made of."""
+        """The wrapped column."""
 
     @property
     def parts(self) -> tuple[Column, ...]:
@@ -77,7 +77,7 @@ class Wrapper(Column):
         return self.inner.fixed()
 
     def asks(self) -> Sequence[Ask]:
-        """See the base class. Names of a spec's columns differ, those of what they are made of need not: it asks for itself."""
+        """See the base class. Names of a spec's columns differ, but those of their inner columns need not: it asks for itself."""
         return [replace(ask, owner=self.name) for ask in self.inner.asks()]
 
     def check(self, views: Mapping[str, Ragged]) -> Checked:
@@ -86,7 +86,7 @@ class Wrapper(Column):
 
 
 class IdWrapper(Wrapper):
-    """A column made of the ids of a categorical one."""
+    """A column computed from the ids of a categorical one."""
 
     inner_field: ClassVar[str] = "categorical_column"
 

@@ -28,7 +28,7 @@ def fit(spec: Spec, raw: RawTensors, combine: Combine, levels: int | None = None
     Args:
       spec: the columns.
       raw: the features of a batch by key.
-      combine: what makes figures of the whole data set of those of a batch: tf.Transform's analyzers, or in memory nothing.
+      combine: combines the figures of batches: tf.Transform's analyzers; in memory, where one batch is all, the identity.
       levels: how many levels are fitted (see `Spec.levels`); all, if left out.
     """
     fitted = Fitted(spec, track=combine.track)

@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from transforms.columns.steps import RawTensors
 
 DENSE_BYTES: Final = 16 << 20
-"""How many bytes of dense output are made at once: what T costs, a batch of long rows must not multiply."""
+"""The most bytes of dense output to compute at once, so that memory does not grow with T times the rows of a batch."""
 
 TRANSFORM_FN: Final = "transform_fn"
-"""Where tf.Transform saves its graph, in the directory of a transform."""
+"""The folder of tf.Transform's graph in the directory of a transform."""
 
 EXACT: Final = "__float64__"
-"""What the name of an output begins with that holds the bits of a float64 as int64. tf.Transform 1.21 refuses float64 outputs:
-its graph gives such a feature as float32, and beside it exactly."""
+"""The prefix of the name of an output that holds the bits of a float64 as int64. tf.Transform 1.21 refuses float64 outputs, so
+its graph returns such a feature twice: as float32, and exactly under this prefix."""
 
 Arrays = dict[str, np.ndarray]
 BatchFunction = Callable[[pa.RecordBatch], Mapping[str, Any]]
@@ -74,7 +74,7 @@ class _Compiled:
     It takes the parts of ragged tensors: to look these over, call by call, takes TensorFlow longer than a small batch.
 
     Args:
-      function: what is compiled, and kept with all that it holds, as lookup tables.
+      function: the function to compile; it is kept alive with everything in it, such as lookup tables.
       spec: the columns.
     """
 

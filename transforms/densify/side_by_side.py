@@ -1,12 +1,12 @@
-"""Columns alike, made dense as one: a graph pays for its operations, hardly for the values that go through them.
+"""Similar columns, densified as one: a graph pays for its operations, and hardly for the values that go through them.
 
 200 z-scored sequences of one group would be 200 times the same fifty operations, traced some five times each: minutes before the
-first row. But sequences of a group have the same steps. So those that differ by nothing but their feature are laid side by side
-as one column of more dimensions, go through the graph together, and are taken apart again. What a value becomes depends on the
-value and on the figures of its own column, as before.
+first row. But sequences of a group have the same steps. So those that differ only in their feature are laid side by side
+as one column with more dimensions, go through the graph together, and are split again. The result for a value still depends on
+the value and on the figures of its own column only.
 
-Groups that differ in nothing but T have rows of different lengths, which no dimension can hold. What lies side by side in one of
-them stands below what does in the other: more rows, of which each step has the figures of its own columns.
+Groups that differ only in T have rows of different lengths, which cannot be side by side. So the columns of one group are stacked
+below those of the other: there are more rows, and each step uses the figures of its own columns.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ class Bundle:
 
     Attributes:
       members: one column or more, group by group.
-      groups: their sequence groups, as many members of each; none for context columns.
-      column: what stands for them: the only one, or one that is as wide as those of a group together.
-      spec: the spec in which that column stands.
+      groups: their sequence groups, with the same number of members each; none for context columns.
+      column: the column that represents them: the only one, or one that is as wide as those of a group together.
+      spec: the spec with that column.
     """
 
     members: tuple[Column, ...]
@@ -53,12 +53,12 @@ class Bundle:
 
     @property
     def stacked(self) -> int:
-        """How many times the rows of the batch stand one below the other."""
+        """The number of times that the rows of the batch are stacked one below the other."""
         return max(len(self.groups), 1)
 
     @property
     def beside(self) -> int:
-        """How many columns lie side by side."""
+        """The number of columns that lie side by side."""
         return len(self.members) // self.stacked
 
     def raw(self, raw: RawTensors) -> RawTensors:

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
 
 def spoiling_columns(spec: Spec, narrow: bool = False) -> list[tuple[Column, NumericBase]]:
-    """Returns the columns of which finite numbers can come out non-finite, where the column does not let such through.
+    """Returns the columns whose finite numbers can come out non-finite although the column does not let such numbers through.
 
-    Normalizers can make such, and so does float32 of large float64, in a concatenation or where all is written so (`narrow`).
+    Normalizers can return such numbers, and so does the cast of a large float64 to float32, in a concatenation or (with `narrow`)
+    everywhere.
     """
     found: list[tuple[Column, NumericBase]] = []
     for column in spec.columns:
@@ -53,7 +54,7 @@ def normalizer_faults(arrays: Arrays, spec: Spec, narrow: bool = False) -> list[
         # Two passes without a copy tell of nearly every batch that it is good; a NaN is neither.
         if not values.size or (values.min() >= -largest and values.max() <= largest):
             continue
-        values = values.reshape(len(values), math.prod(values.shape[1:]))  # -1 cannot be told of no values
+        values = values.reshape(len(values), math.prod(values.shape[1:]))  # with no values, -1 would be ambiguous
         bad = ~(np.abs(values) <= largest)
         found = np.flatnonzero(bad.any(axis=1))
         if len(found):
@@ -65,7 +66,7 @@ def normalizer_faults(arrays: Arrays, spec: Spec, narrow: bool = False) -> list[
 
 
 def written_values(column: Column, arrays: Mapping[str, Any], spec: Spec) -> Any:
-    """Returns what a column was made into, array or tensor: an output of its own, or a part of its group's concatenation."""
+    """Returns the output of a column, array or tensor: one of its own, or a part of its group's concatenation."""
     if column.name in arrays:
         return arrays[column.name]
     group = column.sequence_group

@@ -9,7 +9,7 @@ import pyarrow as pa
 import tensorflow as tf
 
 ALIGNMENT: Final = 64
-"""Where a tensor may begin, in bytes: TensorFlow's kernels load as much at once. Arrow's buffers begin so, too."""
+"""A tensor begins at a multiple of this many bytes, because TensorFlow's kernels load as much at once. So do Arrow's buffers."""
 
 
 def shared(array: np.ndarray) -> tf.Tensor:

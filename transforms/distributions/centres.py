@@ -1,4 +1,4 @@
-"""Centres: where the bins of a column's raw values lie densest, so that values far from 0 for their spread can be told apart."""
+"""Centres: where the bins of a column's raw values lie densest, so that values far from 0 for their spread fall into different bins."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from transforms.spec.spec import Spec
 from transforms.statistics import moments
 
 MOST_APART: Final = 4
-"""Steps of up to this many values are counted by dimension; wider ones, all dimensions together."""
+"""Steps of up to this many values are counted by dimension; wider steps, with all dimensions together."""
 
 FAR_FROM_ZERO: Final = 4.0
 """Values are counted around their mean if that is at least this many standard deviations away from 0."""
@@ -21,7 +21,7 @@ FAR_FROM_ZERO: Final = 4.0
 
 @dataclass(frozen=True)
 class Centre:
-    """Where the bins of a column's raw values lie densest: one figure a dimension, or one for all together.
+    """The point where the bins of a column's raw values lie densest: one figure per dimension, or one for all together.
 
     Attributes:
       values: float64 `[dimensions]`; 0 for none.
@@ -71,7 +71,7 @@ def read_centres(spec: Spec, path: str) -> dict[str, Centre]:
 
 
 def dimensions(column: Column) -> int:
-    """Returns how many dimensions of a column are counted by themselves; 1 where all are counted together."""
+    """Returns the number of dimensions of a column that are counted separately; 1 if all are counted together."""
     numeric = numeric_of(column)
     width = numeric.step_width if numeric is not None else 1
     return width if width <= MOST_APART else 1

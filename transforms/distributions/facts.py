@@ -46,9 +46,9 @@ class Facts:
     Attributes:
       lengths: by sequence group, rows by the bucket of their length before truncation (see `tally.length_bucket`).
       sums: by sequence group, the sum of the lengths and the largest.
-      counts: how values are distributed.
+      counts: the counted distributions.
       centres: by column, what `before` is counted around.
-      one_in: which part of the rows was counted.
+      one_in: one row in this many was counted.
       most_ids: below what bound ids were counted one by one.
       times: by run.
       vocabularies: by column, the digest of the words that its columns file gave or named, while they were what they were.
@@ -79,8 +79,8 @@ def gathered(spec: Spec, tally: Tally, counts: Packed, counting: Counting, run: 
     Args:
       spec: the columns.
       tally: everything counted in the pass that wrote.
-      counts: how values are distributed.
-      counting: how that was counted.
+      counts: the counted distributions.
+      counting: the way in which they were counted.
       run: name of the run.
       times: its parts.
     """

@@ -128,12 +128,12 @@ def by_split(counts: Packed) -> dict[str, Packed]:
 
 @dataclass(frozen=True)
 class Counting:
-    """How a job counts.
+    """The way in which a job counts distributions.
 
     Attributes:
       moments: file with the moments of the first level, for the centres; an empty string where there is none.
-      one_in: which part of the rows is counted, a power of 2.
-      words: how many words there are in each learned vocabulary, by its name; None to look into the saved graph's folder.
+      one_in: one row in this many is counted, a power of 2.
+      words: the number of words in each learned vocabulary, by its name; None to look into the saved graph's folder.
     """
 
     moments: str = ""
@@ -178,7 +178,7 @@ def counter(spec: Spec, around: Mapping[str, Centre], words: Mapping[str, int], 
       spec: the columns.
       around: centres by column.
       words: by column, how many words its vocabulary has, where unknown words have ids of their own after these.
-      one_in: which part of the rows is counted, a power of 2.
+      one_in: one row in this many is counted, a power of 2.
     """
     ids, most = id_outputs(spec), most_ids(spec)
 
@@ -205,7 +205,7 @@ def counter(spec: Spec, around: Mapping[str, Centre], words: Mapping[str, int], 
 
 
 def _numbers(column: Column, what: str, values: np.ndarray, seen: np.ndarray | None) -> Counts:
-    """Counts values `[n, width]`, of which those that are `seen` count."""
+    """Counts those of the values `[n, width]` that are `seen`."""
     bins, count = bins_of(values), dimensions(column)
     if count == 1:
         flat = bins.reshape(-1) if seen is None else bins[seen]
@@ -226,7 +226,7 @@ def _bincount(places: np.ndarray, size: int) -> np.ndarray:
 
 
 def vocabulary_of(column: Column) -> VocabularyBase | None:
-    """Returns the vocabulary column that a column is, or is made of."""
+    """Returns the vocabulary column that a column is, or wraps."""
     if isinstance(column, VocabularyBase):
         return column
     return next(filter(None, map(vocabulary_of, column.parts)), None)

@@ -38,7 +38,7 @@ class KeptSteps:
 
     Args:
       spec: the columns.
-      arrays: what the graph made of it: its lengths and outputs.
+      arrays: the graph's results: its lengths and outputs.
     """
 
     def __init__(self, spec: Spec, arrays: Mapping[str, np.ndarray]):

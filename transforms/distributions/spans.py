@@ -1,4 +1,4 @@
-"""Counts of ranges of numbers: what bins around a centre, and buckets of lengths, stand for."""
+"""Counts of ranges of numbers, which bins around a centre, and buckets of lengths, stand for."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class Spans:
 
     Attributes:
       lower: where each begins, float64.
-      upper: where it ends; where it begins, too, if all of it is one number.
-      counts: how many numbers lie there.
+      upper: where it ends; the same as `lower` if the range is one number.
+      counts: the number of values in it.
       whole: whether all are whole numbers.
-      beside: how many are no finite numbers: infinity, minus infinity, NaN.
-      centre: what they were counted around.
+      beside: the number of values that are not finite: infinity, minus infinity, NaN.
+      centre: the value that they were counted around.
     """
 
     lower: np.ndarray
@@ -34,12 +34,12 @@ class Spans:
 
     @property
     def not_finite(self) -> int:
-        """All that are no finite numbers."""
+        """The number of values that are not finite."""
         return sum(self.beside)
 
     @property
     def total(self) -> int:
-        """All finite numbers."""
+        """The number of finite values."""
         return int(self.counts.sum())
 
     def quantile(self, share: float) -> float:
@@ -57,7 +57,7 @@ def of_bins(bins: np.ndarray, counts: np.ndarray, centre: float = 0.0, whole: bo
     Args:
       bins: see `transforms.distributions.histograms.bins_of`.
       counts: of each bin.
-      centre: what values were counted around.
+      centre: the value that values were counted around.
       whole: whether the values are whole numbers. Each then takes the room from 0.5 before to 0.5 after it.
     """
     finite = histograms.is_finite(bins)

@@ -9,7 +9,7 @@ import apache_beam as beam
 
 
 class Accumulator(Protocol):
-    """What some batches amount to: `contributed.Packed`, `details.Details` of `transforms.statistics`. Each returns itself."""
+    """The sum of some batches: `contributed.Packed`, `details.Details` of `transforms.statistics`. Each method returns itself."""
 
     def add(self, *contributed: Any) -> Self:
         """Adds the arrays that a batch contributed."""
@@ -66,11 +66,11 @@ class Combined(beam.PTransform):
 
 
 class Extracted(beam.PTransform):
-    """What was found as an analyzer's one output; also written down.
+    """Returns the result of a merge as an analyzer's one output, and can write it to a file.
 
     Args:
       write: takes the merged accumulator and the path, and returns the output.
-      path: where it is written down; an empty string for nowhere.
+      path: the file to write it to; an empty string for none.
     """
 
     def __init__(self, write: Callable[[Any, str], Any], path: str):

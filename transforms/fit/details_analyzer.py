@@ -50,11 +50,11 @@ def analyze_details(
     """Adds the analyzer to the graph that tf.Transform traces.
 
     Args:
-      level: which of them it is.
-      asks: what is collected.
-      parts: what the values of each are.
-      contributed: what `details.contribution` made of a batch.
-      path: where what was found is also written down; an empty string for nowhere.
+      level: the number of the level.
+      asks: the statistics that are collected.
+      parts: the description of the values of each.
+      contributed: the results of `details.contribution` for a batch.
+      path: the file to also write the results to; an empty string for none.
 
     Returns:
       For each ask its part of `Details.outcome`, text `[PARTS]`.

@@ -48,7 +48,7 @@ class Datasets:
 
     Attributes:
       batches: validated batches by part; None for a part that is wholly in the cache.
-      cache: what the cache holds, by part.
+      cache: the contents of the cache, by part.
     """
 
     batches: Mapping[DatasetKey, beam.PCollection | None]
@@ -75,7 +75,7 @@ def save_transform(
       target: directory of the graph, what `tft.TFTransformOutput` opens.
       staging: folder for what is needed meanwhile, and for the statistics as files (`saved.moments_file`). Workers reach it.
       allow_empty: whether a graph of no rows is saved. tf.Transform makes an identity graph of them.
-      given: what earlier passes found; without data, all that there is.
+      given: the statistics from earlier passes; without data, all of them.
       words: learned vocabularies that an earlier run found.
       scratch: folder that tf.Transform works in, where it is not the staging folder: workers reach it, and TensorFlow knows its
         file system, as it need not know that of the others (see `transforms.stored.trees`).
@@ -177,12 +177,12 @@ def _save_raw_metadata(done: Any, target: str, spec: Spec) -> Any:
 
 
 class Fitting(NamedTuple):
-    """What `Fit` gives.
+    """The result of `Fit`.
 
     Attributes:
-      ready: one element, there when the transform directory is complete: what `Densify(ready=...)` waits for.
-      rejected: the rejected rows, in the kind that went in (see `transforms.beam`).
-      tallies: what was counted.
+      ready: one element, which appears when the transform directory is complete: `Densify(ready=...)` waits for it.
+      rejected: the rejected rows, of the same kind as the input (see `transforms.beam`).
+      tallies: the counts.
     """
 
     ready: beam.PCollection
@@ -272,7 +272,7 @@ class FitAndDensify(Fit):
 
 
 def _refuse_undeclared(pcoll: beam.PCollection, spec: Spec) -> None:
-    """Refuses rows whose schema lacks a feature: used twice they pass a coder, which drops what is not declared.
+    """Refuses rows whose schema does not have a feature: used twice they pass a coder, which drops undeclared fields.
 
     Beam 2.77's transforms of tf.Transform (`ScaleTo01` and the like) declare of their rows only what they computed.
     """

@@ -57,8 +57,8 @@ class Analyzers:
 
     Args:
       spec: the columns.
-      folder: where what was found is also written down, for people (`moments.json` and others); an empty string for nowhere.
-      given: what is known already, of the first levels.
+      folder: the folder to also write the results to, for people (`moments.json` and others); an empty string for none.
+      given: the statistics of the first levels that are already known.
       words: the learned vocabularies by name, where they are known already.
     """
 
@@ -137,9 +137,9 @@ def preprocessing_fn(
 
     Args:
       spec: the columns.
-      folder: where the statistics are also written down.
+      folder: the folder to also write the statistics to.
       analyze: whether there are statistics. Without, the graph has no analyzers of ours.
-      given: what earlier passes found.
+      given: the statistics from earlier passes.
       words: learned vocabularies that an earlier run found.
 
     Returns:

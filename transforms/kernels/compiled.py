@@ -58,7 +58,7 @@ def _places() -> list[Path]:
 
 
 FOLDER: Final = _writable(place / key_of(_HERE.glob("*.py"), bool(config.BOUNDSCHECK)) for place in _places())
-"""Where compiled code is kept; None where no folder can be written."""
+"""The folder that compiled code is cached in; None if no folder can be written."""
 
 
 def note() -> str:

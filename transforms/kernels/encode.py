@@ -19,7 +19,7 @@ from transforms.kernels.compiled import kernel, kernel_with_arrays
 from transforms.kernels.framing import FOOTER_BYTES, HEADER_BYTES, put_frame
 
 BYTES, FLOATS, INTEGERS, BOOLEANS = range(4)
-"""What a feature holds: text or bytes; float32; int64; bits, which are written as the integers 0 and 1."""
+"""The kinds of a feature's values: text or bytes; float32; int64; bits, which are written as the integers 0 and 1."""
 
 _TAG: Final = np.array([0x0A, 0x12, 0x1A, 0x1A], np.int64)
 """Of `Feature.bytes_list`, `float_list` and `int64_list` (twice), by what a feature holds."""
@@ -29,7 +29,7 @@ _SECOND: Final[Any] = np.int64(0x12)
 """Tags of fields 1 and 2 with a length. All messages here have only such fields, but for the three in Feature."""
 
 PIECE_BYTES: Final = 512 << 10
-"""Of records that are made at once: what is hashed and written next is still in the processor's caches then."""
+"""The bytes of records to encode at once, so that they are still in the processor's caches when they are hashed and written."""
 
 _KIND, _WIDTH, _STEPS, _VALUES, _SIZE, _STARTS, _NAME, _NAME_END = range(8)
 """Fields of a feature in the table that the kernels read."""
@@ -41,7 +41,7 @@ class Feature:
 
     Attributes:
       name: the key in the record.
-      kind: what it holds.
+      kind: the kind of its values.
       values: of bytes uint8, all strings one after the other; of floats float32; of integers int64; of booleans uint8, 8 of them
         in each, the lowest bit first.
       width: values in a row; of a feature list in a step.
@@ -62,7 +62,7 @@ class Feature:
         """Returns its fields in the table.
 
         Raises:
-          ValueError: there are not as many values as `count` rows have.
+          ValueError: the number of values is not that of `count` rows.
         """
         expected = count * self.width * (1 if self.steps is None else self.steps)
         starts = self.starts if self.starts is not None else np.zeros(0, np.int64)
@@ -88,7 +88,7 @@ def records(features: Sequence[Feature], count: int, most: int = PIECE_BYTES) ->
     [b'\n\r\n\x0b\n\x01x\x12\x06\x1a\x04\n\x02\xac\x02']
 
     Args:
-      features: what is in the records.
+      features: the features of the records.
       count: rows.
       most: bytes in a piece, by what a row took before; one row at least.
     """
@@ -110,7 +110,7 @@ def records(features: Sequence[Feature], count: int, most: int = PIECE_BYTES) ->
 
 @kernel_with_arrays
 def _records(table: np.ndarray, context: int, names: np.ndarray, first: int, last: int) -> np.ndarray:
-    """Returns the records of some rows of the features in the table, the first of which are context."""
+    """Returns the records of some rows with the features in the table; the first features are context."""
     count = last - first
     inner = np.empty((count, len(table)), np.int64)  # bytes in the innermost message that is the same in all features
     sizes = np.empty((count, 2), np.int64)  # bytes in the two parts of a record

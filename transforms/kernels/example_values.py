@@ -17,7 +17,7 @@ _BIT: Final = 0x80
 
 
 class Values(NamedTuple):
-    """Where values go. Each feature has a place of its own in what it needs.
+    """The arrays that values are written to. Each feature has a range of its own in those that it needs.
 
     Attributes:
       integers: int64.
@@ -120,7 +120,7 @@ def fill(
       text: uint8.
       splits: int64 `[records + 1]`, where the records start and end in it.
       rows: int64 `[rows]`, the records wanted, which can be parsed.
-      found: what stands where in the records, a `Found`.
+      found: the places of features in the records, a `Found`.
       slots: int64 `[features]`, the slot of each.
       nested: bool `[features]`, whether it is a feature list.
       kinds: int64 `[features]`, the kind of its values; in no row does it have values of another.
@@ -153,7 +153,7 @@ def run_of(rows: Any, first: Any, found: Any, slots: Any, kinds: Any) -> Any:
     Args:
       rows: int64 `[rows]`.
       first: where the run starts in them.
-      found: what stands where in the records, a `Found`.
+      found: the places of features in the records, a `Found`.
       slots: int64 `[features]`, the slot of each.
       kinds: takes the kind of each feature's values in the run, int64 `[features]`; 0 where it has none.
     """

@@ -31,10 +31,10 @@ _NUMBER, _FLOAT = 0x08, 0x0D  # field 1 of a list whose numbers are not packed
 
 
 class Scanned(NamedTuple):
-    """What stands where in records: `[slots, rows]` each. A slot is a name in the context, or in the feature lists.
+    """The places of features in records: `[slots, rows]` each. A slot is a name in the context, or in the feature lists.
 
     Attributes:
-      begin: int32, where the map's entry starts that has the feature, from the record's start; -1 where there is none.
+      begin: int32, where the map's entry with the feature starts, from the record's start; -1 where there is none.
       end: int32, where it ends.
       kind: uint8.
       values: int32, how many values it has.
@@ -148,7 +148,7 @@ def _map(text: Any, at: Any, end: Any, lists: Any, depth: Any, names: Any, base:
 
 @kernel
 def scan(text: Any, splits: Any, names: Any, lists: Any, found: Any, good: Any) -> Any:
-    """Finds what stands where in records, all of which are parsed whole.
+    """Returns the places of features in records, each of which is parsed whole.
 
     Args:
       text: uint8.
@@ -203,7 +203,7 @@ def keys(text: Any, splits: Any, good: Any, starts: Any, ends: Any) -> Any:
       text: uint8.
       splits: int64 `[rows + 1]`, where the records start and end in it.
       good: which of them can be parsed, bool `[rows]`; others have none.
-      starts: takes where each name starts: int64, with room for half as many as there are bytes.
+      starts: receives where each name starts: int64, with room for half the number of bytes.
       ends: takes where it ends, like `starts`.
 
     Returns:

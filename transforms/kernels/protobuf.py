@@ -13,7 +13,7 @@ import numpy as np
 from transforms.kernels.compiled import kernel, kernel_with_arrays
 
 DEPTH: Final = 100
-"""How deep messages and groups may lie in each other: the parser's limit."""
+"""The most levels that messages and groups may be nested: the parser's limit."""
 
 VARINT, WORD, DELIMITED, GROUP, GROUP_END, HALF_WORD = 0, 1, 2, 3, 4, 5
 """The ways in which a field is written, the lowest three bits of its tag; WORD is 8 bytes, HALF_WORD 4."""
@@ -54,7 +54,7 @@ def field(text: Any, at: Any, end: Any, depth: Any) -> Any:
       text: uint8.
       at: where it starts.
       end: where the message ends, behind that.
-      depth: how deep groups may still lie in it.
+      depth: how many more levels of groups it may have.
 
     Returns:
       Its tag; where its content starts; and where it ends. The tag is -1 for what is no field: then the message is none.

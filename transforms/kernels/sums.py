@@ -18,7 +18,7 @@ from transforms.kernels.compiled import kernel, kernel_with_arrays
 
 
 class NumberLayout(NamedTuple):
-    """How the sums of one kind of number are kept.
+    """The layout of the sums of one kind of number.
 
     Attributes:
       mantissa_bits: bits of the fraction in a float; 0 for integers.
@@ -38,7 +38,7 @@ LAYOUTS: Final = {
     "float64": NumberLayout(52, -1074, 68, 68 + 134),
     "int64": NumberLayout(0, 0, 4, 4 + 6),
 }
-"""By dtype. A limb more than the bits of the largest number's square, or of it, and 63 for as many values and a sign."""
+"""Layout by dtype: one limb more than needed for the largest number (or its square), and 63 bits for 2^63 values, and a sign."""
 
 _BLOCK: Final = 1 << 10
 """Rows of a dimension that are added one after the other, before what outgrew 32 bits is carried on. No more than 2^28."""

@@ -10,15 +10,15 @@ from transforms.kernels.compiled import kernel
 
 
 class Seen(NamedTuple):
-    """What one pass over a column of numbers saw.
+    """The result of one pass over a column of numbers.
 
     Attributes:
-      longest: values of the longest row, 0 without rows.
-      uneven: whether a row's values are no whole number of steps.
-      least: the smallest of integers; 0 of none, and of floats.
-      most: the largest, likewise.
-      subnormal: whether any of floats is subnormal: not 0, but below the smallest normal one.
-      non_finite: whether any of them is NaN or infinite.
+      longest: the number of values in the longest row, 0 without rows.
+      uneven: whether the values of some row are not a whole number of steps.
+      least: the smallest integer; 0 if there is none, and for floats.
+      most: the largest integer, likewise.
+      subnormal: whether any float is subnormal: not 0, but below the smallest normal one.
+      non_finite: whether any float is NaN or infinite.
     """
 
     longest: int

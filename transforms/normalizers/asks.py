@@ -11,16 +11,16 @@ Per = Literal["dimension", "column", "row", "key"]
 
 @dataclass(frozen=True)
 class Ask:
-    """Statistics of one column's values before one link of its chain of normalizers.
+    """A request for statistics of one column's values before one link of its chain of normalizers.
 
     Attributes:
       owner: name of the column.
       link: number of the link; 0 is before the first: the raw values.
-      level: how many links before it have statistics of the data set themselves, and so must be fitted first.
-      per: `dimension`, `column` or `key`; statistics of a row are not asked for, the row has them.
+      level: the number of earlier links that have statistics of the data set themselves, and so must be fitted first.
+      per: `dimension`, `column` or `key`; statistics of a row are not requested, because the row has them.
       shape: shape of a step.
       key: for `per: key`, the feature with the key.
-      probabilities: quantiles that are wanted, each in [0, 1].
+      probabilities: the requested quantiles, each in [0, 1].
     """
 
     owner: str

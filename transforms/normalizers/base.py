@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class Statistics:
     """Statistics of one column over its accepted, kept, finite values; float64 tensors.
 
-    Each broadcasts against the steps `[steps, *shape]`: it has the shape of a step, or `[1]` where the column asks for one
-    figure for all dimensions, or `[steps, *shape]` where figures go by row or by key.
+    Each broadcasts against the steps `[steps, *shape]`: it has the shape of a step, or `[1]` if the column asks for one figure
+    for all dimensions, or `[steps, *shape]` if figures are by row or by key.
 
     Attributes:
       count: number of values.
@@ -42,13 +42,13 @@ class Statistics:
 
 
 class Normalizer(Model, ABC):
-    """Base of every normalizer. One file beside this one and one line in `transforms.normalizers.TYPES`.
+    """Base of every normalizer. A new one needs a file next to this one and a line in `transforms.normalizers.TYPES`.
 
     Attributes:
-      per: which values share their statistics: those of a `"dimension"` of the step, of the whole `"column"`, of a `"row"`
-        (a sequence by its own statistics), or of a `"key"` (all rows with one value of a context feature).
-      key: the feature that `per: key` goes by; a context column of the same spec reads it too. Rows without it, and keys that the
-        analysis did not see, take the statistics of the whole column.
+      per: which values share their statistics: those of a `"dimension"` of the step, of the whole `"column"`, of a `"row"` (each
+        sequence has its own statistics), or of a `"key"` (all rows with the same value of a context feature).
+      key: the context feature for `per: key`; another column of the same spec must read it. Rows without it, and keys that the
+        analysis did not see, use the statistics of the whole column.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, arbitrary_types_allowed=True)

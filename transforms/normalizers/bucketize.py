@@ -21,18 +21,18 @@ class Bucketize(Normalizer):
     """Maps x to the number of boundaries that are <= x: an int64 in [0, number of boundaries].
 
     A value on a boundary belongs to the bucket above it, as in TensorFlow's `Bucketize` op and `bucketized_column`: with the
-    boundaries 0, 10 the column -1, 0, 5, 10, 11 becomes 0, 1, 1, 2, 2. Values that are float32 are compared with boundaries
-    rounded to it, others with the boundaries as they are. With `num_buckets` the boundaries are learned: the quantiles 1/n, 2/n
+    boundaries 0, 10 the column -1, 0, 5, 10, 11 becomes 0, 1, 1, 2, 2. Float32 values are compared with boundaries rounded to
+    float32, others with the exact boundaries. With `num_buckets` the boundaries are learned: the quantiles 1/n, 2/n
     ... (n - 1)/n of the column (`numpy.quantile`, linear interpolation; approximate for large columns), so that the buckets hold
-    about equally many values; where quantiles are equal, the buckets between them stay empty. In a constant column every value is
-    on all boundaries: the last bucket. Without values there are no quantiles, and all is in bucket 0.
+    about the same number of values. If quantiles are equal, the buckets between them stay empty. In a constant column every value
+    is on all boundaries: the last bucket. Without values there are no quantiles, and everything is in bucket 0.
 
-    NaN (`non_finite: keep`) becomes -1. The column's `default_value` pads as it is: 0, if it is not given, is bucket 0, too.
-    In a chain it comes last.
+    NaN (`non_finite: keep`) becomes -1. Padding is the raw `default_value`, by default 0, which is also the number of bucket 0.
+    In a chain it must come last.
 
     Attributes:
-      boundaries: where the buckets touch, in ascending order.
-      num_buckets: how many buckets to learn from the data, instead of `boundaries`. At most 10,000: the sketch of the
+      boundaries: where a bucket ends and the next begins, ascending.
+      num_buckets: the number of buckets to learn from the data, instead of `boundaries`. At most 10,000: the sketch of the
         quantiles resolves no more.
     """
 

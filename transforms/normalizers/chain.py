@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 class Chain(Normalizer):
     """Puts values through its members, from the first to the last; a columns file writes a list.
 
-    Each member's statistics are those of the values that the members before it made: `[log1p, z_score]` has the mean of the
-    logarithms. A chain of one member is that member.
+    Each member has the statistics of its predecessor's output: `[log1p, z_score]` has the mean of the logarithms. A chain of one
+    member is that member.
 
     Attributes:
-      members: the normalizers, at least one; those of a chain among them stand for it.
+      members: the normalizers, at least one; a chain among them is replaced by its members.
     """
 
     members: tuple[Normalizer, ...] = Field(min_length=1)

@@ -18,11 +18,11 @@ class Clip(Normalizer):
 
     With `min: 0` and `max: 5` the column -1, 3, 9 becomes 0, 3, 5. With `quantiles: [0.25, 0.75]` the bounds are learned: of
     1, 2, 3, 4, 100 they are 2 and 4 (`numpy.quantile`, linear interpolation; approximate for large columns), and the column
-    becomes 2, 2, 3, 4, 4. A constant column stays what it is. Without values there are no quantiles, and nothing is clipped.
+    becomes 2, 2, 3, 4, 4. A constant column does not change. Without values there are no quantiles, and nothing is clipped.
 
     Attributes:
-      min: what smaller values become.
-      max: what larger values become.
+      min: the lower bound, which replaces smaller values.
+      max: the upper bound, which replaces larger values.
       quantiles: `[low, high]`, probabilities of the quantiles to clip at, instead of `min` and `max`.
     """
 

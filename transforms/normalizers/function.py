@@ -18,7 +18,7 @@ class Function(Normalizer):
     """Calls a function on the dense float tensor of present steps, `[steps, *shape]` (float32 for an integer column).
 
     It must treat every step alone (`lambda x: (x - 3.0) / 4.2`, `tf.math.log1p`) or use tf.Transform's analyzers for what it
-    needs to know of the whole data set (`tft.scale_by_min_max`); these make the job read the data twice.
+    needs to know about the whole data set (`tft.scale_by_min_max`), for which the job reads the data twice.
 
     Attributes:
       function: the function, or `"module:function"` that names it. In a columns file only the latter.
@@ -53,7 +53,7 @@ class Function(Normalizer):
 
     @property
     def label(self) -> str:
-        """What messages call it: its name, as far as it has one."""
+        """The name of the function in messages, if it has one."""
         return (
             self.function
             if isinstance(self.function, str)

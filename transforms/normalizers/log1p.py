@@ -22,7 +22,7 @@ class Log1p(Normalizer):
     the column keeps non-finite values. No statistics.
 
     Attributes:
-      signed: map x to `sign(x) * log(1 + |x|)`, which takes every number: -9 becomes -2.3026.
+      signed: map x to `sign(x) * log(1 + |x|)`, which is defined for every number: -9 becomes -2.3026.
     """
 
     type: Literal["log1p"] = "log1p"

@@ -15,8 +15,8 @@ class MaxAbs(Normalizer):
     """Maps x to `x / max(|min|, |max|)`, in float64.
 
     As scikit-learn's MaxAbsScaler: the column 1, -4, 2 becomes 0.25, -1, 0.5. Zero stays zero, and no sign changes. A constant
-    column becomes 1 or -1, a column of zeros stays 0; there, and in a column without values, whatever a later request brings
-    becomes 0 (scikit-learn: stays what it is).
+    column becomes 1 or -1, a column of zeros stays 0. In a column of zeros or without values, every value of a later request
+    becomes 0 (scikit-learn: is unchanged).
     """
 
     type: Literal["max_abs"] = "max_abs"

@@ -18,12 +18,12 @@ class MinMax(Normalizer):
     """Maps x to `low + (x - min) / (max - min) * (high - low)`, in float64.
 
     As scikit-learn's MinMaxScaler: the column 1, 2, 5 becomes 0, 0.25, 1. The smallest value becomes `low` and the largest
-    `high` exactly. A constant column becomes `low`, and so does any value that a later request brings to it, or to a column
-    without values (scikit-learn: `low` plus the distance from the constant).
+    `high` exactly. A constant column becomes `low`, and so does every value of a later request in it, or in a column without
+    values (scikit-learn: `low` plus the distance from the constant).
 
     Attributes:
-      feature_range: `[low, high]`, what the column is mapped to.
-      clip: whether values outside the fitted range, which only later requests bring, become the end that they lie beyond.
+      feature_range: `[low, high]`, the range to map the column to.
+      clip: whether values outside the fitted range, which only later requests can have, become the nearest end of it.
     """
 
     type: Literal["min_max"] = "min_max"

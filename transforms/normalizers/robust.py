@@ -18,8 +18,8 @@ class Robust(Normalizer):
     """Maps x to `(x - median) / (q_high - q_low)`, in float64.
 
     As scikit-learn's RobustScaler, with quantiles interpolated linearly (`numpy.quantile`): for the column 1, 2, 3, 4, 1000 the
-    median is 3, the quartiles are 2 and 4, and the result is -1, -0.5, 0, 0.5, 498.5. Where the two quantiles are equal, as in a
-    constant column and wherever most values are the same, and in a column without values, every value becomes 0 (scikit-learn:
+    median is 3, the quartiles are 2 and 4, and the result is -1, -0.5, 0, 0.5, 498.5. If the two quantiles are equal, as in a
+    constant column or if most values are the same, and in a column without values, every value becomes 0 (scikit-learn:
     its distance from the median). Large columns have approximate quantiles.
 
     Attributes:

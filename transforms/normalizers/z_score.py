@@ -16,8 +16,8 @@ class ZScore(Normalizer):
 
     The variance is the population variance (ddof 0), as in `tft.scale_to_z_score`. For the column 1, 2, 3 the mean is 2,
     the variance 2/3 and the result -1.2247, 0, 1.2247. A constant column (or dimension) becomes 0. A column without any value
-    has no statistics; it has nothing to normalise either, and a value that a later request brings becomes 0. Where the variance
-    is beyond float64 (of values about 1e154 apart) every value becomes NaN, and its row is rejected (unless `non_finite: keep`).
+    has no statistics and nothing to normalise; in it, a value of a later request becomes 0. If the variance is beyond float64
+    (for values about 1e154 apart) every value becomes NaN, and its row is rejected (unless `non_finite: keep`).
     """
 
     type: Literal["z_score"] = "z_score"

@@ -8,7 +8,7 @@ from typing import Final
 from transforms import dtypes
 
 NO_ID: Final = -(2**63)
-"""What stands in a canonical column of integer ids where a step has none: an empty step, or one with fewer than it may have."""
+"""The marker in a canonical column of integer ids for no id: in an empty step, or one with fewer ids than it may have."""
 
 
 NO_WORD: Final = "\0seqcols: no word\0"
@@ -21,17 +21,17 @@ NO_WEIGHT: Final = float("nan")
 
 @dataclass(frozen=True)
 class Form:
-    """How a column's values stand in the source, and what they must become.
+    """The form of a column's values in the source, and what they must become.
 
     Attributes:
       name: the column's name, for faults.
       dtype: declared dtype.
-      delimiter: what separates the values when a whole sequence is one string; None for lists.
+      delimiter: the separator of the values when a whole sequence is one string; None for lists.
       step_width: values in a step, checked against nested input.
-      ids: whether the values are ids or words (or their weights), of which a step may hold fewer than `step_width`; what is
-        missing is `NO_ID`, `NO_WORD` or `NO_WEIGHT`. In flat input each is a step of its own then.
-      any_integer: whether every integer is a word of its own, so that the one that marks no id is refused; where ids are in
-        a range it is outside like its neighbour.
+      ids: whether the values are ids or words (or their weights). A step may then hold fewer than `step_width`; the missing
+        ones are `NO_ID`, `NO_WORD` or `NO_WEIGHT`. In flat input each value is then a step of its own.
+      any_integer: whether every integer is a word of its own, so that the marker for no id must be refused. Where ids have a
+        range, the marker is outside it anyway, like its neighbour.
       scalars: whether a plain scalar counts as a list of one (context columns).
       reject_overflow: see `carriers.convert`.
     """
@@ -47,20 +47,20 @@ class Form:
 
     @property
     def same_as(self) -> tuple[object, ...]:
-        """What two columns that share a feature must have in common: it is parsed once."""
+        """The settings that must be equal in columns that share a feature, because it is parsed once."""
         return (self.dtype, self.delimiter, self.step_width, self.ids, self.any_integer, self.scalars)
 
     @property
     def values_a_step(self) -> int:
-        """How many values of a flat list are one step."""
+        """The number of values of a flat list that are one step."""
         return 1 if self.ids and not self.scalars else self.step_width
 
     @property
     def carrier(self) -> str:
-        """What is expected in a tf.Example: text where a sequence is one string, else the dtype's carrier."""
+        """The dtype expected in a tf.Example: text where a sequence is one string, else the dtype's carrier."""
         return dtypes.carrier(self.dtype) if self.delimiter is None else "string"
 
     @property
     def requested(self) -> str:
-        """What is expected in a request of tensors: the same, but for float64."""
+        """The dtype expected in a request of tensors: the same, except for float64."""
         return dtypes.parsed(self.dtype) if self.delimiter is None else "string"

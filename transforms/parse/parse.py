@@ -1,7 +1,7 @@
 """Parse: a source's Arrow column to the canonical list column, with what could not be parsed as faults.
 
-Canonical is a large list of int64, float32, float64 or strings, one list a row, null where the row lacks the column. Accepted:
-list values (also nested, one list a step), numbers as text, one delimited string for a whole sequence, and for
+Canonical is a large list of int64, float32, float64 or strings, one list per row, null where the column is absent. Accepted:
+list values (also nested, one list per step), numbers as text, one delimited string for a whole sequence, and for
 context columns plain scalars.
 """
 
@@ -30,10 +30,10 @@ class Parsed:
 
     Attributes:
       array: canonical list array.
-      faults: what could not be parsed.
+      faults: the values that could not be parsed.
       values_in: int64 `[rows]`, the values that stood in each row.
       nulls: how many of them were null.
-      rounded: what rounding did.
+      rounded: the effect of rounding.
       view: of the array, where parsing had one.
     """
 
@@ -54,7 +54,7 @@ def parse(array: pa.Array, form: Form, max_steps: int = MAX_STEPS) -> Parsed:
 
     Args:
       array: the column as the source has it.
-      form: what it must become.
+      form: the form to convert it to.
       max_steps: most steps of a row. One with more is a fault, and empty from then on.
     """
     array = unwrapped(array)

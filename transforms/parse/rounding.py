@@ -19,12 +19,12 @@ _WHOLE: Final = {"float32": 2**24, "float64": 2**53}
 
 @dataclass(frozen=True)
 class Rounded:
-    """What rounding did to some values.
+    """The effect of rounding on some values.
 
     Attributes:
-      different: how many different values there were.
-      left: how many different ones were left.
-      whole: how many were lost among whole numbers. These are times, counts or keys, of which none may become another.
+      different: how many distinct values there were.
+      left: how many distinct values were left.
+      whole: how many were lost among whole numbers. These are times, counts or keys, which must stay distinct.
     """
 
     different: int = 0
@@ -49,7 +49,7 @@ def rounded(values: np.ndarray, made: np.ndarray) -> Rounded:
 
     Args:
       values: integers or floats `[n]`.
-      made: what became of each, float32 or float64.
+      made: the rounded values, float32 or float64.
     """
     values, made = values[:LOOKED_AT], made[:LOOKED_AT]
     is_whole = values.dtype.kind in "iu"

@@ -1,4 +1,4 @@
-"""Rows with more steps than allowed, found before anything is made of their values: that takes many times their size."""
+"""Rows with more steps than allowed, rejected before their values are processed, which takes many times their size."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def too_long(array: pa.Array, most: int, width: int, delimiter: str | None = Non
       array: lists, lists of lists (one a step), or text; anything else has no steps.
       most: steps allowed.
       width: values of a flat list that make a step.
-      delimiter: what separates the values of text.
+      delimiter: the separator of the values in text.
     """
     if delimiter is None:
         # No list is longer than the array that all of them stand in.

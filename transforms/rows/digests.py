@@ -1,8 +1,8 @@
 """A digest of every row: which row of which file it is, and what stood there.
 
-Digests are uint64 and are added up modulo 2^64. The sum over the rows read must be that over the rows written and rejected: so
-the ledger proves that every row ended in one place, and not only that as many did. A lost row and a doubled one cancel each other
-in a count; their digests cancel with a chance of 2^-64. They are no cryptography: nobody is kept from forging one.
+Digests are uint64 and are added up modulo 2^64. The sum over the rows read must be that over the rows written and rejected, so
+the ledger proves that every row ended in one place, and not only that the numbers agree. A lost row and a doubled one cancel each
+other in a count; their digests cancel with a probability of 2^-64. They are not cryptographic: anybody can forge one.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def with_digests(batch: pa.RecordBatch, found: pa.Array) -> pa.RecordBatch:
 
 
 def of_records(rejected: pa.RecordBatch | pa.Table) -> np.ndarray:
-    """Returns the digests of rejected rows (`rejection.SCHEMA`), made anew of the records that are kept: uint64 `[rows]`.
+    """Returns the digests of rejected rows (`rejection.SCHEMA`), computed again from the kept records: uint64 `[rows]`.
 
     They are those that `attach` gave the rows, but for records of columnar sources (`arrow-ipc`).
     """

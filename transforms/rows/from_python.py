@@ -14,7 +14,7 @@ from transforms.rows import origin
 BATCH_ROWS: Final = 1024
 
 NO_TEXT: Final = pa.struct([("seqcols: text that UTF-8 cannot hold", pa.binary())])
-"""Text with half of a surrogate pair in it, of which Arrow makes no string: as JSON can write it. Other text beside it, too."""
+"""The type of text with half of a surrogate pair, which JSON can write but an Arrow string cannot hold, and of its neighbours."""
 
 
 def batches_of(data: Iterable[Mapping[str, Any]] | pa.RecordBatch | pa.Table) -> Iterator[pa.RecordBatch]:
@@ -145,7 +145,7 @@ def _leaf_types(values: Sequence[Any], depth: int) -> set[type]:
     """Returns the types of all values that stand in lists of a depth."""
     if not depth:
         return set(map(type, values))
-    # A value of an array is made only to be looked at: its dtype says the same.
+    # A value of an array would be created only to be looked at: its dtype says the same.
     arrays: set[type] = {value.dtype.type for value in values if isinstance(value, np.ndarray)} - {np.object_}
     lists = (v for v in values if v is not None and not (isinstance(v, np.ndarray) and v.dtype != object))
     return arrays | _leaf_types(list(itertools.chain.from_iterable(lists)), depth - 1)

@@ -1,6 +1,6 @@
 """Beam metrics of what is counted, under names that stay: what an engine's monitoring shows while a job runs.
 
-All stand in the namespace `NAMESPACE`; those of a step are told apart by its label. They are made of tallies (see
+All are in the namespace `NAMESPACE`, and distinguished by the label of the step. They are derived from tallies (see
 `transforms.rows.tally`), so that there is no loop over rows. An engine that repeats work may count it twice; the ledger does not.
 """
 

@@ -6,7 +6,7 @@ A batch is an Arrow RecordBatch. Beside its own columns it may carry
 - `ROW_COLUMN`, int64: the row's number in its file, from 0;
 - `RECORD_COLUMN`: the original record. Binary: the record's own bytes (TFRecord). Struct: the original columns;
 - `DIGEST_COLUMN`, uint64: the row's digest, in the job (see `transforms.rows.digests`).
-A batch without them is somebody's own: rows count from 0 and the record is made from the columns.
+A batch without them is somebody's own: rows count from 0 and the record is built from the columns.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ def with_origin(
       file: name of the file they were read from.
       first_row: number of the first row in the file, or int64 `[rows]` of all of them.
       records: the original records, binary `[rows]`; None for a columnar source, whose record is the row itself.
-      record_format: what `records` are, for example `"tf.Example"`.
-      header: what they need to be read again, where they do not say all themselves.
+      record_format: the format of `records`, for example `"tf.Example"`.
+      header: needed to read them again, if they are not complete themselves.
     """
     numbers = first_row if isinstance(first_row, np.ndarray) else np.arange(first_row, first_row + batch.num_rows)
     if records is None:
@@ -139,7 +139,7 @@ def row_numbers(batch: pa.RecordBatch) -> np.ndarray:
 
 
 def origin_columns(batch: pa.RecordBatch) -> dict[str, pa.Array]:
-    """Returns the columns that carry the origin, made where the batch has none."""
+    """Returns the columns that carry the origin; new ones if the batch has none."""
     if RECORD_COLUMN in batch.schema.names:
         return {name: batch.column(name) for name in RESERVED if name in batch.schema.names}
     return {ROW_COLUMN: pa.array(row_numbers(batch)), RECORD_COLUMN: _as_struct(batch)}

@@ -52,7 +52,7 @@ class Ragged:
         return np.diff(self.splits)
 
     def seen(self, width: int) -> Seen:
-        """Returns what there is in a column of numbers (int64, float32 or float64, no nulls), of which `width` make a step.
+        """Returns a summary of a column of numbers (int64, float32 or float64, no nulls) with `width` values per step.
 
         The stages ask for it one after the other: the values are gone through once.
         """

@@ -1,4 +1,4 @@
-"""Why a row can be rejected: the one list of codes, as they stand in `rejected/`, in ledgers and in metrics."""
+"""The reasons to reject a row: the one list of codes, as they stand in `rejected/`, in ledgers and in metrics."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Final
 
 @dataclass(frozen=True)
 class Explanation:
-    """What a code says.
+    """The explanation of a code.
 
     Attributes:
       meaning: what is wrong with the row.
-      example: rows that are rejected so, with code in backquotes.
+      example: rows that are rejected with this code, with code in backquotes.
       remedy: what to do about it.
     """
 

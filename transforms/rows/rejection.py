@@ -1,4 +1,4 @@
-"""Bad rows as data: what each rule found in a batch, and the table of rejected rows made from it."""
+"""Bad rows as data: the faults that each rule reports in a batch, and the table of rejected rows built from them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ be read again (empty for nothing), `digest` that of the row (see `transforms.row
 
 @dataclass(frozen=True)
 class Fault:
-    """What one rule found in one column of a batch; at most one entry a row.
+    """The rows of a batch that break one rule of one column; at most one entry per row.
 
     Attributes:
       reason: a code of `reasons.REASONS`.
@@ -91,7 +91,7 @@ def split(batch: pa.RecordBatch, faults: Iterable[Fault]) -> tuple[np.ndarray, p
 
     Args:
       batch: any batch; the origin columns of `rows` are used where it has them.
-      faults: what the rules found.
+      faults: the faults that the rules report.
 
     Returns:
       A bool `[rows]` mask of the good rows, and the rejected rows in `SCHEMA` (None where there are none).

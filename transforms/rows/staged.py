@@ -1,4 +1,4 @@
-"""Single rows between stages: they know how far they have come, so that no stage does again what another has done."""
+"""Single rows between stages: they carry the last stage that they have passed, so that no stage does the work of another again."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class StagedRow(dict[str, Any]):
     """A dict row that a stage put out: its lists are canonical, so that the next stage need not parse it again.
 
     Attributes:
-      stage: how far it has come. A copy made with `{**row}` is a plain dict, and is parsed again.
+      stage: the last stage that it has passed. A copy by `{**row}` is a plain dict, and is parsed again.
     """
 
     stage: bytes = b""
@@ -45,6 +45,6 @@ def staged_dict(stage: bytes, values: Mapping[str, Any]) -> StagedRow:
 
 
 def stage_and_kind(row: Any) -> tuple[bytes, bool]:
-    """Returns how far a row has come, and whether it is a dict."""
+    """Returns the last stage that a row has passed, and whether it is a dict."""
     staged = isinstance(row, StagedRow | _ParsedRow)
     return (row.stage if staged else b"", isinstance(row, Mapping))

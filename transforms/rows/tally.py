@@ -44,14 +44,14 @@ COLUMN_COUNTS: Final = (
     "absent",
     "empty",
 )
-"""What is counted for a column. `values` are those read; an empty step of nested ids counts as one. `present` counts the rows
-read that hold the feature at all, `absent` and `empty` the accepted ones that lack it or hold nothing. `completed` are values
+"""The counts of a column. `values` are those read; an empty step of nested ids counts as one. `present` counts the rows read
+that hold the feature at all, `absent` and `empty` the accepted rows without it or with nothing in it. `completed` are values
 that the row did not hold (an incomplete step, a context default), `replaced` ids outside the range, `filled` non-finite
 values. `nulls` are those of all rows read, `non_finite` those of accepted rows; a null among floats is both."""
 
 
 _CHOSEN: Final[dict[str, Callable[[int, int], int]]] = {"length_max": max, "began": min, "ended": max}
-"""Entries of which one is chosen, where others add up."""
+"""Entries that are combined by choosing one value; the others add up."""
 
 
 def add(into: Tally, other: Mapping[tuple[Any, ...], int]) -> None:

@@ -1,9 +1,9 @@
 """Fields of protocol buffers inside a graph, of many messages at once, where no byte can be trusted.
 
 The format is that of https://protobuf.dev/programming-guides/encoding. TensorFlow's own parsing ops fail a whole batch for one
-bad record, and none says which. Here every byte of the text is asked where a field that began there would end (`read`). Which
+bad record, and none says which. Here `read` computes for every byte of the text where a field that began there would end. Which
 bytes do begin one follows by doubling (`walk`): from the fields known so far to those one further, then two, then four. A loop
-over fields would take as many rounds as the longest message has fields.
+over fields would take a round for every field of the longest message.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _VARINT, _SIZED, _OPENS, _CLOSES = 0, 2, 3, 4  # kinds of fields, the last 3 bit
 _FIXED: Final = np.array([0, 8, 0, 0, 0, 4, 0, 0], np.int64)
 _ANY: Final = 1 << 40
 _MOST: Final = np.array([LONGEST_VARINT, _ANY, _SHORT, _ANY, _ANY, _ANY, 0, 0], np.int64)
-"""How many bytes the varint behind a tag may take, by kind; the kinds 6 and 7 do not exist."""
+"""The most bytes that the varint behind a tag may take, by kind; the kinds 6 and 7 do not exist."""
 
 
 class Text(NamedTuple):
@@ -157,7 +157,7 @@ def walk(text: Text, messages: Messages) -> Walked:
         return to, to < tf.gather(messages.end, own)
 
     def doubled(at: tf.Tensor, own: tf.Tensor, jump: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        """Adds as many fields again of every message as are known. A field never leads to one before it."""
+        """Doubles the number of known fields of every message. A field never leads to one before it."""
         to, there = inside(at, own, jump)
         chosen = where(there)
         at, own = tf.concat([at, tf.gather(to, chosen)], axis=0), tf.concat([own, tf.gather(own, chosen)], axis=0)

@@ -34,14 +34,14 @@ RAGGED: Final = "ragged"
 
 
 class ServingModel(tf.Module):
-    """What is saved.
+    """The module that is saved for serving.
 
     Args:
       spec: the columns.
       transform_dir: directory of the graph that a job saved, on this machine.
 
     Attributes:
-      outputs: the dense features, but for pass-through columns, with their shapes (T known) and dtypes.
+      outputs: the dense features, without pass-through columns, with their shapes (T known) and dtypes.
     """
 
     def __init__(self, spec: Spec, transform_dir: str):
@@ -117,7 +117,7 @@ class ServingModel(tf.Module):
         answer = {VALID: good}
         for outputs in self._together:
             first, *more = outputs
-            # A mask is made of the length again: to take hundreds apart, lay them together and take them apart costs more.
+            # A mask is computed from the length again: to split hundreds, stack them and split them again costs more.
             names = [length_name(o.source) if o.kind == "mask" else o.name for o in outputs]
             given = tf.stack([dense[name] for name in names]) if more else dense[names[0]]
             if first.kind == "mask":
@@ -151,7 +151,7 @@ def outputs_together(outputs: list[Output], spec: Spec) -> list[list[Output]]:
 
 
 def required_features(spec: Spec) -> list[str]:
-    """Returns the features that a request must have, if only with an empty list: for a column, or one that it is made of."""
+    """Returns the features that a request must have, if only with an empty list: for a column, or an inner one."""
     columns = [part for column in spec.columns if column.in_graph for part in (column, *column.parts)]
     return list(dict.fromkeys(column.key for column in columns if getattr(column, "required", False)))
 
@@ -222,7 +222,7 @@ def _input_name(key: str, taken: set[str]) -> str:
 
 
 def _unspoilt(spec: Spec, dense: Mapping[str, tf.Tensor]) -> tf.Tensor:
-    """Returns the rows in which no normalizer made a non-finite number; see `graph.normalizer_faults`."""
+    """Returns the rows in which no normalizer returned a non-finite number; see `graph.normalizer_faults`."""
     one = next(iter(dense.values()))
     rows = tf.shape(one)[0]
     alike: dict[float, list[tf.Tensor]] = {}
@@ -236,9 +236,9 @@ def _unspoilt(spec: Spec, dense: Mapping[str, tf.Tensor]) -> tf.Tensor:
 
 
 def _checked_splits(splits: tf.Tensor, sizes: tf.Tensor) -> tf.Tensor:
-    """Returns row splits, int64 `[features, batch + 1]`, of features of as many values or steps as `sizes` says.
+    """Returns row splits, int64 `[features, batch + 1]`, of features with the numbers of values or steps in `sizes`.
 
-    Together, as a check of each feature by itself takes thirty operations.
+    They are checked together, because a check of each feature by itself takes thirty operations.
     """
     checks = [
         tf.debugging.assert_equal(splits[:, 0], tf.zeros_like(sizes), "row splits must begin with 0"),

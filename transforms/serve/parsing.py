@@ -18,7 +18,7 @@ from transforms.parse.form import NO_ID, NO_WEIGHT, NO_WORD, Form
 from transforms.spec.spec import Spec
 
 SPACES: Final = r"[\x09-\x0d\x1c-\x20\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}]"
-"""What Arrow 25 trims off text, as RE2 writes it; `tf.strings.strip` knows ASCII only."""
+"""The characters that Arrow 25 trims off text, in RE2 syntax; `tf.strings.strip` knows ASCII only."""
 
 Raw = dict[str, tf.RaggedTensor]
 
@@ -107,7 +107,7 @@ def without_markers(values: tf.Tensor, any_integer: bool | tf.Tensor) -> tuple[t
     """Returns ids, words or weights without the marker of none, which is none of them, and which are bad for it.
 
     Args:
-      values: what somebody gave.
+      values: the values of a request.
       any_integer: see `Form`; else an integer that is the marker becomes one outside every range like itself.
     """
     if values.dtype.is_floating:

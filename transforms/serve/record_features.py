@@ -18,7 +18,7 @@ from transforms.serve import fields, parsing, records
 from transforms.serve.records import BYTES, FLOATS, INTEGERS, NO_KIND
 
 _KIND: Final = {"int64": INTEGERS, "string": BYTES}
-"""What is requested to the kind that holds such values; of all others it is floats."""
+"""The requested dtype to the kind that holds such values; for all others it is floats."""
 
 
 class RequestFeatures(NamedTuple):

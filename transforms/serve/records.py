@@ -70,7 +70,7 @@ class Chunks(NamedTuple):
 
 
 class ParsedRecords(NamedTuple):
-    """What records hold; of those that are not `good` (bool `[batch]`) anything."""
+    """The contents of records; those of records that are not `good` (bool `[batch]`) mean nothing."""
 
     text: Text
     good: tf.Tensor

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from transforms.spec.spec import Spec
 
 _ITEM_BYTES: Final = {"int64": 8, "float32": 4, "float64": 8, "string": 0}
-"""By `dtypes.parsed`; text is not made but passed through, and as long as it is in its record."""
+"""Bytes of a value by `dtypes.parsed`; text is only passed through, with the size that it has in its record."""
 
 
 def bytes_of(output: Output) -> int:

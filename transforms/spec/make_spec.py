@@ -30,7 +30,7 @@ def make_spec(
     sequence_groups: dict[str, SequenceGroup] | SequenceGroup | None = None,
     split: Split | None = None,
 ) -> Spec:
-    """Builds and checks a spec from columns made in Python.
+    """Builds and checks a spec from columns.
 
     Args:
       columns: the columns, ours or those of `tf.feature_column` (or a spec, which is returned as it is).
@@ -77,7 +77,7 @@ def columns_in(columns: Any) -> list[Any]:
 
 
 def cross_faults(spec: Spec) -> list[SpecFault]:
-    """Returns what is wrong between columns and groups, each of which is right by itself."""
+    """Returns the faults between columns and groups, each of which is right by itself."""
     faults = [*_group_faults(spec), *_bucket_faults(spec), *_key_faults(spec), *_name_faults(spec)]
     faults += dense_rows.faults(spec, LARGEST_EXAMPLE - 1, "an example has 2 GiB at most")
     if spec.split is not None:

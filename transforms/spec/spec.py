@@ -47,7 +47,7 @@ class Spec(Model):
     __str__ = __repr__
 
     def _repr_html_(self) -> str:
-        """What a notebook shows."""
+        """Tables for notebooks."""
         members = [(c.name, c.type_name, c.sequence_group or "", repr(c)) for c in self.columns]
         policies = [(name, repr(self.group(name))) for name in self.group_names]
         made = reprs.table(("column", "type", "sequence group", "made by"), members)
@@ -108,7 +108,7 @@ class Spec(Model):
 
     @property
     def levels(self) -> int:
-        """How many times statistics are fitted one after the other: chains of normalizers may need it more than once."""
+        """The number of times that statistics are fitted one after the other: chains of normalizers may need several."""
         return max([ask.level for ask in self.asks], default=0) + 1
 
     @property
@@ -132,7 +132,7 @@ class Spec(Model):
 
     @property
     def features(self) -> dict[str, Form]:
-        """How every feature is parsed that a column reads, in the order of the columns."""
+        """The form of every feature that a column reads, in the order of the columns."""
         made: dict[str, Form] = {}
         for column in self.columns:
             for key, form in column.features.items():

@@ -58,7 +58,7 @@ def digest(spec: Spec, *more: str) -> str:
 
     Args:
       spec: the columns.
-      more: what else counts.
+      more: anything else that counts.
     """
     text = dumps(spec)
     made = hashlib.sha256((_stable(spec) if text.startswith(PICKLED) else text).encode())

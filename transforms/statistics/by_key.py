@@ -20,12 +20,12 @@ KEYS_SHOWN: Final = 1000
 
 @dataclass
 class Groups:
-    """What some batches amount to for one ask; group 0 is the whole column, group `1 + k` is `keys[k]`.
+    """The statistics of some batches for one ask; group 0 is the whole column, group `1 + k` is `keys[k]`.
 
     Attributes:
       keys: distinct binary `[k]`.
       moments: of `1 + k` parts.
-      quantiles: the streams `group * width + dimension`; None where no quantiles are asked for.
+      quantiles: the streams `group * width + dimension`; None if no quantiles are asked for.
     """
 
     keys: pa.Array
@@ -45,7 +45,7 @@ class Groups:
         """Returns what one batch amounts to.
 
         Args:
-          ask: what is asked.
+          ask: the statistics that are asked for.
           values: `[n, width]`.
           observed: bool `[n, width]`.
           places: int64 `[n]`, the number of each one's key, -1 for none; `[0]` by no key.

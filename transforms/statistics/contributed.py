@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 DTYPES: Final = ("float32", "float64", "int64")
-"""What values are when they are summed; nothing is rounded for it."""
+"""The dtypes in which values are summed; nothing is rounded for it."""
 
 
 @dataclass(frozen=True)
 class Contribution:
-    """Values that are contributed together.
+    """The description of values that are contributed together.
 
     Attributes:
       dtype: one of `DTYPES`.
       width: dimensions.
-      count: how many parts they fall into that have figures of their own, rows above and rows below.
-      places: where in the table of moments these are, part after part; none where there is no such table.
+      count: the number of parts with figures of their own, rows above and rows below.
+      places: their places in the table of moments, part after part; none if there is no such table.
     """
 
     dtype: str
@@ -43,7 +43,7 @@ class Given:
     Attributes:
       values: `[n, width]`, any numeric dtype.
       observed: bool `[n, width]`; values elsewhere do not count, whatever they are.
-      splits: int64 `[count + 1]`, where each of its parts begins and ends; None where there is one.
+      splits: int64 `[count + 1]`, where each of its parts begins and ends; None if there is only one.
     """
 
     values: tf.Tensor
@@ -51,7 +51,7 @@ class Given:
     splits: tf.Tensor | None = None
 
     def part(self, places: Iterable[int] = ()) -> Contribution:
-        """Returns what it is, as far as all batches have it in common."""
+        """Returns its description, which is the same for all batches."""
         kind = self.values.dtype
         dtype = "int64" if kind.is_integer or kind.is_bool else "float64" if kind.size == 8 else "float32"
         return Contribution(
@@ -78,7 +78,7 @@ def tensors(given: Sequence[Given]) -> list[tf.Tensor]:
 
 
 def taken(parts: Sequence[Contribution], arrays: Sequence[Any]) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Yields values `[n, width]`, observed and splits of each part, of what `tensors` made."""
+    """Yields values `[n, width]`, observed and splits of each part, from the result of `tensors`."""
     dtypes = [dtype for dtype in DTYPES if any(part.dtype == dtype for part in parts)]
     *numbers, observed, splits = (np.asarray(array).reshape(-1) for array in arrays)
     starts = dict.fromkeys(dtypes, 0)
@@ -94,10 +94,10 @@ def taken(parts: Sequence[Contribution], arrays: Sequence[Any]) -> Iterator[tupl
 
 @dataclass
 class Packed:
-    """What some batches amount to for all moments of a level: an accumulator that is changed as it takes others in. Pickles.
+    """The statistics of some batches for all moments of a level: an accumulator that changes as it absorbs others. Pickles.
 
     Attributes:
-      parts: what is collected.
+      parts: the contributions that are collected.
       found: the moments of each part; those of no values, if left out.
     """
 

@@ -74,13 +74,13 @@ def _keys_of_rows(steps: Steps, key: str) -> tuple[tf.Tensor, tf.Tensor]:
 
 @dataclass
 class Details:
-    """What some batches amount to for all asks of a level: the accumulator of the analyzer. Pickles.
+    """The statistics of some batches for all asks of a level: the accumulator of the analyzer. Pickles.
 
     Attributes:
-      asks: what is collected.
-      parts: what the values of each are.
-      groups: what was merged, ask by ask.
-      waiting: what is still to be merged: merging many keys is expensive, so it waits until enough has accumulated.
+      asks: the statistics that are collected.
+      parts: the description of the values of each.
+      groups: the merged statistics, ask by ask.
+      waiting: those still to be merged: merging many keys is expensive, so it waits until enough has accumulated.
     """
 
     asks: Sequence[Ask]

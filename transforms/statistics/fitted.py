@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Combine(Protocol):
-    """What makes figures of the whole data set of what the batches contribute."""
+    """Combines the contributions of batches into figures of the whole data set."""
 
     track: Track
 
@@ -47,16 +47,17 @@ def table_width(spec: Spec, level: int = 0) -> int:
 
 @dataclass(frozen=True)
 class Fitted:
-    """What the analysis found.
+    """The result of the analysis.
 
     Attributes:
-      spec: the columns that it was found for.
+      spec: the columns that were analysed.
       tables: by level, float64 `[5, dimensions]`, the moments that columns asked for (see `moments`), tensors or arrays.
-      details: ask to what `Combine.details` gave for it.
+      details: ask to the result of `Combine.details` for it.
       vocabularies: learned vocabularies by `LearnedVocabularyBase.vocabulary_name`.
       track: keeps lookup tables alive.
-      owners: of a column that another is made of, to the name that it goes by here: that of the column of the spec.
-      stacked: of how many groups the rows stand one below the other (`side_by_side`): each ask then has figures for each of them.
+      owners: the name of a column that another is built from, to the name that it goes by here: that of the column of the spec.
+      stacked: the number of groups whose rows are stacked one below the other (`side_by_side`): each ask then has figures for
+        each of them.
     """
 
     spec: Spec
@@ -68,9 +69,9 @@ class Fitted:
     stacked: int = 1
 
     def on_behalf(self, inner: str, outer: str) -> Fitted:
-        """Returns the same for a column that another is made of: the statistics of the outer one are those of the inner one.
+        """Returns the same for the inner column of another one: the statistics of the outer column are those of the inner one.
 
-        Two columns of a spec may be made of columns that have one name and differ.
+        Two columns of a spec may have different inner columns with the same name.
         """
         return replace(self, owners={**self.owners, inner: self.owner_of(outer)})
 

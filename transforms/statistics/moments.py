@@ -27,10 +27,10 @@ def empty(dimensions: int) -> np.ndarray:
 
 @dataclass
 class Moments:
-    """What values amount to, in parts that have figures of their own, each of as many dimensions. Pickles.
+    """The moments of values, in parts with figures of their own, each of the same number of dimensions. Pickles.
 
     Attributes:
-      dtype: what the values are: `float32`, `float64` or `int64`.
+      dtype: dtype of the values: `float32`, `float64` or `int64`.
       counts: int64 `[parts, width]`.
       low: float64 `[parts, width]`, +inf without values.
       high: float64 `[parts, width]`, -inf without values.
@@ -77,7 +77,7 @@ class Moments:
         """Adds parts to parts of this, and returns it.
 
         Args:
-          other: what is added.
+          other: the addend.
           into: int64, to which part each of its parts is added; to the one of the same number, if left out.
         """
         from transforms.kernels import sums

@@ -17,7 +17,7 @@ from transforms.statistics import moments
 from transforms.statistics.fitted import table_width
 
 ASSETS: Final = "transform_fn/assets"
-"""Where tf.Transform puts vocabularies, under the folder that it saves a graph in."""
+"""The folder of tf.Transform's vocabularies, under the folder that it saves a graph in."""
 
 LearnedWords = Mapping[str, Sequence[bytes]]
 """Learned vocabularies by `LearnedVocabularyBase.vocabulary_name`."""
@@ -25,7 +25,7 @@ LearnedWords = Mapping[str, Sequence[bytes]]
 
 @dataclass(frozen=True)
 class Level:
-    """What an earlier pass found of one level (see `Spec.levels`).
+    """The statistics of one level from an earlier pass (see `Spec.levels`).
 
     Attributes:
       table: float64 `[5, dimensions]`, its moments; None for none.

@@ -15,7 +15,7 @@ def opened(path: str) -> BinaryIO:
       path: a local path, or a URL of one of Beam's file systems (`gs://...`).
 
     Raises:
-      OSError: there is none, or it is a directory, a pipe or the like, of which reading might never end.
+      OSError: there is none, or it is a directory, a pipe or the like, from which reading might never end.
     """
     if "://" in path:
         from apache_beam.io.filesystem import CompressionTypes

@@ -66,7 +66,7 @@ class BadWord(ValueError):
 
     Attributes:
       place: its place, from 0.
-      why: what is wrong with it.
+      why: the fault.
     """
 
     def __init__(self, place: int, why: str):
@@ -107,13 +107,13 @@ def _shown(word: bytes) -> str:
 def read_vocabulary(path: str, dtype: str, size: int | None = None, file_format: str | None = None) -> WordList:
     r"""Reads the words of a file, one a line, as TensorFlow reads them.
 
-    A line ends with `\n` or `\r\n`, the last one may lack it. Spaces are kept. What a process has read it remembers as long
-    as the file stays as it is.
+    A line ends with `\n` or `\r\n`; the last line need not. Spaces are kept. A process caches what it has read as long as the
+    file does not change.
 
     Args:
       path: a local file, or one of Beam's file systems (`gs://...`).
       dtype: of the words.
-      size: how many of the lines are words, the first ones; None for all of them.
+      size: the number of lines to use, from the first; None for all.
       file_format: `text`, or `tfrecord_gzip`: a gzipped TFRecord file, each record a word. None goes by the name: the latter
         where it ends in `tfrecord.gz`.
 
@@ -183,8 +183,8 @@ def most_frequent(words: pa.Array, top_k: int | None, frequency_threshold: int |
 
     Args:
       words: large binary `[n]`.
-      top_k: how many at most.
-      frequency_threshold: how often a word must stand there.
+      top_k: the largest number of words.
+      frequency_threshold: how often a word must occur.
     """
     counted = pc.value_counts(words)
     table = pa.table({"word": counted.field("values"), "count": counted.field("counts")})

@@ -1,7 +1,7 @@
 """Avro object container files: the header, and blocks of records with their count, size, codec and sync marker.
 
 https://avro.apache.org/docs/1.12.0/specification/#object-container-files. A block has no checksum (but for what its codec
-may have), and the file has no footer: one that was cut between two blocks cannot be told from a whole one.
+may have), and the file has no footer: one that was cut between two blocks looks like a whole one.
 
 fastavro 1.13 reads containers too, but believes the lengths that a damaged one claims, unpacks without bound, takes a block
 with a negative count for one without records, and does not look whether a block holds more than its records.

@@ -1,4 +1,4 @@
-"""Avro schemas as Arrow types, and as what fastavro is told to read.
+"""Avro schemas as Arrow types, and as reader schemas for fastavro.
 
 | Avro | Arrow |
 |---|---|

@@ -27,7 +27,7 @@ class Records:
     """Whole records that stand one after the other.
 
     Attributes:
-      text: what they stand in.
+      text: the text that contains them.
       offsets: int64 `[records + 1]`; record k is `text[offsets[k]:offsets[k + 1]]`, its line end included.
       malformed: bool `[records]`: something stands after a closing quote.
       start: where in the (unpacked) file the text starts, in bytes.
@@ -45,7 +45,7 @@ class Records:
         return replace(self, offsets=self.offsets[1:], malformed=self.malformed[1:])
 
     def is_open_ended(self, k: int) -> bool:
-        """Tells whether a record has no line end, which only the last one of a file may lack."""
+        """Returns whether a record has no line end, which is allowed only for the last one of a file."""
         return self.text[self.offsets[k + 1] - 1] not in (LF, CR)
 
 

@@ -21,7 +21,7 @@ from transforms.rows import origin
 from transforms.rows.from_python import from_dicts
 
 BLANK: Final = b" \t\r"
-"""What JSON allows around values, line ends aside."""
+"""The bytes that JSON allows around values, besides line ends."""
 
 _LONG_INTEGER: Final = re.compile(rb"(?<![\d.])\d{19}")
 _DIGITS: Final = bytes(48 if 48 <= k <= 57 else 32 for k in range(256))

@@ -79,7 +79,7 @@ def lines_of(blocks: Iterable[bytes], path: str, most: int, unit: str = "byte") 
       blocks: the unpacked data.
       path: name of the file, for errors.
       most: the longest line allowed, in bytes.
-      unit: what offsets in errors count.
+      unit: the unit of offsets in errors.
 
     Raises:
       JobError: a line is longer than that, or the last one has no end and is no JSON.

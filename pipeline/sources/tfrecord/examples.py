@@ -45,8 +45,8 @@ def texts_of(records: pa.Array) -> tuple[np.ndarray, np.ndarray]:
 def with_lists(records: pa.Array) -> np.ndarray:
     """Tells which records are tf.SequenceExamples, bool `[records]`: those that show a field 2.
 
-    By parsing they cannot be told from tf.Examples: a message skips fields that it does not know, and field 1 is the features of
-    the one and the context of the other. A tf.SequenceExample without feature lists is a tf.Example, byte for byte.
+    Parsing does not distinguish them from tf.Examples: a message skips unknown fields, and field 1 is the features of the one and
+    the context of the other. A tf.SequenceExample without feature lists is a tf.Example, byte for byte.
 
     Args:
       records: large_binary `[records]`.
@@ -79,7 +79,7 @@ class RecordDecoder:
         Returns:
           The rows, in as few parts as their types allow: a column is a large list of int64, float32 or large_binary where
           the feature stands in the context, and a large list of such lists, one a step, where it is a feature list; null where
-          the row lacks the feature. A step is null where it has no kind. And the positions of the records that cannot be decoded,
+          the feature is absent. A step is null where it has no kind. And the positions of the records that cannot be decoded,
           ascending, with what was expected; with an empty text where that is a tf.Example or a tf.SequenceExample.
         """
         text, splits = texts_of(records)

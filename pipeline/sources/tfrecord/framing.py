@@ -2,7 +2,7 @@
 
 A record is a little-endian uint64 length, the masked CRC-32C of those 8 bytes, the data, and the masked
 CRC-32C of the data (https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details). A file
-has no header and no footer, so one that was cut between two records cannot be told from a whole one.
+has no header and no footer, so one that was cut between two records looks like a whole one.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def masked_crc(data: bytes) -> int:
     """Returns the CRC-32C of the data, rotated and offset as TFRecord stores it.
 
     >>> hex(masked_crc(b"abc"))
-    '0x21f5b4f0'
+    '0x21f1576e'
     """
     crc = google_crc32c.value(data)
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
@@ -96,7 +96,7 @@ def cuts(blocks: Iterable[bytes], path: str, max_record_bytes: int, unit: str = 
       path: name of the file, for errors.
       max_record_bytes: the longest record allowed. A header that claims more is an error before anything is
         allocated.
-      unit: what offsets in errors count.
+      unit: the unit of offsets in errors.
 
     Raises:
       JobError: anything but whole records.
@@ -200,7 +200,7 @@ def _bad_header(header: bytes, path: str, where: str, is_first: bool, max_record
 
 
 def _filled(rest: bytes, size: int, blocks: Iterator[bytes]) -> bytes:
-    """Returns `rest` and as many more blocks as it takes to have `size` bytes, or all that are left."""
+    """Returns `rest` and enough further blocks to have `size` bytes, or all that are left."""
     parts, have = [rest], len(rest)
     while have < size and (block := next(blocks, b"")):
         parts.append(block)

@@ -91,7 +91,7 @@ class _Decoder:
         """Yields the rows of a batch of records, good and rejected ones: all tf.Examples, then all tf.SequenceExamples.
 
         By kind, and not in runs: a tf.SequenceExample without feature lists looks like a tf.Example, so that in an
-        ordinary file they may alternate. Their digests are made of the checksums (CRC-32C), where these are at hand.
+        ordinary file they may alternate. Their digests are computed from the checksums (CRC-32C), if these are at hand.
         """
         numbers = first_row + np.arange(len(records))
         listed = self._with_lists(records)
