@@ -1,4 +1,4 @@
-"""Single rows between stages: they carry the last stage that they have passed, so that no stage does the work of another again."""
+"""Single rows between stages: they carry the last stage that they passed, so that no stage repeats the work of another."""
 
 from __future__ import annotations
 
