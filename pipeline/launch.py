@@ -29,7 +29,7 @@ def hand_over(arguments: Sequence[str]) -> None:
         from pipeline.command.beam_options import split
 
         asked, beam_args = split(arguments)
-        if not asked.get("columns") and not asked.get("transform"):
+        if not any(asked.get(name) for name in ("columns", "transform", "append")):
             raise UsageError("--columns: expected a columns file")
     for name, value in asked.items():
         if isinstance(value, list):

@@ -91,7 +91,7 @@ def _asked(columns: str, debug: bool, **asked: Any) -> Request:
 
     _open_files_with(asked.get("beam_args", ()))
     spec = load(columns) if columns else None
-    if spec is not None and not asked.get("transform"):
+    if spec is not None and not (asked.get("transform") or asked.get("append")):
         find_functions(columns, spec, debug)
     request = Request(spec, **asked)  # type: ignore[arg-type]  # None stands for the columns of the data set
     try:
@@ -169,7 +169,7 @@ def _alike(words: Sequence[str], others: Sequence[str]) -> bool:
 def _execute(what: str, request: Request, debug: bool) -> Outcome:
     if what == "run":
         checked_output(
-            request.output, request.overwrite
+            request.output, request.overwrite or request.append
         )  # before TensorFlow is loaded: nobody should wait for "holds a finished data set"
     prepare(debug)
     import pipeline.job.running as runs

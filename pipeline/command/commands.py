@@ -227,6 +227,27 @@ def compare_command(
     printed()
 
 
+@cli.command("undo-append")
+@click.argument("directory")
+@DEBUG
+def undo_append_command(directory: str, debug: bool) -> None:
+    """Take the last `seqcols run --append` to the data set in DIRECTORY back: its rows, and what was counted of them.
+
+    Nothing is read. Appends can be taken back one after the other, down to the run that fitted the statistics.
+
+    Exit codes: 0 done, 1 failed, 2 wrong use: the last run was no append.
+    """
+    with reported(debug):
+        prepare(debug)
+        from pipeline.command import summary
+        from pipeline.job.undoing import undo_append
+
+        outcome = undo_append(directory)
+        say(*(f"seqcols: {note}" for note in outcome.notes), err=True)
+        say(*summary.of_undo(outcome))
+    end(outcome, debug)
+
+
 @cli.command("repair")
 @click.argument("rejected")
 @click.option("--columns", required=True, help="Columns file to read the rows with.")

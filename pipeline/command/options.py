@@ -117,6 +117,13 @@ _WRITING: Final = [
         "then be left out.",
     ),
     click.option(
+        "--append",
+        is_flag=True,
+        help="Add the rows to the data set in --output, by its own transform (seqcols undo-append takes that back); COLUMNS may "
+        "then be left out.",
+    ),
+    click.option("--again", is_flag=True, help="With --append: also files that the data set has the rows of already."),
+    click.option(
         "--cache",
         default="",
         help="Directory in which to cache the statistics of every file, so that no file is analysed twice.",

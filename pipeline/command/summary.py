@@ -42,6 +42,12 @@ def lines(what: str, request: Request, outcome: Outcome) -> list[str]:
     return [escaping.one_line(line) for part in parts for line in ("", *part)][1:]
 
 
+def of_undo(outcome: Outcome) -> list[str]:
+    """Returns the summary of an append that was taken back: the data set as it is now."""
+    parts = [[_rows("run", outcome)], *_splits("run", outcome), _columns(outcome.ledger)]
+    return [escaping.one_line(line) for part in parts for line in ("", *part)][1:]
+
+
 def of_repair(outcome: Outcome) -> list[str]:
     """Returns the summary of a repair: what became of the rejected rows, the data set as it is now, what is still rejected."""
     if outcome.status != "done":

@@ -22,9 +22,6 @@ from transforms.distributions.histograms import BEFORE
 from transforms.distributions.spans import Spans, of_bins
 from transforms.problems import shown
 
-NEVER_COUNTED: Final = ("passthrough_column",)
-"""Types of columns whose values are counted in no data set."""
-
 MOST_DIMENSIONS: Final = 4
 """Dimensions of a step whose mean and the like are set side by side."""
 
@@ -38,8 +35,8 @@ def column(name: str, sides: tuple[Described, Described]) -> Compared:
     made = Compared(name, "column", types, _figures(name, sides), notes=_differences(name, sides))
     if types[0] != types[1]:
         return replace(made, fault=f"another type: {types[0]}, {types[1]}")
-    if types[0] in NEVER_COUNTED:
-        return made
+    if any((own := side.column(name)) is not None and not own.in_graph for side in sides):
+        return made  # its values are counted in no data set
     without = [called for side, called in zip(sides, names(sides), strict=True) if side.facts is None]
     if without:
         return replace(made, fault=f"how its values are distributed is not known of {' and '.join(without)}")

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from pipeline.columns_file.reader import loads
 from pipeline.dataset import distributions, layout, manifest
+from pipeline.dataset.ledger import of_files
 from pipeline.dataset.manifest import Manifest
 from transforms.columns import Column
 from transforms.distributions.facts import FITTED, Facts, whole
@@ -63,20 +64,24 @@ def read(directory: str) -> Described:
     return described(manifest.read(directory.rstrip("/") or "/"))
 
 
-def described(found: Manifest, name: str = "") -> Described:
+def described(found: Manifest, name: str = "", fitted: bool = False) -> Described:
     """Returns what a data set, or a split of one, says of itself.
 
     Args:
       found: its manifest, or that of a split.
       name: what it is called; its directory, unless given.
+      fitted: whether the rows that runs have appended are left out, which the statistics are not of.
 
     Raises:
       JobError: its ledger or statistics are damaged.
     """
     ledger, statistics = (_json(found, what, keys) for what, keys in _NEEDED.items())
     split = found.content.get("split", "")
+    if fitted:
+        own = {file.get("name", file["path"]) for file in found.content["inputs"] if "run" not in file}
+        ledger = of_files(ledger, own)
     ledger = ledger["splits"][split] if split else ledger
-    facts = _facts(found, split)
+    facts = _facts(found, split, fitted)
     notes = []
     if facts is None:
         notes.append(NO_DISTRIBUTIONS)
@@ -99,12 +104,13 @@ def described(found: Manifest, name: str = "") -> Described:
     return Described(*known, facts, spec, words, (*notes, *more))
 
 
-def _facts(found: Manifest, split: str) -> Facts | None:
+def _facts(found: Manifest, split: str, fitted: bool) -> Facts | None:
     """Returns the facts of a split, or of all rows of a data set; None where they are not known."""
     known = distributions.read(found)
-    names = [split] if split else found.splits or [FITTED]
-    parts = {name: known[name] for name in names if name in known}
-    return whole(parts) if len(parts) == len(names) else None
+    parts = [distributions.of_part(known, name) for name in ([split] if split else found.splits or [FITTED])]
+    if not all(parts):
+        return None
+    return whole({name: own for part in parts for name, own in list(part.items())[: 1 if fitted else None]})
 
 
 _NEEDED: Final = {"ledger": ("rows", "columns"), "statistics": ("columns", "groups")}

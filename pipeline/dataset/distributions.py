@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from pipeline.dataset import layout
 from pipeline.dataset.manifest import Manifest
@@ -12,6 +13,29 @@ from transforms.distributions.facts import Facts, Timed
 from transforms.distributions.histograms import Counting, Packed
 from transforms.rows.tally import Tally
 from transforms.spec.spec import Spec
+
+APPENDED: Final = "append"
+
+
+def appended(run: str, part: str) -> str:
+    """Returns the name of a part that a run has appended to another one."""
+    return f"{APPENDED} {run} {part}"
+
+
+def without(known: Mapping[str, Facts], run: str) -> dict[str, Facts]:
+    """Returns the parts that a run has not appended."""
+    return {name: own for name, own in known.items() if not name.startswith(f"{APPENDED} {run} ")}
+
+
+def of_part(known: Mapping[str, Facts], part: str) -> dict[str, Facts]:
+    """Returns a part and what runs have appended to it, by their names; nothing where that is not known."""
+    further = {n: own for n, own in known.items() if n.startswith(f"{APPENDED} ") and n.endswith(f" {part}")}
+    return {part: known[part], **further} if part in known else {}
+
+
+def whole(known: Mapping[str, Facts]) -> Facts:
+    """Returns the facts of all rows of a data set together."""
+    return facts.whole({name: own for name, own in known.items() if name != facts.OF_TRANSFORM})
 
 
 def gathered(

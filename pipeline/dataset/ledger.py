@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, Final
 
 from pipeline.dataset.splits import Splits
 from transforms.columns import Column
@@ -31,11 +31,55 @@ def build(tally: Tally, spec: Spec, sizes: Mapping[str, int | None]) -> dict[str
     for key, count in tally.items():
         if key[1] in ("rows", "digest", "column", "group"):
             by_file[key[0]][key[1:]] += count
-    files = {file: _one(counts, spec, sizes) for file, counts in sorted(by_file.items())}
+    files = {file: _of_file(counts, spec, sizes) for file, counts in sorted(by_file.items())}
     total: Tally = Counter()
     for counts in by_file.values():
         total.update(counts)
     return {**_one(total, spec, sizes), "files": files}
+
+
+def _of_file(counts: Tally, spec: Spec, sizes: Mapping[str, int | None]) -> dict[str, Any]:
+    made = _one(counts, spec, sizes)
+    content = counts["digest", "content"]
+    return {**made, "content_digest": digests.as_text(content)} if content else made
+
+
+def together(first: Mapping[str, Any], further: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the ledger of two runs that have read different files."""
+    made = {**_sum([first, further]), "files": {**first["files"], **further["files"]}}
+    made["skipped_files"] = [*first.get("skipped_files", []), *further.get("skipped_files", [])]
+    splits = {name: own for name, own in splits_of(first)}
+    for name, own in splits_of(further):
+        splits[name] = together(splits[name], own) if name in splits else dict(own)
+    return {**made, "splits": splits} if splits else made
+
+
+def of_files(ledger: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    """Returns the ledger of some of its files."""
+    files = {name: own for name, own in ledger["files"].items() if name in names}
+    nothing = {**ledger, "rows": {**_NO_ROWS, "rejected_by_reason": {}}, "row_digests": _NO_DIGESTS}
+    nothing["columns"] = {name: dict.fromkeys(counts, 0) for name, counts in ledger["columns"].items()}
+    made = {**_sum([nothing, *files.values()]), "files": files}
+    splits = {name: of_files(own, names) for name, own in splits_of(ledger)}
+    return {**made, "splits": splits} if splits else made
+
+
+_NO_ROWS: Final = {"read": 0, "written": 0, "rejected": 0}
+_NO_DIGESTS: Final = dict.fromkeys(("read", "written", "rejected"), digests.as_text(0))
+
+
+def _sum(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    rows: dict[str, Any] = {what: sum(part["rows"][what] for part in parts) for what in _NO_ROWS}
+    reasons: Counter[str] = Counter()
+    for part in parts:
+        reasons.update(part["rows"]["rejected_by_reason"])
+    rows["rejected_by_reason"] = dict(sorted(reasons.items()))
+    marks = {what: digests.as_text(sum(int(part["row_digests"][what], 16) for part in parts)) for what in _NO_ROWS}
+    columns = {
+        name: {what: sum(part["columns"][name].get(what, 0) for part in parts) for what in counts}
+        for name, counts in parts[0]["columns"].items()
+    }
+    return {"rows": rows, "row_digests": marks, "columns": columns}
 
 
 def of_run(tally: Tally, spec: Spec, sizes: Mapping[str, int | None], splits: Splits) -> dict[str, Any]:

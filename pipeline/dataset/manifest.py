@@ -105,7 +105,8 @@ class Manifest:
         if not self.splits:
             return NO_SPLITS
         by_input = self.content["splits"]["by"] == "input"
-        files = {file["path"]: file["split"] for file in self.content["inputs"]} if by_input else {}
+        inputs = self.content["inputs"] if by_input else ()
+        files = {file.get("name", file["path"]): file["split"] for file in inputs}
         return Splits(tuple(self.splits), self.statistics_split, None if by_input else rule, files)
 
     def _refuse_splits(self) -> None:

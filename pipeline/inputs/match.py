@@ -70,6 +70,7 @@ class Inputs:
       notes: remarks for the reader, one line each.
       inside: file to the data set that it lies in, of files that were matched by their names: not of a data set asked for as one.
       splits: file to its split, where inputs name theirs (see `pipeline.inputs.named`).
+      names: file to the name by which it is known, where an earlier run of the same data set has read another file of its path.
     """
 
     files: tuple[InputFile, ...]
@@ -77,6 +78,7 @@ class Inputs:
     notes: tuple[str, ...] = ()
     inside: Mapping[str, str] = field(default_factory=dict)
     splits: Mapping[str, str] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -125,9 +127,13 @@ def match(given: Sequence[str], allow_empty: bool = False, split: str = "") -> I
 
 def described(inputs: Inputs) -> list[dict[str, Any]]:
     """Returns files as the manifest lists them."""
-    splits = inputs.splits
+    known = {"split": inputs.splits, "name": inputs.names}
     return [
-        {"path": file.path, "bytes": file.size, **({"split": splits[file.path]} if file.path in splits else {})}
+        {
+            "path": file.path,
+            "bytes": file.size,
+            **{what: found[file.path] for what, found in known.items() if file.path in found},
+        }
         for file in inputs.files
     ]
 

@@ -15,7 +15,7 @@ from pipeline.compare.comparison import compare
 from pipeline.compare.view import section
 from pipeline.dataset import distributions, graphs, layout, ledger, manifest, publish, statistics, vocabularies
 from pipeline.inputs.match import changed, described
-from pipeline.job import cache, passes, rounding_notes
+from pipeline.job import appending, cache, passes, rounding_notes
 from pipeline.job.plan import Collected, Plan
 from pipeline.job.progress import now
 from pipeline.job.verdict import (
@@ -86,6 +86,8 @@ def _checked(plan: Plan, got: Collected) -> dict[str, Any]:
     message = nothing_written(plan, book)
     if message:
         return {"status": FAILED, "message": message, **kept}
+    if plan.appends:
+        return {"status": DONE, "message": "", "notes": _append(plan, got, book), **kept}
     stats = _statistics(plan, got, counted, sizes)
     staged = plan.place.staged(layout.TRANSFORM) if rows["written"] else ""
     serving = _serving(plan) if staged else ""
@@ -101,6 +103,28 @@ def _checked(plan: Plan, got: Collected) -> dict[str, Any]:
     notes += publish.publish(plan.place, content, book, stats, staged, plan.replaces, serving, report, held)
     notes += cache.commit(plan.analysis, got.kept, dict(got.by_part))
     return {"status": DONE, "message": "", "notes": notes, **kept}
+
+
+def _append(plan: Plan, got: Collected, book: dict[str, Any]) -> list[str]:
+    """Publishes the data set that was there with the rows of this run, and returns notes for people."""
+    assert plan.given_transform is not None
+    before, given, run = plan.given_transform.of, plan.given_transform, plan.place.run_id
+    first = layout.read_json(before.path(before.content["ledger"]))
+    if not plan.again:
+        appending.refuse_repeated(appending.repeated(before, first, book, plan.inputs.names), before.root)
+    tagged = [{**file, "run": run} for file in plan.skipped_files]
+    whole = ledger.together(first, {**book, "skipped_files": tagged})
+    content = appending.with_run(before.content, _manifest(plan, got, book), whole)
+    stats = layout.read_json(before.path(before.content["statistics"]))
+    own = _known(plan, got)
+    known = {**given.known, **{distributions.appended(run, name): one for name, one in own.items()}}
+    shown = view(plan.spec, content, whole, stats, distributions.whole(known), got.examples)
+    report = page({**shown, "comparison": _compared(plan, content, book, stats, own)})
+    notes = rounding_notes.notes(plan.spec, plan.splits.whole(got.tally), plan.sink)
+    staged = [plan.place.staged(name) for name in (layout.TRANSFORM, layout.SERVING)]
+    held = facts.as_json(known)
+    published = (plan.place, content, whole, stats, staged[0], plan.replaces, staged[1], report, held)
+    return [*notes, *publish.publish(*published)]
 
 
 def _statistics(plan: Plan, got: Collected, analysed: Tally, sizes: Mapping[str, int | None]) -> dict[str, Any]:

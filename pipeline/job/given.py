@@ -58,7 +58,7 @@ class GivenTransform:
     def described(self) -> Described:
         """Returns what is known of the rows that the statistics are of; of what was transformed itself, of its rows."""
         split = self.of.statistics_split
-        return described(self.of.split(split) if split else self.of)
+        return described(self.of.split(split) if split else self.of, fitted=True)
 
     def moments(self, place: Layout) -> str:
         """Returns the file with the moments that values are counted around, in what a run has staged; empty for none."""

@@ -47,6 +47,8 @@ class Plan:
       screened: the files that were searched for broken ones, as they were then.
       splits: the splits of the rows, if there are any.
       given_transform: the data set whose transform the run uses; None where it fits its own.
+      appends: whether the rows are added to that data set.
+      again: whether files may be read that it has the rows of already.
       began: when the run began, in milliseconds since 1970.
       timed: passes before the job, and how long each took.
     """
@@ -68,6 +70,8 @@ class Plan:
     screened: tuple[InputFile, ...] = ()
     splits: Splits = NO_SPLITS
     given_transform: GivenTransform | None = None
+    appends: bool = False
+    again: bool = False
     began: int = field(default_factory=now)
     timed: tuple[Timed, ...] = ()
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import apache_beam as beam
+import numpy as np
 import pyarrow as pa
 from apache_beam.pvalue import TaggedOutput
 
@@ -17,7 +18,7 @@ from pipeline.sources.base import Split
 from pipeline.sources.formats import source_for
 from pipeline.sources.limits import Limits
 from transforms.beam import GOOD, REJECTED, TALLIES, in_global_window, typed
-from transforms.rows import digests, metrics, origin
+from transforms.rows import digests, metrics, origin, rejection
 from transforms.rows.tally import Tally, count_rejected
 from transforms.spec.spec import Spec
 
@@ -33,19 +34,28 @@ class ReadBatches(beam.PTransform):
       spread: whether splits are dealt out to several workers. That costs a shuffle of their names (never of data).
       notes: folder for progress notes on this machine, or an empty string.
       number: the number of the pass, for the notes.
+      names: path to the name by which a file is known, where that is another.
     """
 
-    def __init__(self, spec: Spec, limits: Limits, spread: bool, notes: str, number: int):
+    def __init__(
+        self,
+        spec: Spec,
+        limits: Limits,
+        spread: bool,
+        notes: str,
+        number: int,
+        names: Mapping[str, str] | None = None,
+    ):
         super().__init__()
         self._spec, self._limits, self._spread = spec, limits, spread
-        self._notes, self._number = notes, number
+        self._notes, self._number, self._names = notes, number, names or {}
 
     def expand(self, files: beam.PCollection) -> beam.pvalue.DoOutputsTuple:
         """Splits and reads."""
         splits = files | "Split" >> beam.FlatMap(splits_of, self._limits)
         if self._spread:
             splits |= "Deal" >> beam.Reshuffle()
-        read = _Read(self._spec, self._limits, self._notes, self._number)
+        read = _Read(self._spec, self._limits, self._notes, self._number, self._names)
         made = splits | "Read" >> beam.ParDo(read).with_outputs(REJECTED, TALLIES, main=GOOD)
         return typed(made, GOOD, REJECTED)
 
@@ -56,8 +66,9 @@ def splits_of(path: str, limits: Limits) -> list[Split]:
 
 
 class _Read(beam.DoFn):
-    def __init__(self, spec: Spec, limits: Limits, notes: str, number: int):
+    def __init__(self, spec: Spec, limits: Limits, notes: str, number: int, names: Mapping[str, str] | None = None):
         self._spec, self._limits, self._notes, self._number = spec, limits, notes, number
+        self._names = names or {}
 
     def setup(self) -> None:
         """Prepares the worker's memory for batches."""
@@ -70,7 +81,7 @@ class _Read(beam.DoFn):
     def process(self, split: Split) -> Iterator[Any]:
         """Reads a split; yields good batches, and rejected rows tagged `REJECTED`."""
         self._tally.setdefault(("", "began", self._number), now())
-        source = source_for(split.path, self._limits)
+        source, name = source_for(split.path, self._limits), self._names.get(split.path, split.path)
         features = self._spec.read_features
         held: dict[str, pa.DataType] | None = None  # the schema, of the first batch; it counts once there are rows
         checked = not source.has_schema
@@ -83,17 +94,21 @@ class _Read(beam.DoFn):
                     refuse_schema(split.path, held, self._spec)
                     checked = True
                 count += read.batch.num_rows
-                batch = digests.attach(origin.plain(read.batch), features)
-                self._tally[split.path, "digest", "read"] += digests.total(batch.column(origin.DIGEST_COLUMN))
+                batch = digests.attach(origin.plain(origin.of_file(read.batch, name)), features)
+                self._count_digests(name, batch.column(origin.DIGEST_COLUMN), origin.row_numbers(batch))
                 yield batch
             if read.rejected is not None:
                 count += read.rejected.num_rows
-                rejected = digests.attach_rejected(read.rejected)
-                self._tally[split.path, "digest", "read"] += digests.total(rejected.column("digest"))
+                rejected = digests.attach_rejected(rejection.of_file(read.rejected, name))
+                self._count_digests(name, rejected.column("digest"), rejected.column("row").to_numpy())
                 self._tally.update(count_rejected(rejected))
                 yield TaggedOutput(REJECTED, rejected)
-            self._tally[split.path, "rows", "read"] += count
+            self._tally[name, "rows", "read"] += count
             self._note.add(count, read.size)
+
+    def _count_digests(self, name: str, found: pa.Array, numbers: np.ndarray) -> None:
+        self._tally[name, "digest", "read"] += digests.total(found)
+        self._tally[name, "digest", "content"] += digests.without_file(found, name, numbers)
 
     def finish_bundle(self) -> Iterator[Any]:
         self._note.write()

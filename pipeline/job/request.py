@@ -42,6 +42,8 @@ class Request:
       allow_empty: whether a data set without rows is published.
       workers: local worker threads, 0 for all cores; None leaves it to the size of the input.
       cache: directory of the analysis cache, or an empty string for none.
+      append: whether the rows are added to the data set that `output` holds, by its own transform; `spec` may be None.
+      again: whether files are appended that the data set has the rows of already.
       statistics_split: the split that statistics, vocabularies and a T that the data decide come from; empty for `train`.
       transform: directory of a finished data set whose columns, statistics, T and vocabularies are used; empty for statistics
         fitted to `inputs`.
@@ -65,6 +67,8 @@ class Request:
     workers: int | None = None
     cache: str = ""
     transform: str = ""
+    append: bool = False
+    again: bool = False
     statistics_split: str = ""
     statistics_inputs: Sequence[str] = ()
     max_record_bytes: int = DEFAULTS.max_record_bytes
@@ -76,10 +80,15 @@ class Request:
     beam_args: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        if self.spec is None and self.transform:
+        if self.spec is None and self.uses:
             from pipeline.job.given import columns_of, read_given  # which load Beam
 
-            object.__setattr__(self, "spec", columns_of(read_given(self.transform)))
+            object.__setattr__(self, "spec", columns_of(read_given(self.uses)))
+
+    @property
+    def uses(self) -> str:
+        """The directory of the data set whose transform is used; an empty string for none."""
+        return self.output if self.append else self.transform
 
     @property
     def limits(self) -> Limits:
@@ -146,6 +155,12 @@ def check_values(request: Request) -> None:
 
 
 def _check_transform(request: Request) -> None:
+    if request.append:
+        others = {"--transform": request.transform, "--overwrite": request.overwrite}
+        for option in (name for name, given in others.items() if given):
+            raise UsageError(f"{option}: does not apply, --append adds to {request.output!r} by its own transform")
+    if request.again and not request.append:
+        raise UsageError("--again: does not apply without --append")
     if request.spec is None:
         raise UsageError("expected a columns file, or --transform with a data set whose columns are used")
     fitting = {
@@ -153,8 +168,9 @@ def _check_transform(request: Request) -> None:
         "--statistics-split": request.statistics_split,
         "--cache": request.cache,
     }
-    for option in (name for name, given in fitting.items() if given and request.transform):
-        raise UsageError(f"{option}: does not apply, the statistics are those of --transform {request.transform!r}")
+    for option in (name for name, given in fitting.items() if given and request.uses):
+        whose = "--append" if request.append else f"--transform {request.transform!r}"
+        raise UsageError(f"{option}: does not apply, the statistics are those of {whose}")
 
 
 def _check_columns(request: Request) -> None:

@@ -21,6 +21,7 @@ from pipeline.inputs import preflight
 from pipeline.inputs.match import InputFile, Inputs, SkippedFile, described, match, refuse_written
 from pipeline.inputs.named import match_named
 from pipeline.job import cache, checking, cleaning, engines, scratch, screening, wiring
+from pipeline.job.appending import names_of, splits_of_append
 from pipeline.job.executing import HANDED_OVER, Outcome, conclude, execute, options_for, take_result, tuned
 from pipeline.job.failures import of_function
 from pipeline.job.given import GivenTransform, read_given, refuse_other_columns
@@ -94,12 +95,16 @@ def _plan(request: Request, stream: TextIO | None) -> Plan:
     options = options_for(request)
     FileSystems.set_options(options)  # files are looked at before there is a pipeline
     engines.refuse(request, options)
-    given = _given(request)
-    place = Layout(checked_output(request.output, request.overwrite), layout.new_run_id())
+    place = Layout(checked_output(request.output, request.overwrite or request.append), layout.new_run_id())
+    given = _given(request, place)
     replaces = _replaced(request, place)
     inputs, others, skipped = _screened(request, place.output, stream)
-    splits = _splits(request, inputs)
-    _refuse_other_command(request, place, replaces, inputs)
+    if request.append and given is not None:
+        inputs, sink = replace(inputs, names=names_of(given.of, inputs, place.run_id)), given.of.format
+        splits = splits_of_append(given.of, request.spec, inputs)
+    else:
+        splits, sink = _splits(request, inputs), request.format
+        _refuse_other_command(request, place, replaces, inputs)
     names = _preflight(inputs, request)
     if given is None:
         _rehearse(request.spec)
@@ -112,7 +117,7 @@ def _plan(request: Request, stream: TextIO | None) -> Plan:
         request.spec,
         columns_text(request.spec),
         inputs,
-        request.format,
+        sink,
         request.max_rejected,
         request.allow_empty,
         passes,
@@ -124,19 +129,21 @@ def _plan(request: Request, stream: TextIO | None) -> Plan:
         screened=_looked_up(inputs, others),
         splits=splits,
         given_transform=given,
+        appends=request.append,
+        again=request.again,
     )
 
 
-def _given(request: Request) -> GivenTransform | None:
+def _given(request: Request, place: Layout) -> GivenTransform | None:
     """Returns the data set whose transform is asked for; None where the run fits its own.
 
     Raises:
       UsageError: it has none.
       SpecError: it was made with other columns.
     """
-    if not request.transform:
+    if not request.uses:
         return None
-    given = read_given(request.transform)
+    given = read_given(place.output if request.append else request.transform)
     plain = request.spec.model_copy(update={"split": None})
     refuse_other_columns(given, request.spec, columns_text(plain))
     return given
@@ -172,7 +179,8 @@ def _replaced(request: Request, place: Layout) -> str | None:
     Without --overwrite nothing may be there when this run publishes, whatever came since the directory was checked, except what
     the same command published before it was killed.
     """
-    return published_run(place.output) if request.overwrite else interrupted_run(place.output)
+    replaces = request.overwrite or request.append
+    return published_run(place.output) if replaces else interrupted_run(place.output)
 
 
 def _refuse_other_command(request: Request, place: Layout, dead: str | None, inputs: Inputs) -> None:

@@ -15,7 +15,7 @@ sees both at once joins them and buffers the data. Nothing but file names, talli
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -86,7 +86,7 @@ def build(root: beam.Pipeline, plan: Plan, tuning: Tuning) -> beam.PCollection:
     counted_well = looked | "Look" >> beam.Map(lambda _, *counted: check_analysis(*counted), plan, analysed)
     waits_for = (AsSingleton(analysis.ready), AsSingleton(counted_well))
     gated = files | "Gate" >> beam.Map(lambda path, *_: path, *waits_for)
-    second = read_pass(gated, "Transform", plan.spec, tuning, plan.passes - 1, plan.splits)
+    second = read_pass(gated, "Transform", plan.spec, tuning, plan.passes - 1, plan.splits, names=plan.inputs.names)
     written = write_pass(
         second,
         plan.place,
@@ -126,6 +126,7 @@ def read_pass(
     number: int,
     splits: Splits = NO_SPLITS,
     only: str = "",
+    names: Mapping[str, str] | None = None,
 ) -> Pass:
     """Adds one pass over the files: read, divide into splits, and validate.
 
@@ -137,9 +138,11 @@ def read_pass(
       number: which pass over the input this is.
       splits: the splits of the rows, if there are any.
       only: the split whose rows go on; an empty string for all.
+      names: path to the name by which a file is known, where that is another.
     """
     number += tuning.passes_before
-    read = files | f"{label}Read" >> ReadBatches(spec, tuning.limits, tuning.spread, tuning.notes, number)
+    reading = ReadBatches(spec, tuning.limits, tuning.spread, tuning.notes, number, names)
+    read = files | f"{label}Read" >> reading
     return validated(read, label, spec, tuning, splits, only)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -90,8 +90,13 @@ def compare(manifest: Manifest, inputs: Sequence[str], most: int, tell: Tell = l
     chosen = _chosen(manifest, most)
     if not chosen:
         raise JobError(f"{manifest.root!r}: its manifest does not say where rows come from")
-    given = match(inputs)
-    done.notes = given.notes
+    given, replaced = match(inputs), _replaced(manifest)
+    done.notes = [
+        *given.notes,
+        *(f"{path}: was replaced by a file that was appended: not compared" for path in sorted(replaced)),
+    ]
+    chosen = [replace(one, samples=[s for s in one.samples if s.file not in replaced]) for one in chosen]
+    chosen = [one for one in chosen if one.samples]
     where = _found_inputs(manifest, given, {sample.file for shard in chosen for sample in shard.samples})
     model = ServedModel(manifest, spec)
     done.features, done.not_equal = len(model.outputs), model.inexact
@@ -103,6 +108,13 @@ def compare(manifest: Manifest, inputs: Sequence[str], most: int, tell: Tell = l
         if done.difference:
             break
     return done
+
+
+def _replaced(manifest: Manifest) -> set[str]:
+    """Returns the names of input files by whose paths later runs have read others: what they held is not there any more."""
+    last = {file["path"]: file.get("name", file["path"]) for file in manifest.content.get("inputs", [])}
+    names = {file.get("name", file["path"]) for file in manifest.content.get("inputs", [])}
+    return names - set(last.values())
 
 
 def _spec(manifest: Manifest) -> Spec:
@@ -137,21 +149,24 @@ def _spread(items: list[Any], most: int) -> list[Any]:
 
 def _found_inputs(manifest: Manifest, inputs: Inputs, needed: set[str]) -> dict[str, str]:
     """Returns where the input files lie now: as the manifest says, or the file of that name among those given."""
-    sizes = {file["path"]: file["bytes"] for file in manifest.content.get("inputs", [])}
+    listed = manifest.content.get("inputs", [])
+    sizes = {file.get("name", file["path"]): file["bytes"] for file in listed}
+    paths = {file["name"]: file["path"] for file in listed if "name" in file}
     given = [file.path for file in inputs.files]
     found = {}
-    for path in sorted(needed):
+    for known in sorted(needed):
+        path = paths.get(known, known)
         name = os.path.basename(path)
         same = [other for other in given if other == path] or [p for p in given if os.path.basename(p) == name]
         if given and not same:
             hint = nearest(name, [os.path.basename(p) for p in given])
             raise JobError(f"--input: no file is named {name!r}, as {path!r} that the manifest names{hint}")
         # Of several files of one name the one whose path ends like this one.
-        found[path] = max(same or [path], key=lambda other: _parts_alike(other, path))
-        size = size_of(found[path])
-        if path in sizes and size != sizes[path]:
+        found[known] = max(same or [path], key=lambda other, path=path: _parts_alike(other, path))  # type: ignore[misc]
+        size = size_of(found[known])
+        if known in sizes and size != sizes[known]:
             raise JobError(
-                f"{found[path]}: another file than was read: {size:,} bytes, the manifest says {sizes[path]:,}"
+                f"{found[known]}: another file than was read: {size:,} bytes, the manifest says {sizes[known]:,}"
             )
     return found
 

@@ -27,6 +27,7 @@ _NULL: Final = np.uint64(0x9AE16A3B2F90404F)
 _SPREAD: Final = np.uint64(0x9E3779B97F4A7C15)
 _FIRST: Final = np.uint64(0xBF58476D1CE4E5B9)
 _SECOND: Final = np.uint64(0x94D049BB133111EB)
+_FIRST_INVERSE, _SECOND_INVERSE = (np.uint64(pow(int(one), -1, 2**64)) for one in (_FIRST, _SECOND))
 
 
 def attach(batch: pa.RecordBatch, features: Collection[str]) -> pa.RecordBatch:
@@ -86,6 +87,19 @@ def _of_places(files: np.ndarray | np.uint64, numbers: np.ndarray, content: np.n
 
 def _one(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+
+
+def without_file(digests: pa.Array, file: str, numbers: np.ndarray) -> int:
+    """Returns the sum that the digests of rows would have in a file without a name: equal for files of the same contents.
+
+    Args:
+      digests: uint64 `[rows]`, the digests of the rows.
+      file: the name of their file.
+      numbers: int64 `[rows]`, their numbers in it.
+    """
+    found, named = digests.to_numpy(zero_copy_only=False), numbers.astype(np.uint64) * _SPREAD
+    content = _unmixed(found) - _mixed(named + _of_name(file))
+    return int(np.add.reduce(_mixed(_mixed(named) + content), dtype=np.uint64))
 
 
 def total(digests: pa.Array) -> int:
@@ -180,6 +194,13 @@ def _mixed(numbers: np.ndarray) -> np.ndarray:
     made = (numbers ^ numbers >> np.uint64(30)) * _FIRST
     made = (made ^ made >> np.uint64(27)) * _SECOND
     return np.asarray(made ^ made >> np.uint64(31))
+
+
+def _unmixed(numbers: np.ndarray) -> np.ndarray:
+    """Takes `_mixed` back: each of its steps has an inverse modulo 2^64."""
+    made = (numbers ^ numbers >> np.uint64(31) ^ numbers >> np.uint64(62)) * _SECOND_INVERSE
+    made = (made ^ made >> np.uint64(27) ^ made >> np.uint64(54)) * _FIRST_INVERSE
+    return np.asarray(made ^ made >> np.uint64(30) ^ made >> np.uint64(60))
 
 
 @lru_cache(maxsize=1024)

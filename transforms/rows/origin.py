@@ -121,6 +121,13 @@ def file_of(batch: pa.RecordBatch) -> str:
     return str((batch.schema.metadata or {}).get(FILE_KEY, b"").decode())
 
 
+def of_file(batch: pa.RecordBatch, name: str) -> pa.RecordBatch:
+    """Returns a batch whose rows were read from a file of this name."""
+    if file_of(batch) == name:
+        return batch
+    return batch.replace_schema_metadata({**(batch.schema.metadata or {}), FILE_KEY: name.encode()})
+
+
 def split_of(batch: pa.RecordBatch | pa.Table) -> str:
     """Returns the name of the split that the rows belong to, or an empty string."""
     return str((batch.schema.metadata or {}).get(SPLIT_KEY, b"").decode())

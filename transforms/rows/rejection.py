@@ -86,6 +86,13 @@ def refuse_fatal(batch: pa.RecordBatch, faults: Iterable[Fault]) -> None:
             raise JobError(f"{where}: column {fault.column!r}: {escaping.value(fault.values[0])}, {fault.message}")
 
 
+def of_file(rejected: pa.RecordBatch, name: str) -> pa.RecordBatch:
+    """Returns rejected rows of one file as those of a file of this name."""
+    if rejected.num_rows and rejected.column("file")[0].as_py() == name:
+        return rejected
+    return rejected.set_column(0, SCHEMA.field("file"), pa.array([name] * rejected.num_rows, pa.string()))
+
+
 def split(batch: pa.RecordBatch, faults: Iterable[Fault]) -> tuple[np.ndarray, pa.RecordBatch | None]:
     """Separates the bad rows of a batch from the good ones.
 
