@@ -193,7 +193,7 @@ def _checked(plan: Plan, got: Collected) -> dict[str, Any]:
 
 
 def _known(plan: Plan, got: Collected) -> dict[str, Facts]:
-    """Returns the facts of each split, or of the whole data set where there are none."""
+    """Returns the facts of each split, or of the whole data set if there are none."""
     passes = times.of_tallies(got.analysis_tally, got.tally)
     parts = times.parts(plan.began, plan.timed, passes, now())
     return distributions.gathered(
@@ -247,7 +247,7 @@ def too_many_rejected(book: Mapping[str, Any], allowed: float) -> str:
 
 
 def _nothing_written(plan: Plan, book: Mapping[str, Any]) -> str:
-    """Returns why there is nothing to publish, or nothing that the statistics could be of; an empty string if there is."""
+    """Returns why there is nothing to publish, or nothing to compute statistics from; an empty string if there is."""
     rows = book["rows"]
     if not rows["written"] and plan.allow_empty:
         return ""

@@ -126,7 +126,7 @@ def _splits(request: Request, inputs: Inputs) -> Splits:
     """Returns the splits of a run.
 
     Raises:
-      UsageError: the split that the statistics are to be of is none of them.
+      UsageError: the split that the statistics should come from is none of them.
     """
     rule = request.spec.split
     names = dict.fromkeys(inputs.splits.values()) if inputs.splits else rule.split_names if rule is not None else ()

@@ -1,4 +1,4 @@
-"""Single rows between stages: they carry the last stage that they have passed, so that no stage does the work of another again."""
+"""Single rows between stages: they carry the last stage that they have passed, so that no stage repeats another's work."""
 
 from __future__ import annotations
 
