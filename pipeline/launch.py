@@ -29,12 +29,12 @@ def hand_over(arguments: Sequence[str]) -> None:
         from pipeline.command.beam_options import split
 
         asked, beam_args = split(arguments)
-        if not asked.get("columns"):
+        if not asked.get("columns") and not asked.get("transform"):
             raise UsageError("--columns: expected a columns file")
     for name, value in asked.items():
         if isinstance(value, list):
             asked[name] = [one for part in value for one in part.split(",")]
-    carry_out("run", **{"wait": False, **asked}, beam_args=beam_args)
+    carry_out("run", **{"columns": "", "wait": False, **asked}, beam_args=beam_args)
 
 
 if __name__ == "__main__":

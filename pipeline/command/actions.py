@@ -28,7 +28,7 @@ ADDS_FILES: Final = "--statistics-input"
 """The option that is suggested only to somebody who nearly wrote it, because it changes the statistics without a word."""
 
 OF_ANOTHER_RUN: Final = re.compile(r"stats?|statist\w*|transform\w*|fit(ted)?|normal\w*|moments?")
-"""Words with which people ask for the statistics of another run: `--statistics-from`, `--transform`, `--fitted-by`."""
+"""Words with which people ask for the statistics of another run: `--statistics-from`, `--fit`, `--transform-from`."""
 
 
 def carry_out(what: str, columns: str, debug: bool = False, **asked: Any) -> None:
@@ -90,13 +90,14 @@ def _asked(columns: str, debug: bool, **asked: Any) -> Request:
     from transforms.errors import SpecError
 
     _open_files_with(asked.get("beam_args", ()))
-    spec = load(columns)
-    find_functions(columns, spec, debug)
-    request = Request(spec, **asked)
+    spec = load(columns) if columns else None
+    if spec is not None and not asked.get("transform"):
+        find_functions(columns, spec, debug)
+    request = Request(spec, **asked)  # type: ignore[arg-type]  # None stands for the columns of the data set
     try:
         check_values(request)
     except SpecError as error:
-        raise SpecError(located(error.faults, columns)) from None
+        raise (SpecError(located(error.faults, columns)) if columns else error) from None
     _refuse_unknown(request.beam_args)
     return request
 
@@ -154,7 +155,7 @@ def _meant(name: str, known: Sequence[str]) -> str:
     words = re.findall("[a-z]+", name.lower())
     misspelt = [option for option in known if _alike(words, re.findall("[a-z]+", option.lower()))]
     if not misspelt and any(OF_ANOTHER_RUN.fullmatch(word) for word in words):
-        return "; the statistics of another run cannot be used, they are always those of the files that are given"
+        return "; --transform DIR uses columns, statistics and vocabularies of a finished data set"
     return nearest(name, misspelt or [option for option in known if option != ADDS_FILES])
 
 

@@ -12,7 +12,17 @@ import click.shell_completion
 from pipeline.command import silence, temporary
 from pipeline.command.actions import carry_out, end, find_functions, prepare, show_plan
 from pipeline.command.exits import DRIFTED, FAILED, Commands, printed, reported, say, stop
-from pipeline.command.options import DEBUG, MOVED_INPUTS, WORKERS, comparing, inspecting, planning, reading, writing
+from pipeline.command.options import (
+    DEBUG,
+    MOVED_INPUTS,
+    WORKERS,
+    comparing,
+    inspecting,
+    planning,
+    reading,
+    reading_by,
+    writing,
+)
 from pipeline.errors import UsageError
 
 BEAM_OPTIONS: Final = {"ignore_unknown_options": True, "allow_extra_args": True}
@@ -29,7 +39,7 @@ def cli() -> None:
 
 
 @cli.command("run", context_settings=BEAM_OPTIONS)
-@reading
+@reading_by
 @writing
 def run_command(context: click.Context, /, **options: Any) -> None:
     """Read --input by the columns file COLUMNS and write a data set to --output.

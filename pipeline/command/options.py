@@ -111,6 +111,12 @@ _WRITING: Final = [
     _valued("--format", click.Choice(FORMATS), FORMATS[0], "File format of the examples."),
     click.option("--overwrite", is_flag=True, help="Replace an existing data set."),
     click.option(
+        "--transform",
+        default="",
+        help="Directory of a finished data set whose columns, statistics, T and vocabularies are used, in one pass; COLUMNS may "
+        "then be omitted.",
+    ),
+    click.option(
         "--cache",
         default="",
         help="Directory in which to cache the statistics of every file, so that no file is analysed twice.",
@@ -169,7 +175,17 @@ _PLANNING: Final = [
 
 def reading(command: Any) -> Any:
     """Adds the columns file, and the options of all commands that read the input."""
-    return click.pass_context(click.argument("columns", type=click.Path())(_with(command, [_input(True), *_READING])))
+    return _reading(command, required=True)
+
+
+def reading_by(command: Any) -> Any:
+    """As `reading`, for a command that may take the columns of a data set (`--transform`)."""
+    return _reading(command, required=False)
+
+
+def _reading(command: Any, required: bool) -> Any:
+    columns = click.argument("columns", type=click.Path(), required=required, default=None if required else "")
+    return click.pass_context(columns(_with(command, [_input(True), *_READING])))
 
 
 def planning(command: Any) -> Any:

@@ -10,7 +10,7 @@ from pipeline.columns_file.reader import loads
 from pipeline.dataset import distributions, layout, manifest
 from pipeline.dataset.manifest import Manifest
 from transforms.columns import Column
-from transforms.distributions.facts import FITTED, Facts
+from transforms.distributions.facts import FITTED, Facts, whole
 from transforms.distributions.histograms import vocabulary_of
 from transforms.errors import JobError, SpecError
 from transforms.spec.spec import Spec
@@ -63,19 +63,20 @@ def read(directory: str) -> Described:
     return described(manifest.read(directory.rstrip("/") or "/"))
 
 
-def described(found: Manifest, name: str = "", part: str = FITTED) -> Described:
-    """Returns the description of a data set or of a part of one.
+def described(found: Manifest, name: str = "") -> Described:
+    """Returns the description of a data set or of a split of one.
 
     Args:
-      found: its manifest, or that of a part.
+      found: its manifest, or that of a split.
       name: its name; by default its directory.
-      part: its part of `distributions.json`.
 
     Raises:
       JobError: its ledger or statistics are damaged.
     """
     ledger, statistics = (_json(found, what, keys) for what, keys in _NEEDED.items())
-    facts = distributions.read(found).get(part)
+    split = found.content.get("split", "")
+    ledger = ledger["splits"][split] if split else ledger
+    facts = _facts(found, split)
     notes = []
     if facts is None:
         notes.append(NO_DISTRIBUTIONS)
@@ -96,6 +97,14 @@ def described(found: Manifest, name: str = "", part: str = FITTED) -> Described:
     created = str(found.content.get("created", ""))
     known = (name or found.root, str(found.content["run"]), created, ledger, statistics)
     return Described(*known, facts, spec, words, (*notes, *more))
+
+
+def _facts(found: Manifest, split: str) -> Facts | None:
+    """Returns the facts of a split, or of all rows of a data set; None where they are not known."""
+    known = distributions.read(found)
+    names = [split] if split else found.splits or [FITTED]
+    parts = {name: known[name] for name in names if name in known}
+    return whole(parts) if len(parts) == len(names) else None
 
 
 _NEEDED: Final = {"ledger": ("rows", "columns"), "statistics": ("columns", "groups")}

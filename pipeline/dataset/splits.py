@@ -19,7 +19,8 @@ class Splits:
 
     Attributes:
       names: their names, in order.
-      statistics: the split that statistics, vocabularies and a T that the data decide come from.
+      statistics: the split that statistics, vocabularies and a T that the data decide come from; empty if those of another data
+        set are used.
       rule: the rule that divides the rows; None if they are divided by file.
       files: the split of each file, if inputs name theirs.
     """
@@ -56,8 +57,8 @@ class Splits:
         return made
 
     def of_statistics(self, tally: Tally) -> Tally:
-        """Returns the counts of the split that the statistics come from; all counts if there are no splits."""
-        return self.parts(tally)[self.statistics] if self else tally
+        """Returns the counts of the split that the statistics come from; all counts if there is none."""
+        return self.parts(tally)[self.statistics] if self.statistics else tally
 
     def of_passes(self, tally: Tally) -> Tally:
         """Returns the counts that every pass has: the reader's, and all those of the split that the statistics come from."""

@@ -73,5 +73,6 @@ def _paths(request: Request) -> Iterator[tuple[str, str]]:
         yield "--input", pattern
     for pattern in request.statistics_inputs:
         yield "--statistics-input", pattern
-    if request.cache:
-        yield "--cache", request.cache
+    for option, path in (("--cache", request.cache), ("--transform", request.transform)):
+        if path:
+            yield option, path

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 
+from pipeline.compare.comparison import compare
+from pipeline.compare.view import section
 from pipeline.dataset import distributions, graphs, layout, ledger, manifest, publish, statistics, vocabularies
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.splits import NO_SPLITS, Splits
@@ -21,6 +23,7 @@ from pipeline.inputs import preflight
 from pipeline.inputs.match import InputFile, Inputs, SkippedFile, changed, described
 from pipeline.job import cache, passes, rounding_notes
 from pipeline.job.cache_files import CachePiece
+from pipeline.job.given import GivenTransform
 from pipeline.job.progress import now
 from pipeline.job.writing import Shard
 from pipeline.report import times
@@ -64,6 +67,7 @@ class Plan:
       skipped: broken files that were left out.
       screened: the files that were searched for broken ones, as they were then.
       splits: the splits of the rows, if there are any.
+      given_transform: the data set whose transform the run uses; None if it fits its own.
       began: when the run began, in milliseconds since 1970.
       timed: passes before the job, and how long each took.
     """
@@ -84,12 +88,15 @@ class Plan:
     skipped: tuple[SkippedFile, ...] = ()
     screened: tuple[InputFile, ...] = ()
     splits: Splits = NO_SPLITS
+    given_transform: GivenTransform | None = None
     began: int = field(default_factory=now)
     timed: tuple[Timed, ...] = ()
 
     @property
     def counting(self) -> Counting:
         """The way in which distributions are counted."""
+        if self.given_transform is not None:
+            return Counting(self.given_transform.moments(self.place), part_counted(self.inputs.size))
         found = self.passes == 2 and table_width(self.spec)
         moments = self.place.staged(moments_file(0)) if found else ""
         return Counting(moments, part_counted(self.inputs.size))
@@ -165,31 +172,82 @@ def _checked(plan: Plan, got: Collected) -> dict[str, Any]:
     message = _nothing_written(plan, book)
     if message:
         return {"status": FAILED, "message": message, **kept}
+    stats = _statistics(plan, got, analysed, sizes)
+    staged = plan.place.staged(layout.TRANSFORM) if rows["written"] else ""
+    serving = _serving(plan) if staged else ""
+    folders = {"transform": staged, "serving": serving}
+    trees = {name: graphs.digest(path) for name, path in folders.items() if path}
+    content = {**_manifest(plan, got, book), **_learned(plan, staged), "graph_sha256": trees}
+    known = _known(plan, got)
+    shown = view(plan.spec, content, book, stats, facts.whole(known), got.examples)
+    report = page({**shown, "comparison": _compared(plan, content, book, stats, known)})
+    held = facts.as_json({**known, **_fitted(plan)})
+    notes = [f"the split {name!r} has no rows" for name, own in ledger.splits_of(book) if not own["rows"]["written"]]
+    notes += rounding_notes.notes(plan.spec, plan.splits.whole(got.tally), plan.sink)
+    notes += publish.publish(plan.place, content, book, stats, staged, plan.replaces, serving, report, held)
+    notes += cache.commit(plan.analysis, got.kept, dict(got.by_part))
+    return {"status": DONE, "message": "", "notes": notes, **kept}
+
+
+def _statistics(plan: Plan, got: Collected, analysed: Tally, sizes: Mapping[str, int | None]) -> dict[str, Any]:
+    """Returns the content of `statistics.json`: the figures of this run, or those of the data set whose transform it uses."""
+    if plan.given_transform is not None:
+        return plan.given_transform.statistics
     details = statistics.read_details(plan.spec, plan.place.staging) if plan.passes == 2 else []
     apart = plan.analysis.apart([file for file in plan.inputs.files if plan.splits.gives_statistics(file.path)])
     counted = analysed if apart else plan.splits.of_statistics(got.tally)
     stats = statistics.build(plan.spec, got.table, counted, sizes, details)
     if apart:
         stats |= {"rows": analysed["", "rows", "written"], "of": plan.analysis.described()}
-    if plan.splits:
-        stats["split"] = plan.splits.statistics
-    staged = plan.place.staged(layout.TRANSFORM) if rows["written"] else ""
-    if staged and plan.passes == 2:
+    return {**stats, "split": plan.splits.statistics} if plan.splits else stats
+
+
+def _serving(plan: Plan) -> str:
+    """Builds the serving model, or uses that of the data set whose transform the run uses; returns its staged folder."""
+    if plan.given_transform is not None:
+        return plan.place.staged(layout.SERVING)
+    if plan.passes == 2:
         graphs.keep_statistics(plan.spec, plan.place)
-    serving = graphs.save_serving(plan.spec, plan.place) if staged else ""
+    return graphs.save_serving(plan.spec, plan.place)
+
+
+def _learned(plan: Plan, staged: str) -> dict[str, Any]:
+    """Returns the manifest's entries for learned vocabularies and embeddings."""
+    if plan.given_transform is not None:
+        return {name: plan.given_transform.of.content[name] for name in ("vocabularies", "embeddings")}
     learned = vocabularies.described(plan.spec, staged)
-    embeddings = embeddings_of(plan.spec.columns, {name: found["words"] for name, found in learned.items()})
-    folders = {"transform": staged, "serving": serving}
-    trees = {name: graphs.digest(path) for name, path in folders.items() if path}
-    content = {**_manifest(plan, got, book), "vocabularies": learned, "embeddings": embeddings, "graph_sha256": trees}
-    known = _known(plan, got)
-    report = page(view(plan.spec, content, book, stats, facts.whole(known), got.examples))
-    held = facts.as_json(known)
-    notes = [f"the split {name!r} has no rows" for name, own in ledger.splits_of(book) if not own["rows"]["written"]]
-    notes += rounding_notes.notes(plan.spec, plan.splits.whole(got.tally), plan.sink)
-    notes += publish.publish(plan.place, content, book, stats, staged, plan.replaces, serving, report, held)
-    notes += cache.commit(plan.analysis, got.kept, dict(got.by_part))
-    return {"status": DONE, "message": "", "notes": notes, **kept}
+    words = {name: found["words"] for name, found in learned.items()}
+    return {"vocabularies": learned, "embeddings": embeddings_of(plan.spec.columns, words)}
+
+
+def _fitted(plan: Plan) -> dict[str, Facts]:
+    """Returns the facts of the rows that the given transform was fitted to, because its data set may be deleted."""
+    fitted = plan.given_transform.fitted if plan.given_transform is not None else None
+    return {facts.OF_TRANSFORM: fitted} if fitted is not None else {}
+
+
+def _compared(
+    plan: Plan,
+    content: Mapping[str, Any],
+    book: Mapping[str, Any],
+    stats: Mapping[str, Any],
+    known: Mapping[str, Facts],
+) -> dict[str, Any] | None:
+    """Returns the comparison with the data that the given transform was fitted to, for the report; None without one."""
+    if plan.given_transform is None:
+        return None
+    fitted = plan.given_transform.described()
+    own = replace(
+        fitted,
+        name=plan.place.output,
+        run=plan.place.run_id,
+        created=content["created"],
+        ledger=book,
+        statistics=stats,
+        facts=facts.whole(known),
+        notes=(),
+    )
+    return section(compare(fitted, own))
 
 
 def _known(plan: Plan, got: Collected) -> dict[str, Facts]:
@@ -251,7 +309,8 @@ def _nothing_written(plan: Plan, book: Mapping[str, Any]) -> str:
     rows = book["rows"]
     if not rows["written"] and plan.allow_empty:
         return ""
-    named = dict(ledger.splits_of(book)).get(plan.splits.statistics) if rows["written"] else None
+    fits = rows["written"] and plan.given_transform is None
+    named = dict(ledger.splits_of(book)).get(plan.splits.statistics) if fits else None
     what = f" of the split {plan.splits.statistics!r}, whose statistics the others need" if named else ""
     rows = named["rows"] if named else rows
     if rows["written"]:
@@ -314,6 +373,7 @@ def _manifest(plan: Plan, got: Collected, book: dict[str, Any]) -> dict[str, Any
             "files": [part.entry(root) for part in ordered],
         },
         **manifest.splits_of(plan.splits, book),
+        **({"transform_of": plan.given_transform.entry()} if plan.given_transform is not None else {}),
         "rejected": {
             "rows": book["rows"]["rejected"],
             "files": [part.entry(root) for part in sorted(got.rejected, key=lambda part: part.path)],

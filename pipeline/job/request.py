@@ -32,7 +32,7 @@ class Request:
     """A run that somebody asks for.
 
     Attributes:
-      spec: the columns.
+      spec: the columns; None for those of `transform`.
       inputs: files, patterns or directories of data sets (see `pipeline.inputs.match.match`), all or none with the name of its
         split and `=` before it (see `pipeline.inputs.named`).
       output: directory of the data set.
@@ -43,6 +43,8 @@ class Request:
       workers: local worker threads, 0 for all cores; None leaves it to the size of the input.
       cache: directory of the analysis cache, or an empty string for none.
       statistics_split: the split that statistics, vocabularies and a T that the data decide come from; empty for `train`.
+      transform: directory of a finished data set whose columns, statistics, T and vocabularies are used; empty for statistics
+        fitted to `inputs`.
       statistics_inputs: further files, patterns or directories that count toward the statistics but are not written.
       max_record_bytes: the largest record, in bytes; a file with a larger one cannot be read. See `Limits`.
       max_steps: the most steps in a sequence; a row with more is rejected.
@@ -62,6 +64,7 @@ class Request:
     allow_empty: bool = False
     workers: int | None = None
     cache: str = ""
+    transform: str = ""
     statistics_split: str = ""
     statistics_inputs: Sequence[str] = ()
     max_record_bytes: int = DEFAULTS.max_record_bytes
@@ -71,6 +74,12 @@ class Request:
     on_bad_file: str = ON_BAD_FILE[0]
     wait: bool = True
     beam_args: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        if self.spec is None and self.transform:
+            from pipeline.job.given import columns_of, read_given  # which load Beam
+
+            object.__setattr__(self, "spec", columns_of(read_given(self.transform)))
 
     @property
     def limits(self) -> Limits:
@@ -112,6 +121,7 @@ def check_values(request: Request) -> None:
       UsageError: a value is not allowed.
       SpecError: no job can carry out the columns.
     """
+    _check_transform(request)
     if request.format not in FORMATS:
         raise UsageError(f"--format: expected one of {', '.join(FORMATS)}, got {request.format!r}")
     if not 0 <= request.max_rejected <= 1:
@@ -133,6 +143,18 @@ def check_values(request: Request) -> None:
     if not request.inputs:
         raise UsageError("--input: expected at least one file pattern")
     _check_columns(request)
+
+
+def _check_transform(request: Request) -> None:
+    if request.spec is None:
+        raise UsageError("expected a columns file, or --transform with a data set whose columns are used")
+    fitting = {
+        "--statistics-input": request.statistics_inputs,
+        "--statistics-split": request.statistics_split,
+        "--cache": request.cache,
+    }
+    for option in (name for name, given in fitting.items() if given and request.transform):
+        raise UsageError(f"{option}: does not apply, the statistics are those of --transform {request.transform!r}")
 
 
 def _check_columns(request: Request) -> None:

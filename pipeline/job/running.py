@@ -24,6 +24,7 @@ from pipeline.job import cache, checking, cleaning, engines, scratch, screening,
 from pipeline.job.executing import HANDED_OVER, Outcome, conclude, execute, options_for, take_result, tuned
 from pipeline.job.failures import of_function
 from pipeline.job.finish import DONE, FAILED, Plan
+from pipeline.job.given import GivenTransform, read_given, refuse_other_columns
 from pipeline.job.progress import now, say_what_is_compiled
 from pipeline.job.request import Request, check_values
 from pipeline.sources.base import BrokenFile
@@ -92,14 +93,16 @@ def _plan(request: Request, stream: TextIO | None) -> Plan:
     options = options_for(request)
     FileSystems.set_options(options)  # files are looked at before there is a pipeline
     engines.refuse(request, options)
+    given = _given(request)
     place = Layout(checked_output(request.output, request.overwrite), layout.new_run_id())
     replaces = _replaced(request, place)
     inputs, others, skipped = _screened(request, place.output, stream)
     splits = _splits(request, inputs)
     _refuse_other_command(request, place, replaces, inputs)
     names = _preflight(inputs, request)
-    _rehearse(request.spec)
-    passes = 2 if others.files or needs_analysis(request.spec) else 1
+    if given is None:
+        _rehearse(request.spec)
+    passes = 2 if given is None and (others.files or needs_analysis(request.spec)) else 1
     analysis = _planned(request, inputs, others, splits) if passes == 2 else cache.Analysis(())
     looked_at = {file.path for file in inputs.files}  # and what the cache has is not even opened
     _preflight(Inputs(tuple(file for file in analysis.read if file.path not in looked_at)), request)
@@ -119,7 +122,23 @@ def _plan(request: Request, stream: TextIO | None) -> Plan:
         skipped=skipped,
         screened=_looked_up(inputs, others),
         splits=splits,
+        given_transform=given,
     )
+
+
+def _given(request: Request) -> GivenTransform | None:
+    """Returns the data set whose transform is requested; None if the run fits its own.
+
+    Raises:
+      UsageError: it has no transform.
+      SpecError: it was written with other columns.
+    """
+    if not request.transform:
+        return None
+    given = read_given(request.transform)
+    plain = request.spec.model_copy(update={"split": None})
+    refuse_other_columns(given, request.spec, columns_text(plain))
+    return given
 
 
 def _splits(request: Request, inputs: Inputs) -> Splits:
@@ -136,6 +155,8 @@ def _splits(request: Request, inputs: Inputs) -> Splits:
         return Splits()
     ordered = tuple(sorted(names, key=lambda name: (USUAL.index(name) if name in USUAL else len(USUAL), name)))
     statistics = request.statistics_split or TRAIN
+    if request.transform:
+        return Splits(ordered, "", None if inputs.splits else rule, inputs.splits)
     if statistics not in ordered:
         hint = nearest(statistics, ordered) or (
             "" if request.statistics_split else "; --statistics-split names another"

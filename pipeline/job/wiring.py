@@ -90,7 +90,7 @@ def build(root: beam.Pipeline, plan: Plan, tuning: Tuning) -> beam.PCollection:
         plan.place,
         plan.spec,
         plan.sink,
-        moments=plan.passes == 1,
+        moments=plan.passes == 1 and plan.given_transform is None,
         counting=plan.counting,
         splits=plan.splits,
     )
@@ -255,6 +255,9 @@ def _analyse(root: beam.Pipeline, plan: Plan, tuning: Tuning) -> Found:
     """Analyses (where there is a pass for it) and saves the transform."""
     target, staging, spec = plan.place.staged(layout.TRANSFORM), plan.place.staging, plan.spec
     scratch = plan.place.scratch
+    if plan.given_transform is not None:
+        one = root | "GivenTransform" >> beam.Create([plan.place.run_id], reshuffle=False)
+        return Found(one | "StageTransform" >> beam.Map(_staged, plan))
     if plan.passes == 1:
         return Found(save_transform(root, spec, None, target, staging, scratch=scratch)[0])
     reads = []
@@ -271,6 +274,12 @@ def _analyse(root: beam.Pipeline, plan: Plan, tuning: Tuning) -> Found:
     sums = [sum_tallies(read.tallies, f"Part{k}") for k, read in enumerate(reads)]
     by_part = [tally | f"Numbered{k}" >> beam.Map(_numbered, k) for k, tally in enumerate(sums)]
     return Found(ready, sums, cache.keep(plan.analysis, found), by_part)
+
+
+def _staged(run: str, plan: Plan) -> str:
+    assert plan.given_transform is not None
+    plan.given_transform.stage(plan.place)
+    return run
 
 
 def _numbered(tally: Tally, part: int) -> tuple[int, Tally]:

@@ -121,6 +121,9 @@ def plan_of(root: str, budget: float = DEFAULT_BUDGET, buckets: int = DEFAULT_BU
         raise JobError(f"{root!r}: the columns cannot be read back from the manifest: {why}") from error
     if not spec.group_names:
         raise UsageError(f"{root!r}: its columns have no sequence, and so no T")
+    if "transform_of" in found.content:
+        other = found.content["transform_of"]["data_set"]
+        raise UsageError(f"{root!r}: was made by the transform of {other!r}, whose T it has: plan that one")
     path = found.path(found.content["statistics"])
     try:
         described = layout.read_json(path)["groups"]

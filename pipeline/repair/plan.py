@@ -28,7 +28,7 @@ from pipeline.job.progress import now
 from pipeline.repair.rows import PLACE, batches_of
 from transforms.columns.learned_vocabulary import learners
 from transforms.columns.numeric_base import numeric_of
-from transforms.distributions.facts import Facts
+from transforms.distributions.facts import OF_TRANSFORM, Facts
 from transforms.distributions.histograms import Counting
 from transforms.errors import JobError, SpecError, SpecFault
 from transforms.normalizers import Normalizer
@@ -97,7 +97,7 @@ class RepairPlan:
         folder = saved.joined(self.before.path(self.before.content["transform"]), STATISTICS)
         moments = saved.joined(folder, saved.moments_file(0))
         words = {name: len(words) for name, words in (self.words or {}).items()}
-        one_in = next((facts.one_in for facts in self.known.values()), 1)
+        one_in = next((one.one_in for part, one in self.known.items() if part != OF_TRANSFORM), 1)
         return Counting(moments if layout.exists(moments) else "", one_in, words)
 
 

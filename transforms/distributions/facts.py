@@ -26,6 +26,10 @@ FITTED: Final = "fitted"
 added. With splits each has a part of its own, under its name."""
 
 
+OF_TRANSFORM: Final = "of transform"
+"""The part of a data set written by another one's transform that holds the rows which that transform was fitted to."""
+
+
 @dataclass(frozen=True)
 class Timed:
     """A part of a run and when it began and ended, in milliseconds since 1970."""
@@ -92,12 +96,15 @@ def gathered(spec: Spec, tally: Tally, counts: Packed, counting: Counting, run: 
         counting.one_in,
         histograms.most_ids(spec),
         {run: tuple(times)},
-        {
-            c.name: of.listed.digest
-            for c in spec.columns
-            if (of := vocabulary_of(c)) is not None and of.listed is not None
-        },
+        words_listed(spec),
     )
+
+
+def words_listed(spec: Spec) -> dict[str, str]:
+    """Returns, by column, the digest of the words that a columns file lists or names."""
+    return {
+        c.name: of.listed.digest for c in spec.columns if (of := vocabulary_of(c)) is not None and of.listed is not None
+    }
 
 
 def together(first: Facts | None, further: Facts) -> Facts:
