@@ -1,4 +1,4 @@
-"""Centres: where the bins of a column's raw values lie densest, so that values far from 0 can be told apart."""
+"""Centres: where the bins of a column's raw values lie densest, so that values far from 0 fall into different bins."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Single rows between stages: they carry the last stage that they have passed, so that no stage repeats another's work."""
+"""Single rows between stages: they carry the last stage that they passed, so that no stage repeats the work of another."""
 
 from __future__ import annotations
 
