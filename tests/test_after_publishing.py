@@ -14,7 +14,7 @@ from pipeline.dataset import layout, publish, stores
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.manifest import read
 from pipeline.dataset.stores import Conflict, Disk
-from pipeline.job import cache, cleaning, executing, finish
+from pipeline.job import cache, cleaning, executing, verdict
 from pipeline.job.cache_files import CachePiece
 from pipeline.job.executing import Outcome
 from tests import prepared
@@ -120,7 +120,7 @@ def published(root: Path, result: bytes | None) -> tuple[Layout, Outcome]:
     publish.publish(made.place, made.content, made.ledger, {}, graphs["transform"], staged_serving=graphs["serving"])
     if result is not None:
         Path(made.place.result).write_bytes(result)
-    return made.place, Outcome(finish.FAILED, "a worker is gone")
+    return made.place, Outcome(verdict.FAILED, "a worker is gone")
 
 
 @pytest.mark.parametrize("result", [None, b"", b'{"status": "do'])
@@ -139,7 +139,7 @@ def test_a_run_that_did_not_publish_has_failed(tmp_path, result):
     if result is not None:
         Path(place.result).write_bytes(result)
     for message in ("", "a worker is gone"):
-        outcome = Outcome(finish.FAILED, message)
+        outcome = Outcome(verdict.FAILED, message)
         executing.take_result(place, outcome)
         assert (outcome.status, outcome.message) == ("failed", message or "the job ended without a result")
 
@@ -154,7 +154,7 @@ def test_leftovers_that_cannot_be_removed(tmp_path, monkeypatch):
     executing.conclude(place, outcome)
     assert outcome.status == "done" and "leftovers could not be removed" in outcome.notes[0]
     with pytest.raises(OSError):
-        executing.conclude(Layout(str(tmp_path), OLD), Outcome(finish.FAILED))
+        executing.conclude(Layout(str(tmp_path), OLD), Outcome(verdict.FAILED))
 
 
 def test_a_file_that_cannot_be_written_is_named_and_not_there(tmp_path, monkeypatch):

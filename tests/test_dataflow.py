@@ -25,7 +25,7 @@ from pipeline.dataset.layout import Layout
 from pipeline.inputs.match import InputFile, Inputs
 from pipeline.job import cache, wiring
 from pipeline.job.batch_coder import RecordBatchCoder
-from pipeline.job.finish import Plan
+from pipeline.job.plan import Plan
 from tests.benchmarks import wide
 from tests.marks import slow_but
 from transforms import SequenceGroup, categorical_column_with_identity, make_spec, sequence_numeric_column

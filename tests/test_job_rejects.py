@@ -16,7 +16,7 @@ import pytest
 from pipeline.command.tf_examples import encode
 from pipeline.dataset.manifest import read as read_manifest
 from pipeline.job.executing import Outcome
-from pipeline.job.finish import too_many_rejected
+from pipeline.job.verdict import too_many_rejected
 from pipeline.sources.tfrecord.framing import framed
 from tests.faults.bad_records import SPEC, Bad, Item, in_format, write
 from tests.faults.outcomes import MOST_STEPS

@@ -16,9 +16,9 @@ import pytest
 from pipeline.dataset.manifest import read as read_manifest
 from pipeline.errors import UsageError
 from pipeline.job import wiring
-from pipeline.job.finish import check_analysis
 from pipeline.job.request import Request
 from pipeline.job.running import check
+from pipeline.job.verdict import check_analysis
 from pipeline.loaders import numpy_batches
 from pipeline.planning.plan import plan
 from pipeline.repair.plan import Repair

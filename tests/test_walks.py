@@ -91,7 +91,7 @@ def test_the_walk_of_a_batch():
     densify = densify_stage(spec, None)
 
     def walk() -> None:
-        read = _Read(spec.columns, DEFAULTS, "", 1)
+        read = _Read(spec, DEFAULTS, "", 1)
         read.start_bundle()
         stages = [
             stage for split in splits_of("rows.jsonl", DEFAULTS) for b in read.process(split) for stage in densify(b)

@@ -15,7 +15,8 @@ from pipeline.dataset import layout, ledger
 from pipeline.inputs.match import changed
 from pipeline.job import batch_coder, passes, rounding_notes, wiring
 from pipeline.job.combine import Rejects, at_end, first_rejects, sum_tallies
-from pipeline.job.finish import DONE, FAILED, TOO_MANY_REJECTED, Plan, refuse_absent, too_many_rejected
+from pipeline.job.plan import Plan
+from pipeline.job.verdict import DONE, FAILED, TOO_MANY_REJECTED, refuse_absent, too_many_rejected
 from transforms.beam import in_global_window
 from transforms.densify import length_buckets
 from transforms.errors import JobError

@@ -19,8 +19,8 @@ from pipeline.dataset.notebook import Ledger, outcome_html
 from pipeline.inputs.match import SkippedFile
 from pipeline.job import cleaning, progress, wiring
 from pipeline.job.failures import message_of, of_a_disk, of_function
-from pipeline.job.finish import DONE, FAILED
 from pipeline.job.request import Request
+from pipeline.job.verdict import DONE, FAILED
 from transforms.errors import JobError
 
 WORKER_BYTES: Final = 64 << 20

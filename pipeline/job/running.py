@@ -23,10 +23,11 @@ from pipeline.inputs.named import match_named
 from pipeline.job import cache, checking, cleaning, engines, scratch, screening, wiring
 from pipeline.job.executing import HANDED_OVER, Outcome, conclude, execute, options_for, take_result, tuned
 from pipeline.job.failures import of_function
-from pipeline.job.finish import DONE, FAILED, Plan
 from pipeline.job.given import GivenTransform, read_given, refuse_other_columns
+from pipeline.job.plan import Plan
 from pipeline.job.progress import now, say_what_is_compiled
 from pipeline.job.request import Request, check_values
+from pipeline.job.verdict import DONE, FAILED
 from pipeline.sources.base import BrokenFile
 from transforms.columns.embedding import with_tables_in
 from transforms.distributions.facts import Timed

@@ -30,9 +30,11 @@ from pipeline.dataset.layout import Layout
 from pipeline.dataset.splits import NO_SPLITS, Splits
 from pipeline.job import batch_coder, cache, passes
 from pipeline.job.combine import at_end, first_rejects, sum_counts, sum_tallies
-from pipeline.job.finish import Collected, Plan, check_analysis, finish
+from pipeline.job.finish import finish
+from pipeline.job.plan import Collected, Plan
 from pipeline.job.reading import ReadBatches
 from pipeline.job.splitting import DivideRows, with_split
+from pipeline.job.verdict import check_analysis
 from pipeline.job.writing import WriteShards
 from pipeline.sinks.formats import SINKS
 from pipeline.sources.limits import DEFAULTS, Limits

@@ -7,8 +7,8 @@ from typing import TextIO
 
 from pipeline.job import cleaning, running, scratch
 from pipeline.job.executing import Outcome, conclude, execute, options_for, tuned
-from pipeline.job.finish import FAILED
 from pipeline.job.request import Request
+from pipeline.job.verdict import FAILED
 from pipeline.repair import wiring
 from pipeline.repair.plan import Repair, planned
 from transforms.errors import SpecError, SpecFault

@@ -18,7 +18,7 @@ from pipeline.dataset import distributions, graphs, layout, ledger, manifest, pu
 from pipeline.dataset.manifest import Manifest
 from pipeline.job import batch_coder, progress, wiring
 from pipeline.job.combine import Rejects, at_end
-from pipeline.job.finish import DONE, FAILED
+from pipeline.job.verdict import DONE, FAILED
 from pipeline.job.writing import Shard
 from pipeline.repair import ledger as repair_ledger
 from pipeline.repair.plan import RepairPlan, keep_statistics
