@@ -34,7 +34,7 @@ _EVENTS: Final = {
     },
     "unique": "value",
 }
-"""A section that needs every kernel of events."""
+"""A section that uses every kernel for events."""
 
 
 def compile_all() -> None:

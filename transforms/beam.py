@@ -237,7 +237,7 @@ class Densify(_Stage):
       max_steps: as of `Parse`.
       counting: also count how values are distributed (see `distributions`), in the output `COUNTS`.
       narrow: whether float64 will be written as float32, as a tf.Example holds it: a row with a number beyond that is rejected.
-      moments_of: the split whose moments are collected; an empty string for those of all rows.
+      moments_of: the split whose moments are collected; an empty string for all rows.
 
     Raises:
       ValueError: statistics are needed and `transform` is missing.

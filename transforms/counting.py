@@ -73,15 +73,15 @@ def _steps_cut(column: Column, spec: Spec, checked: Checked) -> np.ndarray | Non
 
 
 def count_cut(batch: pa.RecordBatch, arrays: Mapping[str, np.ndarray], spec: Spec) -> Tally:
-    """Counts anew the values of rows that are longer than a T which other data decided: validation did not know it.
+    """Counts the values of rows again that are longer than a T that other data decided, because validation did not know T.
 
     Args:
       batch: validated rows.
-      arrays: what they became.
+      arrays: their dense features.
       spec: the columns.
 
     Returns:
-      What is to be added to what validation counted; nothing where no row is longer.
+      The counts to add to those of validation; empty if no row is longer.
     """
     made = Tally()
     lengths = {o.source: arrays[o.name].shape[1] for o in spec.outputs() if o.sequence and o.name in arrays}

@@ -78,7 +78,7 @@ def densify_stage(
       max_steps: most steps of a sequence; a row with more is rejected.
       counting: the way in which distributions are counted; None for not at all.
       narrow: whether float64 will be written as float32.
-      moments_of: the split whose moments are collected; an empty string for those of all rows.
+      moments_of: the split whose moments are collected; an empty string for all rows.
     """
     # TensorFlow takes seconds to import: only the stage that needs it pays.
     from transforms.densify import dense_batch, graph, spoiled

@@ -205,7 +205,7 @@ _INNER: Final = {kind.inner_field for kind in TYPES.values() if kind.inner_field
 
 
 def _innermost(row: dict[str, Any]) -> dict[str, Any]:
-    """Returns the row of the column that a faulty one is made of, whatever its type was meant to be; or the row itself."""
+    """Returns the row of the column that a faulty one is built from, whatever type it was meant to have; or the row itself."""
     inner = next((one for name, one in row.items() if name in _INNER and isinstance(one, dict)), None)
     return row if inner is None else _innermost(inner)
 

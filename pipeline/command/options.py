@@ -94,7 +94,7 @@ _READING: Final = [
         "--statistics-split",
         str,
         "",
-        "Split that statistics, vocabularies and a T that the data decide come from, where there are splits; train by default.",
+        "Split that statistics, vocabularies and a T that the data decide come from, if there are splits; train by default.",
     ),
     _MAX_RECORD_BYTES,
     _valued("--max-steps", int, DEFAULTS.max_steps, "Longest sequence, in steps; a row with a longer one is rejected."),
@@ -114,7 +114,7 @@ _WRITING: Final = [
         "--transform",
         default="",
         help="Directory of a finished data set whose columns, statistics, T and vocabularies are used, in one pass; COLUMNS may "
-        "then be left out.",
+        "then be omitted.",
     ),
     click.option(
         "--append",
@@ -153,7 +153,7 @@ _COMPARING: Final = [
         "--max-drift",
         multiple=True,
         metavar="[COLUMN=]DRIFT",
-        help="Largest drift that is allowed, 0 to 1: of all columns and sequence groups, or of one by name; may be repeated. "
+        help="Largest drift that is allowed, 0 to 1: for all columns and sequence groups, or for one by name; may be repeated. "
         "Above it the exit code is 4.",
     ),
     click.option("--output", "-o", default="", help="File to write a page to, for a browser."),

@@ -71,7 +71,7 @@ def _rows(what: str, outcome: Outcome) -> str:
 
 
 def _splits(what: str, outcome: Outcome) -> list[list[str]]:
-    """Returns the rows of each split as a table; nothing where there are none."""
+    """Returns the rows of each split as a table; nothing if there are no splits."""
     wrote = "written" if what == "run" else "accepted"
     lines: list[tuple[str, ...]] = [("split", "rows read", wrote, "rejected")]
     for name, own in outcome.ledger.get("splits", {}).items():

@@ -1,1 +1,1 @@
-"""Two data sets side by side: rows, lengths, columns and how far their distributions have drifted, from what they hold."""
+"""Two data sets compared by the files that describe them: rows, lengths, columns and how far their distributions have drifted."""

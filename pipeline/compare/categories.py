@@ -1,4 +1,4 @@
-"""Words and ids of a column of two data sets: which of them mean the same, and how their shares differ."""
+"""The words and ids of a column of two data sets: which of them mean the same, and how their shares differ."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from transforms.distributions import drift
 from transforms.distributions.histograms import IDS, UNKNOWN, vocabulary_of
 
 MOST_CATEGORIES: Final = 5
-"""Categories that are named, those whose shares differ most."""
+"""The number of categories to name, those whose shares differ most."""
 
 NO_ID, OTHERS = "no id", "all others"
 """Categories beside single words and ids."""
 
 Counts = dict[str, int]
-"""How often each category was counted."""
+"""The count of each category."""
 
 Shares = tuple[str, float, float]
 """A category and its share on each side."""
 
 
 def categories(name: str, sides: tuple[Described, Described]) -> Found | str:
-    """Returns the measure of a column of ids and notes on what is lumped; or why it cannot be compared.
+    """Returns the measure of a column of ids, and notes on categories that were merged; or why it cannot be compared.
 
-    Where both vocabularies are known, words are compared, whatever their ids. A word that only one side knows can at most have
-    been among the unknown words of the other: what its share differs by beyond those counts, too.
+    If both vocabularies are known, words are compared, whatever their ids. A word that only one side knows can at most have
+    been among the unknown words of the other: the part of its share beyond those counts as a difference, too.
     """
     if not any(side.facts is not None and (name, IDS, -1) in side.facts.counts for side in sides):
-        return [], []  # vectors are written, which nobody counts; or neither has a row
+        return [], []  # vectors are written, which are not counted; or neither has a row
     words, alone = [side.words.get(name) for side in sides], []
     if words[0] is not None and words[1] is not None:
         counts, notes = _by_word(name, sides, (words[0], words[1]))
@@ -62,7 +62,7 @@ def categories(name: str, sides: tuple[Described, Described]) -> Found | str:
 
 
 def _counted(name: str, side: Described) -> tuple[list[tuple[int, int]], int]:
-    """Returns ids with their counts, and below what bound ids were counted one by one."""
+    """Returns ids with their counts, and the bound below which ids were counted one by one."""
     assert side.facts is not None
     nothing = np.zeros(0, np.int64)
     bins, counts = side.facts.counts.get((name, IDS, -1), (nothing, nothing))
@@ -110,7 +110,7 @@ def _by_word(
 def _one_sided(
     name: str, sides: Sequence[Described], words: tuple[tuple[bytes, ...], tuple[bytes, ...]]
 ) -> list[Shares]:
-    """Returns the words that one side alone knows, with the share that they have there and can have at most on the other."""
+    """Returns the words that only one side knows, with their share there and the largest possible share on the other."""
     made: list[Shares] = []
     for k, (own, its) in enumerate((words, words[::-1])):
         known = set(its)
@@ -125,7 +125,7 @@ def _one_sided(
 
 
 def _unknown(name: str, side: Described) -> float:
-    """Returns the largest share that unknown words can have: all places that they may have come to."""
+    """Returns the largest share that unknown words can have: of all ids that they may have become."""
     ids, _ = _counted(name, side)
     column = side.column(name)
     vocabulary = vocabulary_of(column) if column is not None else None
@@ -140,7 +140,7 @@ def _word(word: bytes) -> str:
 
 
 def _ids_of(column: Column | None) -> Categorical | None:
-    """Returns the categorical column that decides what ids mean: the column itself or what it is made of."""
+    """Returns the categorical column that decides what ids mean: the column itself or the one that it is built from."""
     if column is None:
         return None
     inner = next((found for part in column.parts if (found := _ids_of(part)) is not None), None)
@@ -148,7 +148,7 @@ def _ids_of(column: Column | None) -> Categorical | None:
 
 
 def _same_ids(name: str, sides: Sequence[Described]) -> bool:
-    """Returns whether an id means the same on both sides: it is of the data, of as many hash buckets, or of the same words."""
+    """Returns whether an id means the same on both sides: ids of the data, the same number of hash buckets, or the same words."""
     one, other = (_ids_of(side.column(name)) for side in sides)
     if one is None or other is None:
         return False

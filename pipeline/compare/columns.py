@@ -1,4 +1,4 @@
-"""One column of two data sets."""
+"""The comparison of one column of two data sets."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from transforms.distributions.spans import Spans, of_bins
 from transforms.problems import shown
 
 MOST_DIMENSIONS: Final = 4
-"""Dimensions of a step whose mean and the like are set side by side."""
+"""The most dimensions of a step whose mean and other figures are compared."""
 
 
 def column(name: str, sides: tuple[Described, Described]) -> Compared:
-    """Compares a column by what both sides say of it."""
+    """Compares a column by the figures and declarations of both sides."""
     types = pair([side.statistics["columns"].get(name, {}).get("type") for side in sides])
     there = [name in side.ledger["columns"] for side in sides]
     if not all(there):
@@ -47,7 +47,7 @@ def column(name: str, sides: tuple[Described, Described]) -> Compared:
 
 
 def _figures(name: str, sides: tuple[Described, Described]) -> list[Figure]:
-    """Returns what ledger and statistics say of the column, side by side."""
+    """Returns the figures of the column in ledger and statistics, for both sides."""
     made = []
     found = [_shares(name, side) for side in sides]
     for label in found[0]:
@@ -89,7 +89,7 @@ def _shares(name: str, side: Described) -> dict[str, float | None]:
 
 
 def _differences(name: str, sides: tuple[Described, Described]) -> list[str]:
-    """Returns what was declared otherwise, an argument a line."""
+    """Returns the arguments that were declared differently, one line each."""
     one, other = (side.column(name) for side in sides)
     if one is None or other is None or one.type_name != other.type_name:
         return []
@@ -114,10 +114,10 @@ def _arguments(one: Any, other: Any, path: str) -> Sequence[str]:
 
 
 def _numbers(name: str, sides: tuple[Described, Described]) -> Found | str | None:
-    """Returns the measures of a column of numbers: as they were read, by dimension where they were counted so.
+    """Returns the measures of a column of numbers: as they were read, by dimension if they were counted by dimension.
 
     Returns:
-      Measures; why they cannot be compared; or None for a column that has no numbers.
+      Measures; the reason why they cannot be compared; or None for a column without numbers.
     """
     held = [
         {key[2]: pair for key, pair in (side.facts.counts if side.facts else {}).items() if key[:2] == (name, BEFORE)}

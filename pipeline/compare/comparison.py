@@ -1,4 +1,4 @@
-"""Two data sets compared: what each of them says of itself in, figures side by side and measures of drift out. Pure."""
+"""The comparison of two data sets: from their descriptions to the figures of both and measures of drift. Pure functions."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from transforms.distributions.spans import Spans, of_lengths
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two data sets side by side.
+    """Two data sets, compared.
 
     Attributes:
-      sides: what is known of each.
+      sides: the description of each.
       rows: rows read, written and rejected.
       reasons: rejected rows by reason.
       groups: the sequence groups of both.
-      columns: the columns of both, in the order of the one, then those that only the other has.
+      columns: the columns of both, in the order of the first, then those that only the second has.
     """
 
     sides: tuple[Described, Described]
@@ -32,15 +32,15 @@ class Comparison:
 
     @property
     def parts(self) -> list[Compared]:
-        """Groups and columns, those that have drifted most first; those that cannot be compared before all."""
+        """Groups and columns, those that have drifted most first; before them those that cannot be compared."""
         return sorted([*self.groups, *self.columns], key=lambda one: (not one.fault, -(one.drift or 0.0)))
 
 
 def compare(one: Described, other: Described) -> Comparison:
-    """Compares two data sets by what they say of themselves.
+    """Compares two data sets by their descriptions.
 
     A column is compared by the numbers that were read (before normalising), by the words that both vocabularies have, or by ids
-    that mean the same on both sides. What only one has, or what means something else there, is named with a `fault`.
+    that mean the same on both sides. A column that only one has, or that means something else there, gets a `fault`.
     """
     sides = one, other
     names = list(dict.fromkeys([*one.ledger["columns"], *other.ledger["columns"]]))

@@ -1,4 +1,4 @@
-"""A data set, or a part of one, as it describes itself: all that a comparison knows of it. No row is looked at."""
+"""The description of a data set, or of a part of one: all that a comparison knows about it. No row is read."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ NO_DISTRIBUTIONS: Final = (
 
 @dataclass(frozen=True)
 class Described:
-    """What is known of a data set.
+    """The description of a data set.
 
     Attributes:
-      name: what it is called beside another, its directory.
+      name: its name in a comparison, its directory.
       run: the run that wrote it.
-      created: when that was published.
-      ledger: rows and values, as `ledger.json` has them.
-      statistics: as `statistics.json` has them.
-      facts: lengths, and counts in bins before normalising; None where it has none.
-      spec: its columns; None where they cannot be read back.
+      created: when that run published it.
+      ledger: the content of `ledger.json`: rows and values.
+      statistics: the content of `statistics.json`.
+      facts: lengths, and counts in bins before normalising; None if it has none.
+      spec: its columns; None if they cannot be read back.
       words: the vocabulary of each column that has one, as far as it is known: the place of a word is its id.
-      notes: what is not known, and why.
+      notes: what is unknown, and why; one line each.
     """
 
     name: str
@@ -48,29 +48,29 @@ class Described:
     notes: tuple[str, ...] = ()
 
     def column(self, name: str) -> Column | None:
-        """Returns a column; None where it is not there, or not known."""
+        """Returns a column; None if it does not exist or is not known."""
         return next((column for column in self.spec.columns if column.name == name), None) if self.spec else None
 
 
 def read(directory: str) -> Described:
-    """Returns what a data set says of itself.
+    """Returns the description of a data set.
 
     Args:
-      directory: where it lies.
+      directory: its directory.
 
     Raises:
-      JobError: there is none, or its manifest, ledger or statistics are damaged.
+      JobError: there is no data set, or its manifest, ledger or statistics are damaged.
     """
     return described(manifest.read(directory.rstrip("/") or "/"))
 
 
 def described(found: Manifest, name: str = "", fitted: bool = False) -> Described:
-    """Returns what a data set, or a split of one, says of itself.
+    """Returns the description of a data set or of a split of one.
 
     Args:
       found: its manifest, or that of a split.
-      name: what it is called; its directory, unless given.
-      fitted: whether the rows that runs have appended are left out, which the statistics are not of.
+      name: its name; by default its directory.
+      fitted: whether to leave out the rows of appends, which do not count toward the statistics.
 
     Raises:
       JobError: its ledger or statistics are damaged.

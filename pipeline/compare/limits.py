@@ -1,4 +1,4 @@
-"""How much drift is allowed: `--max-drift`, and what is beyond it."""
+"""The drift that is allowed (`--max-drift`), and what exceeds it."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ class Limits:
     """The largest drift that is allowed.
 
     Attributes:
-      default: of columns and sequence groups that have none of their own; None for any.
-      by_name: of some of them, by name.
+      default: for columns and sequence groups without a limit of their own; None for no limit.
+      by_name: the limits of some of them, by name.
     """
 
     default: float | None = None
     by_name: Mapping[str, float] = field(default_factory=dict)
 
     def of(self, name: str) -> float | None:
-        """Returns what is allowed of a column or a sequence group; None for any drift."""
+        """Returns the limit of a column or a sequence group; None for no limit."""
         return self.by_name.get(name, self.default)
 
 
 def parsed(given: Sequence[str]) -> Limits:
-    """Returns limits as the command line gives them: `0.1` for all, `NAME=0.1` for one.
+    """Parses limits from the command line: `0.1` for all, `NAME=0.1` for one.
 
     >>> parsed(["0.1", "price=0.3"])
     Limits(default=0.1, by_name={'price': 0.3})
 
     Raises:
-      UsageError: one is no number from 0 to 1, or given twice.
+      UsageError: a limit is not a number from 0 to 1, or is given twice.
     """
     default, by_name = None, {}
     for text in given:
@@ -55,10 +55,10 @@ def parsed(given: Sequence[str]) -> Limits:
 
 
 def refuse_unknown(limits: Limits, comparison: Comparison) -> None:
-    """Refuses limits of what neither side has.
+    """Refuses limits for names that neither side has.
 
     Raises:
-      UsageError: naming the nearest column or sequence group.
+      UsageError: there is such a limit; the error names the nearest column or sequence group.
     """
     known = [one.name for one in comparison.parts]
     for name in limits.by_name:
@@ -68,7 +68,7 @@ def refuse_unknown(limits: Limits, comparison: Comparison) -> None:
 
 
 def beyond(limits: Limits, comparison: Comparison) -> list[str]:
-    """Returns what has drifted further than is allowed, a line each; what has a limit and cannot be compared counts as that."""
+    """Returns a line for everything that exceeds its limit; what has a limit but cannot be compared counts as exceeding it."""
     made = []
     for one in comparison.parts:
         limit = limits.of(one.name)

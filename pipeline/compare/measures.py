@@ -1,4 +1,4 @@
-"""The measures and figures of two sides, and what a column or a sequence group has of them."""
+"""The measures and figures of two sides, by column and sequence group."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ JENSEN_SHANNON: Final = "Jensen-Shannon"
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure of both sides.
+    """A figure for both sides.
 
     Attributes:
-      label: what it is.
-      sides: of the one and of the other; None where it is not known, or there is nothing that it could be of.
+      label: its name.
+      sides: the figure of each side; None if it is not known, or there is nothing to compute it from.
       kind: how it is shown: a `count`, a `share` (0 to 1), or a `number`.
     """
 
@@ -32,14 +32,14 @@ class Figure:
 
 @dataclass(frozen=True)
 class Measure:
-    """How far one distribution is from another.
+    """The distance between two distributions.
 
     Attributes:
-      of: what is distributed: `values`, `dimension 0`, `words`, `ids`, `lengths`.
+      of: the things that are distributed: `values`, `dimension 0`, `words`, `ids`, `lengths`.
       name: `L-infinity` for categories, `Jensen-Shannon` for numbers (see `transforms.distributions.drift`).
       drift: 0 for equal distributions to 1.
-      numbers: how many values, ids or rows were counted on each side.
-      by_chance: about what two samples of one distribution, of these sizes, come to at least; None for categories.
+      numbers: the number of values, ids or rows that were counted on each side.
+      by_chance: about the least drift between two samples of one distribution, of these sizes; None for categories.
       categories: those whose shares differ most, each with its share on each side, the largest difference first.
       spans: the distributions of numbers, for pictures.
     """
@@ -64,11 +64,11 @@ class Compared:
     Attributes:
       name: its name.
       kind: `column` or `sequence group`.
-      type: the type of a column, the T of a group, on each side; None where it is not there.
-      figures: side by side.
-      measures: of its distributions; none for what is never counted (a pass-through column).
-      notes: what differs in how it was declared or counted, a line each.
-      fault: why its distributions cannot be compared; an empty string where they were, or are never counted.
+      type: the type of a column, or the T of a group, on each side; None if the side does not have it.
+      figures: the figures of both sides.
+      measures: the measures of its distributions; none if they are never counted (a pass-through column).
+      notes: differences in how it was declared or counted, one line each.
+      fault: why its distributions cannot be compared; an empty string if they were, or are never counted.
     """
 
     name: str
@@ -81,35 +81,35 @@ class Compared:
 
     @property
     def drift(self) -> float | None:
-        """The largest drift that was measured; None where none was."""
+        """The largest drift that was measured; None if none was."""
         return max((measure.drift for measure in self.measures), default=None)
 
     @property
     def largest(self) -> Measure | None:
-        """The measure that has it."""
+        """The measure with the largest drift; None if there is none."""
         return max(self.measures, key=lambda measure: measure.drift, default=None)
 
 
 def share(part: float, whole: float) -> float | None:
-    """Returns a share; None of nothing."""
+    """Returns a share; None if the whole is 0."""
     return part / whole if whole else None
 
 
 def pair(values: Sequence[Any]) -> tuple[Any, Any]:
-    """Returns what belongs to the two sides."""
+    """Returns the values of the two sides as a pair."""
     first, second = values
     return first, second
 
 
 def names(sides: Sequence[Described]) -> tuple[str, str]:
-    """Returns what the sides are called: the last part of their directories where these differ there."""
+    """Returns the names of the sides: the last parts of their directories, if these differ."""
     whole = [side.name for side in sides]
     short = [os.path.basename(name.rstrip("/")) for name in whole]
     return pair(short if len(set(short)) == 2 and all(short) else whole)
 
 
 def only_in(sides: Sequence[Described], there: Sequence[bool], what: str) -> str:
-    """Returns the fault of what only one side has; an empty string where both have it."""
+    """Returns the fault if only one side has something; an empty string if both have it."""
     return "" if all(there) else f"{what} of {names(sides)[there.index(True)]} only"
 
 

@@ -1,4 +1,4 @@
-"""A comparison as it is printed, and as JSON."""
+"""A comparison as text, and as JSON."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ COLUMN_FIGURES: Final = {
     "mean": "mean",
     "mean length": "mean",
 }
-"""Figures of columns and groups that have room in a table, and what they are called there."""
+"""Figures of columns and groups that fit in a table, and their names there."""
 
 
 def lines(comparison: Comparison) -> list[str]:
-    """Returns both data sets, their rows, then sequence groups and columns, those first that have drifted most."""
+    """Returns both data sets, their rows, then sequence groups and columns, those that have drifted most first."""
     parts = [_sides(comparison), _rows(comparison), _measures(comparison), _notes(comparison)]
     return [escaping.one_line(line) for part in parts if part for line in ("", *part)][1:]
 
 
 def shown(figure: Figure) -> tuple[str, str]:
-    """Returns a figure of both sides for people."""
+    """Returns a figure for both sides, formatted for people."""
     first, second = (_shown(value, figure.kind) for value in figure.sides)
     return first, second
 
@@ -74,7 +74,7 @@ def _measures(comparison: Comparison) -> list[str]:
 
 
 def _both(figure: Figure | None) -> str:
-    """Returns a figure in one cell: once where both sides have the same."""
+    """Returns a figure in one cell: once if both sides have the same."""
     one, other = shown(figure) if figure is not None else (NOTHING, NOTHING)
     return one if one == other else f"{one} | {other}"
 
@@ -103,7 +103,7 @@ def _notes(comparison: Comparison) -> list[str]:
 
 
 def document(comparison: Comparison) -> dict[str, Any]:
-    """Returns all figures for machines; what JSON has no number for (infinity) is null."""
+    """Returns all figures for programs; a value that JSON has no number for (infinity) is null."""
     return {
         "sides": [
             {"directory": side.name, "run": side.run, "created": side.created, "notes": list(side.notes)}

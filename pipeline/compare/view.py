@@ -12,18 +12,18 @@ from pipeline.report import charts
 from pipeline.report.page import page
 
 OPEN_PARTS: Final = 12
-"""Up to this many columns and sequence groups are shown open; of more, this many."""
+"""The most columns and sequence groups that are shown open."""
 
 TEMPLATE: Final = "compared.html.j2"
 
 
 def html(comparison: Comparison) -> bytes:
-    """Returns the page of a comparison: self-contained, without scripts, and nothing is fetched."""
+    """Returns the page of a comparison: self-contained, without scripts; it fetches nothing."""
     return page({"comparison": section(comparison), "version": version("seqcols")}, TEMPLATE)
 
 
 def section(comparison: Comparison) -> dict[str, Any]:
-    """Returns all that a page says of a comparison, for the macro `comparison` of `comparison.html.j2`."""
+    """Returns the content of a comparison's page, for the macro `comparison` of `comparison.html.j2`."""
     parts = comparison.parts
     return {
         "names": names(comparison.sides),

@@ -1,4 +1,4 @@
-"""`distributions.json`: lengths, distributions and times, as the report shows them and as data sets are compared by."""
+"""`distributions.json`: lengths, distributions and times, which the report shows and by which data sets are compared."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ def whole(known: Mapping[str, Facts]) -> Facts:
 def gathered(
     spec: Spec, splits: Splits, tally: Tally, counts: Packed, counting: Counting, run: str, times: Sequence[Timed]
 ) -> dict[str, Facts]:
-    """Returns the facts of one run by part: of each split, or of the whole. Other arguments as `facts.gathered`."""
+    """Returns the facts of one run by part: of each split, or of the whole. The other arguments are those of `facts.gathered`."""
     tallies = splits.parts(tally) if splits else {facts.FITTED: tally}
     found = histograms.by_split(counts) if splits else {facts.FITTED: counts}
     return {name: facts.gathered(spec, own, found.get(name, {}), counting, run, times) for name, own in tallies.items()}
 
 
 def read(manifest: Manifest) -> dict[str, Facts]:
-    """Returns the facts of a data set by part (see `facts.FITTED`); nothing where it has none that can be read."""
+    """Returns the facts of a data set by part (see `facts.FITTED`); empty if there are none that can be read."""
     relative = manifest.content.get("distributions")
     if relative is None:
         return {}

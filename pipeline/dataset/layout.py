@@ -49,9 +49,9 @@ def new_run_id() -> str:
 
 
 def shard_name(run_id: str, suffix: str, split: str = "") -> str:
-    """Returns a name for a shard of a run that no other shard has, whichever worker writes it, how often ever.
+    """Returns a name for a shard of a run that no other shard has, whichever worker writes it, and however often.
 
-    It says the split that its rows belong to, where they belong to one.
+    It contains the split that its rows belong to, if there is one.
     """
     return "-".join(filter(None, (run_id, split, secrets.token_hex(6)))) + suffix
 

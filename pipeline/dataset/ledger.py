@@ -83,7 +83,7 @@ def _sum(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def of_run(tally: Tally, spec: Spec, sizes: Mapping[str, int | None], splits: Splits) -> dict[str, Any]:
-    """Returns the ledger of a run; where it has splits, that of each stands under `splits`, by its name."""
+    """Returns the ledger of a run; if it has splits, with the ledger of each under `splits`, by name."""
     whole = build(splits.whole(tally), spec, sizes)
     if not splits:
         return whole
@@ -91,7 +91,7 @@ def of_run(tally: Tally, spec: Spec, sizes: Mapping[str, int | None], splits: Sp
 
 
 def splits_of(ledger: Mapping[str, Any]) -> Iterable[tuple[str, Mapping[str, Any]]]:
-    """Returns the name and the ledger of every split; nothing where there are none."""
+    """Returns the name and the ledger of every split; empty if there are none."""
     found: Mapping[str, Mapping[str, Any]] = ledger.get("splits", {})
     return found.items()
 
@@ -144,7 +144,7 @@ def imbalances(ledger: Mapping[str, Any]) -> list[str]:
 
 
 def _between_splits(ledger: Mapping[str, Any]) -> list[str]:
-    """Returns whether rows are in no split, or in two: what the splits lack of the whole was rejected before it had a split."""
+    """Returns the faults if rows are in no split, or in two. Rows that are in no split must have been rejected before."""
     parts = [own for _, own in splits_of(ledger)]
     left = {
         what: ledger["rows"][what] - sum(own["rows"][what] for own in parts) for what in ("read", "written", "rejected")

@@ -64,7 +64,7 @@ class Manifest:
         """Paths of the files with examples, in the order to read them in.
 
         Raises:
-          ValueError: the data set has splits, and nobody should train on all of them: see `split`.
+          ValueError: the data set has splits, which should not all be trained on: see `split`.
         """
         self._refuse_splits()
         return [self.path(entry["path"]) for entry in self._entries]
@@ -75,19 +75,19 @@ class Manifest:
 
     @property
     def splits(self) -> list[str]:
-        """Names of the splits, train first; none where the data set has no splits, or is one of another."""
+        """Names of the splits, train first; empty if the data set has no splits, or is a split itself."""
         return list(self.content.get("splits", {}).get("rows", {}))
 
     @property
     def statistics_split(self) -> str:
-        """The split that statistics, vocabularies and a T that the data decide are of; empty where there are no splits."""
+        """The split that statistics, vocabularies and a T that the data decide come from; empty if there are no splits."""
         return str(self.content.get("splits", {}).get("statistics", ""))
 
     def split(self, name: str) -> Manifest:
-        """Returns one split as a data set by itself: its files, its rows and its rejected rows, as counted.
+        """Returns one split as a data set of its own, with its files, rows and rejected rows.
 
         Args:
-          name: of the split.
+          name: the name of the split.
 
         Raises:
           ValueError: there is no such split.
@@ -101,7 +101,7 @@ class Manifest:
         return replace(self, content={**content, "examples": examples, "split": name})
 
     def divided_by(self, rule: Split | None) -> Splits:
-        """Returns the splits of the data set, which `rule` of its columns divides, where not each input file has its own."""
+        """Returns the splits of the data set, divided by `rule` of its columns unless each input file has its own."""
         if not self.splits:
             return NO_SPLITS
         by_input = self.content["splits"]["by"] == "input"
@@ -277,7 +277,7 @@ def buckets_of(spec: Spec) -> dict[str, Any]:
 
 
 def splits_of(splits: Splits, book: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns what the manifest says of splits: nothing where there are none.
+    """Returns the manifest's entries about splits: empty if there are none.
 
     Args:
       splits: the splits.

@@ -18,7 +18,7 @@ FORMAT_VERSION: Final = 2
 """The version that is written. Version 1, which has no digest, is still read; no single flipped bit turns the 2 into a 1."""
 
 VERSION_WITH_SPLITS: Final = 3
-"""What is written of a data set with splits, which older readers would take for one."""
+"""The version of a data set with splits, so that older readers refuse it rather than read it as one."""
 
 VERSION_WITHOUT_DIGEST: Final = 1
 

@@ -189,7 +189,7 @@ def _replace_manifest(store: Store, place: Layout, content: Mapping[str, Any], s
 
 
 def _copy(source: str, target: str) -> None:
-    """Copies a file or a tree, on any file system; on a disk it is there after a power cut, but for its own name."""
+    """Copies a file or a tree, on any file system; on a disk it survives a power cut, except for its own name."""
 
     def write(path: str, file: BinaryIO) -> None:
         layout.write_bytes(path, file.read())

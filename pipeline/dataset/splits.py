@@ -1,4 +1,4 @@
-"""The splits of a run or of a data set, and what was counted of each."""
+"""The splits of a run or of a data set, and the counts of each."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _READ: Final = (("rows", "read"), ("digest", "read"))
 
 @dataclass(frozen=True)
 class Splits:
-    """The splits of a run; none where it makes one data set.
+    """The splits of a run; empty if it writes one data set without splits.
 
     Attributes:
       names: their names, in order.
-      statistics: the split that statistics, vocabularies and a T that the data decide are of; empty where another data set's are
-        used.
-      rule: what divides the rows; None where files do.
-      files: the split of each file, where inputs name theirs.
+      statistics: the split that statistics, vocabularies and a T that the data decide come from; empty if those of another data
+        set are used.
+      rule: the rule that divides the rows; None if they are divided by file.
+      files: the split of each file, if inputs name theirs.
     """
 
     names: tuple[str, ...] = ()
@@ -36,19 +36,19 @@ class Splits:
 
     @property
     def by(self) -> str:
-        """What divides the rows, as a columns file names it."""
+        """The way in which rows are divided, as a columns file names it."""
         return self.rule.by if self.rule is not None else "input"
 
     def of_file(self, path: str) -> str:
-        """Returns the split of all rows of a file: what counts for the statistics alone is of theirs. Empty where rows differ."""
+        """Returns the split of all rows of a file; a file for statistics only belongs to their split. Empty if rows differ."""
         return self.files.get(path, self.statistics) if self.rule is None else ""
 
     def gives_statistics(self, path: str) -> bool:
-        """Returns whether a file may have rows that the statistics are of."""
+        """Returns whether a file may have rows that count toward the statistics."""
         return self.of_file(path) in ("", self.statistics)
 
     def parts(self, tally: Tally) -> dict[str, Tally]:
-        """Returns what was counted of each split, in order. A record that no rule could look at belongs to none."""
+        """Returns the counts of each split, in order. A record that no rule could look at belongs to none."""
         found = by_split(tally)
         made: dict[str, Tally] = {name: found.get(name, Counter()) for name in self.names}
         for key, n in found.get("", {}).items() if self.rule is None else ():
@@ -57,15 +57,15 @@ class Splits:
         return made
 
     def of_statistics(self, tally: Tally) -> Tally:
-        """Returns what was counted of the split that the statistics are of; everything where there is none."""
+        """Returns the counts of the split that the statistics come from; all counts if there is none."""
         return self.parts(tally)[self.statistics] if self.statistics else tally
 
     def of_passes(self, tally: Tally) -> Tally:
-        """Returns what every pass counts: what the reader read, and all of the split that the statistics are of."""
+        """Returns the counts that every pass has: the reader's, and all those of the split that the statistics come from."""
         return by_split(tally).get("", Counter()) + self.of_statistics(tally) if self else tally
 
     def whole(self, tally: Tally) -> Tally:
-        """Returns what was counted of all rows. How many were read says the reader, who knows no splits."""
+        """Returns the counts of all rows. The rows read are those that the reader counted, which knows no splits."""
         made: Tally = Counter()
         for split, found in by_split(tally).items():
             add(made, {key: n for key, n in found.items() if not split or key[1:] not in _READ})

@@ -58,7 +58,7 @@ def checked_output(given: str, overwrite: bool = False) -> str:
 
 
 def refuse_file(path: str, overwrite: bool) -> None:
-    """Refuses a file to write at which something stands, before anybody waits.
+    """Refuses a path to write to that already exists, before anybody waits.
 
     Args:
       path: the file; an empty string for none.
@@ -76,7 +76,7 @@ def refuse_file(path: str, overwrite: bool) -> None:
 
 
 def write_file(path: str, data: bytes, overwrite: bool) -> None:
-    """Writes a file. One that somebody else made meanwhile is not replaced, unless that was asked for."""
+    """Writes a file. A file that somebody else created meanwhile is not replaced, unless the request says so."""
     from transforms.stored.files import naming
 
     try:

@@ -69,8 +69,8 @@ class Inputs:
       repeated: paths of those that were matched more than once; they are read once.
       notes: remarks for the reader, one line each.
       inside: file to the data set that it lies in, of files that were matched by their names: not of a data set asked for as one.
-      splits: file to its split, where inputs name theirs (see `pipeline.inputs.named`).
-      names: file to the name by which it is known, where an earlier run of the same data set has read another file of its path.
+      splits: file to its split, if inputs name theirs (see `pipeline.inputs.named`).
+      names: file to its name in the ledger, if an earlier run of the same data set read another file of that path.
     """
 
     files: tuple[InputFile, ...]
@@ -97,10 +97,10 @@ def match(given: Sequence[str], allow_empty: bool = False, split: str = "") -> I
     Args:
       given: paths of files or of data sets, or patterns. What is there as it is written is no pattern (see `patterns`).
       allow_empty: whether a pattern may match nothing. (A path that is no pattern must be there.)
-      split: the split to take of a data set that has such.
+      split: the split to read of a data set that has splits.
 
     Raises:
-      JobError: nothing is there, or a pattern matches no file, or a data set has splits and not this one.
+      JobError: the path does not exist, a pattern matches no file, or a data set has splits but not this one.
     """
     files: dict[str, InputFile] = {}
     times: Counter[str] = Counter()
@@ -197,7 +197,7 @@ def _file(entry: Any) -> InputFile:
 
 
 def _of_data_set(given: str, root: str, split: str) -> list[InputFile]:
-    """Returns the files of examples that a data set's manifest names; of one with splits those of one split."""
+    """Returns the files of examples that a data set's manifest names; if it has splits, those of one split."""
     held, found = manifest.read(root), []
     if held.splits and split not in held.splits:
         raise JobError(f"input {given!r}: has the splits {', '.join(held.splits)}: give NAME={given} for one of them")

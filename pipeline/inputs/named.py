@@ -13,18 +13,18 @@ from transforms.splits.rule import NAME, USUAL, Split
 
 
 def match_named(given: Sequence[str], rule: Split | None, allow_empty: bool = False) -> Inputs:
-    """Finds files as `match` does, and the split of each where inputs name theirs.
+    """Finds files as `match` does, and the split of each if inputs name theirs.
 
-    `NAME=PATH` names a split if the name is train, validation or test, or one that the columns file declares, and no file is
-    there by the whole text: `day=27/part.parquet` is a path.
+    `NAME=PATH` names a split if the name is train, validation or test, or one that the columns file declares, and no file has
+    the whole text as its path: `day=27/part.parquet` is a path.
 
     Args:
-      given: paths or patterns, all of them with the name of a split before them or none.
+      given: paths or patterns, either all or none with the name of a split before them.
       rule: the rule of the columns file, which may declare other names.
       allow_empty: whether a pattern may match nothing.
 
     Raises:
-      UsageError: a text could be both; only some name a split; a file is in two; or rows have a rule by which they are divided.
+      UsageError: an input could be both; only some name a split; a file is in two; or a rule divides the rows.
       JobError: as `match`.
     """
     known = rule.split_names if rule is not None and rule.by == "input" else USUAL
@@ -49,7 +49,7 @@ def match_named(given: Sequence[str], rule: Split | None, allow_empty: bool = Fa
 
 
 def _parted(given: str, known: Sequence[str]) -> tuple[str, str]:
-    """Returns the split that an input names and its path; an empty string where it names none."""
+    """Returns the split that an input names, or an empty string, and its path."""
     form = re.fullmatch(rf"({NAME})=(.+)", given, re.DOTALL)
     if form is None:
         return "", given

@@ -88,7 +88,7 @@ def inspect(asked: Inspection) -> Inspected:
 
 
 def refuse_output(asked: Inspection) -> None:
-    """Refuses a path at which something stands, before anybody waits (see `target.refuse_file`)."""
+    """Refuses a path that already exists, before anybody waits (see `target.refuse_file`)."""
     refuse_file(asked.output, asked.overwrite)
 
 

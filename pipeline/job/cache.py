@@ -95,7 +95,7 @@ def plan(root: str, spec: Spec, files: Sequence[InputFile], max_steps: int = MAX
       spec: the columns.
       files: all files that count.
       max_steps: most steps of a sequence: what is found depends on it.
-      split: the split whose rows count, where the rule of the spec divides them.
+      split: the split whose rows count, if a rule of the spec divides them.
     """
     files = tuple(files)
     whole = Analysis(files, parts=(files,))

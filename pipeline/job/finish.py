@@ -128,7 +128,7 @@ def _append(plan: Plan, got: Collected, book: dict[str, Any]) -> list[str]:
 
 
 def _statistics(plan: Plan, got: Collected, analysed: Tally, sizes: Mapping[str, int | None]) -> dict[str, Any]:
-    """Returns what `statistics.json` holds: the figures of this run, or those of the data set whose transform it uses."""
+    """Returns the content of `statistics.json`: the figures of this run, or those of the data set whose transform it uses."""
     if plan.given_transform is not None:
         return plan.given_transform.statistics
     details = statistics.read_details(plan.spec, plan.place.staging) if plan.passes == 2 else []
@@ -141,7 +141,7 @@ def _statistics(plan: Plan, got: Collected, analysed: Tally, sizes: Mapping[str,
 
 
 def _serving(plan: Plan) -> str:
-    """Makes the serving model, or takes that of the data set whose transform the run uses; returns its staged folder."""
+    """Builds the serving model, or uses that of the data set whose transform the run uses; returns its staged folder."""
     if plan.given_transform is not None:
         return plan.place.staged(layout.SERVING)
     if plan.passes == 2:
@@ -150,7 +150,7 @@ def _serving(plan: Plan) -> str:
 
 
 def _learned(plan: Plan, staged: str) -> dict[str, Any]:
-    """Returns what the manifest says of learned vocabularies and of embeddings."""
+    """Returns the manifest's entries for learned vocabularies and embeddings."""
     if plan.given_transform is not None:
         return {name: plan.given_transform.of.content[name] for name in ("vocabularies", "embeddings")}
     learned = vocabularies.described(plan.spec, staged)
@@ -159,7 +159,7 @@ def _learned(plan: Plan, staged: str) -> dict[str, Any]:
 
 
 def _fitted(plan: Plan) -> dict[str, Facts]:
-    """Returns what is known of the rows that a transform which is used was fitted to: its data set may go."""
+    """Returns the facts of the rows that the given transform was fitted to, because its data set may be deleted."""
     fitted = plan.given_transform.fitted if plan.given_transform is not None else None
     return {facts.OF_TRANSFORM: fitted} if fitted is not None else {}
 
@@ -171,7 +171,7 @@ def _compared(
     stats: Mapping[str, Any],
     known: Mapping[str, Facts],
 ) -> dict[str, Any] | None:
-    """Returns the comparison with the data that a transform which is used was fitted to, for the report; None without one."""
+    """Returns the comparison with the data that the given transform was fitted to, for the report; None without one."""
     if plan.given_transform is None:
         return None
     fitted = plan.given_transform.described()
@@ -189,7 +189,7 @@ def _compared(
 
 
 def _known(plan: Plan, got: Collected) -> dict[str, Facts]:
-    """Returns the facts of each split, or of the whole data set where there are none."""
+    """Returns the facts of each split, or of the whole data set if there are none."""
     passes = times.of_tallies(got.analysis_tally, got.tally)
     parts = times.parts(plan.began, plan.timed, passes, now())
     return distributions.gathered(

@@ -31,7 +31,7 @@ class GivenTransform:
 
     Attributes:
       of: the data set.
-      known: what it knows of its rows, by part (see `pipeline.dataset.distributions.read`).
+      known: the facts of its rows, by part (see `pipeline.dataset.distributions.read`).
     """
 
     of: Manifest
@@ -39,29 +39,29 @@ class GivenTransform:
 
     @property
     def statistics(self) -> dict[str, Any]:
-        """The statistics of the data set, as a run that uses them publishes them: they say whose they are."""
+        """The statistics of the data set, as a run that uses them publishes them: with the data set that they come from."""
         content: dict[str, Any] = layout.read_json(self.of.path(self.of.content["statistics"]))
         return {**content, "transform": self.entry()}
 
     def entry(self) -> dict[str, Any]:
-        """Returns how a manifest names the data set: the one whose rows the statistics are of."""
+        """Returns the entry of a manifest that names the data set whose rows the statistics come from."""
         content = self.of.content
         own = {"data_set": self.of.root, "run": content["run"], "graph_sha256": content["graph_sha256"]["transform"]}
         return dict(content.get("transform_of") or own)
 
     @cached_property
     def fitted(self) -> Facts | None:
-        """The facts of the rows that the statistics are of; None where they are not known."""
+        """The facts of the rows that the statistics come from; None if they are not known."""
         names = (facts.OF_TRANSFORM, self.of.statistics_split or facts.FITTED)
         return next((self.known[name] for name in names if name in self.known), None)
 
     def described(self) -> Described:
-        """Returns what is known of the rows that the statistics are of; of what was transformed itself, of its rows."""
+        """Returns the description of the rows that the statistics come from; or of its own rows if it was transformed itself."""
         split = self.of.statistics_split
         return described(self.of.split(split) if split else self.of, fitted=True)
 
     def moments(self, place: Layout) -> str:
-        """Returns the file with the moments that values are counted around, in what a run has staged; empty for none."""
+        """Returns the staged file with the moments that values are counted around; an empty string for none."""
         from transforms.statistics.saved import moments_file  # which imports TensorFlow
 
         there = layout.exists(f"{self.of.path(self.of.content['transform'])}/{STATISTICS}/{moments_file(0)}")
@@ -71,7 +71,7 @@ class GivenTransform:
         """Copies the graphs to the staging folder of a run.
 
         Raises:
-          JobError: they are not what was published.
+          JobError: they have changed since they were published.
         """
         for name, folder in GRAPHS.items():
             source, target = self.of.path(self.of.content[name]), place.staged(folder)
@@ -87,7 +87,7 @@ def read_given(root: str) -> GivenTransform:
     """Reads the data set whose transform is to be used.
 
     Raises:
-      UsageError: it has no row that was written, and so no transform.
+      UsageError: it has no written rows, and so no transform.
       JobError: there is no such data set, or it is damaged.
     """
     found = manifest.read(root.rstrip("/") or "/")
@@ -116,19 +116,19 @@ def columns_of(given: GivenTransform) -> Spec:
 
 
 def refuse_other_columns(given: GivenTransform, spec: Spec, text: str) -> None:
-    """Refuses columns that are not those of the data set. The split may be another: it decides no value.
+    """Refuses columns that differ from those of the data set. The split may differ, because it decides no value.
 
     Args:
       given: the data set.
       spec: the columns of the run.
-      text: these as a columns file has them, without their split.
+      text: the same columns as a columns file, without their split.
 
     Raises:
-      SpecError: naming the differences.
+      SpecError: the columns differ; the error names the differences.
     """
     try:
         before = loads(str(given.of.content["columns"]), "the columns in the manifest")
-    except SpecError:  # of functions that no name stands for there is no text: the features must do
+    except SpecError:  # functions without a name cannot be read back: compare the features instead
         before = None
     where = f"the columns differ from those of {given.of.root!r}, whose transform is asked for: "
     if before is not None:

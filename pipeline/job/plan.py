@@ -46,9 +46,9 @@ class Plan:
       skipped: broken files that were left out.
       screened: the files that were searched for broken ones, as they were then.
       splits: the splits of the rows, if there are any.
-      given_transform: the data set whose transform the run uses; None where it fits its own.
+      given_transform: the data set whose transform the run uses; None if it fits its own.
       appends: whether the rows are added to that data set.
-      again: whether files may be read that it has the rows of already.
+      again: whether to accept files whose rows it has already.
       began: when the run began, in milliseconds since 1970.
       timed: passes before the job, and how long each took.
     """

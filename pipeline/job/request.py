@@ -33,8 +33,8 @@ class Request:
 
     Attributes:
       spec: the columns; None for those of `transform`.
-      inputs: files, patterns or directories of data sets (see `pipeline.inputs.match.match`), each with the name of its split and
-        `=` before it, or none (see `pipeline.inputs.named`).
+      inputs: files, patterns or directories of data sets (see `pipeline.inputs.match.match`), all or none with the name of its
+        split and `=` before it (see `pipeline.inputs.named`).
       output: directory of the data set.
       format: name of the sink.
       max_rejected: the largest share of rows that may be rejected, 0 to 1.

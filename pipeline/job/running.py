@@ -135,11 +135,11 @@ def _plan(request: Request, stream: TextIO | None) -> Plan:
 
 
 def _given(request: Request, place: Layout) -> GivenTransform | None:
-    """Returns the data set whose transform is asked for; None where the run fits its own.
+    """Returns the data set whose transform is requested; None if the run fits its own.
 
     Raises:
-      UsageError: it has none.
-      SpecError: it was made with other columns.
+      UsageError: it has no transform.
+      SpecError: it was written with other columns.
     """
     if not request.uses:
         return None
@@ -153,7 +153,7 @@ def _splits(request: Request, inputs: Inputs) -> Splits:
     """Returns the splits of a run.
 
     Raises:
-      UsageError: the split that the statistics are to be of is none of them.
+      UsageError: the split that the statistics should come from is none of them.
     """
     rule = request.spec.split
     names = dict.fromkeys(inputs.splits.values()) if inputs.splits else rule.split_names if rule is not None else ()

@@ -1,4 +1,4 @@
-"""Dividing the rows of a run into its splits."""
+"""Division of the rows of a run into its splits."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ COLUMN: Final = SPLIT_OUTPUT.name
 class DivideRows(beam.PTransform):
     """Divides batches by their rows' splits, before anything else looks at them.
 
-    Takes batches with their origin; gives `GOOD` batches of one split each (see `origin.split_of`), about as large as they came,
-    `REJECTED` rows that no split can be told for, `TALLIES`.
+    Takes batches with their origin; gives `GOOD` batches of one split each (see `origin.split_of`), about as large as before,
+    `REJECTED` rows without a split, and `TALLIES`.
 
     Args:
       splits: the splits.
-      only: the split whose rows go on; an empty string for all.
+      only: the split whose rows are passed on; an empty string for all.
     """
 
     def __init__(self, splits: Splits, only: str = ""):
@@ -36,14 +36,14 @@ class DivideRows(beam.PTransform):
         self._splits, self._only = splits, only
 
     def expand(self, batches: beam.PCollection) -> beam.pvalue.DoOutputsTuple:
-        """Divides."""
+        """Divides the batches of a collection."""
         divide = _Divide(self._splits, self._only)
         made = batches | "Divide" >> beam.ParDo(divide).with_outputs(REJECTED, TALLIES, main=GOOD)
         return typed(made, GOOD, REJECTED)
 
 
 class _Divide(beam.DoFn):
-    """Rows of a split are gathered, within a file, until they are as many as a batch holds: small batches cost a graph more."""
+    """Collects rows of a split, within a file, until they fill a batch: small batches cost a graph more."""
 
     def __init__(self, splits: Splits, only: str):
         self._splits, self._only = splits, only
@@ -53,7 +53,7 @@ class _Divide(beam.DoFn):
         self._gathered: dict[str, list[pa.RecordBatch]] = {}
 
     def process(self, batch: pa.RecordBatch) -> Iterator[Any]:
-        """Divides a batch."""
+        """Divides a batch, and yields the full batches."""
         file = origin.file_of(batch)
         if self._splits.rule is None:
             yield origin.in_split(batch, self._splits.of_file(file))
@@ -84,7 +84,7 @@ class _Divide(beam.DoFn):
         return origin.in_split(pa.concat_batches(held) if len(held) > 1 else held[0], name)
 
     def finish_bundle(self) -> Iterator[Any]:
-        """Yields what was gathered."""
+        """Yields the rows that were collected."""
         for name in list(self._gathered):
             yield in_global_window(self._taken(name))
         if self._tally:
@@ -92,7 +92,7 @@ class _Divide(beam.DoFn):
 
 
 def with_split(rejected: pa.RecordBatch, splits: Splits) -> pa.RecordBatch:
-    """Returns rejected rows with the column `split`: empty for a record that belongs to none."""
+    """Returns rejected rows with the column `split`, empty for a record that belongs to none."""
     file = rejected.column("file")[0].as_py() if rejected.num_rows else ""
     name = origin.split_of(rejected) or splits.of_file(file)
     return rejected.append_column(COLUMN, pa.array([name] * rejected.num_rows, pa.string()))

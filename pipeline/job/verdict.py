@@ -79,7 +79,7 @@ def too_many_rejected(book: Mapping[str, Any], allowed: float) -> str:
 
 
 def nothing_written(plan: Plan, book: Mapping[str, Any]) -> str:
-    """Returns why there is nothing to publish, or nothing that the statistics could be of; an empty string if there is."""
+    """Returns why there is nothing to publish, or nothing to compute statistics from; an empty string if there is."""
     rows = book["rows"]
     if not rows["written"] and plan.allow_empty:
         return ""

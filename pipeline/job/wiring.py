@@ -132,13 +132,13 @@ def read_pass(
 
     Args:
       files: names of files.
-      label: begins the names of the steps.
+      label: the beginning of the steps' names.
       spec: the columns.
       tuning: how to run it.
-      number: which pass over the input this is.
+      number: the number of this pass over the input.
       splits: the splits of the rows, if there are any.
-      only: the split whose rows go on; an empty string for all.
-      names: path to the name by which a file is known, where that is another.
+      only: the split whose rows are passed on; an empty string for all.
+      names: path to the name of the file in the ledger, if that is another.
     """
     number += tuning.passes_before
     reading = ReadBatches(spec, tuning.limits, tuning.spread, tuning.notes, number, names)
@@ -149,7 +149,7 @@ def read_pass(
 def validated(
     read: beam.pvalue.DoOutputsTuple, label: str, spec: Spec, tuning: Tuning, splits: Splits, only: str = ""
 ) -> Pass:
-    """Adds dividing into splits, and validating, to what was read; arguments as `read_pass`."""
+    """Adds the division into splits and the validation of rows that were read; the arguments are those of `read_pass`."""
     stages = [read]
     if splits:
         stages.append(stages[-1][GOOD] | f"{label}Divide" >> DivideRows(splits, only))

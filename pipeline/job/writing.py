@@ -42,7 +42,7 @@ REJECTED_OUTPUTS: Final = [
 ]
 
 SPLIT_OUTPUT: Final = Output("split", "string", (), "values", "split")
-"""A column more of rejected rows, where a data set has splits."""
+"""The column that rejected rows also have if a data set has splits."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Shard:
     """A file that a bundle wrote: where, how much, what is in it, and where some of its rows come from.
 
     `row_digest` is the sum of its rows' digests (see `transforms.rows.digests`). `outputs` have the T of the data set, the file
-    that of its length bucket, `length`, where that is not 0. `split` is that of its rows, empty where the data set has none.
+    that of its length bucket, `length`, if that is not 0. `split` is that of its rows, empty if the data set has none.
     """
 
     path: str
@@ -85,7 +85,7 @@ class _Shard:
       writer: writes it.
       outputs: the features, with the T of the data set.
       length: T of the length bucket that it belongs to, 0 for none.
-      split: the split that its rows belong to, empty for none.
+      split: the split that its rows belong to; empty for none.
     """
 
     def __init__(self, writer: Writer, outputs: tuple[Output, ...], length: int, split: str):
@@ -113,7 +113,7 @@ class _Shard:
 class WriteShards(beam.DoFn):
     """Writes batches to shards; yields a `Shard` for every file, and rows and steps written tagged `TALLIES`.
 
-    A bundle has a shard open for each split, of each length bucket, that it has rows of.
+    A bundle has a shard open for each combination of split and length bucket that it has rows of.
 
     Args:
       folder: where the shards go.

@@ -167,7 +167,7 @@ def numpy_batches(
         what only some shards would have a batch for is left out.
       bucket: T of the length bucket to read, where the data set has such (docs/lengths.md): its rows alone are read.
       verify: whether all files are read and compared with the manifest first, as by `seqcols verify --rows 0`.
-      split: the split to read, where the data set has splits (docs/splits.md): its rows alone are read.
+      split: the split to read, if the data set has splits (docs/splits.md); only its rows are read.
 
     Returns:
       An iterable with a length, of dicts from feature name to `[batch_size, *shape]`. An empty data set gives no batch.
@@ -187,7 +187,7 @@ def open_manifest(root: str, verified: bool, bucket: int | None = None, split: s
 
     Raises:
       JobError: there is none, it is of a format that is not known, or it is not as it was published.
-      UsageError: it has splits, or length buckets, and none is chosen, or not the one that is.
+      UsageError: it has splits, or length buckets, and none is chosen, or one that it does not have.
     """
     manifest = read_manifest(str(root).rstrip("/") or "/")
     if manifest.format not in SINKS:

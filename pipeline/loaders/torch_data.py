@@ -26,8 +26,8 @@ def torch_dataset(
         use.
       world_size: the number of ranks; None likewise, or 1.
       **more: `features`, `shuffle`, `seed`, `epochs`, `drop_remainder`, `even`, `bucket`, `split` and `verify`, as
-        `numpy_batches` takes them. With `even` every worker of every rank gives equally many batches:
-        what `DistributedDataParallel` needs.
+        `numpy_batches` takes them. With `even` every worker of every rank gives equally many batches,
+        which `DistributedDataParallel` needs.
 
     Returns:
       An iterable data set of dicts from feature name to a tensor `[batch_size, *shape]` in the manifest's dtype; text and bytes

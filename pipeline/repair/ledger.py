@@ -60,7 +60,7 @@ def _one(first: Mapping[str, Any], further: Mapping[str, Any] | None, again: Map
     added = {what: int(further["row_digests"][what], 16) for what in ("read", "written")}
     return {
         "rows": {
-            # Of a split: a row whose record was mended may belong to another one now.
+            # In a split: a row whose record was mended may belong to another one now.
             "read": rows["read"] - rows["rejected"] + own["read"],
             "written": rows["written"] + own["written"],
             "rejected": own["rejected"],

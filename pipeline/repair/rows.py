@@ -35,7 +35,7 @@ class ReadKept(beam.PTransform):
     """Reads files of rejected rows into batches; outputs as `pipeline.job.reading.ReadBatches`.
 
     Args:
-      spec: what is read.
+      spec: the columns that are read.
       mended: files of rejected rows (Parquet) whose records are read instead of those that were kept.
       limits: how large a batch may be.
       notes: folder for progress notes on this machine, or an empty string.
@@ -107,7 +107,7 @@ def kept_of(table: pa.RecordBatch, mended: Mapping[tuple[str, int], bytes]) -> I
       mended: file and row to the record that is read instead.
 
     Yields:
-      The rows, and bool `[rows]`: which of them could not be decoded, or had no split, so that no column was looked at.
+      The rows, and bool `[rows]`: whether a row could not be decoded, or had no split, so that no column was checked.
     """
     names = ["file", "record_format", "header", *([SPLIT] if SPLIT in table.schema.names else [])]
     keys = list(zip(*(table.column(name).to_pylist() for name in names), strict=True))

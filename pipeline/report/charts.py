@@ -74,11 +74,11 @@ class Overlaid:
     """Two histograms in one box of 100 x 100, as shares: bars, and the outline of the other before them.
 
     Attributes:
-      bars: an SVG path of the one.
-      outline: an SVG path of the other.
+      bars: an SVG path of the first.
+      outline: an SVG path of the second.
       ticks: the labels below: the left end, the middle, the right end.
       logarithmic: whether the axis is.
-      outside: how many numbers of each lie left or right of it.
+      outside: the number of values of each to the left or right of it.
     """
 
     bars: str
@@ -89,7 +89,7 @@ class Overlaid:
 
 
 def overlaid(one: Spans, other: Spans) -> Overlaid | None:
-    """Returns two histograms on one axis; None where there is nothing to show."""
+    """Returns two histograms on one axis; None if there is nothing to show."""
     full = [spans for spans in (one, other) if spans.total]
     if not full:
         return None

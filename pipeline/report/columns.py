@@ -164,10 +164,10 @@ def _padding(column: Column) -> int:
 
 
 def unknown(column: Column, counts: Mapping[str, int], known: Facts) -> tuple[int, int] | None:
-    """Returns how many ids are out of the vocabulary or the range, and of how many.
+    """Returns the number of ids that are out of the vocabulary or the range, and the number of all ids.
 
     Returns:
-      None for a column that has no such ids; (0, 0) where they are not told apart from others.
+      None for a column that has no such ids; (0, 0) if they are not counted separately.
     """
     buckets = known.counts.get((column.name, UNKNOWN, -1))
     found = vocabulary_of(column)

@@ -1,4 +1,4 @@
-"""Pages: templates that escape everything, filled in."""
+"""Pages from templates that escape everything."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ REPORT: Final = "page.html.j2"
 
 
 def page(content: dict[str, Any], template: str = REPORT) -> bytes:
-    """Returns a page, `report.html` unless another template is named: self-contained, without scripts, and nothing is fetched.
+    """Returns a page, `report.html` unless another template is named: self-contained, without scripts; it fetches nothing.
 
     Args:
       content: the content of the page (see `view`). All of it is escaped.

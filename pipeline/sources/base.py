@@ -54,7 +54,7 @@ class Read:
 
 
 Decoded = Iterator[tuple[pa.RecordBatch | None, pa.RecordBatch | None]]
-"""Good rows with their origin and rejected ones, alternately; None for none."""
+"""Good rows with their origin, and rejected rows, in pairs; None for none."""
 
 
 class Source(ABC):
@@ -62,7 +62,7 @@ class Source(ABC):
 
     Attributes:
       suffixes: endings of file names of this format, in lower case, without those of `packings.PACKINGS`.
-      magic: what every file begins with, unpacked; nothing where that does not tell.
+      magic: the first bytes of every file, unpacked; empty if files cannot be recognised by them.
       packed: whether files may be packed as a whole.
       has_schema: whether a file says once what all its rows hold, so that a missing column is a mistake.
       record_formats: names of the formats of records that `decoded` takes; none for a columnar source, whose record is the row.
@@ -112,13 +112,13 @@ class Source(ABC):
             yield read.rows, read.size
 
     def decoded(self, records: Sequence[bytes], path: str, features: Mapping[str, str], header: str) -> Decoded:
-        """Decodes records that were kept of rejected rows, each as the row that it was, numbered from 0.
+        """Decodes the records of rejected rows, each as the row that it was, numbered from 0.
 
         Args:
           records: the records, of one of `record_formats`.
-          path: the file that they stood in.
+          path: the file that they came from.
           features: see `read`.
-          header: what they need to be read again, as their origin had it.
+          header: the header that they need to be read again, from their origin.
         """
         raise NotImplementedError
 

@@ -168,7 +168,7 @@ def _tree(manifest: Manifest, name: str, found: Files) -> None:
 
 
 def _json(manifest: Manifest, name: str, found: Files) -> Any:
-    """Checks the statistics, the ledger or the distributions; returns the contents, None where they cannot be read."""
+    """Checks the statistics, the ledger or the distributions; returns the contents, or None if they cannot be read."""
     relative = manifest.content[name]
     if not _is_there(manifest, name, relative, found):
         return None

@@ -73,11 +73,11 @@ class Column(Model, ABC):
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
     in_graph: ClassVar[bool] = True
-    """Whether `dense` makes the column. Of one outside the graph, `passed_through` does: one output, of the column's name."""
+    """Whether `dense` computes the column. Outside the graph `passed_through` does: one output, with the column's name."""
     path_fields: ClassVar[tuple[str, ...]] = ()
-    """Arguments that are paths of files. In a columns file, relative ones begin where that lies."""
+    """Arguments that are paths of files. In a columns file, relative paths begin where the file lies."""
     inner_field: ClassVar[str] = ""
-    """The argument that is the column that this one is made of, if it is."""
+    """The argument that is the column that this one is built from, if there is one."""
     tensorflow_class: ClassVar[str] = ""
     """Name of the class of `tf.feature_column` objects that become columns of this type."""
 
@@ -153,7 +153,7 @@ class Column(Model, ABC):
         return "key"
 
     def fixed(self) -> tuple[tuple[int, ...], Any] | None:
-        """Returns the shape and the default value (or None) of the feature in every row; None where rows may differ in shape."""
+        """Returns the shape and the default value (or None) of the feature in every row; None if rows may differ in shape."""
         return None
 
     def side_by_side(self, name: str, count: int) -> Column | None:
@@ -206,7 +206,7 @@ class Column(Model, ABC):
         """Builds the column's outputs inside the graph, `[batch, ...]`, from raw values `[batch, (values)]` by feature."""
 
     def passed_through(self, values: Ragged) -> pa.Array:
-        """Returns what is written of a column outside the graph, `[rows]`, from its canonical values."""
+        """Returns the values to write for a column outside the graph, `[rows]`, from its canonical values."""
         raise NotImplementedError
 
 

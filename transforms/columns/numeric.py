@@ -93,7 +93,7 @@ class Numeric(NumericBase):
         return tf.logical_and(whole, self.valid_finite(raw[self.key]))
 
     def fixed(self) -> tuple[tuple[int, ...], Any] | None:
-        """See the base class. A delimited feature is one string, whatever it holds."""
+        """See the base class. A delimited feature is always one string."""
         if self.delimiter is not None:
             return None
         default = self._default().reshape(self.shape).tolist() if self.default_value is not None else None

@@ -79,7 +79,7 @@ class Passthrough(KeyedColumn):
         raise AssertionError("a pass-through column is not in the graph")
 
     def passed_through(self, values: Ragged) -> pa.Array:
-        """See the base class: the value that validation left, or the default."""
+        """See the base class: the value after validation, or the default."""
         there = values.lengths > 0
         at = pa.array(np.where(there, values.splits[:-1], 0), pa.int64(), mask=~there)
         found, default = values.values.take(at), self.default_value

@@ -45,7 +45,7 @@ class VocabularyBase(KeyedCategorical):
 
     @property
     def listed(self) -> WordList | None:
-        """The words that the columns give or name in a file; None for those that the data decides."""
+        """The words that the columns list or name in a file; None if the data decide them."""
         return None
 
     @property

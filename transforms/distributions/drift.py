@@ -1,11 +1,11 @@
-"""Measures of drift, from counts: those of TensorFlow Data Validation, on bins that two data sets have in common.
+"""Measures of drift between counts: those of TensorFlow Data Validation, on bins that two data sets share.
 
 The formulas are those of `tensorflow_data_validation/anomalies/metrics.cc` (TFDV 1.x), which the drift and skew comparators of
 its schemas use: `LInftyDistance` for categories, `JensenShannonDivergence` for numbers, in base 2, on histograms whose values
-count as spread evenly over their bins. Two things differ. What is not finite is three categories, infinity, minus infinity and
-NaN, of which two data sets may have the same share; in TFDV such values of one never equal those of the other, so that a data
-set would differ from itself. And bins are merged to some dozens that hold about the same share of the two, for with thousands of
-narrow ones the chance of sampling alone would look like drift.
+are taken as spread evenly over their bins. Two things differ. Values that are not finite form three categories (infinity, minus
+infinity, NaN), of which two data sets may have the same share; in TFDV such values of one never equal those of the other, so
+that a data set would differ from itself. And bins are merged to a few dozen that hold about the same share of both, because with
+thousands of narrow bins the chance of sampling alone would look like drift.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ import numpy as np
 from transforms.distributions.spans import Spans
 
 COMMON_BINS: Final = 40
-"""Bins to which two distributions are brought at most; a number that is more frequent than 1 in 40 has one for itself."""
+"""The most bins that two distributions are merged to; a number that is more frequent than 1 in 40 has one for itself."""
 
 Category = TypeVar("Category")
 
 
 def l_infinity(one: Mapping[Category, int], other: Mapping[Category, int]) -> tuple[float, Category | None]:
-    """Returns the L-infinity distance of two distributions over categories: the largest difference of a category's shares.
+    """Returns the L-infinity distance between two distributions over categories: the largest difference in a category's share.
 
     >>> l_infinity({"a": 3, "b": 1}, {"a": 1, "c": 1})
     (0.5, 'c')
 
     Args:
       one: counts by category.
-      other: the same of the other; a category that is missing has no share.
+      other: the same for the other; a missing category has no share.
 
     Returns:
-      The distance, 0 to 1: 0 where neither has counts, 1 where only one of them has; and the category that differs most, None
+      The distance, 0 to 1: 0 if neither has counts, 1 if only one of them has; and the category that differs most, None
       for none.
     """
     totals = sum(one.values()), sum(other.values())
@@ -56,10 +56,10 @@ def jensen_shannon(one: np.ndarray, other: np.ndarray) -> float:
 
     Args:
       one: counts `[bins]`, of any scale.
-      other: the same of the other.
+      other: the same for the other.
 
     Returns:
-      0 for equal distributions to 1 for those without a bin in common: 0 where neither has counts, 1 where only one of them has.
+      0 for equal distributions to 1 for those without a bin in common: 0 if neither has counts, 1 if only one of them has.
     """
     totals = float(one.sum()), float(other.sum())
     if not all(totals):
@@ -71,18 +71,18 @@ def jensen_shannon(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def by_chance(bins: int, one: float, other: float) -> float:
-    """Returns about what the divergence of two samples of one distribution is: (bins - 1) (1/n + 1/m) / (8 ln 2).
+    """Returns about the divergence between two samples of one distribution: (bins - 1) (1/n + 1/m) / (8 ln 2).
 
-    That is its expected value where numbers are drawn independently, by the first terms of its series; those of a sequence
-    seldom are, so take it for the least. 0 for less than two bins, or where one has no counts.
+    That is its expected value if numbers are drawn independently, by the first terms of its series; those of a sequence
+    seldom are, so take it as a lower bound. 0 for fewer than two bins, or if one sample has no counts.
 
     >>> round(by_chance(40, 1000, 1000), 4), by_chance(1, 5, 5)
     (0.0141, 0.0)
 
     Args:
-      bins: how many bins hold anything.
-      one: n, how many numbers one sample has.
-      other: m, how many the other has.
+      bins: the number of bins with counts.
+      one: n, the size of one sample.
+      other: m, the size of the other.
     """
     return max(bins - 1, 0) * (1 / one + 1 / other) / (8 * math.log(2)) if one and other else 0.0
 
@@ -90,8 +90,8 @@ def by_chance(bins: int, one: float, other: float) -> float:
 def in_common(one: Spans, other: Spans) -> tuple[np.ndarray, np.ndarray]:
     """Returns the counts of two distributions over the same bins, float64 `[bins]` each.
 
-    Bins around different centres are cut where the two allow it (see `cuts`), and merged to at most `COMMON_BINS`; then come,
-    where there are any, infinity, minus infinity and NaN. A distribution that is empty has zeros.
+    Bins around different centres are cut where both allow it (see `cuts`), and merged to at most `COMMON_BINS`; then come
+    infinity, minus infinity and NaN, if there are any. An empty distribution has zeros.
     """
     beside = np.array([one.beside, other.beside], np.float64)
     ends = cuts(one, other)
@@ -112,12 +112,12 @@ def spread(spans: Spans, ends: np.ndarray) -> np.ndarray:
 
     Args:
       spans: the distribution.
-      ends: where the other bins end, ascending, float64 `[bins + 1]`. They cover all of it.
+      ends: where the other bins end, ascending, float64 `[bins + 1]`. They cover the whole distribution.
     """
     if not len(spans.counts):
         return np.zeros(len(ends) - 1)
     whole = np.concatenate([[0.0], np.cumsum(spans.counts, dtype=np.float64)])
-    at = np.searchsorted(spans.upper, ends, "right")  # all bins before lie left of an end
+    at = np.searchsorted(spans.upper, ends, "right")  # all bins before it lie left of an end
     inside = np.minimum(at, len(spans.counts) - 1)
     width = np.where(spans.upper > spans.lower, spans.upper - spans.lower, 1.0)[inside]
     part = np.clip((ends - spans.lower[inside]) / width, 0.0, 1.0) * (at == inside)
@@ -127,13 +127,13 @@ def spread(spans: Spans, ends: np.ndarray) -> np.ndarray:
 
 
 def cuts(one: Spans, other: Spans) -> np.ndarray:
-    """Returns where the bins end that two distributions are brought to, ascending, float64.
+    """Returns the ends of the bins that two distributions are converted to, ascending, float64.
 
-    With one centre these are the ends of their own bins. With two, an end of one may lie inside a bin of the other, and to cut
-    that assumes that its numbers are spread evenly. It is cut only by an end at which a bin follows on another, so that there
-    may be numbers on both sides, and only if it is not the wider. Nor is there a cut where a bin of one only ends and a bin of
-    the other only begins, or where a bin has no width: one number may be on both sides. So a number that both have, far from
-    any other, stays whole.
+    With one centre these are the ends of their own bins. With two centres an end of one may lie inside a bin of the other, and
+    cutting that bin assumes that its numbers are spread evenly. A bin is cut only by an end at which one bin follows another,
+    so that there may be numbers on both sides, and only if it is not the wider one. There is also no cut where a bin of one only
+    ends and a bin of the other only begins, or where a bin has no width: one number may be on both sides. So a number that both
+    have, far from any other, stays whole.
     """
     ends = np.unique(np.concatenate([one.lower, one.upper, other.lower, other.upper]))
     if not len(one.counts) or not len(other.counts) or one.centre == other.centre:

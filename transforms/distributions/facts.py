@@ -1,6 +1,6 @@
-"""The facts that neither ledger nor statistics hold: lengths, how values are distributed, and how long each pass took.
+"""The facts that are in neither ledger nor statistics: lengths, the distributions of values, and the time of each pass.
 
-They stand in `distributions.json` of a data set: its report and comparisons are made of them, and a repair adds its own to them.
+`distributions.json` of a data set holds them: its report and comparisons are built from them, and a repair adds its own.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from transforms.spec.spec import Spec
 VERSION: Final = 1
 
 FITTED: Final = "fitted"
-"""The part of a data set without splits that its statistics are of: the rows of its first run, and those that repairs of them
-added. With splits each has a part of its own, by its name."""
+"""The part of a data set without splits that its statistics come from: the rows of its first run, and those that repairs
+added. With splits each has a part of its own, under its name."""
 
 
 OF_TRANSFORM: Final = "of transform"
-"""The part of a data set that was made by another one's transform: the rows that this was fitted to."""
+"""The part of a data set written by another one's transform that holds the rows which that transform was fitted to."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,9 @@ class Facts:
       counts: the counted distributions.
       centres: by column, what `before` is counted around.
       one_in: one row in this many was counted.
-      most_ids: below what bound ids were counted one by one.
+      most_ids: the bound below which ids were counted one by one.
       times: by run.
-      vocabularies: by column, the digest of the words that its columns file gave or named, while they were what they were.
+      vocabularies: by column, the digest of the words that the columns file listed or named, as they were then.
       complete: whether lengths and values of all runs were counted; else they are left out.
     """
 
@@ -101,7 +101,7 @@ def gathered(spec: Spec, tally: Tally, counts: Packed, counting: Counting, run: 
 
 
 def words_listed(spec: Spec) -> dict[str, str]:
-    """Returns, by column, the digest of the words that a columns file gives or names."""
+    """Returns, by column, the digest of the words that a columns file lists or names."""
     return {
         c.name: of.listed.digest for c in spec.columns if (of := vocabulary_of(c)) is not None and of.listed is not None
     }
@@ -110,8 +110,8 @@ def words_listed(spec: Spec) -> dict[str, str]:
 def together(first: Facts | None, further: Facts) -> Facts:
     """Returns the facts of a data set to which a further run has added rows.
 
-    Where what was known of it is lost, or was counted in another way, only the times are left: half of the rows would be no
-    distribution of the data set.
+    If the earlier facts are lost, or were counted in another way, only the times are kept: the distribution of some of the rows
+    would not be that of the data set.
     """
     if (
         first is None
@@ -156,7 +156,7 @@ def _far(facts: Facts) -> dict[str, tuple[float, ...]]:
 
 
 def as_json(parts: Mapping[str, Facts]) -> bytes:
-    """Returns the facts of the parts of a data set as `distributions.json` holds them, without NaN."""
+    """Returns the facts of the parts of a data set as the content of `distributions.json`, without NaN."""
     content = {"version": VERSION, "parts": {name: _content(facts) for name, facts in parts.items()}}
     return json.dumps(content, separators=(",", ":"), allow_nan=False).encode() + b"\n"
 
@@ -176,7 +176,7 @@ def _content(facts: Facts) -> dict[str, Any]:
 
 
 def from_json(data: bytes | str) -> dict[str, Facts]:
-    """Returns the facts by part that `as_json` gave; nothing where they cannot be read.
+    """Returns the facts by part from the output of `as_json`; empty if they cannot be read.
 
     >>> from_json(as_json({FITTED: Facts({"g": {0: 3}}, {}, {}, {})}))[FITTED].lengths
     {'g': {0: 3}}
@@ -207,6 +207,6 @@ def _facts(content: Mapping[str, Any]) -> Facts:
 
 
 def centre_of(facts: Facts, column: str, dimension: int) -> float:
-    """Returns what a column's values before normalising were counted around."""
+    """Returns the value that a column's values before normalising were counted around."""
     values = Centre(facts.centres.get(column, ())).values
     return values[max(dimension, 0)] if values else 0.0

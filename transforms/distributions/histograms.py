@@ -118,7 +118,7 @@ def merged(parts: Any) -> Packed:
 
 
 def by_split(counts: Packed) -> dict[str, Packed]:
-    """Returns the counts of each split, by its name; under an empty string those of none (see `tally.under`)."""
+    """Returns the counts of each split, by name; those of no split under an empty string (see `tally.under`)."""
     made: dict[str, Packed] = {}
     for key, pair in counts.items():
         split, (column, what, dimension) = parted(key)

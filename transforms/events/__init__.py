@@ -1,1 +1,1 @@
-"""Events to sequences: one row a click, a rating, a reading, in no order, become one row a sequence."""
+"""Events to sequences: rows that are a click, a rating or a reading each, in any order, become one row per sequence."""

@@ -1,4 +1,4 @@
-"""What becomes of each event, and the sums that must come out."""
+"""The fate of each event, and the sums that must balance."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from transforms.errors import JobError
 UNIQUE, WINDOWS, MIN_EVENTS, LONGER, USED, REJECTED = range(1, 7)
 
 FATES: Final = ("", "unique", "windows", "min_events", "longer", "used", "rejected")
-"""What can become of an event, by number: of an event that several rules left out, in several sequences, the last one counts. One
+"""The fates of an event, by number. If several rules left an event out, in several sequences, the last of them counts. An event
 that is used anywhere is used."""
 
 DROPPED: Final = FATES[UNIQUE:USED]
@@ -25,12 +25,12 @@ class Counts:
 
     Attributes:
       read: events read.
-      used: those that are a step or a target of some sequence.
-      dropped: rule to the events that it left out (see `DROPPED`).
+      used: events that are a step or a target of some sequence.
+      dropped: rule to the number of events that it left out (see `DROPPED`).
       rejected: events without a key or a time.
       sequences: sequences written.
       steps: their steps.
-      targets: events that their targets are of.
+      targets: the events of their targets.
     """
 
     read: int
@@ -43,21 +43,21 @@ class Counts:
 
     @property
     def used_again(self) -> int:
-        """How many of the steps and targets are of events that were counted as used already: by windows, or by splits."""
+        """The number of steps and targets whose events were already counted as used: because of windows, or of splits."""
         return self.steps + self.targets - self.used
 
     @classmethod
     def of(cls, fates: np.ndarray, sequences: int, steps: int, targets: int) -> Counts:
-        """Counts events by what became of them.
+        """Counts events by their fates.
 
         Args:
           fates: int8 `[events]`, numbers in `FATES`.
-          sequences: how many were written.
-          steps: how many they have.
-          targets: of how many events their targets are.
+          sequences: the number of sequences written.
+          steps: the number of their steps.
+          targets: the number of events of their targets.
 
         Raises:
-          JobError: the sums do not come out: a fault of this package.
+          JobError: the sums do not balance, which is a fault of this package.
         """
         found = np.bincount(fates, minlength=len(FATES)).tolist()
         dropped = {name: found[k] for k, name in enumerate(FATES) if name in DROPPED}

@@ -1,4 +1,4 @@
-"""The spec against the events: fields that are not there, types that do not fit, and events without a key or a time."""
+"""Checks of the spec against the events: missing fields, types that do not fit, and events without a key or a time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from transforms.rows.rejection import Fault
 
 
 def schema_faults(events: Events, schema: pa.Schema) -> list[SpecFault]:
-    """Returns why events of a schema cannot become sequences: fields that they do not have, types that do not fit."""
+    """Returns the reasons why events of a schema cannot become sequences: missing fields, types that do not fit."""
     none = schema.empty_table()
     faults = field_faults(events, field_names(none))
     if faults:
@@ -51,7 +51,7 @@ def _unfit(events: Events, kinds: Mapping[str, pa.DataType]) -> list[tuple[tuple
 
 
 def event_faults(events: Events, table: pa.Table) -> list[Fault]:
-    """Returns the events that lack a key or a time, or have a time that is none."""
+    """Returns the events without a key or a time, or whose time cannot be read."""
     faults = []
     for name in events.key:
         rows = np.flatnonzero(keys.missing(field_of(table, name)))

@@ -1,4 +1,4 @@
-"""Clock and calendar of a place, by its time zone: local time is UTC and an offset, which changes on some days."""
+"""Clock and calendar of a place, by its time zone: local time is UTC plus an offset, which changes on some days."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _LAST: Final = 2_932_895
 
 
 def clock(times: np.ndarray, tick: int, what: str, timezone: str) -> np.ndarray:
-    """Returns what clock or calendar say.
+    """Returns the readings of the clock or the calendar.
 
     Args:
       times: int64 `[n]`, ticks since 1970-01-01 UTC.
-      tick: nanoseconds of a tick.
+      tick: nanoseconds per tick.
       what: `"hour"` (0 to 23), `"weekday"` (Monday is 0) or `"day_of_year"` (1 to 366).
       timezone: IANA name.
 
@@ -44,9 +44,9 @@ def clock(times: np.ndarray, tick: int, what: str, timezone: str) -> np.ndarray:
 
 
 def offsets(seconds: np.ndarray, timezone: str) -> np.ndarray:
-    """Returns by how many seconds a place's clock is ahead of UTC, int64 `[n]`, at seconds since 1970-01-01 UTC.
+    """Returns the seconds by which a place's clock is ahead of UTC, int64 `[n]`, at seconds since 1970-01-01 UTC.
 
-    Each day that there is a time on is looked up once; where its offset changes, to the second.
+    Each day with a time is looked up once; if its offset changes, to the second.
     """
     zone = zoneinfo.ZoneInfo(timezone)
     days = np.clip(np.floor_divide(seconds, DAY), _FIRST, _LAST)

@@ -1,4 +1,4 @@
-"""The columns of sequences: features, computed over the steps as they are written, and targets."""
+"""The columns of sequences: features, computed over the steps that are written, and targets."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Steps:
     Attributes:
       fields: a field's values by its name, by position of the event.
       times: int64, by position.
-      tick: nanoseconds of what they count.
+      tick: nanoseconds per unit of `times`.
       positions: int64 `[steps]`, the event of each step.
-      splits: int64 `[sequences + 1]`, where the steps of each sequence begin, and the last one's end.
+      splits: int64 `[sequences + 1]`, where the steps of each sequence begin, and those of the last end.
     """
 
     fields: Callable[[str], pa.Array]
@@ -46,7 +46,7 @@ class Steps:
         return self._taken[name]
 
     def column(self, feature: Feature) -> pa.Array:
-        """Returns a feature as a column, a row a sequence."""
+        """Returns a feature as a column, one row per sequence."""
         if isinstance(feature, Figure):
             return self._figure(feature)
         present = np.ones(len(self.splits) - 1, bool)
@@ -99,7 +99,7 @@ class Steps:
 
 
 def can_sum(kind: pa.DataType) -> bool:
-    """Tells whether values of a type can be summed."""
+    """Returns whether values of a type can be summed."""
     whole = pa.types.is_integer(kind) and kind != pa.uint64()
     return whole or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
 
@@ -111,10 +111,10 @@ def target(array: pa.Array, order: np.ndarray, ends: np.ndarray, ahead: int) -> 
       array: the field's values, by position.
       order: int64, positions of events.
       ends: int64 `[sequences]`, where the steps of each end in `order`.
-      ahead: how many events.
+      ahead: the number of events.
 
     Returns:
-      `[sequences]`: a value, or a fixed-size list of `ahead` of them where that is more than one.
+      `[sequences]`: a value, or a fixed-size list of `ahead` of them if that is more than one.
     """
     at = (ends[:, None] + np.arange(ahead)).ravel()
     values = taken(array, order[at])
@@ -129,7 +129,7 @@ def taken(array: pa.Array, positions: np.ndarray) -> pa.Array:
 
 
 def one_type(kinds: list[pa.DataType]) -> pa.DataType | None:
-    """Returns the type that values side by side have, None where there is none that holds all of them."""
+    """Returns the type of values side by side; None if no type holds all of them."""
     if len(set(kinds)) == 1:
         return kinds[0]
     if all(is_text(kind) for kind in kinds):
@@ -142,7 +142,7 @@ def one_type(kinds: list[pa.DataType]) -> pa.DataType | None:
 
 
 def side_by_side(columns: list[pa.Array]) -> pa.Array:
-    """Returns columns of one length as steps of as many values, a fixed-size list array."""
+    """Returns columns of equal length as steps with one value from each, a fixed-size list array."""
     width, kind = len(columns), one_type([column.type for column in columns])
     columns = [column if column.type == kind else pc.cast(column, kind, safe=False) for column in columns]
     if pa.types.is_primitive(kind) and not any(column.null_count for column in columns):

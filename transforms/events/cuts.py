@@ -27,7 +27,7 @@ class Listed:
       begins: int64 `[lists]`, where each list begins in `order`; lists may overlap.
       ends: int64 `[lists]`.
       splits: int64 `[lists]`, the number of the split, 0 for the first.
-      borders: int64 `[splits]`, the earliest time that belongs to each.
+      borders: int64 `[splits]`, the earliest time of each.
     """
 
     order: np.ndarray
@@ -81,12 +81,12 @@ def listed(order: np.ndarray, begins: np.ndarray, times: np.ndarray, borders: Se
 
 
 def unique(lists: Listed, times: np.ndarray, fields: Sequence[Ranked], by_time: bool, fates: np.ndarray) -> Listed:
-    """Keeps of events that are equal in some fields the last by order, in each list by itself.
+    """Keeps the last, by order, of the events that are equal in some fields, in each list separately.
 
     Args:
       lists: the events.
       times: int64, by position.
-      fields: what ranks the fields, the time and the key left out.
+      fields: functions that rank the fields, without the time and the key.
       by_time: whether the time is one of them.
       fates: int8, by position, changed.
     """
@@ -108,14 +108,14 @@ def unique(lists: Listed, times: np.ndarray, fields: Sequence[Ranked], by_time: 
 
 
 def cut(events: Events, lists: Listed, times: np.ndarray, tick: int, max_steps: int, fates: np.ndarray) -> Cut:
-    """Cuts lists into sequences, and notes what becomes of their events.
+    """Cuts lists into sequences, and records the fates of their events.
 
     Args:
       events: the spec.
       lists: the events.
       times: int64, by position.
-      tick: nanoseconds of what they count.
-      max_steps: most steps of a sequence.
+      tick: nanoseconds per unit of `times`.
+      max_steps: the most steps in a sequence.
       fates: int8, by position, changed.
     """
     begins, ends, of_list = lists.begins, lists.ends, np.arange(len(lists.begins))
@@ -128,7 +128,7 @@ def cut(events: Events, lists: Listed, times: np.ndarray, tick: int, max_steps: 
     first = begins[session] + offset
     last = np.minimum(first + size + ahead, ends[session])
     splits = lists.splits[of_list[session]]
-    if len(lists.borders) > 1:  # what ends before its split begins is another split's
+    if len(lists.borders) > 1:  # a list that ends before its split begins belongs to another split
         own = times[lists.order[last - 1]] >= lists.borders[splits]
         first, last, size, splits = first[own], last[own], size[own], splits[own]
     short = size < events.min_events
@@ -163,9 +163,9 @@ def _sessions(lists: Listed, times: np.ndarray, gap: int) -> tuple[np.ndarray, n
 
 
 def _windows(windows: Windows | None, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns the session of each window, after how many of its steps it begins, and how many it has.
+    """Returns the session of each window, the number of its steps before the window, and the number in the window.
 
-    A session without steps has one window, of none.
+    A session without steps has one window, without steps.
     """
     every = np.arange(len(steps))
     if windows is None:

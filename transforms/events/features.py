@@ -1,4 +1,4 @@
-"""The features of a sequence as the spec names them: which there are, and how one is read from a mapping."""
+"""The features of a sequence as the spec names them: their kinds, and how one is read from a mapping."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ EVENTS: Final = "events"
 
 @dataclass(frozen=True)
 class Values:
-    """The values of a field, or of several side by side, one step an event.
+    """The values of a field, or of several side by side, one step per event.
 
     Attributes:
       fields: the fields.
-      side_by_side: whether a step is a list of their values, not one value.
+      side_by_side: whether a step is a list of their values rather than one value.
     """
 
     fields: tuple[str, ...]
@@ -62,7 +62,7 @@ class Since:
 
 @dataclass(frozen=True)
 class Clock:
-    """What clock and calendar of a place say at a step.
+    """The clock or the calendar of a place at a step.
 
     Attributes:
       clock: one of `CLOCKS`.
@@ -88,7 +88,7 @@ class Figure:
 
     Attributes:
       figure: `count`, or one of `FIGURES`.
-      field: the field that it is of; empty for `count`.
+      field: the field that it is computed from; empty for `count`.
     """
 
     figure: str
@@ -96,7 +96,7 @@ class Figure:
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """The field that it is of, if any."""
+        """The field that it is computed from, if any."""
         return (self.field,) if self.field else ()
 
     def written(self) -> Any:
@@ -114,7 +114,7 @@ def feature_of(value: Any) -> Feature:
     Since(since='since_previous', unit='h')
 
     Raises:
-      ValueError: it describes none; says what was probably meant.
+      ValueError: it describes none; the message says what was probably meant.
     """
     if isinstance(value, Values | Since | Clock | Figure):
         value = value.written()
@@ -153,7 +153,7 @@ def _of_mapping(value: Mapping[Any, Any]) -> Feature:
 
 
 def _meant(name: str) -> str:
-    """Returns what other tools call it."""
+    """Returns its name in other tools."""
     others = {"nunique": "n_unique", "length": "count", "size": "count", "len": "count", "diff": "since_previous"}
     return f"; did you mean {others[name]!r}?" if name in others else ""
 

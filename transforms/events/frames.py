@@ -1,4 +1,4 @@
-"""Events as they come (Arrow, pandas, Polars, dicts) to one table, and a field of it to one plain array."""
+"""Events of any kind (Arrow, pandas, Polars, dicts) to one table, and a field of it to one plain array."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from transforms.rows import origin
 from transforms.rows.ragged import unwrapped
 
 Frame: TypeAlias = Any
-"""A pyarrow Table or RecordBatch, whatever has `__arrow_c_stream__` (a frame of pandas or Polars), or dicts, one an event."""
+"""A pyarrow Table or RecordBatch, anything with `__arrow_c_stream__` (a frame of pandas or Polars), or dicts, one per event."""
 
 _INDEX: Final = "__index_level_"
-"""Begins the name of a pandas index without a name, which nobody asked for."""
+"""The prefix of a pandas index without a name, which nobody asked for."""
 
 
 def table_of(data: Frame) -> pa.Table:
     """Returns events as a table.
 
     Raises:
-      TypeError: the data are no events.
-      ValueError: two fields have one name, or values of dicts have types that Arrow cannot hold in one column.
+      TypeError: the data are not events.
+      ValueError: two fields have the same name, or values of dicts have types that Arrow cannot hold in one column.
     """
     if isinstance(data, pa.Table):
         table = data
@@ -53,12 +53,12 @@ def _of_dicts(data: Any) -> pa.Table:
 
 
 def field_names(table: pa.Table) -> list[str]:
-    """Returns the names of the fields of events; those that tell where they are from are none."""
+    """Returns the names of the fields of events, without the columns of their origin."""
     return [name for name in table.schema.names if name not in origin.RESERVED]
 
 
 def field_of(table: pa.Table, name: str) -> pa.Array:
-    """Returns a field as one array of a type that everything here knows: large strings and binaries, no dictionary, no view."""
+    """Returns a field as one array of a plain type: large strings and binaries, no dictionary, no view."""
     column = table.column(name)
     kind = column.type
     if pa.types.is_string(kind) or pa.types.is_binary(kind):  # whose offsets end at 2 GiB
@@ -73,7 +73,7 @@ def field_of(table: pa.Table, name: str) -> pa.Array:
 
 
 def is_text(kind: pa.DataType) -> bool:
-    """Tells whether an array of `field_of` holds text or bytes."""
+    """Returns whether an array of `field_of` holds text or bytes."""
     return pa.types.is_large_string(kind) or pa.types.is_large_binary(kind)
 
 

@@ -1,4 +1,4 @@
-"""Keys: their canonical text and its hash, partitions by it, and keys as numbers from 0."""
+"""Keys: their canonical text, its hash, partitions by that hash, and keys as numbers from 0."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ EXPECTED: Final = "integers, numbers, booleans, text, bytes, dates or timestamps
 
 
 def is_key(kind: pa.DataType) -> bool:
-    """Tells whether values of a type, as `field_of` returns them, can be keys."""
+    """Returns whether values of a type, as `field_of` returns them, can be keys."""
     types = pa.types
     tests = (types.is_integer, types.is_floating, types.is_boolean, types.is_temporal, types.is_decimal, types.is_null)
     return is_text(kind) or any(test(kind) for test in tests)
 
 
 def missing(array: pa.Array) -> np.ndarray:
-    """Returns where there is no key: null or NaN, bool `[n]`."""
+    """Returns whether there is no key (null or NaN), bool `[n]`."""
     floating = pa.types.is_floating(array.type)
     return pc.is_null(array, nan_is_null=floating).to_numpy(zero_copy_only=False)
 
 
 def canonical(array: pa.Array) -> pa.Array:
-    """Returns keys with one form for what is equal: no zero has a sign."""
+    """Returns keys in a form that is the same for equal keys: no zero has a sign."""
     return pc.add(array, pa.scalar(0.0, array.type)) if pa.types.is_floating(array.type) else array
 
 
@@ -43,7 +43,7 @@ def texts(arrays: Sequence[pa.Array]) -> pa.Array:
     ([b'5'], [b'1:51:a', b'1:63:bcd'])
 
     Args:
-      arrays: the key's fields, `[n]` each, without nulls. Of several each has its length before it, and a colon.
+      arrays: the key's fields, `[n]` each, without nulls. If there are several, each is preceded by its length and a colon.
     """
     parts = [_text(array) for array in arrays]
     if len(parts) == 1:
@@ -83,11 +83,11 @@ def partitions(arrays: Sequence[pa.Array], count: int) -> tuple[np.ndarray, np.n
 
     Args:
       arrays: the key's fields, `[n]` each, without nulls.
-      count: how many partitions there are, 1 or more.
+      count: the number of partitions, 1 or more.
 
     Returns:
-      The rows, int64 `[n]`, those of one partition in the order that they came in; and where each partition's begin, and the last
-      one's end, int64 `[count + 1]`.
+      The rows, int64 `[n]`, those of one partition in their order in the input; and where each partition begins, and the last one
+      ends, int64 `[count + 1]`.
     """
     found = hashes(arrays)
     begins, order = np.zeros(count + 1, np.int64), np.zeros(len(found), np.int64)
@@ -96,13 +96,13 @@ def partitions(arrays: Sequence[pa.Array], count: int) -> tuple[np.ndarray, np.n
 
 
 def numbered(arrays: Sequence[pa.Array]) -> tuple[np.ndarray, int]:
-    """Returns keys as numbers from 0 in the order of the keys (numbers by size, text by its bytes), and how many there are.
+    """Returns keys as numbers from 0 in the order of the keys (numbers by size, text by its bytes), and their number.
 
     Args:
       arrays: the key's fields, `[n]` each, without nulls.
 
     Returns:
-      int64 `[n]`, and how many different ones there are.
+      int64 `[n]`, and the number of different keys.
     """
     ids, count = _numbered(canonical(arrays[0]))
     for array in arrays[1:]:

@@ -1,4 +1,4 @@
-"""The one order of events: by key, by time, then by every field that is read, so that no order of files shows."""
+"""The one order of events: by key, by time, then by every field that is read, so that the order of files does not matter."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def ranks(array: pa.Array, signed_zeros: bool = True) -> np.ndarray:
     [2, 0, 1, 2]
 
     Args:
-      array: any values but nested ones.
-      signed_zeros: whether -0.0 comes before 0.0; else they are equal.
+      array: any values except nested ones.
+      signed_zeros: whether -0.0 comes before 0.0; otherwise they are equal.
 
     Returns:
-      int64 `[n]`, equal where values are; of NaN where their bits are, unless zeros have no sign.
+      int64 `[n]`, equal for equal values; for NaNs with equal bits, unless zeros have no sign.
     """
     kind, nulls = array.type, array.null_count
     if pa.types.is_null(kind):
@@ -80,7 +80,7 @@ def _of_text(array: pa.Array) -> np.ndarray:
 
 
 def ranked(array: pa.Array, signed_zeros: bool = True) -> Ranked:
-    """Returns what ranks a field's values at some positions."""
+    """Returns a function that ranks a field's values at some positions."""
     return lambda at: ranks(array.take(pa.array(at)), signed_zeros)
 
 
@@ -90,13 +90,13 @@ def grouped(
     """Orders events by key, time, and the fields that break ties.
 
     Args:
-      ids: int64 `[n]`, the key of each, every one of `[0, keys)` among them.
-      keys: how many there are.
+      ids: int64 `[n]`, the key of each; every number in `[0, keys)` occurs.
+      keys: the number of keys.
       times: int64 `[n]`.
-      tie_fields: the fields, the first the most important.
+      tie_fields: the fields, the most important first.
 
     Returns:
-      The positions of events, int64 `[n]`, and where each key's begin, and the last one's end, int64 `[keys + 1]`.
+      The positions of events, int64 `[n]`, and where those of each key begin, and those of the last end, int64 `[keys + 1]`.
     """
     begins = np.zeros(keys + 1, np.int64)
     order, by_time = np.empty(len(ids), np.int64), np.empty(len(ids), np.int64)
@@ -124,13 +124,13 @@ def equal_runs(begins: np.ndarray, ends: np.ndarray, keys: np.ndarray) -> tuple[
 def refined(
     begins: np.ndarray, ends: np.ndarray, order: np.ndarray, fields: Iterable[Ranked]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Sorts runs by one field after the other, each time only what ties still.
+    """Sorts runs by one field after the other, each time only those that still tie.
 
     Args:
       begins: int64 `[runs]`.
       ends: int64 `[runs]`.
-      order: int64, what the runs are of, changed.
-      fields: what ranks its values.
+      order: int64, the positions that the runs are in, changed.
+      fields: functions that rank their values.
 
     Returns:
       The runs that are equal in all fields, where they begin and end.
@@ -149,7 +149,7 @@ def refined(
 
 
 def segments(begins: np.ndarray, ends: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns segments of int64 values one after the other, and where each begins, and the last one ends."""
+    """Returns segments of int64 values one after the other, and where each begins and the last one ends."""
     out = np.empty(int((ends - begins).sum()), np.int64)
     splits = np.empty(len(begins) + 1, np.int64)
     event_order.gather(read_only(begins), read_only(ends), read_only(values), out, splits)

@@ -1,4 +1,4 @@
-"""Events to sequences in memory: what the job does with the events of a partition, too."""
+"""Events to sequences in memory; the job does the same with the events of a partition."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ FIRST_SPLIT: Final = "train"
 
 @dataclass(frozen=True, repr=False)
 class Grouped:
-    """Sequences made of events.
+    """Sequences built from events.
 
     Attributes:
-      table: a row a sequence, ordered by key, split and time: the split (string; only with borders), the key's fields, the
-        features (lists of one value a step, or one value where they are of the whole sequence), and the target.
+      table: one row per sequence, ordered by key, split and time: the split (string; only with borders), the key's fields, the
+        features (lists of one value a step, or one value for the whole sequence), and the target.
       rejected: events without a key or a time (`transforms.rows.rejection.SCHEMA`).
       too_long: sequences of more steps than allowed that were dropped: the split and the key as in `table`, and `steps`.
       counts: the events, accounted for.
-      fates: int8 `[events]`, what became of each, a number in `transforms.events.accounting.FATES`.
+      fates: int8 `[events]`, the fate of each, a number in `transforms.events.accounting.FATES`.
       positions: int64, the event of each step, sequence after sequence.
-      splits: int64 `[sequences + 1]`, where the steps of each sequence begin in `positions`, and the last one's end.
+      splits: int64 `[sequences + 1]`, where the steps of each sequence begin in `positions`, and those of the last end.
     """
 
     table: pa.Table
@@ -49,7 +49,7 @@ class Grouped:
     splits: np.ndarray
 
     def __repr__(self) -> str:
-        """How many there are, and of what."""
+        """The number of sequences, and their counts."""
         names = ", ".join(self.table.schema.names)
         return f"Grouped({self.counts.sequences:,} sequences of {self.counts.read:,} events; {names})"
 
@@ -61,9 +61,9 @@ def sequences(
     borders: Mapping[str, Any] | None = None,
     max_steps: int = MAX_STEPS,
 ) -> Grouped:
-    """Makes sequences of events.
+    """Builds sequences from events.
 
-    The same events give the same sequences, bit for bit, in whatever order they are given.
+    The same events give the same sequences, bit for bit, in any order.
 
     >>> import pyarrow as pa
     >>> events = pa.table({"user": [2, 1, 2], "at": [30, 10, 20], "item": ["c", "a", "b"]})
@@ -71,16 +71,16 @@ def sequences(
     [{'user': 1, 'items': ['a']}, {'user': 2, 'items': ['b', 'c']}]
 
     Args:
-      data: events, one a row: Arrow, a frame of pandas or Polars, or dicts.
-      events: the `events:` section, or the mapping that it is made of.
+      data: events, one per row: Arrow, a frame of pandas or Polars, or dicts.
+      events: the `events:` section, or a mapping that it can be built from.
       borders: split to where it begins, ascending: a date, a time, ISO 8601 text, or a number of the unit that times are numbers
-        of. What is before the first is `train`. A key has a sequence in each split in which it has an event (with a target: the
+        of. Anything before the first is `train`. A key has a sequence in each split in which it has an event (with a target: the
         target's last event), of all its events before the split's end.
-      max_steps: most steps of a sequence; see `Events.longer`.
+      max_steps: the most steps in a sequence; see `Events.longer`.
 
     Raises:
-      SpecError: the section cannot work as written, or not with these events; with every fault.
-      TypeError, ValueError: the data are no events.
+      SpecError: the section cannot work as written, or not with these events; the error lists every fault.
+      TypeError, ValueError: the data are not events.
     """
     spec, table = make_events(events), table_of(data)
     faults = checks.schema_faults(spec, table.schema)
@@ -113,7 +113,7 @@ def sequences(
 
 
 class _Table:
-    """Events with what is asked of them more than once."""
+    """Events, with results that are needed more than once."""
 
     def __init__(self, spec: Events, table: pa.Table):
         self.spec, self.table, self._fields = spec, table, dict[str, pa.Array]()
@@ -131,12 +131,12 @@ class _Table:
         return times_of(self.field(self.spec.order_by[0]), self.spec.time.unit)
 
     def ranked(self, names: Sequence[str], signed_zeros: bool = True) -> list[order.Ranked]:
-        """Returns what ranks some fields."""
+        """Returns functions that rank some fields."""
         return [order.ranked(self.field(name), signed_zeros) for name in names]
 
 
 def _cut(spec: Events, whole: _Table, borders: list[int], max_steps: int) -> tuple[Cut, np.ndarray]:
-    """Orders events and cuts them; returns the sequences, and what became of each event."""
+    """Orders events and cuts them; returns the sequences, and the fate of each event."""
     times = whole.times.values
     ids, count = keys.numbered([whole.field(name) for name in spec.key])
     # Of one key or time there may be several texts, which tell events apart where they are written.

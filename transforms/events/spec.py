@@ -15,14 +15,14 @@ from transforms.models import Model
 from transforms.problems import path_of, problems, shown
 
 SPLIT: Final = "split"
-"""Name of the column that says which split a sequence is of."""
+"""Name of the column with the split of each sequence."""
 
 Name = Annotated[str, Field(strict=True, min_length=1)]
 Count = Annotated[int, Field(strict=True, ge=1, lt=2**31)]
 
 
 def _names(value: Any) -> Any:
-    """One name may stand for a list of one."""
+    """A single name may stand for a list of one."""
     if isinstance(value, str):
         return (value,)
     return tuple(value) if isinstance(value, list) else value
@@ -69,7 +69,8 @@ class Time(_Section):
     """How times are read.
 
     Attributes:
-      unit: of numbers, since 1970-01-01 UTC: `"s"`, `"ms"`, `"us"` or `"ns"`. Timestamps, dates and ISO 8601 text know theirs.
+      unit: the unit of numbers, since 1970-01-01 UTC: `"s"`, `"ms"`, `"us"` or `"ns"`. Timestamps, dates and ISO 8601 text
+        have their own.
     """
 
     unit: Literal["s", "ms", "us", "ns"] = "s"
@@ -86,13 +87,13 @@ class Sessions(_Section):
 
 
 class Windows(_Section):
-    """Several sequences of a long one, or its last steps.
+    """Several sequences from a long one, or its last steps.
 
     Attributes:
-      length: steps of a window.
-      stride: steps from the beginning of one to that of the next; `length` unless said.
+      length: the number of steps in a window.
+      stride: the number of steps from the beginning of one window to that of the next; by default `length`.
       partial: `"keep"` keeps a last window that is shorter, `"drop"` drops it.
-      last: how many of the last steps are kept, in one sequence; instead of the others.
+      last: the number of last steps to keep, in one sequence; instead of the other fields.
     """
 
     length: Count | None = None
@@ -111,11 +112,11 @@ class Windows(_Section):
 
 
 class Target(_Section):
-    """What comes next: a value of the events after the steps, which are no steps themselves.
+    """The target: a value of the events after the steps, which are not steps themselves.
 
     Attributes:
-      field: the field whose value it is; the context feature is named `target_<field>`.
-      next: how many events. 1 makes a value, more a list of so many.
+      field: the field that it is taken from; the context feature is named `target_<field>`.
+      next: the number of events. 1 gives a value, more give a list of that length.
     """
 
     field: Name
@@ -128,23 +129,23 @@ class Target(_Section):
 
 
 class Events(_Section):
-    """How events become sequences. `make_events` makes one of a mapping, and says all that is wrong with it.
+    """The `events:` section: how events become sequences. `make_events` builds one from a mapping, and reports every fault.
 
     >>> Events(key="user", order_by="time", features={"items": "item", "hours": {"since_previous": "h"}}).key
     ('user',)
 
     Attributes:
-      key: the fields that tell whose event it is: one sequence for each.
-      order_by: the fields that events are ordered by, the first of them the time. What ties is ordered by every other field that
+      key: the fields that identify the owner of an event: one sequence for each key.
+      order_by: the fields that events are ordered by, the first of them the time. Ties are broken by every other field that
         the section reads, in code-point order of their names: nulls first, NaN last, text by its bytes.
       time: how times are read.
-      features: what the sequences hold, by name; None for every field under its own name.
-      unique: fields; of the events of a key that are equal in all of them the last by order is kept. None drops none.
-      longer: what happens to a sequence of more steps than allowed. `"reject"` drops it, `"last"` keeps its last steps.
+      features: the features of the sequences, by name; None for every field under its own name.
+      unique: fields; of the events of a key that are equal in all of them, only the last by order is kept. None keeps all events.
+      longer: what to do with a sequence of more steps than allowed. `"reject"` drops it, `"last"` keeps its last steps.
       sessions: cuts by pauses; None for none.
       windows: cuts by steps; None for none.
-      min_events: shorter sequences are dropped; of steps, the target's events do not count.
-      target: what is to be predicted; None for nothing.
+      min_events: sequences with fewer steps are dropped; the target's events do not count.
+      target: the value to predict; None for none.
     """
 
     key: Names
@@ -202,7 +203,7 @@ def make_events(data: Mapping[str, Any] | Events) -> Events:
 
 
 def events_to_dict(events: Events) -> dict[str, Any]:
-    """Returns the mapping that `make_events` makes the section of, without what is the default."""
+    """Returns the mapping that `make_events` builds the section from, without defaults."""
     made: dict[str, Any] = {}
     for name, info in Events.model_fields.items():
         value = getattr(events, name)
@@ -224,7 +225,7 @@ def _path(location: Iterable[Any]) -> str:
 
 
 def name_faults(events: Events) -> list[SpecFault]:
-    """Returns names that two columns of the sequences would have, and those that are reserved."""
+    """Returns names that two columns of the sequences would share, and reserved names."""
     faults = []
     taken = {key: "a key" for key in events.key}
     for name in (*events.key, *(events.features or {})):
@@ -241,7 +242,7 @@ def name_faults(events: Events) -> list[SpecFault]:
 
 
 def field_faults(events: Events, names: Sequence[str]) -> list[SpecFault]:
-    """Returns the fields that events do not have, each where it is named first, with the nearest that they have."""
+    """Returns the fields that events do not have, each where it is first named, with the nearest field that they have."""
     faults = []
     seen = set(names)
     for location, field in _places(events):
@@ -253,7 +254,7 @@ def field_faults(events: Events, names: Sequence[str]) -> list[SpecFault]:
 
 
 def _places(events: Events) -> Iterable[tuple[tuple[Any, ...], str]]:
-    """Yields each field that the section names, and where."""
+    """Yields each field that the section names, and its place."""
     for part in ("key", "order_by", "unique"):
         yield from (((part, k), field) for k, field in enumerate(getattr(events, part) or ()))
     for name, feature in (events.features or {}).items():

@@ -1,4 +1,4 @@
-"""Times of any kind to whole numbers of a unit."""
+"""Conversion of times of any kind to whole numbers of a unit."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class Times:
     """The times of events.
 
     Attributes:
-      values: int64 `[n]`, since 1970-01-01 UTC; anything where there is none.
-      tick: nanoseconds of what they count.
-      good: bool `[n]`, where there is a time.
-      missing: bool `[n]`, where there is nothing that could be one: null or NaN.
+      values: int64 `[n]`, since 1970-01-01 UTC; undefined where there is no time.
+      tick: nanoseconds per unit of `values`.
+      good: bool `[n]`, whether there is a time.
+      missing: bool `[n]`, whether there is no value: null or NaN.
     """
 
     values: np.ndarray
@@ -41,14 +41,14 @@ class Times:
 
 
 def is_time(kind: pa.DataType) -> bool:
-    """Tells whether values of a type, as `field_of` returns them, can be times."""
+    """Returns whether values of a type, as `field_of` returns them, can be times."""
     types = pa.types
     tests = (types.is_integer, types.is_floating, types.is_timestamp, types.is_date, types.is_decimal, types.is_null)
     return is_text(kind) or any(test(kind) for test in tests)
 
 
 def shows_all(kind: pa.DataType) -> bool:
-    """Tells whether values of a type are equal where their times are: one time has several texts."""
+    """Returns whether values of a type are equal whenever their times are; texts are not, because one time has several."""
     return pa.types.is_integer(kind) or pa.types.is_timestamp(kind) or pa.types.is_date(kind)
 
 
@@ -59,7 +59,7 @@ def times_of(array: pa.Array, unit: str) -> Times:
       array: of a type that `is_time`. Integers count `unit`; floats are rounded to the nearest nanosecond; timestamps count
         their own unit, dates seconds. Text is ISO 8601, or a number of `unit`, and counts microseconds, or nanoseconds if that is
         the unit.
-      unit: `"s"`, `"ms"`, `"us"` or `"ns"`, of numbers.
+      unit: the unit of numbers: `"s"`, `"ms"`, `"us"` or `"ns"`.
     """
     kind = array.type
     valid = np.ones(len(array), bool) if not array.null_count else pc.is_valid(array).to_numpy(zero_copy_only=False)
@@ -117,9 +117,9 @@ def border_of(value: Any, unit: str, tick: int) -> int:
     1704067200
 
     Args:
-      value: a date, a datetime (UTC, where it does not say), either as ISO 8601 text, or a number of `unit` since 1970-01-01 UTC.
-      unit: of a number.
-      tick: nanoseconds of a tick.
+      value: a date, a datetime (UTC if it names no zone), either as ISO 8601 text, or a number of `unit` since 1970-01-01 UTC.
+      unit: the unit of a number.
+      tick: nanoseconds per tick.
 
     Raises:
       ValueError: it is none of these.

@@ -18,7 +18,7 @@ UNITS: Final[dict[str, int]] = {
     "h": 3600 * 10**9,
     "d": 86400 * 10**9,
 }
-"""Unit to its nanoseconds."""
+"""The nanoseconds of each unit."""
 
 _WORDS: Final = {
     "second": "s",
@@ -37,7 +37,7 @@ def unit_of(value: Any) -> str:
     """Returns a unit.
 
     Raises:
-      ValueError: it is none; says which there are and what was probably meant.
+      ValueError: it is not a unit; the message lists the units and says what was probably meant.
     """
     if isinstance(value, str) and value in UNITS:
         return value
@@ -51,7 +51,7 @@ def duration(value: Any) -> Fraction:
     True
 
     Raises:
-      ValueError: it is none, or not above 0.
+      ValueError: it is not a duration, or not above 0.
     """
     text = value if isinstance(value, str) else ""
     match = re.fullmatch(r"\s*(\d{1,18}(?:\.\d{1,18})?)\s*([^\d\s.]+)\s*", text, re.ASCII)
@@ -67,7 +67,7 @@ def duration(value: Any) -> Fraction:
 
 
 def _meant(value: Any) -> str:
-    """Returns what a unit was probably meant to be: people write words."""
+    """Returns the unit that was probably meant: people write words."""
     word = str(value).lower()
     word = word if word in _WORDS else word.removesuffix("s")
     if isinstance(value, str) and word in _WORDS:

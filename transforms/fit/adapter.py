@@ -1,4 +1,4 @@
-"""Canonical Arrow columns as the inputs of tf.Transform's graph: what tfx_bsl's adapter is told, and what it takes."""
+"""Canonical Arrow columns as the inputs of tf.Transform's graph: the configuration of tfx_bsl's adapter, and its input."""
 
 from __future__ import annotations
 

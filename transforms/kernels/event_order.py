@@ -9,17 +9,17 @@ import numpy as np
 from transforms.kernels.compiled import kernel
 
 _RUN = 16
-"""Events that are sorted by insertion: shorter than this a merge does not pay."""
+"""The most events that are sorted by insertion, because a merge does not pay for fewer."""
 
 
 @kernel
 def group(ids: Any, times: Any, begins: Any, order: Any, grouped: Any) -> None:
-    """Puts the events of each key together, in the order that they came in.
+    """Puts the events of each key together, in their order in the input.
 
     Args:
       ids: int32 or int64 `[n]`, the key of each, from 0.
       times: int64 `[n]`.
-      begins: int64 `[keys + 1]`, zeros; filled with where each key's events begin, and where the last one's end.
+      begins: int64 `[keys + 1]`, zeros; filled with where each key's events begin, and where those of the last end.
       order: int64 `[n]`, filled with positions of events.
       grouped: int64 `[n]`, filled with their times.
     """
@@ -38,15 +38,15 @@ def group(ids: Any, times: Any, begins: Any, order: Any, grouped: Any) -> None:
 
 @kernel
 def sort_segments(begins: Any, ends: Any, keys: Any, order: Any, spare_keys: Any, spare_order: Any) -> None:
-    """Sorts each segment by its keys; what is equal stays in its order.
+    """Sorts each segment by its keys; equal keys stay in their order.
 
     Args:
       begins: int64 `[segments]`, where each begins.
       ends: int64 `[segments]`, where each ends.
       keys: int64 `[n]`, changed.
-      order: int64 `[n]`, what goes with them, changed.
+      order: int64 `[n]`, the values that move with them, changed.
       spare_keys: int64, room for half of the longest segment.
-      spare_order: int64, as much.
+      spare_order: int64, the same room.
     """
     for k in range(len(begins)):
         begin, end = begins[k], ends[k]
@@ -100,7 +100,7 @@ def ties(begins: Any, ends: Any, keys: Any, tied_begins: Any, tied_ends: Any) ->
       tied_ends: int64, likewise.
 
     Returns:
-      How many runs there are, and how many keys in all of them.
+      The number of runs, and the number of keys in all of them.
     """
     count = total = np.int64(0)
     for k in range(len(begins)):
@@ -149,7 +149,7 @@ def scatter(begins: Any, ends: Any, values: Any, out: Any) -> None:
 
 @kernel
 def mark_all_but_last(begins: Any, ends: Any, order: Any, marked: Any) -> None:
-    """Marks the events of each run but its last one.
+    """Marks the events of each run except its last.
 
     Args:
       begins: int64 `[runs]`.

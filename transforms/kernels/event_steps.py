@@ -1,4 +1,4 @@
-"""Features of sequences, step by step: time differences, figures of a whole sequence, and what became of each event."""
+"""Features of sequences, step by step: time differences, figures of a whole sequence, and the fate of each event."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import numpy as np
 from transforms.kernels.compiled import kernel
 
 _EXACT = np.uint64(2**53)
-"""Up to where every integer is a float64."""
+"""The bound up to which every integer is a float64."""
 
 _TOP = np.uint64(2**62)
 _ALL = np.uint64(2**64 - 1)
 _ZERO, _ONE, _TWO = np.uint64(0), np.uint64(1), np.uint64(2)
 
 PREVIOUS, FIRST, LAST = 0, 1, 2
-"""What a time difference is taken to."""
+"""The step that a time difference is taken to."""
 
 
 @kernel
 def since(times: Any, splits: Any, which: Any, times_by: Any, divided_by: Any, out: Any) -> None:
-    """Computes the time from the step before (0 of the first), from the first one, or to the last one.
+    """Computes the time from the step before (0 for the first), from the first one, or to the last one.
 
     Args:
       times: int64 `[steps]`, ascending within a sequence.
@@ -70,13 +70,13 @@ def _product(number: Any, by: Any) -> Any:
 
 @kernel
 def extremes(ranks: Any, skipped: Any, splits: Any, largest: Any, out: Any) -> None:
-    """Finds the first step of the smallest or the largest value in each sequence, -1 where all are skipped.
+    """Finds the first step of the smallest or the largest value in each sequence, -1 if all are skipped.
 
     Args:
       ranks: int64 `[steps]`, in the order of the values.
       skipped: bool `[steps]`, steps without a value.
       splits: int64 `[sequences + 1]`.
-      largest: whether the largest.
+      largest: whether to find the largest.
       out: int64 `[sequences]`, filled.
     """
     for row in range(len(splits) - 1):
@@ -90,14 +90,14 @@ def extremes(ranks: Any, skipped: Any, splits: Any, largest: Any, out: Any) -> N
 
 @kernel
 def sums(values: Any, skipped: Any, splits: Any, least: Any, most: Any, out: Any, good: Any) -> None:
-    """Adds the values of each sequence up, step by step.
+    """Adds up the values of each sequence, step by step.
 
     Args:
       values: int64 or float64 `[steps]`.
       skipped: bool `[steps]`, steps without a value.
       splits: int64 `[sequences + 1]`.
-      least: the least number of the dtype; of floats minus infinity.
-      most: the largest; of floats infinity.
+      least: the least number of the dtype; for floats minus infinity.
+      most: the largest; for floats infinity.
       out: of the same dtype, `[sequences]`, zeros; filled.
       good: bool `[sequences]`, filled: whether there is a value, and the sum of integers is an int64.
     """
@@ -106,7 +106,7 @@ def sums(values: Any, skipped: Any, splits: Any, least: Any, most: Any, out: Any
         for k in range(splits[row], splits[row + 1]):
             if not skipped[k]:
                 value = values[k]
-                # Asked before they are added: LLVM takes it that a signed sum never wraps around.
+                # Checked before they are added: LLVM assumes that a signed sum never wraps around.
                 fits = fits and not (total > most - value if value > 0 else total < least - value)
                 total, any_value = total + value if fits else total, True
         out[row], good[row] = total, any_value and fits
@@ -117,7 +117,7 @@ def different(codes: Any, skipped: Any, splits: Any, seen: Any, out: Any) -> Non
     """Counts the different values of each sequence.
 
     Args:
-      codes: int32 or int64 `[steps]`, from 0: what is equal has one code.
+      codes: int32 or int64 `[steps]`, from 0: equal values have one code.
       skipped: bool `[steps]`, steps without a value.
       splits: int64 `[sequences + 1]`.
       seen: int64 `[codes]`, -1 everywhere; changed.
@@ -134,7 +134,7 @@ def different(codes: Any, skipped: Any, splits: Any, seen: Any, out: Any) -> Non
 
 @kernel
 def mark(begins: Any, ends: Any, fate: Any, order: Any, fates: Any) -> None:
-    """Notes what became of the events of some sequences: of several things the one with the highest number.
+    """Records the fate of the events of some sequences: of several fates the one with the highest number.
 
     Args:
       begins: int64 `[sequences]`, where each begins in `order`.

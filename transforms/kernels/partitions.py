@@ -1,4 +1,4 @@
-"""Rows by the partition of their key: the bytes of keys of several fields, and rows sorted by the remainder of a hash."""
+"""Partitions of rows by key: the bytes of keys of several fields, and rows sorted by the remainder of a hash."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _COLON, _ZERO = 58, 48
 
 @kernel
 def joined_offsets(before: Any, part: Any, offsets: Any) -> None:
-    """Finds where texts begin and end that get another one, with its length and a colon before it.
+    """Computes where texts begin and end after another text is appended, with its length and a colon before it.
 
     Args:
       before: int64 `[n + 1]`, where the texts begin and end.
-      part: int64 `[n + 1]`, where what is added does.
+      part: int64 `[n + 1]`, where the appended texts do.
       offsets: int64 `[n + 1]`, filled.
     """
     offsets[0] = 0
@@ -38,15 +38,15 @@ def _digits(number: Any) -> Any:
 
 @kernel
 def join(before: Any, before_text: Any, part: Any, part_text: Any, offsets: Any, text: Any) -> None:
-    """Writes texts that get another one, with its length and a colon before it.
+    """Writes texts with another text appended, with its length and a colon before it.
 
     Args:
       before: int64 `[n + 1]`, where the texts begin and end.
       before_text: uint8, their bytes.
-      part: int64 `[n + 1]`, where what is added does.
-      part_text: uint8, its bytes.
+      part: int64 `[n + 1]`, where the appended texts do.
+      part_text: uint8, their bytes.
       offsets: int64 `[n + 1]`, of `joined_offsets`.
-      text: uint8, as many bytes as they say, filled.
+      text: uint8, with the number of bytes that they give, filled.
     """
     for k in range(len(offsets) - 1):
         size, place = part[k + 1] - part[k], offsets[k + 1]
@@ -67,7 +67,7 @@ def partition(found: Any, count: Any, begins: Any, order: Any) -> None:
 
     Args:
       found: uint64 `[n]`, the fingerprints.
-      count: partitions.
+      count: the number of partitions.
       begins: int64 `[count + 1]`, zeros; filled with where each partition begins in `order`, and where the last one ends.
       order: int64 `[n]`, filled with rows.
     """
@@ -76,7 +76,7 @@ def partition(found: Any, count: Any, begins: Any, order: Any) -> None:
         begins[np.int64(found[k] % many) + 1] += 1
     for part in range(count):
         begins[part + 1] += begins[part]
-    for k in range(len(found) - 1, -1, -1):  # from behind, so that what counts down ends where each begins
+    for k in range(len(found) - 1, -1, -1):  # from the end, so that each count down stops where its partition begins
         place = np.int64(found[k] % many) + 1
         begins[place] -= 1
         order[begins[place]] = k

@@ -1,4 +1,4 @@
-"""Times as text: ISO 8601, or a number of a unit. One pass over the bytes, exact or refused."""
+"""Times as text: ISO 8601, or a number in a unit. One pass over the bytes; a text is read exactly or refused."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ _MOST = np.int64(2**63 - 1)
 _SPACE, _PLUS, _COMMA, _MINUS, _POINT, _ZERO, _COLON = 32, 43, 44, 45, 46, 48, 58
 _T, _Z = 84, 90
 _LOWER = 32
-"""Between a capital letter and its small one."""
+"""The distance between a capital letter and its small one."""
 
 
 @kernel
 def times_of_text(offsets: Any, text: Any, scale: Any, places: Any, second: Any, found: Any, good: Any) -> None:
-    """Reads each text as a time; one that is none is not `good`.
+    """Reads each text as a time; `good` is false for a text that is not one.
 
-    `2024-02-29`, `2024-02-29T12:30`, `2024-02-29 12:30:15.25+01:00`, `...Z`: years 1 to 9999, UTC where nothing else is said.
-    Digits alone, with a sign and a fraction if need be, are a number. More decimals than the unit has must be 0.
+    `2024-02-29`, `2024-02-29T12:30`, `2024-02-29 12:30:15.25+01:00`, `...Z`: years 1 to 9999, UTC unless there is an offset.
+    Digits alone, possibly with a sign and a fraction, are a number. Decimals beyond those of the unit must be 0.
 
     Args:
       offsets: int64 `[n + 1]`, where each text begins and ends.
       text: uint8, the bytes.
-      scale: what a number is multiplied by; 10 to the power of `places`.
-      places: decimals of a number that count.
-      second: what is found for a second: 10^6 or 10^9.
+      scale: the factor of a number; 10 to the power of `places`.
+      places: the number of decimals of a number that count.
+      second: the value of a second: 10^6 or 10^9.
       found: int64 `[n]`, filled.
       good: bool `[n]`, filled.
     """
@@ -84,7 +84,7 @@ def _fraction(text: Any, at: Any, end: Any, places: Any) -> Any:
 
 @kernel
 def _two(text: Any, at: Any, end: Any) -> Any:
-    """Returns the number of two digits, -1 where they are none."""
+    """Returns the number that two digits form, -1 if they are not digits."""
     if at + 2 > end or not _is_digit(text, at) or not _is_digit(text, at + 1):
         return np.int64(-1)
     return np.int64(text[at]) * 10 + np.int64(text[at + 1]) - 11 * _ZERO
@@ -102,7 +102,7 @@ def days_of(year: Any, month: Any, day: Any) -> Any:
 
 @kernel
 def is_leap(year: Any) -> Any:
-    """Tells whether a year has 366 days."""
+    """Returns whether a year has 366 days."""
     return year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
 
 
@@ -142,7 +142,7 @@ def _iso(text: Any, at: Any, end: Any, second: Any, decimals: Any) -> Any:
 
 @kernel
 def _clock(text: Any, at: Any, end: Any, decimals: Any) -> Any:
-    """Returns the seconds of a time of day (-1 where it is none), the decimals, and where it ends."""
+    """Returns the seconds of a time of day (-1 if it is not one), the decimals, and where it ends."""
     hour, minute, part = _two(text, at, end), _two(text, at + 3, end), np.int64(0)
     if hour < 0 or hour > 23 or minute < 0 or minute > 59 or text[at + 2] != _COLON:
         return np.int64(-1), part, at
@@ -162,7 +162,7 @@ def _clock(text: Any, at: Any, end: Any, decimals: Any) -> Any:
 
 @kernel
 def _offset(text: Any, at: Any, end: Any) -> Any:
-    """Returns by how many seconds a local time is ahead of UTC, and whether that is all there is."""
+    """Returns the seconds by which a local time is ahead of UTC, and whether nothing follows."""
     if at == end:
         return np.int64(0), True
     if (text[at] & ~_LOWER) == _Z:

@@ -2,7 +2,7 @@
 
 A batch is an Arrow RecordBatch. Beside its own columns it may carry
 - the file name, in the schema's metadata under `FILE_KEY`; and what its records need to be read again (the header of a CSV
-  file) under `HEADER_KEY`; and the split that all its rows belong to under `SPLIT_KEY`;
+  file) under `HEADER_KEY`; and the split of all its rows under `SPLIT_KEY`;
 - `ROW_COLUMN`, int64: the row's number in its file, from 0;
 - `RECORD_COLUMN`: the original record. Binary: the record's own bytes (TFRecord). Struct: the original columns;
 - `DIGEST_COLUMN`, uint64: the row's digest, in the job (see `transforms.rows.digests`).

@@ -13,7 +13,7 @@ A tally is a Counter of tuples that adds up across batches, bundles and workers:
   since 1970. They say how long a pass took, and stand in no file that two runs are compared by.
 All add up, but for the largest and the times: `add` knows.
 
-What is counted in a split has the split's name before the first part of its key: see `under` and `by_split`.
+Counts of a split have its name before the first part of their keys: see `under` and `by_split`.
 """
 
 from __future__ import annotations
@@ -62,11 +62,11 @@ def add(into: Tally, other: Mapping[tuple[Any, ...], int]) -> None:
 
 
 _SPLIT_ENDS: Final = "\0"
-"""Ends the name of a split in a key; no name of a file holds it."""
+"""The end of a split's name in a key; no file name contains it."""
 
 
 def under(split: str, counts: Mapping[tuple[Any, ...], Value]) -> dict[tuple[Any, ...], Value]:
-    """Returns counts as those of a split; of no split, as they are.
+    """Returns counts as those of a split; unchanged for no split.
 
     >>> by_split(under("train", {("a", "rows", "read"): 3}))
     {'train': Counter({('a', 'rows', 'read'): 3})}
@@ -75,13 +75,13 @@ def under(split: str, counts: Mapping[tuple[Any, ...], Value]) -> dict[tuple[Any
 
 
 def parted(key: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
-    """Returns the split that a key is of, an empty string for none, and the key without it."""
+    """Returns the split of a key, or an empty string, and the key without it."""
     split, ends, first = str(key[0]).rpartition(_SPLIT_ENDS)
     return (split, (first, *key[1:])) if ends else ("", key)
 
 
 def by_split(tally: Tally) -> dict[str, Tally]:
-    """Returns the tally of each split, by its name; under an empty string what is of none, if there is any."""
+    """Returns the tally of each split, by name; counts of no split, if there are any, under an empty string."""
     made: dict[str, Tally] = {}
     for key, n in tally.items():
         split, own = parted(key)

@@ -27,8 +27,8 @@ class Spec(Model):
       sequence_groups: group name to policy. A group that a column names and that is not here is an error, except the
         default one, `sequence`, which then takes every default.
       columns: the columns, in the order in which faults are reported.
-      split: the rule by which a job divides the rows into train, validation and test; None for one data set, or where inputs
-        name their splits themselves.
+      split: the rule by which a job divides the rows into train, validation and test; None for a data set without splits, or if
+        inputs name their splits.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -127,7 +127,7 @@ class Spec(Model):
 
     @property
     def passed_through(self) -> dict[str, Column]:
-        """The columns outside the graph, by name, which is that of their output."""
+        """The columns outside the graph, by name, which is also the name of their output."""
         return {column.name: column for column in self.columns if not column.in_graph}
 
     @property
@@ -141,7 +141,7 @@ class Spec(Model):
 
     @property
     def read_features(self) -> dict[str, str]:
-        """Everything that a job reads of a row, feature to carrier (see `Source.read`): of the columns, and of the split."""
+        """Everything that a job reads from a row, feature to carrier (see `Source.read`), for the columns and for the split."""
         split = dict.fromkeys(self.split.keys, "string") if self.split else {}
         return {**split, **{key: form.carrier for key, form in self.features.items()}}
 

@@ -101,7 +101,7 @@ def _source(function: Function) -> str:
 
 
 def _files(columns: Iterable[Column]) -> Iterator[str]:
-    """Yields the files that columns name, those of their parts included."""
+    """Yields the files that columns name, including those of their parts."""
     for column in columns:
         named = [getattr(column, name) for name in column.path_fields]
         yield from (path for path in named if isinstance(path, str) and os.path.isfile(path))

@@ -1,4 +1,4 @@
-"""The split of each row of a batch, by a rule that looks at nothing but the row."""
+"""The split of each row of a batch, by a rule that looks only at the row."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def parts(batch: pa.RecordBatch, rule: Split) -> tuple[list[tuple[str, pa.Record
     """Divides a batch by its rows' splits.
 
     Args:
-      batch: as a source gives it, with its origin (see `transforms.rows.origin`).
-      rule: not by input.
+      batch: rows as a source yields them, with their origin (see `transforms.rows.origin`).
+      rule: any rule but `by: input`.
 
     Returns:
-      The name and the rows, in their order, of every split that has some; and the rows without a split, in `rejection.SCHEMA`
-      (None where there are none).
+      The name and the rows, in order, of every split that has rows; and the rows without a split, in `rejection.SCHEMA`
+      (None if there are none).
     """
     codes, faults = assigned(batch, rule)
     good, rejected = rejection.split(batch, faults)
@@ -54,9 +54,9 @@ def assigned(batch: pa.RecordBatch, rule: Split) -> tuple[np.ndarray, list[Fault
 
 
 def key_bytes(batch: pa.RecordBatch, keys: tuple[str, ...], seed: int) -> pa.Array:
-    """Returns what is hashed for each row, large binary; null where a key is missing.
+    """Returns the bytes to hash for each row, large binary; null if a key is missing.
 
-    The seed as decimal text, `:`, and the key; of several keys each with its length in bytes and `:` before it, so that no two
+    The seed as decimal text, `:`, and the key; several keys each with its length in bytes and `:` before it, so that no two
     lists of keys give the same bytes. Integers are their decimal text.
 
     >>> key_bytes(pa.RecordBatch.from_pydict({"a": [5, 5], "b": ["x", None]}), ("a", "b"), 0).to_pylist()
@@ -110,7 +110,7 @@ def _by_time(batch: pa.RecordBatch, rule: Split) -> tuple[np.ndarray, list[Fault
 
 
 def _missing(batch: pa.RecordBatch, rule: Split, missing: pa.Array, message: str) -> Iterator[Fault]:
-    """Yields the rows without a split; with several keys each for the first that it is missing."""
+    """Yields one fault for the rows without a split, if there are any, under the names of all keys."""
     rows = np.flatnonzero(missing.to_numpy(zero_copy_only=False))
     if not len(rows):
         return
@@ -126,7 +126,7 @@ def _shown(batch: pa.RecordBatch, key: str, rows: np.ndarray) -> list[str]:
 
 
 def _one_value(batch: pa.RecordBatch, key: str, last: bool = False) -> pa.Array:
-    """Returns the value of each row, null where it has none; of a list its only one, or its last."""
+    """Returns the value of each row, null if it has none; for a list its only value, or its last."""
     if key not in batch.schema.names:
         return pa.nulls(batch.num_rows)
     array = unwrapped(batch.column(key))
@@ -138,9 +138,9 @@ def _one_value(batch: pa.RecordBatch, key: str, last: bool = False) -> pa.Array:
 
 
 def _texts(values: pa.Array) -> pa.Array:
-    """Returns integers as their decimal text, and text, as large binaries; null for what is neither."""
+    """Returns integers as their decimal text, and text, as large binaries; null for anything else."""
     types, kind = pa.types, values.type
-    if types.is_floating(kind):  # JSON and pandas know integers as floats
+    if types.is_floating(kind):  # JSON and pandas hold integers as floats
         whole = carriers.convert(values, "int64")
         good = pc.is_valid(values).to_numpy(zero_copy_only=False).copy()
         for fault in whole.faults:
@@ -155,7 +155,7 @@ def _texts(values: pa.Array) -> pa.Array:
 
 
 def _decoded(values: pa.Array) -> pa.Array:
-    """Returns bytes as text, null where they are none; other values as they are."""
+    """Returns bytes as text, with U+FFFD for what is not UTF-8; other values unchanged."""
     if not (pa.types.is_binary(values.type) or pa.types.is_large_binary(values.type)):
         return values
     try:

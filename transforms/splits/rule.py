@@ -1,4 +1,4 @@
-"""The rule that says which split a row belongs to, as a columns file has it under `split:`."""
+"""The rule that decides the split of a row: `split:` in a columns file."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ USUAL: Final = (TRAIN, "validation", "test")
 """Names of splits that need no declaration."""
 
 NAME: Final = r"[A-Za-z][A-Za-z0-9_]{0,63}"
-"""Names of splits: they stand in names of files."""
+"""Names of splits, which are part of file names."""
 
 MOST: Final = 64
-"""Splits of a data set: a worker holds a file open for each."""
+"""The most splits of a data set: a worker holds a file open for each."""
 
 Value = Annotated[int, Field(strict=True)] | Annotated[str, Field(strict=True)]
 
@@ -35,28 +35,28 @@ Values = Annotated[Value | list[Value], BeforeValidator(_as_list, json_schema_in
 
 
 class Split(Model):
-    """Which split each row belongs to: `train`, `validation`, `test`, or others that are declared here.
+    """The rule that decides the split of each row: `train`, `validation`, `test`, or others that are declared here.
 
-    The rule looks at nothing but the row: the same row is in the same split whatever its file, the order, the run or the engine.
-    Statistics, vocabularies and a T that the data decide are those of `train`.
+    The rule looks only at the row: the same row is in the same split whatever its file, the order, the run or the engine.
+    Statistics, vocabularies and a T that the data decide come from `train`.
 
     Attributes:
       by: `"input"`: each input names its split, `--input train=GLOB`. `"key"`: by a hash of one or several features, so that
-        all rows of a user are in one split. `"feature"`: a feature says it. `"time"`: by time, with a border before each
+        all rows of a user are in one split. `"feature"`: a feature names it. `"time"`: by time, with a border before each
         later split.
-      names: with `by: input`, the splits that inputs may name; train, validation and test where none are given.
-      key: with `by: key`, the feature, or several: integers or text, one value a row. Integers count as their decimal text. A row
-        without one is rejected (`no_split`).
+      names: with `by: input`, the splits that inputs may name; by default train, validation and test.
+      key: with `by: key`, one feature or several: integers or text, one value per row. Integers count as their decimal text. A
+        row without one is rejected (`no_split`).
       fractions: with `by: key`, the share of the keys that each split has. They add up to 1.
-      seed: with `by: key`, an integer: another one gives other splits.
-      feature: with `by: feature`, the feature that says the split; with `by: time`, the feature with the time, of a list the
-        last value. A row without one, or with another value, is rejected (`no_split`).
-      values: with `by: feature`, the values of each split; where none are given, train, validation and test say their own names.
+      seed: with `by: key`, an integer; a different one gives different splits.
+      feature: with `by: feature`, the feature that names the split; with `by: time`, the feature with the time (of a list, the
+        last value). A row without one, or with another value, is rejected (`no_split`).
+      values: with `by: feature`, the values of each split; by default the names train, validation and test.
       validation: with `by: time`, when validation begins: a date, a time in ISO 8601, or a number in `unit`. A row at or after a
         border belongs to the later split.
       test: with `by: time`, when test begins.
-      borders: with `by: time`, when further splits begin, by their names.
-      unit: with `by: time`, what numbers count since 1970-01-01 UTC: `s`, `ms`, `us` or `ns`.
+      borders: with `by: time`, when further splits begin, by name.
+      unit: with `by: time`, the unit of numbers since 1970-01-01 UTC: `s`, `ms`, `us` or `ns`.
       timezone: with `by: time`, the time zone of times and borders that name none, for example `Europe/Paris`.
     """
 
@@ -88,7 +88,7 @@ class Split(Model):
 
     @property
     def split_names(self) -> tuple[str, ...]:
-        """Names of the splits, train first where there is one."""
+        """Names of the splits, train first if there is one."""
         if self.by == "key":
             found = list(self.fractions or ())
         elif self.by == "feature":
@@ -101,7 +101,7 @@ class Split(Model):
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The features that the rule reads; none where inputs name their splits."""
+        """The features that the rule reads; none if inputs name their splits."""
         if self.by == "key":
             return (self.key,) if isinstance(self.key, str) else tuple(self.key or ())
         return (self.feature,) if self.feature is not None and self.by != "input" else ()
@@ -219,7 +219,7 @@ def _ordered(seen: Mapping[int, str]) -> bool:
 
 
 def _exact(share: float) -> Fraction:
-    """Returns a share as it is written: 0.1 is a tenth."""
+    """Returns a share exactly as it is written: 0.1 is a tenth."""
     return Fraction(repr(share))
 
 

@@ -1,4 +1,4 @@
-"""Times of rows and borders between splits: which come first, exactly, whatever type a source has for them."""
+"""Times of rows and borders between splits, compared exactly, whatever type a source has for them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LARGEST: Final = 2**63 - 1
 
 
 def is_zone(name: str) -> bool:
-    """Returns whether a name is that of a time zone."""
+    """Returns whether a name is the name of a time zone."""
     try:
         ZoneInfo(name)
     except (ValueError, OSError):  # ZoneInfoNotFoundError is a KeyError
@@ -41,11 +41,11 @@ def border(value: str | int, unit: str, zone: str) -> int:
 
     Args:
       value: a date, a time in ISO 8601, or a number.
-      unit: what a number counts.
+      unit: the unit of a number.
       zone: the time zone of a time that names none.
 
     Raises:
-      ValueError: it is no time.
+      ValueError: it is not a time.
     """
     if isinstance(value, int):
         return int(Fraction(value * 10**6, PER_SECOND[unit]) // 1)
@@ -57,12 +57,12 @@ def border(value: str | int, unit: str, zone: str) -> int:
 
 
 def places(values: pa.Array, borders: Sequence[int], unit: str, zone: str) -> np.ndarray:
-    """Returns how many borders each time has reached, int64 `[values]`; -1 for what is no time.
+    """Returns the number of borders that each time has reached, int64 `[values]`; -1 for a value that is not a time.
 
     Args:
-      values: timestamps, dates, numbers or text, no lists. A time that names no zone is one in `zone`.
+      values: timestamps, dates, numbers or text, no lists. A time that names no zone is in `zone`.
       borders: in microseconds since 1970, ascending.
-      unit: what numbers count.
+      unit: the unit of numbers.
       zone: name of a time zone.
     """
     types, kind = pa.types, values.type
@@ -82,7 +82,7 @@ def places(values: pa.Array, borders: Sequence[int], unit: str, zone: str) -> np
 
 
 def _of_integers(values: pa.Array, borders: Sequence[int], per_second: int) -> np.ndarray:
-    """A whole number has reached a border if it has reached the first whole number that is not before it."""
+    """Compares integers: one has reached a border if it has reached the first whole number that is not before it."""
     firsts = [-(-at * per_second // 10**6) for at in borders]
     limit = 2**64 - 1 if values.type == pa.uint64() else _LARGEST
     kept = np.array([min(max(at, -_LARGEST if limit == _LARGEST else 0), limit) for at in firsts])
@@ -98,7 +98,7 @@ def _of_floats(values: pa.Array, borders: Sequence[int], per_second: int) -> np.
 
 
 def _of_texts(texts: pa.Array, borders: Sequence[int], unit: str, zone: str) -> np.ndarray:
-    """Numbers, and times in ISO 8601: those without a zone all at once, the others one by one, each distinct one once."""
+    """Numbers, and times in ISO 8601: those without a zone all at once, the others one by one, each different text once."""
     texts = pc.utf8_trim_whitespace(texts.cast(pa.large_string()))
     made = np.full(len(texts), -1, np.int64)
     kinds: dict[str, Callable[[pa.Array], np.ndarray]] = {
@@ -119,7 +119,7 @@ def _of_texts(texts: pa.Array, borders: Sequence[int], unit: str, zone: str) -> 
 def _of_iso(texts: pa.Array, borders: Sequence[int], unit: str, zone: str) -> np.ndarray:
     try:
         return places(texts.cast(pa.timestamp("us")), borders, unit, zone)
-    except pa.ArrowInvalid:  # one of them is no day of any month
+    except pa.ArrowInvalid:  # one of them is not a day of any month
         return _one_by_one(texts, borders, unit, zone)
 
 

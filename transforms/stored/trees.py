@@ -62,8 +62,8 @@ def copy(source: str, target: str, write: Callable[[str, BinaryIO], None] | None
 
     Args:
       source: the folder.
-      target: the other one.
-      write: writes a file at a path from an open one, where it is not just to be copied.
+      target: the folder to copy it to.
+      write: a function that writes a file at a path from an open one; None to copy files as they are.
 
     Returns:
       The paths that were written.
