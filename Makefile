@@ -109,9 +109,9 @@ flink-test: env ## run jobs on a Flink cluster that this starts and stops, losin
 	@echo "running the tests on Flink (some minutes)"
 	@$(BIN)/pytest -m flink -n 0 -rA --show-capture=stdout tests/flink $(ARGS)
 
-torch-test: env build/torch-env/.made ## test the PyTorch loader in an environment of its own (3 GB to fetch, 5 GB on disk, once)
+torch-test: env build/torch-env/.made ## test the PyTorch loader and layers in an environment of its own (3 GB to fetch, 5 GB on disk, once)
 	@echo "running the tests in PyTorch"
-	@build/torch-env/bin/python -m pytest -n 0 -m torch tests/test_loaders_torch.py $(ARGS)
+	@build/torch-env/bin/python -m pytest -n 0 -m torch tests/test_loaders_torch.py tests/test_layers_torch.py $(ARGS)
 
 # Not in .venv: PyTorch's wheel for Linux needs NVIDIA's libraries to be imported at all, whatever device it runs on. What is in
 # .venv is seen from here, after what is here.

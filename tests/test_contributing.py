@@ -44,6 +44,8 @@ KNOW_TYPES = {
     "pipeline/columns_file/reader.py": "needs two columns, any, to stand in for faulty ones",
     "pipeline/inspect/candidates.py": "proposes types for features",
     "pipeline/inspect/grouping.py": "says in a message what may fit better",
+    "pipeline/layers/keras_layers.py": "derives from Keras's class, which has the name of one of ours",
+    "pipeline/layers/torch_layers.py": "derives from PyTorch's class, which has the name of one of ours",
 }
 """Modules outside `transforms/columns` that name types of columns, and why they may: a new type works without a word in them."""
 

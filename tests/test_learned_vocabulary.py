@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from tests.jobs import done, read_arrays, read_json
 from transforms.columns import constructor, indicator_column
 from transforms.columns.learned_vocabulary import learners
-from transforms.columns.vocabulary_lookup import NO_WORDS
 from transforms.groups import SequenceGroup
 from transforms.memory import apply
 from transforms.spec.make_spec import make_spec
-from transforms.stored import vocabularies
+from transforms.stored.learned_words import Choice, learned_of
+from transforms.stored.word_files import NO_WORDS
 
 learned = constructor("sequence_categorical_column_with_learned_vocabulary")
 learned_context = constructor("categorical_column_with_learned_vocabulary")
@@ -29,10 +29,10 @@ WORDS = ["a", "b", "bb", "B", "é", " ", "c d", "e\nf", "g\r", "", "\0", "z" * 2
 
 
 def by_frequency(words: list[Any], top_k: int | None = None, threshold: int = 0) -> list[bytes]:
-    """The definition: `collections.Counter`, sorted by count and then bytes, both descending."""
+    """The definition: `collections.Counter`, sorted by count, descending, and then by bytes."""
     texts = [word.encode() if isinstance(word, str) else word for word in words]
     counts = Counter(word for word in texts if word and b"\n" not in word and b"\r" not in word)
-    ordered = sorted(counts.items(), key=lambda item: (item[1], item[0]), reverse=True)
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return [word for word, count in ordered if count >= threshold][:top_k]
 
 
@@ -42,14 +42,15 @@ def by_frequency(words: list[Any], top_k: int | None = None, threshold: int = 0)
     threshold=st.none() | st.integers(1, 4),
 )
 def test_the_most_frequent(words, top_k, threshold):
-    found = vocabularies.most_frequent(pa.array(words, pa.large_binary()), top_k, threshold)
-    assert found == by_frequency(words, top_k, threshold or 0)
+    found = learned_of(pa.array(words, pa.large_binary()), Choice((), top_k, threshold))
+    assert found.words == by_frequency(words, top_k, threshold or 0)
+    assert found.counts.tolist() == [words.count(word) for word in found.words]
 
 
 def test_ids_in_memory_are_places_in_the_vocabulary():
     rows = [{"x": ["b", "a", "b"]}, {"x": ["c", "", "b\n"]}, {"x": []}]
-    assert apply(rows, [learned("x")])["x"].tolist() == [[0, 2, 0], [1, -1, -1], [-1] * 3]
-    assert apply(rows, [learned("x", top_k=2)])["x"].tolist() == [[0, -1, 0], [1, -1, -1], [-1] * 3]
+    assert apply(rows, [learned("x")])["x"].tolist() == [[0, 1, 0], [2, -1, -1], [-1] * 3]
+    assert apply(rows, [learned("x", top_k=2)])["x"].tolist() == [[0, 1, 0], [-1, -1, -1], [-1] * 3]
     assert apply(rows, [learned("x", frequency_threshold=2, default_value=0)])["x"].tolist() == [
         *([0, 0, 0], [0, 0, 0], [-1] * 3)
     ]
@@ -59,14 +60,14 @@ def test_ids_in_memory_are_places_in_the_vocabulary():
 
 
 def test_rejected_rows_and_cut_steps_teach_nothing():
-    rows: list[dict[str, Any]] = [{"x": ["a", "b", "b"]}, {"x": ["c"] * 9 + [None]}, {"x": ["a"]}]
+    rows: list[dict[str, Any]] = [{"x": ["a", "b", "b", "b"]}, {"x": ["c"] * 9 + [None]}, {"x": ["a"]}]
     head, tail = SequenceGroup(max_length=1), SequenceGroup(max_length=1, truncate="tail")
     assert apply(rows, [learned("x")], head)["x"].tolist() == [[0], [0]]
-    assert apply(rows, [learned("x")], tail)["x"].tolist() == [[0], [1]]  # once each: b before a
+    assert apply(rows, [learned("x")], tail)["x"].tolist() == [[1], [0]]  # once each: a before b
     kept, everything = (
         apply(rows, [learned("x", top_k=1, statistics_over=over)], head)["x"].tolist() for over in ("kept", "all")
     )
-    assert (kept, everything) == ([[0], [0]], [[-1], [-1]])  # of all steps, b and a stand there twice
+    assert (kept, everything) == ([[0], [0]], [[-1], [-1]])  # of all steps, b stands there three times
 
 
 def test_no_words():

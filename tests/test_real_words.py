@@ -35,7 +35,7 @@ def frequent(words) -> list[str]:
     """The 10,000 most frequent of them, which leave thousands out."""
     counts = Counter(words)
     assert len(counts) > 10_500
-    return sorted(counts, key=lambda word: (counts[word], word.encode()), reverse=True)[:10_000]
+    return sorted(counts, key=lambda word: (-counts[word], word.encode()))[:10_000]
 
 
 def rows_of(words: list[str]) -> pa.Table:
@@ -89,9 +89,9 @@ def test_vocabulary_file_with_buckets(words, frequent, tmp_path):
 
 @pytest.mark.parametrize(("top_k", "threshold"), [(10_000, None), (None, 3), (None, None)])
 def test_learned_vocabulary(words, frequent, top_k, threshold):
-    """Against `collections.Counter`: the more frequent first, of the same frequency by bytes, reversed."""
+    """Against `collections.Counter`: the more frequent first, of the same frequency by bytes."""
     counts = Counter(words)
-    ordered = sorted(counts, key=lambda word: (counts[word], word.encode()), reverse=True)
+    ordered = sorted(counts, key=lambda word: (-counts[word], word.encode()))
     place = {w: k for k, w in enumerate(ordered[:top_k]) if counts[w] >= (threshold or 0)}
     ids = ids_of(words, "learned_vocabulary", top_k, threshold)
     np.testing.assert_array_equal(ids.reshape(-1), [place.get(word, -1) for word in words])

@@ -217,7 +217,12 @@ def test_a_learned_vocabulary_stays(tmp_path):
 
     done(with_words("reject"), path, tmp_path / "out", max_rejected=1.0)
     before = read_arrays(tmp_path / "out", sort_by="id")
+    words = read_manifest(str(tmp_path / "out")).vocabularies["name"]
+    assert words.words.tolist() == ["n0", "n1", "n2"] and words.counts is not None and words.counts.sum() == 32
     repair(Repair(str(tmp_path / "out"), with_words("fill")))
+    kept = read_manifest(str(tmp_path / "out")).vocabularies["name"]
+    assert kept.entry == words.entry and kept.texts == words.texts
+    np.testing.assert_array_equal(kept.counts, words.counts)
     after = read_arrays(tmp_path / "out", sort_by="id")
     ids = {int(k) % 3: v for k, v in zip(before["id"], before["name"][:, 0], strict=True)}
     assert len(after["id"]) == 40 and [ids[k % 3] for k in range(40)] == after["name"][:, 0].tolist()

@@ -14,7 +14,7 @@ import pyarrow as pa
 from transforms import reprs
 from transforms.columns import Column, Output
 from transforms.columns.learned_vocabulary import LearnedVocabularyBase
-from transforms.columns.vocabulary_lookup import NO_WORDS, Vocabulary, Words, keep_in
+from transforms.columns.vocabulary_lookup import Vocabulary, Words, keep_in
 from transforms.densify import dense_batch, graph, spoiled
 from transforms.densify.collect import fit
 from transforms.groups import DEFAULT_GROUP, SequenceGroup
@@ -30,7 +30,8 @@ from transforms.stages import Stage, parse_batch, reject_late, validate_batch
 from transforms.statistics.contributed import Contribution, Packed
 from transforms.statistics.details import Details, contribution
 from transforms.statistics.fitted import Fitted
-from transforms.stored.vocabularies import most_frequent
+from transforms.stored.learned_words import learned_of
+from transforms.stored.word_files import NO_WORDS
 
 if TYPE_CHECKING:
     from transforms.columns.steps import Asked
@@ -192,8 +193,8 @@ class _Whole:
         return np.split(found.outcome(), len(asks))
 
     def vocabulary(self, column: LearnedVocabularyBase, words: Any) -> Vocabulary:
-        found = most_frequent(pa.array(words.numpy(), pa.large_binary()), column.top_k, column.frequency_threshold)
-        return Words(found or [NO_WORDS], column.vocabulary_name, self.track)
+        found = learned_of(pa.array(words.numpy(), pa.large_binary()), column.choice)
+        return Words(found.words or [NO_WORDS], column.vocabulary_name, self.track)
 
 
 def _run(

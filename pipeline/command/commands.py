@@ -248,6 +248,31 @@ def undo_append_command(directory: str, debug: bool) -> None:
     end(outcome, debug)
 
 
+@cli.command("vocabulary")
+@click.argument("directory")
+@click.argument("column")
+@click.option("--json", "as_json", is_flag=True, help="Print them as JSON, long words whole.")
+@DEBUG
+def vocabulary_command(directory: str, column: str, as_json: bool, debug: bool) -> None:
+    """Print the words of COLUMN in the data set in DIRECTORY, the id of each, and how often it stands in the data.
+
+    Words that were given (a list, a file) have no counts.
+
+    Exit codes: 0 done, 1 failed, 2 wrong use.
+    """
+    with reported(debug):
+        from pipeline.command import words
+        from pipeline.dataset.manifest import read
+
+        found = words.vocabulary_of(read(directory), column)
+        if as_json:
+            click.echo(words.document(found))
+        else:
+            say(*words.lines(found))
+        say(*(f"seqcols: {note}" for note in words.notes(found)), err=True)
+    printed()
+
+
 @cli.command("repair")
 @click.argument("rejected")
 @click.option("--columns", required=True, help="Columns file to read the rows with.")

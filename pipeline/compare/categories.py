@@ -12,8 +12,9 @@ from pipeline.compare.measures import L_INFINITY, Found, Measure, names, pair
 from transforms import escaping
 from transforms.columns import Column
 from transforms.columns.categorical import Categorical
+from transforms.columns.vocabulary_base import vocabulary_of
 from transforms.distributions import drift
-from transforms.distributions.histograms import IDS, UNKNOWN, vocabulary_of
+from transforms.distributions.histograms import IDS, UNKNOWN
 
 MOST_CATEGORIES: Final = 5
 """The number of categories to name, those whose shares differ most."""

@@ -11,8 +11,8 @@ from pipeline.dataset import distributions, layout, manifest
 from pipeline.dataset.ledger import of_files
 from pipeline.dataset.manifest import Manifest
 from transforms.columns import Column
+from transforms.columns.vocabulary_base import vocabulary_of
 from transforms.distributions.facts import FITTED, Facts, whole
-from transforms.distributions.histograms import vocabulary_of
 from transforms.errors import JobError, SpecError
 from transforms.spec.spec import Spec
 

@@ -11,8 +11,9 @@ from apache_beam.io.filesystems import FileSystems
 
 from pipeline.dataset import layout
 from pipeline.dataset.layout import Layout
+from transforms.columns.learned_vocabulary import learners
 from transforms.spec.spec import Spec
-from transforms.stored import trees
+from transforms.stored import trees, word_files
 
 BLOCK_BYTES = 1 << 20
 
@@ -30,15 +31,15 @@ def save_serving(spec: Spec, place: Layout) -> str:
 
 
 def keep_statistics(spec: Spec, place: Layout) -> None:
-    """Copies the files with the statistics into the transform that a run has staged: `seqcols repair` needs them."""
+    """Copies the files of statistics and learned words into the transform that a run has staged: `seqcols repair` needs them."""
     from transforms.statistics.saved import statistics_files  # which imports TensorFlow
 
-    for name in statistics_files(spec):
-        with FileSystems.open(place.staged(name), compression_type=CompressionTypes.UNCOMPRESSED) as file:
-            data = file.read()
-        folder = FileSystems.join(place.staged(layout.TRANSFORM), STATISTICS)
+    kept = [(STATISTICS, name) for name in statistics_files(spec)]
+    kept += [(word_files.FOLDER, word_files.file_of(name)) for name in learners(spec.columns)]
+    for part, name in kept:
+        folder = FileSystems.join(place.staged(layout.TRANSFORM), part)
         layout.make_dirs(folder)
-        layout.write_bytes(FileSystems.join(folder, name), data)
+        layout.write_bytes(FileSystems.join(folder, name), layout.read_bytes(place.staged(name)))
 
 
 def digest(path: str) -> str:

@@ -7,13 +7,17 @@ import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from apache_beam.io.filesystems import FileSystems
 
+from pipeline.dataset import embeddings, vocabularies
+from pipeline.dataset.embeddings import DescribedEmbedding
 from pipeline.dataset.layout import EXAMPLES, MANIFEST, REJECTED, exists, json_bytes, read_bytes
 from pipeline.dataset.manifest_fields import DIGEST, FORMAT_VERSION, VERSION_WITH_SPLITS, damage, last_lines
 from pipeline.dataset.splits import NO_SPLITS, Splits
+from pipeline.dataset.vocabularies import ByColumn, Vocabulary
 from transforms.columns import Output
 from transforms.densify.length_buckets import outputs_in
 from transforms.errors import JobError, nearest
@@ -161,6 +165,20 @@ class Manifest:
             Output(name, f["dtype"], tuple(f["shape"]), f["kind"], f["source"], f.get("sequence", False))
             for name, f in features.items()
         ]
+
+    @cached_property
+    def vocabularies(self) -> ByColumn[Vocabulary]:
+        """The vocabularies by column: words to ids and back (see `pipeline.dataset.vocabularies.Vocabulary`).
+
+        Those of columns with a learned vocabulary, a list or a file, and of columns made of them. An empty data set has none.
+        """
+        transform = self.content["transform"]
+        return vocabularies.of_manifest(self.content, self.path(transform)) if transform else ByColumn()
+
+    @cached_property
+    def embeddings(self) -> ByColumn[DescribedEmbedding]:
+        """The embedding columns by name: what makes their layers (see `pipeline.dataset.embeddings.DescribedEmbedding`)."""
+        return embeddings.of_manifest(self.content)
 
     def path(self, relative: str) -> str:
         """Returns the whole path of something that the manifest names."""

@@ -112,6 +112,12 @@ class _Splits(_Fields):
     rows: Annotated[dict[str, _Counts], Field(min_length=1)]
 
 
+class _Vocabulary(_Fields):
+    words: _Count
+    file: _Path | None = None
+    table: _Path | None = None
+
+
 class _Manifest(_Fields):
     run: str
     format: str
@@ -119,6 +125,7 @@ class _Manifest(_Fields):
     inputs: list[_Input]
     examples: _Examples
     rejected: _Files
+    vocabularies: dict[str, _Vocabulary] = {}
     json_sha256: dict[Literal["statistics", "ledger", "distributions"], str] = {}
     graph_sha256: dict[Literal["transform", "serving"], str] = {}
     transform: _Path | None

@@ -91,15 +91,17 @@ def _checked(plan: Plan, got: Collected) -> dict[str, Any]:
     stats = _statistics(plan, got, counted, sizes)
     staged = plan.place.staged(layout.TRANSFORM) if rows["written"] else ""
     serving = _serving(plan) if staged else ""
+    learned = _learned(plan, staged)
     folders = {"transform": staged, "serving": serving}
     trees = {name: graphs.digest(path) for name, path in folders.items() if path}
-    content = {**_manifest(plan, got, book), **_learned(plan, staged), "graph_sha256": trees}
+    content = {**_manifest(plan, got, book), **learned, "graph_sha256": trees}
     known = _known(plan, got)
     shown = view(plan.spec, content, book, stats, facts.whole(known), got.examples)
     report = page({**shown, "comparison": _compared(plan, content, book, stats, known)})
     held = facts.as_json({**known, **_fitted(plan)})
     notes = [f"the split {name!r} has no rows" for name, own in ledger.splits_of(book) if not own["rows"]["written"]]
     notes += rounding_notes.notes(plan.spec, plan.splits.whole(got.tally), plan.sink)
+    notes += vocabularies.notes(learned["vocabularies"]) if plan.given_transform is None else []
     notes += publish.publish(plan.place, content, book, stats, staged, plan.replaces, serving, report, held)
     notes += cache.commit(plan.analysis, got.kept, dict(got.by_part))
     return {"status": DONE, "message": "", "notes": notes, **kept}

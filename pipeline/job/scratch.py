@@ -59,7 +59,7 @@ def placed(place: Layout, request: Request, options: PipelineOptions) -> Layout:
     where = location(replace(request, output=place.output), options)
     if not where:
         return place
-    # tf.Transform 1.21 writes vocabularies by a sink of Beam, which deletes by patterns.
+    # What is deleted there in the end, Beam 2.77 takes for a pattern (`trees.delete`).
     refuse_pattern("temporary folder", where)
     if request.runs_here:
         return replace(place, scratch=tempfile.mkdtemp(prefix=f"seqcols-{place.run_id}-", dir=where))

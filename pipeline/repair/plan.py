@@ -35,6 +35,7 @@ from transforms.normalizers import Normalizer
 from transforms.spec.spec import Spec
 from transforms.statistics import saved
 from transforms.statistics.saved import LearnedWords, Level
+from transforms.stored import word_files
 
 
 @dataclass(frozen=True)
@@ -293,7 +294,11 @@ def keep_statistics(plan: RepairPlan) -> None:
     """Copies the statistics, and the vocabularies, of the data set to those of the graph that was staged."""
     transform = plan.before.path(plan.before.content["transform"])
     names = [f"{STATISTICS}/{name}" for name in saved.statistics_files(plan.spec) if plan.levels]
-    names += [f"{saved.ASSETS}/{name}" for name in plan.words or ()]
+    counted = [f"{word_files.FOLDER}/{word_files.file_of(name)}" for name in plan.words or ()]
+    names += [f"{word_files.ASSETS}/{name}" for name in plan.words or ()]
+    names += [
+        name for name in counted if layout.exists(saved.joined(transform, name))
+    ]  # older data sets have no counts
     for name in names:
         with FileSystems.open(saved.joined(transform, name), compression_type=CompressionTypes.UNCOMPRESSED) as file:
             data = file.read()

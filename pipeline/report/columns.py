@@ -15,9 +15,10 @@ from transforms import dtypes
 from transforms.columns import Column
 from transforms.columns.categorical import Categorical
 from transforms.columns.numeric_base import numeric_of
+from transforms.columns.vocabulary_base import vocabulary_of
 from transforms.distributions.centres import MOST_APART
 from transforms.distributions.facts import Facts, centre_of
-from transforms.distributions.histograms import AFTER, BEFORE, IDS, UNKNOWN, vocabulary_of
+from transforms.distributions.histograms import AFTER, BEFORE, IDS, UNKNOWN
 from transforms.distributions.spans import Spans, of_bins
 
 MOST_DIMENSIONS: Final = 8

@@ -110,7 +110,7 @@ CASES = [
         sequence_categorical_column_with_learned_vocabulary("x", dtype="int64", max_ids=2),
         expected=[([[5, -3], [], [-3]], [[1, 0], [-1, -1], [0, -1]])],
         missing=[[-1, -1]] * T,
-        out_of_bounds=([20, 3], [[1, -1], [0, -1], [-1, -1]]),  # equally often: by their text, reversed
+        out_of_bounds=([20, 3], [[0, -1], [1, -1], [-1, -1]]),  # equally often: by their text
         rejected=[([[1, 2, 3]], "wrong_step_width"), ([0.5], "not_an_integer")],
         empty=[[-1, -1]] * T,
         dtype="int64",

@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 
 from deploy.flink.cluster import TASK_MANAGERS, Cluster, running
+from pipeline import read_manifest
 from pipeline.columns_file.reader import load
 from pipeline.command.demo import make_sample
 from pipeline.job.executing import Outcome
 from tests.jobs import assert_balanced, done, listing, read_arrays, read_json, read_rejected
 from tests.test_job_real import HISTORY, LPC, SPEAKER, columns
-from transforms import SequenceGroup, make_spec
+from transforms import SequenceGroup, make_spec, sequence_categorical_column_with_learned_vocabulary
 from transforms.spec.spec import Spec
 
 pytestmark = [pytest.mark.flink, pytest.mark.timeout(900)]
@@ -114,6 +115,29 @@ def test_the_demo_is_the_same_as_here(cluster, demo, tmp_path):
 
 def test_real_data_are_the_same_as_here(cluster, real, tmp_path):
     assert_same(tmp_path / "out", there(real, cluster, tmp_path / "out"), real)
+
+
+def test_an_extended_vocabulary_is_the_same_as_here(cluster, real_data, tmp_path, tmp_path_factory):
+    """Words, ids and counts, ties among them: most paths stand there once."""
+    group = {"history": HISTORY}
+    paths = {"key": "paths", "group": "history", "reserve": 5_000, "num_oov_buckets": 100}
+    pattern = str(real_data / "commits/histories.parquet")
+    first = make_spec([sequence_categorical_column_with_learned_vocabulary(**paths, top_k=1_000)], group)
+    done(first, pattern, tmp_path / "first")
+    extending = sequence_categorical_column_with_learned_vocabulary(**paths, extends=str(tmp_path / "first"))
+    job = here(make_spec([extending], group), pattern, {}, tmp_path_factory)
+    outcome = there(job, cluster, tmp_path / "out")
+    assert_same(tmp_path / "out", outcome, job)
+    before, ours, theirs = (
+        read_json(root, "manifest.json") for root in (tmp_path / "first", tmp_path / "out", job.root)
+    )
+    assert ours["vocabularies"] == theirs["vocabularies"] and ours["vocabularies"]["paths"]["left_out"] > 0
+    words = [
+        read_manifest(str(root)).vocabularies["paths"] for root in (tmp_path / "first", tmp_path / "out", job.root)
+    ]
+    assert words[1].texts == words[2].texts and words[1].texts[:1_000] == words[0].texts
+    np.testing.assert_array_equal(words[1].counts, words[2].counts)
+    assert before["vocabularies"]["paths"]["first_bucket"] == ours["vocabularies"]["paths"]["first_bucket"] == 5_000
 
 
 @pytest.mark.parametrize("moment", MOMENTS)

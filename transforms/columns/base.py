@@ -24,6 +24,7 @@ from transforms.models import Model
 from transforms.parse.form import Form
 from transforms.rows.ragged import Ragged
 from transforms.rows.rejection import Fault
+from transforms.stored.files import digest
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -177,6 +178,13 @@ class Column(Model, ABC):
     def words_to_learn(self, raw: RawTensors, window: Window | None) -> tf.Tensor | None:
         """Returns the words `[n]` of a batch that the column learns its vocabulary from, None where it learns none."""
         return None
+
+    @property
+    def read_digests(self) -> tuple[str, ...]:
+        """Digests of what the files hold that the column names (`path_fields`), those of its parts included."""
+        named = [getattr(self, name) for name in self.path_fields]
+        own = (digest(path) for path in named if isinstance(path, str))
+        return (*filter(None, own), *(found for part in self.parts for found in part.read_digests))
 
     @property
     def needs_data(self) -> bool:

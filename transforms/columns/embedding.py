@@ -129,7 +129,7 @@ class EmbeddingBase(IdWrapper):
         if not self.use_safe_embedding_lookup:
             raise ValueError("use_safe_embedding_lookup must be true with a table: a step without an id is zeros")
         if self.inner.id_count is None:
-            raise ValueError(f"table needs to know how many ids {self.inner.name!r} has: give it a top_k")
+            raise ValueError(f"table needs to know how many ids {self.inner.name!r} has: give it a top_k or reserve")
         try:  # pydantic 2.14 comes here again for a column that becomes a part of a spec: its file may be out of sight
             read = self._table or (read_table(self.table) if isinstance(self.table, str) else self.table)
             self._table = read.checked(self.inner.id_count, self.dimension)
@@ -229,7 +229,7 @@ def embeddings_of(columns: Iterable[Column], words: Mapping[str, int]) -> dict[s
     for name, count in words.items():
         if name in made and made[name]["id_count"] is None:
             (learner,) = learners(column for column in columns if column.name == name).values()
-            made[name]["id_count"] = count + learner.num_oov_buckets
+            made[name]["id_count"] = max(count, 1) + learner.num_oov_buckets  # of no words: see `word_files.NO_WORDS`
     return made
 
 

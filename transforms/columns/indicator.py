@@ -32,7 +32,7 @@ class Indicator(IdWrapper):
 
     Attributes:
       categorical_column: the column of ids. The number of ids must be known: a vocabulary learned from the data needs
-        `top_k`.
+        `top_k` or `reserve`.
     """
 
     tensorflow_class: ClassVar[str] = "IndicatorColumn"
@@ -56,7 +56,7 @@ class Indicator(IdWrapper):
     def _size_is_known(self) -> Self:
         if self.inner.id_count is None:
             raise ValueError(
-                f"categorical_column {self.inner.name!r} learns how many ids there are: give it a top_k, "
+                f"categorical_column {self.inner.name!r} learns how many ids there are: give it a top_k or reserve, "
                 "so that the width of its indicator is known"
             )
         if self.inner.id_count > WIDEST:

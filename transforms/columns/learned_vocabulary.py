@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from transforms.columns.base import Column, SequenceMixin, dtype_among
-from transforms.columns.categorical import WORD_DTYPES, python_int, text_of
-from transforms.columns.vocabulary_base import VocabularyBase
+from transforms.columns.categorical import WORD_DTYPES, text_of
+from transforms.columns.vocabulary_base import FilePath, VocabularyBase
+from transforms.errors import SpecFault
 from transforms.parse.form import NO_ID, NO_WORD
+from transforms.stored.learned_words import Choice
+from transforms.stored.word_files import Extended, extended
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -26,27 +29,72 @@ if TYPE_CHECKING:
 class LearnedVocabularyBase(VocabularyBase):
     r"""Arguments of both learned vocabulary columns.
 
-    Ids are assigned by decreasing frequency, and among words of the same frequency by their bytes in reverse order, as
-    `tft.vocabulary` sorts. The empty word and words with a line break (`\n`, `\r`) are never learned: they are unknown words.
+    Ids are assigned by decreasing frequency, and among words of the same frequency by their bytes, ascending. The empty word
+    and words with a line break (`\n`, `\r`) are never learned: they are unknown words.
 
     Attributes:
-      top_k: the largest number of words to learn; all by default.
+      top_k: the largest number of words to learn; all by default. Those of `extends` do not count.
       frequency_threshold: how often a word must occur in the data to be learned.
+      extends: a data set, or a text file with one word per line, whose words keep their ids; learned words follow. In a columns
+        file, a relative path begins in that file's folder; in Python, in the working directory.
+      reserve: the largest number of words that the vocabulary will ever have. Ids of words are below it, and those of the
+        `num_oov_buckets` begin at it, however many words there are. Without it they begin after the last word.
       default_value: the id of an unknown word, -1 for none. Not with `num_oov_buckets`.
       dtype: `string` (checked to be UTF-8), `bytes`, or an integer dtype: integers are counted as their decimal text.
       statistics_over: whether to count the words of `"kept"` steps, or of `"all"` steps, truncated ones included.
     """
 
+    path_fields: ClassVar[tuple[str, ...]] = ("extends",)
+
     top_k: Annotated[int, Field(strict=True, ge=1, lt=2**63)] | None = None
     frequency_threshold: Annotated[int, Field(strict=True, ge=1, lt=2**63)] | None = None
+    extends: FilePath | None = None
+    reserve: Annotated[int, Field(strict=True, ge=1, lt=2**62)] | None = None
     default_value: Annotated[int, Field(strict=True, lt=2**63)] = -1
     dtype: Annotated[str, dtype_among(WORD_DTYPES, "string, bytes or an integer dtype")] = "string"
     statistics_over: Literal["kept", "all"] = "kept"
+    _extended: Extended = PrivateAttr(default=Extended())
 
     @model_validator(mode="after")
-    def _default_fits(self) -> Self:
-        self.check_default(self.default_value, self.default_value != -1, self.top_k)
+    def _arguments_fit(self) -> Self:
+        if self.extends is not None:
+            try:
+                self._extended = extended(self.extends, self.key, self.dtype)
+            except ValueError as error:
+                raise ValueError(f"extends {error}") from None
+        known = len(self._extended.words.words)
+        if self.reserve is not None and self.reserve < known:
+            raise ValueError(
+                f"reserve {self.reserve} is too small: expected at least the {known} words of {self.extends!r}"
+            )
+        if self.reserve is not None and self.top_k is not None and self.top_k > self.reserve:
+            raise ValueError(
+                f"top_k {self.top_k} is more than there can be words: expected at most reserve ({self.reserve})"
+            )
+        self.check_default(self.default_value, self.default_value != -1, self._most_words)
         return self
+
+    @property
+    def _most_words(self) -> int | None:
+        """How many words there are at most; None where the data decides."""
+        if self.reserve is not None or self.top_k is None:
+            return self.reserve
+        return len(self._extended.words.words) + self.top_k
+
+    @property
+    def extended(self) -> Extended:
+        """The vocabulary whose words keep their ids; one without words where there is none."""
+        return self._extended
+
+    @property
+    def choice(self) -> Choice:
+        """Which words are learned."""
+        return Choice(self._extended.words.words, self.top_k, self.frequency_threshold, self.reserve)
+
+    @property
+    def read_digests(self) -> tuple[str, ...]:
+        """See the base class: those of a data set are in files that it names."""
+        return (self._extended.words.digest,) if self.extends is not None else ()
 
     @property
     def word_dtype(self) -> str:
@@ -55,8 +103,8 @@ class LearnedVocabularyBase(VocabularyBase):
 
     @property
     def id_count(self) -> int | None:
-        """See the base class: ids of fewer words than `top_k` are below that, too."""
-        return None if self.top_k is None else self.top_k + self.num_oov_buckets
+        """See the base class: ids of fewer words than `top_k` or `reserve` are below that, too."""
+        return None if self._most_words is None else self._most_words + self.num_oov_buckets
 
     @property
     def unknown_id(self) -> int:
@@ -70,7 +118,7 @@ class LearnedVocabularyBase(VocabularyBase):
 
     @property
     def vocabulary_name(self) -> str:
-        """Name of the file with the learned words: what they were learned from, in characters that any file system takes.
+        """Name of the file with the learned words: what they were learned from. See the base class.
 
         Columns that learn the same words, which indicator and embedding columns of one feature do, have one name.
         """
@@ -78,6 +126,8 @@ class LearnedVocabularyBase(VocabularyBase):
             self.key,
             f"top_{self.top_k}" if self.top_k else "",
             f"from_{self.frequency_threshold}" if self.frequency_threshold else "",
+            "extended" if self.extends is not None else "",
+            f"reserve_{self.reserve}" if self.reserve else "",
             "all" if self.statistics_over == "all" else "",
             f"group_{self.sequence_group}" if self.is_sequence and self.sequence_group != "sequence" else "",
         ]
@@ -98,6 +148,17 @@ class LearnedVocabularyBase(VocabularyBase):
     def vocabulary(self, fitted: Findings) -> Vocabulary:
         """See the base class."""
         return fitted.vocabularies[self.vocabulary_name]
+
+    def ids_of(self, words: tf.Tensor, fitted: Findings) -> tf.Tensor:
+        """See the base class."""
+        if self.reserve is None or not self.num_oov_buckets:
+            return super().ids_of(words, fitted)
+        import tensorflow as tf
+
+        text = text_of(words)
+        ids = self.vocabulary(fitted).ids(text, 0, -1)
+        bucket = self.reserve + tf.strings.to_hash_bucket_fast(text, self.num_oov_buckets)
+        return tf.where(ids < 0, bucket, ids)
 
 
 class SequenceLearnedVocabulary(SequenceMixin, LearnedVocabularyBase):
@@ -124,13 +185,19 @@ def learners(columns: Iterable[Column]) -> dict[str, LearnedVocabularyBase]:
     return found
 
 
-def _arguments(top_k: Any, frequency_threshold: Any, num_oov_buckets: Any, default_value: Any) -> dict[str, Any]:
-    return {
-        "top_k": python_int(top_k),
-        "frequency_threshold": python_int(frequency_threshold),
-        "num_oov_buckets": python_int(num_oov_buckets),
-        "default_value": python_int(default_value),
-    }
+def extension_faults(columns: Sequence[Column]) -> list[SpecFault]:
+    """Returns the columns that learn one vocabulary together with others, but extend another one."""
+    faults = []
+    first: dict[str, tuple[int, LearnedVocabularyBase]] = {}
+    for k, column in enumerate(columns):
+        for name, learner in learners([column]).items():
+            before, other = first.setdefault(name, (k, learner))
+            if learner.extended.words.digest != other.extended.words.digest:
+                message = (
+                    f"expected {other.extends!r}, as columns[{before}], which learns the same, got {learner.extends!r}"
+                )
+                faults.append(SpecFault(f"columns[{k}].{column.path_to('extends')}", message))
+    return faults
 
 
 def sequence_categorical_column_with_learned_vocabulary(
@@ -156,14 +223,13 @@ def sequence_categorical_column_with_learned_vocabulary(
       default_value: the id of an unknown word, -1 for none.
       dtype: `string`, `bytes` or an integer dtype.
       statistics_over: `"kept"` or `"all"` steps.
-      **more: the other arguments of `SequenceLearnedVocabulary`.
+      **more: `extends`, `reserve`, and the other arguments of `SequenceLearnedVocabulary`.
 
     Raises:
       TypeError: an argument has the wrong type.
       ValueError: an argument has a value that is not allowed.
     """
-    given = _arguments(top_k, frequency_threshold, num_oov_buckets, default_value)
-    return SequenceLearnedVocabulary.make(key=key, dtype=dtype, statistics_over=statistics_over, **given, **more)
+    return SequenceLearnedVocabulary.called(locals())
 
 
 def categorical_column_with_learned_vocabulary(
@@ -177,5 +243,4 @@ def categorical_column_with_learned_vocabulary(
     **more: Any,
 ) -> LearnedVocabulary:
     """Builds a `LearnedVocabulary` context column; as `sequence_categorical_column_with_learned_vocabulary`."""
-    given = _arguments(top_k, frequency_threshold, num_oov_buckets, default_value)
-    return LearnedVocabulary.make(key=key, dtype=dtype, statistics_over=statistics_over, **given, **more)
+    return LearnedVocabulary.called(locals())

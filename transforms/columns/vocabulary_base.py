@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from abc import abstractmethod
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
 from transforms.columns.base import Column
-from transforms.columns.categorical import KeyedCategorical, tensorflow_dtype, text_of
+from transforms.columns.categorical import KeyedCategorical, python_int, tensorflow_dtype, text_of
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -17,6 +19,16 @@ if TYPE_CHECKING:
     from transforms.columns.protocols import Findings
     from transforms.columns.vocabulary_lookup import Vocabulary
     from transforms.stored.vocabularies import WordList
+
+
+def _path(value: Any) -> Any:
+    """Takes paths of any kind, and refuses what TensorFlow calls missing: a ValueError."""
+    if isinstance(value, bytes | int | list | tuple | dict | None) and not value:
+        raise PydanticCustomError("path", "the path of a file")
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+
+FilePath = Annotated[str, Field(strict=True, min_length=1), BeforeValidator(_path, json_schema_input_type=str)]
 
 
 class VocabularyBase(KeyedCategorical):
@@ -43,19 +55,33 @@ class VocabularyBase(KeyedCategorical):
         given = not column.num_oov_buckets and column.default_value is not None
         return {**arguments, "default_value": column.default_value} if given else arguments
 
+    @classmethod
+    def called(cls, arguments: Mapping[str, Any]) -> Self:
+        """Builds the column of what its constructor was called with, `more` among it; see `make`."""
+        given = {**arguments, **arguments["more"]}
+        del given["more"]
+        return cls.make(**{name: python_int(value) for name, value in given.items()})
+
     @property
     def listed(self) -> WordList | None:
         """The words that the columns list or name in a file; None if the data decide them."""
         return None
 
     @property
+    def vocabulary_name(self) -> str:
+        """A name of the words, in characters that any file system takes. Columns with the same words have one name."""
+        assert self.listed is not None
+        return f"words_{self.listed.digest}"
+
+    @property
     @abstractmethod
     def unknown_id(self) -> int:
         """The id of an unknown word if there are no buckets for it; -1 for no id."""
 
-    @abstractmethod
     def vocabulary(self, fitted: Findings) -> Vocabulary:
         """Returns the words."""
+        assert self.listed is not None
+        return fitted.words(self.listed.words, self.vocabulary_name)
 
     def ids_of(self, words: tf.Tensor, fitted: Findings) -> tf.Tensor:
         """See the base class."""
@@ -80,3 +106,10 @@ class VocabularyBase(KeyedCategorical):
         if default < -1 or (size is not None and default >= size):
             ids = f"in [0, {size})" if size is not None else ">= 0"
             raise ValueError(f"default_value {default} is no id: expected one {ids}, or -1 for none")
+
+
+def vocabulary_of(column: Column) -> VocabularyBase | None:
+    """Returns the vocabulary column that a column is, or is made of."""
+    if isinstance(column, VocabularyBase):
+        return column
+    return next(filter(None, map(vocabulary_of, column.parts)), None)

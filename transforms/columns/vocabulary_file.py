@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field, PrivateAttr, model_validator
 
 from transforms.columns.base import Column, SequenceMixin, dtype_among
-from transforms.columns.categorical import WORD_DTYPES, python_int
-from transforms.columns.vocabulary_base import VocabularyBase
+from transforms.columns.categorical import WORD_DTYPES
+from transforms.columns.vocabulary_base import FilePath, VocabularyBase
 from transforms.stored.vocabularies import WordList, read_vocabulary
 
 if TYPE_CHECKING:
-    from transforms.columns.protocols import Findings
-    from transforms.columns.vocabulary_lookup import Vocabulary
-
-
-def _path(value: Any) -> Any:
-    """Refuses what TensorFlow calls missing: a ValueError."""
-    if isinstance(value, bytes | int | list | tuple | dict | None) and not value:
-        raise PydanticCustomError("path", "the path of a file")
-    return value
+    pass
 
 
 class VocabularyFileBase(VocabularyBase):
@@ -43,7 +33,7 @@ class VocabularyFileBase(VocabularyBase):
 
     path_fields: ClassVar[tuple[str, ...]] = ("vocabulary_file",)
 
-    vocabulary_file: Annotated[str, Field(strict=True, min_length=1), BeforeValidator(_path)]
+    vocabulary_file: FilePath
     vocabulary_size: Annotated[int, Field(strict=True, ge=1, lt=2**63)] | None = None
     default_value: Annotated[int, Field(strict=True)] | None = None
     dtype: Annotated[str, dtype_among(WORD_DTYPES, "string, bytes or an integer dtype")] = "string"
@@ -87,10 +77,6 @@ class VocabularyFileBase(VocabularyBase):
         """See the base class."""
         return -1 if self.default_value is None else self.default_value
 
-    def vocabulary(self, fitted: Findings) -> Vocabulary:
-        """See the base class."""
-        return fitted.words(self._list.words, f"words_{self._list.digest}")
-
 
 class SequenceVocabularyFile(SequenceMixin, VocabularyFileBase):
     """A sequence of words of a file, dense as `[T]` int64 (`[T, max_ids]`) padded with `padding_id`."""
@@ -106,18 +92,6 @@ class VocabularyFile(VocabularyFileBase):
     tensorflow_class: ClassVar[str] = "VocabularyFileCategoricalColumn"
 
     type: Literal["categorical_column_with_vocabulary_file"] = "categorical_column_with_vocabulary_file"
-
-
-def _arguments(vocabulary_file: Any, vocabulary_size: Any, num_oov_buckets: Any, default_value: Any) -> dict[str, Any]:
-    path = vocabulary_file
-    if isinstance(path, os.PathLike):
-        path = os.fspath(path)
-    return {
-        "vocabulary_file": path,
-        "vocabulary_size": python_int(vocabulary_size),
-        "num_oov_buckets": 0 if num_oov_buckets is None else python_int(num_oov_buckets),
-        "default_value": python_int(default_value),
-    }
 
 
 def sequence_categorical_column_with_vocabulary_file(
@@ -145,8 +119,8 @@ def sequence_categorical_column_with_vocabulary_file(
       ValueError: the file cannot be read, has no words or fewer than `vocabulary_size`, a blank line or a word twice; both a
         default and buckets are given; the default is no id; the key is no text (as TensorFlow raises it).
     """
-    given = _arguments(vocabulary_file, vocabulary_size, num_oov_buckets, default_value)
-    return SequenceVocabularyFile.make(key=key, dtype=dtype, **given, **more)
+    num_oov_buckets = 0 if num_oov_buckets is None else num_oov_buckets
+    return SequenceVocabularyFile.called(locals())
 
 
 def categorical_column_with_vocabulary_file(
@@ -163,5 +137,5 @@ def categorical_column_with_vocabulary_file(
 
     The order of the arguments is TensorFlow's, and another one than that of the sequence column.
     """
-    given = _arguments(vocabulary_file, vocabulary_size, num_oov_buckets, default_value)
-    return VocabularyFile.make(key=key, dtype=dtype, file_format=file_format, **given, **more)
+    num_oov_buckets = 0 if num_oov_buckets is None else num_oov_buckets
+    return VocabularyFile.called(locals())

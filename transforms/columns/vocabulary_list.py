@@ -17,8 +17,7 @@ from transforms.problems import shown
 from transforms.stored.vocabularies import BadWord, WordList
 
 if TYPE_CHECKING:
-    from transforms.columns.protocols import Findings
-    from transforms.columns.vocabulary_lookup import Vocabulary
+    pass
 
 Word = str | bytes | int
 
@@ -118,10 +117,6 @@ class VocabularyListBase(VocabularyBase):
         """See the base class."""
         return self.default_value
 
-    def vocabulary(self, fitted: Findings) -> Vocabulary:
-        """See the base class."""
-        return fitted.words(self._list.words, f"words_{self._list.digest}")
-
 
 def _encoded(word: Word) -> bytes:
     if isinstance(word, bytes):
@@ -166,25 +161,11 @@ def sequence_categorical_column_with_vocabulary_list(
       ValueError: the list is empty, has a word twice, or one that is neither text nor an integer (of the dtype); both a default
         and buckets are given; the default is no id; the key is no text (as TensorFlow raises it).
     """
-    return SequenceVocabularyList.make(
-        key=key,
-        vocabulary_list=vocabulary_list,
-        dtype=dtype,
-        default_value=python_int(default_value),
-        num_oov_buckets=python_int(num_oov_buckets),
-        **more,
-    )
+    return SequenceVocabularyList.called(locals())
 
 
 def categorical_column_with_vocabulary_list(
     key: str, vocabulary_list: Any, dtype: Any = None, default_value: int = -1, num_oov_buckets: int = 0, **more: Any
 ) -> VocabularyList:
     """Builds a `VocabularyList` context column; as `sequence_categorical_column_with_vocabulary_list`."""
-    return VocabularyList.make(
-        key=key,
-        vocabulary_list=vocabulary_list,
-        dtype=dtype,
-        default_value=python_int(default_value),
-        num_oov_buckets=python_int(num_oov_buckets),
-        **more,
-    )
+    return VocabularyList.called(locals())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -11,11 +11,6 @@ import tensorflow as tf
 Track = Callable[[Callable[[], Any], str], Any]
 """A function that creates a table (or returns the earlier one of this name) and keeps it alive: `tft.make_and_track_object` while
 tf.Transform traces, otherwise a dictionary."""
-
-
-NO_WORDS: Final = b"49d0cd50-04bb-48c0-bc6f-5b575dce351a"
-"""The one word of a vocabulary that was learned from no words: TensorFlow makes no table without any, and so tf.Transform 1.21
-writes this one (`analyzers.get_empy_vocabulary_dummy_value`)."""
 
 
 class Vocabulary(Protocol):

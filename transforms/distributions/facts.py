@@ -13,9 +13,10 @@ from typing import Any, Final
 
 import numpy as np
 
+from transforms.columns.vocabulary_base import vocabulary_of
 from transforms.distributions import histograms
 from transforms.distributions.centres import Centre, read_centres
-from transforms.distributions.histograms import COUNTED, ROWS, Counting, Packed, vocabulary_of
+from transforms.distributions.histograms import COUNTED, ROWS, Counting, Packed
 from transforms.rows.tally import Tally, lengths_by_group
 from transforms.spec.spec import Spec
 

@@ -20,9 +20,8 @@ import numpy as np
 import pyarrow as pa
 
 from transforms.columns import Column
-from transforms.columns.categorical import Categorical
 from transforms.columns.numeric_base import numeric_of
-from transforms.columns.vocabulary_base import VocabularyBase
+from transforms.columns.vocabulary_base import vocabulary_of
 from transforms.distributions import observed
 from transforms.distributions.centres import Centre, dimensions
 from transforms.rows import origin
@@ -225,13 +224,6 @@ def _bincount(places: np.ndarray, size: int) -> np.ndarray:
     return np.bincount(places, minlength=size)
 
 
-def vocabulary_of(column: Column) -> VocabularyBase | None:
-    """Returns the vocabulary column that a column is, or wraps."""
-    if isinstance(column, VocabularyBase):
-        return column
-    return next(filter(None, map(vocabulary_of, column.parts)), None)
-
-
 def known_words(spec: Spec, learned: Mapping[str, int]) -> dict[str, int]:
     """Returns how many words the vocabularies have that give unknown words ids after those, by column.
 
@@ -244,9 +236,8 @@ def known_words(spec: Spec, learned: Mapping[str, int]) -> dict[str, int]:
         found = vocabulary_of(column)
         if found is None or not found.num_oov_buckets:
             continue
-        name = getattr(found, "vocabulary_name", None)
-        if name in learned:
-            made[column.name] = learned[str(name)]
-        elif name is None and isinstance(found, Categorical) and found.id_count is not None:
-            made[column.name] = found.id_count - found.num_oov_buckets
+        if found.listed is not None:
+            made[column.name] = len(found.listed.words)
+        elif found.vocabulary_name in learned:
+            made[column.name] = learned[found.vocabulary_name]
     return made

@@ -18,6 +18,7 @@ from transforms.densify.densify import densify
 from transforms.densify.graph import carried
 from transforms.fit.combining import Combined, Extracted
 from transforms.fit.details_analyzer import analyze_details, by_ask
+from transforms.fit.vocabulary_analyzer import analyze_vocabulary
 from transforms.normalizers.asks import Ask
 from transforms.spec.spec import Spec, length_name
 from transforms.statistics import moments
@@ -26,6 +27,7 @@ from transforms.statistics.details import contribution
 from transforms.statistics.fitted import Fitted, not_fitted, table_width
 from transforms.statistics.saved import LearnedWords, Level, details_file, joined, moments_file
 from transforms.stored.files import naming
+from transforms.stored.word_files import file_of
 
 if TYPE_CHECKING:
     from transforms.columns.steps import Asked, RawTensors
@@ -99,15 +101,7 @@ class Analyzers:
         if self._words is not None:
             name = column.vocabulary_name
             return Words(self._words[name], name, self.track)
-        file = tft.vocabulary(
-            words,
-            top_k=column.top_k,
-            frequency_threshold=column.frequency_threshold,
-            vocab_filename=column.vocabulary_name,
-            # tf.Transform 1.21 hands every single word to Python unless there are weights: then each word of a batch once.
-            weights=tf.ones(tf.shape(words), tf.int64),
-        )
-        return _InFile(file)
+        return _InFile(analyze_vocabulary(column, words, self._path(file_of(column.vocabulary_name))))
 
 
 class _InFile:

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from transforms import dtypes
 from transforms.columns import Column
 from transforms.columns.from_tensorflow import converted, is_tensorflow
+from transforms.columns.learned_vocabulary import extension_faults
 from transforms.columns.numeric_base import numeric_of
 from transforms.columns.shared_embedding import collection_faults
 from transforms.errors import SpecError, SpecFault, nearest
@@ -82,7 +83,7 @@ def cross_faults(spec: Spec) -> list[SpecFault]:
     faults += dense_rows.faults(spec, LARGEST_EXAMPLE - 1, "an example has 2 GiB at most")
     if spec.split is not None:
         faults += [SpecFault(f"split.{field}", message) for field, message in spec.split.faults()]
-    return [*faults, *collection_faults(spec.columns)]
+    return [*faults, *collection_faults(spec.columns), *extension_faults(spec.columns)]
 
 
 def job_faults(spec: Spec, most_bytes: int) -> list[SpecFault]:

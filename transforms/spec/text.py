@@ -6,13 +6,10 @@ import base64
 import hashlib
 import inspect
 import json
-import os
-from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pydantic_core import PydanticSerializationError
 
-from transforms.columns import Column
 from transforms.normalizers import Function
 from transforms.spec.spec import Spec
 
@@ -62,11 +59,9 @@ def digest(spec: Spec, *more: str) -> str:
     """
     text = dumps(spec)
     made = hashlib.sha256((_stable(spec) if text.startswith(PICKLED) else text).encode())
-    for part in (*more, *(_source(link) for link in spec.normalizers if isinstance(link, Function))):
+    read = (digest for column in spec.columns for digest in column.read_digests)
+    for part in (*more, *(_source(link) for link in spec.normalizers if isinstance(link, Function)), *read):
         made.update(b"\0" + part.encode())
-    for path in _files(spec.columns):
-        with open(path, "rb") as file:
-            made.update(b"\0" + hashlib.file_digest(file, "sha256").digest())
     return made.hexdigest()[:16]
 
 
@@ -98,11 +93,3 @@ def _source(function: Function) -> str:
         return inspect.getsource(inspect.getmodule(function.resolve()) or function.resolve())
     except (OSError, TypeError, ValueError):
         return ""  # built in, or of the main program
-
-
-def _files(columns: Iterable[Column]) -> Iterator[str]:
-    """Yields the files that columns name, including those of their parts."""
-    for column in columns:
-        named = [getattr(column, name) for name in column.path_fields]
-        yield from (path for path in named if isinstance(path, str) and os.path.isfile(path))
-        yield from _files(column.parts)

@@ -6,7 +6,6 @@ import base64
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 from apache_beam.io.filesystems import FileSystems
@@ -15,9 +14,7 @@ from transforms.columns.learned_vocabulary import learners
 from transforms.spec.spec import Spec
 from transforms.statistics import moments
 from transforms.statistics.fitted import table_width
-
-ASSETS: Final = "transform_fn/assets"
-"""The folder of tf.Transform's vocabularies, under the folder that it saves a graph in."""
+from transforms.stored.word_files import ASSETS
 
 LearnedWords = Mapping[str, Sequence[bytes]]
 """Learned vocabularies by `LearnedVocabularyBase.vocabulary_name`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 from collections.abc import Iterator
 from typing import Any, BinaryIO
@@ -39,6 +40,13 @@ def read(path: str) -> bytes:
     """Returns what a file holds; see `opened`."""
     with opened(path) as file:
         return file.read()
+
+
+def digest(path: str) -> str:
+    """Returns the SHA-256 of what a file holds, an empty string where it cannot be read."""
+    with contextlib.suppress(OSError):
+        return hashlib.sha256(read(path)).hexdigest()
+    return ""
 
 
 @contextlib.contextmanager

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from transforms import dtypes
 from transforms.parse import carriers
@@ -170,28 +169,3 @@ def _records(path: str, stamp: tuple[float, int, str]) -> tuple[bytes, ...]:
     if at != len(data):
         raise ValueError(wrong)
     return tuple(found)
-
-
-def most_frequent(words: pa.Array, top_k: int | None, frequency_threshold: int | None) -> list[bytes]:
-    r"""Returns the vocabulary that `tft.vocabulary` learns from words.
-
-    In decreasing frequency, words of one frequency in reverse order of their bytes. Empty words and words with `\n` or `\r`,
-    which no line of a file can hold, are left out.
-
-    >>> most_frequent(pa.array([b"a", b"b", b"c", b"b", b""], pa.large_binary()), None, None)
-    [b'b', b'c', b'a']
-
-    Args:
-      words: large binary `[n]`.
-      top_k: the largest number of words.
-      frequency_threshold: how often a word must occur.
-    """
-    counted = pc.value_counts(words)
-    table = pa.table({"word": counted.field("values"), "count": counted.field("counts")})
-    word = table["word"]
-    unfit = pc.or_(pc.match_substring(word, "\n"), pc.match_substring(word, "\r"))
-    fits = pc.and_not(pc.greater(pc.binary_length(word), 0), unfit)
-    table = table.filter(pc.and_(fits, pc.greater_equal(table["count"], frequency_threshold or 0)))
-    table = table.sort_by([("count", "descending"), ("word", "descending")])
-    found: list[bytes] = table["word"].slice(0, top_k).to_pylist()
-    return found

@@ -1,0 +1,1 @@
+"""Embedding layers of Keras and PyTorch that take ids as a data set holds them."""
