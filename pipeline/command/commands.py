@@ -192,9 +192,16 @@ def verify_command(directory: str, inputs: tuple[str, ...], rows: int, debug: bo
 @cli.command("compare")
 @comparing
 def compare_command(
-    one: str, other: str, max_drift: tuple[str, ...], output: str, overwrite: bool, as_json: bool, debug: bool
+    one: str,
+    other: str,
+    splits: tuple[str, ...],
+    max_drift: tuple[str, ...],
+    output: str,
+    overwrite: bool,
+    as_json: bool,
+    debug: bool,
 ) -> None:
-    """Compare the data sets in DIR and DIR2: is it still the same data?
+    """Compare the data sets in DIR and DIR2, or two splits of DIR: is it still the same data?
 
     Prints rows, rejected rows by reason, lengths, the figures of every column, and how far its distribution has drifted, from the
     files that describe the two data sets: no row is read.
@@ -204,12 +211,12 @@ def compare_command(
     with reported(debug):
         from pipeline.compare import limits, text
         from pipeline.compare.comparison import compare
-        from pipeline.compare.described import read
+        from pipeline.compare.described import read_two
         from pipeline.dataset.target import refuse_file, write_file
 
         allowed = limits.parsed(max_drift)
         refuse_file(output, overwrite)
-        compared = compare(read(one), read(other))
+        compared = compare(*read_two(one, other, splits))
         limits.refuse_unknown(allowed, compared)
         if output:
             from pipeline.compare.view import html

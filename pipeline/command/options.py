@@ -148,7 +148,13 @@ _OVERWRITE: Final = click.option("--overwrite", is_flag=True, help="Replace an e
 
 _COMPARING: Final = [
     click.argument("one", metavar="DIR"),
-    click.argument("other", metavar="DIR2"),
+    click.argument("other", metavar="[DIR2]", default=""),
+    click.option(
+        "--split",
+        "splits",
+        multiple=True,
+        help="Split to compare; given twice, that of DIR and that of DIR2. Without DIR2 two splits of DIR are compared.",
+    ),
     click.option(
         "--max-drift",
         multiple=True,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -10,6 +10,7 @@ from pipeline.columns_file.reader import loads
 from pipeline.dataset import distributions, layout, manifest
 from pipeline.dataset.ledger import of_files
 from pipeline.dataset.manifest import Manifest
+from pipeline.errors import UsageError
 from transforms.columns import Column
 from transforms.columns.vocabulary_base import vocabulary_of
 from transforms.distributions.facts import FITTED, Facts, whole
@@ -52,16 +53,43 @@ class Described:
         return next((column for column in self.spec.columns if column.name == name), None) if self.spec else None
 
 
-def read(directory: str) -> Described:
-    """Returns the description of a data set.
+def read(directory: str, split: str = "") -> Described:
+    """Returns the description of a data set, or of a split of one.
 
     Args:
       directory: its directory.
+      split: the split; an empty string for all rows.
 
     Raises:
+      UsageError: there is no such split.
       JobError: there is no data set, or its manifest, ledger or statistics are damaged.
     """
-    return described(manifest.read(directory.rstrip("/") or "/"))
+    found = manifest.read(directory.rstrip("/") or "/")
+    if not split:
+        return described(found)
+    try:
+        return described(found.split(split), f"{found.root} ({split})")
+    except ValueError as error:
+        raise UsageError(f"--split: {found.root!r}: {error}") from error
+
+
+def read_two(one: str, other: str, splits: Sequence[str]) -> tuple[Described, Described]:
+    """Returns the descriptions of two data sets, or of two splits of one.
+
+    Args:
+      one: a directory.
+      other: another one; an empty string for the same.
+      splits: no split, that of both, or that of each.
+
+    Raises:
+      UsageError: it cannot be told which two to compare, or there is no such split.
+      JobError: see `read`.
+    """
+    if len(splits) > 2 or (not other and len(splits) != 2):
+        expected = "DIR2, or --split twice" if not other else "--split at most twice"
+        raise UsageError(f"expected {expected}, got {f'--split {len(splits)} times' if splits else 'neither'}")
+    first, last = (splits[0], splits[-1]) if splits else ("", "")
+    return read(one, first), read(other or one, last)
 
 
 def described(found: Manifest, name: str = "", fitted: bool = False) -> Described:
