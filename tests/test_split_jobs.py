@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -147,6 +148,16 @@ def test_the_ledger_balances_by_split(case):
         for what in ("read", "written", "rejected")
     }
     assert left == {"read": 3, "written": 0, "rejected": 3}, "a broken record, and two without a key"
+
+
+def test_the_report_has_every_split(case):
+    page = (case.root / "report.html").read_text()
+    for name in NAMES:
+        own = read_json(case.root, "ledger.json")["splits"][name]["rows"]
+        assert re.search(
+            rf"<tr><th[^>]*>[^\n]*>{name}<[^\n]*<td>{own['read']:,}</td><td>{own['written']:,}</td>", page
+        ), name
+    assert re.search(r"Statistics are of \d+ rows of [^\n]*train", page)
 
 
 def test_nobody_trains_on_test(case):

@@ -153,7 +153,7 @@ def _serving(plan: Plan) -> str:
 
 def _learned(plan: Plan, staged: str) -> dict[str, Any]:
     """Returns the manifest's entries for learned vocabularies and embeddings."""
-    if plan.given_transform is not None:
+    if plan.given_transform is not None and staged:
         return {name: plan.given_transform.of.content[name] for name in ("vocabularies", "embeddings")}
     learned = vocabularies.described(plan.spec, staged)
     words = {name: found["words"] for name, found in learned.items()}

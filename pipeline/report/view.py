@@ -59,6 +59,7 @@ def view(
         "bytes": size(sum(entry["bytes"] for entry in manifest["examples"]["files"])),
         "times": _times(facts),
         "reasons": _reasons(rows, examples),
+        "splits": [_split(name, own["rows"], rows["written"]) for name, own in ledger.get("splits", {}).items()],
         "skipped": manifest.get("skipped_files", []),
         "files": [_file(name, entry["rows"]) for name, entry in files[:MOST_FILES]],
         "more_files": len(files) - MOST_FILES,
@@ -69,6 +70,7 @@ def view(
         "one_in": facts.one_in,
         "complete": facts.complete,
         "all_counted": counted == of,
+        "statistics_of": statistics.get("transform", {}).get("data_set") or statistics.get("split", ""),
         "statistics_rows": f"{statistics['rows']:,}",
         "statistics_files": len(statistics["of"]["files"]) if "of" in statistics else 0,
     }
@@ -77,6 +79,11 @@ def view(
 def _file(name: str, rows: Mapping[str, int]) -> dict[str, str]:
     counts = {what: f"{rows[what]:,}" for what in ("read", "written", "rejected")}
     return {"name": name, **counts, "share": share(rows["rejected"], rows["read"])}
+
+
+def _split(name: str, rows: Mapping[str, Any], written: int) -> dict[str, str]:
+    reasons = ", ".join(f"{reason} {count:,}" for reason, count in rows["rejected_by_reason"].items())
+    return {**_file(name, rows), "of_all": share(rows["written"], written), "reasons": reasons or "\N{EN DASH}"}
 
 
 def _reasons(rows: Mapping[str, Any], examples: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
