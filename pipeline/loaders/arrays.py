@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pipeline.dataset.manifest import Manifest
+from pipeline.dataset.pieces import Piece, pieces
 from pipeline.errors import UsageError
-from pipeline.loaders import blocks, plan
+from pipeline.loaders import blocks
 from pipeline.loaders.opening import Roots, chosen, open_manifests
-from pipeline.loaders.plan import Piece
 from pipeline.loaders.reading import Arrays
 from pipeline.loaders.reading import blocks as read_blocks
 from pipeline.sinks.base import Sink
@@ -99,7 +99,7 @@ class Batches:
         shards = self._pieces()
         chosen = shards if self.even else [shards[self.shard]]
         rows = [sum(piece.rows for piece in own) for own in chosen]
-        return min(plan.batches_in(count, self.batch_size, self.drop_remainder) for count in rows)
+        return min(blocks.batches_in(count, self.batch_size, self.drop_remainder) for count in rows)
 
     def __iter__(self) -> Iterator[Arrays]:
         """Begins an epoch, or the number of epochs that `epochs` says.
@@ -137,7 +137,7 @@ class Batches:
         return read_blocks(file.path, file.sink, self.outputs, piece.start, piece.stop, file.rows)
 
     def _pieces(self) -> list[list[Piece]]:
-        return plan.pieces([file.rows for file in self.files], self.shards, self.even)
+        return pieces([file.rows for file in self.files], self.shards, self.even)
 
 
 def numpy_batches(

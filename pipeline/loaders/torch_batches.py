@@ -55,7 +55,9 @@ class TorchBatches(IterableDataset):
         if self.batches.epochs is None:
             raise TypeError("the batches have no end: epochs is None")
         if self.num_workers is None:
-            raise TypeError("the number of batches depends on num_workers, as given to the DataLoader: pass it to torch_dataset, too")
+            raise TypeError(
+                "the number of batches depends on num_workers, as given to the DataLoader: pass it to torch_dataset, too"
+            )
         workers = self.num_workers or 1
         return self.batches.epochs * sum(len(self._own(workers, number)) for number in range(workers))
 
