@@ -26,8 +26,8 @@ def open_manifests(
 
     Raises:
       JobError: there is none, it is of a format that is not known, or it is not as it was published.
-      UsageError: none is named, or one twice; one has splits, or length buckets, and none is chosen, or one that it does not have; or
-        they are not of one transform.
+      UsageError: none is named, or one twice; one has splits, or length buckets, and none is chosen, or one that it does not
+        have; or they are not of one transform.
     """
     single = isinstance(roots, str | PathLike)
     names = [str(root).rstrip("/") or "/" for root in ([roots] if single else roots)]  # type: ignore[union-attr]
