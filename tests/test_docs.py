@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import os
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 from pipeline.columns_file.reader import loads
 from pipeline.command.commands import cli
 from pipeline.command.demo import make_sample
+from tests.jobs import call
 from tests.marks import slow_but
 from transforms.columns import TYPES
 from transforms.groups import SequenceGroup
@@ -56,14 +58,29 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         os.chdir(before)
 
 
-RUN = [name for name in NAMES if snippets(name, "python run")]
+RUN = [name for name in NAMES if snippets(name, "python run") or snippets(name, "sh run")]
 
 
 @pytest.mark.parametrize("name", slow_but(RUN))
-def test_python_runs(name: str, demo: Path):
+@pytest.mark.usefixtures("command_line")
+def test_python_and_commands_run(name: str, demo: Path):
+    """All of a page, from above."""
     namespace: dict[str, object] = {"__name__": "docs"}
-    for line, code in snippets(name, "python run"):
-        exec(compile("\n" * (line - 1) + code, name, "exec"), namespace)
+    python, commands = (snippets(name, info) for info in ("python run", "sh run"))
+    for line, code in sorted([*python, *commands]):
+        if (line, code) in commands:
+            run_commands(code)
+        else:
+            exec(compile("\n" * (line - 1) + code, name, "exec"), namespace)
+
+
+def run_commands(code: str) -> None:
+    """Runs lines of a shell: `seqcols` and its arguments, each of which must end well."""
+    for line in code.splitlines():
+        program, *arguments = shlex.split(line, comments=True)
+        assert program == "seqcols", line
+        done = call(*arguments)
+        assert done.exit_code == 0, (line, done.output)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if snippets(name, "pycon run")])
@@ -78,7 +95,7 @@ def test_examples_give_what_they_show(name: str, demo: Path, capsys: pytest.Capt
 
 
 def test_no_snippet_is_marked_by_mistake():
-    known = {"", "yaml", "yaml pipeline", "python run", "pycon run", "mermaid"}
+    known = {"", "yaml", "yaml pipeline", "python run", "pycon run", "sh run", "mermaid"}
     infos = {match["info"] for text in TEXTS.values() for match in FENCE.finditer(text)}
     assert {
         re.sub(r"^(python file|text line) .*", "", info) for info in infos

@@ -19,7 +19,7 @@ def test_killed_before_some_changes():
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    assert (found["trials"], found["torn"]) == (9, 0) and found["changes"] > 20
+    assert (found["trials"], found["torn"]) == (12, 0) and found["changes"] > 20
 
 
 @pytest.mark.parametrize(

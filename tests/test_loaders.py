@@ -21,10 +21,11 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.dataset import pieces
 from pipeline.dataset.manifest import read as read_manifest
 from pipeline.errors import UsageError
 from pipeline.job.request import FORMATS
-from pipeline.loaders import Batches, blocks, numpy_batches, plan, tf_dataset, torch_dataset
+from pipeline.loaders import Batches, blocks, numpy_batches, tf_dataset, torch_dataset
 from pipeline.sources.tfrecord.framing import framed
 from tests import loader_sets
 from tests.jobs import Arrays, arrays_of
@@ -240,7 +241,7 @@ def test_shuffling_looks_at_rows_and_not_at_blocks(parts, pool, seed):
 def test_cutting_keeps_every_row_in_its_place(parts, size, drop):
     whole, bounds = np.arange(sum(parts)), np.cumsum([0, *parts])
     made = list(blocks.cut(({"x": whole[a:b]} for a, b in itertools.pairwise(bounds)), size, drop))
-    assert len(made) == plan.batches_in(len(whole), size, drop)
+    assert len(made) == blocks.batches_in(len(whole), size, drop)
     assert all(len(block["x"]) == size for block in made[:-1])
     kept = len(whole) // size * size if drop else len(whole)
     assert [x for block in made for x in block["x"]] == whole[:kept].tolist()
@@ -287,7 +288,7 @@ def test_even_shards_give_equally_many_batches(parquet, records, load, shards, d
 
 @given(st.lists(st.integers(0, 40), max_size=9), st.integers(1, 12), st.booleans())
 def test_a_plan_gives_every_row_to_one_shard(counts, shards, even):
-    made = plan.pieces(counts, shards, even)
+    made = pieces.pieces(counts, shards, even)
     assert len(made) == shards
     found = [(p.file, row) for own in made for p in own for row in range(p.start, p.stop)]
     assert sorted(found) == [(file, row) for file, count in enumerate(counts) for row in range(count)]
@@ -301,11 +302,11 @@ def test_a_plan_gives_every_row_to_one_shard(counts, shards, even):
 
 
 def test_files_are_kept_whole_where_there_are_enough():
-    made = plan.pieces([100, 104, 96, 99, 101, 97], 3)
+    made = pieces.pieces([100, 104, 96, 99, 101, 97], 3)
     assert all(piece.start == 0 and piece.rows > 90 for own in made for piece in own)
     assert [len(own) for own in made] == [2, 2, 2]
-    assert plan.pieces([100], 1) == [[plan.Piece(0, 0, 100)]]
-    assert plan.pieces([], 2) == [[], []] and plan.pieces([0, 1], 2) == [[], [plan.Piece(1, 0, 1)]]
+    assert pieces.pieces([100], 1) == [[pieces.Piece(0, 0, 100)]]
+    assert pieces.pieces([], 2) == [[], []] and pieces.pieces([0, 1], 2) == [[], [pieces.Piece(1, 0, 1)]]
 
 
 def test_a_shard_opens_no_file_of_another(parquet, monkeypatch):

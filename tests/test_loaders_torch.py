@@ -83,6 +83,28 @@ def test_even_ranks_give_equally_many_batches(root, workers):
     assert len(set(found)) == len(found) >= ROWS - 6
 
 
+@pytest.mark.parametrize("workers", [0, 1, 3])
+@pytest.mark.parametrize("more", [{}, {"even": True}, {"drop_remainder": True, "epochs": 2}])
+def test_the_length_is_known_where_the_number_of_workers_is(root, workers, more):
+    from torch.utils.data import DataLoader
+
+    dataset = torch_dataset(root, 8, num_workers=workers, rank=1, world_size=2, **ALONE, **more)
+    loader = DataLoader(dataset, batch_size=None, num_workers=workers)
+    assert len(loader) == len(dataset) == len(list(loader)) > 0
+    with pytest.raises(UsageError, match=f"num_workers: expected 2, that of the DataLoader, got {workers}"):
+        loaded(dataset, num_workers=2)
+    with pytest.raises(TypeError, match="depends on num_workers"):
+        len(torch_dataset(root, 8))
+    with pytest.raises(TypeError, match="the batches have no end: epochs is None"):
+        len(torch_dataset(root, 8, num_workers=0, epochs=None))
+
+
+def test_several_data_sets(root, tmp_path):
+    other = loader_sets.make(tmp_path, "parquet")
+    found = numbers(loaded(torch_dataset([root, str(other)], 8, **ALONE), num_workers=2))
+    assert sorted(found) == sorted(2 * list(range(ROWS)))
+
+
 def test_workers_that_are_spawned(root):
     found = numbers(loaded(torch_dataset(root, 8, **ALONE), num_workers=2, multiprocessing_context="spawn"))
     assert sorted(found) == list(range(ROWS))
@@ -142,6 +164,8 @@ def test_what_is_refused(root, tmp_path):
         torch_dataset(str(tmp_path), 8)
     with pytest.raises(UsageError, match="rank, world_size: expected both or neither, got rank=1, world_size=None"):
         torch_dataset(root, 8, rank=1)
+    with pytest.raises(UsageError, match="num_workers: expected an integer of 0 or more, got -1"):
+        torch_dataset(root, 8, num_workers=-1)
     with pytest.raises(UsageError, match=r"features: 'lable' .*; did you mean 'label'\?"):
         torch_dataset(root, 8, features=["lable"])
 

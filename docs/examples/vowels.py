@@ -16,8 +16,8 @@ import tensorflow as tf
 
 from one_model import save
 from pipeline import Request, run
-from pipeline.loaders import tf_dataset
-from transforms import SequenceGroup, apply, make_spec, passthrough_column, sequence_numeric_column
+from pipeline.loaders import numpy_batches, tf_dataset
+from transforms import SequenceGroup, make_spec, passthrough_column, sequence_numeric_column
 
 SPEAKERS = 9
 EPOCHS = 60
@@ -67,7 +67,7 @@ def train(data_set, seed):
     keras.utils.set_random_seed(seed)
     model = make_model()
     model.compile(keras.optimizers.Adam(2e-3), "sparse_categorical_crossentropy", metrics=["accuracy"])
-    batches = tf_dataset(data_set, BATCH, shuffle=1000, seed=seed)
+    batches = tf_dataset(data_set, BATCH, split="train", shuffle=1000, seed=seed)
     model.fit(batches.map(lambda batch: (inputs(batch), batch["speaker"] - 1)), epochs=EPOCHS, verbose=0)
     return model
 
@@ -81,26 +81,23 @@ def main(data, output, seed):
     splits = {name: pq.read_table(os.path.join(data, f"{name}.parquet")) for name in ("train", "test")}
     records = {name: write_records(table, os.path.join(output, f"{name}.tfrecord")) for name, table in splits.items()}
 
-    # Mean and variance are those of the training split; the test split is no input of the job.
-    data_set = os.path.join(output, "train")
-    outcome = run(Request(SPEC, [os.path.join(output, "train.tfrecord")], data_set, overwrite=True))
+    # One data set with both splits. Mean and variance are those of the training split, which is named `train`.
+    data_set = os.path.join(output, "data")
+    inputs_of_splits = [f"{name}={output}/{name}.tfrecord" for name in records]
+    outcome = run(Request(SPEC, inputs_of_splits, data_set, overwrite=True))
     if outcome.status != "done":
         raise SystemExit(outcome.message)
     model = train(data_set, seed)
 
-    # The test split, by the statistics of the training split.
-    test = apply(
-        splits["test"].append_column("utterance", [range(len(records["test"]))]),
-        SPEC,
-        transform=f"{data_set}/transform",
-    )
-    predicted = model.predict({name: test[name] for name in ("lpc", "sequence_mask")}, verbose=0)
+    (test,) = numpy_batches(data_set, len(records["test"]), split="test")
+    predicted = model.predict(inputs(test), verbose=0)
     accuracy = float(np.mean(predicted.argmax(axis=1) + 1 == test["speaker"]))
     print(f"seed {seed}: {accuracy:.4f} of {len(predicted)} test utterances are given to their speaker")
 
     served = os.path.join(output, "model")
     save(data_set, lambda features: {"speakers": model(inputs(features))}, served, model)
-    answers = tf.saved_model.load(served).signatures["serving_default"](examples=tf.constant(records["test"]))
+    raw = tf.constant([records["test"][number] for number in test["utterance"]])
+    answers = tf.saved_model.load(served).signatures["serving_default"](examples=raw)
     print(
         "the saved model, on raw records:",
         float(np.mean(answers["speakers"].numpy().argmax(axis=1) + 1 == test["speaker"])),

@@ -7,7 +7,14 @@ from typing import Any, Final
 
 import click
 
-from pipeline.job.request import DEFAULT_BUCKETS, DEFAULT_BUDGET, DEFAULT_MAX_REJECTED, FORMATS, ON_BAD_FILE
+from pipeline.job.request import (
+    DEFAULT_BUCKETS,
+    DEFAULT_BUDGET,
+    DEFAULT_MAX_REJECTED,
+    DEFAULT_SHARD_BYTES,
+    FORMATS,
+    ON_BAD_FILE,
+)
 from pipeline.sources.limits import DEFAULTS, INSPECTED_ROWS
 
 
@@ -109,6 +116,18 @@ _READING: Final = [
 _WRITING: Final = [
     click.option("--output", required=True, help="Directory to write the data set to."),
     _valued("--format", click.Choice(FORMATS), FORMATS[0], "File format of the examples."),
+    click.option(
+        "--shards",
+        type=int,
+        default=None,
+        help="Number of files of examples, the same for each split and length bucket; without it, it follows from the workers.",
+    ),
+    _valued(
+        "--shard-bytes",
+        Size(),
+        _bytes(DEFAULT_SHARD_BYTES),
+        "Size at which a file of examples is closed and another begun.",
+    ),
     click.option("--overwrite", is_flag=True, help="Replace an existing data set."),
     click.option(
         "--transform",

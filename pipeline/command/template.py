@@ -55,7 +55,10 @@ def _parameter(option: click.Option) -> dict[str, Any]:
     if option.is_flag:
         return made | {"paramType": "BOOLEAN", "defaultValue": "true" if option.default is True else "false"}
     if option.type in (click.INT, click.FLOAT):
-        return made | {"paramType": "NUMBER", "defaultValue": str(option.default)}
+        return made | {
+            "paramType": "NUMBER",
+            **({} if option.default is None else {"defaultValue": str(option.default)}),
+        }
     if isinstance(option.type, Size):
         return made | {"paramType": "TEXT", "defaultValue": str(option.default)}
     return made | {"paramType": _KINDS.get(str(option.name), "TEXT")}

@@ -15,6 +15,7 @@ from pipeline.job import cache
 from pipeline.job.cache_files import CachePiece
 from pipeline.job.given import GivenTransform
 from pipeline.job.progress import now
+from pipeline.job.request import DEFAULT_SHARD_BYTES
 from pipeline.job.writing import Shard
 from pipeline.sources.limits import DEFAULTS, Limits
 from transforms.distributions.facts import Timed
@@ -49,6 +50,8 @@ class Plan:
       given_transform: the data set whose transform the run uses; None if it fits its own.
       appends: whether the rows are added to that data set.
       again: whether to accept files whose rows it has already.
+      shards: number of files of examples for each split and length bucket; None leaves it to the bundles.
+      shard_bytes: size at which a file of examples is closed.
       began: when the run began, in milliseconds since 1970.
       timed: passes before the job, and how long each took.
     """
@@ -72,6 +75,8 @@ class Plan:
     given_transform: GivenTransform | None = None
     appends: bool = False
     again: bool = False
+    shards: int | None = None
+    shard_bytes: int = DEFAULT_SHARD_BYTES
     began: int = field(default_factory=now)
     timed: tuple[Timed, ...] = ()
 

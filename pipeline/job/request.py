@@ -18,6 +18,9 @@ FORMATS: Final = ("tfrecord", "tfrecord.gz", "parquet", "sequence_example", "seq
 
 DEFAULT_MAX_REJECTED: Final = 0.1
 
+DEFAULT_SHARD_BYTES: Final = 512 << 20
+"""A file of examples is closed once it has this many bytes."""
+
 DEFAULT_BUDGET: Final = 0.01
 """The share of steps that a planned T may lose."""
 
@@ -37,6 +40,8 @@ class Request:
         split and `=` before it (see `pipeline.inputs.named`).
       output: directory of the data set.
       format: name of the sink.
+      shards: number of files of examples for each split and length bucket; None leaves it to the workers.
+      shard_bytes: size at which a file of examples is closed.
       max_rejected: the largest share of rows that may be rejected, 0 to 1.
       overwrite: whether a finished data set is replaced.
       allow_empty: whether a data set without rows is published.
@@ -61,6 +66,8 @@ class Request:
     inputs: Sequence[str]
     output: str = ""
     format: str = "tfrecord"
+    shards: int | None = None
+    shard_bytes: int = DEFAULT_SHARD_BYTES
     max_rejected: float = DEFAULT_MAX_REJECTED
     overwrite: bool = False
     allow_empty: bool = False
@@ -136,6 +143,7 @@ def check_values(request: Request) -> None:
     if not 0 <= request.max_rejected <= 1:
         raise UsageError(f"--max-rejected: expected a fraction from 0 to 1, got {request.max_rejected!r}")
     check_workers(request.workers)
+    _check_shards(request)
     if request.on_bad_file not in ON_BAD_FILE:
         raise UsageError(f"--on-bad-file: expected one of {', '.join(ON_BAD_FILE)}, got {request.on_bad_file!r}")
     if not request.wait and request.runs_here:
@@ -180,6 +188,17 @@ def _check_columns(request: Request) -> None:
     faults = job_faults(request.spec, request.max_record_bytes)
     if faults:
         raise SpecError(faults)
+
+
+def _check_shards(request: Request) -> None:
+    if request.shards is not None and (type(request.shards) is not int or request.shards < 1):
+        raise UsageError(f"--shards: expected 1 or more, got {request.shards!r}")
+    if type(request.shard_bytes) is not int or request.shard_bytes < 1:
+        raise UsageError(f"--shard-bytes: expected 1 or more, got {request.shard_bytes!r}")
+    if request.shards is not None and request.shard_bytes != DEFAULT_SHARD_BYTES:
+        raise UsageError(
+            "--shards says how many files there are, and --shard-bytes how large they are: expected one of them"
+        )
 
 
 def _check_limits(request: Request) -> None:

@@ -131,6 +131,8 @@ def _plan(request: Request, stream: TextIO | None) -> Plan:
         given_transform=given,
         appends=request.append,
         again=request.again,
+        shards=request.shards,
+        shard_bytes=request.shard_bytes,
     )
 
 

@@ -33,9 +33,12 @@ from pipeline.job.combine import at_end, first_rejects, sum_counts, sum_tallies
 from pipeline.job.finish import finish
 from pipeline.job.plan import Collected, Plan
 from pipeline.job.reading import ReadBatches
+from pipeline.job.request import DEFAULT_SHARD_BYTES
+from pipeline.job.resharding import Reshard
 from pipeline.job.splitting import DivideRows, with_split
+from pipeline.job.staged import STAGED_BYTES
 from pipeline.job.verdict import check_analysis
-from pipeline.job.writing import WriteShards
+from pipeline.job.writing import Target, WriteShards
 from pipeline.sinks.formats import SINKS
 from pipeline.sources.limits import DEFAULTS, Limits
 from transforms.beam import COUNTS, GOOD, MOMENTS, REJECTED, TALLIES, Densify, Validate
@@ -95,6 +98,8 @@ def build(root: beam.Pipeline, plan: Plan, tuning: Tuning) -> beam.PCollection:
         moments=plan.passes == 1 and plan.given_transform is None,
         counting=plan.counting,
         splits=plan.splits,
+        shards=plan.shards,
+        shard_bytes=plan.shard_bytes,
     )
     table = _table(plan, analysis.ready, written.moments)
     return at_end(
@@ -191,6 +196,8 @@ def write_pass(
     sampled: bool = True,
     counting: Counting | None = None,
     splits: Splits = NO_SPLITS,
+    shards: int | None = None,
+    shard_bytes: int = DEFAULT_SHARD_BYTES,
 ) -> WrittenRows:
     """Adds densifying by the staged transform, and writing.
 
@@ -203,6 +210,8 @@ def write_pass(
       sampled: whether it is noted where some rows come from (see `pipeline.dataset.samples`).
       counting: the way in which distributions are counted.
       splits: the splits of the rows, if there are any.
+      shards: number of files of examples for each split and length bucket; None leaves it to the bundles.
+      shard_bytes: size at which a bundle closes a file of examples.
     """
     transform = place.staged(layout.TRANSFORM)
     narrow = not SINKS[sink].keeps_float64
@@ -216,13 +225,18 @@ def write_pass(
         moments_of=splits.statistics,
     )
     dense = read.good | "Densify" >> densify
-    write = WriteShards(place.at(layout.EXAMPLES), place.run_id, sink, spec, sampled=sampled)
+    target = Target(place.at(layout.EXAMPLES), place.run_id, sink)
+    if shards is None:
+        write = WriteShards(target.folder, target.run_id, sink, spec, shard_bytes, sampled)
+    else:
+        write = WriteShards(place.staging, target.run_id, "", spec, STAGED_BYTES, sampled)
     written = dense[GOOD] | "Write" >> beam.ParDo(write).with_outputs(TALLIES, main="parts")
+    parts = written.parts if shards is None else written.parts | Reshard(target, spec, shards, sampled)
     refused = (*read.rejected, dense[REJECTED])
     rejected = [_write_rejected(part, place, k, splits) for k, part in enumerate(refused)]
     counted = (*read.tallies, dense[TALLIES], written[TALLIES])
     return WrittenRows(
-        written.parts, rejected | "RejectedParts" >> beam.Flatten(), counted, refused, dense[MOMENTS], dense[COUNTS]
+        parts, rejected | "RejectedParts" >> beam.Flatten(), counted, refused, dense[MOMENTS], dense[COUNTS]
     )
 
 

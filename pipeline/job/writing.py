@@ -18,7 +18,9 @@ from apache_beam.pvalue import TaggedOutput
 
 from pipeline.dataset import layout, samples
 from pipeline.dataset.samples import SampledRows
-from pipeline.sinks.base import Writer
+from pipeline.job.request import DEFAULT_SHARD_BYTES
+from pipeline.job.staged import SUFFIX, StagedWriter
+from pipeline.sinks.base import OutputFile, Writer
 from pipeline.sinks.formats import SINKS
 from transforms.beam import TALLIES, in_global_window
 from transforms.columns import Output
@@ -26,9 +28,6 @@ from transforms.densify import length_buckets
 from transforms.rows import digests, metrics, origin, rejection
 from transforms.rows.tally import Tally, add, under
 from transforms.spec.spec import Spec, length_name
-
-SHARD_BYTES: Final = 512 << 20
-"""A bundle begins another shard past this many bytes of Arrow data."""
 
 REJECTED_OUTPUTS: Final = [
     Output(
@@ -78,7 +77,7 @@ class Shard:
         return made
 
 
-class _Shard:
+class OpenShard:
     """A file that is being written.
 
     Args:
@@ -89,7 +88,7 @@ class _Shard:
     """
 
     def __init__(self, writer: Writer, outputs: tuple[Output, ...], length: int, split: str):
-        self.writer, self.size = writer, 0
+        self.writer = writer
         self._outputs, self._length, self._split, self._digest = outputs, length, split, 0
         self._sampler = samples.Sampler(samples.BUCKET_WINDOW if length or split else samples.WINDOW)
 
@@ -99,7 +98,6 @@ class _Shard:
         if sampled:
             self._sampler.add(batch)
         self._digest += digest
-        self.size += batch.nbytes
         return written
 
     def close(self) -> Shard:
@@ -110,6 +108,31 @@ class _Shard:
         return Shard(*written, self._outputs, found, self._length, self._split)
 
 
+@dataclass(frozen=True)
+class Target:
+    """Where shards go, and what writes them.
+
+    Attributes:
+      folder: the folder.
+      run_id: begins their names.
+      sink: name of the sink; empty for batches as they are (see `pipeline.job.staged`).
+    """
+
+    folder: str
+    run_id: str
+    sink: str
+
+    def begin(self, spec: Spec | None, outputs: tuple[Output, ...], length: int, split: str) -> OpenShard:
+        """Begins a shard; for the arguments see there, `spec` is None for rejected rows."""
+        name = layout.shard_name(self.run_id, SINKS[self.sink].suffix if self.sink else SUFFIX, split)
+        path = beam.io.filesystems.FileSystems.join(self.folder, name)
+        own: Sequence[Output] = outputs
+        if spec is not None and length:
+            own = length_buckets.outputs_in(outputs, spec.bucketed_names, length)
+        writer = SINKS[self.sink].open(path, own) if self.sink else StagedWriter(OutputFile(path))
+        return OpenShard(writer, outputs, length, split)
+
+
 class WriteShards(beam.DoFn):
     """Writes batches to shards; yields a `Shard` for every file, and rows and steps written tagged `TALLIES`.
 
@@ -118,9 +141,9 @@ class WriteShards(beam.DoFn):
     Args:
       folder: where the shards go.
       run_id: begins their names.
-      sink: name of the sink.
+      sink: name of the sink; empty to stage batches (see `Target`).
       spec: the columns; None for tables of rejected rows.
-      shard_bytes: when a shard is full.
+      shard_bytes: a shard is closed once it has this many bytes, and another one begun.
       sampled: whether it is noted where some rows come from (see `pipeline.dataset.samples`).
     """
 
@@ -130,12 +153,12 @@ class WriteShards(beam.DoFn):
         run_id: str,
         sink: str,
         spec: Spec | None,
-        shard_bytes: int = SHARD_BYTES,
+        shard_bytes: int = DEFAULT_SHARD_BYTES,
         sampled: bool = True,
     ):
-        self._folder, self._run_id, self._sink = folder, run_id, sink
+        self._target = Target(folder, run_id, sink)
         self._spec, self._shard_bytes, self._sampled = spec, shard_bytes, sampled and spec is not None
-        self._shards: dict[tuple[str, int], _Shard] = {}
+        self._shards: dict[tuple[str, int], OpenShard] = {}
 
     def start_bundle(self) -> None:
         """Begins with no shard: a bundle without rows writes no file."""
@@ -152,7 +175,7 @@ class WriteShards(beam.DoFn):
             shard = self._shards[key]
             digest = digests.total(part.column("digest" if self._spec is None else origin.DIGEST_COLUMN))
             add(self._tally, under(split, self._counted(part, shard.write(part, digest, self._sampled), digest)))
-            if shard.size > self._shard_bytes:
+            if shard.writer.reaches(self._shard_bytes):
                 yield self._shards.pop(key).close()
 
     def _parts(self, batch: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
@@ -176,16 +199,10 @@ class WriteShards(beam.DoFn):
             shard.writer.abort()
         self._shards.clear()
 
-    def _open(self, batch: pa.RecordBatch, split: str, length: int) -> _Shard:
+    def _open(self, batch: pa.RecordBatch, split: str, length: int) -> OpenShard:
         """Begins a file for rows of a batch, whose T is not yet that of a bucket."""
-        sink = SINKS[self._sink]
         outputs = tuple(_outputs(self._spec, batch) if self._spec else rejected_outputs("split" in batch.schema.names))
-        name = layout.shard_name(self._run_id, sink.suffix, split)
-        path = beam.io.filesystems.FileSystems.join(self._folder, name)
-        own: Sequence[Output] = outputs
-        if self._spec is not None and length:
-            own = length_buckets.outputs_in(outputs, self._spec.bucketed_names, length)
-        return _Shard(sink.open(path, own), outputs, length, split)
+        return self._target.begin(self._spec, outputs, length, split)
 
     def _counted(self, batch: pa.RecordBatch, written: int, digest: int) -> Tally:
         made: Tally = Counter()

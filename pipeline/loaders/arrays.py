@@ -3,37 +3,44 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipeline.dataset import layout
 from pipeline.dataset.manifest import Manifest
-from pipeline.dataset.manifest import read as read_manifest
+from pipeline.dataset.pieces import Piece, pieces
 from pipeline.errors import UsageError
-from pipeline.loaders import blocks, plan
-from pipeline.loaders.plan import Piece
+from pipeline.loaders import blocks
+from pipeline.loaders.opening import Roots, chosen, open_manifests
 from pipeline.loaders.reading import Arrays
 from pipeline.loaders.reading import blocks as read_blocks
+from pipeline.sinks.base import Sink
 from pipeline.sinks.formats import SINKS
-from pipeline.verify import verify
 from transforms.columns import Output
-from transforms.errors import JobError, listed, nearest
+
+
+class DataFile(NamedTuple):
+    """A file that batches are read from: where it is, how many rows it has, and what has written it."""
+
+    path: str
+    rows: int
+    sink: Sink
 
 
 @dataclass
 class Batches:
-    """Batches of a data set. Every iteration begins anew: the first is epoch 0, the next epoch 1.
+    """Batches of a data set, or of several. Every iteration begins anew: the first is epoch 0, the next epoch 1.
 
     Batches do not reach over the end of an epoch. Can be pickled, before and after it was iterated.
 
     Attributes:
-      manifest: the data set.
+      manifests: the data sets, all with the same features.
       outputs: the features that a batch has, with shapes and dtypes.
       batch_size: rows in a batch; the last one of an epoch may have fewer, unless `drop_remainder`.
-      shuffle: rows that the pool holds which they are shuffled through; 0 leaves them in the order of the manifest.
+      shuffle: rows that the pool holds which they are shuffled through; 0 leaves them in the order of the manifests.
       seed: decides the order, together with the number of the epoch and of the shard.
       epochs: how many epochs one iteration goes through; None for no end.
       shards: among how many the rows are divided.
@@ -43,7 +50,7 @@ class Batches:
       epoch: the one that the next iteration begins with.
     """
 
-    manifest: Manifest
+    manifests: tuple[Manifest, ...]
     outputs: list[Output]
     batch_size: int
     shuffle: int = 0
@@ -57,9 +64,9 @@ class Batches:
 
     def __post_init__(self) -> None:
         for name, least in (("batch_size", 1), ("shuffle", 0), ("seed", 0), ("shards", 1), ("shard", 0), ("epoch", 0)):
-            _check_count(name, getattr(self, name), least)
+            check_count(name, getattr(self, name), least)
         if self.epochs is not None:
-            _check_count("epochs", self.epochs, 1)
+            check_count("epochs", self.epochs, 1)
         if self.shard >= self.shards:
             raise UsageError(f"shard: expected one of 0 to {self.shards - 1} ({self.shards} shards), got {self.shard}")
 
@@ -70,13 +77,17 @@ class Batches:
 
     @property
     def pieces(self) -> list[Piece]:
-        """The pieces that this shard reads, in the order of the manifest."""
+        """The pieces that this shard reads, in the order of the manifests."""
         return self._pieces()[self.shard]
 
-    @property
-    def counts(self) -> list[int]:
-        """Rows of each file."""
-        return [entry["rows"] for entry in self.manifest.content["examples"]["files"]]
+    @cached_property
+    def files(self) -> list[DataFile]:
+        """The files of all data sets, in their order."""
+        return [
+            DataFile(path, entry["rows"], SINKS[manifest.format])
+            for manifest in self.manifests
+            for path, entry in zip(manifest.files, manifest.content["examples"]["files"], strict=True)
+        ]
 
     @property
     def seed_of_shard(self) -> int:
@@ -88,7 +99,7 @@ class Batches:
         shards = self._pieces()
         chosen = shards if self.even else [shards[self.shard]]
         rows = [sum(piece.rows for piece in own) for own in chosen]
-        return min(plan.batches_in(count, self.batch_size, self.drop_remainder) for count in rows)
+        return min(blocks.batches_in(count, self.batch_size, self.drop_remainder) for count in rows)
 
     def __iter__(self) -> Iterator[Arrays]:
         """Begins an epoch, or the number of epochs that `epochs` says.
@@ -122,15 +133,15 @@ class Batches:
         return itertools.chain.from_iterable(map(self._read, own))
 
     def _read(self, piece: Piece) -> Iterator[Arrays]:
-        path, rows = self.manifest.files[piece.file], self.counts[piece.file]
-        return read_blocks(path, SINKS[self.manifest.format], self.outputs, piece.start, piece.stop, rows)
+        file = self.files[piece.file]
+        return read_blocks(file.path, file.sink, self.outputs, piece.start, piece.stop, file.rows)
 
     def _pieces(self) -> list[list[Piece]]:
-        return plan.pieces(self.counts, self.shards, self.even)
+        return pieces([file.rows for file in self.files], self.shards, self.even)
 
 
 def numpy_batches(
-    root: str,
+    root: Roots,
     batch_size: int,
     *,
     features: Sequence[str] | None = None,
@@ -152,7 +163,8 @@ def numpy_batches(
     while they are read, and so are the manifest's numbers of rows.
 
     Args:
-      root: directory of the data set.
+      root: directory of the data set; or several, of data sets with the same features and the same transform (see `seqcols run
+        --transform`), of any formats: rows are shuffled through all of them, and divided among shards over all of them.
       batch_size: rows in a batch.
       features: the features to read, in this order; None for all.
       shuffle: size in rows of the pool that rows are shuffled through; 0 for the order of the manifest. The order of the
@@ -165,77 +177,37 @@ def numpy_batches(
       drop_remainder: whether rows that do not fill a last batch are left out, so that every batch has `batch_size` rows.
       even: whether every shard gives equally many batches, as trainers in step need it. Rows are then divided evenly, and
         what only some shards would have a batch for is left out.
-      bucket: T of the length bucket to read, where the data set has such (docs/lengths.md): its rows alone are read.
+      bucket: T of the length bucket to read, where the data sets have such (docs/lengths.md): its rows alone are read.
       verify: whether all files are read and compared with the manifest first, as by `seqcols verify --rows 0`.
-      split: the split to read, if the data set has splits (docs/splits.md); only its rows are read.
+      split: the split to read, if the data sets have splits (docs/splits.md); only its rows are read.
 
     Returns:
       An iterable with a length, of dicts from feature name to `[batch_size, *shape]`. An empty data set gives no batch.
 
     Raises:
       JobError: there is no finished data set, or, with `verify`, it is not as it was published.
-      UsageError: an argument has a value that is not allowed.
+      UsageError: an argument has a value that is not allowed, or the data sets are not of one transform.
     """
-    manifest = open_manifest(root, verify, bucket, split)
+    manifests = open_manifests(root, verify, bucket, split)
     return Batches(
-        manifest, chosen(manifest, features), batch_size, shuffle, seed, epochs, shards, shard, drop_remainder, even
+        manifests,
+        chosen(manifests[0], features),
+        batch_size,
+        shuffle,
+        seed,
+        epochs,
+        shards,
+        shard,
+        drop_remainder,
+        even,
     )
 
 
-def open_manifest(root: str, verified: bool, bucket: int | None = None, split: str | None = None) -> Manifest:
-    """Opens a finished data set, or a split or a length bucket of one, and verifies all its files if that is asked for.
+def check_count(name: str, value: Any, least: int) -> None:
+    """Checks a number that somebody gives.
 
     Raises:
-      JobError: there is none, it is of a format that is not known, or it is not as it was published.
-      UsageError: it has splits, or length buckets, and none is chosen, or one that it does not have.
+      UsageError: it is no integer, or too small.
     """
-    manifest = read_manifest(str(root).rstrip("/") or "/")
-    if manifest.format not in SINKS:
-        path = manifest.path(layout.MANIFEST)
-        raise JobError(f"{path}: unknown format {manifest.format!r}{nearest(manifest.format, SINKS)}")
-    if verified:
-        faults = verify.files(manifest.root).faults
-        if faults:
-            more = f" (and {len(faults) - 1:,} more faults: seqcols verify)" if len(faults) > 1 else ""
-            raise JobError(f"{faults[0]}{more}")
-    names = manifest.splits
-    if (split not in names) if names else (split is not None):
-        allowed = f"the name of a split, one of {', '.join(names)}" if names else "none, as the data set has no splits"
-        raise UsageError(f"split: expected {allowed}, got {split!r}{_hint(split, dict.fromkeys(names))}")
-    manifest = manifest if split is None else manifest.split(split)
-    sizes = manifest.bucket_lengths
-    if (bucket not in sizes) if sizes else (bucket is not None):
-        allowed = f"T of a length bucket, one of {sizes}" if sizes else "none, as the data set has no length buckets"
-        raise UsageError(f"bucket: expected {allowed}, got {bucket!r}")
-    return manifest if bucket is None else manifest.bucket(bucket)
-
-
-def chosen(manifest: Manifest, features: Sequence[str] | None) -> list[Output]:
-    """Returns the outputs with these names, in this order; all of them for None.
-
-    Raises:
-      UsageError: there is no such feature, or it is named twice; or none is asked for.
-    """
-    outputs = {output.name: output for output in manifest.outputs}
-    if features is None:
-        return list(outputs.values())
-    names = [features] if isinstance(features, str) else list(features)
-    for name in names:
-        if name not in outputs:
-            raise UsageError(
-                f"features: {name!r} is not in the data set; it has {listed(outputs)}{_hint(name, outputs)}"
-            )
-        if names.count(name) > 1:
-            raise UsageError(f"features: {name!r} is named twice")
-    if not names:
-        raise UsageError(f"features: expected at least one of {listed(outputs)}, got none")
-    return [outputs[name] for name in names]
-
-
-def _hint(name: Any, names: Mapping[str, Any]) -> str:
-    return nearest(name, names) if isinstance(name, str) else ""
-
-
-def _check_count(name: str, value: Any, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
         raise UsageError(f"{name}: expected an integer of {least} or more, got {value!r}")

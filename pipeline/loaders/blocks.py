@@ -17,6 +17,15 @@ def rows_of(block: Arrays) -> int:
     return len(next(iter(block.values())))
 
 
+def batches_in(rows: int, size: int, drop_remainder: bool) -> int:
+    """Returns how many batches rows make.
+
+    >>> batches_in(10, 4, False), batches_in(10, 4, True)
+    (3, 2)
+    """
+    return rows // size if drop_remainder else -(-rows // size)
+
+
 def cut(blocks: Iterable[Arrays], size: int, drop_remainder: bool = False) -> Iterator[Arrays]:
     """Cuts a stream of blocks into such of `size` rows; the last one has what is left, and may be dropped.
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 import tensorflow as tf
 
 from pipeline.loaders.arrays import Batches, numpy_batches
+from pipeline.loaders.opening import Roots
 from pipeline.sinks.formats import SINKS
 from transforms.columns import Output
 from transforms.spec.parse_specs import feature_spec, known_shape, sequence_spec
@@ -20,13 +21,13 @@ MOST_AT_ONCE: Final = 4
 """Files that are read side by side where the order does not matter."""
 
 
-def tf_dataset(root: str, batch_size: int, *, epochs: int | None = 1, **more: Any) -> tf.data.Dataset:
+def tf_dataset(root: Roots, batch_size: int, *, epochs: int | None = 1, **more: Any) -> tf.data.Dataset:
     """Opens a finished data set as a `tf.data.Dataset`, of any format and on any Beam file system.
 
     TFRecords are read and parsed by TensorFlow itself, where it knows the file system; all else through `numpy_batches`.
 
     Args:
-      root: directory of the data set.
+      root: directory of the data set, or of several with the same transform, as `numpy_batches` takes them.
       batch_size: rows in a batch.
       epochs: how many epochs one iteration goes through, each in a different order; None for no end.
       **more: `features`, `shuffle`, `seed`, `shards`, `shard`, `drop_remainder`, `even`, `bucket`, `split` and `verify`, as
@@ -44,19 +45,23 @@ def tf_dataset(root: str, batch_size: int, *, epochs: int | None = 1, **more: An
       UsageError: an argument has a value that is not allowed.
     """
     batches = numpy_batches(root, batch_size, epochs=epochs, **more)
-    native = SINKS[batches.manifest.format].compression_type is not None and all(
-        map(_is_known, batches.manifest.files[:1])
-    )
-    made = _of_records(batches) if native else _of_blocks(batches)
+    made = _of_records(batches) if _reads(batches) else _of_blocks(batches)
     made = made.take(len(batches)).apply(tf.data.experimental.assert_cardinality(len(batches)))
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     return made.repeat(epochs).with_options(options).prefetch(tf.data.AUTOTUNE)
 
 
+def _reads(batches: Batches) -> bool:
+    """Returns whether TensorFlow itself reads the files: TFRecords, of one kind, where it knows the file systems."""
+    sinks = {SINKS[manifest.format] for manifest in batches.manifests}
+    first = [manifest.files[0] for manifest in batches.manifests if manifest.files]
+    return len(sinks) == 1 and sinks.pop().compression_type is not None and all(map(_is_known, first))
+
+
 def _of_records(batches: Batches) -> tf.data.Dataset:
     """An epoch of batches, read and parsed in TensorFlow."""
-    packed = SINKS[batches.manifest.format].compression_type
+    packed = SINKS[batches.manifests[0].format].compression_type
 
     def read(path: tf.Tensor, start: tf.Tensor, stop: tf.Tensor, rows: tf.Tensor) -> tf.data.Dataset:
         records = tf.data.TFRecordDataset(path, compression_type=packed)
@@ -64,8 +69,8 @@ def _of_records(batches: Batches) -> tf.data.Dataset:
         records = records.take(tf.where(stop == rows, tf.int64.max, stop)).skip(start)
         return records.apply(tf.data.experimental.assert_cardinality(stop - start))
 
-    counts = batches.counts
-    own = [(batches.manifest.files[p.file], p.start, p.stop, counts[p.file]) for p in batches.pieces]
+    files = batches.files
+    own = [(files[p.file].path, p.start, p.stop, files[p.file].rows) for p in batches.pieces]
     if not own:
         return (
             tf.data.Dataset.from_tensor_slices(tf.zeros([0], tf.string)).batch(batches.batch_size).map(_parser(batches))
@@ -86,7 +91,7 @@ def _of_records(batches: Batches) -> tf.data.Dataset:
 def _parser(batches: Batches) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
     """Returns what parses a batch of records, as docs/outputs.md says it, into the declared dtypes."""
     outputs = batches.outputs
-    is_sequence = SINKS[batches.manifest.format].has_lists
+    is_sequence = SINKS[batches.manifests[0].format].has_lists
     context, sequences = sequence_spec(outputs) if is_sequence else (feature_spec(outputs), {})
 
     def parse(records: tf.Tensor) -> dict[str, tf.Tensor]:

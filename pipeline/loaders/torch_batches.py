@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
-from pipeline.loaders.arrays import Batches
+from pipeline.errors import UsageError
+from pipeline.loaders.arrays import Batches, check_count
 from pipeline.loaders.reading import Arrays
 
 
@@ -19,14 +20,21 @@ class TorchBatches(IterableDataset):
 
     Args:
       batches: the batches to read, with the rank as their shard.
+      num_workers: the number of workers of the DataLoader, 0 for none; None if it is not known.
 
     Attributes:
       batches: the same.
+      num_workers: the same.
+
+    Raises:
+      UsageError: the number of workers is no integer of 0 or more.
     """
 
-    def __init__(self, batches: Batches):
+    def __init__(self, batches: Batches, num_workers: int | None = None):
         super().__init__()
-        self.batches = batches
+        if num_workers is not None:
+            check_count("num_workers", num_workers, 0)
+        self.batches, self.num_workers = batches, num_workers
         # Shared memory: workers that are kept from epoch to epoch (persistent_workers) see it, too.
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
 
@@ -38,21 +46,42 @@ class TorchBatches(IterableDataset):
         """
         self._epoch.fill_(replace(self.batches, epoch=epoch).epoch)
 
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        """Begins an epoch, or the number of epochs that `epochs` says; in a worker of a DataLoader, the rows of that worker.
+    def __len__(self) -> int:
+        """Batches of all workers of this rank in one iteration, of `epochs` epochs.
 
         Raises:
-          JobError: while it is iterated: a file is gone, is damaged, or does not hold what the manifest says.
+          TypeError: there is no last batch, or the number of workers is not known. `len` of a DataLoader then raises it, too.
         """
-        worker, ranks = get_worker_info(), self.batches
-        workers, number = (worker.num_workers, worker.id) if worker else (1, 0)
-        own = replace(
+        if self.batches.epochs is None:
+            raise TypeError("the batches have no end: epochs is None")
+        if self.num_workers is None:
+            raise TypeError(
+                "the number of batches depends on num_workers, as given to the DataLoader: pass it to torch_dataset, too"
+            )
+        workers = self.num_workers or 1
+        return self.batches.epochs * sum(len(self._own(workers, number)) for number in range(workers))
+
+    def _own(self, workers: int, number: int) -> Batches:
+        ranks = self.batches
+        return replace(
             ranks,
             shards=ranks.shards * workers,
             shard=ranks.shard * workers + number,
             epoch=int(self._epoch.item()),
         )
-        return map(tensors, own)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """Begins an epoch, or the number of epochs that `epochs` says; in a worker of a DataLoader, the rows of that worker.
+
+        Raises:
+          JobError: while it is iterated: a file is gone, is damaged, or does not hold what the manifest says.
+          UsageError: the DataLoader has another number of workers than `num_workers`.
+        """
+        worker = get_worker_info()
+        workers, number = (worker.num_workers, worker.id) if worker else (0, 0)
+        if self.num_workers not in (None, workers):
+            raise UsageError(f"num_workers: expected {workers}, that of the DataLoader, got {self.num_workers}")
+        return map(tensors, self._own(workers or 1, number))
 
 
 def tensors(batch: Arrays) -> dict[str, Any]:

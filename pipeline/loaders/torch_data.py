@@ -6,13 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import UsageError
 from pipeline.loaders.arrays import numpy_batches
+from pipeline.loaders.opening import Roots
 
 if TYPE_CHECKING:
     from pipeline.loaders.torch_batches import TorchBatches
 
 
 def torch_dataset(
-    root: str, batch_size: int, *, rank: int | None = None, world_size: int | None = None, **more: Any
+    root: Roots,
+    batch_size: int,
+    *,
+    rank: int | None = None,
+    world_size: int | None = None,
+    num_workers: int | None = None,
+    **more: Any,
 ) -> TorchBatches:
     """Opens a finished data set for a `DataLoader(dataset, batch_size=None, num_workers=...)`.
 
@@ -20,19 +27,21 @@ def torch_dataset(
     all ranks, every row to one of them; all ranks must have the same number of workers.
 
     Args:
-      root: directory of the data set.
+      root: directory of the data set, or of several with the same transform, as `numpy_batches` takes them.
       batch_size: rows in a batch. Each worker makes its own batches, and may have a last one with fewer rows.
       rank: number of this process among those that train together; None asks `torch.distributed`, and is 0 where that is not in
         use.
       world_size: the number of ranks; None likewise, or 1.
+      num_workers: the number of workers of the `DataLoader`, 0 for none. It is needed for `len` only, as each worker makes its
+        own batches; None gives no length.
       **more: `features`, `shuffle`, `seed`, `epochs`, `drop_remainder`, `even`, `bucket`, `split` and `verify`, as
         `numpy_batches` takes them. With `even` every worker of every rank gives equally many batches,
         which `DistributedDataParallel` needs.
 
     Returns:
-      An iterable data set of dicts from feature name to a tensor `[batch_size, *shape]` in the manifest's dtype; text and bytes
-      are nested lists of str and bytes, as torch has no such tensors. Every iteration has the order of the same epoch until
-      `set_epoch` sets another one.
+      An iterable data set, with a length where `num_workers` is given, of dicts from feature name to a tensor
+      `[batch_size, *shape]` in the manifest's dtype; text and bytes are nested lists of str and bytes, as torch has no such
+      tensors. Every iteration has the order of the same epoch until `set_epoch` sets another one.
 
     Raises:
       JobError: there is no finished data set, or, with `verify`, it is not as it was published.
@@ -50,7 +59,7 @@ def torch_dataset(
         raise UsageError(f"rank, world_size: expected both or neither, got rank={rank!r}, world_size={world_size!r}")
     if rank is None or world_size is None:
         rank, world_size = _of_torch()
-    return TorchBatches(numpy_batches(root, batch_size, shards=world_size, shard=rank, **more))
+    return TorchBatches(numpy_batches(root, batch_size, shards=world_size, shard=rank, **more), num_workers)
 
 
 def _of_torch() -> tuple[int, int]:

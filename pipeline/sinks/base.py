@@ -54,6 +54,14 @@ class Writer(ABC):
         """
 
     @abstractmethod
+    def reaches(self, size: int) -> bool:
+        """Returns whether the file has at least this many bytes; what is held back may be written to find out.
+
+        Raises:
+          JobError: the file cannot be written.
+        """
+
+    @abstractmethod
     def close(self) -> Written:
         """Finishes the file, on the disk itself where there is one.
 

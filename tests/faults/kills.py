@@ -1,5 +1,7 @@
 """Whole runs that are killed, before every change of a file that they make, over nothing, a smaller and a larger data set.
 
+Those over nothing are tried once more with `--shards`, whose rows wait in the staging folder.
+
 `python -m tests.faults.kills [MOST]`: before so many of the changes, evenly spread, or before all. Runs are forked off a process
 that has imported everything and computed nothing, because importing takes longer than running.
 """
@@ -33,7 +35,12 @@ SPEC: Final = make_spec(
     SequenceGroup(max_length=3),
 )
 NEW: Final = range(1000, 1020)
-BEFORE: Final = {"nothing": range(0), "a smaller data set": range(5), "a larger data set": range(60)}
+BEFORE: Final = {
+    "nothing": range(0),
+    "nothing, in shards": range(0),
+    "a smaller data set": range(5),
+    "a larger data set": range(60),
+}
 
 
 def forked(work: Callable[[], bool]) -> int:
@@ -50,18 +57,24 @@ def forked(work: Callable[[], bool]) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def request_of(folder: Path, ids: range, overwrite: bool) -> Request:
+def shards_of(before: str) -> int | None:
+    """Returns how many files a run is asked for."""
+    return 3 if before.endswith("in shards") else None
+
+
+def request_of(folder: Path, ids: range, overwrite: bool, shards: int | None = None) -> Request:
     """Returns what runs a job over rows with these ids, and one that is rejected."""
     source = folder / f"{ids.start}-{ids.stop}.tfrecord"
     if not source.exists():
         bad = [{"id": k} for k in ids[:1]]  # the column is required: a rejected row
         write_examples(str(source), [*bad, *({"id": k, "x": [float(k)] * (k % 4)} for k in ids)])
-    return Request(SPEC, [str(source)], str(folder / "out"), format="parquet", overwrite=overwrite, max_rejected=1.0)
+    more = {"overwrite": overwrite, "shards": shards}
+    return Request(SPEC, [str(source)], str(folder / "out"), format="parquet", max_rejected=1.0, **more)
 
 
-def run(folder: Path, ids: range, overwrite: bool, number: int = 0) -> int:
+def run(folder: Path, ids: range, overwrite: bool, number: int = 0, shards: int | None = None) -> int:
     """Runs a job over rows with these ids in a child process, which is killed before its n-th change in the output, if any."""
-    request = request_of(folder, ids, overwrite)
+    request = request_of(folder, ids, overwrite, shards)
 
     def work() -> bool:
         with before_changes(request.output, kill(number)):
@@ -78,7 +91,7 @@ def changes(before: str) -> int:
     with tempfile.TemporaryDirectory() as folder:
         if BEFORE[before]:
             published_before(Path(folder), BEFORE[before])
-        request = request_of(Path(folder), NEW, bool(BEFORE[before]))
+        request = request_of(Path(folder), NEW, bool(BEFORE[before]), shards_of(before))
         count = Path(folder) / "count"
 
         def work() -> bool:
@@ -132,12 +145,13 @@ def trial(number: int, before: str) -> None:
         old = BEFORE[before]
         if old:
             published_before(Path(folder), old)
-        assert run(Path(folder), NEW, bool(old), number) == -signal.SIGKILL, f"{where}: not killed"
+        shards = shards_of(before)
+        assert run(Path(folder), NEW, bool(old), number, shards) == -signal.SIGKILL, f"{where}: not killed"
         found = ids_in(root)
         assert found in (set(old) if old else None, set(NEW)), f"{where}: {found}"
         # Without its staging folder a run has come to its end, and is a finished data set like any other.
         finished = found == set(NEW) and not list(root.glob(".seqcols-*"))
-        assert run(Path(folder), NEW, bool(old) or finished) == 0, f"{where}: the same again fails"
+        assert run(Path(folder), NEW, bool(old) or finished, shards=shards) == 0, f"{where}: the same again fails"
         assert ids_in(root) == set(NEW), where
         left = leftovers.unnamed(leftovers.listing(str(root)), manifest.read(str(root)).content)
         assert not left, f"{where}: {left}"

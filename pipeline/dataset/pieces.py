@@ -1,4 +1,4 @@
-"""The rows of each file that a loader shard reads: every row exactly once over all shards, by the manifest's counts alone."""
+"""Rows of files divided among shards, every row to exactly one of them, by the numbers of rows alone."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def pieces(counts: Sequence[int], shards: int, even: bool = False) -> list[list[
     """
     whole = _files(counts, shards)
     largest = max(sum(piece.rows for piece in own) for own in whole)
-    return whole if not even and largest * shards <= MOST_OVER * sum(counts) else _runs(counts, shards)
+    return whole if not even and largest * shards <= MOST_OVER * sum(counts) else runs(counts, shards)
 
 
 def _files(counts: Sequence[int], shards: int) -> list[list[Piece]]:
@@ -69,8 +69,8 @@ def _files(counts: Sequence[int], shards: int) -> list[list[Piece]]:
     return made
 
 
-def _runs(counts: Sequence[int], shards: int) -> list[list[Piece]]:
-    """Cuts the rows of all files, one after another, into runs of the same length."""
+def runs(counts: Sequence[int], shards: int) -> list[list[Piece]]:
+    """Cuts the rows of all files, one after another, into runs as long as each other but for one row; arguments as `pieces`."""
     ends = np.cumsum([0, *counts])
     total = int(ends[-1])
     return [_between(ends, total * k // shards, total * (k + 1) // shards) for k in range(shards)]
@@ -83,12 +83,3 @@ def _between(ends: np.ndarray, start: int, stop: int) -> list[Piece]:
         for k in range(first, last + 1 if stop > start else first)
     )
     return [piece for piece in found if piece.stop > piece.start]
-
-
-def batches_in(rows: int, size: int, drop_remainder: bool) -> int:
-    """Returns how many batches rows make.
-
-    >>> batches_in(10, 4, False), batches_in(10, 4, True)
-    (3, 2)
-    """
-    return rows // size if drop_remainder else -(-rows // size)
