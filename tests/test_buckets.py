@@ -29,9 +29,10 @@ from pipeline.columns_file.reader import load
 from pipeline.command.tf_examples import write_examples
 from pipeline.dataset.manifest import named_files
 from pipeline.dataset.manifest import read as read_manifest
+from pipeline.verify.verify import verify
 from tests import buckets
 from tests.buckets import S3, Bucket
-from tests.jobs import assert_balanced, call, done, read_arrays, read_json, read_rejected
+from tests.jobs import arrays_of, assert_balanced, call, done, read_arrays, read_json, read_rejected
 from transforms import Densify, Fit, SequenceGroup, apply, sequence_numeric_column
 
 COLUMNS = """
@@ -319,3 +320,27 @@ def test_fit_works_elsewhere(s3, tmp_path):
         assert_that(found, equal_to([[-1.0, 1.0]]))
     assert "fit/transform_fn/saved_model.pb" in s3.names() and not s3.names("fit.fit-")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_splits_and_shards(store, given, tmp_path):
+    """Inputs that name their split, and rows that wait in the bucket until it is known how many there are."""
+    spec, made = load(str(given / "few.yaml")), {}
+    for where in (str(tmp_path / "local"), f"{store.url}/divided"):
+        folder = str(given) if where.startswith("/") else f"{store.url}/given"
+        inputs = [f"train={folder}/part1.tfrecord", f"test={folder}/part2.tfrecord"]
+        made[where] = done(spec, inputs, where, shards=3, workers=2)
+    local, there = made.values()
+    assert {n: own["rows"] for n, own in there.ledger["splits"].items()} == {
+        n: own["rows"] for n, own in local.ledger["splits"].items()
+    }
+    ours = read_manifest(str(store.download("divided", tmp_path / "here")))
+    theirs = read_manifest(str(tmp_path / "local"))
+    for name in ("train", "test"):
+        one, two = (manifest.split(name) for manifest in (ours, theirs))
+        assert len(one.files) == len(two.files) == 3 and one.rows == two.rows == ROWS - BAD
+        own, other = (arrays_of(split) for split in (one, two))
+        order, others = np.argsort(own["id"]), np.argsort(other["id"])
+        for feature, array in other.items():
+            assert own[feature][order].tobytes() == array[others].tobytes(), (name, feature)
+    assert not [path for path in store.names("divided/") if "/.seqcols-" in path and not path.endswith("/decided")]
+    assert not verify(f"{store.url}/divided").faults

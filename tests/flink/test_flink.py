@@ -17,10 +17,12 @@ from pipeline import read_manifest
 from pipeline.columns_file.reader import load
 from pipeline.command.demo import make_sample
 from pipeline.job.executing import Outcome
-from tests.jobs import assert_balanced, done, listing, read_arrays, read_json, read_rejected
+from pipeline.verify.verify import verify
+from tests.jobs import arrays_of, assert_balanced, done, listing, read_arrays, read_json, read_rejected
 from tests.test_job_real import HISTORY, LPC, SPEAKER, columns
 from transforms import SequenceGroup, make_spec, sequence_categorical_column_with_learned_vocabulary
 from transforms.spec.spec import Spec
+from transforms.splits.rule import Split
 
 pytestmark = [pytest.mark.flink, pytest.mark.timeout(900)]
 
@@ -150,6 +152,31 @@ def test_a_task_manager_is_lost(moment, cluster, histories, tmp_path):
     assert_same(tmp_path / "out", outcome, histories)
     assert killer.restarts(), "the job has not noticed"
     print(f"at {moment:.0%} of the tasks: {killer.killed} killed, {killer.restarts()} restarts, the same rows")
+
+
+def test_splits_and_shards_are_the_same_as_here(cluster, real_data, tmp_path):
+    """Histories divided by actor, three files for each split: the rows of each split, its ledger, the figures of train."""
+    rule = Split(by="key", key="actor", fractions={"train": 0.7, "validation": 0.2, "test": 0.1})
+    spec = make_spec(columns("reject"), {"history": HISTORY}, split=rule)
+    job = here_of(spec, str(real_data / "commits/histories.parquet"), tmp_path / "here")
+    outcome = there(job, cluster, tmp_path / "out")
+    assert_balanced(outcome.ledger)
+    assert outcome.ledger == job.outcome.ledger
+    assert read_json(tmp_path / "out", "statistics.json") == read_json(job.root, "statistics.json")
+    ours, theirs = (read_manifest(str(root)) for root in (tmp_path / "out", job.root))
+    assert ours.splits == theirs.splits == ["train", "validation", "test"]
+    for name in ours.splits:
+        one, two = ours.split(name), theirs.split(name)
+        assert len(one.files) == len(two.files) == 3
+        assert sorted_rows(arrays_of(one)) == sorted_rows(arrays_of(two))
+    named = {file for file in listing(tmp_path / "out") if file.startswith("examples/")}
+    assert named == {entry["path"] for entry in ours.content["examples"]["files"]}
+    assert not verify(str(tmp_path / "out")).faults
+
+
+def here_of(spec: Spec, inputs: str, root: Path) -> Job:
+    more = {"format": "parquet", "max_rejected": 1.0, "shards": 3}
+    return Job(spec, inputs, more, root, done(spec, inputs, root, **more))
 
 
 class Killer(threading.Thread):
