@@ -41,15 +41,21 @@ class Outcomes:
 
 def digests(arrays: Mapping[str, np.ndarray]) -> dict[int, str]:
     """Returns a digest of each row of arrays `[rows, ...]`, by the feature `id`: of the bits of every value."""
-    names = sorted(arrays)
     made: dict[int, str] = {}
+    for number, digest in listed(arrays):
+        assert number not in made, f"row {number} came out twice"
+        made[number] = digest
+    return made
+
+
+def listed(arrays: Mapping[str, np.ndarray]) -> Iterator[tuple[int, str]]:
+    """Yields the feature `id` of each row of arrays `[rows, ...]`, and a digest of the bits of all its values."""
+    names = sorted(arrays)
     for row, number in enumerate(arrays["id"].reshape(-1).tolist()):
         digest = hashlib.sha256()
         for name in names:
             digest.update(name.encode() + _bits(arrays[name][row]))
-        assert int(number) not in made, f"row {number} came out twice"
-        made[int(number)] = digest.hexdigest()
-    return made
+        yield int(number), digest.hexdigest()
 
 
 def _bits(value: Any) -> bytes:

@@ -80,7 +80,8 @@ def _bucketized(rng: Rng, key: str, group: str | None, more: Options, fits: bool
 
 
 def _categorical(rng: Rng, key: str, group: str | None, more: Options, fits: bool) -> Made:
-    name = rng.choice(["identity", "identity", "hash_bucket", "vocabulary_list"])
+    learned = ["learned_vocabulary"] if fits else []
+    name = rng.choice(["identity", "identity", "hash_bucket", "vocabulary_list", *learned])
     options: Options = {**more, **({} if group is None else {"group": group})}
     if rng.random() < 0.3:
         options["max_ids"] = 3
@@ -88,6 +89,8 @@ def _categorical(rng: Rng, key: str, group: str | None, more: Options, fits: boo
         options |= {"num_buckets": 10, "default_value": rng.choice([None, 0])}
     elif name == "hash_bucket":
         options |= {"hash_bucket_size": 7, "dtype": rng.choice(["string", "bytes", "int64"])}
+    elif name == "learned_vocabulary":
+        options |= {"num_oov_buckets": 2, **rng.choice([{}, {"top_k": 2}])}
     else:
         options |= {
             "vocabulary_list": list(WORDS[:4]),

@@ -47,30 +47,31 @@ def data_set(seed: int, fits: bool) -> DataSet:
     format = rng.choice(FORMATS)
     spec, features = random_columns(rng, format, fits)
     count = rng.choice([1, 2, 5, 12, 30])
-    rows: list[Row | bytes] = [_row(rng, features, format, number) for number in range(count)]
+    rows: list[Row | bytes] = [random_row(rng, features, format, number, number == 0) for number in range(count)]
     for number in range(1, count):
         chance = rng.random()
-        if chance < 0.05 and format in _GARBAGE:
-            rows[number] = rng.choice(_GARBAGE[format])
+        if chance < 0.05 and format in GARBAGE:
+            rows[number] = rng.choice(GARBAGE[format])
         elif chance < 0.35:
-            _spoil(rng, rows[number], features[1:], format)
+            spoil(rng, rows[number], features[1:], format)
     ends = sorted(rng.randint(0, count) for _ in range(rng.randint(0, 2)))
     files = tuple(tuple(rows[a:b]) for a, b in zip([0, *ends], [*ends, count], strict=True))
     return DataSet(format, rng.choice(SINKS), spec, features, files)
 
 
 _NO_EXAMPLES: Final = [b"\xffgarbage", b"\x0a\x02\xff\xff", b"\x0a\x00\x12\x02\xff\xff"]
-_GARBAGE: Final = {
+GARBAGE: Final = {
     "example": _NO_EXAMPLES,
     "sequence": _NO_EXAMPLES,
     "jsonl": [b'{"id": 3', b"[]", b'{"id": "\xff"}'],
     "csv": [b'"1"x,\n', b"1\n", b"1" + b"," * 40 + b"\n"],
 }
+"""Records that are none, of the formats that have records."""
 
 
-def _row(rng: Rng, features: Sequence[Feature], format: str, number: int) -> Row:
-    """Returns a row without a fault; the first has something in every feature, so that none is thought misspelt."""
-    least = 1 if number == 0 else 0
+def random_row(rng: Rng, features: Sequence[Feature], format: str, number: int, full: bool) -> Row:
+    """Returns a row without a fault; `full`: with something in every feature, so that none is thought misspelt."""
+    least = 1 if full else 0
     steps = {feature.group: rng.choice([least, 1, 2, 3, 7]) for feature in features}
     row: Row = {}
     for feature in features:
@@ -154,7 +155,7 @@ def _odd(rng: Rng, feature: Feature, format: str) -> Any:
     return rng.choice([*_ODD[feature.carrier], None, *([1e300] if feature.carrier == "float" else [])])
 
 
-def _spoil(rng: Rng, row: Any, features: Sequence[Feature], format: str) -> None:
+def spoil(rng: Rng, row: Any, features: Sequence[Feature], format: str) -> None:
     """Changes one feature of a row, so that it may be bad."""
     feature = rng.choice(features)
     values = row[feature.key]
