@@ -42,11 +42,13 @@ class ServedModel:
     def __init__(self, manifest: Manifest, spec: Spec):
         import tensorflow as tf
 
+        from transforms.serve.model import SIGNATURE
+
         self._path, self._spec = manifest.path(manifest.content["serving"]), spec
         try:
             with trees.fetched(self._path) as folder:
                 self._loaded = tf.saved_model.load(folder)
-            answered = self._loaded.signatures[tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY].structured_outputs
+            answered = self._loaded.signatures[SIGNATURE].structured_outputs
         except (OSError, ValueError, KeyError, AttributeError, tf.errors.OpError) as error:
             raise JobError(f"{self._path}: cannot be loaded ({' '.join(str(error).split())[:300]})") from error
         self.outputs = [output for output in manifest.outputs if output.name in answered]
@@ -65,11 +67,12 @@ class ServedModel:
         import tensorflow as tf
 
         from transforms.densify.graph import as_taken
+        from transforms.serve.model import SIGNATURE
 
         try:
             if self._reads(batch):
                 records = tf.constant(batch.column(origin.RECORD_COLUMN).to_pylist(), tf.string)
-                made = self._loaded.signatures[tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY](examples=records)
+                made = self._loaded.signatures[SIGNATURE](examples=records)
                 return {name: tensor.numpy() for name, tensor in made.items()}, batch.num_rows
             made = self._loaded.ragged(as_taken(self._loaded.ragged, ragged_request(batch, self._spec)))
         except tf.errors.OpError as error:
