@@ -11,15 +11,17 @@ import numpy as np
 import pyarrow as pa
 
 from transforms.errors import SpecError, SpecFault
-from transforms.events import accounting, checks, keys, order
+from transforms.events import accounting, checks, order
 from transforms.events.columns import Steps, taken, target
 from transforms.events.cuts import Cut, Listed, cut, listed, unique
-from transforms.events.frames import Frame, field_names, field_of, table_of
+from transforms.events.frames import Frame, table_of
+from transforms.events.keys import numbered
 from transforms.events.spec import SPLIT, Events, make_events
-from transforms.events.times import Times, border_of, shows_all, times_of
 from transforms.parse.step_limit import MAX_STEPS
+from transforms.parse.times import Times, moment, shows_all, times_of
 from transforms.problems import path_of
-from transforms.rows import origin, rejection
+from transforms.rows import keys, origin, rejection
+from transforms.rows.fields import field_names, field_of
 
 FIRST_SPLIT: Final = "train"
 """The split before the first border."""
@@ -138,7 +140,7 @@ class _Table:
 def _cut(spec: Events, whole: _Table, borders: list[int], max_steps: int) -> tuple[Cut, np.ndarray]:
     """Orders events and cuts them; returns the sequences, and what became of each event."""
     times = whole.times.values
-    ids, count = keys.numbered([whole.field(name) for name in spec.key])
+    ids, count = numbered([whole.field(name) for name in spec.key])
     # Of one key or time there may be several texts, which tell events apart where they are written.
     several = [name for name in (*spec.key, spec.order_by[0]) if not shows_all(whole.field(name).type)]
     ties = whole.ranked([*spec.tie_fields(whole.names), *several])
@@ -162,7 +164,7 @@ def _borders(spec: Events, borders: Mapping[str, Any], tick: int) -> list[int]:
     found, faults = [], []
     for name, value in borders.items():
         try:
-            found.append(border_of(value, spec.time.unit, tick))
+            found.append(-(-moment(value, spec.time.unit) // tick))
         except ValueError as error:
             faults.append(SpecFault(path_of(("split", name)), str(error)))
         if name == FIRST_SPLIT:

@@ -10,8 +10,8 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, Validat
 from transforms import reprs
 from transforms.errors import SpecError, SpecFault, listed, nearest
 from transforms.events.features import Feature, Values, feature_of
-from transforms.events.units import duration
 from transforms.models import Model
+from transforms.parse.units import duration
 from transforms.problems import path_of, problems, shown
 
 SPLIT: Final = "split"

@@ -11,8 +11,8 @@ from pydantic import BeforeValidator, ConfigDict, Field
 
 from transforms import reprs
 from transforms.models import Model
+from transforms.parse.times import is_zone, moment
 from transforms.problems import shown
-from transforms.splits import times
 
 TRAIN: Final = "train"
 USUAL: Final = (TRAIN, "validation", "test")
@@ -121,8 +121,8 @@ class Split(Model):
 
     @property
     def ordered_borders(self) -> tuple[tuple[str, int], ...]:
-        """The splits of `by: time` after train, and when each begins, in microseconds since 1970, ascending."""
-        found = [(name, times.border(value, self.unit, self.timezone)) for name, value in self._borders.items()]
+        """The splits of `by: time` after train, and when each begins, in nanoseconds since 1970, ascending."""
+        found = [(name, moment(value, self.unit, self.timezone)) for name, value in self._borders.items()]
         return tuple(sorted(found, key=lambda pair: pair[1]))
 
     @property
@@ -177,7 +177,7 @@ class Split(Model):
     def _time(self) -> Iterator[tuple[str, str]]:
         if not self.feature:
             yield "feature", f"expected the feature with the time, got {shown(self.feature)}"
-        if not times.is_zone(self.timezone):
+        if not is_zone(self.timezone):
             yield "timezone", f"expected a time zone, as Europe/Paris, got {shown(self.timezone)}"
             return
         yield from _names("borders", self.borders or ())
@@ -193,7 +193,7 @@ class Split(Model):
         for name, value in self._borders.items():
             where = name if name in ("validation", "test") and name not in (self.borders or ()) else "borders"
             try:
-                at = times.border(value, self.unit, self.timezone)
+                at = moment(value, self.unit, self.timezone)
             except ValueError as error:
                 yield where, str(error)
                 continue
