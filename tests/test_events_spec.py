@@ -9,8 +9,9 @@ import pyarrow as pa
 import pytest
 
 from transforms.errors import SpecError
+from transforms.events.make_events import make_events
 from transforms.events.sequences import sequences
-from transforms.events.spec import Events, events_to_dict, make_events
+from transforms.events.spec import Events, events_to_dict
 
 WHOLE: dict[str, Any] = {
     "key": ["actor", "repository"],

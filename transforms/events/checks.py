@@ -10,7 +10,8 @@ import pyarrow as pa
 from transforms.errors import SpecFault
 from transforms.events.columns import can_sum, one_type
 from transforms.events.features import Figure, Values
-from transforms.events.spec import Events, field_faults
+from transforms.events.make_events import field_faults
+from transforms.events.spec import Events
 from transforms.parse import times
 from transforms.problems import path_of
 from transforms.rows import keys

@@ -16,7 +16,8 @@ from transforms.events.columns import Steps, taken, target
 from transforms.events.cuts import Cut, Listed, cut, listed, unique
 from transforms.events.frames import Frame, table_of
 from transforms.events.keys import numbered
-from transforms.events.spec import SPLIT, Events, make_events
+from transforms.events.make_events import make_events
+from transforms.events.spec import SPLIT, Events
 from transforms.parse.step_limit import MAX_STEPS
 from transforms.parse.times import Times, moment, shows_all, times_of
 from transforms.problems import path_of

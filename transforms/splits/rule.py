@@ -50,7 +50,8 @@ class Split(Model):
       fractions: with `by: key`, the share of the keys that each split has. They add up to 1.
       seed: with `by: key`, an integer: another one gives other splits.
       feature: with `by: feature`, the feature that says the split; with `by: time`, the feature with the time, of a list the
-        last value. A row without one, or with another value, is rejected (`no_split`).
+        last value. A row without one, or with another value, is rejected (`no_split`). Events are divided by their own time, and
+        need none.
       values: with `by: feature`, the values of each split; where none are given, train, validation and test say their own names.
       validation: with `by: time`, when validation begins: a date, a time in ISO 8601, or a number in `unit`. A row at or after a
         border belongs to the later split.
@@ -126,6 +127,11 @@ class Split(Model):
         return tuple(sorted(found, key=lambda pair: pair[1]))
 
     @property
+    def has_numbers(self) -> bool:
+        """Whether a border of `by: time` is a number, which counts `unit`."""
+        return any(isinstance(value, int) for value in self._borders.values())
+
+    @property
     def _borders(self) -> dict[str, str | int]:
         own = {"validation": self.validation, "test": self.test, **(self.borders or {})}
         return {name: value for name, value in own.items() if value is not None}
@@ -139,12 +145,18 @@ class Split(Model):
             str(one): name for name, held in self.values.items() for one in (held if isinstance(held, list) else [held])
         }
 
-    def faults(self) -> Iterator[tuple[str, str]]:
-        """Yields what is wrong between the fields: the name of one, and a message."""
+    def faults(self, of_events: bool = False) -> Iterator[tuple[str, str]]:
+        """Yields what is wrong between the fields: the name of one, and a message.
+
+        Args:
+          of_events: whether it divides events, which have a time without a feature's help.
+        """
         for name in sorted(set(_OWN) - set(_OF[self.by])):
             if getattr(self, name) != type(self).model_fields[name].default:
                 owner = " or ".join(by for by, own in _OF.items() if name in own)
                 yield name, f"belongs to by: {owner}, got by: {self.by}"
+        if self.by == "time" and not self.feature and not of_events:
+            yield "feature", f"expected the feature with the time, got {shown(self.feature)}"
         yield from {"input": self._input, "key": self._key, "feature": self._feature, "time": self._time}[self.by]()
 
     def _input(self) -> Iterator[tuple[str, str]]:
@@ -175,8 +187,6 @@ class Split(Model):
             yield "values", f"expected each value in one split, got {shown(one)} twice"
 
     def _time(self) -> Iterator[tuple[str, str]]:
-        if not self.feature:
-            yield "feature", f"expected the feature with the time, got {shown(self.feature)}"
         if not is_zone(self.timezone):
             yield "timezone", f"expected a time zone, as Europe/Paris, got {shown(self.timezone)}"
             return
