@@ -16,6 +16,7 @@ from transforms.events.make_events import name_faults, split_faults
 from transforms.events.spec import Events
 from transforms.models import Model
 from transforms.problems import problems, shown
+from transforms.spec.spec import Spec
 from transforms.splits.rule import Split
 
 
@@ -33,6 +34,11 @@ class EventsFile(Model):
     events: Events
     split: Split | None = None
     version: Annotated[Literal[1], BeforeValidator(version_of_layout)] = 1
+
+    @property
+    def spec(self) -> Spec:
+        """The spec of a request that makes sequences and nothing else: it has no columns."""
+        return Spec.model_construct(sequence_groups={}, columns=[], split=self.split, events=self.events)
 
 
 def load_events(path: str | Path) -> EventsFile:

@@ -19,17 +19,28 @@ REPEATED_SHOWN = 5
 """Files that were matched several times and are named."""
 
 
-def lines(what: str, request: Request, outcome: Outcome) -> list[str]:
+def lines(what: str, request: Request | None, outcome: Outcome) -> list[str]:
     """Returns the summary: rows, columns, rejected rows with examples, and where everything lies."""
     if outcome.status == "failed" and not outcome.rejected_files:
         return []
     if outcome.status == "handed_over":
         return [escaping.one_line(f"handed over; when the job is done it publishes {outcome.output}/{layout.MANIFEST}")]
     parts: list[list[str]] = []
-    if outcome.ledger:
+    if outcome.ledger.get("events"):
+        parts.append(_events(outcome.ledger["events"]))
+    if outcome.ledger.get("columns"):
         parts += [[_rows(what, outcome)], *_splits(what, outcome), _columns(outcome.ledger)]
     if outcome.rejected_examples:
         parts.append(_rejects(outcome))
+    parts += _of_files(outcome)
+    if what == "run":
+        parts.append(_places(request, outcome))
+    return [escaping.one_line(line) for part in parts for line in ("", *part)][1:]
+
+
+def _of_files(outcome: Outcome) -> list[list[str]]:
+    """Returns which files were matched several times, and which were left out."""
+    parts = []
     if outcome.repeated:
         shown, more = outcome.repeated[:REPEATED_SHOWN], len(outcome.repeated) - REPEATED_SHOWN
         end = f" and {more:,} more" if more > 0 else ""
@@ -37,9 +48,40 @@ def lines(what: str, request: Request, outcome: Outcome) -> list[str]:
     if outcome.skipped:
         count = f"{len(outcome.skipped)} broken file{'s' * (len(outcome.skipped) != 1)}"
         parts.append([f"skipped {count}, whole:", *(f"  {file.reason}" for file in outcome.skipped)])
-    if what == "run":
-        parts.append(_places(request, outcome))
+    return parts
+
+
+def of_sequences(outcome: Outcome) -> list[str]:
+    """Returns the summary of events that sequences were made of, and where these lie."""
+    if outcome.status == "failed" and not outcome.rejected_files:
+        return []
+    if outcome.status == "handed_over":
+        return lines("sequences", None, outcome)
+    parts = [_events(outcome.ledger.get("events", outcome.ledger))]
+    if outcome.rejected_examples:
+        parts.append(_rejects(outcome))
+    parts += _of_files(outcome)
+    if outcome.status == "done":
+        held = [(layout.MANIFEST, "what the data set is; readers follow it")]
+        held.append((layout.SEQUENCES + "/", "the sequences, a row each (Parquet)"))
+        if outcome.rejected_files:
+            held.append((layout.REJECTED + "/", "rejected events, their records recoverable (Parquet)"))
+        held.append((layout.LEDGER, "every event accounted for, by file"))
+        parts.append([f"written to {outcome.output}", *(f"  {name:<18} {what}" for name, what in held)])
     return [escaping.one_line(line) for part in parts for line in ("", *part)][1:]
+
+
+def _events(book: Mapping[str, Any]) -> list[str]:
+    """Returns what became of events; nothing where there were none to make sequences of."""
+    rows, made = book["rows"], book["sequences"]
+    dropped = "".join(f", {n:,} dropped by {rule}" for rule, n in book["dropped"].items() if n)
+    again = f", {made['used_again']:,} used again" if made["used_again"] else ""
+    targets = f" and {made['targets']:,} targets" if made["targets"] else ""
+    long = f"; {made['too_long']:,} too long to be written" if made["too_long"] else ""
+    return [
+        f"events: {rows['read']:,} read, {rows['used']:,} used{again}{dropped}, {rows['rejected']:,} rejected",
+        f"sequences: {made['rows']:,}, of {made['steps']:,} steps{targets}{long}",
+    ]
 
 
 def of_repair(outcome: Outcome) -> list[str]:
@@ -92,12 +134,13 @@ def _rejects(outcome: Outcome) -> list[str]:
     return lines
 
 
-def _places(request: Request, outcome: Outcome) -> list[str]:
+def _places(request: Request | None, outcome: Outcome) -> list[str]:
     root = outcome.output
     if outcome.status != "done":
         return [f"rejected rows: {os.path.join(root, layout.REJECTED)}"]
     lines = [(layout.MANIFEST, "what the data set is; readers follow it")]
     if outcome.ledger["rows"]["written"]:
+        assert request is not None
         lines.append((layout.EXAMPLES + "/", f"the data, {request.format}"))
         lines.append((layout.SERVING + "/", "a SavedModel that answers a request with what such a row became"))
         lines.append((layout.TRANSFORM + "/", "the same graph for tf.Transform's own users"))

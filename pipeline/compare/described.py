@@ -60,7 +60,7 @@ def read(directory: str) -> Described:
     Raises:
       JobError: there is none, or its manifest, ledger or statistics are damaged.
     """
-    return described(manifest.read(directory.rstrip("/") or "/"))
+    return described(manifest.read_examples(directory.rstrip("/") or "/"))
 
 
 def described(found: Manifest, name: str = "") -> Described:

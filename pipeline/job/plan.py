@@ -15,6 +15,7 @@ from pipeline.job import cache
 from pipeline.job.cache_files import CachePiece
 from pipeline.job.given import GivenTransform
 from pipeline.job.progress import now
+from pipeline.job.sequences_plan import Sequences
 from pipeline.job.writing import Shard
 from pipeline.sources.limits import DEFAULTS, Limits
 from transforms.distributions.facts import Timed
@@ -47,6 +48,7 @@ class Plan:
       screened: the files that were searched for broken ones, as they were then.
       splits: the splits of the rows, if there are any.
       given_transform: the data set whose transform the run uses; None where it fits its own.
+      sequences: the sequences of events that are the input; None where the input holds the rows.
       began: when the run began, in milliseconds since 1970.
       timed: passes before the job, and how long each took.
     """
@@ -68,6 +70,7 @@ class Plan:
     screened: tuple[InputFile, ...] = ()
     splits: Splits = NO_SPLITS
     given_transform: GivenTransform | None = None
+    sequences: Sequences | None = None
     began: int = field(default_factory=now)
     timed: tuple[Timed, ...] = ()
 
@@ -81,9 +84,14 @@ class Plan:
         return Counting(moments, part_counted(self.inputs.size))
 
     @property
+    def given_inputs(self) -> Inputs:
+        """The files that the run was given: those of the events, where the rows are made of such."""
+        return self.inputs if self.sequences is None else self.sequences.plan.inputs
+
+    @property
     def skipped_files(self) -> list[dict[str, str | int]]:
         """The files that were left out, as the ledger and the manifest list them."""
-        return [file.entry() for file in self.skipped]
+        return [file.entry() for file in (self.sequences.plan.skipped if self.sequences else self.skipped)]
 
 
 @dataclass

@@ -10,7 +10,7 @@ import apache_beam as beam
 import pyarrow as pa
 from apache_beam.pvalue import TaggedOutput
 
-from pipeline.inputs.preflight import refuse_schema
+from pipeline.inputs.preflight import Reads, refuse_schema
 from pipeline.job import allocator
 from pipeline.job.progress import Note, now
 from pipeline.sources.base import Split
@@ -19,7 +19,6 @@ from pipeline.sources.limits import Limits
 from transforms.beam import GOOD, REJECTED, TALLIES, in_global_window, typed
 from transforms.rows import digests, metrics, origin
 from transforms.rows.tally import Tally, count_rejected
-from transforms.spec.spec import Spec
 
 
 class ReadBatches(beam.PTransform):
@@ -35,7 +34,7 @@ class ReadBatches(beam.PTransform):
       number: the number of the pass, for the notes.
     """
 
-    def __init__(self, spec: Spec, limits: Limits, spread: bool, notes: str, number: int):
+    def __init__(self, spec: Reads, limits: Limits, spread: bool, notes: str, number: int):
         super().__init__()
         self._spec, self._limits, self._spread = spec, limits, spread
         self._notes, self._number = notes, number
@@ -56,7 +55,7 @@ def splits_of(path: str, limits: Limits) -> list[Split]:
 
 
 class _Read(beam.DoFn):
-    def __init__(self, spec: Spec, limits: Limits, notes: str, number: int):
+    def __init__(self, spec: Reads, limits: Limits, notes: str, number: int):
         self._spec, self._limits, self._notes, self._number = spec, limits, notes, number
 
     def setup(self) -> None:

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.dataset import layout
-from pipeline.dataset.manifest import Manifest
-from pipeline.dataset.manifest import read as read_manifest
+from pipeline.dataset.manifest import Manifest, read_examples
 from pipeline.errors import UsageError
 from pipeline.loaders import blocks, plan
 from pipeline.loaders.plan import Piece
@@ -189,7 +188,7 @@ def open_manifest(root: str, verified: bool, bucket: int | None = None, split: s
       JobError: there is none, it is of a format that is not known, or it is not as it was published.
       UsageError: it has splits, or length buckets, and none is chosen, or not the one that is.
     """
-    manifest = read_manifest(str(root).rstrip("/") or "/")
+    manifest = read_examples(str(root).rstrip("/") or "/")
     if manifest.format not in SINKS:
         path = manifest.path(layout.MANIFEST)
         raise JobError(f"{path}: unknown format {manifest.format!r}{nearest(manifest.format, SINKS)}")

@@ -41,7 +41,35 @@ class GroupedEvents(NamedTuple):
     tallies: beam.PCollection
 
 
-class GroupEvents(beam.PTransform):
+class Shuffle(beam.PTransform):
+    """Groups events whose types are decided already; otherwise as `GroupEvents`."""
+
+    def __init__(self, grouping: Grouping, partitions: int, folder: str = ""):
+        super().__init__()
+        self.grouping, self._partitions, self._folder = grouping, partitions, folder
+
+    def expand(self, events: beam.PCollection) -> GroupedEvents:
+        """Partitions, shuffles and groups."""
+        as_dicts = _are_dicts(events.element_type)
+        partition = _Partition(self.grouping.incoming, self._partitions, self._folder)
+        found = events | "Partition" >> beam.ParDo(partition).with_outputs(REJECTED, TALLIES, main=_BLOCKS)
+        group = _Group(self.grouping, as_dicts)
+        if self._folder:
+            numbers = events.pipeline | "Partitions" >> beam.Create(range(self._partitions), reshuffle=False)
+            numbers |= "Deal" >> beam.Reshuffle()
+            grouped = numbers | "Group" >> beam.ParDo(group, AsList(found[_BLOCKS])).with_outputs(TALLIES, main=GOOD)
+        else:
+            found[_BLOCKS].element_type = typehints.KV[int, bytes]
+            shuffled = found[_BLOCKS] | "Shuffle" >> beam.GroupByKey()
+            grouped = shuffled | "Group" >> beam.ParDo(group).with_outputs(TALLIES, main=GOOD)
+        if not as_dicts:
+            typed(grouped, GOOD)
+            typed(found, REJECTED)
+        tallies = (found[TALLIES], grouped[TALLIES]) | "Tallies" >> beam.Flatten()
+        return GroupedEvents(grouped[GOOD], found[REJECTED], tallies)
+
+
+class GroupEvents(Shuffle):
     """Makes sequences of events: all events of a key come together, as in `transforms.sequences`, to the same bits.
 
     Takes RecordBatches or Tables of events, or dicts, one an event. Gives `good`, the sequences, as RecordBatches (as dicts
@@ -82,7 +110,6 @@ class GroupEvents(beam.PTransform):
         partitions: int = DEFAULT_PARTITIONS,
         folder: str = "",
     ):
-        super().__init__()
         spec = make_events(events)
         kinds = plain_kinds({field.name: field.type for field in schema})
         faults = schema_faults(spec, pa.schema(list(kinds.items())))
@@ -92,29 +119,8 @@ class GroupEvents(beam.PTransform):
             raise ValueError(f"partitions: expected 1 or more, got {partitions!r}")
         spec = resolved(spec, list(kinds))
         incoming = Incoming(spec, {name: kinds[name] for name in spec.fields})
-        self.grouping = Grouping(incoming, dict(borders or {}), max_steps)
-        self._partitions, self._folder = partitions, folder
+        super().__init__(Grouping(incoming, dict(borders or {}), max_steps), partitions, folder)
         self.schema = self.grouping.schema  # which also says now what borders cannot be
-
-    def expand(self, events: beam.PCollection) -> GroupedEvents:
-        """Partitions, shuffles and groups."""
-        as_dicts = _are_dicts(events.element_type)
-        partition = _Partition(self.grouping.incoming, self._partitions, self._folder)
-        found = events | "Partition" >> beam.ParDo(partition).with_outputs(REJECTED, TALLIES, main=_BLOCKS)
-        group = _Group(self.grouping, as_dicts)
-        if self._folder:
-            numbers = events.pipeline | "Partitions" >> beam.Create(range(self._partitions), reshuffle=False)
-            numbers |= "Deal" >> beam.Reshuffle()
-            grouped = numbers | "Group" >> beam.ParDo(group, AsList(found[_BLOCKS])).with_outputs(TALLIES, main=GOOD)
-        else:
-            found[_BLOCKS].element_type = typehints.KV[int, bytes]
-            shuffled = found[_BLOCKS] | "Shuffle" >> beam.GroupByKey()
-            grouped = shuffled | "Group" >> beam.ParDo(group).with_outputs(TALLIES, main=GOOD)
-        if not as_dicts:
-            typed(grouped, GOOD)
-            typed(found, REJECTED)
-        tallies = (found[TALLIES], grouped[TALLIES]) | "Tallies" >> beam.Flatten()
-        return GroupedEvents(grouped[GOOD], found[REJECTED], tallies)
 
 
 def _are_dicts(kind: Any) -> bool:
