@@ -144,6 +144,8 @@ def _places(request: Request | None, outcome: Outcome) -> list[str]:
         lines.append((layout.EXAMPLES + "/", f"the data, {request.format}"))
         lines.append((layout.SERVING + "/", "a SavedModel that answers a request with what such a row became"))
         lines.append((layout.TRANSFORM + "/", "the same graph for tf.Transform's own users"))
+    if outcome.ledger.get("events") and (request is None or request.keep_sequences):
+        lines.append((layout.SEQUENCES + "/", "the sequences that the rows were made of, as Parquet"))
     if outcome.rejected_files:
         lines.append((layout.REJECTED + "/", "rejected rows, their records recoverable (Parquet)"))
     lines.append((layout.STATISTICS, "counts, means, variances, lengths"))

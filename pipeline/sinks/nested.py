@@ -31,7 +31,15 @@ def open_nested(path: str, schema: pa.Schema) -> RowGroups:
 
 
 def fields_of(schema: pa.Schema) -> dict[str, str]:
-    """Returns the fields of sequences and their types, as the manifest lists them."""
+    """Returns the fields of sequences and their types as they are read back, which is how the manifest lists them."""
+    import pyarrow.parquet as pq
+
+    out = pa.BufferOutputStream()
+    pq.write_table(schema.empty_table(), out)
+    return _shown(pq.read_schema(pa.BufferReader(out.getvalue())))
+
+
+def _shown(schema: pa.Schema) -> dict[str, str]:
     return {field.name: str(field.type) for field in schema}
 
 
@@ -51,7 +59,7 @@ def examine(path: str, fields: Mapping[str, str], tell: Tell) -> Contents:
         pass
     source = ParquetSource()
     try:
-        held = fields_of(pa.schema(list(source.features(path, WIDEST).items())))
+        held = _shown(pa.schema(list(source.features(path, WIDEST).items())))
         if held != dict(fields):
             odd = next(name for name in {**fields, **held} if held.get(name) != fields.get(name))
             kinds = f"the file has {held.get(odd, 'no such field')}, the manifest {fields.get(odd, 'no such field')}"
