@@ -16,6 +16,9 @@ from transforms.rows import keys, origin
 GATHERED_BYTES: Final = 32 << 20
 """So much Arrow data is gathered before it is partitioned: blocks of many partitions are small enough as it is."""
 
+BLOCK_BYTES: Final = 8 << 20
+"""Arrow data of a block, at most."""
+
 FILE_COLUMN: Final = "__seqcols_file"
 """Column of a block: the number of each event's file among those that the block names."""
 
@@ -88,4 +91,7 @@ class Gatherer:
         order, begins = keys.partitions([whole.column(name) for name in self._incoming.events.key], self._partitions)
         whole = whole.take(pa.array(order))
         for k in np.flatnonzero(np.diff(begins)).tolist():
-            yield k, Block(whole.slice(int(begins[k]), int(begins[k + 1] - begins[k])), names)
+            part = whole.slice(int(begins[k]), int(begins[k + 1] - begins[k]))
+            each = max(1, part.num_rows * BLOCK_BYTES // max(part.nbytes, 1))  # a heavy key makes a large one
+            for start in range(0, part.num_rows, each):
+                yield k, Block(part.slice(start, each), names)

@@ -74,7 +74,7 @@ class GroupEvents(Shuffle):
 
     Takes RecordBatches or Tables of events, or dicts, one an event. Gives `good`, the sequences, as RecordBatches (as dicts
     where the input's type says that it has dicts); `rejected`, events without a key or a time and those with a value of another
-    type (see `transforms.rows.rejection.SCHEMA`); `tallies`, what became of each event (`pipeline.shuffle.partition.counted`).
+    type (see `transforms.rows.rejection.SCHEMA`); `tallies`, what became of each event (`Grouping.grouped`).
 
     Blocks of Arrow, one a partition and batch, cross the pipeline's GroupByKey. An engine may hold a partition whole; Beam's
     in-process runner holds all of them in memory, unless `folder` says where they go as files instead.
