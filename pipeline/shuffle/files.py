@@ -6,11 +6,15 @@ import os
 import secrets
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 from pipeline.shuffle.blocks import Block, unpacked
 from transforms.errors import JobError
+
+FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+"""A file of blocks is new, whoever writes it."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ class BlockWriter:
             try:
                 if self._file < 0:
                     os.makedirs(self._folder, exist_ok=True)
-                    self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+                    self._file = os.open(self._path, FLAGS, 0o600)
                 while data:
                     data = data[os.write(self._file, data) :]
             except OSError as error:
