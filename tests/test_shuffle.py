@@ -25,8 +25,9 @@ from pipeline.shuffle import blocks, partition
 from pipeline.shuffle.blocks import Block, Gatherer, unpacked
 from pipeline.shuffle.files import BlockWriter
 from pipeline.shuffle.partition import Grouping
+from tests.event_oracle import NANOSECONDS
 from tests.marks import tried
-from tests.test_events import NANOSECONDS, bits, random_events, random_spec
+from tests.test_events import bits, random_events, random_spec
 from transforms.errors import JobError, SpecError
 from transforms.events.accounting import DROPPED
 from transforms.events.incoming import Incoming, cast, one_type, plain_kinds

@@ -57,7 +57,7 @@ def of_sequences(outcome: Outcome) -> list[str]:
         return []
     if outcome.status == "handed_over":
         return lines("sequences", None, outcome)
-    parts = [_events(outcome.ledger.get("events", outcome.ledger))]
+    parts = [_events(outcome.ledger["events"])]
     if outcome.rejected_examples:
         parts.append(_rejects(outcome))
     parts += _of_files(outcome)
@@ -124,7 +124,9 @@ def _columns(ledger: Mapping[str, Any]) -> list[str]:
 
 def _rejects(outcome: Outcome) -> list[str]:
     lines = ["rejected rows, the first of every reason (seqcols explain REASON says more):"]
-    counts = outcome.ledger.get("rows", {}).get("rejected_by_reason", {})
+    books = (outcome.ledger.get("events", {}), outcome.ledger)  # of a run that came to its rows theirs are shown
+    counts = {reason: n for book in books for reason, n in book.get("rejected_by_reason", {}).items()}
+    counts |= outcome.ledger.get("rows", {}).get("rejected_by_reason", {})
     for reason, examples in outcome.rejected_examples.items():
         lines.append(f"  {reason}: {counts.get(reason, len(examples)):,}")
         for row in examples:

@@ -53,6 +53,13 @@ def _one(counts: Tally) -> dict[str, Any]:
     }
 
 
+def alone(book: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the ledger of a run that has made sequences of events and nothing of these: no row was read."""
+    nothing = dict.fromkeys(("read", "written", "rejected"), 0)
+    rows = {"rows": {**nothing, "rejected_by_reason": {}}, "row_digests": dict.fromkeys(nothing, digests.as_text(0))}
+    return {**rows, "columns": {}, "files": {}, "skipped_files": book["skipped_files"], "events": book}
+
+
 def imbalances(book: Mapping[str, Any]) -> list[str]:
     """Returns what does not add up, one line each, the file named; nothing for events that do."""
     faults = []

@@ -89,6 +89,7 @@ def _run_on_events(request: Request, stream: TextIO | None) -> Outcome:
             return outcome
         done = _run_on_rows(replace(request, on_bad_file="fail"), stream, made)
     done.notes, done.skipped, done.repeated = [*notes, *done.notes], plan.skipped, plan.inputs.repeated
+    done.rejected_examples = {**made.examples, **done.rejected_examples}
     return done
 
 

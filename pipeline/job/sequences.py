@@ -188,8 +188,8 @@ def publish_alone(
     try:
         result = sequences_verdict(made)
         if result["status"] == DONE:
-            book = {**_no_rows(), "events": made.ledger, "skipped_files": plan.skipped_files}
-            result = {**result, "notes": publish.publish(plan.place, _manifest(made), book, None, "", plan.replaces)}
+            notes = publish.publish(plan.place, _manifest(made), result["ledger"], None, "", plan.replaces)
+            result = {**result, "notes": notes}
     except JobError as error:
         result = {"status": FAILED, "message": str(error)}
     result["rejected_examples"] = examples
@@ -197,13 +197,6 @@ def publish_alone(
     if result["status"] != DONE:
         raise JobError(result["message"])
     return result
-
-
-def _no_rows() -> dict[str, Any]:
-    """Returns the ledger of a data set without examples."""
-    nothing = dict.fromkeys(("read", "written", "rejected"), 0)
-    marks = dict.fromkeys(("read", "written", "rejected"), f"{0:016x}")
-    return {"rows": {**nothing, "rejected_by_reason": {}}, "row_digests": marks, "columns": {}, "files": {}}
 
 
 def _manifest(made: Sequences) -> dict[str, Any]:

@@ -31,7 +31,6 @@ from transforms.errors import JobError, SpecError, listed, nearest
 from transforms.events.checks import schema_faults
 from transforms.events.incoming import Incoming, one_type, plain_kinds
 from transforms.events.make_events import resolved
-from transforms.events.spec import Events
 from transforms.spec.spec import Spec
 from transforms.splits.rule import Split
 
@@ -117,12 +116,14 @@ class Sequences:
       shards: their files.
       rejected: the files of rejected events.
       ledger: the events, accounted for (see `pipeline.dataset.events_ledger`).
+      examples: the first rejected events of every reason.
     """
 
     plan: EventsPlan
     shards: Sequence[Shard]
     rejected: Sequence[Shard]
     ledger: Mapping[str, Any] = field(default_factory=dict)
+    examples: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
 
     @property
     def inputs(self) -> Inputs:
@@ -164,7 +165,8 @@ def grouping_of(spec: Spec, inputs: Inputs, limits: Limits, max_steps: int) -> G
     assert spec.events is not None
     held = _held([file.path for file in inputs.files], limits)
     names = list(dict.fromkeys(name for _, features in held for name in features))
-    kinds = {name: _kind(name, held, name in spec.events.key) for name in names if _is_read(spec.events, name)}
+    read = names if spec.events.features is None else set(spec.events.fields)
+    kinds = {name: _kind(name, held, name in spec.events.key) if name in read else pa.null() for name in names}
     faults = schema_faults(spec.events, pa.schema(list(kinds.items())))
     if faults:
         raise SpecError(faults)
@@ -176,10 +178,6 @@ def grouping_of(spec: Spec, inputs: Inputs, limits: Limits, max_steps: int) -> G
             hint = nearest(lost[0], features) or f"; it has {listed(list(features))}"
             raise JobError(f"{path}: events: the file has no field {lost[0]!r}{hint}")
     return Grouping(Incoming(events, own), borders_of(spec.split), max_steps)
-
-
-def _is_read(events: Events, name: str) -> bool:
-    return events.features is None or name in events.fields
 
 
 def _held(paths: Sequence[str], limits: Limits) -> list[tuple[str, dict[str, pa.DataType]]]:

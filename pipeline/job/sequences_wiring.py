@@ -149,12 +149,12 @@ def written_down(
     if result["status"] != "done":
         layout.write_result(plan.place, result)
         raise JobError(result["message"])
-    entries = {what: [vars_of(shard) for shard in own] for what, own in (("shards", shards), ("rejected", rejected))}
+    entries = {what: [as_json(shard) for shard in own] for what, own in (("shards", shards), ("rejected", rejected))}
     layout.write_json(plan.place.staged(MADE), {**entries, "ledger": made.ledger, "rejected_examples": examples})
     return result
 
 
-def vars_of(shard: Shard) -> dict[str, Any]:
+def as_json(shard: Shard) -> dict[str, Any]:
     """Returns a file as JSON holds it."""
     return {name: getattr(shard, name) for name in ("path", "rows", "bytes", "sha256", "row_digest")}
 
@@ -162,5 +162,7 @@ def vars_of(shard: Shard) -> dict[str, Any]:
 def read_made(plan: EventsPlan) -> Sequences:
     """Reads what `written_down` wrote."""
     held = layout.read_json(plan.place.staged(MADE))
-    shards, rejected = ([Shard(**one) for one in held[what]] for what in ("shards", "rejected"))
-    return Sequences(plan, sorted(shards, key=lambda s: s.path), sorted(rejected, key=lambda s: s.path), held["ledger"])
+    shards, rejected = (
+        sorted((Shard(**one) for one in held[what]), key=lambda shard: shard.path) for what in ("shards", "rejected")
+    )
+    return Sequences(plan, shards, rejected, held["ledger"], held["rejected_examples"])

@@ -38,7 +38,8 @@ def imbalances(got: Collected, book: Mapping[str, Any]) -> list[str]:
 def sequences_verdict(made: Sequences) -> dict[str, Any]:
     """Returns how making sequences of events has ended: `status`, `message`, and the ledger of the events."""
     book, plan = made.ledger, made.plan
-    kept = {"ledger": book, "rejected_files": [part.path for part in made.rejected]}
+    whole = events_ledger.alone(book)
+    kept = {"ledger": whole, "rejected_files": [part.path for part in made.rejected]}
     passes.refuse_changed(changed(plan.screened))
     faults = events_ledger.imbalances(book)
     for what, parts, said in (
@@ -49,7 +50,7 @@ def sequences_verdict(made: Sequences) -> dict[str, Any]:
         if in_files != said:
             faults.append(f"{said} {what}, {in_files} in the files")
     if faults:
-        return {"status": FAILED, "message": f"the ledger does not balance: {first_of(faults)}", "ledger": book}
+        return {"status": FAILED, "message": f"the ledger does not balance: {first_of(faults)}", "ledger": whole}
     message = too_many_rejected(book, plan.max_rejected, "events")
     if message:
         return {"status": TOO_MANY_REJECTED, "message": f"{message}; nothing was published", **kept}
