@@ -13,9 +13,12 @@ if TYPE_CHECKING:
     from pipeline.job.executing import Outcome
     from pipeline.job.request import Request
     from pipeline.job.running import check, run
+    from pipeline.job.sequences import sequences
     from pipeline.planning.plan import plan
+    from pipeline.shuffle.group_events import GroupEvents
 
 _LATE = {
+    "GroupEvents": ("pipeline.shuffle.group_events", "GroupEvents"),
     "Manifest": ("pipeline.dataset.manifest", "Manifest"),
     "Outcome": ("pipeline.job.executing", "Outcome"),
     "Request": ("pipeline.job.request", "Request"),
@@ -25,6 +28,7 @@ _LATE = {
     "plan": ("pipeline.planning.plan", "plan"),
     "read_manifest": ("pipeline.dataset.manifest", "read"),
     "run": ("pipeline.job.running", "run"),
+    "sequences": ("pipeline.job.sequences", "sequences"),
 }
 
 
@@ -37,4 +41,16 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module 'pipeline' has no attribute {name!r}")
 
 
-__all__ = ["Manifest", "Outcome", "Request", "UsageError", "check", "load", "plan", "read_manifest", "run"]
+__all__ = [
+    "GroupEvents",
+    "Manifest",
+    "Outcome",
+    "Request",
+    "UsageError",
+    "check",
+    "load",
+    "plan",
+    "read_manifest",
+    "run",
+    "sequences",
+]

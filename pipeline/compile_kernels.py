@@ -16,11 +16,11 @@ from pipeline.sources.tfrecord import examples as example_records
 from pipeline.sources.tfrecord import framing
 from transforms.columns.results import Output
 from transforms.events.features import FIGURES, SINCE
-from transforms.events.keys import partitions
 from transforms.events.sequences import sequences
 from transforms.kernels.fingerprints import fingerprints
 from transforms.kernels.sums import LAYOUTS
 from transforms.kernels.values import FLOATS, look
+from transforms.rows.keys import partitions
 from transforms.statistics.moments import Moments
 
 _CARRIERS: Final = {"int64": pa.int64(), "float32": pa.float32(), "string": pa.large_binary(), "bool": pa.bool_()}

@@ -13,9 +13,10 @@ import tensorflow as tf
 
 from tests.marks import tried
 from tests.test_events import as_bytes, bits, random_events, random_spec
-from transforms.events import keys
-from transforms.events.frames import field_of
+from transforms.events.keys import numbered
 from transforms.events.sequences import sequences
+from transforms.rows import keys
+from transforms.rows.fields import field_of
 
 TEXTS = [
     (pa.array([5, -1, 2**62]), [b"5", b"-1", b"4611686018427387904"]),
@@ -85,11 +86,11 @@ def test_partitions_give_what_the_whole_gives():
 
 
 def test_numbers_of_keys_are_in_their_order():
-    ids, count = keys.numbered([pa.array([30, -5, 30, 7])])
+    ids, count = numbered([pa.array([30, -5, 30, 7])])
     assert (ids.tolist(), count) == ([2, 0, 2, 1], 3)
-    ids, count = keys.numbered([pa.array(["b", "ä", "a", "b"]), pa.array([1, 0, 9, 0])])
+    ids, count = numbered([pa.array(["b", "ä", "a", "b"]), pa.array([1, 0, 9, 0])])
     assert (ids.tolist(), count) == ([2, 3, 0, 1], 4)
-    assert keys.numbered([pa.array([], pa.int64())])[1] == 0
+    assert numbered([pa.array([], pa.int64())])[1] == 0
 
 
 def test_five_and_the_text_five_are_one_key():

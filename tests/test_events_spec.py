@@ -9,8 +9,9 @@ import pyarrow as pa
 import pytest
 
 from transforms.errors import SpecError
+from transforms.events.make_events import make_events
 from transforms.events.sequences import sequences
-from transforms.events.spec import Events, events_to_dict, make_events
+from transforms.events.spec import Events, events_to_dict
 
 WHOLE: dict[str, Any] = {
     "key": ["actor", "repository"],
@@ -190,8 +191,11 @@ def test_what_the_events_cannot_give_is_said_before_they_are_read(data: Any, mes
 
 BORDERS = [
     ({"train": 1}, "split.train: 'train' is what is before the first border"),
-    ({"test": "tomorrow"}, "split.test: expected a date, a time or a number of 's', got 'tomorrow'"),
-    ({"test": True}, "split.test: expected a date, a time or a number of 's', got True"),
+    (
+        {"test": "tomorrow"},
+        "split.test: expected a date or a time in ISO 8601, as 2024-01-31, or a number, got 'tomorrow'",
+    ),
+    ({"test": True}, "split.test: expected a date or a time in ISO 8601, as 2024-01-31, or a number, got True"),
     (
         {"validation": "2024-02-01", "test": "2024-01-01"},
         "split: expected ascending borders, got '2024-02-01', '2024-01-01'",

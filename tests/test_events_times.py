@@ -16,11 +16,11 @@ import pytest
 
 from tests.marks import tried
 from transforms.events.clocks import clock
-from transforms.events.frames import field_of
 from transforms.events.sequences import sequences
-from transforms.events.times import border_of, times_of
-from transforms.events.units import UNITS
 from transforms.kernels import event_steps
+from transforms.parse.times import moment, times_of
+from transforms.parse.units import UNITS
+from transforms.rows.fields import field_of
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -130,7 +130,7 @@ BORDERS = [
 
 @pytest.mark.parametrize(("value", "unit", "tick", "wanted"), BORDERS)
 def test_a_border_is_the_first_time_that_is_not_before_it(value: Any, unit: str, tick: int, wanted: int):
-    assert border_of(value, unit, tick) == wanted
+    assert -(-moment(value, unit) // tick) == wanted
 
 
 ZONES = [
@@ -191,7 +191,7 @@ def test_the_kind_of_time_does_not_show():
         pa.array(seconds, pa.float64()),
         pa.array(moments, pa.timestamp("us")),
         pa.array(moments, pa.timestamp("ns", "Asia/Tokyo")),
-        pa.array([moment.isoformat() for moment in moments]),
+        pa.array([at.isoformat() for at in moments]),
         pa.array([str(second) for second in seconds]),
     ):
         table = pa.table({"user": [1] * 5, "time": times, "n": list(range(5))})

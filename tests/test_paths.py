@@ -57,7 +57,7 @@ def test_a_name_with_glob_characters_would_touch_no_other(monkeypatch):
 
 
 def test_the_names_of_a_run_are_those_of_its_layout():
-    folders = (layout.EXAMPLES, layout.REJECTED, layout.TRANSFORM, layout.SERVING)
+    folders = (*layout.SHARDED, layout.TRANSFORM, layout.SERVING)
     assert (
         *folders,
         layout.STATISTICS,

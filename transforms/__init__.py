@@ -14,8 +14,9 @@ from transforms.spec.spec import Spec
 
 if TYPE_CHECKING:
     from transforms.beam import Densify, Parse, Validate
+    from transforms.events.make_events import make_events
     from transforms.events.sequences import Grouped, sequences
-    from transforms.events.spec import Events, make_events
+    from transforms.events.spec import Events
     from transforms.fit.fit import Fit, FitAndDensify
     from transforms.memory import Applied, apply
     from transforms.ml_transform import SequenceColumns
@@ -33,7 +34,7 @@ _LATE = {
     "SequenceColumns": "transforms.ml_transform",
     "Validate": "transforms.beam",
     "apply": "transforms.memory",
-    "make_events": "transforms.events.spec",
+    "make_events": "transforms.events.make_events",
     "make_output_parse_example_spec": "transforms.spec.parse_specs",
     "make_parse_example_spec": "transforms.spec.parse_specs",
     "make_preprocessing_fn": "transforms.preprocessing",

@@ -26,6 +26,7 @@ from transforms.columns.identity import SequenceIdentity
 from transforms.columns.numeric_base import numeric_of
 from transforms.columns.passthrough import Passthrough
 from transforms.errors import SpecError, SpecFault, nearest
+from transforms.events.spec import Events
 from transforms.groups import SequenceGroup
 from transforms.normalizers import Function, places
 from transforms.problems import Problem, problems, shown
@@ -47,7 +48,7 @@ MOST_VALUES: Final = 20_000
 ELSEWHERE: Final = "; a long vocabulary can be a vocabulary_file"
 
 
-def _version(value: Any) -> Any:
+def version_of_layout(value: Any) -> Any:
     """Refuses `true` and `1.0`, which are 1 for Python and so for pydantic."""
     if type(value) is not int:
         raise PydanticKnownError("literal_error", {"expected": "1"})
@@ -61,7 +62,7 @@ class ColumnsFile(Spec):
       version: version of the layout. There is one so far.
     """
 
-    version: Annotated[Literal[1], BeforeValidator(_version)] = 1
+    version: Annotated[Literal[1], BeforeValidator(version_of_layout)] = 1
 
 
 def load(path: str | Path) -> Spec:
@@ -78,7 +79,7 @@ def load(path: str | Path) -> Spec:
     """
     name = str(path)
     folder = name.rpartition("/")[0] if "://" in name else os.path.dirname(os.path.abspath(name))
-    return _checked(read_yaml(_read(name), name, MOST_VALUES, ELSEWHERE), name, folder)
+    return _checked(read_yaml(read_text(name), name, MOST_VALUES, ELSEWHERE), name, folder)
 
 
 def loads(text: str, name: str = "columns file") -> Spec:
@@ -97,7 +98,12 @@ def loads(text: str, name: str = "columns file") -> Spec:
     return _checked(read_yaml(text, name), name)
 
 
-def _read(name: str) -> str:
+def read_text(name: str) -> str:
+    """Returns the text of a columns file.
+
+    Raises:
+      SpecError: it cannot be read, is too large or no UTF-8.
+    """
     try:
         with opened(name) as file:
             data = file.read(LARGEST + 1)
@@ -122,7 +128,7 @@ def _checked(document: Document, name: str, folder: str | None = None) -> Spec:
     spec: Spec | None
     try:
         file = ColumnsFile.model_validate(data)
-        spec = Spec(sequence_groups=file.sequence_groups, columns=file.columns, split=file.split)
+        spec = Spec(sequence_groups=file.sequence_groups, columns=file.columns, split=file.split, events=file.events)
     except ValidationError as error:
         found = problems(error, ColumnsFile, data, noun="key")
         spec = _valid_part(data)
@@ -176,15 +182,19 @@ def _valid_part(data: dict[str, Any]) -> Spec | None:
         groups = {column.sequence_group: _NO_GROUP for column in columns if column.sequence_group is not None}
     if any(column is None and not _group_known(row) for column, row in zip(valid, rows, strict=True)):
         columns += [SequenceIdentity.make(key=f"\0group {name}", num_buckets=1, group=name) for name in groups if name]
-    return Spec.model_construct(
-        sequence_groups=groups, columns=columns, split=_valid(_SPLIT, data["split"]) if "split" in data else None
-    )
+    split = _valid(_SPLIT, data["split"]) if "split" in data else None
+    events = _valid(_EVENTS, data["events"]) if "events" in data else None
+    if events is None and "events" in data and split is not None and split.by == "time":
+        split = split.model_copy(update={"feature": split.feature or _STAND_IN})
+    return Spec.model_construct(sequence_groups=groups, columns=columns, split=split, events=events)
 
 
 _COLUMN: Final[TypeAdapter[Column]] = TypeAdapter(AnyColumn)
 _GROUP: Final = TypeAdapter(SequenceGroup)
 _NO_GROUP: Final = SequenceGroup(mask=False)
+_STAND_IN: Final = "\0"
 _SPLIT: Final = TypeAdapter(Split)
+_EVENTS: Final = TypeAdapter(Events)
 
 
 def _valid(adapter: TypeAdapter[Model], data: Any) -> Model | None:
@@ -230,7 +240,7 @@ def _stand_in(row: Any, k: int) -> Column:
 
 def located(faults: Sequence[SpecFault], path: str | Path) -> list[SpecFault]:
     """Returns faults of a spec that was read from a columns file with their lines in it."""
-    document = read_yaml(_read(str(path)), str(path), MOST_VALUES, ELSEWHERE)
+    document = read_yaml(read_text(str(path)), str(path), MOST_VALUES, ELSEWHERE)
     return [replace(fault, line=document.line(fault.path)) for fault in faults]
 
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from pipeline.columns_file.reader import ColumnsFile
 from transforms.columns import TYPES
+from transforms.events.spec import Events, Sessions, Target, Time, Windows
 from transforms.groups import SequenceGroup
 from transforms.normalizers import NORMALIZERS
 from transforms.splits.rule import Split
@@ -31,7 +32,8 @@ def json_schema() -> dict[str, Any]:
     """
     schema = ColumnsFile.model_json_schema()
     definitions = schema["$defs"]
-    models: list[type[BaseModel]] = [SequenceGroup, Split, *TYPES.values(), *NORMALIZERS.values()]
+    events = (Events, Time, Sessions, Windows, Target)
+    models: list[type[BaseModel]] = [SequenceGroup, Split, *events, *TYPES.values(), *NORMALIZERS.values()]
     for model in models:
         _describe(definitions[model.__name__], model)
     _describe(schema, ColumnsFile)

@@ -15,10 +15,12 @@ from pipeline.columns_file.yaml_lines import resolve
 from transforms.columns import Column
 from transforms.errors import SpecError, SpecFault
 from transforms.escaping import one_line
+from transforms.events.spec import Events, events_to_dict
 from transforms.groups import SequenceGroup
 from transforms.normalizers import TYPES, Chain, Function, Normalizer
 from transforms.problems import path_of, shown
 from transforms.spec.spec import Spec
+from transforms.splits.rule import Split
 from transforms.stored.embedding_tables import EmbeddingTable
 
 
@@ -39,10 +41,12 @@ def dumps(spec: Spec) -> str:
     groups = CommentedMap()
     for name, group in spec.sequence_groups.items():
         groups[quoted(name)] = _flow(_changed(group, path_of(("sequence_groups", name)), faults))
-    split = {"split": _flow(_changed(spec.split, "split", faults))} if spec.split is not None else {}
+    split = {"split": split_row(spec.split)} if spec.split is not None else {}
+    events = {"events": events_rows(spec.events)} if spec.events is not None else {}
     if faults:
         raise SpecError(faults)
-    return block({"version": 1, **({"sequence_groups": groups} if groups else {}), "columns": rows, **split})
+    grouped = {"sequence_groups": groups} if groups else {}
+    return block({"version": 1, **events, **grouped, "columns": rows, **split})
 
 
 def block(data: Any) -> str:
@@ -71,6 +75,28 @@ def row(column: Column) -> dict[str, Any]:
 def group_row(group: SequenceGroup) -> dict[str, Any]:
     """Returns a sequence group as `block` takes it."""
     return _flow(_changed(group, "", []))
+
+
+def split_row(split: Split) -> dict[str, Any]:
+    """Returns the rule of splits as `block` takes it."""
+    return _flow(_changed(split, "split", []))
+
+
+def events_rows(events: Events) -> dict[str, Any]:
+    """Returns the section of events as `block` takes it."""
+    return {name: _nested(value, name == "features") for name, value in events_to_dict(events).items()}
+
+
+def _nested(value: Any, block_style: bool = False) -> Any:
+    """Returns a value of the section, with whatever needs quotes quoted; what stands in it on one line."""
+    if isinstance(value, dict):
+        made = CommentedMap({quoted(name): _nested(one) for name, one in value.items()})
+        return made if block_style else _flow(made)
+    if isinstance(value, list):
+        row = CommentedSeq([_nested(one) for one in value])
+        row.fa.set_flow_style()
+        return row
+    return quoted(value) if isinstance(value, str) else value
 
 
 def _row(column: Column, path: str, faults: list[SpecFault]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from pipeline.command.exits import FAILED, TOO_MANY_REJECTED, printed, reported,
 from pipeline.command.options import all_names
 from pipeline.dataset.target import checked_output
 from pipeline.errors import UsageError
-from pipeline.job.request import Request, check_values
+from pipeline.job.request import Request, check_options, check_values
 
 if TYPE_CHECKING:
     from pipeline.job.executing import Outcome
@@ -36,6 +36,27 @@ def carry_out(what: str, columns: str, debug: bool = False, **asked: Any) -> Non
     with reported(debug, columns):
         request = _asked(columns, debug, **asked)
         outcome = _execute(what, request, debug)
+    end(outcome, debug)
+
+
+def make_sequences(events: str, debug: bool = False, **asked: Any) -> None:
+    """Makes sequences of events, prints the summary and exits with the code that the outcome has."""
+    with reported(debug, events):
+        from pipeline.columns_file.events_file import load_events
+
+        _open_files_with(asked.get("beam_args", ()))
+        request = Request(load_events(events).spec, **asked)
+        check_options(request)
+        _refuse_unknown(request.beam_args)
+        checked_output(request.output, request.overwrite)
+        prepare(debug)
+        from pipeline.command import summary
+        from pipeline.job.sequences import sequences
+
+        with silence.workers(debug or not request.has_processes) as stream:
+            outcome = sequences(request, stream)
+        say(*(f"seqcols: {note}" for note in outcome.notes), err=True)
+        say(*summary.of_sequences(outcome))
     end(outcome, debug)
 
 

@@ -10,13 +10,14 @@ import click
 import click.shell_completion
 
 from pipeline.command import silence, temporary
-from pipeline.command.actions import carry_out, end, find_functions, prepare, show_plan
+from pipeline.command.actions import carry_out, end, find_functions, make_sequences, prepare, show_plan
 from pipeline.command.exits import DRIFTED, FAILED, Commands, printed, reported, say, stop
 from pipeline.command.options import (
     DEBUG,
     MOVED_INPUTS,
     WORKERS,
     comparing,
+    grouping,
     inspecting,
     planning,
     reading,
@@ -54,6 +55,17 @@ def run_command(context: click.Context, /, **options: Any) -> None:
 def check_command(context: click.Context, /, **options: Any) -> None:
     """Read and validate like run, but write nothing: prints the same ledger and summary of rejected rows."""
     carry_out("check", beam_args=context.args, **options)
+
+
+@cli.command("sequences", context_settings=BEAM_OPTIONS)
+@grouping
+def sequences_command(context: click.Context, /, **options: Any) -> None:
+    """Read events from --input, make sequences of them by the section events: of EVENTS.YAML, and write these to --output.
+
+    EVENTS.YAML is a columns file, or has only that section and split:. The sequences are Parquet, a row each. With a columns file
+    that has events:, run does the same first, and then goes on.
+    """
+    make_sequences(beam_args=context.args, **options)
 
 
 @cli.command("inspect")

@@ -8,13 +8,16 @@ import signal
 import sys
 import traceback
 from collections.abc import Iterator
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 
 from pipeline.command import streams
 from pipeline.errors import UsageError
 from pipeline.stopping import INTERRUPTED, end_now
+
+if TYPE_CHECKING:
+    from transforms.errors import SpecError
 
 OK, FAILED, WRONG_USE, TOO_MANY_REJECTED, DRIFTED = 0, 1, 2, 3, 4
 
@@ -89,6 +92,7 @@ def _lines_of(error: Exception, columns: str) -> tuple[int, list[str]]:
     if isinstance(error, JobError):
         return FAILED, [str(error)]
     if isinstance(error, SpecError):
+        error = _located(error, columns)
         # What concerns the whole file has its name for a path.
         faults = [
             str(fault).replace(f"{columns}: ", "", 1) if fault.path == columns else str(fault) for fault in error.faults
@@ -97,6 +101,18 @@ def _lines_of(error: Exception, columns: str) -> tuple[int, list[str]]:
         several = [f"{columns}: {len(faults):,} faults", *faults[:MOST_FAULTS], *more]
         return WRONG_USE, several if len(faults) > 1 else [f"{columns}: {faults[0]}"]
     return FAILED, [_unforeseen(error)]
+
+
+def _located(error: SpecError, columns: str) -> SpecError:
+    """Returns faults that were found after the columns file was read with their lines in it."""
+    from pipeline.columns_file.reader import located
+    from transforms.errors import SpecError
+
+    if not columns or all(fault.line for fault in error.faults):
+        return error
+    with contextlib.suppress(SpecError):
+        return SpecError(located(error.faults, columns))
+    return error
 
 
 def _unforeseen(error: Exception) -> str:

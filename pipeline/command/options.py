@@ -84,6 +84,13 @@ def _input(required: bool) -> Any:
     )
 
 
+_STATISTICS_SPLIT: Final = _valued(
+    "--statistics-split",
+    str,
+    "",
+    "Split that statistics, vocabularies and a T that the data decide come from, where there are splits; train by default.",
+)
+
 _READING: Final = [
     _valued(
         "--max-rejected",
@@ -97,12 +104,7 @@ _READING: Final = [
         ON_BAD_FILE[0],
         "What to do with a damaged or truncated file: fail the run, or skip the whole file (takes an extra pass).",
     ),
-    _valued(
-        "--statistics-split",
-        str,
-        "",
-        "Split that statistics, vocabularies and a T that the data decide come from, if there are splits; train by default.",
-    ),
+    _STATISTICS_SPLIT,
     _MAX_RECORD_BYTES,
     _valued("--max-steps", int, DEFAULTS.max_steps, "Longest sequence, in steps; a row with a longer one is rejected."),
     _MAX_UNPACK_RATIO,
@@ -113,8 +115,27 @@ _READING: Final = [
     DEBUG,
 ]
 
+_OUTPUT: Final = click.option("--output", required=True, help="Directory to write the data set to.")
+
+_REPLACE: Final = click.option("--overwrite", is_flag=True, help="Replace an existing data set.")
+
+_ALLOW_EMPTY: Final = click.option("--allow-empty", is_flag=True, help="Publish the data set even if it has no rows.")
+
+_WAIT: Final = click.option(
+    "--wait/--no-wait",
+    default=True,
+    show_default=True,
+    help="With --runner: wait until the engine is done, or return at once; the job then publishes by itself.",
+)
+
+_PARTITIONS: Final = click.option(
+    "--partitions",
+    type=int,
+    help="With events: how many parts the keys are dealt to. By default one per 16 MiB of input, of large inputs per 64 MiB.",
+)
+
 _WRITING: Final = [
-    click.option("--output", required=True, help="Directory to write the data set to."),
+    _OUTPUT,
     _valued("--format", click.Choice(FORMATS), FORMATS[0], "File format of the examples."),
     click.option(
         "--shards",
@@ -128,7 +149,7 @@ _WRITING: Final = [
         _bytes(DEFAULT_SHARD_BYTES),
         "Size at which a file of examples is closed and another begun.",
     ),
-    click.option("--overwrite", is_flag=True, help="Replace an existing data set."),
+    _REPLACE,
     click.option(
         "--transform",
         default="",
@@ -154,13 +175,15 @@ _WRITING: Final = [
         help="File, pattern or data set that counts toward the statistics in addition to --input, but is not written; may be "
         "repeated.",
     ),
-    click.option("--allow-empty", is_flag=True, help="Publish the data set even if it has no rows."),
+    _PARTITIONS,
     click.option(
-        "--wait/--no-wait",
+        "--keep-sequences/--no-keep-sequences",
         default=True,
         show_default=True,
-        help="With --runner: wait until the engine is done, or return at once; the job then publishes by itself.",
+        help="With events: publish the sequences that are made of them with the data set, so that verify can compare rows.",
     ),
+    _ALLOW_EMPTY,
+    _WAIT,
 ]
 
 _OVERWRITE: Final = click.option("--overwrite", is_flag=True, help="Replace an existing file.")
@@ -228,6 +251,13 @@ def planning(command: Any) -> Any:
 def writing(command: Any) -> Any:
     """Adds the options of commands that write a data set."""
     return _with(command, _WRITING)
+
+
+def grouping(command: Any) -> Any:
+    """Adds the file and the options of `seqcols sequences`."""
+    options = [_input(True), _OUTPUT, _REPLACE, _PARTITIONS, _ALLOW_EMPTY, _WAIT, *_READING]
+    argument = click.argument("events", metavar="EVENTS.YAML", type=click.Path())
+    return click.pass_context(argument(_with(command, [o for o in options if o is not _STATISTICS_SPLIT])))
 
 
 def inspecting(command: Any) -> Any:

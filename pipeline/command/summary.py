@@ -19,17 +19,28 @@ REPEATED_SHOWN = 5
 """Files that were matched several times and are named."""
 
 
-def lines(what: str, request: Request, outcome: Outcome) -> list[str]:
+def lines(what: str, request: Request | None, outcome: Outcome) -> list[str]:
     """Returns the summary: rows, columns, rejected rows with examples, and where everything lies."""
     if outcome.status == "failed" and not outcome.rejected_files:
         return []
     if outcome.status == "handed_over":
         return [escaping.one_line(f"handed over; when the job is done it publishes {outcome.output}/{layout.MANIFEST}")]
     parts: list[list[str]] = []
-    if outcome.ledger:
+    if outcome.ledger.get("events"):
+        parts.append(_events(outcome.ledger["events"]))
+    if outcome.ledger.get("columns"):
         parts += [[_rows(what, outcome)], *_splits(what, outcome), _columns(outcome.ledger)]
     if outcome.rejected_examples:
         parts.append(_rejects(outcome))
+    parts += _of_files(outcome)
+    if what == "run":
+        parts.append(_places(request, outcome))
+    return [escaping.one_line(line) for part in parts for line in ("", *part)][1:]
+
+
+def _of_files(outcome: Outcome) -> list[list[str]]:
+    """Returns which files were matched several times, and which were left out."""
+    parts = []
     if outcome.repeated:
         shown, more = outcome.repeated[:REPEATED_SHOWN], len(outcome.repeated) - REPEATED_SHOWN
         end = f" and {more:,} more" if more > 0 else ""
@@ -37,8 +48,26 @@ def lines(what: str, request: Request, outcome: Outcome) -> list[str]:
     if outcome.skipped:
         count = f"{len(outcome.skipped)} broken file{'s' * (len(outcome.skipped) != 1)}"
         parts.append([f"skipped {count}, whole:", *(f"  {file.reason}" for file in outcome.skipped)])
-    if what == "run":
-        parts.append(_places(request, outcome))
+    return parts
+
+
+def of_sequences(outcome: Outcome) -> list[str]:
+    """Returns the summary of events that sequences were made of, and where these lie."""
+    if outcome.status == "failed" and not outcome.rejected_files:
+        return []
+    if outcome.status == "handed_over":
+        return lines("sequences", None, outcome)
+    parts = [_events(outcome.ledger["events"])]
+    if outcome.rejected_examples:
+        parts.append(_rejects(outcome))
+    parts += _of_files(outcome)
+    if outcome.status == "done":
+        held = [(layout.MANIFEST, "what the data set is; readers follow it")]
+        held.append((layout.SEQUENCES + "/", "the sequences, a row each (Parquet)"))
+        if outcome.rejected_files:
+            held.append((layout.REJECTED + "/", "rejected events, their records recoverable (Parquet)"))
+        held.append((layout.LEDGER, "every event accounted for, by file"))
+        parts.append([f"written to {outcome.output}", *(f"  {name:<18} {what}" for name, what in held)])
     return [escaping.one_line(line) for part in parts for line in ("", *part)][1:]
 
 
@@ -46,6 +75,19 @@ def of_undo(outcome: Outcome) -> list[str]:
     """Returns the summary of an append that was taken back: the data set as it is now."""
     parts = [[_rows("run", outcome)], *_splits("run", outcome), _columns(outcome.ledger)]
     return [escaping.one_line(line) for part in parts for line in ("", *part)][1:]
+
+
+def _events(book: Mapping[str, Any]) -> list[str]:
+    """Returns what became of events; nothing where there were none to make sequences of."""
+    rows, made = book["rows"], book["sequences"]
+    dropped = "".join(f", {n:,} dropped by {rule}" for rule, n in book["dropped"].items() if n)
+    again = f", {made['used_again']:,} used again" if made["used_again"] else ""
+    targets = f" and {made['targets']:,} targets" if made["targets"] else ""
+    long = f"; {made['too_long']:,} too long to be written" if made["too_long"] else ""
+    return [
+        f"events: {rows['read']:,} read, {rows['used']:,} used{again}{dropped}, {rows['rejected']:,} rejected",
+        f"sequences: {made['rows']:,}, of {made['steps']:,} steps{targets}{long}",
+    ]
 
 
 def of_repair(outcome: Outcome) -> list[str]:
@@ -88,7 +130,9 @@ def _columns(ledger: Mapping[str, Any]) -> list[str]:
 
 def _rejects(outcome: Outcome) -> list[str]:
     lines = ["rejected rows, the first of every reason (seqcols explain REASON says more):"]
-    counts = outcome.ledger.get("rows", {}).get("rejected_by_reason", {})
+    books = (outcome.ledger.get("events", {}), outcome.ledger)  # of a run that came to its rows theirs are shown
+    counts = {reason: n for book in books for reason, n in book.get("rejected_by_reason", {}).items()}
+    counts |= outcome.ledger.get("rows", {}).get("rejected_by_reason", {})
     for reason, examples in outcome.rejected_examples.items():
         lines.append(f"  {reason}: {counts.get(reason, len(examples)):,}")
         for row in examples:
@@ -98,15 +142,18 @@ def _rejects(outcome: Outcome) -> list[str]:
     return lines
 
 
-def _places(request: Request, outcome: Outcome) -> list[str]:
+def _places(request: Request | None, outcome: Outcome) -> list[str]:
     root = outcome.output
     if outcome.status != "done":
         return [f"rejected rows: {os.path.join(root, layout.REJECTED)}"]
     lines = [(layout.MANIFEST, "what the data set is; readers follow it")]
     if outcome.ledger["rows"]["written"]:
+        assert request is not None
         lines.append((layout.EXAMPLES + "/", f"the data, {request.format}"))
         lines.append((layout.SERVING + "/", "a SavedModel that answers a request with what such a row became"))
         lines.append((layout.TRANSFORM + "/", "the same graph for tf.Transform's own users"))
+    if outcome.ledger.get("events") and (request is None or request.keep_sequences):
+        lines.append((layout.SEQUENCES + "/", "the sequences that the rows were made of, as Parquet"))
     if outcome.rejected_files:
         lines.append((layout.REJECTED + "/", "rejected rows, their records recoverable (Parquet)"))
     lines.append((layout.STATISTICS, "counts, means, variances, lengths"))

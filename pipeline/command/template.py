@@ -15,8 +15,8 @@ from pipeline.command.options import Size, of_a_job
 
 NAME: Final = "seqcols"
 
-NOT_OF_A_TEMPLATE: Final = ("workers", "wait")
-"""Options of the local runner, and what a launcher settles."""
+NOT_OF_A_TEMPLATE: Final = ("workers", "wait", "partitions", "keep_sequences")
+"""Options of the local runner, what a launcher settles, and those of events, whose job a launcher would have to wait for."""
 
 _KINDS: Final = {"inputs": "GCS_READ_FILE", "output": "GCS_WRITE_FOLDER", "cache": "GCS_WRITE_FOLDER"}
 _SEVERAL: Final = "Several with commas between them."

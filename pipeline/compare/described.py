@@ -64,7 +64,7 @@ def read(directory: str, split: str = "") -> Described:
       UsageError: there is no such split.
       JobError: there is no data set, or its manifest, ledger or statistics are damaged.
     """
-    found = manifest.read(directory.rstrip("/") or "/")
+    found = manifest.read_examples(directory.rstrip("/") or "/")
     if not split:
         return described(found)
     try:

@@ -23,6 +23,9 @@ file_systems()  # files are looked at before there is a pipeline
 MANIFEST: Final = "manifest.json"
 EXAMPLES: Final = "examples"
 REJECTED: Final = "rejected"
+SEQUENCES: Final = "sequences"
+SHARDED: Final = (EXAMPLES, REJECTED, SEQUENCES)
+"""Folders of shards."""
 TRANSFORM: Final = "transform"
 SERVING: Final = "serving"
 STATISTICS: Final = "statistics.json"

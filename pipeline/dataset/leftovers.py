@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
 from pipeline.dataset import layout
-from pipeline.dataset.layout import EXAMPLES, LEDGER, MANIFEST, REJECTED, RUN, SHARD, Layout
+from pipeline.dataset.layout import EXAMPLES, LEDGER, MANIFEST, REJECTED, RUN, SHARD, SHARDED, Layout
 from pipeline.dataset.manifest import named_files
 from pipeline.dataset.publish import PLAIN_NAMES, own_names
 from pipeline.dataset.stores import store_of
@@ -27,7 +27,7 @@ STALE_DAYS: Final = 7
 _OF_A_RUN: Final = [
     re.compile(pattern)
     for pattern in (
-        rf"(?:{EXAMPLES}|{REJECTED})/{SHARD}",
+        rf"(?:{'|'.join(SHARDED)})/{SHARD}",
         rf"(?:statistics|ledger|distributions)-{RUN}\.json",
         rf"report-{RUN}\.html",
         rf"(?:transform|serving)-{RUN}/.+",

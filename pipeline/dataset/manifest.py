@@ -14,8 +14,8 @@ from apache_beam.io.filesystems import FileSystems
 
 from pipeline.dataset import embeddings, vocabularies
 from pipeline.dataset.embeddings import DescribedEmbedding
-from pipeline.dataset.layout import EXAMPLES, MANIFEST, REJECTED, exists, json_bytes, read_bytes
-from pipeline.dataset.manifest_fields import DIGEST, FORMAT_VERSION, VERSION_WITH_SPLITS, damage, last_lines
+from pipeline.dataset.layout import EXAMPLES, MANIFEST, REJECTED, SEQUENCES, SHARDED, exists, json_bytes, read_bytes
+from pipeline.dataset.manifest_fields import DIGEST, FORMAT_VERSION, damage, last_lines, version_for
 from pipeline.dataset.splits import NO_SPLITS, Splits
 from pipeline.dataset.vocabularies import ByColumn, Vocabulary
 from transforms.columns import Output
@@ -158,6 +158,17 @@ class Manifest:
         return [self.path(entry["path"]) for entry in self.content["rejected"]["files"]]
 
     @property
+    def sequences(self) -> Mapping[str, Any]:
+        """What the manifest says of the sequences that were made of events: their files, fields and rejected events."""
+        found: Mapping[str, Any] | None = self.content.get(SEQUENCES)
+        return found or {}
+
+    @property
+    def sequence_files(self) -> list[str]:
+        """Paths of the files of sequences (Parquet), which the examples were made of."""
+        return [self.path(entry["path"]) for entry in self.sequences.get("files", ())]
+
+    @property
     def outputs(self) -> list[Output]:
         """The features of an example; with length buckets T is that of the last, which serving gives too."""
         features = self.content["examples"]["features"]
@@ -229,6 +240,18 @@ def read(root: str) -> Manifest:
     return Manifest(root, parsed(data, path))
 
 
+def read_examples(root: str) -> Manifest:
+    """Reads the manifest of a data set that has examples, or could have.
+
+    Raises:
+      JobError: as `read`; or it holds nothing but sequences.
+    """
+    found = read(root)
+    if found.format == SEQUENCES:
+        raise JobError(f"{root!r} holds sequences of events and no examples: seqcols run reads them as --input")
+    return found
+
+
 def parsed(data: bytes, path: str) -> dict[str, Any]:
     """Returns what a manifest holds.
 
@@ -251,7 +274,7 @@ def parsed(data: bytes, path: str) -> dict[str, Any]:
 
 def sealed(content: Mapping[str, Any]) -> bytes:
     """Returns the bytes of a manifest: what it is to hold, in the version of today, and a digest of all lines before."""
-    own = {"format_version": VERSION_WITH_SPLITS if "splits" in content else FORMAT_VERSION}
+    own = {"format_version": version_for(content)}
     lines = json_bytes({**own, **{name: value for name, value in content.items() if name not in (*own, DIGEST)}})
     lines = lines.removesuffix(b"\n}\n") + b",\n"
     return lines + last_lines(lines)
@@ -272,7 +295,7 @@ def is_own(part: str, path: Any) -> bool:
       part: the part that it is in: `examples`, `rejected`, or the name of a field.
       path: the path in the manifest.
     """
-    shape = rf"{part}/\w[\w.-]*" if part in (EXAMPLES, REJECTED) else rf"{part}(-[\w-]+)?(\.json|\.html)?"
+    shape = rf"{part}/\w[\w.-]*" if part in SHARDED else rf"{part}(-[\w-]+)?(\.json|\.html)?"
     return isinstance(path, str) and re.fullmatch(shape, path, re.ASCII) is not None
 
 
@@ -310,10 +333,41 @@ def splits_of(splits: Splits, book: Mapping[str, Any]) -> dict[str, Any]:
     return {"splits": {"by": splits.by, "statistics": splits.statistics, "rows": counts}}
 
 
+def sequences_of(
+    root: str,
+    schema: Mapping[str, str],
+    partitions: int,
+    book: Mapping[str, Any],
+    files: Sequence[Any],
+    rejected: Sequence[Any],
+) -> dict[str, Any]:
+    """Returns what the manifest says of sequences that were made of events.
+
+    Args:
+      root: the directory.
+      schema: the fields of the sequences and their types.
+      partitions: the number of parts that the keys were dealt to.
+      book: the ledger of the events.
+      files: the shards of sequences that are a part of the data set.
+      rejected: the shards of rejected events.
+    """
+    plain = [{key: value for key, value in shard.entry(root).items() if key != "row_digest"} for shard in files]
+    return {
+        "rows": sum(shard.rows for shard in files),
+        "fields": dict(schema),
+        "partitions": partitions,
+        "events": book["rows"],
+        "files": plain,
+        "rejected": {"rows": book["rows"]["rejected"], "files": [shard.entry(root) for shard in rejected]},
+    }
+
+
 def named_files(content: Mapping[str, Any]) -> Iterator[str]:
     """Yields the relative path of every file and folder that a manifest names, as far as they are of its directory."""
-    for part in (EXAMPLES, REJECTED):
-        yield from (entry["path"] for entry in content[part]["files"] if is_own(part, entry["path"]))
+    made = content.get(SEQUENCES) or {}
+    listed = {EXAMPLES: content[EXAMPLES], REJECTED: content[REJECTED], SEQUENCES: made}
+    for part, held in (*listed.items(), (REJECTED, made.get(REJECTED, {}))):
+        yield from (entry["path"] for entry in held.get("files", ()) if is_own(part, entry["path"]))
     for name in ("transform", "serving", "statistics", "ledger", "distributions", "report"):
         if is_own(name, content.get(name)):
             yield content[name]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -19,6 +20,9 @@ FORMAT_VERSION: Final = 2
 
 VERSION_WITH_SPLITS: Final = 3
 """The version of a data set with splits, so that older readers refuse it rather than read it as one."""
+
+VERSION_WITH_SEQUENCES: Final = 4
+"""What is written of a data set with sequences of events, whose files older readers would take for nobody's."""
 
 VERSION_WITHOUT_DIGEST: Final = 1
 
@@ -95,6 +99,11 @@ class _Examples(_Files):
         return self
 
 
+class _Sequences(_Files):
+    fields: dict[str, str]
+    rejected: _Files
+
+
 class _Input(_Fields):
     path: str
     bytes: _Count
@@ -130,12 +139,13 @@ class _Manifest(_Fields):
     graph_sha256: dict[Literal["transform", "serving"], str] = {}
     transform: _Path | None
     serving: _Path | None
-    statistics: _Path
+    statistics: _Path | None
     ledger: _Path
     distributions: _Path | None = None  # older data sets have neither these nor a report
     report: _Path | None = None
     report_sha256: str = ""
     splits: _Splits | None = None
+    sequences: _Sequences | None = None
 
     @model_validator(mode="after")
     def _has_its_graphs(self) -> _Manifest:
@@ -151,6 +161,13 @@ class _Manifest(_Fields):
             if file.split not in names:
                 raise ValueError(f"examples.files[{k}].split: expected one of {shown(names)}, got {shown(file.split)}")
         return self
+
+
+def version_for(content: Mapping[str, Any]) -> int:
+    """Returns the version of a manifest's format: the first one whose readers know all that it says."""
+    if "sequences" in content:
+        return VERSION_WITH_SEQUENCES
+    return VERSION_WITH_SPLITS if "splits" in content else FORMAT_VERSION
 
 
 def last_lines(lines: bytes) -> bytes:
@@ -174,7 +191,7 @@ def damage(content: Any, data: bytes) -> str:
     if not isinstance(content, dict):
         return f"damaged: expected a mapping, got {shown(content)}"
     version = content.get("format_version")
-    known = (VERSION_WITHOUT_DIGEST, FORMAT_VERSION, VERSION_WITH_SPLITS)
+    known = (VERSION_WITHOUT_DIGEST, FORMAT_VERSION, VERSION_WITH_SPLITS, VERSION_WITH_SEQUENCES)
     if type(version) is not int or version not in known:
         return f"expected format_version {', '.join(map(str, known))}, got {shown(version)}"
     if (version != VERSION_WITHOUT_DIGEST or DIGEST in content) and not _is_whole(data):

@@ -50,7 +50,7 @@ def publish(
     place: Layout,
     content: dict[str, Any],
     ledger: Mapping[str, Any],
-    statistics: Mapping[str, Any],
+    statistics: Mapping[str, Any] | None,
     staged_transform: str,
     replaces: str | None = ANY,
     staged_serving: str = "",
@@ -64,7 +64,7 @@ def publish(
       content: the manifest but for its version and digest, `transform`, `serving`, `statistics`, `ledger`, `distributions` and
         `report`, which are set here.
       ledger: the content of `ledger.json`.
-      statistics: the content of `statistics.json`.
+      statistics: the content of `statistics.json`; None for no such file.
       staged_transform: folder with the saved graph; an empty string where there is none.
       replaces: the run that was published there when this one began, None for none.
       staged_serving: folder with the serving model; an empty string where there is none.
@@ -78,7 +78,8 @@ def publish(
       JobError: another run has published there since, or this one was stopped, or the manifest there is damaged, or a file cannot
         be written.
     """
-    content = {**content, "json_sha256": graphs.json_digests(statistics=statistics, ledger=ledger)}
+    held = {**({} if statistics is None else {"statistics": statistics}), "ledger": ledger}
+    content = {**content, "json_sha256": graphs.json_digests(**held)}
     if distributions:
         content["json_sha256"]["distributions"] = hashlib.sha256(distributions).hexdigest()
     content["report_sha256"] = hashlib.sha256(report).hexdigest() if report else ""
@@ -94,7 +95,7 @@ def publish(
                 raise JobError(f"another run ({found}) has published in {place.output!r} meanwhile; this one has not")
             if layout.decided(place) == layout.STOPPED or not layout.exists(place.staging):
                 raise JobError("the run was stopped")
-            own = _write_own(place, ledger, statistics, files, staged)
+            own = _write_own(place, held, files, staged)
             stopping.hold_off()  # not while the lock is waited for, which somebody else may hold for ever
             if not layout.claim(place, layout.PUBLISHING):
                 raise JobError("the run was stopped")
@@ -127,25 +128,25 @@ def own_names(run_id: str) -> dict[str, str]:
 
 def _write_own(
     place: Layout,
-    ledger: Mapping[str, Any],
-    statistics: Mapping[str, Any],
+    held: Mapping[str, Mapping[str, Any]],
     files: Mapping[str, bytes],
     staged: Mapping[str, str],
 ) -> dict[str, str | None]:
     """Writes what is not there yet under the run's own names, and returns these; None for what there is not."""
     own = own_names(place.run_id)
-    layout.write_json(place.at(own["statistics"]), statistics)
-    layout.write_json(place.at(own["ledger"]), ledger)
+    for name, what in held.items():
+        layout.write_json(place.at(own[name]), what)
     for name, data in files.items():
         if data:
             layout.write_bytes(place.at(own[name]), data)
     for name, path in staged.items():
         if path:
             _copy(path, place.at(own[name]))
-    for folder in ("", layout.EXAMPLES, layout.REJECTED):
+    for folder in ("", *layout.SHARDED):
         if store_of(place.output).is_local and layout.exists(place.at(folder)):
             sync_folder(place.at(folder))
-    missing = [name for name, there in {**staged, **files}.items() if not there]
+    there = {*held, *(name for name, one in {**staged, **files}.items() if one)}
+    missing = [name for name in own if name not in there]
     return {**own, **dict.fromkeys(missing)}
 
 

@@ -26,7 +26,7 @@ REPLACED_NAMES: Final = (
 """The names that a run replaces in its directory; here, so that nobody waits for Beam. A test holds them to
 `pipeline.dataset.layout`."""
 
-OWN_NAMES: Final = ("examples", "rejected", *REPLACED_NAMES, "manifest.json")
+OWN_NAMES: Final = ("examples", "rejected", "sequences", *REPLACED_NAMES, "manifest.json")
 """All that a run writes there."""
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from apache_beam.io.filesystems import FileSystems
 
 from pipeline.dataset import manifest
-from pipeline.dataset.layout import EXAMPLES
+from pipeline.dataset.layout import EXAMPLES, SEQUENCES
 from pipeline.errors import UsageError
 from pipeline.inputs import patterns
 from pipeline.inputs.data_sets import DataSets, is_data_set, names_of, parents
@@ -202,9 +202,10 @@ def _of_data_set(given: str, root: str, split: str) -> list[InputFile]:
     if held.splits and split not in held.splits:
         raise JobError(f"input {given!r}: has the splits {', '.join(held.splits)}: give NAME={given} for one of them")
     held = held.split(split) if held.splits else held
-    for entry in held.content["examples"]["files"]:
+    part = SEQUENCES if held.format == SEQUENCES else EXAMPLES
+    for entry in held.content[part]["files"]:
         path = held.path(entry["path"])
-        if not manifest.is_own(EXAMPLES, entry["path"]):
+        if not manifest.is_own(part, entry["path"]):
             raise JobError(f"input {given!r}: its manifest names {entry['path']!r}, which is no name that a run gives")
         try:
             found.append(_file(patterns.metadata(path)))

@@ -12,7 +12,7 @@ import itertools
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import pyarrow as pa
 
@@ -24,6 +24,7 @@ from transforms.errors import JobError, listed, nearest
 from transforms.parse.parse import column_type_error
 from transforms.rows import origin
 from transforms.spec.spec import Spec
+from transforms.splits.rule import Split
 
 MOST_SAMPLED: Final = 64
 """Files without a schema whose first rows are looked at, spread over all of them."""
@@ -173,14 +174,30 @@ def _absent(book: Mapping[str, Any], path: str, columns: Sequence[Column]) -> di
     return _keys(lacks)
 
 
-def refuse_schema(path: str, features: Mapping[str, pa.DataType], spec: Spec) -> None:
+class Reads(Protocol):
+    """What is read of rows: a spec, or something like one."""
+
+    @property
+    def columns(self) -> Sequence[Column]:
+        """The columns."""
+
+    @property
+    def row_rule(self) -> Split | None:
+        """The rule that divides the rows."""
+
+    @property
+    def read_features(self) -> Mapping[str, str]:
+        """The features, and the carrier of each."""
+
+
+def refuse_schema(path: str, features: Mapping[str, pa.DataType], spec: Reads) -> None:
     """Refuses a file whose schema cannot fill the columns.
 
     Raises:
       JobError: it does not have a column, or has it in a type of which no value can be parsed.
     """
     wanted = [(f"column {c.name!r}", key) for c in spec.columns for key in c.features]
-    for what, key in [*wanted, *(("split", key) for key in (spec.split.keys if spec.split else ()))]:
+    for what, key in [*wanted, *(("split", key) for key in (spec.row_rule.keys if spec.row_rule else ()))]:
         if key not in features:
             names = [name for name in features if name not in origin.RESERVED]
             hint = nearest(key, names) or f"; it has {listed(names)}"

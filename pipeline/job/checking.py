@@ -69,6 +69,8 @@ def _finish(_: None, plan: Plan, tally: Tally, examples: Rejects) -> dict[str, A
     longest = {name: int(counted["", "length_max", name]) for name in plan.spec.group_names}
     sizes = {name: plan.spec.group(name).fixed_length or longest[name] for name in plan.spec.group_names}
     book = {**ledger.of_run(tally, plan.spec, sizes, plan.splits), "skipped_files": plan.skipped_files}
+    if plan.sequences is not None:
+        book["events"] = plan.sequences.ledger
     result: dict[str, Any] = {
         "status": DONE,
         "message": "",

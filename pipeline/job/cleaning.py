@@ -103,7 +103,7 @@ def clean(place: Layout, done: bool = False, rejected: Sequence[str] = (), ledge
 
 def _remove(place: Layout, done: bool, rejected: Sequence[str] = (), ledger: Any = None) -> None:
     named = {*rejected, *(_published_files(place) if done else ())}
-    for folder in (layout.EXAMPLES, layout.REJECTED):
+    for folder in layout.SHARDED:
         for path in trees.files_below(place.at(folder)):
             if layout.is_shard_of(place.run_id, path.rpartition("/")[2]) and path not in named:
                 layout.delete(path)
@@ -113,7 +113,7 @@ def _remove(place: Layout, done: bool, rejected: Sequence[str] = (), ledger: Any
         layout.write_json(place.at(layout.REJECTED, f"{place.run_id}-ledger.json"), ledger)
     scratch.remove(place)
     layout.delete(place.staging)
-    for folder in (layout.EXAMPLES, layout.REJECTED):
+    for folder in layout.SHARDED:
         layout.delete_if_empty(place.at(folder))
     layout.delete_if_empty(place.output)
 

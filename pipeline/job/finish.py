@@ -66,6 +66,8 @@ def finish(plan: Plan, got: Collected) -> dict[str, Any]:
 def _checked(plan: Plan, got: Collected) -> dict[str, Any]:
     sizes = _sizes(plan.spec, got.parts)
     book = {**ledger.of_run(got.tally, plan.spec, sizes, plan.splits), "skipped_files": plan.skipped_files}
+    if plan.sequences is not None:
+        book["events"] = plan.sequences.ledger
     rows = book["rows"]
     kept = {"ledger": book, "rejected_files": [part.path for part in got.rejected]}
     counted = analysed(plan, got.analysis_tally)
@@ -228,7 +230,7 @@ def _manifest(plan: Plan, got: Collected, book: dict[str, Any]) -> dict[str, Any
         "runs": [{"run": plan.place.run_id, "created": created, "kind": "run", **counts}],
         "format": plan.sink,
         "columns": plan.columns_text,
-        "inputs": described(plan.inputs),
+        "inputs": described(plan.given_inputs),
         "skipped_files": plan.skipped_files,
         "examples": {
             "rows": book["rows"]["written"],
@@ -237,6 +239,7 @@ def _manifest(plan: Plan, got: Collected, book: dict[str, Any]) -> dict[str, Any
             "files": [part.entry(root) for part in ordered],
         },
         **manifest.splits_of(plan.splits, book),
+        **({"sequences": plan.sequences.described()} if plan.sequences is not None else {}),
         **({"transform_of": plan.given_transform.entry()} if plan.given_transform is not None else {}),
         "rejected": {
             "rows": book["rows"]["rejected"],

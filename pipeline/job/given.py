@@ -90,7 +90,7 @@ def read_given(root: str) -> GivenTransform:
       UsageError: it has no written rows, and so no transform.
       JobError: there is no such data set, or it is damaged.
     """
-    found = manifest.read(root.rstrip("/") or "/")
+    found = manifest.read_examples(root.rstrip("/") or "/")
     if not found.content["transform"] or not found.content["serving"]:
         raise UsageError(f"--transform {root!r}: has no row that was written, and so no statistics")
     if set(GRAPHS) - set(found.content.get("graph_sha256", {})):

@@ -16,6 +16,7 @@ from pipeline.job.cache_files import CachePiece
 from pipeline.job.given import GivenTransform
 from pipeline.job.progress import now
 from pipeline.job.request import DEFAULT_SHARD_BYTES
+from pipeline.job.sequences_plan import Sequences
 from pipeline.job.writing import Shard
 from pipeline.sources.limits import DEFAULTS, Limits
 from transforms.distributions.facts import Timed
@@ -52,6 +53,7 @@ class Plan:
       again: whether to accept files whose rows it has already.
       shards: number of files of examples for each split and length bucket; None leaves it to the bundles.
       shard_bytes: size at which a file of examples is closed.
+      sequences: the sequences of events that are the input; None if the input holds the rows.
       began: when the run began, in milliseconds since 1970.
       timed: passes before the job, and how long each took.
     """
@@ -77,6 +79,7 @@ class Plan:
     again: bool = False
     shards: int | None = None
     shard_bytes: int = DEFAULT_SHARD_BYTES
+    sequences: Sequences | None = None
     began: int = field(default_factory=now)
     timed: tuple[Timed, ...] = ()
 
@@ -90,9 +93,14 @@ class Plan:
         return Counting(moments, part_counted(self.inputs.size))
 
     @property
+    def given_inputs(self) -> Inputs:
+        """The files that the run was given: those of the events, where the rows are made of such."""
+        return self.inputs if self.sequences is None else self.sequences.plan.inputs
+
+    @property
     def skipped_files(self) -> list[dict[str, str | int]]:
         """The files that were left out, as the ledger and the manifest list them."""
-        return [file.entry() for file in self.skipped]
+        return [file.entry() for file in (self.sequences.plan.skipped if self.sequences else self.skipped)]
 
 
 @dataclass

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from apache_beam.pvalue import TaggedOutput
 
-from pipeline.inputs.preflight import refuse_schema
+from pipeline.inputs.preflight import Reads, refuse_schema
 from pipeline.job import allocator
 from pipeline.job.progress import Note, now
 from pipeline.sources.base import Split
@@ -20,7 +20,6 @@ from pipeline.sources.limits import Limits
 from transforms.beam import GOOD, REJECTED, TALLIES, in_global_window, typed
 from transforms.rows import digests, metrics, origin, rejection
 from transforms.rows.tally import Tally, count_rejected
-from transforms.spec.spec import Spec
 
 
 class ReadBatches(beam.PTransform):
@@ -39,7 +38,7 @@ class ReadBatches(beam.PTransform):
 
     def __init__(
         self,
-        spec: Spec,
+        spec: Reads,
         limits: Limits,
         spread: bool,
         notes: str,
@@ -66,7 +65,7 @@ def splits_of(path: str, limits: Limits) -> list[Split]:
 
 
 class _Read(beam.DoFn):
-    def __init__(self, spec: Spec, limits: Limits, notes: str, number: int, names: Mapping[str, str] | None = None):
+    def __init__(self, spec: Reads, limits: Limits, notes: str, number: int, names: Mapping[str, str] | None = None):
         self._spec, self._limits, self._notes, self._number = spec, limits, notes, number
         self._names = names or {}
 

@@ -27,6 +27,8 @@ DEFAULT_BUDGET: Final = 0.01
 DEFAULT_BUCKETS: Final = 4
 """The largest number of length buckets in a plan."""
 
+MOST_PARTITIONS: Final = 1 << 20
+
 ON_BAD_FILE: Final = ("fail", "skip")
 
 
@@ -57,6 +59,8 @@ class Request:
       max_steps: the most steps in a sequence; a row with more is rejected.
       max_unpack_ratio: how many times its size a compressed file may unpack to.
       max_batch_bytes: how much input to hold in memory at a time, in bytes.
+      partitions: the number of parts that the keys of events are dealt to; None leaves it to the size of the input.
+      keep_sequences: whether the sequences that are made of events become a part of the data set.
       on_bad_file: what to do with a file that cannot be read to its end: `fail` fails the run, `skip` leaves out the whole file.
       wait: whether a run with `--runner` waits for the engine; otherwise it hands the job over and returns.
       beam_args: further options of Beam, as on a command line; with `--runner` the job runs there.
@@ -84,6 +88,8 @@ class Request:
     max_batch_bytes: int = DEFAULTS.max_batch_bytes
     on_bad_file: str = ON_BAD_FILE[0]
     wait: bool = True
+    partitions: int | None = None
+    keep_sequences: bool = True
     beam_args: Sequence[str] = ()
 
     def __post_init__(self) -> None:
@@ -138,6 +144,33 @@ def check_values(request: Request) -> None:
       SpecError: no job can carry out the columns.
     """
     _check_transform(request)
+    check_options(request)
+    if request.spec.events is not None:
+        _check_of_events(request)
+    elif request.partitions is not None or not request.keep_sequences:
+        option = "--partitions" if request.partitions is not None else "--no-keep-sequences"
+        raise UsageError(f"{option}: applies to events, and the columns file has no section events:")
+    _check_columns(request)
+
+
+def _check_of_events(request: Request) -> None:
+    together = {
+        "--cache": request.cache,
+        "--statistics-input": request.statistics_inputs,
+        "--append": request.append,
+    }
+    for option in (name for name, given in together.items() if given):
+        raise UsageError(f"{option}: does not apply to events, of which all make the sequences together")
+    if not request.wait:
+        raise UsageError("--no-wait: a job of its own makes the sequences first, which has to be waited for")
+
+
+def check_options(request: Request) -> None:
+    """Checks the options, whatever the columns are.
+
+    Raises:
+      UsageError: a value is not allowed.
+    """
     if request.format not in FORMATS:
         raise UsageError(f"--format: expected one of {', '.join(FORMATS)}, got {request.format!r}")
     if not 0 <= request.max_rejected <= 1:
@@ -151,6 +184,8 @@ def check_values(request: Request) -> None:
     if not request.wait and "://" not in request.output:  # whose lock the launcher holds
         raise UsageError(f"--no-wait: --output {request.output!r} is of this machine; give one that the engine reaches")
     _check_limits(request)
+    if request.partitions is not None and not 1 <= request.partitions <= MOST_PARTITIONS:
+        raise UsageError(f"--partitions: expected 1 to {MOST_PARTITIONS:,}, got {request.partitions!r}")
     if "" in request.statistics_inputs:
         raise UsageError("--statistics-input: expected a file pattern, got ''")
     if request.cache:
@@ -159,7 +194,6 @@ def check_values(request: Request) -> None:
         raise UsageError("--input: expected a file pattern, got ''")
     if not request.inputs:
         raise UsageError("--input: expected at least one file pattern")
-    _check_columns(request)
 
 
 def _check_transform(request: Request) -> None:

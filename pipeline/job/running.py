@@ -20,7 +20,7 @@ from pipeline.errors import UsageError
 from pipeline.inputs import preflight
 from pipeline.inputs.match import InputFile, Inputs, SkippedFile, described, match, refuse_written
 from pipeline.inputs.named import match_named
-from pipeline.job import cache, checking, cleaning, engines, scratch, screening, wiring
+from pipeline.job import cache, checking, cleaning, engines, scratch, screening, sequences, wiring
 from pipeline.job.appending import names_of, splits_of_append
 from pipeline.job.executing import HANDED_OVER, Outcome, conclude, execute, options_for, take_result, tuned
 from pipeline.job.failures import of_function
@@ -28,6 +28,7 @@ from pipeline.job.given import GivenTransform, read_given, refuse_other_columns
 from pipeline.job.plan import Plan
 from pipeline.job.progress import now, say_what_is_compiled
 from pipeline.job.request import Request, check_values
+from pipeline.job.sequences_plan import Sequences
 from pipeline.job.verdict import DONE, FAILED
 from pipeline.sources.base import BrokenFile
 from transforms.columns.embedding import with_tables_in
@@ -63,7 +64,39 @@ def run(request: Request, stream: TextIO | None = None) -> Outcome:
 
 
 def _run(request: Request, stream: TextIO | None) -> Outcome:
-    plan = _plan(request, stream)
+    if request.spec is not None and request.spec.events is not None:
+        return _run_on_events(request, stream)
+    return _run_on_rows(request, stream)
+
+
+def _run_on_events(request: Request, stream: TextIO | None) -> Outcome:
+    """Makes the sequences, which are the rows of the run proper, and publishes both in one step."""
+    check_values(request)
+    options = options_for(request)
+    FileSystems.set_options(options)
+    engines.refuse(request, options)
+    place = _place(request)
+    _given(request, place)
+    _rehearse(request.spec)
+    place = scratch.placed(place, request, options)
+    plan = sequences.planned(request, place, stream)
+    _refuse_other_command(request, place, _replaced(request, place), plan.inputs)
+    notes = plan.inputs.notes
+    outcome = Outcome(FAILED, output=place.output, repeated=plan.inputs.repeated, notes=notes, skipped=plan.skipped)
+    with cleaning.run_in(place):
+        made = sequences.group(request, plan, stream, outcome)
+        if made is None:
+            cleaning.clean(place, False, outcome.rejected_files, outcome.ledger)
+            return outcome
+        done = _run_on_rows(replace(request, on_bad_file="fail"), stream, made)
+    done.notes, done.skipped, done.repeated = [*notes, *done.notes], plan.skipped, plan.inputs.repeated
+    done.rejected_examples = {**made.examples, **done.rejected_examples}
+    return done
+
+
+def _run_on_rows(request: Request, stream: TextIO | None, made: Sequences | None = None) -> Outcome:
+    """Runs the job on the rows of its input, or on sequences, whose run has begun already."""
+    plan = _plan(request, stream, made)
     before = _levels_before(request, plan)
     outcome = Outcome(
         FAILED,
@@ -76,8 +109,10 @@ def _run(request: Request, stream: TextIO | None) -> Outcome:
     analysed = before + plan.passes - 1
     titles = ["analyse"] * analysed + ["transform"]
     sizes = [sum(file.size for file in plan.analysis.read)] * analysed + [plan.inputs.size]
-    plan = replace(plan, place=scratch.placed(plan.place, request, options_for(request)))
-    with cleaning.run_in(plan.place), tuned(request, sizes, titles, stream) as tuning:
+    if made is None:
+        plan = replace(plan, place=scratch.placed(plan.place, request, options_for(request)))
+    begun = cleaning.run_in(plan.place) if made is None else contextlib.nullcontext()
+    with begun, tuned(request, sizes, titles, stream) as tuning:
         plan = _find_levels(request, _with_tables_in_reach(plan), tuning, before, outcome)
         if not outcome.message:
             main = replace(tuning, passes_before=before)
@@ -89,21 +124,22 @@ def _run(request: Request, stream: TextIO | None) -> Outcome:
     return outcome
 
 
-def _plan(request: Request, stream: TextIO | None) -> Plan:
+def _plan(request: Request, stream: TextIO | None, made: Sequences | None) -> Plan:
     """Looks at all that a run needs before it writes anything; raises as `run` does."""
     check_values(request)
     options = options_for(request)
     FileSystems.set_options(options)  # files are looked at before there is a pipeline
     engines.refuse(request, options)
-    place = Layout(checked_output(request.output, request.overwrite or request.append), layout.new_run_id())
+    place = made.plan.place if made else _place(request)
     given = _given(request, place)
     replaces = _replaced(request, place)
-    inputs, others, skipped = _screened(request, place.output, stream)
+    inputs, others, skipped = (made.inputs, Inputs(()), ()) if made else _screened(request, place.output, stream)
     if request.append and given is not None:
         inputs, sink = replace(inputs, names=names_of(given.of, inputs, place.run_id)), given.of.format
         splits = splits_of_append(given.of, request.spec, inputs)
     else:
         splits, sink = _splits(request, inputs), request.format
+    if made is None and not request.append:
         _refuse_other_command(request, place, replaces, inputs)
     names = _preflight(inputs, request)
     if given is None:
@@ -133,7 +169,12 @@ def _plan(request: Request, stream: TextIO | None) -> Plan:
         again=request.again,
         shards=request.shards,
         shard_bytes=request.shard_bytes,
+        sequences=made,
     )
+
+
+def _place(request: Request) -> Layout:
+    return Layout(checked_output(request.output, request.overwrite or request.append), layout.new_run_id())
 
 
 def _given(request: Request, place: Layout) -> GivenTransform | None:
@@ -157,7 +198,7 @@ def _splits(request: Request, inputs: Inputs) -> Splits:
     Raises:
       UsageError: the split that the statistics should come from is none of them.
     """
-    rule = request.spec.split
+    rule = request.spec.row_rule
     names = dict.fromkeys(inputs.splits.values()) if inputs.splits else rule.split_names if rule is not None else ()
     if not names:
         if request.statistics_split:
@@ -261,17 +302,27 @@ def count(request: Request, stream: TextIO | None, title: str) -> Outcome:
     FileSystems.set_options(options_for(request))
     say_what_is_compiled(stream)
     with tempfile.TemporaryDirectory(prefix="seqcols-") as folder:
-        inputs, _, skipped = _screened(request, folder, stream)
-        names = _preflight(inputs, request)
+        place, outcome = Layout(folder, layout.new_run_id()), Outcome(FAILED)
         _rehearse(request.spec)
         needs_analysis(request.spec)  # traces the normalizer functions, so that a broken one is found
-        place = Layout(folder, layout.new_run_id())
+        layout.make_dirs(place.staging)
+        made = None
+        if request.spec.events is not None:
+            made = sequences.group(request, sequences.planned(request, place, stream), stream, outcome)
+            if made is None:
+                return outcome
+            request = replace(request, on_bad_file="fail")
+        given = (made.inputs, Inputs(()), made.plan.skipped) if made else _screened(request, folder, stream)
+        inputs, _, skipped = given
+        names = _preflight(inputs, request)
         plan = Plan(
             place, request.spec, "", inputs, request.format, request.max_rejected, True, 1, names, limits=request.limits
         )
-        plan = replace(plan, skipped=skipped, screened=_looked_up(inputs), splits=_splits(request, inputs))
-        layout.make_dirs(place.staging)
-        outcome = Outcome(FAILED, repeated=inputs.repeated, skipped=skipped, notes=inputs.notes)
+        plan = replace(
+            plan, skipped=skipped, screened=_looked_up(inputs), splits=_splits(request, inputs), sequences=made
+        )
+        asked = plan.given_inputs
+        outcome = Outcome(FAILED, repeated=asked.repeated, skipped=skipped, notes=asked.notes)
         with tuned(request, [inputs.size], [title], stream) as tuning:
             plan = _with_tables_in_reach(plan)
             execute(request, lambda root: checking.build(root, plan, tuning), outcome, tuning.workers)

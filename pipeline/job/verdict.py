@@ -6,11 +6,14 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final
 
-from pipeline.dataset import ledger
+from pipeline.dataset import events_ledger, ledger
 from pipeline.inputs import preflight
+from pipeline.inputs.match import changed
 from pipeline.job import passes
 from pipeline.job.plan import Collected, Plan
+from pipeline.job.sequences_plan import Sequences
 from transforms.errors import JobError, nearest
+from transforms.escaping import first_of
 from transforms.rows import digests
 from transforms.rows.tally import Tally, add
 from transforms.spec import dense_rows
@@ -30,6 +33,35 @@ def imbalances(got: Collected, book: Mapping[str, Any]) -> list[str]:
         elif digests.as_text(sum(part.row_digest for part in parts)) != book["row_digests"][what]:
             faults.append(f"the rows in the files are not those that were {what} (their digests differ)")
     return faults
+
+
+def sequences_verdict(made: Sequences) -> dict[str, Any]:
+    """Returns how making sequences of events has ended: `status`, `message`, and the ledger of the events."""
+    book, plan = made.ledger, made.plan
+    whole = events_ledger.alone(book)
+    kept = {"ledger": whole, "rejected_files": [part.path for part in made.rejected]}
+    passes.refuse_changed(changed(plan.screened))
+    faults = events_ledger.imbalances(book)
+    for what, parts, said in (
+        ("sequences", made.shards, book["sequences"]["rows"]),
+        ("events rejected", made.rejected, book["rows"]["rejected"]),
+    ):
+        in_files = sum(part.rows for part in parts)
+        if in_files != said:
+            faults.append(f"{said} {what}, {in_files} in the files")
+    if faults:
+        return {"status": FAILED, "message": f"the ledger does not balance: {first_of(faults)}", "ledger": whole}
+    message = too_many_rejected(book, plan.max_rejected, "events")
+    if message:
+        return {"status": TOO_MANY_REJECTED, "message": f"{message}; nothing was published", **kept}
+    if not book["sequences"]["rows"] and not plan.allow_empty:
+        dropped = ", ".join(f"{n:,} dropped by {rule}" for rule, n in book["dropped"].items() if n)
+        counts = (
+            f"{book['rows']['read']:,} events read, {book['rows']['rejected']:,} rejected{dropped and ', '}{dropped}"
+        )
+        hint = "" if book["rows"]["read"] else " (--allow-empty publishes an empty data set)"
+        return {"status": FAILED, "message": f"no sequences to write: {counts}{hint}", **kept}
+    return {"status": DONE, "message": "", **kept}
 
 
 def check_analysis(plan: Plan, tally: Tally) -> None:
@@ -67,13 +99,13 @@ def all_analysed(plan: Plan, counted: Tally) -> Tally:
     return tally
 
 
-def too_many_rejected(book: Mapping[str, Any], allowed: float) -> str:
+def too_many_rejected(book: Mapping[str, Any], allowed: float, noun: str = "rows") -> str:
     """Returns why a run, or one of its splits, has too many rejects, or an empty string. Exactly the allowed share is allowed."""
     named = (("", book), *((f"split {name!r}: ", own) for name, own in ledger.splits_of(book)))
     for what, rows in ((what, own["rows"]) for what, own in named):
         # Counts are compared, not shares: 3 of 30 is no more than 0.1, whatever floats make of it.
         if rows["rejected"] > round(allowed * rows["read"], 9):
-            share = f"{rows['rejected']:,} of {rows['read']:,} rows rejected ({rows['rejected'] / rows['read']:.2%})"
+            share = f"{rows['rejected']:,} of {rows['read']:,} {noun} rejected ({rows['rejected'] / rows['read']:.2%})"
             return f"{what}{share}, --max-rejected allows {allowed:.2%}"
     return ""
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline.dataset import layout
 from pipeline.dataset.manifest import Manifest
-from pipeline.dataset.manifest import read as read_manifest
+from pipeline.dataset.manifest import read_examples as read_manifest
 from pipeline.errors import UsageError
 from pipeline.sinks.formats import SINKS
 from pipeline.verify import verify

@@ -113,7 +113,7 @@ def plan_of(root: str, budget: float = DEFAULT_BUDGET, buckets: int = DEFAULT_BU
       JobError: there is no data set, or its columns cannot be read back.
     """
     check_values(budget, buckets)
-    found = manifest.read(root.rstrip("/") or "/")
+    found = manifest.read_examples(root.rstrip("/") or "/")
     try:
         spec = loads(str(found.content["columns"]), "the columns in the manifest")
     except SpecError as error:

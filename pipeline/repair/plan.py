@@ -113,7 +113,7 @@ def planned(asked: Repair, columns_text: str) -> RepairPlan:
     root, found = _located(asked)
     refuse_pattern(f"{asked.rejected!r}", root)
     mended = tuple(file.path for file in found.files)
-    before = manifest.read(root)
+    before = manifest.read_examples(root)
     if not before.content["rejected"]["rows"]:
         raise UsageError(f"{root!r}: no row of this data set was rejected")
     if not before.content["transform"]:

@@ -92,37 +92,36 @@ class ParquetSink(Sink):
                 tell(read.size)
 
 
-class _Writer(Writer):
-    def __init__(self, file: OutputFile, outputs: Sequence[Output], schema: pa.Schema):
+class RowGroups:
+    """A Parquet file that is written row group by row group.
+
+    Args:
+      file: the file underneath.
+      schema: that of the batches.
+      dictionaries: Parquet's paths of the columns that get a dictionary, True for all, False for none.
+      statistics: likewise of the columns that get statistics.
+    """
+
+    def __init__(self, file: OutputFile, schema: pa.Schema, dictionaries: Any = True, statistics: Any = True):
         import pyarrow.parquet as pq
 
-        self._file = file
-        self._outputs = list(outputs)
-        self._schema = schema
+        self._file, self._schema = file, schema
         self._held: list[pa.RecordBatch] = []
         self._size = 0
         self._rows = 0
-        # A dictionary of floats is given up after costing time; ids and text gain from one. Bytes may be long: dictionaries and
-        # statistics hold several of them.
-        values = {f.name: _value_type(f.type) for f in schema}
-        short = [name for name, kind in values.items() if not pa.types.is_large_binary(kind)]
-        scattered = [name for name in short if not pa.types.is_floating(values[name])]
         self._writer = pq.ParquetWriter(
             pa.PythonFile(file, mode="w"),
             schema,
             compression="zstd",
-            use_dictionary=_leaf_paths(schema, scattered),
-            write_statistics=_leaf_paths(schema, short),
+            use_dictionary=dictionaries,
+            write_statistics=statistics,
             write_page_checksum=True,
         )
 
     def write(self, batch: pa.RecordBatch) -> int:
         """Holds a batch until a row group is full; returns its number of rows."""
-        columns = [
-            _column(batch, output, field.type) for output, field in zip(self._outputs, self._schema, strict=True)
-        ]
-        self._held.append(pa.RecordBatch.from_arrays(columns, schema=self._schema))
-        self._size += self._held[-1].nbytes
+        self._held.append(batch)
+        self._size += batch.nbytes
         self._rows += batch.num_rows
         if self._size >= ROW_GROUP_BYTES:
             self._write_held()
@@ -142,16 +141,45 @@ class _Writer(Writer):
         self._held, self._size = [], 0
 
     def close(self) -> Written:
+        """Finishes the file, on the disk itself where there is one."""
         self._write_held()
         self._writer.close()
         self._file.close()
         return self._file.written(self._rows)
 
     def abort(self) -> None:
+        """Drops the file. Never raises."""
         self._held = []
         self._file.abort()
         with contextlib.suppress(Exception):  # it wants to write its footer, now or when it is collected
             self._writer.close()
+
+
+class _Writer(Writer):
+    def __init__(self, file: OutputFile, outputs: Sequence[Output], schema: pa.Schema):
+        self._outputs = list(outputs)
+        self._schema = schema
+        # A dictionary of floats is given up after costing time; ids and text gain from one. Bytes may be long: dictionaries and
+        # statistics hold several of them.
+        values = {f.name: _value_type(f.type) for f in schema}
+        short = [name for name, kind in values.items() if not pa.types.is_large_binary(kind)]
+        scattered = [name for name in short if not pa.types.is_floating(values[name])]
+        self._groups = RowGroups(file, schema, _leaf_paths(schema, scattered), _leaf_paths(schema, short))
+
+    def write(self, batch: pa.RecordBatch) -> int:
+        columns = [
+            _column(batch, output, field.type) for output, field in zip(self._outputs, self._schema, strict=True)
+        ]
+        return self._groups.write(pa.RecordBatch.from_arrays(columns, schema=self._schema))
+
+    def reaches(self, size: int) -> bool:
+        return self._groups.reaches(size)
+
+    def close(self) -> Written:
+        return self._groups.close()
+
+    def abort(self) -> None:
+        self._groups.abort()
 
 
 def arrow_schema(outputs: Sequence[Output]) -> pa.Schema:

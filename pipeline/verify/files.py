@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from pipeline.dataset import graphs, layout, ledger
-from pipeline.dataset.layout import EXAMPLES, MANIFEST, REJECTED
+from pipeline.dataset import events_ledger, graphs, layout, ledger
+from pipeline.dataset.layout import EXAMPLES, MANIFEST, REJECTED, SEQUENCES
 from pipeline.dataset.manifest import Manifest, is_own, named_files
 from pipeline.job.writing import rejected_outputs
+from pipeline.sinks import nested
 from pipeline.sinks.base import Sink
+from pipeline.sinks.contents import Contents
 from pipeline.sinks.formats import SINKS
 from pipeline.sources.base import size_of
 from transforms.columns import Output
@@ -39,6 +41,8 @@ class Files:
       bytes: the size of all shards together.
       rows: examples in the shards.
       rejected: rejected rows.
+      sequences: sequences of events, of which the rows were made; None where they were not made of such.
+      rejected_events: rejected events, of which the rows were made.
       faults: one line each, which begins with the file.
       notes: remarks for the reader, one line each: files that nothing names.
     """
@@ -47,6 +51,8 @@ class Files:
     bytes: int = 0
     rows: int = 0
     rejected: int = 0
+    rejected_events: int = 0
+    sequences: int | None = None
     faults: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -63,6 +69,12 @@ def check(manifest: Manifest, tell: Tell = lambda path, count: None) -> Files:
       tell: is called with the progress.
     """
     found = Files()
+    if manifest.sequences:
+        _sequences(manifest, found, tell)
+    if manifest.format == SEQUENCES:
+        _balance(manifest, _json(manifest, "ledger", found), found)
+        found.notes += [one_line(f"{path}: {LEFT}") for path in _left(manifest)]
+        return found
     if manifest.format not in SINKS:
         what = f"unknown format {manifest.format!r}{nearest(manifest.format, SINKS)}"
         found.fault(manifest.path(MANIFEST), what)
@@ -86,12 +98,43 @@ def bytes_to_read(manifest: Manifest) -> int:
     """Returns about how many bytes `check` tells of."""
     examples, rejected = (sum(e["bytes"] for e in manifest.content[part]["files"]) for part in (EXAMPLES, REJECTED))
     times = SINKS[manifest.format].times_read if manifest.format in SINKS else 0  # `check` reads nothing of such
-    return examples * times + rejected * SINKS["parquet"].times_read
+    made = manifest.sequences
+    rejected += sum(entry["bytes"] for entry in made[REJECTED]["files"]) if made else 0
+    sequences = sum(entry["bytes"] for entry in made["files"]) if made else 0
+    return examples * times + rejected * SINKS["parquet"].times_read + sequences * nested.TIMES_READ
+
+
+def _sequences(manifest: Manifest, found: Files, tell: Tell) -> None:
+    """Checks the sequences that the examples were made of, and the rejected events."""
+    made = manifest.sequences
+
+    def examine(path: str, _: Mapping[str, Any], told: Callable[[int], None]) -> Contents:
+        return nested.examine(path, made["fields"], told)
+
+    found.sequences = _read_shards(manifest, SEQUENCES, made, examine, found, tell)
+    columns = rejected_outputs(False)
+    found.rejected_events = _read_shards(
+        manifest, REJECTED, made[REJECTED], _by(SINKS["parquet"], lambda _: columns), found, tell
+    )
+
+
+Examine = Callable[[str, Mapping[str, Any], Callable[[int], None]], Contents]
+"""A function that reads a file, as the manifest lists it, to its end."""
+
+
+def _by(sink: Sink, outputs: Outputs) -> Examine:
+    return lambda path, entry, told: sink.examine(path, outputs(entry), told)
 
 
 def _shards(manifest: Manifest, part: str, sink: Sink, outputs: Outputs, found: Files, tell: Tell) -> int:
     """Checks the shards of one part of the manifest; returns how many rows they hold."""
-    entries, rows, seen = manifest.content[part]["files"], 0, set()
+    return _read_shards(manifest, part, manifest.content[part], _by(sink, outputs), found, tell)
+
+
+def _read_shards(
+    manifest: Manifest, part: str, listed: Mapping[str, Any], examine: Examine, found: Files, tell: Tell
+) -> int:
+    entries, rows, seen = listed["files"], 0, set()
     for entry in entries:
         path = manifest.path(entry["path"])
         if entry["path"] in seen:
@@ -101,7 +144,7 @@ def _shards(manifest: Manifest, part: str, sink: Sink, outputs: Outputs, found: 
         if not _is_there(manifest, part, entry["path"], found):
             continue
         try:
-            held = sink.examine(path, outputs(entry), lambda count, path=path: tell(path, count))  # type: ignore[misc]
+            held = examine(path, entry, lambda count, path=path: tell(path, count))  # type: ignore[misc]
         except JobError as error:
             found.faults.append(str(error))
             continue
@@ -115,8 +158,8 @@ def _shards(manifest: Manifest, part: str, sink: Sink, outputs: Outputs, found: 
         for what in held.faults:
             found.fault(path, what)
     said = sum(entry["rows"] for entry in entries)
-    if said != manifest.content[part]["rows"]:
-        what = f"{part}.rows is {manifest.content[part]['rows']:,}, the files that it names have {said:,}"
+    if said != listed["rows"]:
+        what = f"{part}.rows is {listed['rows']:,}, the files that it names have {said:,}"
         found.fault(manifest.path(MANIFEST), what)
     return rows
 
@@ -206,6 +249,13 @@ def _balance(manifest: Manifest, book: Any, found: Files) -> None:
         rows = {what: int(book["rows"][what]) for what in ("written", "rejected")}
         for line in ledger.imbalances(book):
             found.fault(path, line)
+        if manifest.sequences:
+            for line in events_ledger.imbalances(book["events"]):
+                found.fault(path, line)
+            of_events = int(book["events"]["rows"]["rejected"])
+            if of_events != manifest.sequences[REJECTED]["rows"]:
+                said = manifest.sequences[REJECTED]["rows"]
+                found.fault(path, f"{of_events:,} events rejected, the manifest says {said:,}")
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         found.fault(path, f"is no ledger ({type(error).__name__}: {' '.join(str(error).split())})")
         return

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from pipeline.columns_file.reader import loads
 from pipeline.dataset import samples
+from pipeline.dataset.layout import SEQUENCES
 from pipeline.dataset.manifest import Manifest
 from pipeline.dataset.samples import SampledRows
 from pipeline.inputs.match import Inputs, match
@@ -86,6 +87,11 @@ def compare(manifest: Manifest, inputs: Sequence[str], most: int, tell: Tell = l
     done = Compared(features=len(manifest.outputs))
     if not manifest.rows:
         return done
+    if manifest.sequences and not manifest.sequence_files:
+        done.notes = [
+            "the sequences that the rows were made of were not kept (--no-keep-sequences): no rows are compared"
+        ]
+        return done
     spec = _spec(manifest)
     chosen = _chosen(manifest, most)
     if not chosen:
@@ -149,6 +155,8 @@ def _spread(items: list[Any], most: int) -> list[Any]:
 
 def _found_inputs(manifest: Manifest, inputs: Inputs, needed: set[str]) -> dict[str, str]:
     """Returns where the input files lie now: as the manifest says, or the file of that name among those given."""
+    if manifest.sequences:  # they are a part of the data set, wherever that lies now
+        return {path: manifest.path(f"{SEQUENCES}/{os.path.basename(path)}") for path in needed}
     listed = manifest.content.get("inputs", [])
     sizes = {file.get("name", file["path"]): file["bytes"] for file in listed}
     paths = {file["name"]: file["path"] for file in listed if "name" in file}

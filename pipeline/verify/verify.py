@@ -83,12 +83,15 @@ def lines(done: Verified) -> list[str]:
     """Returns what was verified, for people, and what they may want to know; not the faults."""
     held = done.files
     counts = f"{held.rows:,} rows of examples, {held.rejected:,} rejected"
+    if held.sequences is not None:
+        counts = f"{held.sequences:,} sequences, {held.rejected_events:,} events rejected; {counts}"
     made = [f"{held.files:,} files read, {held.bytes:,} bytes of data: {counts}"]
     made += _first([f"note: {note}" for note in (*held.notes, *(done.compared.notes if done.compared else ()))])
-    if done.compared:
-        made += _compared(done.compared)
+    compared = done.compared if done.compared and done.compared.rows else None
+    if compared:
+        made += _compared(compared)
     if not done.faults:
-        made.append("all equal" if done.compared else "all files as the manifest says; no rows were compared")
+        made.append("all equal" if compared else "all files as the manifest says; no rows were compared")
     return made
 
 

@@ -8,12 +8,14 @@ import numpy as np
 import pyarrow as pa
 
 from transforms.errors import SpecFault
-from transforms.events import keys, times
 from transforms.events.columns import can_sum, one_type
 from transforms.events.features import Figure, Values
-from transforms.events.frames import field_names, field_of
-from transforms.events.spec import Events, field_faults
+from transforms.events.make_events import field_faults
+from transforms.events.spec import Events
+from transforms.parse import times
 from transforms.problems import path_of
+from transforms.rows import keys
+from transforms.rows.fields import field_names, field_of
 from transforms.rows.ragged import is_list
 from transforms.rows.rejection import Fault
 

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from transforms.events.features import UTC as UTC_NAME
-from transforms.events.units import UNITS
+from transforms.parse.units import UNITS
 
 DAY: Final = 86400
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

@@ -12,11 +12,11 @@ import pyarrow.compute as pc
 
 from transforms.events.clocks import clock
 from transforms.events.features import SINCE, Clock, Feature, Figure, Since, Values
-from transforms.events.frames import is_text
 from transforms.events.order import ranks
-from transforms.events.units import UNITS
 from transforms.kernels import event_steps
 from transforms.kernels.values import read_only
+from transforms.parse.units import UNITS
+from transforms.rows.fields import is_text
 from transforms.rows.ragged import Ragged
 
 

@@ -11,9 +11,9 @@ import numpy as np
 from transforms.events.accounting import LONGER, MIN_EVENTS, UNIQUE, USED
 from transforms.events.order import Ranked, equal_runs, refined, segments
 from transforms.events.spec import Events, Windows
-from transforms.events.units import duration
 from transforms.kernels import event_order, event_steps
 from transforms.kernels.values import read_only
+from transforms.parse.units import duration
 
 EARLIEST: Final = -(2**63)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from transforms.errors import listed, nearest
-from transforms.events.units import unit_of
+from transforms.parse.units import unit_of
 from transforms.problems import shown
 
 SINCE: Final = ("since_previous", "since_first", "before_last")

@@ -1,98 +1,15 @@
-"""Keys: their canonical text, its hash, partitions by that hash, and keys as numbers from 0."""
+"""Keys as numbers from 0, in the order of the keys."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.events.frames import is_text, text_buffers
 from transforms.events.order import ranks
-from transforms.kernels.fingerprints import fingerprints
-from transforms.kernels.partitions import join, joined_offsets, partition
-from transforms.kernels.values import read_only
-
-EXPECTED: Final = "integers, numbers, booleans, text, bytes, dates or timestamps"
-
-
-def is_key(kind: pa.DataType) -> bool:
-    """Returns whether values of a type, as `field_of` returns them, can be keys."""
-    types = pa.types
-    tests = (types.is_integer, types.is_floating, types.is_boolean, types.is_temporal, types.is_decimal, types.is_null)
-    return is_text(kind) or any(test(kind) for test in tests)
-
-
-def missing(array: pa.Array) -> np.ndarray:
-    """Returns whether there is no key (null or NaN), bool `[n]`."""
-    floating = pa.types.is_floating(array.type)
-    return pc.is_null(array, nan_is_null=floating).to_numpy(zero_copy_only=False)
-
-
-def canonical(array: pa.Array) -> pa.Array:
-    """Returns keys in a form that is the same for equal keys: no zero has a sign."""
-    return pc.add(array, pa.scalar(0.0, array.type)) if pa.types.is_floating(array.type) else array
-
-
-def texts(arrays: Sequence[pa.Array]) -> pa.Array:
-    """Returns the canonical bytes of keys, a large binary array: an integer is its decimal text, so that 5 and "5" are one key.
-
-    >>> texts([pa.array([5])]).to_pylist(), texts([pa.array([5, 6]), pa.array(["a", "bcd"])]).to_pylist()
-    ([b'5'], [b'1:51:a', b'1:63:bcd'])
-
-    Args:
-      arrays: the key's fields, `[n]` each, without nulls. If there are several, each is preceded by its length and a colon.
-    """
-    parts = [_text(array) for array in arrays]
-    if len(parts) == 1:
-        return parts[0]
-    offsets, text = np.zeros(len(parts[0]) + 1, np.int64), np.zeros(0, np.uint8)
-    for part in parts:
-        before, before_text = read_only(offsets), read_only(text)
-        added, added_text = map(read_only, text_buffers(part))
-        offsets = np.empty(len(offsets), np.int64)
-        joined_offsets(before, added, offsets)
-        text = np.empty(int(offsets[-1]), np.uint8)
-        join(before, before_text, added, added_text, offsets, text)
-    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(text)]
-    return pa.Array.from_buffers(pa.large_binary(), len(offsets) - 1, buffers)
-
-
-def _text(array: pa.Array) -> pa.Array:
-    kind = array.type
-    if pa.types.is_floating(kind):  # a whole number is the integer's text: pandas has floats where an integer is null
-        array = canonical(pc.cast(array, pa.float64()) if kind != pa.float32() else array)
-        values = array.to_numpy()
-        whole = (np.floor(values) == values) & (np.abs(values) < 2.0**63)
-        number = pc.cast(pa.array(np.where(whole, values, 0).astype(np.int64)), pa.large_string())
-        array = pc.if_else(pa.array(whole), number, pc.cast(array, pa.large_string()))
-    elif pa.types.is_boolean(kind):
-        array = pc.cast(array, pa.int8())
-    return array.cast(pa.large_string()).cast(pa.large_binary()) if not pa.types.is_large_binary(kind) else array
-
-
-def hashes(arrays: Sequence[pa.Array]) -> np.ndarray:
-    """Returns Fingerprint64 of the canonical bytes of keys, uint64 `[n]`."""
-    return fingerprints(texts(arrays))
-
-
-def partitions(arrays: Sequence[pa.Array], count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Sorts rows by the partition of their key, its hash modulo `count`.
-
-    Args:
-      arrays: the key's fields, `[n]` each, without nulls.
-      count: the number of partitions, 1 or more.
-
-    Returns:
-      The rows, int64 `[n]`, those of one partition in their order in the input; and where each partition begins, and the last one
-      ends, int64 `[count + 1]`.
-    """
-    found = hashes(arrays)
-    begins, order = np.zeros(count + 1, np.int64), np.zeros(len(found), np.int64)
-    partition(read_only(found), count, begins, order)
-    return order, begins
+from transforms.rows.keys import canonical
 
 
 def numbered(arrays: Sequence[pa.Array]) -> tuple[np.ndarray, int]:

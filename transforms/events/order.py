@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.events.frames import is_text
 from transforms.kernels import event_order
 from transforms.kernels.values import read_only
+from transforms.rows.fields import is_text
 
 Ranked: TypeAlias = Callable[[np.ndarray], np.ndarray]
 """Positions of events, int64 `[n]`, to numbers in the order of a field's values there, int64 `[n]`."""

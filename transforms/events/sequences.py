@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 
 from transforms.errors import SpecError, SpecFault
-from transforms.events import accounting, checks, keys, order
+from transforms.events import accounting, checks, order
 from transforms.events.columns import Steps, taken, target
 from transforms.events.cuts import Cut, Listed, cut, listed, unique
-from transforms.events.frames import Frame, field_names, field_of, table_of
-from transforms.events.spec import SPLIT, Events, make_events
-from transforms.events.times import Times, border_of, shows_all, times_of
+from transforms.events.frames import Frame, table_of
+from transforms.events.make_events import make_events
+from transforms.events.spec import SPLIT, Events
+from transforms.events.table import EventTable
 from transforms.parse.step_limit import MAX_STEPS
+from transforms.parse.times import moment
 from transforms.problems import path_of
-from transforms.rows import origin, rejection
+from transforms.rows import keys, origin, rejection
 
 FIRST_SPLIT: Final = "train"
 """The split before the first border."""
@@ -86,14 +87,14 @@ def sequences(
     faults = checks.schema_faults(spec, table.schema)
     if faults:
         raise SpecError(faults)
-    whole = _Table(spec, table)
+    whole = EventTable(spec, table)
     good = whole.times.good.copy()
     for name in spec.key:
         good &= ~keys.missing(whole.field(name))
     rejected = rejection.SCHEMA.empty_table()
     if not good.all():
         rejected = _rejected(spec, table, np.flatnonzero(~good))
-        whole = _Table(spec, table.filter(pa.array(good)))
+        whole = EventTable(spec, table.filter(pa.array(good)))
     made, fates = _cut(spec, whole, _borders(spec, borders or {}, whole.times.tick), max_steps)
     every = np.full(len(good), accounting.REJECTED, np.int8)
     every[good] = fates
@@ -112,37 +113,10 @@ def sequences(
     )
 
 
-class _Table:
-    """Events, with results that are needed more than once."""
-
-    def __init__(self, spec: Events, table: pa.Table):
-        self.spec, self.table, self._fields = spec, table, dict[str, pa.Array]()
-        self.names = field_names(table)
-
-    def field(self, name: str) -> pa.Array:
-        """Returns a field as one plain array."""
-        if name not in self._fields:
-            self._fields[name] = field_of(self.table, name)
-        return self._fields[name]
-
-    @cached_property
-    def times(self) -> Times:
-        """The time of each event."""
-        return times_of(self.field(self.spec.order_by[0]), self.spec.time.unit)
-
-    def ranked(self, names: Sequence[str], signed_zeros: bool = True) -> list[order.Ranked]:
-        """Returns functions that rank some fields."""
-        return [order.ranked(self.field(name), signed_zeros) for name in names]
-
-
-def _cut(spec: Events, whole: _Table, borders: list[int], max_steps: int) -> tuple[Cut, np.ndarray]:
-    """Orders events and cuts them; returns the sequences, and the fate of each event."""
+def _cut(spec: Events, whole: EventTable, borders: list[int], max_steps: int) -> tuple[Cut, np.ndarray]:
+    """Orders events and cuts them; returns the sequences, and what became of each event."""
     times = whole.times.values
-    ids, count = keys.numbered([whole.field(name) for name in spec.key])
-    # Of one key or time there may be several texts, which tell events apart where they are written.
-    several = [name for name in (*spec.key, spec.order_by[0]) if not shows_all(whole.field(name).type)]
-    ties = whole.ranked([*spec.tie_fields(whole.names), *several])
-    lists = listed(*order.grouped(ids, count, times, ties), times, borders)
+    lists = listed(*whole.ordered(*whole.numbered()), times, borders)
     fates = np.full(len(times), accounting.WINDOWS, np.int8)  # unless a rule says otherwise, no window took them
     if spec.unique is not None:
         fates[:] = 0
@@ -151,7 +125,7 @@ def _cut(spec: Events, whole: _Table, borders: list[int], max_steps: int) -> tup
     return cut(spec, lists, times, whole.times.tick, max_steps, fates), fates
 
 
-def _unique(spec: Events, whole: _Table, lists: Listed, fates: np.ndarray) -> Listed:
+def _unique(spec: Events, whole: EventTable, lists: Listed, fates: np.ndarray) -> Listed:
     time = spec.order_by[0]
     names = [name for name in spec.unique or () if name not in (*spec.key, time)]
     fields = whole.ranked(names, signed_zeros=False)
@@ -162,7 +136,7 @@ def _borders(spec: Events, borders: Mapping[str, Any], tick: int) -> list[int]:
     found, faults = [], []
     for name, value in borders.items():
         try:
-            found.append(border_of(value, spec.time.unit, tick))
+            found.append(-(-moment(value, spec.time.unit) // tick))
         except ValueError as error:
             faults.append(SpecFault(path_of(("split", name)), str(error)))
         if name == FIRST_SPLIT:
@@ -174,7 +148,7 @@ def _borders(spec: Events, borders: Mapping[str, Any], tick: int) -> list[int]:
     return found
 
 
-def _written(spec: Events, whole: _Table, made: Cut, steps: Steps, names: Sequence[str]) -> pa.Table:
+def _written(spec: Events, whole: EventTable, made: Cut, steps: Steps, names: Sequence[str]) -> pa.Table:
     columns = _names(whole, made.order[made.begins], made.splits, names)
     columns |= {name: steps.column(feature) for name, feature in spec.features_of(whole.names).items()}
     if spec.target is not None:
@@ -182,7 +156,7 @@ def _written(spec: Events, whole: _Table, made: Cut, steps: Steps, names: Sequen
     return pa.table(columns)
 
 
-def _names(whole: _Table, at: np.ndarray, splits: np.ndarray, names: Sequence[str]) -> dict[str, pa.Array]:
+def _names(whole: EventTable, at: np.ndarray, splits: np.ndarray, names: Sequence[str]) -> dict[str, pa.Array]:
     """Returns the columns that name sequences: split and key."""
     made = {SPLIT: pa.array(names, pa.string()).take(pa.array(splits))} if len(names) > 1 else {}
     return {**made, **{name: keys.canonical(taken(whole.field(name), at)) for name in whole.spec.key}}

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
 from transforms import reprs
-from transforms.errors import SpecError, SpecFault, listed, nearest
 from transforms.events.features import Feature, Values, feature_of
-from transforms.events.units import duration
 from transforms.models import Model
-from transforms.problems import path_of, problems, shown
+from transforms.parse.units import duration
 
 SPLIT: Final = "split"
 """Name of the column with the split of each sequence."""
@@ -66,7 +64,7 @@ class _Section(Model):
 
 
 class Time(_Section):
-    """How times are read.
+    """The unit of times that are numbers.
 
     Attributes:
       unit: the unit of numbers, since 1970-01-01 UTC: `"s"`, `"ms"`, `"us"` or `"ns"`. Timestamps, dates and ISO 8601 text
@@ -77,7 +75,7 @@ class Time(_Section):
 
 
 class Sessions(_Section):
-    """Where the events of a key are cut by pauses.
+    """Pauses that cut the events of a key into several sequences.
 
     Attributes:
       gap: the longest pause within a sequence, a number and its unit: `"30m"`. A longer one begins another sequence.
@@ -129,7 +127,7 @@ class Target(_Section):
 
 
 class Events(_Section):
-    """The `events:` section: how events become sequences. `make_events` builds one from a mapping, and reports every fault.
+    """The making of sequences from events. `transforms.make_events` builds one from a mapping, and reports every fault.
 
     >>> Events(key="user", order_by="time", features={"items": "item", "hours": {"since_previous": "h"}}).key
     ('user',)
@@ -166,6 +164,12 @@ class Events(_Section):
         named += [field for feature in (self.features or {}).values() for field in feature.fields]
         return tuple(dict.fromkeys(named))
 
+    @property
+    def sequence_names(self) -> tuple[str, ...] | None:
+        """The features of the sequences, key and target included; None where the events' own fields are among them."""
+        target = [self.target.name] if self.target else []
+        return None if self.features is None else (*self.key, *self.features, *target)
+
     def features_of(self, names: Iterable[str]) -> dict[str, Feature]:
         """Returns the features by name, for events that have fields of these names."""
         if self.features is not None:
@@ -176,30 +180,6 @@ class Events(_Section):
         """Returns the fields that events of one key and time are ordered by, for events that have fields of these names."""
         read = {*self.fields, *(names if self.features is None else ())} - {*self.key, *self.order_by}
         return [*(field for field in self.order_by[1:] if field not in self.key), *sorted(read)]
-
-
-def make_events(data: Mapping[str, Any] | Events) -> Events:
-    """Builds and checks the section from a mapping, as a columns file holds it.
-
-    >>> make_events({"key": "user", "order_by": ["time"], "sessions": {"gap": "30m"}}).sessions
-    Sessions(gap='30m')
-
-    Raises:
-      SpecError: with every fault found.
-    """
-    if not isinstance(data, Events | Mapping):
-        raise SpecError([SpecFault("events", f"expected a mapping with 'key' and 'order_by', got {shown(data)}")])
-    found = []
-    if isinstance(data, Mapping):
-        try:
-            data = Events.model_validate(dict(data))
-        except ValidationError as error:
-            found = [SpecFault(_path(p.location), p.message) for p in problems(error, Events, dict(data), "key")]
-            raise SpecError(found) from None
-    faults = name_faults(data)
-    if faults:
-        raise SpecError(faults)
-    return data
 
 
 def events_to_dict(events: Events) -> dict[str, Any]:
@@ -218,48 +198,3 @@ def _written(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {name: feature.written() for name, feature in value.items()}
     return list(value) if isinstance(value, tuple) else value
-
-
-def _path(location: Iterable[Any]) -> str:
-    return path_of(("events", *location))
-
-
-def name_faults(events: Events) -> list[SpecFault]:
-    """Returns names that two columns of the sequences would share, and reserved names."""
-    faults = []
-    taken = {key: "a key" for key in events.key}
-    for name in (*events.key, *(events.features or {})):
-        if name == SPLIT or name.startswith("__"):
-            why = "names that begin with '__' are reserved" if name != SPLIT else "the column of splits has this name"
-            faults.append(SpecFault(_path(("features" if name not in taken else "key", name)), f"{why}, got {name!r}"))
-    for name in events.features or {}:
-        if name in taken:
-            faults.append(SpecFault(_path(("features", name)), f"{name!r} is {taken[name]}, which every sequence has"))
-    target = events.target.name if events.target else None
-    if target is not None and target in {*events.key, *(events.features or {})}:
-        faults.append(SpecFault(_path(("target", "field")), f"two columns are named {target!r}: the target is one"))
-    return faults
-
-
-def field_faults(events: Events, names: Sequence[str]) -> list[SpecFault]:
-    """Returns the fields that events do not have, each where it is first named, with the nearest field that they have."""
-    faults = []
-    seen = set(names)
-    for location, field in _places(events):
-        if field not in seen:
-            seen.add(field)
-            hint = nearest(field, names) or f", known: {listed(names)}"
-            faults.append(SpecFault(_path(location), f"the events have no field {field!r}{hint}"))
-    return faults
-
-
-def _places(events: Events) -> Iterable[tuple[tuple[Any, ...], str]]:
-    """Yields each field that the section names, and its place."""
-    for part in ("key", "order_by", "unique"):
-        yield from (((part, k), field) for k, field in enumerate(getattr(events, part) or ()))
-    for name, feature in (events.features or {}).items():
-        for k, field in enumerate(feature.fields):
-            several = isinstance(feature, Values) and feature.side_by_side
-            yield ("features", name, *((k,) if several else ())), field
-    if events.target:
-        yield ("target", "field"), events.target.field

@@ -16,8 +16,10 @@ _LOWER = 32
 
 
 @kernel
-def times_of_text(offsets: Any, text: Any, scale: Any, places: Any, second: Any, found: Any, good: Any) -> None:
-    """Reads each text as a time; `good` is false for a text that is not one.
+def times_of_text(
+    offsets: Any, text: Any, scale: Any, places: Any, second: Any, found: Any, good: Any, zoned: Any
+) -> None:
+    """Reads each text as a time; one that is none is not `good`.
 
     `2024-02-29`, `2024-02-29T12:30`, `2024-02-29 12:30:15.25+01:00`, `...Z`: years 1 to 9999, UTC unless there is an offset.
     Digits alone, possibly with a sign and a fraction, are a number. Decimals beyond those of the unit must be 0.
@@ -30,12 +32,14 @@ def times_of_text(offsets: Any, text: Any, scale: Any, places: Any, second: Any,
       second: the value of a second: 10^6 or 10^9.
       found: int64 `[n]`, filled.
       good: bool `[n]`, filled.
+      zoned: bool `[n]`, filled with whether nothing but the text says where its clock stands: a number, or one with a zone.
     """
     decimals = 6 if second == 1_000_000 else 9
     for k in range(len(found)):
         found[k], good[k] = _number(text, offsets[k], offsets[k + 1], scale, places)
+        zoned[k] = good[k]
         if not good[k]:
-            found[k], good[k] = _iso(text, offsets[k], offsets[k + 1], second, decimals)
+            found[k], good[k], zoned[k] = _iso(text, offsets[k], offsets[k + 1], second, decimals)
 
 
 @kernel
@@ -115,7 +119,7 @@ def _month_length(year: Any, month: Any) -> Any:
 
 @kernel
 def _iso(text: Any, at: Any, end: Any, second: Any, decimals: Any) -> Any:
-    nothing = (np.int64(0), False)
+    nothing = (np.int64(0), False, False)
     if at + 10 > end or text[at + 4] != _MINUS or text[at + 7] != _MINUS:
         return nothing
     century, years = _two(text, at, end), _two(text, at + 2, end)
@@ -127,17 +131,19 @@ def _iso(text: Any, at: Any, end: Any, second: Any, decimals: Any) -> Any:
         return nothing
     seconds, part = days_of(year, month, day) * 86400, np.int64(0)
     at += 10
+    zoned = False
     if at < end:
         if text[at] != _SPACE and (text[at] & ~_LOWER) != _T:
             return nothing
         passed, part, at = _clock(text, at + 1, end, decimals)
+        zoned = at < end
         ahead, good = _offset(text, at, end)
         if passed < 0 or not good:
             return nothing
         seconds += passed - ahead
     if seconds > _MOST // second - 1 or seconds < -(_MOST // second) + 1:
         return nothing
-    return seconds * second + part, True
+    return seconds * second + part, True, zoned
 
 
 @kernel

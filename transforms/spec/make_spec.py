@@ -13,7 +13,9 @@ from transforms.columns.from_tensorflow import converted, is_tensorflow
 from transforms.columns.learned_vocabulary import extension_faults
 from transforms.columns.numeric_base import numeric_of
 from transforms.columns.shared_embedding import collection_faults
-from transforms.errors import SpecError, SpecFault, nearest
+from transforms.errors import SpecError, SpecFault, listed, nearest
+from transforms.events.make_events import name_faults, split_faults
+from transforms.events.spec import Events
 from transforms.groups import DEFAULT_GROUP, SequenceGroup
 from transforms.normalizers import places
 from transforms.parse.form import Form
@@ -30,6 +32,7 @@ def make_spec(
     columns: Sequence[Any] | Any | Spec,
     sequence_groups: dict[str, SequenceGroup] | SequenceGroup | None = None,
     split: Split | None = None,
+    events: Events | Mapping[str, Any] | None = None,
 ) -> Spec:
     """Builds and checks a spec from columns.
 
@@ -37,6 +40,7 @@ def make_spec(
       columns: the columns, ours or those of `tf.feature_column` (or a spec, which is returned as it is).
       sequence_groups: group name to policy; a single policy is that of the default group.
       split: the rule by which a job divides the rows into train, validation and test.
+      events: how a job makes the rows of events first; the section of a columns file, or the mapping that it is made of.
 
     Raises:
       SpecError: with every fault found.
@@ -46,7 +50,7 @@ def make_spec(
     many = columns_in(columns)
     if isinstance(sequence_groups, SequenceGroup):
         sequence_groups = {DEFAULT_GROUP: sequence_groups}
-    data = {"sequence_groups": sequence_groups or {}, "columns": many, "split": split}
+    data = {"sequence_groups": sequence_groups or {}, "columns": many, "split": split, "events": events}
     try:
         spec = Spec.model_validate(data)
     except ValidationError as error:
@@ -82,8 +86,27 @@ def cross_faults(spec: Spec) -> list[SpecFault]:
     faults = [*_group_faults(spec), *_bucket_faults(spec), *_key_faults(spec), *_name_faults(spec)]
     faults += dense_rows.faults(spec, LARGEST_EXAMPLE - 1, "an example has 2 GiB at most")
     if spec.split is not None:
-        faults += [SpecFault(f"split.{field}", message) for field, message in spec.split.faults()]
+        made_of_events = spec.events is not None
+        faults += [SpecFault(f"split.{field}", message) for field, message in spec.split.faults(made_of_events)]
+    if spec.events is not None:
+        faults += [*name_faults(spec.events), *split_faults(spec.events, spec.split), *_sequence_faults(spec)]
     return [*faults, *collection_faults(spec.columns), *extension_faults(spec.columns)]
+
+
+def _sequence_faults(spec: Spec) -> list[SpecFault]:
+    """Columns that read what no sequence of the events has."""
+    assert spec.events is not None
+    names = spec.events.sequence_names
+    if names is None:
+        return []
+    faults = []
+    for k, column in enumerate(spec.columns):
+        for key in column.features:
+            if key not in names and not key.startswith("\0"):  # as stand-ins do for what is not valid itself
+                hint = nearest(key, names) or f", known: {listed(names)}"
+                where = f"columns[{k}].{column.place_of(key)}"
+                faults.append(SpecFault(where, f"the sequences that events: makes have no feature {key!r}{hint}"))
+    return faults
 
 
 def job_faults(spec: Spec, most_bytes: int) -> list[SpecFault]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Final
+from typing import Any, Final
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, field_serializer
 
 from transforms import dtypes, reprs
 from transforms.columns import AnyColumn, Column, Output
 from transforms.columns.numeric_base import numeric_of
+from transforms.events.spec import SPLIT, Events, events_to_dict
 from transforms.groups import SequenceGroup
 from transforms.models import Model
 from transforms.normalizers import Normalizer
@@ -29,6 +30,8 @@ class Spec(Model):
       columns: the columns, in the order in which faults are reported.
       split: the rule by which a job divides the rows into train, validation and test; None for a data set without splits, or if
         inputs name their splits.
+      events: the section that makes the rows of events first, of which the columns then read features and the key; None if the
+        input holds the rows.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -36,12 +39,18 @@ class Spec(Model):
     sequence_groups: dict[str, SequenceGroup] = Field(default_factory=dict)
     columns: list[AnyColumn] = Field(min_length=1)
     split: Split | None = None
+    events: Events | None = None
+
+    @field_serializer("events", when_used="unless-none")
+    def _events_as_written(self, events: Events) -> dict[str, Any]:
+        return events_to_dict(events)
 
     def __repr__(self) -> str:
         """The call of `make_spec` that makes it, a column a line."""
         columns = "".join(f"    {column!r},\n" for column in self.columns)
         groups = "".join(f"    {name!r}: {group!r},\n" for name, group in self.sequence_groups.items())
         split = f", split={self.split!r}" if self.split else ""
+        split += f", events={events_to_dict(self.events)!r}" if self.events else ""
         return f"make_spec([\n{columns}]{f', {{{chr(10)}{groups}}}' if groups else ''}{split})"
 
     __str__ = __repr__
@@ -142,8 +151,15 @@ class Spec(Model):
     @property
     def read_features(self) -> dict[str, str]:
         """Everything that a job reads from a row, feature to carrier (see `Source.read`), for the columns and for the split."""
-        split = dict.fromkeys(self.split.keys, "string") if self.split else {}
+        split = dict.fromkeys(self.row_rule.keys, "string") if self.row_rule else {}
         return {**split, **{key: form.carrier for key, form in self.features.items()}}
+
+    @property
+    def row_rule(self) -> Split | None:
+        """The rule that divides the rows. Sequences of events that were split by time say their split themselves."""
+        if self.events is None or self.split is None or self.split.by != "time":
+            return self.split
+        return Split(by="feature", feature=SPLIT, values={name: name for name in self.split.split_names})
 
     @property
     def graph_inputs(self) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import numpy as np
@@ -11,10 +11,11 @@ import pyarrow.compute as pc
 
 from transforms.kernels.fingerprints import fingerprints
 from transforms.parse import carriers
-from transforms.rows import rejection
-from transforms.rows.ragged import Ragged, is_list, unwrapped
+from transforms.parse.times import is_time, times_of
+from transforms.rows import keys, rejection
+from transforms.rows.fields import is_text, plain
+from transforms.rows.ragged import Ragged, is_list
 from transforms.rows.rejection import Fault
-from transforms.splits import times
 from transforms.splits.rule import Split
 
 NO_SPLIT: Final = "no_split"
@@ -53,25 +54,20 @@ def assigned(batch: pa.RecordBatch, rule: Split) -> tuple[np.ndarray, list[Fault
     return {"key": _by_key, "feature": _by_feature, "time": _by_time}[rule.by](batch, rule)
 
 
-def key_bytes(batch: pa.RecordBatch, keys: tuple[str, ...], seed: int) -> pa.Array:
-    """Returns the bytes to hash for each row, large binary; null if a key is missing.
+def key_bytes(batch: pa.RecordBatch, names: tuple[str, ...], seed: int) -> pa.Array:
+    """Returns what is hashed for each row, large binary; null where a key is missing.
 
-    The seed as decimal text, `:`, and the key; several keys each with its length in bytes and `:` before it, so that no two
-    lists of keys give the same bytes. Integers are their decimal text.
+    The seed as decimal text, `:`, and the key's bytes (see `transforms.rows.keys.texts`).
 
     >>> key_bytes(pa.RecordBatch.from_pydict({"a": [5, 5], "b": ["x", None]}), ("a", "b"), 0).to_pylist()
     [b'0:1:51:x', None]
     """
-    texts = [_texts(_one_value(batch, key)) for key in keys]
-    if len(keys) > 1:
-        sizes = (pc.binary_length(text).cast(pa.string()).cast(pa.large_binary()) for text in texts)
-        texts = [_joined(size, b":", text) for size, text in zip(sizes, texts, strict=True)]
-    return _joined(f"{seed}:".encode(), *texts)
-
-
-def _joined(*parts: pa.Array | bytes) -> pa.Array:
-    plain = [pa.scalar(part, pa.large_binary()) if isinstance(part, bytes) else part for part in parts]
-    return pc.binary_join_element_wise(*plain, pa.scalar(b"", pa.large_binary()))
+    found = [_text_or_integers(_one_value(batch, name)) for name in names]
+    good = np.logical_and.reduce([own for _, own in found])
+    there = pa.array(good)
+    texts = keys.texts([values.filter(there) for values, _ in found])
+    seeded = pc.binary_join_element_wise(pa.scalar(f"{seed}:".encode(), texts.type), texts, pa.scalar(b"", texts.type))
+    return keys.spread(seeded, good)
 
 
 def _by_key(batch: pa.RecordBatch, rule: Split) -> tuple[np.ndarray, list[Fault]]:
@@ -102,11 +98,26 @@ def _by_feature(batch: pa.RecordBatch, rule: Split) -> tuple[np.ndarray, list[Fa
 
 def _by_time(batch: pa.RecordBatch, rule: Split) -> tuple[np.ndarray, list[Fault]]:
     borders = rule.ordered_borders
-    values = _decoded(_one_value(batch, rule.keys[0], last=True))
-    found = times.places(values, [at for _, at in borders], rule.unit, rule.timezone)
+    found = _places(_one_value(batch, rule.keys[0], last=True), [at for _, at in borders], rule)
     order = np.array([rule.split_names.index(name) for name in ("train", *(name for name, _ in borders))], np.int64)
     message = f"expected a timestamp, a date, a number ({rule.unit}) or a time in ISO 8601"
     return order[np.maximum(found, 0)], list(_missing(batch, rule, pa.array(found < 0), message))
+
+
+def _places(values: pa.Array, borders: Sequence[int], rule: Split) -> np.ndarray:
+    """Returns how many borders (nanoseconds since 1970, ascending) each time has reached, int64; -1 for what is no time."""
+    if is_text(values.type):
+        values = pc.ascii_trim_whitespace(values.cast(pa.large_binary()).cast(pa.large_string(), safe=False))
+    if not is_time(values.type):
+        return np.full(len(values), -1, np.int64)
+    found = times_of(values, rule.unit, rule.timezone)
+    firsts = [min(max(-(-at // found.tick), -(2**63)), 2**63 - 1) for at in borders]
+    reached = np.searchsorted(np.array(firsts, np.int64), found.values, side="right")
+    if pa.types.is_floating(values.type) or values.type == pa.uint64():  # beyond what 64 bits count
+        numbers = pc.fill_null(values, 0).to_numpy().astype(np.float64)
+        beyond = np.where(np.isfinite(numbers), np.where(numbers > 0, len(borders), 0), -1)
+        return np.where(found.good, reached, np.where(found.missing, -1, beyond))
+    return np.where(found.good, reached, -1)
 
 
 def _missing(batch: pa.RecordBatch, rule: Split, missing: pa.Array, message: str) -> Iterator[Fault]:
@@ -129,37 +140,30 @@ def _one_value(batch: pa.RecordBatch, key: str, last: bool = False) -> pa.Array:
     """Returns the value of each row, null if it has none; for a list its only value, or its last."""
     if key not in batch.schema.names:
         return pa.nulls(batch.num_rows)
-    array = unwrapped(batch.column(key))
+    array = plain(batch.column(key))
     while is_list(array.type):
         lists = Ragged.of(array)
         has = lists.lengths > 0 if last else lists.lengths == 1
-        array = unwrapped(lists.values.take(pa.array(np.where(has, lists.splits[1:] - 1, 0), mask=~has)))
+        array = plain(lists.values.take(pa.array(np.where(has, lists.splits[1:] - 1, 0), mask=~has)))
     return array
 
 
-def _texts(values: pa.Array) -> pa.Array:
-    """Returns integers as their decimal text, and text, as large binaries; null for anything else."""
-    types, kind = pa.types, values.type
-    if types.is_floating(kind):  # JSON and pandas hold integers as floats
+def _text_or_integers(values: pa.Array) -> tuple[pa.Array, np.ndarray]:
+    """Returns text and integers as `keys.texts` takes them, and where there is one, bool `[rows]`."""
+    kind = values.type
+    good = pc.is_valid(values).to_numpy(zero_copy_only=False)
+    if pa.types.is_floating(kind):  # JSON and pandas know integers as floats
         whole = carriers.convert(values, "int64")
-        good = pc.is_valid(values).to_numpy(zero_copy_only=False).copy()
+        good = good.copy()
         for fault in whole.faults:
             good[fault.positions] = False
-        values = pa.array(whole.values, pa.int64(), mask=~good)
-    if types.is_integer(values.type):
-        return values.cast(pa.string()).cast(pa.large_binary())
-    text = (types.is_string, types.is_large_string, types.is_binary, types.is_large_binary, types.is_fixed_size_binary)
-    if any(test(kind) for test in text):
-        return (values.cast(pa.binary()) if types.is_fixed_size_binary(kind) else values).cast(pa.large_binary())
-    return pa.nulls(len(values), pa.large_binary())
+        return pa.array(whole.values, pa.int64(), mask=~good), good
+    if not (pa.types.is_integer(kind) or is_text(kind)):
+        return pa.nulls(len(values), pa.large_binary()), np.zeros(len(values), bool)
+    return values, good
 
 
-def _decoded(values: pa.Array) -> pa.Array:
-    """Returns bytes as text, with U+FFFD for what is not UTF-8; other values unchanged."""
-    if not (pa.types.is_binary(values.type) or pa.types.is_large_binary(values.type)):
-        return values
-    try:
-        return values.cast(pa.large_string())
-    except pa.ArrowInvalid:
-        held = [None if one is None else one.decode("utf-8", "replace") for one in values.to_pylist()]
-        return pa.array(held, pa.large_string())
+def _texts(values: pa.Array) -> pa.Array:
+    """Returns integers as their decimal text, and text, as large binaries; null for what is neither."""
+    values, good = _text_or_integers(values)
+    return keys.spread(keys.texts([values.filter(pa.array(good))]), good)

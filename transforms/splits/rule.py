@@ -11,8 +11,8 @@ from pydantic import BeforeValidator, ConfigDict, Field
 
 from transforms import reprs
 from transforms.models import Model
+from transforms.parse.times import is_zone, moment
 from transforms.problems import shown
-from transforms.splits import times
 
 TRAIN: Final = "train"
 USUAL: Final = (TRAIN, "validation", "test")
@@ -48,10 +48,11 @@ class Split(Model):
       key: with `by: key`, one feature or several: integers or text, one value per row. Integers count as their decimal text. A
         row without one is rejected (`no_split`).
       fractions: with `by: key`, the share of the keys that each split has. They add up to 1.
-      seed: with `by: key`, an integer; a different one gives different splits.
-      feature: with `by: feature`, the feature that names the split; with `by: time`, the feature with the time (of a list, the
-        last value). A row without one, or with another value, is rejected (`no_split`).
-      values: with `by: feature`, the values of each split; by default the names train, validation and test.
+      seed: with `by: key`, an integer: another one gives other splits.
+      feature: with `by: feature`, the feature that says the split; with `by: time`, the feature with the time, of a list the
+        last value. A row without one, or with another value, is rejected (`no_split`). Events are divided by their own time, and
+        need none.
+      values: with `by: feature`, the values of each split; where none are given, train, validation and test say their own names.
       validation: with `by: time`, when validation begins: a date, a time in ISO 8601, or a number in `unit`. A row at or after a
         border belongs to the later split.
       test: with `by: time`, when test begins.
@@ -121,9 +122,14 @@ class Split(Model):
 
     @property
     def ordered_borders(self) -> tuple[tuple[str, int], ...]:
-        """The splits of `by: time` after train, and when each begins, in microseconds since 1970, ascending."""
-        found = [(name, times.border(value, self.unit, self.timezone)) for name, value in self._borders.items()]
+        """The splits of `by: time` after train, and when each begins, in nanoseconds since 1970, ascending."""
+        found = [(name, moment(value, self.unit, self.timezone)) for name, value in self._borders.items()]
         return tuple(sorted(found, key=lambda pair: pair[1]))
+
+    @property
+    def has_numbers(self) -> bool:
+        """Whether a border of `by: time` is a number, which counts `unit`."""
+        return any(isinstance(value, int) for value in self._borders.values())
 
     @property
     def _borders(self) -> dict[str, str | int]:
@@ -139,12 +145,18 @@ class Split(Model):
             str(one): name for name, held in self.values.items() for one in (held if isinstance(held, list) else [held])
         }
 
-    def faults(self) -> Iterator[tuple[str, str]]:
-        """Yields what is wrong between the fields: the name of one, and a message."""
+    def faults(self, of_events: bool = False) -> Iterator[tuple[str, str]]:
+        """Yields what is wrong between the fields: the name of one, and a message.
+
+        Args:
+          of_events: whether it divides events, which have a time without a feature's help.
+        """
         for name in sorted(set(_OWN) - set(_OF[self.by])):
             if getattr(self, name) != type(self).model_fields[name].default:
                 owner = " or ".join(by for by, own in _OF.items() if name in own)
                 yield name, f"belongs to by: {owner}, got by: {self.by}"
+        if self.by == "time" and not self.feature and not of_events:
+            yield "feature", f"expected the feature with the time, got {shown(self.feature)}"
         yield from {"input": self._input, "key": self._key, "feature": self._feature, "time": self._time}[self.by]()
 
     def _input(self) -> Iterator[tuple[str, str]]:
@@ -175,9 +187,7 @@ class Split(Model):
             yield "values", f"expected each value in one split, got {shown(one)} twice"
 
     def _time(self) -> Iterator[tuple[str, str]]:
-        if not self.feature:
-            yield "feature", f"expected the feature with the time, got {shown(self.feature)}"
-        if not times.is_zone(self.timezone):
+        if not is_zone(self.timezone):
             yield "timezone", f"expected a time zone, as Europe/Paris, got {shown(self.timezone)}"
             return
         yield from _names("borders", self.borders or ())
@@ -193,7 +203,7 @@ class Split(Model):
         for name, value in self._borders.items():
             where = name if name in ("validation", "test") and name not in (self.borders or ()) else "borders"
             try:
-                at = times.border(value, self.unit, self.timezone)
+                at = moment(value, self.unit, self.timezone)
             except ValueError as error:
                 yield where, str(error)
                 continue

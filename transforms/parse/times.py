@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.events.frames import is_text, text_buffers
-from transforms.events.units import UNITS
 from transforms.kernels.times_of_text import times_of_text
 from transforms.kernels.values import read_only
+from transforms.parse.units import UNITS
 from transforms.problems import shown
+from transforms.rows.fields import is_text, text_buffers
 
 EXPECTED: Final = "a number, a timestamp, a date or text (ISO 8601)"
 
@@ -41,7 +42,7 @@ class Times:
 
 
 def is_time(kind: pa.DataType) -> bool:
-    """Returns whether values of a type, as `field_of` returns them, can be times."""
+    """Tells whether values of a type, as `transforms.rows.fields.plain` returns them, can be times."""
     types = pa.types
     tests = (types.is_integer, types.is_floating, types.is_timestamp, types.is_date, types.is_decimal, types.is_null)
     return is_text(kind) or any(test(kind) for test in tests)
@@ -52,15 +53,19 @@ def shows_all(kind: pa.DataType) -> bool:
     return pa.types.is_integer(kind) or pa.types.is_timestamp(kind) or pa.types.is_date(kind)
 
 
-def times_of(array: pa.Array, unit: str) -> Times:
+def times_of(array: pa.Array, unit: str, zone: str = "UTC") -> Times:
     """Reads times.
 
     Args:
       array: of a type that `is_time`. Integers count `unit`; floats are rounded to the nearest nanosecond; timestamps count
         their own unit, dates seconds. Text is ISO 8601, or a number of `unit`, and counts microseconds, or nanoseconds if that is
         the unit.
-      unit: the unit of numbers: `"s"`, `"ms"`, `"us"` or `"ns"`.
+      unit: `"s"`, `"ms"`, `"us"` or `"ns"`, of numbers.
+      zone: the time zone of dates, timestamps and texts that name none. Where its clock was set back the earlier time
+        is meant, and where it was set forward the moment of that.
     """
+    if zone != "UTC" and (pa.types.is_date(array.type) or pa.types.is_timestamp(array.type)):
+        array = _local(array, zone)
     kind = array.type
     valid = np.ones(len(array), bool) if not array.null_count else pc.is_valid(array).to_numpy(zero_copy_only=False)
     if pa.types.is_null(kind):
@@ -68,7 +73,7 @@ def times_of(array: pa.Array, unit: str) -> Times:
     if pa.types.is_decimal(kind):
         array = pc.cast(array, pa.large_string())
     if is_text(array.type):
-        return _of_text(array, unit, valid)
+        return _of_text(array, unit, zone, valid)
     if pa.types.is_floating(kind):
         return _of_floats(pc.fill_null(array, math.nan).to_numpy().astype(np.float64), unit)
     good = valid
@@ -89,13 +94,27 @@ def _storage(kind: pa.DataType) -> pa.DataType:
     return pa.int32() if pa.types.is_date32(kind) else pa.int64()
 
 
-def _of_text(array: pa.Array, unit: str, valid: np.ndarray) -> Times:
+def _local(array: pa.Array, zone: str) -> pa.Array:
+    """Returns dates, and timestamps without a zone, as those of a place's clock."""
+    if pa.types.is_date(array.type):
+        array = array.cast(pa.timestamp("s" if pa.types.is_date32(array.type) else "ms"))
+    if array.type.tz is not None:
+        return array
+    moved = pc.assume_timezone(array, zone, ambiguous="earliest", nonexistent="earliest")
+    return moved.cast(pa.timestamp(array.type.unit, "UTC"))
+
+
+def _of_text(array: pa.Array, unit: str, zone: str, valid: np.ndarray) -> Times:
     offsets, text = text_buffers(array)
     tick = UNITS["ns" if unit == "ns" else "us"]
     scale = UNITS[unit] // tick
-    found, good = np.zeros(len(array), np.int64), np.zeros(len(array), bool)
+    found, good, zoned = np.zeros(len(array), np.int64), np.zeros(len(array), bool), np.zeros(len(array), bool)
     places = round(math.log10(scale))
-    times_of_text(read_only(offsets), read_only(text), scale, places, UNITS["s"] // tick, found, good)
+    times_of_text(read_only(offsets), read_only(text), scale, places, UNITS["s"] // tick, found, good, zoned)
+    local = np.flatnonzero(good & ~zoned)
+    if zone != "UTC" and len(local):
+        clocks = pa.array(found[local]).cast(pa.timestamp("ns" if tick == 1 else "us"))
+        found[local] = _local(clocks, zone).cast(pa.int64()).to_numpy()
     return Times(found, tick, good & valid, ~valid)
 
 
@@ -110,31 +129,40 @@ def _of_floats(values: np.ndarray, unit: str) -> Times:
     return Times(found, UNITS["ns"], good, np.isnan(values))
 
 
-def border_of(value: Any, unit: str, tick: int) -> int:
-    """Returns the first whole number of ticks that is at or after a border.
+def moment(value: Any, unit: str = "s", zone: str = "UTC") -> int:
+    """Returns a time that a person wrote, in nanoseconds since 1970-01-01 UTC.
 
-    >>> border_of("2024-01-01", "s", 10**9)
-    1704067200
+    >>> moment("1970-01-02"), moment(1.5), moment("1970-01-01T01:00+01:00")
+    (86400000000000, 1500000000, 0)
 
     Args:
-      value: a date, a datetime (UTC if it names no zone), either as ISO 8601 text, or a number of `unit` since 1970-01-01 UTC.
-      unit: the unit of a number.
-      tick: nanoseconds per tick.
+      value: a date, a datetime, either as ISO 8601 text, or a number of `unit` since 1970-01-01 UTC, up to the next nanosecond.
+      unit: of a number, one of `transforms.parse.units.UNITS`.
+      zone: the time zone of a time that names none.
 
     Raises:
       ValueError: it is none of these.
     """
-    wrong = ValueError(f"expected a date, a time or a number of {unit!r}, got {shown(value)}")
+    wrong = ValueError(f"expected a date or a time in ISO 8601, as 2024-01-31, or a number, got {shown(value)}")
     if isinstance(value, str):
         try:
             value = datetime.fromisoformat(value)
         except ValueError:
             raise wrong from None
+    if isinstance(value, date) and not isinstance(value, datetime):
+        value = datetime(value.year, value.month, value.day)
     if isinstance(value, datetime):
-        moment = value if value.tzinfo else value.replace(tzinfo=UTC)
-        return math.ceil(Fraction((moment - _EPOCH) // timedelta(microseconds=1) * 1000, tick))
-    if isinstance(value, date):
-        return math.ceil(Fraction((value - _EPOCH.date()).days * UNITS["d"], tick))
+        aware = value.replace(tzinfo=value.tzinfo or ZoneInfo(zone))
+        return (aware - _EPOCH) // timedelta(microseconds=1) * 1000
     if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-        return math.ceil(Fraction(value) * UNITS[unit] / tick)
+        return math.ceil(Fraction(value) * UNITS[unit])
     raise wrong
+
+
+def is_zone(name: str) -> bool:
+    """Returns whether a name is that of a time zone."""
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, KeyError):  # ZoneInfoNotFoundError is a KeyError
+        return False
+    return True

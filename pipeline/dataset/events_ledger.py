@@ -1,0 +1,80 @@
+"""The events of a run, accounted for: what became of each, by file; and whether it adds up."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+from transforms.events.accounting import DROPPED
+from transforms.rows import digests
+from transforms.rows.tally import Tally
+
+_USED = "used"
+
+
+def build(tally: Tally) -> dict[str, Any]:
+    """Returns what `ledger.json` holds of events.
+
+    Args:
+      tally: everything that was counted while they were read and grouped.
+
+    Returns:
+      `rows` (events read, used, rejected), `dropped` by rule, `rejected_by_reason`, `row_digests` (see
+      `transforms.rows.digests`) and `sequences` (rows, steps, targets, used_again, too_long); the events also under `files`.
+    """
+    by_file: dict[str, Tally] = defaultdict(Counter)
+    total: Tally = Counter()
+    for key, count in tally.items():
+        if key[1] in ("rows", "digest", "events", "event_digest"):
+            by_file[key[0]][key[1:]] += count
+            total[key[1:]] += count
+    made = tally
+    whats = ("rows", "steps", "targets", "used_again", "too_long")
+    sequences = {what: made["", "sequences", what] for what in whats}
+    return {**_one(total), "sequences": sequences, "files": {file: _one(own) for file, own in sorted(by_file.items())}}
+
+
+def _one(counts: Tally) -> dict[str, Any]:
+    rejected = {k[1].partition(":")[2]: n for k, n in sorted(counts.items()) if k[0] == "rows" and ":" in k[1] and n}
+    dropped = {fate: counts["events", fate] for fate in DROPPED}
+    marks = {
+        "read": counts["digest", "read"],
+        "used": counts["event_digest", _USED],
+        "dropped": sum(counts["event_digest", fate] for fate in DROPPED),
+        "rejected": counts["digest", "rejected"],
+    }
+    rows = {"read": counts["rows", "read"], "used": counts["events", _USED], "rejected": counts["rows", "rejected"]}
+    return {
+        "rows": rows,
+        "dropped": dropped,
+        "rejected_by_reason": rejected,
+        "row_digests": {what: digests.as_text(mark) for what, mark in marks.items()},
+    }
+
+
+def alone(book: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the ledger of a run that has made sequences of events and nothing of these: no row was read."""
+    nothing = dict.fromkeys(("read", "written", "rejected"), 0)
+    rows = {"rows": {**nothing, "rejected_by_reason": {}}, "row_digests": dict.fromkeys(nothing, digests.as_text(0))}
+    return {**rows, "columns": {}, "files": {}, "skipped_files": book["skipped_files"], "events": book}
+
+
+def imbalances(book: Mapping[str, Any]) -> list[str]:
+    """Returns what does not add up, one line each, the file named; nothing for events that do."""
+    faults = []
+    for file, entry in [*book["files"].items(), ("all files", book)]:
+        rows, dropped = entry["rows"], sum(entry["dropped"].values())
+        if rows["read"] != rows["used"] + dropped + rows["rejected"]:
+            sides = f"{rows['read']} read, {rows['used']} used, {dropped} dropped, {rows['rejected']} rejected"
+            faults.append(f"{file}: events do not balance: {sides}")
+        marks = {what: int(text, 16) for what, text in entry["row_digests"].items()}
+        if (marks["read"] - marks["used"] - marks["dropped"] - marks["rejected"]) % 2**64:
+            faults.append(
+                f"{file}: the events used, dropped and rejected are not those that were read (their digests differ)"
+            )
+    made = book["sequences"]
+    if made["steps"] + made["targets"] != book["rows"]["used"] + made["used_again"]:
+        sides = f"{made['steps']} steps, {made['targets']} targets, {made['used_again']} used again"
+        faults.append(f"all files: {book['rows']['used']} events used do not balance: {sides}")
+    return faults

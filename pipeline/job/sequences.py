@@ -1,0 +1,218 @@
+"""Making sequences of events: before the job that reads them, or as a data set of their own (`seqcols sequences`)."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from importlib.metadata import version
+from typing import Any, Final, TextIO
+
+from apache_beam.io.filesystems import FileSystems
+
+from pipeline.columns_file import events_file
+from pipeline.columns_file.events_file import EventsFile
+from pipeline.dataset import layout, manifest, publish
+from pipeline.dataset.layout import Layout
+from pipeline.dataset.target import checked_output, interrupted_run, published_run
+from pipeline.errors import UsageError
+from pipeline.inputs.match import InputFile, Inputs, SkippedFile, described, refuse_written
+from pipeline.inputs.named import match_named
+from pipeline.job import cleaning, engines, scratch, screening, sequences_wiring
+from pipeline.job.combine import Rejects
+from pipeline.job.executing import HANDED_OVER, Outcome, conclude, execute, options_for, take_result, tuned
+from pipeline.job.progress import say_what_is_compiled
+from pipeline.job.request import Request, check_options
+from pipeline.job.sequences_plan import EventsPlan, Sequences, grouping_of, partitions_of, refuse_small_disk
+from pipeline.job.verdict import DONE, FAILED, sequences_verdict
+from pipeline.job.writing import Shard
+from pipeline.sources.base import BrokenFile
+from pipeline.sources.formats import source_for
+from transforms.errors import JobError
+from transforms.rows.tally import Tally
+from transforms.stored import trees
+
+BLOCKS: Final = "events"
+"""Folder of the blocks, in the run's scratch or staging folder."""
+
+
+def planned(request: Request, place: Layout, stream: TextIO | None) -> EventsPlan:
+    """Looks at all that making sequences needs, before anything is written.
+
+    Args:
+      request: the request; its columns have a section of events.
+      place: where the run writes.
+      stream: where progress is shown.
+
+    Raises:
+      UsageError: an input is one that a run has written, or names a split; or the disk is too small.
+      SpecError: the section does not go with these events.
+      JobError: a file cannot be read.
+    """
+    spec = request.spec
+    inputs = match_named(request.inputs, spec.split, request.allow_empty)
+    if inputs.splits:
+        raise UsageError(
+            f"--input {request.inputs[0]!r}: names a split, and a sequence has events of several files; divide sequences by "
+            f"key, feature or time, with split: in the columns file"
+        )
+    refuse_written("--input", inputs, {"--output": request.output})
+    skipped: tuple[SkippedFile, ...] = ()
+    screened: tuple[InputFile, ...] = ()
+    if request.on_bad_file == "skip":
+        inputs, skipped = _screened(request, inputs, place.output, stream)
+        screened = inputs.files
+    plan = EventsPlan(
+        place,
+        grouping_of(spec, inputs, request.limits, request.max_steps),
+        inputs,
+        request.limits,
+        request.max_rejected,
+        partitions_of(request, inputs),
+        FileSystems.join(place.scratch or place.staging, BLOCKS) if request.runs_here else "",
+        events_file.dumps(EventsFile(events=spec.events, split=spec.split)),
+        request.allow_empty,
+        request.keep_sequences,
+        skipped=skipped,
+        screened=screened,
+    )
+    note = refuse_small_disk(plan)
+    return replace(plan, inputs=replace(inputs, notes=(*inputs.notes, note))) if note else plan
+
+
+def _screened(
+    request: Request, inputs: Inputs, output: str, stream: TextIO | None
+) -> tuple[Inputs, tuple[SkippedFile, ...]]:
+    """Returns the files that can be read to their end, with their versions, and the broken ones."""
+    read = replace(inputs, files=tuple(file.with_version() for file in inputs.files))
+    features: dict[str, str] = {}
+    for file in inputs.files:
+        with contextlib.suppress(BrokenFile):
+            features |= dict.fromkeys(
+                source_for(file.path, request.limits).features(file.path, request.limits), "string"
+            )
+    events = request.spec.events
+    wanted = features if events is None or events.features is None else dict.fromkeys(events.fields, "string")
+    place, outcome = Layout(output, layout.new_run_id()), Outcome(FAILED)
+    with cleaning.run_in(place), tuned(request, [inputs.size], ["screen"], stream) as tuning:
+        build = partial(screening.build, place=place, files=read.files, features=wanted, tuning=tuning)
+        execute(request, build, outcome, tuning.workers)
+        if outcome.message:
+            raise JobError(outcome.message)
+        left, _, skipped = screening.without_broken(place, read, Inputs(()))
+    return left, skipped
+
+
+def group(request: Request, plan: EventsPlan, stream: TextIO | None, outcome: Outcome) -> Sequences | None:
+    """Makes the sequences that a job reads; the run's folders are there. A failure is in the outcome, and gives None."""
+    with tuned(request, [plan.inputs.size], ["group"], stream) as tuning:
+        execute(request, partial(sequences_wiring.build, plan=plan, tuning=tuning), outcome, tuning.workers)
+    if plan.folder:
+        trees.delete(plan.folder)  # the job needs the room for more
+    if outcome.message or not layout.exists(plan.place.staged(sequences_wiring.MADE)):
+        take_result(plan.place, outcome)
+        return None
+    return sequences_wiring.read_made(plan)
+
+
+def sequences(request: Request, stream: TextIO | None = None) -> Outcome:
+    """Makes sequences of events and publishes them as a data set of their own.
+
+    Args:
+      request: the request; of its spec only the sections of events and splits count.
+      stream: where progress is shown; None shows none.
+
+    Raises:
+      UsageError: the request cannot be carried out.
+      SpecError: the section does not go with these events.
+      JobError: the input cannot be read.
+    """
+    say_what_is_compiled(stream)
+    check_options(request)
+    options = options_for(request)
+    FileSystems.set_options(options)
+    engines.refuse(request, options)
+    place = Layout(checked_output(request.output, request.overwrite), layout.new_run_id())
+    replaces = published_run(place.output) if request.overwrite else interrupted_run(place.output)
+    place = scratch.placed(place, request, options)
+    plan = replace(planned(request, place, stream), replaces=replaces)
+    _refuse_other_command(request, plan)
+    outcome = Outcome(
+        FAILED,
+        output=place.output,
+        repeated=plan.inputs.repeated,
+        passes=1 + (request.on_bad_file == "skip"),
+        notes=plan.inputs.notes,
+        skipped=plan.skipped,
+    )
+    with cleaning.run_in(place), tuned(request, [plan.inputs.size], ["group"], stream) as tuning:
+        build = partial(sequences_wiring.build, plan=plan, tuning=tuning, end=publish_alone)
+        execute(request, build, outcome, tuning.workers)
+        if outcome.status == HANDED_OVER:
+            cleaning.leave(place)
+            return outcome
+        conclude(place, outcome)
+    return outcome
+
+
+def _refuse_other_command(request: Request, plan: EventsPlan) -> None:
+    """Refuses to replace what another command has published before it was killed.
+
+    Raises:
+      UsageError: naming the directory.
+    """
+    if request.overwrite or plan.replaces is None:
+        return
+    content = manifest.read(plan.place.output).content
+    if (layout.SEQUENCES, plan.text, described(plan.inputs)) != (
+        content["format"],
+        content["columns"],
+        content["inputs"],
+    ):
+        raise UsageError(
+            f"--output {plan.place.output!r}: holds a whole data set of other events, whose run was killed before it was done; "
+            f"--overwrite replaces it"
+        )
+
+
+def publish_alone(
+    _: None, plan: EventsPlan, shards: Sequence[Shard], rejected: Sequence[Shard], tally: Tally, examples: Rejects
+) -> Mapping[str, Any]:
+    """Looks at the sequences, publishes them as a data set, and writes down how it ended.
+
+    Raises:
+      JobError: they were not published.
+    """
+    made = sequences_wiring.collected(plan, shards, rejected, tally)
+    try:
+        result = sequences_verdict(made)
+        if result["status"] == DONE:
+            notes = publish.publish(plan.place, _manifest(made), result["ledger"], None, "", plan.replaces)
+            result = {**result, "notes": notes}
+    except JobError as error:
+        result = {"status": FAILED, "message": str(error)}
+    result["rejected_examples"] = examples
+    layout.write_result(plan.place, result)
+    if result["status"] != DONE:
+        raise JobError(result["message"])
+    return result
+
+
+def _manifest(made: Sequences) -> dict[str, Any]:
+    plan, created = made.plan, manifest.created_now()
+    counts = {"read": made.ledger["rows"]["read"], "written": made.ledger["sequences"]["rows"]}
+    run = {"run": plan.place.run_id, "created": created, "kind": "sequences", **counts}
+    return {
+        "seqcols": version("seqcols"),
+        "run": plan.place.run_id,
+        "created": created,
+        "runs": [{**run, "rejected": made.ledger["rows"]["rejected"]}],
+        "format": layout.SEQUENCES,
+        "columns": plan.text,
+        "inputs": described(plan.inputs),
+        "skipped_files": plan.skipped_files,
+        "examples": {"rows": 0, "features": {}, "files": []},
+        "sequences": made.described(),
+        "rejected": {"rows": 0, "files": []},
+    }

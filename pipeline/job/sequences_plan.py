@@ -1,0 +1,267 @@
+"""The plan for making sequences of events: the fields and their types, the partitions, and the room that it takes on a disk."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import pyarrow as pa
+
+from pipeline.dataset import manifest
+from pipeline.dataset.layout import Layout
+from pipeline.errors import UsageError
+from pipeline.inputs.match import InputFile, Inputs, SkippedFile
+from pipeline.inputs.preflight import MOST_SAMPLED, THREADS
+from pipeline.job.request import Request
+from pipeline.job.writing import Shard
+from pipeline.shuffle.partition import Grouping
+from pipeline.sinks.nested import fields_of
+from pipeline.sources.base import Source
+from pipeline.sources.formats import source_for
+from pipeline.sources.limits import Limits
+from pipeline.sources.packings import bare_name
+from pipeline.sources.parquet import opened
+from transforms.columns import Column
+from transforms.errors import JobError, SpecError, listed, nearest
+from transforms.events.checks import schema_faults
+from transforms.events.incoming import Incoming, one_type, plain_kinds
+from transforms.events.make_events import resolved
+from transforms.spec.spec import Spec
+from transforms.splits.rule import Split
+
+PARTITION_BYTES: Final = 16 << 20
+"""Input of a partition, as long as that makes no more than `MANY` of them."""
+
+LARGEST_PARTITION: Final = 64 << 20
+"""Input of a partition, at most."""
+
+MANY: Final = 256
+
+SAMPLED_ROWS: Final = 1000
+"""Rows of a file without a schema that decide on the types of its fields."""
+
+_UNPACKED: Final = 10
+"""How many times its size a packed file is taken to unpack to."""
+
+_BESIDE: Final = 12
+"""Bytes that go with each event: its digest and the number of its file."""
+
+
+@dataclass(frozen=True)
+class FieldsRead:
+    """What is read of events, in place of a spec."""
+
+    read_features: Mapping[str, str]
+    columns: Sequence[Column] = ()
+    row_rule: Split | None = None
+
+
+@dataclass(frozen=True)
+class EventsPlan:
+    """The plan for making sequences of events.
+
+    Attributes:
+      place: where the run writes.
+      grouping: the events and how they are grouped.
+      inputs: their files.
+      limits: the largest records and files to accept.
+      max_rejected: the largest share of events that may be rejected.
+      partitions: how many parts the keys are dealt to.
+      folder: where blocks lie as files meanwhile; empty where an engine shuffles them.
+      text: the section as YAML, for a manifest of its own.
+      allow_empty: whether no sequence at all is fine.
+      kept: whether the sequences become a part of the data set.
+      replaces: the run that is published in the directory when this one begins, None for none.
+      skipped: broken files that were left out.
+      screened: the files that were searched for broken ones, as they were then.
+    """
+
+    place: Layout
+    grouping: Grouping
+    inputs: Inputs
+    limits: Limits
+    max_rejected: float
+    partitions: int
+    folder: str
+    text: str = ""
+    allow_empty: bool = False
+    kept: bool = True
+    replaces: str | None = None
+    skipped: tuple[SkippedFile, ...] = ()
+    screened: tuple[InputFile, ...] = ()
+
+    @property
+    def fields(self) -> FieldsRead:
+        """What is read of the events."""
+        kinds = self.grouping.incoming.kinds.items()
+        return FieldsRead({name: _carrier(kind) for name, kind in kinds})
+
+    @property
+    def skipped_files(self) -> list[dict[str, str | int]]:
+        """The files that were left out, as the ledger and the manifest list them."""
+        return [file.entry() for file in self.skipped]
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """Sequences that a run has made of events, not yet published.
+
+    Attributes:
+      plan: how.
+      shards: their files.
+      rejected: the files of rejected events.
+      ledger: the events, accounted for (see `pipeline.dataset.events_ledger`).
+      examples: the first rejected events of every reason.
+    """
+
+    plan: EventsPlan
+    shards: Sequence[Shard]
+    rejected: Sequence[Shard]
+    ledger: Mapping[str, Any] = field(default_factory=dict)
+    examples: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
+
+    @property
+    def inputs(self) -> Inputs:
+        """Their files as the input of a job."""
+        return Inputs(tuple(InputFile(shard.path, shard.bytes) for shard in sorted(self.shards, key=lambda s: s.path)))
+
+    def described(self) -> dict[str, Any]:
+        """Returns what the manifest says of them."""
+        plan, shards = self.plan, self.shards if self.plan.kept else ()
+        fields = fields_of(plan.grouping.schema)
+        return manifest.sequences_of(plan.place.output, fields, plan.partitions, self.ledger, shards, self.rejected)
+
+
+def borders_of(split: Split | None) -> dict[str, Any]:
+    """Returns where the splits of a rule by time begin, as `transforms.sequences` takes them; nothing for another rule.
+
+    Raises:
+      UsageError: a border is no time that a calendar has.
+    """
+    if split is None or split.by != "time":
+        return {}
+    try:
+        return {name: _moment(at) for name, at in split.ordered_borders}
+    except OverflowError:
+        raise UsageError("split: expected borders from the year 1 to 9999") from None
+
+
+def _moment(nanoseconds: int) -> datetime:
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=-(-nanoseconds // 1000))
+
+
+def grouping_of(spec: Spec, inputs: Inputs, limits: Limits, max_steps: int) -> Grouping:
+    """Looks at the files of events, and decides on the fields and their types.
+
+    Raises:
+      SpecError: the section asks for fields that the events do not have, or for what their types cannot give.
+      JobError: a file cannot be read, does not have a field, or has it in a type that does not go with that of another file.
+    """
+    assert spec.events is not None
+    held = _held([file.path for file in inputs.files], limits)
+    names = list(dict.fromkeys(name for _, features in held for name in features))
+    read = names if spec.events.features is None else set(spec.events.fields)
+    kinds = {name: _kind(name, held, name in spec.events.key) if name in read else pa.null() for name in names}
+    faults = schema_faults(spec.events, pa.schema(list(kinds.items())))
+    if faults:
+        raise SpecError(faults)
+    events = resolved(spec.events, list(kinds))
+    own = {name: kinds[name] for name in events.fields}
+    for path, features in held:
+        lost = [name for name in own if name not in features]
+        if lost and source_for(path, limits).has_schema and source_for(path, limits).has_rows(path, limits):
+            hint = nearest(lost[0], features) or f"; it has {listed(list(features))}"
+            raise JobError(f"{path}: events: the file has no field {lost[0]!r}{hint}")
+    return Grouping(Incoming(events, own), borders_of(spec.split), max_steps)
+
+
+def _held(paths: Sequence[str], limits: Limits) -> list[tuple[str, dict[str, pa.DataType]]]:
+    """Returns the fields of files: of all that have a schema, and of some that have none."""
+    sources = [(path, source_for(path, limits)) for path in paths]
+    loose = [path for path, source in sources if not source.has_schema]
+    chosen = {*loose[:: -(-len(loose) // MOST_SAMPLED) or 1], *loose[-1:]}
+    looked_at = [(path, source) for path, source in sources if source.has_schema or path in chosen]
+
+    def fields(one: tuple[str, Source]) -> tuple[str, dict[str, pa.DataType]]:
+        return one[0], plain_kinds(one[1].features(one[0], limits, SAMPLED_ROWS))
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        return list(pool.map(fields, looked_at))
+
+
+def _kind(name: str, held: Sequence[tuple[str, Mapping[str, pa.DataType]]], is_key: bool) -> pa.DataType:
+    found: dict[pa.DataType, str] = {}
+    for path, features in held:
+        if name in features:
+            found.setdefault(features[name], path)
+    kind = one_type(list(found), is_key)
+    if kind is None:
+        shown = "; ".join(f"{kind} in {path}" for kind, path in list(found.items())[:3])
+        raise JobError(f"events: the field {name!r} has types that do not go together: {shown}")
+    return kind
+
+
+def _carrier(kind: pa.DataType) -> str:
+    if pa.types.is_integer(kind):
+        return "int64"
+    return "float32" if pa.types.is_floating(kind) else "string"
+
+
+def partitions_of(request: Request, inputs: Inputs) -> int:
+    """Returns the number of partitions: as it was asked for, else by the size of the input, whatever workers there are.
+
+    Raises:
+      UsageError: a number that is none.
+    """
+    if request.partitions is not None:
+        return request.partitions
+    size = max(inputs.size, 1)
+    return max(min(-(-size // PARTITION_BYTES), MANY), -(-size // LARGEST_PARTITION))
+
+
+def bytes_needed(plan: EventsPlan) -> int:
+    """Returns about how many bytes of blocks the events are."""
+    wanted = set(plan.grouping.incoming.kinds)
+    return sum(_size(file, wanted, plan.limits) for file in plan.inputs.files)
+
+
+def _size(file: InputFile, wanted: set[str], limits: Limits) -> int:
+    if not source_for(file.path, limits).packed:  # Parquet, which says
+        with opened(file.path) as parquet:
+            found = parquet.metadata
+            groups = [found.row_group(k) for k in range(found.num_row_groups)]
+        columns = [group.column(k) for group in groups for k in range(group.num_columns)]
+        own = [column for column in columns if column.path_in_schema.split(".")[0] in wanted]
+        return int(sum(max(column.total_uncompressed_size, column.num_values * 4) for column in own)) + (
+            found.num_rows * _BESIDE
+        )
+    return file.size * (_UNPACKED if bare_name(file.path) != file.path.lower() else 1)
+
+
+def refuse_small_disk(plan: EventsPlan) -> str:
+    """Returns a note that says how much room blocks need on this machine's disk; an empty string where they do not lie there.
+
+    Raises:
+      UsageError: there is less.
+    """
+    if not plan.folder:
+        return ""
+    needed, where = bytes_needed(plan), os.path.dirname(plan.folder)
+    while not os.path.isdir(where):
+        where = os.path.dirname(where)
+    free = shutil.disk_usage(where).free
+    if needed > free:
+        raise UsageError(
+            f"events need about {_mib(needed)} of disk while they are grouped, and {where!r} has {_mib(free)} left; give an "
+            f"--output on a larger disk"
+        )
+    return f"events need about {_mib(needed)} of disk in {where!r} while they are grouped ({_mib(free)} free)"
+
+
+def _mib(size: int) -> str:
+    return f"{max(1, round(size / 2**20)):,} MiB"

@@ -1,0 +1,169 @@
+"""The graph that makes sequences of events: read, partition, group, write.
+
+files -> read -> partition -> (blocks: the engine's shuffle, or files) -> group -> write -> end
+|         |                                                                     |
++---------+-> write rejected ---------------------------------------------------+
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import apache_beam as beam
+import pyarrow as pa
+from apache_beam.pvalue import AsList, AsSingleton, TaggedOutput
+
+from pipeline.dataset import events_ledger, layout
+from pipeline.dataset.layout import Layout
+from pipeline.job import batch_coder
+from pipeline.job.combine import Rejects, at_end, first_rejects, sum_tallies
+from pipeline.job.reading import ReadBatches
+from pipeline.job.request import DEFAULT_SHARD_BYTES
+from pipeline.job.sequences_plan import EventsPlan, Sequences
+from pipeline.job.verdict import sequences_verdict
+from pipeline.job.wiring import Tuning
+from pipeline.job.writing import Shard, WriteShards
+from pipeline.shuffle.group_events import Shuffle
+from pipeline.sinks.nested import SUFFIX, open_nested
+from pipeline.sinks.parquet import RowGroups
+from transforms.beam import GOOD, REJECTED, TALLIES, in_global_window
+from transforms.errors import JobError
+from transforms.rows import metrics
+from transforms.rows.tally import Tally
+
+MADE: Final = "sequences.json"
+"""What the pipeline has made, in the staging folder."""
+
+
+def build(root: beam.Pipeline, plan: EventsPlan, tuning: Tuning, end: Any = None) -> beam.PCollection:
+    """Adds making sequences to a pipeline.
+
+    Args:
+      root: the pipeline.
+      plan: what is to be made.
+      tuning: how to run it.
+      end: a function of the plan, the sequences and the first rejected events, called last; None to only write them down.
+
+    Returns:
+      A PCollection with one element, what `end` returned.
+    """
+    batch_coder.register()
+    files = root | "Files" >> beam.Create([file.path for file in plan.inputs.files], reshuffle=False)
+    read = files | "Read" >> ReadBatches(plan.fields, tuning.limits, tuning.spread, tuning.notes, tuning.passes_before)
+    grouped = read[GOOD] | "Sequences" >> Shuffle(plan.grouping, plan.partitions, plan.folder)
+    write = WriteSequences(folder_of(plan), plan.place.run_id, plan.grouping.schema)
+    written = grouped.good | "Write" >> beam.ParDo(write).with_outputs(TALLIES, main="parts")
+    refused = (read[REJECTED], grouped.rejected)
+    rejected = [_write_rejected(part, plan.place, k) for k, part in enumerate(refused)]
+    counted = (read[TALLIES], grouped.tallies, written[TALLIES])
+    return at_end(
+        root,
+        end or written_down,
+        plan,
+        shards=AsList(written.parts),
+        rejected=AsList(rejected | "RejectedParts" >> beam.Flatten()),
+        tally=AsSingleton(sum_tallies(counted, "Ledger")),
+        examples=AsSingleton(first_rejects(refused)),
+    )
+
+
+def folder_of(plan: EventsPlan) -> str:
+    """Returns where sequences are written: where they stay, or where they go with the run."""
+    return plan.place.at(layout.SEQUENCES) if plan.kept else plan.place.staged(layout.SEQUENCES)
+
+
+def _write_rejected(rejected: beam.PCollection, place: Layout, number: int) -> beam.PCollection:
+    write = WriteShards(place.at(layout.REJECTED), place.run_id, "parquet", None)
+    return (rejected | f"WriteRejected{number}" >> beam.ParDo(write).with_outputs(TALLIES, main="parts")).parts
+
+
+class WriteSequences(beam.DoFn):
+    """Writes batches of sequences to files; yields a `Shard` for each, and how many rows were written tagged `TALLIES`.
+
+    Args:
+      folder: where the files go.
+      run_id: begins their names.
+      schema: of the sequences.
+    """
+
+    def __init__(self, folder: str, run_id: str, schema: pa.Schema):
+        self._folder, self._run_id, self._schema = folder, run_id, schema
+        self._file: RowGroups | None = None
+
+    def start_bundle(self) -> None:
+        """Begins with no file: a bundle without rows writes none."""
+        self._abandon()
+        self._tally: Tally = Counter()
+        self._size = 0
+
+    def process(self, batch: pa.RecordBatch) -> Iterator[Shard]:
+        """Writes a batch."""
+        if self._file is None:
+            path = beam.io.filesystems.FileSystems.join(self._folder, layout.shard_name(self._run_id, SUFFIX))
+            self._file, self._size = open_nested(path, self._schema), 0
+        self._tally["", "sequences", "written"] += self._file.write(batch)
+        self._size += batch.nbytes
+        if self._size > DEFAULT_SHARD_BYTES:
+            yield self._closed()
+
+    def _closed(self) -> Shard:
+        assert self._file is not None
+        done, self._file = self._file.close(), None
+        return Shard(done.path, done.rows, done.bytes, done.sha256)
+
+    def finish_bundle(self) -> Iterator[Any]:
+        """Closes the last file."""
+        if self._file is not None:
+            yield in_global_window(self._closed())
+        metrics.report(self._tally)
+        yield TaggedOutput(TALLIES, in_global_window(self._tally))
+
+    def teardown(self) -> None:
+        """Removes the file of a bundle that failed."""
+        self._abandon()
+
+    def _abandon(self) -> None:
+        if self._file is not None:
+            self._file.abort()
+        self._file = None
+
+
+def collected(plan: EventsPlan, shards: Sequence[Shard], rejected: Sequence[Shard], tally: Tally) -> Sequences:
+    """Returns what was made, with its ledger."""
+    book = {**events_ledger.build(tally), "skipped_files": plan.skipped_files}
+    ordered = sorted(shards, key=lambda shard: shard.path)
+    return Sequences(plan, ordered, sorted(rejected, key=lambda shard: shard.path), book)
+
+
+def written_down(
+    _: None, plan: EventsPlan, shards: Sequence[Shard], rejected: Sequence[Shard], tally: Tally, examples: Rejects
+) -> Mapping[str, Any]:
+    """Looks at what was made, and writes it down for the job that reads it.
+
+    Raises:
+      JobError: events do not add up, or too many were rejected.
+    """
+    made = collected(plan, shards, rejected, tally)
+    result = {**sequences_verdict(made), "rejected_examples": examples}
+    if result["status"] != "done":
+        layout.write_result(plan.place, result)
+        raise JobError(result["message"])
+    entries = {what: [as_json(shard) for shard in own] for what, own in (("shards", shards), ("rejected", rejected))}
+    layout.write_json(plan.place.staged(MADE), {**entries, "ledger": made.ledger, "rejected_examples": examples})
+    return result
+
+
+def as_json(shard: Shard) -> dict[str, Any]:
+    """Returns a file as JSON holds it."""
+    return {name: getattr(shard, name) for name in ("path", "rows", "bytes", "sha256", "row_digest")}
+
+
+def read_made(plan: EventsPlan) -> Sequences:
+    """Reads what `written_down` wrote."""
+    held = layout.read_json(plan.place.staged(MADE))
+    shards, rejected = (
+        sorted((Shard(**one) for one in held[what]), key=lambda shard: shard.path) for what in ("shards", "rejected")
+    )
+    return Sequences(plan, shards, rejected, held["ledger"], held["rejected_examples"])

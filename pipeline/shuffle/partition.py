@@ -1,0 +1,138 @@
+"""The events of one partition to sequences, and what became of each event, by file."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.shuffle.blocks import FILE_COLUMN, Block
+from transforms.events import trim
+from transforms.events.accounting import FATES
+from transforms.events.incoming import Incoming
+from transforms.events.sequences import Grouped, sequences
+from transforms.events.trim import Most, most_needed
+from transforms.parse.step_limit import MAX_STEPS
+from transforms.rows import origin
+from transforms.rows.tally import Tally, add
+
+TRIMMED_BYTES: Final = 64 << 20
+"""Of a partition that grows past this, keys with more events than a sequence can hold are trimmed on the way."""
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """How events are grouped.
+
+    Attributes:
+      incoming: the events.
+      borders: split to where it begins (see `transforms.events.sequences.sequences`).
+      max_steps: most steps of a sequence.
+    """
+
+    incoming: Incoming
+    borders: Mapping[str, Any]
+    max_steps: int = MAX_STEPS
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The schema of the sequences."""
+        none = pa.table({name: pa.nulls(0, kind) for name, kind in self.incoming.kinds.items()})
+        return self._sequences(none).table.schema
+
+    def grouped(self, blocks: Iterable[Block]) -> tuple[pa.Table, Tally]:
+        """Makes sequences of all events of some keys.
+
+        Args:
+          blocks: the events, in any order.
+
+        Returns:
+          The sequences, ordered by key, split and time. And what was counted: `(file, "events", fate)`, events by what became of
+          them; `(file, "event_digest", fate)`, the sum of their digests; `("", "sequences", what)`: `rows`, `steps`, `targets`,
+          `used_again`, and those `too_long` to be written.
+        """
+        held, limit = _Held(), TRIMMED_BYTES
+        most = most_needed(self.incoming.events, bool(self.borders), self.max_steps)
+        tally: Tally = Counter()
+        for block in blocks:
+            held.add(block)
+            if most is not None and held.size > limit:
+                add(tally, held.trim(self.incoming, most))
+                limit = max(TRIMMED_BYTES, 2 * held.size)
+        if not held.batches:
+            return self.schema.empty_table(), tally
+        found = self._sequences(held.table.select(list(self.incoming.kinds)))
+        add(tally, held.counted(found.fates))
+        of_all = found.counts
+        for what in ("steps", "targets", "used_again"):
+            tally["", "sequences", what] = getattr(of_all, what)
+        tally["", "sequences", "rows"], tally["", "sequences", "too_long"] = of_all.sequences, len(found.too_long)
+        return found.table, tally
+
+    def _sequences(self, table: pa.Table) -> Grouped:
+        return sequences(table, self.incoming.events, borders=self.borders, max_steps=self.max_steps)
+
+
+class _Held:
+    """Events of one partition, as far as they have come.
+
+    Attributes:
+      batches: their blocks.
+      size: bytes of these.
+    """
+
+    def __init__(self) -> None:
+        self.batches: list[pa.RecordBatch] = []
+        self._files: list[np.ndarray] = []
+        self._names: dict[str, int] = {}
+        self.size = 0
+
+    def add(self, block: Block) -> None:
+        """Takes a block."""
+        names = [self._names.setdefault(name, len(self._names)) for name in block.files]
+        self._files.append(np.array(names, np.int64)[block.batch.column(FILE_COLUMN).to_numpy()])
+        self.batches.append(block.batch)
+        self.size += block.batch.nbytes
+
+    @property
+    def table(self) -> pa.Table:
+        """All of them."""
+        return pa.Table.from_batches(self.batches)
+
+    def trim(self, incoming: Incoming, most: Most) -> Tally:
+        """Drops the events of heavy keys that decide on nothing; returns what was counted of them."""
+        table = self.table
+        kept = trim.kept(incoming.events, table.select(list(incoming.kinds)), most.events)
+        if kept.all():
+            return Counter()
+        tally = self.counted(np.where(kept, 0, most.fate))
+        self._files = [np.concatenate(self._files)[kept]]
+        self.batches = table.filter(pa.array(kept)).combine_chunks().to_batches()
+        self.size = sum(batch.nbytes for batch in self.batches)
+        return tally
+
+    def counted(self, fates: np.ndarray) -> Tally:
+        """Counts events by what became of them, 0 for those that nothing has become of yet.
+
+        Returns:
+          `(file, "events", fate)`, how many, and `(file, "event_digest", fate)`, the sum of their digests.
+        """
+        files = np.concatenate(self._files)
+        digests = np.concatenate([batch.column(origin.DIGEST_COLUMN).to_numpy() for batch in self.batches])
+        cells = files * len(FATES) + fates
+        count = np.bincount(cells, minlength=len(self._names) * len(FATES))
+        order, ends = np.argsort(cells, kind="stable"), np.cumsum(count)
+        running = np.append(np.uint64(0), np.cumsum(digests[order], dtype=np.uint64))
+        with np.errstate(over="ignore"):  # sums of digests are modulo 2^64
+            sums = running[ends] - running[ends - count]
+        names, tally = list(self._names), Counter[tuple[Any, ...]]()
+        for cell in np.flatnonzero(count).tolist():
+            file, fate = names[cell // len(FATES)], FATES[cell % len(FATES)]
+            if fate:
+                tally[file, "events", fate] = int(count[cell])
+                tally[file, "event_digest", fate] = int(sums[cell])
+        return tally

@@ -1,0 +1,331 @@
+"""Events through blocks, partitions and Beam: the same sequences as in memory, to the bit, and every event accounted for."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import pickle
+import random
+import secrets
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+import pytest
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+from pipeline import GroupEvents
+from pipeline.shuffle import blocks, partition
+from pipeline.shuffle.blocks import Block, Gatherer, unpacked
+from pipeline.shuffle.files import BlockWriter
+from pipeline.shuffle.partition import Grouping
+from tests.event_oracle import NANOSECONDS
+from tests.marks import tried
+from tests.test_events import bits, random_events, random_spec
+from transforms.errors import JobError, SpecError
+from transforms.events.accounting import DROPPED
+from transforms.events.incoming import Incoming, cast, one_type, plain_kinds
+from transforms.events.make_events import make_events, resolved
+from transforms.events.sequences import Grouped, sequences
+from transforms.rows import digests, origin
+from transforms.rows.tally import Tally, add, count_rejected
+
+SHOPPING = {"key": "user", "order_by": "at", "features": {"items": "item", "hours": {"since_previous": "h"}}}
+
+
+def incoming_of(spec: dict[str, Any], schema: pa.Schema) -> Incoming:
+    kinds = plain_kinds({field.name: field.type for field in schema})
+    events = resolved(make_events(spec), list(kinds))
+    return Incoming(events, {name: kinds[name] for name in events.fields})
+
+
+def case(seed: str) -> tuple[pa.Table, dict[str, Any], dict[str, datetime], int]:
+    """Random events and a section; borders of splits now and then; the most steps."""
+    draw = random.Random(seed)
+    table, unit = random_events(draw)
+    spec = random_spec(draw, unit)
+    times = [time for time in table["time"].to_pylist() if time is not None]
+    borders = {}
+    if times and draw.random() < 0.3:
+        at = sorted({draw.choice(times) * NANOSECONDS[unit] // 1000 for _ in range(2)})
+        borders = {
+            f"part{k}": datetime.fromtimestamp(0, UTC) + pa.scalar(one, pa.duration("us")).as_py()
+            for k, one in enumerate(at)
+        }
+    return table, spec, borders, draw.choice([3, 1000])
+
+
+def grouped(grouping: Grouping, batches: list[pa.RecordBatch], count: int) -> tuple[pa.Table, Tally]:
+    """What becomes of batches, each of a file of its own, that go through blocks as bytes."""
+    gatherer, parts, tally = Gatherer(grouping.incoming, count), [[] for _ in range(count)], Counter()
+    for k, batch in enumerate(batches):
+        given = digests.attach(origin.with_origin(batch, f"file {k}", 0), grouping.incoming.kinds)
+        tally[f"file {k}", "digest", "read"] = digests.total(given.column(origin.DIGEST_COLUMN))
+        tally[f"file {k}", "rows", "read"] = given.num_rows
+        ready, rejected = grouping.incoming.ready(given)
+        tally.update(count_rejected(rejected))
+        for number, block in (*gatherer.add(ready, f"file {k}"), *(gatherer.flush() if k % 3 == 0 else ())):
+            parts[number].append(block.packed())
+    for number, block in gatherer.flush():
+        parts[number].append(block.packed())
+    tables = []
+    for part in parts:
+        table, counted = grouping.grouped(map(unpacked, part))
+        tables.append(table)
+        add(tally, counted)
+    return pa.concat_tables(tables), tally
+
+
+def assert_accounted(tally: Tally, whole: Grouped, files: int) -> None:
+    """Holds what was counted by file to what was read of it, and the sums to those of the whole in memory."""
+    for k in range(files):
+        file = f"file {k}"
+        dropped = sum(tally[file, "events", rule] for rule in DROPPED)
+        assert tally[file, "rows", "read"] == tally[file, "events", "used"] + dropped + tally[file, "rows", "rejected"]
+        marks = [
+            tally[file, "digest", "rejected"],
+            *(n for key, n in tally.items() if key[:2] == (file, "event_digest")),
+        ]
+        assert (tally[file, "digest", "read"] - sum(marks)) % 2**64 == 0
+    sums: Counter[str] = Counter()
+    for key, n in tally.items():
+        if key[1] == "events":
+            sums[key[2]] += n
+    assert sums["used"] == whole.counts.used
+    assert {rule: sums[rule] for rule in DROPPED} == whole.counts.dropped
+    found = {what: tally["", "sequences", what] for what in ("rows", "steps", "targets", "used_again", "too_long")}
+    counts = whole.counts
+    assert found == {
+        "rows": counts.sequences,
+        "steps": counts.steps,
+        "targets": counts.targets,
+        "used_again": counts.used_again,
+        "too_long": len(whole.too_long),
+    }
+
+
+def cut_at_random(table: pa.Table, draw: random.Random) -> list[pa.RecordBatch]:
+    """A table's rows in another order, in batches of any size, some empty."""
+    order = list(range(len(table)))
+    draw.shuffle(order)
+    table = table.take(pa.array(order, pa.int64()))
+    cuts = sorted(draw.randint(0, len(table)) for _ in range(draw.randint(0, 5)))
+    bounds = [0, *cuts, len(table)]
+    made = []
+    for start, stop in itertools.pairwise(bounds):
+        part = table.slice(start, stop - start).combine_chunks()
+        made.append(part.to_batches()[0] if len(part) else pa.RecordBatch.from_pylist([], schema=table.schema))
+    return made
+
+
+@pytest.mark.parametrize("part", range(10))
+def test_partitions_of_random_events_give_what_memory_gives(part: int, monkeypatch):
+    monkeypatch.setattr(partition, "TRIMMED_BYTES", 500)  # so that heavy keys are trimmed on the way
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 300)
+    for number in range(tried(60)):
+        seed = f"shuffle {part} {number}"
+        table, spec, borders, max_steps = case(seed)
+        draw = random.Random(f"cut {seed}")
+        batches = cut_at_random(table, draw)
+        grouping = Grouping(incoming_of(spec, table.schema), borders, max_steps)
+        found, tally = grouped(grouping, batches, draw.choice([1, 2, 7]))
+        whole = sequences(table, spec, borders=borders, max_steps=max_steps)
+        assert sorted(bits(found)) == sorted(bits(whole.table)), seed
+        assert found.schema == whole.table.schema, seed
+        assert_accounted(tally, whole, len(batches))
+
+
+class Batches(beam.PTransform):
+    """Batches in a pipeline, pickled once as this is."""
+
+    def __init__(self, batches: list[pa.RecordBatch]):
+        super().__init__()
+        self._batches = batches
+
+    def expand(self, root: Any) -> Any:
+        made = root | beam.Create(range(len(self._batches)), reshuffle=False)
+        return made | beam.Map(lambda k, batches: batches[k], self._batches).with_output_types(pa.RecordBatch)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("through_files", [False, True])
+def test_a_pipeline_gives_what_memory_gives(seed: int, through_files: bool, tmp_path):
+    table, spec, borders, max_steps = next(
+        found for k in range(100) if len((found := case(f"pipeline {seed} {k}"))[0]) > 50
+    )
+    batches = cut_at_random(table, random.Random(seed))
+    folder = str(tmp_path / "blocks") if through_files else ""
+    more = {"borders": borders, "max_steps": max_steps, "partitions": 5, "folder": folder}
+    good, rejected, _ = Collected(tmp_path).of(Batches(batches), spec, table.schema, **more)
+    whole = sequences(table, spec, borders=borders, max_steps=max_steps)
+    made = sorted(row for batch in good for row in bits(pa.Table.from_batches([batch])))
+    assert made == sorted(bits(whole.table))
+    assert sum(batch.num_rows for batch in rejected) == whole.counts.rejected
+    assert {batch.schema for batch in good} <= {whole.table.schema}
+    if through_files:
+        assert list((tmp_path / "blocks").iterdir())
+
+
+class Collected:
+    """What a pipeline gives, by way of files: its functions are pickled."""
+
+    def __init__(self, folder: Any):
+        self._folder = folder / "collected"
+        self._folder.mkdir()
+
+    def of(
+        self, events: Any, spec: dict[str, Any], schema: pa.Schema, **more: Any
+    ) -> tuple[list[Any], list[Any], Tally]:
+        with beam.Pipeline(FnApiRunner()) as root:
+            found = root | events | GroupEvents(spec, schema, **more)
+            for name in ("good", "rejected", "tallies"):
+                getattr(found, name) | name >> beam.ParDo(_Keep(str(self._folder), name))
+        return self._read("good"), self._read("rejected"), sum(self._read("tallies"), Counter())
+
+    def _read(self, name: str) -> list[Any]:
+        return [pickle.loads(path.read_bytes()) for path in sorted(self._folder.glob(f"{name}-*"))]
+
+
+class _Keep(beam.DoFn):
+    def __init__(self, folder: str, name: str):
+        self._folder, self._name = folder, name
+
+    def process(self, element: Any) -> Iterator[Any]:
+        Path(self._folder, f"{self._name}-{uuid.uuid4().hex}").write_bytes(pickle.dumps(element))
+        return iter(())
+
+
+EVENTS = [
+    {"user": 1, "at": 30, "item": "b"},
+    {"user": "1", "at": 10, "item": "a"},
+    {"user": None, "at": 10, "item": "a"},
+    {"user": 2, "at": 5, "item": "c"},
+    {"user": 2, "item": "d"},
+]
+
+
+def test_dicts_come_back_as_dicts(tmp_path):
+    schema = pa.schema([("user", pa.string()), ("at", pa.int64()), ("item", pa.string())])
+    events = beam.Create(EVENTS).with_output_types(dict)
+    good, rejected, tally = Collected(tmp_path).of(events, SHOPPING, schema)
+    assert sorted(good, key=lambda row: row["user"]) == [
+        {"user": "1", "items": ["a", "b"], "hours": [0.0, 20 / 3600]},
+        {"user": "2", "items": ["c"], "hours": [0.0]},
+    ]
+    assert sorted((row["reason"], row["column"]) for row in rejected) == [("missing", "at"), ("missing", "user")]
+    assert tally["", "events", "used"] == 3 and tally["", "rows", "rejected"] == 2
+
+
+def test_what_cannot_work_is_said_before_the_pipeline_runs():
+    schema = pa.schema([("user", pa.string()), ("at", pa.int64())])
+    with pytest.raises(SpecError, match="the events have no field 'item'"):
+        GroupEvents(SHOPPING, schema)
+    whole = schema.append(pa.field("item", pa.string()))
+    with pytest.raises(SpecError, match="expected ascending borders"):
+        GroupEvents(SHOPPING, whole, borders={"b": 2, "a": 1})
+    with pytest.raises(ValueError, match="partitions: expected 1 or more, got 0"):
+        GroupEvents(SHOPPING, whole, partitions=0)
+
+
+PARTITIONS = {0: ["c"], 3: ["a", "b", "d"]}
+
+
+def test_a_key_is_in_the_partition_of_its_hash_whatever_its_type():
+    """5 and "5" go together, and the partition of a key is for ever the same."""
+    for kind in (pa.int64(), pa.string(), pa.float64()):
+        users = pa.array([5, 6, 7, 5]).cast(kind) if kind != pa.string() else pa.array(["5", "6", "7", "5"])
+        batch = pa.RecordBatch.from_pydict({"user": users, "at": [1, 2, 3, 4], "item": list("abcd")})
+        gatherer = Gatherer(incoming_of(SHOPPING, batch.schema), 4)
+        assert list(gatherer.add(batch, "f")) == []
+        found = {number: block.batch.column("item").to_pylist() for number, block in gatherer.flush()}
+        assert found == PARTITIONS
+
+
+def test_blocks_in_files_are_read_by_partition(tmp_path):
+    writer = BlockWriter(str(tmp_path / "made" / "now"))
+    assert writer.close() is None and not (tmp_path / "made").exists()
+    writer = BlockWriter(str(tmp_path / "made" / "now"))
+    given = [
+        (number, Block(pa.RecordBatch.from_pydict({"x": [k]}), [f"f{k}"])) for k, number in enumerate([2, 0, 2, 1])
+    ]
+    writer.write(given)
+    file = writer.close()
+    assert file is not None
+    read = {n: [(b.batch.column("x").to_pylist(), b.files) for b in file.blocks(n)] for n in range(4)}
+    assert read == {0: [([1], ["f1"])], 1: [([3], ["f3"])], 2: [([0], ["f0"]), ([2], ["f2"])], 3: []}
+    with pytest.raises(JobError, match=r"now/.*\.blocks: cannot be read \(No such file or directory\)"):
+        (tmp_path / "made" / "now").rename(tmp_path / "gone")
+        list(file.blocks(0))
+
+
+def test_a_full_disk_names_the_file_of_blocks(tmp_path, monkeypatch):
+    monkeypatch.setattr(secrets, "token_hex", lambda size: "a")
+    writer = BlockWriter(str(tmp_path))
+    (tmp_path / "a.blocks").symlink_to("/dev/full")
+    monkeypatch.setattr("pipeline.shuffle.files.FLAGS", os.O_WRONLY)
+    with pytest.raises(JobError, match=r"a\.blocks: cannot be written \(No space left on device\)"):
+        writer.write([(0, Block(pa.RecordBatch.from_pydict({"x": [1]}), ["f"]))])
+    writer.abandon()
+
+
+KINDS = [
+    ([pa.int32(), pa.int64()], False, pa.int64()),
+    ([pa.int64(), pa.uint64()], False, None),
+    ([pa.int64(), pa.float32()], False, pa.float64()),
+    ([pa.large_string(), pa.large_binary()], False, pa.large_binary()),
+    ([pa.int64(), pa.large_string()], False, None),
+    ([pa.int64(), pa.large_string()], True, pa.large_string()),
+    ([pa.null(), pa.int64()], False, pa.int64()),
+    ([], False, pa.null()),
+    ([pa.timestamp("s"), pa.timestamp("ms", "UTC")], False, pa.timestamp("ms", "UTC")),
+    ([pa.timestamp("us", "Asia/Tokyo")], False, pa.timestamp("us", "Asia/Tokyo")),
+    ([pa.list_(pa.int64()), pa.int64()], False, pa.int64()),
+    ([pa.bool_(), pa.large_string()], False, None),
+]
+
+
+@pytest.mark.parametrize(("kinds", "is_key", "wanted"), KINDS)
+def test_a_field_has_one_type_for_all_files(kinds: list[pa.DataType], is_key: bool, wanted: pa.DataType | None):
+    assert one_type(kinds, is_key) == wanted
+
+
+CASTS = [
+    (pa.array([1, None, 2**53]), pa.float64(), [1.0, None, 2.0**53], []),
+    (pa.array([1, 2**60 + 1]), pa.float64(), [1.0, None], [1]),
+    (pa.array([1.0, 1.5, None]), pa.int64(), [1, None, None], [1]),
+    (pa.array([[1], [], None, [1, 2]]), pa.int64(), [1, None, None, None], [3]),
+    (pa.array([1, None]), pa.large_string(), ["1", None], []),
+    (pa.array(["1", None]).cast(pa.large_string()), pa.int64(), [None, None], [0]),
+    (pa.array([{"a": 1}]), pa.int64(), [None], [0]),
+    (pa.array([None, None]), pa.int64(), [None, None], []),
+    (pa.array([b"\xff", b"a"], pa.large_binary()), pa.large_string(), [None, "a"], [0]),
+    (pa.array([1], pa.timestamp("s")), pa.timestamp("ms", "UTC"), [datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)], []),
+]
+
+
+@pytest.mark.parametrize(("array", "kind", "wanted", "bad"), CASTS)
+def test_a_value_of_another_type_is_rejected_and_no_other(array: pa.Array, kind: pa.DataType, wanted: Any, bad: Any):
+    found, faults = cast(array, kind, "x")
+    assert (found.type, found.to_pylist()) == (kind, wanted)
+    assert [row for fault in faults for row in fault.rows.tolist()] == bad
+    assert all(fault.reason == "wrong_type" and fault.column == "x" for fault in faults)
+
+
+def test_gathered_batches_are_cut_by_size(monkeypatch):
+    monkeypatch.setattr(blocks, "GATHERED_BYTES", 1500)
+    incoming = incoming_of(SHOPPING, pa.schema([("user", pa.int64()), ("at", pa.int64()), ("item", pa.string())]))
+    gatherer, rows = Gatherer(incoming, 3), 0
+    for k in range(10):
+        batch = pa.RecordBatch.from_pydict({"user": np.arange(20), "at": np.arange(20), "item": [f"{k}"] * 20})
+        rows += sum(
+            block.batch.num_rows for _, block in gatherer.add(incoming.ready(origin.with_origin(batch, "f", 0))[0], "f")
+        )
+    assert 0 < rows < 200
+    assert rows + sum(block.batch.num_rows for _, block in gatherer.flush()) == 200
+    assert list(gatherer.flush()) == []
