@@ -83,7 +83,8 @@ def run(code: int, message: str, *more: str, **options: Any) -> None:
 
 WRONG_COMMANDS = [
     (["rnu"], "no such command 'rnu'; did you mean 'run'?; see 'seqcols --help'"),
-    (["run"], "missing argument 'COLUMNS'; see 'seqcols run --help'"),
+    (["run"], "missing option '--input'; see 'seqcols run --help'"),
+    (["check", "--input", "in"], "missing argument 'COLUMNS'; see 'seqcols check --help'"),
     (["run", "c.yaml", "--output", "out"], "missing option '--input'"),
     (["run", "c.yaml", "--input", "in.tfrecord"], "missing option '--output'"),
     (["check", "c.yaml"], "missing option '--input'"),
@@ -389,7 +390,7 @@ OF_ANOTHER_RUN = [
     "--statistics-from",
     "--statistics",
     "--stats-of",
-    "--transform",
+    "--transform-from",
     "--fitted-by",
     "--use-statistics=out",
 ]
@@ -403,8 +404,8 @@ def test_nobody_who_wants_the_statistics_of_another_run_is_led_to_what_adds_file
     assert result.exit_code == 2 and not Path("out").exists()
     (line,) = said(result)
     assert line == (
-        f"seqcols: error: unknown option '{option.split('=')[0]}'; the statistics of another run cannot be used, "
-        f"they are always those of the files that are given"
+        f"seqcols: error: unknown option '{option.split('=')[0]}'; --transform DIR uses columns, statistics and vocabularies "
+        f"of a finished data set"
     )
 
 

@@ -174,10 +174,17 @@ def _meant(name: str, known: Sequence[str]) -> str:
     from transforms.errors import nearest
 
     words = re.findall("[a-z]+", name.lower())
-    misspelt = [option for option in known if _alike(words, re.findall("[a-z]+", option.lower()))]
-    if not misspelt and any(OF_ANOTHER_RUN.fullmatch(word) for word in words):
-        return "; --transform DIR uses columns, statistics and vocabularies of a finished data set"
+    others = {option: re.findall("[a-z]+", option.lower()) for option in known}
+    misspelt = [option for option, other in others.items() if _alike(words, other)]
+    if _of_another_run(words):
+        misspelt = [option for option in misspelt if _of_another_run(others[option])]
+        if not misspelt:
+            return "; --transform DIR uses columns, statistics and vocabularies of a finished data set"
     return nearest(name, misspelt or [option for option in known if option != ADDS_FILES])
+
+
+def _of_another_run(words: Sequence[str]) -> bool:
+    return any(OF_ANOTHER_RUN.fullmatch(word) for word in words)
 
 
 def _alike(words: Sequence[str], others: Sequence[str]) -> bool:
