@@ -132,6 +132,26 @@ def test_a_split_and_a_bucket_of_each(divided, load):
         load(divided, 8, split="train")
 
 
+@loader
+def test_a_day_by_the_transform_of_another(tmp_path, load):
+    """And by a fit of its own, whose mean is another: that is refused."""
+    for day in (0, 1):
+        rows = [{"number": 100 * day + k, "x": [float(k * (day + 1))] * (k % 5)} for k in range(100)]
+        (tmp_path / f"{day}.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    columns = [passthrough_column("number", "int64"), sequence_numeric_column("x", normalizer_fn="z_score")]
+    spec = make_spec(columns, SequenceGroup(max_length=4))
+    first, second, other = (tmp_path / name for name in ("first", "second", "other"))
+    done(spec, tmp_path / "0.jsonl", first)
+    done(None, tmp_path / "1.jsonl", second, transform=str(first), format="parquet")
+    done(spec, tmp_path / "1.jsonl", other)
+    alone = [joined(load(root, 16)) for root in (first, second)]
+    both = joined(load([first, second], 16, verify=True))
+    assert_same(both, {name: np.concatenate([a[name] for a in alone]) for name in both})
+    assert sorted(both["number"].tolist()) == list(range(200))
+    with pytest.raises(UsageError, match="have transforms of their own"):
+        load([first, other], 16)
+
+
 def test_one_without_splits(divided, tmp_path):
     columns = [passthrough_column("number", "int64"), sequence_numeric_column("x", normalizer_fn="z_score")]
     done(make_spec(columns, SequenceGroup(max_length=4)), divided[0].parent / "rows.jsonl", tmp_path / "plain")

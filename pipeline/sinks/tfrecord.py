@@ -115,7 +115,7 @@ class RecordWriter(Writer):
         return batch.num_rows
 
     def reaches(self, size: int) -> bool:
-        """See the base class; the little that a packer holds does not count."""
+        """See the base class; what a packer holds back, some 64 KiB at most, does not count."""
         return self._file.bytes >= size
 
     def close(self) -> Written:
