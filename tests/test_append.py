@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from pipeline.command.tf_examples import write_examples
 from pipeline.compare.described import described
 from pipeline.dataset import distributions
 from pipeline.dataset.manifest import read as read_manifest
@@ -138,6 +139,28 @@ def test_a_file_is_not_appended_twice(case, tmp_path):
     found = verify.files(str(root))
     verify.compare(found, (), 1000, None)
     assert found.faults == []
+
+
+@pytest.mark.parametrize("suffix", [".tfrecord", ".jsonl"])
+def test_a_content_that_comes_back_under_its_path_is_not_appended_twice(tmp_path, suffix):
+    """The digests of rows do not depend on what their file is called: those of TFRecords come from the reader."""
+    path = tmp_path / f"today{suffix}"
+
+    def put(number: int) -> None:
+        rows = [{**row, "x": row["x"] or [0.0]} for row in day(number, 8)]
+        write(path, rows) if suffix == ".jsonl" else write_examples(str(path), rows)
+
+    for number in (1, 2):
+        put(number)
+        done(SPEC, path, tmp_path / "out", append=number > 1)
+    put(1)
+    outcome = run_job(SPEC, path, tmp_path / "out", append=True)
+    assert outcome.status == "failed" and "has the rows of this file already" in outcome.message
+    files = read_json(tmp_path / "out", "ledger.json")["files"]
+    put(2)
+    alone = done(SPEC, path, tmp_path / "alone").ledger["files"][str(path)]
+    assert [own["content_digest"] for own in files.values()][1] == alone["content_digest"]
+    assert [own["row_digests"] for own in files.values()][1] != alone["row_digests"]
 
 
 def test_another_content_of_the_same_path_is_a_file_of_its_own(tmp_path):

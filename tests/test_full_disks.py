@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import secrets
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +21,9 @@ from pipeline.dataset import stores
 from pipeline.inspect import inspect
 from pipeline.job.cache_files import WritePiece
 from pipeline.job.failures import message_of, of_a_disk
+from tests.jobs import run_job
+from transforms import make_spec, sequence_numeric_column
+from transforms.errors import JobError
 from transforms.fit import details_analyzer, preprocessing_fn
 from transforms.statistics.contributed import Packed
 from transforms.stored.embedding_tables import EmbeddingTable
@@ -56,6 +60,18 @@ def test_other_errors_are_no_disk_s(text):
 def test_our_own_line_is_left_as_it_is():
     said = "JobError: /a: cannot be written ([Errno 28] No space left on device) [while running 'Finish']"
     assert message_of(RuntimeError(said)) == "/a: cannot be written ([Errno 28] No space left on device)"
+
+
+def test_a_full_temporary_directory_before_a_run(tmp_path, monkeypatch):
+    """The serving model is saved once before a run, without its values: an error of the job, as later on."""
+
+    def full(*arguments: Any, **more: Any) -> str:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/tmp/seqcols-1")
+
+    tf_examples.write_examples(str(tmp_path / "a.tfrecord"), [{"x": [1.0]}])
+    monkeypatch.setattr(tempfile, "mkdtemp", full)
+    with pytest.raises(JobError, match=r"^/tmp/seqcols-1: no space left on device$"):
+        run_job(make_spec(sequence_numeric_column("x")), tmp_path / "a.tfrecord", tmp_path / "out")
 
 
 DETAILS: Any = SimpleNamespace(outcome=lambda: np.array([b"x"]), readable=lambda: [1])

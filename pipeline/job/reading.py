@@ -93,7 +93,7 @@ class _Read(beam.DoFn):
                     refuse_schema(split.path, held, self._spec)
                     checked = True
                 count += read.batch.num_rows
-                batch = digests.attach(origin.plain(origin.of_file(read.batch, name)), features)
+                batch = digests.attach(origin.plain(digests.renamed(read.batch, name)), features)
                 self._count_digests(name, batch.column(origin.DIGEST_COLUMN), origin.row_numbers(batch))
                 yield batch
             if read.rejected is not None:

@@ -23,7 +23,7 @@ from pipeline.inputs.named import match_named
 from pipeline.job import cache, checking, cleaning, engines, scratch, screening, sequences, wiring
 from pipeline.job.appending import names_of, splits_of_append
 from pipeline.job.executing import HANDED_OVER, Outcome, conclude, execute, options_for, take_result, tuned
-from pipeline.job.failures import of_function
+from pipeline.job.failures import of_a_disk, of_function
 from pipeline.job.given import GivenTransform, read_given, refuse_other_columns
 from pipeline.job.plan import Plan
 from pipeline.job.progress import now, say_what_is_compiled
@@ -399,7 +399,12 @@ def _preflight(inputs: Inputs, request: Request) -> tuple[str, ...]:
 def _rehearse(spec: Spec) -> None:
     from transforms.serve import model as serving  # which imports TensorFlow
 
-    serving.rehearse(spec)
+    try:
+        serving.rehearse(spec)
+    except Exception as error:  # it writes temporary files
+        if of_a_disk(error):
+            raise JobError(of_a_disk(error)) from error
+        raise
 
 
 def needs_analysis(spec: Spec) -> bool:

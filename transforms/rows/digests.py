@@ -97,9 +97,24 @@ def without_file(digests: pa.Array, file: str, numbers: np.ndarray) -> int:
       file: the name of their file.
       numbers: int64 `[rows]`, their numbers in it.
     """
-    found, named = digests.to_numpy(zero_copy_only=False), numbers.astype(np.uint64) * _SPREAD
-    content = _unmixed(found) - _mixed(named + _of_name(file))
-    return int(np.add.reduce(_mixed(_mixed(named) + content), dtype=np.uint64))
+    content = _contents_of(digests, file, numbers)
+    return int(np.add.reduce(_mixed(_mixed(numbers.astype(np.uint64) * _SPREAD) + content), dtype=np.uint64))
+
+
+def renamed(batch: pa.RecordBatch, name: str) -> pa.RecordBatch:
+    """Returns a batch whose rows were read from a file of this name; digests that it has are then of rows in that file."""
+    before, at = origin.file_of(batch), batch.schema.get_field_index(origin.DIGEST_COLUMN)
+    if before != name and at >= 0:
+        numbers = origin.row_numbers(batch)
+        found = of_rows(name, numbers, _contents_of(batch.column(at), before, numbers))
+        batch = batch.set_column(at, batch.schema.field(at), pa.array(found))
+    return origin.of_file(batch, name)
+
+
+def _contents_of(digests: pa.Array, file: str, numbers: np.ndarray) -> np.ndarray:
+    """Returns the content that each digest was computed of (see `of_rows`)."""
+    found = digests.to_numpy(zero_copy_only=False)
+    return _unmixed(found) - _mixed(numbers.astype(np.uint64) * _SPREAD + _of_name(file))
 
 
 def total(digests: pa.Array) -> int:
