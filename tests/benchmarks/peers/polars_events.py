@@ -1,7 +1,7 @@
 """A Polars script for the job on events, on its streaming engine: no errors, no graph, no accounting.
 
-`python -m tests.benchmarks.peers.polars_events INPUT_PATTERN OUTPUT_DIR`: job J5, on all cores. Sequences are written once, so that
-no step holds all of them: moments and padding read them from there.
+`python -m tests.benchmarks.peers.polars_events INPUT_PATTERN OUTPUT_DIR`: job J5, on all cores. Sequences are written once, so
+that no step holds all of them: moments and padding read them from there.
 """
 
 from __future__ import annotations
