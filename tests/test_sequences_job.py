@@ -26,6 +26,8 @@ from pipeline.job.running import check, run
 from pipeline.job.sequences import sequences as make_sequences
 from pipeline.job.sequences_plan import partitions_of
 from pipeline.planning.plan import plan
+from pipeline.repair.plan import Repair
+from pipeline.repair.running import repair
 from pipeline.verify import verify
 from tests.jobs import assert_balanced, read_arrays, read_json, read_rejected
 from tests.marks import slow_but, tried
@@ -400,6 +402,28 @@ def test_options_of_events_without_events(tmp_path):
     for more, option in (({"partitions": 2}, "--partitions"), ({"keep_sequences": False}, "--no-keep-sequences")):
         with pytest.raises(UsageError, match=f"{option}: applies to events"):
             run(Request(spec, ["x"], str(tmp_path / "out"), **more))
+
+
+def test_repair_mends_sequences_and_sends_events_back_to_the_run(shop, tmp_path):
+    root = tmp_path / "out"
+    rejecting = make_spec([sequence_numeric_column("prices")], events={**SHOPPING, "features": {"prices": "price"}})
+    rows = [json.loads(line) for name in "ab" for line in (shop / f"{name}.jsonl").read_text().splitlines()]
+    rows[7]["price"] = None
+    write_jsonl(tmp_path / "c.jsonl", rows)
+    assert run(Request(rejecting, [str(tmp_path / "c.jsonl")], str(root), format="parquet")).status == "done"
+    found = manifest.read(str(root))
+    assert (found.rows, found.content["rejected"]["rows"], found.sequences["rejected"]["rows"]) == (19, 1, 1)
+    filling = make_spec([sequence_numeric_column("prices", non_finite="fill")], events=rejecting.events)
+    events = found.path(found.sequences["rejected"]["files"][0]["path"])
+    with pytest.raises(
+        UsageError, match=r"c.jsonl row 5 is an event, .*run again .*--input .*c.jsonl --input MENDED --output"
+    ):
+        repair(Repair(spec=filling, rejected=events, output=str(root)))
+    outcome = repair(Repair(spec=filling, rejected=str(root / "rejected")))
+    assert outcome.status == "done" and outcome.repaired["written"] == 1
+    assert verify.verify(str(root)).faults == [] and manifest.read(str(root)).rows == 20
+    with pytest.raises(UsageError, match="no row of this data set was rejected; for its rejected events run again"):
+        repair(Repair(spec=filling, rejected=str(root / "rejected")))
 
 
 # Splits

@@ -99,6 +99,8 @@ def sweep(place: Layout) -> list[str]:
         gone = [name for name, run in unnamed(listing(place.output), manifest) if run in dead or not run]
         for name in sorted(gone, key=lambda name: name.endswith(layout.DECIDED)):
             _remove(place, name)
+        for run in dead if store_of(place.output).is_local else ():  # and the folders in it that never got a file
+            layout.delete(Layout(place.output, run).staging)
     return sorted(dead)
 
 

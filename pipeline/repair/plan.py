@@ -25,6 +25,7 @@ from pipeline.dataset.target import refuse_pattern
 from pipeline.errors import UsageError
 from pipeline.inputs.match import Inputs, match
 from pipeline.job.progress import now
+from pipeline.repair.events import again, rejected_events
 from pipeline.repair.rows import PLACE, batches_of
 from transforms.columns.learned_vocabulary import learners
 from transforms.columns.numeric_base import numeric_of
@@ -115,7 +116,8 @@ def planned(asked: Repair, columns_text: str) -> RepairPlan:
     mended = tuple(file.path for file in found.files)
     before = manifest.read_examples(root)
     if not before.content["rejected"]["rows"]:
-        raise UsageError(f"{root!r}: no row of this data set was rejected")
+        more = f"; for its rejected events {again(before)}" if rejected_events(before) else ""
+        raise UsageError(f"{root!r}: no row of this data set was rejected{more}")
     if not before.content["transform"]:
         raise UsageError(f"{root!r}: has no row that was written, and so no statistics: run the job again")
     _refuse_damaged(before)
@@ -124,6 +126,10 @@ def planned(asked: Repair, columns_text: str) -> RepairPlan:
     sizes = {name: _size(before, old, name) for name in asked.spec.group_names}
     _refuse_other_features(asked.spec, sizes, before)
     _refuse_other_normalizers(asked.spec, old)
+    if asked.spec.events != old.events:
+        raise SpecError(
+            [SpecFault("events", f"expected those of the data set: its sequences are made; {again(before)}")]
+        )
     if asked.spec.split != old.split:
         raise SpecError([SpecFault("split", f"expected that of the data set, {old.split!r}, got {asked.spec.split!r}")])
     place = Layout(root, layout.new_run_id())
@@ -136,7 +142,7 @@ def planned(asked: Repair, columns_text: str) -> RepairPlan:
         mended,
         tuple(asked.inputs),
         sizes=sizes,
-        splits=before.divided_by(old.split),
+        splits=before.divided_by(old.row_rule),
         known=known,
         notes=found.notes,
     )
@@ -190,6 +196,12 @@ def _refuse_other_rows(before: Manifest, mended: Sequence[str]) -> None:
     known = {place for batch in batches_of(before.rejected_files, PLACE) for place in _places(batch)}
     for batch in batches_of(mended, [*PLACE, "record"]):
         for file, row in _places(batch):
+            if (file, row) not in known and file in {
+                one["path"] for one in before.content["inputs"] if before.sequences
+            }:
+                raise UsageError(
+                    f"{mended[0]}: {file} row {row} is an event, and no row of {before.root!r}: {again(before)}"
+                )
             if (file, row) not in known:
                 raise UsageError(f"{mended[0]}: {file} row {row} is no rejected row of {before.root!r}")
 

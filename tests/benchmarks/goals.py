@@ -9,6 +9,7 @@ from typing import Final
 from tests.benchmarks.groups import ASK, GROUPS, LOAD, ONE_GROUP
 from tests.benchmarks.jobs import (
     COMPILED,
+    EVENTS,
     FAULT,
     HELP,
     IMPORTS,
@@ -130,11 +131,20 @@ GOALS: Final = [
     Goal("J4", "`seqcols --help`", 0.5, lambda r: r.median(HELP, 0, "wall"), " s"),
     Goal("J4", "an error in the columns file", 1, lambda r: r.median(FAULT, 0, "wall"), " s"),
     Goal(
-        "J5",
+        "J3-groups",
         "CPU at 1,000 rows with 250 groups, of that with one",
         1.5,
         lambda r: r.median(GROUPS, 1_000, "cpu") / r.median(ONE_GROUP, 1_000, "cpu"),
     ),
-    Goal("J5", "loading the graph, CPU with 250 groups, of that with one", 1.5, of_groups(LOAD)),
-    Goal("J5", "a request of one row, CPU with 250 groups, of that with one", 1.5, of_groups(ASK)),
+    Goal("J3-groups", "loading the graph, CPU with 250 groups, of that with one", 1.5, of_groups(LOAD)),
+    Goal("J3-groups", "a request of one row, CPU with 250 groups, of that with one", 1.5, of_groups(ASK)),
+    Goal("J5", "CPU an event from 10 to 40 million, of Polars'", 1.0, slopes(POLARS, "cpu", sizes=EVENTS)),
+    Goal("J5", "wall an event from 10 to 40 million, of Polars'", 1.0, slopes(POLARS, "wall", sizes=EVENTS)),
+    Goal("J5", "peak memory at 40 million events", 1200, lambda r: r.median(OURS, EVENTS[1], "peak"), " MB"),
+    Goal(
+        "J5",
+        "peak memory at 40 million events, of that at 10 million",
+        1.05,
+        lambda r: r.median(OURS, EVENTS[1], "peak") / r.median(OURS, EVENTS[0], "peak"),
+    ),
 ]

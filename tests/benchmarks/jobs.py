@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from tests.benchmarks import data, groups, wide
+from tests.benchmarks import data, events, groups, wide
 from tests.benchmarks.measured import Measured, ours
 
 OURS: Final = "seqcols"
@@ -36,7 +36,7 @@ class Job:
     """A job that several contenders do.
 
     Attributes:
-      key: J1 to J4.
+      key: J1 to J5.
       title: what is done.
       sizes: the rows that each contender gets, growing.
       modules: the peer's module for each contender that is a peer.
@@ -48,6 +48,8 @@ class Job:
       twice: sizes that are run twice, and not compared: what runs there has been compared on fewer rows.
       options: of `seqcols run`, by contender.
       commands: of `COMMANDS`, those that are measured, too.
+      rows_a_file: rows of an input file, about.
+      makes_rows: whether rows are made of those of the input, so that there are fewer.
       figures: measures more of a contender's output, by name; None for a job where nothing else is measured.
     """
 
@@ -63,6 +65,8 @@ class Job:
     twice: Sequence[int] = field(default=())
     options: Mapping[str, Sequence[str]] = field(default_factory=dict)
     commands: Sequence[str] = field(default=())
+    rows_a_file: int = ROWS_A_FILE
+    makes_rows: bool = False
     figures: Callable[[Path, str], Mapping[str, Measured]] | None = None
 
     def contenders(self, rows: int) -> list[str]:
@@ -79,8 +83,8 @@ class Job:
 
     def data(self, folder: Path, rows: int) -> str:
         """Makes the input once; returns its pattern."""
-        name = "" if self.rows_of is data.batch else "wide-"
-        return data.make(folder, rows, self.kind, max(4, rows // ROWS_A_FILE), self.rows_of, name)
+        name = {data.batch: "", events.batch: "events-"}.get(self.rows_of, "wide-")
+        return data.make(folder, rows, self.kind, max(4, rows // self.rows_a_file), self.rows_of, name)
 
     def command(self, contender: str, columns: Path, pattern: str, output: Path) -> list[str]:
         """Returns what runs a contender."""
@@ -93,6 +97,7 @@ class Job:
 
 MAIN: Final = (200_000, 800_000)
 LARGEST: Final = (800_000, 3_200_000)
+EVENTS: Final = (10_000_000, 40_000_000)
 JOBS: Final = [
     Job(
         "J1",
@@ -147,7 +152,7 @@ JOBS: Final = [
         commands=[HELP, FAULT],
     ),
     Job(
-        "J5",
+        "J3-groups",
         "the columns of J3 with masks, in one group and in 250",
         {name: [1_000] for name in groups.COLUMNS},
         {},
@@ -155,6 +160,19 @@ JOBS: Final = [
         columns=groups.COLUMNS,
         rows_of=wide.batch,
         figures=groups.served,
+    ),
+    Job(
+        "J5",
+        "events in Parquet to padded sequences in Parquet, 250,000 users",
+        {OURS: EVENTS, POLARS: EVENTS},
+        {POLARS: "polars_events"},
+        {OURS: [EVENTS], POLARS: [EVENTS]},
+        kind="parquet",
+        columns=events.COLUMNS,
+        rows_of=events.batch,
+        rows_a_file=2_500_000,
+        options={OURS: ["--no-keep-sequences"]},
+        makes_rows=True,
     ),
 ]
 

@@ -120,6 +120,11 @@ LOOPS: Final = [
         "tests.faults.full_disks 200",
     ),
     Loop(
+        "a run on events: kill -9 and a full disk at every change of a file",
+        "a reader sees the old data set or the new one, sequences included; the same command succeeds then; nothing is left over",
+        "tests.faults.event_runs",
+    ),
+    Loop(
         "SIGTERM, SIGINT and SIGHUP at random moments, imports included",
         "exit code 130, one line; nothing is left in DIR or in the temporary directory; the old data set or the new one is whole",
         "tests.faults.signals 150",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from deploy.flink.cluster import TASK_MANAGERS, Cluster, running
@@ -19,8 +20,14 @@ from pipeline.command.demo import make_sample
 from pipeline.job.executing import Outcome
 from pipeline.verify.verify import verify
 from tests.jobs import arrays_of, assert_balanced, done, listing, read_arrays, read_json, read_rejected
+from tests.test_events import COMMITS, bits
 from tests.test_job_real import HISTORY, LPC, SPEAKER, columns
-from transforms import SequenceGroup, make_spec, sequence_categorical_column_with_learned_vocabulary
+from transforms import (
+    SequenceGroup,
+    make_spec,
+    sequence_categorical_column_with_learned_vocabulary,
+    sequence_numeric_column,
+)
 from transforms.spec.spec import Spec
 from transforms.splits.rule import Split
 
@@ -140,6 +147,46 @@ def test_an_extended_vocabulary_is_the_same_as_here(cluster, real_data, tmp_path
     assert words[1].texts == words[2].texts and words[1].texts[:1_000] == words[0].texts
     np.testing.assert_array_equal(words[1].counts, words[2].counts)
     assert before["vocabularies"]["paths"]["first_bucket"] == ours["vocabularies"]["paths"]["first_bucket"] == 5_000
+
+
+EVENTS = make_spec(
+    [sequence_numeric_column("hours", normalizer_fn="z_score")], SequenceGroup(max_length=64), events=COMMITS
+)
+
+
+@pytest.fixture(scope="module")
+def events(real_data: Path, tmp_path_factory: Any) -> Job:
+    more = {"format": "parquet", "partitions": 16}
+    return here(EVENTS, str(real_data / "commits/events-*.parquet"), more, tmp_path_factory)
+
+
+def made_sequences(root: Path) -> list[str]:
+    """The sequences of a data set, bit for bit."""
+    return sorted(row for path in read_manifest(str(root)).sequence_files for row in bits(pq.read_table(path)))
+
+
+def assert_same_events(root: Path, outcome: Outcome, job: Job) -> None:
+    """Asserts that a run on events has made the same sequences and rows, and accounted for the same events."""
+    assert outcome.ledger["events"] == job.outcome.ledger["events"]
+    assert made_sequences(root) == made_sequences(job.root)
+    assert sorted_rows(read_arrays(root)) == sorted_rows(read_arrays(job.root))
+    assert read_json(root, "statistics.json") == read_json(job.root, "statistics.json")
+
+
+def test_events_are_shuffled_to_the_same_sequences(cluster, events, tmp_path):
+    assert_same_events(tmp_path / "out", there(events, cluster, tmp_path / "out"), events)
+
+
+@pytest.mark.parametrize("moment", (0.3, 0.6))
+def test_a_task_manager_is_lost_in_mid_shuffle(moment, cluster, events, tmp_path):
+    """The first job of the run is the one that shuffles."""
+    killer = Killer(cluster, moment)
+    killer.start()
+    outcome = there(events, cluster, tmp_path / "out")
+    killer.join(60)
+    assert killer.killed, "the job was done before its time had come"
+    assert_same_events(tmp_path / "out", outcome, events)
+    assert killer.restarts(), "the job has not noticed"
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
