@@ -239,7 +239,7 @@ def reading_by(command: Any) -> Any:
 
 
 def _reading(command: Any, required: bool) -> Any:
-    columns = click.argument("columns", type=click.Path(), required=required, default=None if required else "")
+    columns = click.argument("columns", type=click.Path(), required=required, **({} if required else {"default": ""}))
     return click.pass_context(columns(_with(command, [_input(True), *_READING])))
 
 
