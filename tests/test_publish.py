@@ -18,7 +18,7 @@ from pipeline.command.tf_examples import write_examples
 from pipeline.dataset import layout, leftovers, publish
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.manifest import named_files, read
-from pipeline.job import cleaning, running
+from pipeline.job import cleaning, preparing, running
 from tests.faults.injection import before_changes, failing, killed_before
 from tests.jobs import listing, read_arrays, run_job
 from tests.marks import slow_but
@@ -249,7 +249,7 @@ def test_reading_what_is_no_data_set(tmp_path):
     with pytest.raises(JobError, match="holds no finished data set"):
         read(str(tmp_path))
     (tmp_path / "manifest.json").write_text('{"format_version": 99}')
-    with pytest.raises(JobError, match="expected format_version 1, 2, 3, got 99"):
+    with pytest.raises(JobError, match="expected format_version 1, 2, 3, 4, got 99"):
         read(str(tmp_path))
 
 
@@ -284,7 +284,7 @@ def test_a_damaged_manifest_says_where(tmp_path, change, message):
 )
 def test_what_is_no_manifest_at_all(tmp_path, text):
     (tmp_path / "manifest.json").write_bytes(text.encode("utf-8", "surrogatepass"))
-    with pytest.raises(JobError, match=r"manifest.json.*(damaged|expected format_version 1, 2, 3)"):
+    with pytest.raises(JobError, match=r"manifest.json.*(damaged|expected format_version 1, 2, 3, 4)"):
         read(str(tmp_path))
 
 
@@ -378,14 +378,14 @@ def test_of_two_runs_the_second_is_refused(tmp_path):
 def test_what_is_published_while_a_run_gets_ready_is_not_replaced(tmp_path, monkeypatch):
     """Between the check of the directory and the job lie seconds; without --overwrite nothing may be lost by them."""
     write_examples(str(tmp_path / "in.tfrecord"), [{"k": 1}])
-    root, preflight = tmp_path / "root", running._preflight
+    root, preflight = tmp_path / "root", preparing.look_at
 
     def meanwhile(*arguments: Any) -> Any:
         if not (root / "manifest.json").exists():
             publish_run(root, NEXT, 1)
         return preflight(*arguments)
 
-    monkeypatch.setattr(running, "_preflight", meanwhile)
+    monkeypatch.setattr(preparing, "look_at", meanwhile)
     spec = make_spec([categorical_column_with_identity("k", 2)])
     outcome = running.run(Request(spec, [str(tmp_path / "in.tfrecord")], str(root)))
     assert outcome.status == "failed"

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from pipeline.command.commands import cli
-from pipeline.job import running, screening
+from pipeline.job import preparing, running, screening
 from pipeline.job.request import Request
 from pipeline.sources.base import BrokenFile
 from pipeline.sources.formats import source_for
@@ -93,7 +93,7 @@ def test_by_default_a_broken_file_fails_the_run(mixed, tmp_path):
 @pytest.mark.slow
 def test_several_workers(mixed, tmp_path):
     request = Request(SPEC, [str(mixed["root"] / "in" / "*")], on_bad_file="skip", workers=2)
-    inputs, _, skipped = running._screened(request, str(tmp_path), None)
+    inputs, _, skipped = preparing.screened(request, str(tmp_path), None)
     assert [file.path for file in inputs.files] == [str(path) for path in mixed["good"]]
     assert skipped == mixed["skipped"].skipped
 
@@ -209,7 +209,7 @@ def test_a_feature_that_cannot_be_read_is_no_damage(tmp_path):
     fixed = pa.array([[1, 2], None], pa.list_(pa.int64(), 2))
     pq.write_table(pa.table({"id": [1, 2], "x": [[1.0], [2.0]], "f": fixed}), tmp_path / "a.parquet")
     asked = Request(SPEC, [str(tmp_path / "a.parquet")], on_bad_file="skip")
-    inputs, _, skipped = running._screened(asked, str(tmp_path), None)
+    inputs, _, skipped = preparing.screened(asked, str(tmp_path), None)
     assert (len(inputs.files), skipped) == (1, ())
     reads = make_spec(
         [*SPEC.columns, sequence_numeric_column("f", group="f")], {**SPEC.sequence_groups, "f": SequenceGroup()}
@@ -217,7 +217,7 @@ def test_a_feature_that_cannot_be_read_is_no_damage(tmp_path):
     with pytest.raises(
         JobError, match=r"a\.parquet: row group 0: the feature 'f' \(.*\) cannot be read by pyarrow"
     ) as caught:
-        running._screened(replace(asked, spec=reads), str(tmp_path), None)
+        preparing.screened(replace(asked, spec=reads), str(tmp_path), None)
     assert not isinstance(caught.value, BrokenFile)
 
 

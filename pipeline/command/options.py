@@ -239,7 +239,7 @@ def reading_by(command: Any) -> Any:
 
 
 def _reading(command: Any, required: bool) -> Any:
-    columns = click.argument("columns", type=click.Path(), **({"required": True} if required else {"default": ""}))  # type: ignore[arg-type]
+    columns = click.argument("columns", type=click.Path(), **({"required": True} if required else {"default": ""}))
     return click.pass_context(columns(_with(command, [_input(True), *_READING])))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TextIO
 
-from pipeline.job import cleaning, running, scratch
+from pipeline.job import cleaning, preparing, scratch
 from pipeline.job.executing import Outcome, conclude, execute, options_for, tuned
 from pipeline.job.request import Request
 from pipeline.job.verdict import FAILED
@@ -30,10 +30,10 @@ def repair(asked: Repair, stream: TextIO | None = None) -> Outcome:
       JobError: the data set, or a file, cannot be read.
     """
     request = Request(asked.spec, inputs=["-"], workers=asked.workers)
-    if running.needs_analysis(asked.spec) and not asked.spec.needs_analysis:
+    if preparing.needs_analysis(asked.spec) and not asked.spec.needs_analysis:
         what = "a normalizer function has analyzers of its own, whose statistics are not kept: run the job again"
         raise SpecError([SpecFault("columns", what)])
-    plan = planned(asked, running.columns_text(asked.spec))
+    plan = planned(asked, preparing.columns_text(asked.spec))
     size = sum(entry["bytes"] for entry in plan.before.content["rejected"]["files"])
     request = replace(request, output=plan.place.output)  # which errors of a full disk name
     plan = replace(plan, place=scratch.placed(plan.place, request, options_for(request)))
