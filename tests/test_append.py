@@ -184,6 +184,36 @@ def test_another_content_of_the_same_path_is_a_file_of_its_own(tmp_path):
         undo_append(str(tmp_path / "out"))
 
 
+@pytest.mark.parametrize("name", ["statistics.json", "ledger.json", "distributions.json"])
+def test_what_is_damaged_is_not_carried_over(case, tmp_path, name):
+    """It would have a digest that fits from then on."""
+    root = Path(shutil.copytree(case.root, tmp_path / "out"))
+    text = (root / name).read_text()
+    (root / name).write_text(text.replace("1", "2", 1))
+    for act in (
+        lambda: run_job(SPEC, case.days[0], root, append=True, again=True),
+        lambda: run_job(SPEC, case.days[0], tmp_path / "other", transform=str(root)),
+        lambda: undo_append(str(root)),
+    ):
+        with pytest.raises(JobError, match=f"{name}: is not what was published: seqcols verify says more"):
+            act()
+    (root / name).unlink()
+    if name == "distributions.json":
+        done(SPEC, case.days[0], tmp_path / "other", transform=str(root))
+    else:
+        with pytest.raises(JobError, match=rf"{name}: cannot be read \(No such file or directory\)"):
+            run_job(SPEC, case.days[0], tmp_path / "other", transform=str(root))
+
+
+def test_the_format_is_that_of_the_data_set(case, tmp_path):
+    root = Path(shutil.copytree(case.folder / "first", tmp_path / "out"))
+    result = call("run", "--append", "--input", case.days[1], "--output", root, "--format", "tfrecord")
+    assert result.exit_code == 2
+    assert "--format: does not apply, --append adds to" in result.output
+    result = call("run", "--append", "--input", case.days[1], "--output", root)
+    assert result.exit_code == 0 and "the data\n" in result.output
+
+
 def test_what_does_not_apply(case, tmp_path):
     root = str(case.root)
     for options, name in (

@@ -14,6 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.compare.comparison import compare
+from pipeline.compare.described import read as described
 from pipeline.dataset.manifest import read as read_manifest
 from pipeline.errors import UsageError
 from pipeline.job import wiring
@@ -178,6 +180,20 @@ def test_nobody_trains_on_test(case):
     assert sorted(batch["id"].tolist()) == [row["id"] for row in case.good("test")]
     with pytest.raises(UsageError, match="split: expected none, as the data set has no splits, got 'test'"):
         numpy_batches(str(one_split(case)), 1000, split="test")
+
+
+def test_rows_without_a_split_are_not_called_rows_without_features(tmp_path):
+    rows = [{"id": k, "user": True, "x": [1.0]} for k in range(5)]
+    outcome = run_job(SPEC, write(tmp_path / "a.jsonl", rows), tmp_path / "out")
+    assert outcome.status == "too_many_rejected" and "5 of 5 rows" in outcome.message
+    kept = [*rows_of(3, 300), *({"id": 300 + k, "x": [1.0]} for k in range(10))]
+    path = write(tmp_path / "b.jsonl", kept)
+    roots = [str(tmp_path / name) for name in ("one", "other")]
+    for root in roots:
+        done(SPEC, path, Path(root))
+    compared = compare(*map(described, roots))
+    held = [figure for part in compared.parts for figure in part.figures if figure.label == "rows that hold it"]
+    assert held and all(figure.sides == (1.0, 1.0) for figure in held)
 
 
 def one_split(case: Case) -> Path:

@@ -223,6 +223,19 @@ def test_zones():
 
 
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_a_time_that_the_clock_skips(unit):
+    skips = datetime(2024, 3, 31, 1, tzinfo=UTC)  # 02:00 in Berlin, where the next second is 03:00:00
+    skipped = datetime(2024, 3, 31, 2, 30)
+    for border, last in (("2024-03-31T02:30", True), (skips.isoformat(), True), ("2024-03-31T01:00:01Z", False)):
+        rule = Split(by="time", feature="t", test=border, timezone="Europe/Berlin")
+        wanted = "test" if last else "train"
+        assert names(rule, t=pa.array([skipped], pa.timestamp(unit))) == [wanted]
+        # Beside a day that is none, texts are read one by one, and are no other times for that.
+        assert names(rule, t=[skipped.isoformat()]) == [wanted]
+        assert names(rule, t=[skipped.isoformat(), "2024-02-30T00:00:00"]) == [wanted, None]
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
 def test_whole_numbers_just_before_a_border_between_them(unit):
     rule = Split(by="time", feature="t", test="1970-01-01T00:00:01.0000005", unit=unit)
     ((_, border),) = rule.ordered_borders

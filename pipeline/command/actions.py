@@ -98,11 +98,22 @@ def _refuse_of_data_set(directory: str) -> None:
     """Refuses options that say how inputs are read, where none are."""
     context = click.get_current_context()
     for option in context.command.params:
-        given = context.get_parameter_source(option.name or "") == click.core.ParameterSource.COMMANDLINE
-        if given and option.name not in ("columns", "budget", "buckets", "as_json", "debug"):
+        known = option.name in ("columns", "budget", "buckets", "as_json", "debug")
+        if not known and _is_given(context, option.name or ""):
             raise UsageError(f"{directory!r}: no inputs are read of a data set: {option.opts[0]} does not apply")
     if context.args:
         raise UsageError(f"{directory!r}: no inputs are read of a data set: {context.args[0]!r} does not apply")
+
+
+def _refuse_format() -> None:
+    """Refuses a format for rows that are appended: only the command line tells one that was given from the default."""
+    context = click.get_current_context()
+    if context.params.get("append") and _is_given(context, "format"):
+        raise UsageError(f"--format: does not apply, --append adds to {context.params['output']!r} in its own format")
+
+
+def _is_given(context: click.Context, name: str) -> bool:
+    return context.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE
 
 
 def _asked(columns: str, debug: bool, **asked: Any) -> Request:
@@ -110,6 +121,7 @@ def _asked(columns: str, debug: bool, **asked: Any) -> Request:
     from pipeline.columns_file.reader import load, located
     from transforms.errors import SpecError
 
+    _refuse_format()
     _open_files_with(asked.get("beam_args", ()))
     spec = load(columns) if columns else None
     if spec is not None and not (asked.get("transform") or asked.get("append")):

@@ -149,7 +149,7 @@ def _places(request: Request | None, outcome: Outcome) -> list[str]:
     lines = [(layout.MANIFEST, "what the data set is; readers follow it")]
     if outcome.ledger["rows"]["written"]:
         assert request is not None
-        lines.append((layout.EXAMPLES + "/", f"the data, {request.format}"))
+        lines.append((layout.EXAMPLES + "/", "the data" if request.append else f"the data, {request.format}"))
         lines.append((layout.SERVING + "/", "a SavedModel that answers a request with what such a row became"))
         lines.append((layout.TRANSFORM + "/", "the same graph for tf.Transform's own users"))
     if outcome.ledger.get("events") and (request is None or request.keep_sequences):

@@ -11,6 +11,7 @@ import numpy as np
 from pipeline.compare.categories import categories
 from pipeline.compare.described import Described
 from pipeline.compare.measures import Compared, Figure, Found, names, numbers, only_in, pair, share
+from pipeline.dataset import ledger
 from pipeline.report.columns import unknown
 from pipeline.report.figures import flat
 from transforms import dtypes
@@ -77,7 +78,7 @@ def _shares(name: str, side: Described) -> dict[str, float | None]:
     outside = unknown(found, counts, side.facts) if found is not None and side.facts is not None else None
     return {
         "values written": counts["kept"],
-        "rows that hold it": share(counts["present"], rows["read"]),
+        "rows that hold it": share(counts["present"], ledger.parsed(rows)),
         "rows without it": share(counts["absent"], rows["written"]),
         "rows where it is empty": share(counts["empty"], rows["written"]),
         "null": share(counts["nulls"], counts["values"]),

@@ -11,11 +11,15 @@ from apache_beam.io.filesystems import FileSystems
 
 from pipeline.dataset import layout
 from pipeline.dataset.layout import Layout
+from pipeline.dataset.manifest import Manifest
 from transforms.columns.learned_vocabulary import learners
+from transforms.errors import JobError
 from transforms.spec.spec import Spec
 from transforms.stored import trees, word_files
 
 BLOCK_BYTES = 1 << 20
+
+_FIGURES = ("statistics", "ledger", "distributions")
 
 STATISTICS = "statistics"
 """Folder in that of a saved graph with the statistics that it was built from."""
@@ -56,6 +60,32 @@ def digest(path: str) -> str:
 def json_digests(**contents: Mapping[str, Any]) -> dict[str, str]:
     """Returns the SHA-256 of the JSON file that each content becomes, as hexadecimal text."""
     return {name: hashlib.sha256(layout.json_bytes(content)).hexdigest() for name, content in contents.items()}
+
+
+def refuse_changed(before: Manifest, *trees_too: str) -> None:
+    """Refuses a data set whose figures are not what was published, for a run that would publish them once more, with new digests.
+
+    Distributions may be missing, as after a copy without them: they are only left out.
+
+    Args:
+      before: the data set.
+      *trees_too: graphs to look at as well, by their names in a manifest.
+
+    Raises:
+      JobError: naming the first file, or graph, that is another one or is not there.
+    """
+    expected = {**before.content.get("json_sha256", {}), **before.content.get("graph_sha256", {})}
+    for name in (*_FIGURES, *trees_too):
+        relative = before.content.get(name) if name in expected else None
+        path = before.path(relative) if relative else ""
+        if not path or (name == "distributions" and not layout.exists(path)):
+            continue
+        try:
+            same = (digest if name in trees_too else file_digest)(path) == expected[name]
+        except OSError as error:
+            raise JobError(f"{path}: cannot be read ({error.strerror or error}): seqcols verify says more") from error
+        if not same:
+            raise JobError(f"{path}: is not what was published: seqcols verify says more")
 
 
 def file_digest(path: str) -> str:

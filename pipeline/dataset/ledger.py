@@ -9,6 +9,7 @@ from typing import Any, Final
 from pipeline.dataset.splits import Splits
 from transforms.columns import Column
 from transforms.rows import digests
+from transforms.rows.reasons import NEVER_PARSED
 from transforms.rows.tally import COLUMN_COUNTS, Tally
 from transforms.spec.spec import Spec
 
@@ -42,6 +43,15 @@ def _of_file(counts: Tally, spec: Spec, sizes: Mapping[str, int | None]) -> dict
     made = _one(counts, spec, sizes)
     content = counts["digest", "content"]
     return {**made, "content_digest": digests.as_text(content)} if content else made
+
+
+def parsed(rows: Mapping[str, Any]) -> int:
+    """Returns how many of the rows that a ledger counts were parsed, so that their features are counted by column.
+
+    >>> parsed({"read": 9, "rejected_by_reason": {"no_split": 2, "bad_record": 1, "missing": 3}})
+    6
+    """
+    return int(rows["read"]) - sum(rows["rejected_by_reason"].get(reason, 0) for reason in NEVER_PARSED)
 
 
 def together(first: Mapping[str, Any], further: Mapping[str, Any]) -> dict[str, Any]:

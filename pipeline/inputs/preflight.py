@@ -16,6 +16,7 @@ from typing import Any, Final, Protocol
 
 import pyarrow as pa
 
+from pipeline.dataset import ledger
 from pipeline.sources.base import Source
 from pipeline.sources.formats import source_for
 from pipeline.sources.limits import DEFAULTS, Limits
@@ -168,7 +169,7 @@ def refuse_odd_files(
 def _absent(book: Mapping[str, Any], path: str, columns: Sequence[Column]) -> dict[str, str]:
     """Returns the features of the columns that no row of a file has, though rows of other files have them."""
     entry = book["files"].get(path)
-    if not entry or entry["rows"]["read"] <= entry["rows"]["rejected_by_reason"].get("bad_record", 0):
+    if not entry or not ledger.parsed(entry["rows"]):
         return {}
     lacks = [c for c in columns if book["columns"][c.name]["present"] and not entry["columns"][c.name]["present"]]
     return _keys(lacks)

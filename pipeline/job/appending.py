@@ -45,7 +45,7 @@ def splits_of_append(before: Manifest, spec: Spec, inputs: Inputs) -> Splits:
     if unknown is not None:
         has = f"the splits {', '.join(known.names)}" if known else "no splits"
         raise UsageError(f"--input: the split {unknown!r} is none of {before.root!r}, which has {has}")
-    if known and known.rule is None and not named:
+    if known and known.rule is None and inputs.files and not named:
         raise UsageError(f"--input: name the split of each, {before.root!r} has {', '.join(known.names)}: train=GLOB")
     return replace(known, statistics="", files=named)
 
@@ -103,9 +103,7 @@ def without_last(before: Manifest) -> tuple[str, dict[str, Any]]:
     """
     last = before.content["runs"][-1]
     if last["kind"] != APPEND:
-        raise UsageError(
-            f"--undo-append {before.root!r}: the last run is no append, it is a {last['kind']} ({last['run']})"
-        )
+        raise UsageError(f"{before.root!r}: the last run is no append, it is a {last['kind']} ({last['run']})")
     content = {name: value for name, value in before.content.items() if name not in (*PLAIN_NAMES, "report_sha256")}
     content["runs"] = before.content["runs"][:-1]
     for what in ("inputs", "skipped_files"):

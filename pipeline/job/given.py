@@ -88,7 +88,7 @@ def read_given(root: str) -> GivenTransform:
 
     Raises:
       UsageError: it has no written rows, and so no transform.
-      JobError: there is no such data set, or it is damaged.
+      JobError: there is no such data set, or it, or what it says of its rows, is not what was published.
     """
     found = manifest.read_examples(root.rstrip("/") or "/")
     if not found.content["transform"] or not found.content["serving"]:
@@ -97,6 +97,7 @@ def read_given(root: str) -> GivenTransform:
         raise UsageError(
             f"--transform {root!r}: an older seqcols wrote it, without digests of its graphs: run the job again"
         )
+    graphs.refuse_changed(found)
     return GivenTransform(found, distributions.read(found))
 
 

@@ -1,4 +1,4 @@
-"""`--undo-append`: the data set as it was before the last run that appended to it."""
+"""`seqcols undo-append`: the data set as it was before the last run that appended to it."""
 
 from __future__ import annotations
 

@@ -9,15 +9,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any
 
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from pipeline.columns_file.reader import loads
 from pipeline.dataset import distributions, layout, manifest
-from pipeline.dataset.graphs import STATISTICS, file_digest
-from pipeline.dataset.graphs import digest as tree_digest
+from pipeline.dataset.graphs import STATISTICS, refuse_changed
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.manifest import Manifest, buckets_of
 from pipeline.dataset.splits import NO_SPLITS, Splits
@@ -120,7 +119,7 @@ def planned(asked: Repair, columns_text: str) -> RepairPlan:
         raise UsageError(f"{root!r}: no row of this data set was rejected{more}")
     if not before.content["transform"]:
         raise UsageError(f"{root!r}: has no row that was written, and so no statistics: run the job again")
-    _refuse_damaged(before)
+    refuse_changed(before, "transform")
     _refuse_other_rows(before, mended)
     old = _spec_of(before)
     sizes = {name: _size(before, old, name) for name in asked.spec.group_names}
@@ -161,28 +160,6 @@ def _located(asked: Repair) -> tuple[str, Inputs]:
     root = given[: -len(layout.REJECTED) - 1] if given.endswith(f"/{layout.REJECTED}") else given
     root = "." if given == layout.REJECTED else root
     return os.path.abspath(root) if "://" not in root else root, Inputs(())
-
-
-_CARRIED_OVER: Final = (
-    ("statistics", file_digest),
-    ("ledger", file_digest),
-    ("distributions", file_digest),
-    ("transform", tree_digest),
-)
-
-
-def _refuse_damaged(before: Manifest) -> None:
-    """Refuses what a repair would carry over from the data set, and give new digests, if it is not what was published.
-
-    Raises:
-      JobError: naming it.
-    """
-    expected = {**before.content.get("json_sha256", {}), **before.content.get("graph_sha256", {})}
-    for name, digest in _CARRIED_OVER:
-        relative = before.content.get(name) if name in expected else None
-        path = before.path(relative) if relative else ""
-        if path and layout.exists(path) and digest(path) != expected[name]:
-            raise JobError(f"{path}: is not what was published: seqcols verify says more")
 
 
 def _refuse_other_rows(before: Manifest, mended: Sequence[str]) -> None:

@@ -21,14 +21,12 @@ from pipeline.sources.limits import WIDEST, Limits
 from transforms.beam import GOOD, REJECTED, TALLIES, in_global_window
 from transforms.errors import JobError
 from transforms.rows import digests, origin, rejection
+from transforms.rows.reasons import NEVER_PARSED
 from transforms.rows.tally import Tally, count_rejected, under
 from transforms.spec.spec import Spec
-from transforms.splits.assign import NO_SPLIT
 from transforms.stages import parse_batch
 
 PLACE = ("file", "row")
-
-NEVER_PARSED = ("bad_record", NO_SPLIT)
 
 
 class ReadKept(beam.PTransform):

@@ -95,12 +95,16 @@ def _storage(kind: pa.DataType) -> pa.DataType:
 
 
 def _local(array: pa.Array, zone: str) -> pa.Array:
-    """Returns dates, and timestamps without a zone, as those of a place's clock."""
+    """Returns dates, and timestamps without a zone, as those of a place's clock.
+
+    A time that its clock shows twice is the first of the two; one that the clock skips is the moment at which it skips, in every
+    unit ("earliest" would be one tick before that, and ticks differ).
+    """
     if pa.types.is_date(array.type):
         array = array.cast(pa.timestamp("s" if pa.types.is_date32(array.type) else "ms"))
     if array.type.tz is not None:
         return array
-    moved = pc.assume_timezone(array, zone, ambiguous="earliest", nonexistent="earliest")
+    moved = pc.assume_timezone(array, zone, ambiguous="earliest", nonexistent="latest")
     return moved.cast(pa.timestamp(array.type.unit, "UTC"))
 
 
@@ -152,8 +156,9 @@ def moment(value: Any, unit: str = "s", zone: str = "UTC") -> int:
     if isinstance(value, date) and not isinstance(value, datetime):
         value = datetime(value.year, value.month, value.day)
     if isinstance(value, datetime):
-        aware = value.replace(tzinfo=value.tzinfo or ZoneInfo(zone))
-        return (aware - _EPOCH) // timedelta(microseconds=1) * 1000
+        if value.tzinfo is None:
+            value = _local(pa.array([value], pa.timestamp("us")), zone)[0].as_py()
+        return int((value - _EPOCH) // timedelta(microseconds=1) * 1000)
     if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
         return math.ceil(Fraction(value) * UNITS[unit])
     raise wrong

@@ -21,6 +21,9 @@ class Explanation:
     remedy: str
 
 
+NEVER_PARSED: Final = ("bad_record", "no_split")
+"""The codes of rows that are rejected before their features are parsed: nothing of them is counted by column."""
+
 EXPLANATIONS: Final[dict[str, Explanation]] = {
     "bad_record": Explanation(
         "the record cannot be decoded at all",
