@@ -22,6 +22,16 @@ def test_killed_before_some_changes():
     assert (found["trials"], found["torn"]) == (12, 0) and found["changes"] > 20
 
 
+@pytest.mark.slow
+def test_appends_transforms_and_splits_killed_before_some_changes():
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.faults.kills_of_appends", "2"], check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["trials"], found["torn"]) == (14, 0) and found["changes"] > 20
+
+
 @pytest.mark.parametrize(
     ("event", "arguments", "path"),
     [

@@ -147,9 +147,9 @@ class Case:
         assert len(rejected) == len(places)
         assert {(r["file"], r["row"]): (r["reason"], r["column"], r.get("split", "")) for r in rejected} == places
         if held is self.held:
-            assert (root / "statistics.json").read_bytes() == self.statistics
+            assert Path(manifest.path(manifest.content["statistics"])).read_bytes() == self.statistics
         self.totals.update(steps=1, rows=sum(len(h.rows) for h in held), rejected=len(places))
-        check_ledgers(root, manifest, held)
+        check_ledgers(manifest, held)
         verified = verify.files(str(root))
         assert (verified.faults, verified.files.notes) == ([], [])
         verify.compare(verified, (), 1000, None)
@@ -312,9 +312,11 @@ def counted(fates: list[Any]) -> dict[str, int]:
     return {"read": len(fates), "written": written, "rejected": len(fates) - written}
 
 
-def check_ledgers(root: Path, manifest: Manifest, held: list[Held]) -> None:
+def check_ledgers(manifest: Manifest, held: list[Held]) -> None:
     """The ledger of the whole, of every split, and of each file in both."""
-    book = read_json(root, "ledger.json")
+    book = read_json(
+        manifest.root, manifest.content["ledger"]
+    )  # named after a run that was killed when it had published
     parts = {"": (book, [one.fates for one in held])}
     for name in manifest.splits:
         own = book["splits"][name]

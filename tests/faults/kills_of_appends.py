@@ -1,10 +1,11 @@
 """Runs with splits, `--transform`, `--append` and `undo-append`, killed before every change of a file that they make.
 
-`python -m tests.faults.kills_of_appends [MOST]`: before so many of the changes of each, evenly spread, or before all.
+`python -m tests.faults.kills_of_appends [MOST] [--only WORD]`: before so many of the changes of each, evenly spread, or all.
 """
 
 from __future__ import annotations
 
+import argparse
 import functools
 import shutil
 import signal
@@ -227,14 +228,19 @@ def trial(name: str, number: int) -> None:
         assert not left, f"{where}: {left}"
 
 
-def main(most: int) -> None:
+def main() -> None:
     """Tries all commands, two trials at a time."""
-    made = {name: changes(name) for name in COMMANDS}
-    chosen = [(name, 1 + k * n // min(most, n)) for name, n in made.items() for k in range(min(most, n))]
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("most", nargs="?", type=int, default=sys.maxsize, help="changes of each command")
+    parser.add_argument("--only", default="", help="commands that begin so")
+    options = parser.parse_args()
+    made = {name: changes(name) for name in COMMANDS if name.startswith(options.only)}
+    counts = {name: min(options.most, n) for name, n in made.items()}
+    chosen = [(name, 1 + k * made[name] // count) for name, count in counts.items() for k in range(count)]
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda pair: trial(*pair), chosen))
     note("kill -9 of appends", trials=len(chosen), changes=max(made.values()), torn=0)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else sys.maxsize)
+    main()

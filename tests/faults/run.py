@@ -74,6 +74,13 @@ LOOPS: Final = [
         ("SEQCOLS_FAULT_SEED=0", "SEQCOLS_FAULT_SEED=250"),
     ),
     Loop(
+        "100 random data sets with splits: a held-out split by `--transform`, files appended and taken back, some steps killed",
+        "after every step every row is in its split once, as it is by itself, or rejected; ledgers balance, `verify` is clean",
+        "pytest tests/test_random_splits.py",
+        {"SEQCOLS_FAULT_SPLITS": "50"},
+        ("SEQCOLS_FAULT_SEED=0", "SEQCOLS_FAULT_SEED=50"),
+    ),
+    Loop(
         "a file cut short, 200 cuts a format and codec",
         "the run fails and names the file; `--on-bad-file=skip` leaves it out. Unknowable: cut between two records",
         "pytest tests/faults/test_cuts.py",
@@ -109,13 +116,19 @@ LOOPS: Final = [
         "tests.faults.kills",
     ),
     Loop(
+        "kill -9 before every change of a file of `--append`, `undo-append`, `--transform` and a run with splits",
+        "a reader sees the data set before or after, whole; the same command succeeds then, or says that it was done already",
+        "tests.faults.kills_of_appends",
+        parts=("--only run", "--only undo"),
+    ),
+    Loop(
         "input that changes between any two passes: values, rows, order, another file",
         "the run fails and names the file; nothing is published, and nothing of it is kept in the cache",
         "tests.faults.changes",
     ),
     Loop("two runs into one directory", "one wins whole, the other is refused", "tests.faults.races 100"),
     Loop(
-        "a full disk, at every change of a file and many sizes",
+        "a full disk, at every change of a file and many sizes, of a run that replaces a data set or appends to it",
         "exit code 1, the path is named, the old data set is whole, nothing is left over",
         "tests.faults.full_disks 200",
     ),
