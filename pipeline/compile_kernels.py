@@ -18,8 +18,9 @@ from transforms.columns.results import Output
 from transforms.events.features import FIGURES, SINCE
 from transforms.events.sequences import sequences
 from transforms.kernels.fingerprints import fingerprints
+from transforms.kernels.partitions import summed
 from transforms.kernels.sums import LAYOUTS
-from transforms.kernels.values import FLOATS, look
+from transforms.kernels.values import FLOATS, look, read_only
 from transforms.rows.keys import partitions
 from transforms.statistics.moments import Moments
 
@@ -60,6 +61,8 @@ def compile_all() -> None:
         look(np.ones(1, dtype))
     fingerprints(pa.array(["a"]))
     partitions([pa.array([1]), pa.array([1])], 1)
+    cells, numbers = np.zeros(1, np.int64), np.zeros(1, np.uint64)
+    summed(read_only(cells), read_only(numbers), cells.copy(), numbers.copy())
     sequences(pa.table({"key": [1], "time": ["1"], "value": [1.0], "whole": [1]}), _EVENTS)
 
 

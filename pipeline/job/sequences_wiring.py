@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import apache_beam as beam
@@ -33,6 +34,9 @@ from transforms.errors import JobError
 from transforms.rows import metrics
 from transforms.rows.tally import Tally
 
+BATCH_ROWS: Final = 1 << 16
+"""Events in a batch, at most: of rows, which are longer, fewer are enough."""
+
 MADE: Final = "sequences.json"
 """What the pipeline has made, in the staging folder."""
 
@@ -51,7 +55,8 @@ def build(root: beam.Pipeline, plan: EventsPlan, tuning: Tuning, end: Any = None
     """
     batch_coder.register()
     files = root | "Files" >> beam.Create([file.path for file in plan.inputs.files], reshuffle=False)
-    read = files | "Read" >> ReadBatches(plan.fields, tuning.limits, tuning.spread, tuning.notes, tuning.passes_before)
+    limits = replace(tuning.limits, max_batch_rows=BATCH_ROWS)
+    read = files | "Read" >> ReadBatches(plan.fields, limits, tuning.spread, tuning.notes, tuning.passes_before)
     grouped = read[GOOD] | "Sequences" >> Shuffle(plan.grouping, plan.partitions, plan.folder)
     write = WriteSequences(folder_of(plan), plan.place.run_id, plan.grouping.schema)
     written = grouped.good | "Write" >> beam.ParDo(write).with_outputs(TALLIES, main="parts")

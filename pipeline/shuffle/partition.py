@@ -16,6 +16,8 @@ from transforms.events.accounting import FATES
 from transforms.events.incoming import Incoming
 from transforms.events.sequences import Grouped, sequences
 from transforms.events.trim import Most, most_needed
+from transforms.kernels.partitions import summed
+from transforms.kernels.values import read_only
 from transforms.parse.step_limit import MAX_STEPS
 from transforms.rows import origin
 from transforms.rows.tally import Tally, add
@@ -124,11 +126,9 @@ class _Held:
         files = np.concatenate(self._files)
         digests = np.concatenate([batch.column(origin.DIGEST_COLUMN).to_numpy() for batch in self.batches])
         cells = files * len(FATES) + fates
-        count = np.bincount(cells, minlength=len(self._names) * len(FATES))
-        order, ends = np.argsort(cells, kind="stable"), np.cumsum(count)
-        running = np.append(np.uint64(0), np.cumsum(digests[order], dtype=np.uint64))
+        count, sums = (np.zeros(len(self._names) * len(FATES), dtype) for dtype in (np.int64, np.uint64))
         with np.errstate(over="ignore"):  # sums of digests are modulo 2^64
-            sums = running[ends] - running[ends - count]
+            summed(read_only(cells), read_only(digests), count, sums)
         names, tally = list(self._names), Counter[tuple[Any, ...]]()
         for cell in np.flatnonzero(count).tolist():
             file, fate = names[cell // len(FATES)], FATES[cell % len(FATES)]

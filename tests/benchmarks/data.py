@@ -50,6 +50,7 @@ def make(
     rows_of: Rows = batch,
     name: str = "",
     seed: int = 11,
+    block: int = BLOCK,
 ) -> str:
     """Writes `rows` rows into `files` files, once; returns their pattern.
 
@@ -61,6 +62,7 @@ def make(
       rows_of: makes rows.
       name: begins the name of the data set's folder.
       seed: of all random numbers.
+      block: rows that are made at once, and those of a row group.
     """
     target = folder / f"{name}{kind}-{rows}"
     pattern = str(target / f"part-*.{kind}")
@@ -70,7 +72,7 @@ def make(
     for number in range(files):
         generator = np.random.default_rng([seed, number])
         count = rows // files
-        blocks = (rows_of(generator, min(BLOCK, count - first)) for first in range(0, count, BLOCK))
+        blocks = (rows_of(generator, min(block, count - first)) for first in range(0, count, block))
         _write(target / f"part-{number:03d}.{kind}", blocks, kind)
     (target / "done").touch()
     return pattern

@@ -49,6 +49,7 @@ class Job:
       options: of `seqcols run`, by contender.
       commands: of `COMMANDS`, those that are measured, too.
       rows_a_file: rows of an input file, about.
+      block: rows of a row group of the input.
       makes_rows: whether rows are made of those of the input, so that there are fewer.
       figures: measures more of a contender's output, by name; None for a job where nothing else is measured.
     """
@@ -66,6 +67,7 @@ class Job:
     options: Mapping[str, Sequence[str]] = field(default_factory=dict)
     commands: Sequence[str] = field(default=())
     rows_a_file: int = ROWS_A_FILE
+    block: int = data.BLOCK
     makes_rows: bool = False
     figures: Callable[[Path, str], Mapping[str, Measured]] | None = None
 
@@ -84,7 +86,9 @@ class Job:
     def data(self, folder: Path, rows: int) -> str:
         """Makes the input once; returns its pattern."""
         name = {data.batch: "", events.batch: "events-"}.get(self.rows_of, "wide-")
-        return data.make(folder, rows, self.kind, max(4, rows // self.rows_a_file), self.rows_of, name)
+        return data.make(
+            folder, rows, self.kind, max(4, rows // self.rows_a_file), self.rows_of, name, block=self.block
+        )
 
     def command(self, contender: str, columns: Path, pattern: str, output: Path) -> list[str]:
         """Returns what runs a contender."""
@@ -171,6 +175,7 @@ JOBS: Final = [
         columns=events.COLUMNS,
         rows_of=events.batch,
         rows_a_file=2_500_000,
+        block=500_000,
         options={OURS: ["--no-keep-sequences"]},
         makes_rows=True,
     ),

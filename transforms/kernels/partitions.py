@@ -83,3 +83,18 @@ def partition(found: Any, count: Any, begins: Any, order: Any) -> None:
     for part in range(count):
         begins[part] = begins[part + 1]
     begins[count] = len(found)
+
+
+@kernel
+def summed(cells: Any, numbers: Any, counts: Any, sums: Any) -> None:
+    """Counts rows by a number of theirs, and adds others up by it, modulo 2^64.
+
+    Args:
+      cells: int64 `[n]`, from 0.
+      numbers: uint64 `[n]`.
+      counts: int64, zeros, as many as there are cells; filled.
+      sums: uint64, as many; filled.
+    """
+    for k in range(len(cells)):
+        counts[cells[k]] += 1
+        sums[cells[k]] += numbers[k]
