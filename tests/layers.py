@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.dataset.embeddings import DescribedEmbedding, of_manifest
-from pipeline.dataset.manifest import features_of
+from pipeline.dataset.manifest_entries import features_of
 from transforms.columns import (
     Column,
     embedding_column,

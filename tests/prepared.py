@@ -14,7 +14,8 @@ import pyarrow as pa
 
 from pipeline.dataset import graphs, layout, ledger, publish
 from pipeline.dataset.layout import Layout
-from pipeline.dataset.manifest import features_of, sealed
+from pipeline.dataset.manifest import sealed
+from pipeline.dataset.manifest_entries import features_of
 from pipeline.job import cleaning
 from pipeline.job.writing import REJECTED_OUTPUTS, Shard
 from pipeline.sinks.formats import SINKS

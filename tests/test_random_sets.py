@@ -17,8 +17,9 @@ import pytest
 from apache_beam.pvalue import TaggedOutput
 
 from pipeline.dataset import ledger
-from pipeline.dataset.manifest import Manifest, features_of
+from pipeline.dataset.manifest import Manifest
 from pipeline.dataset.manifest import read as read_manifest
+from pipeline.dataset.manifest_entries import features_of
 from pipeline.job.writing import Shard, WriteShards
 from pipeline.sources.limits import Limits
 from tests.faults.figures import note

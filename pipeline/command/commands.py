@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from importlib.metadata import version
 from typing import Any, Final
 
 import click
 import click.shell_completion
 
-from pipeline.command import silence, temporary
-from pipeline.command.actions import carry_out, end, find_functions, make_sequences, prepare, show_plan
-from pipeline.command.exits import DRIFTED, FAILED, Commands, printed, reported, say, stop
+from pipeline.command import data_set_commands, silence, temporary
+from pipeline.command.actions import carry_out, make_sequences, prepare, show_plan
+from pipeline.command.exits import Commands, printed, reported, say
 from pipeline.command.options import (
-    DEBUG,
-    MOVED_INPUTS,
-    WORKERS,
-    comparing,
     grouping,
     inspecting,
     planning,
@@ -170,156 +165,5 @@ def demo_command(directory: str) -> None:
     carry_out("run", columns, inputs=[inputs], output=output, overwrite=True)
 
 
-@cli.command("verify")
-@click.argument("directory")
-@MOVED_INPUTS
-@click.option(
-    "--rows",
-    type=click.IntRange(min=0),
-    default=1000,
-    show_default=True,
-    help="About how many rows to compare; 0 checks only the files, which needs neither the inputs nor TensorFlow.",
-)
-@DEBUG
-def verify_command(directory: str, inputs: tuple[str, ...], rows: int, debug: bool) -> None:
-    """Check the data set in DIRECTORY: its files against the manifest, then its rows against the inputs.
-
-    Reads every file that the manifest names and checks size, SHA-256, checksums, rows and features. Then sends rows of the inputs
-    through the serving model and compares the results with what the job wrote for them.
-
-    Exit codes: 0 as it was published, 1 different or unreadable, 2 wrong use.
-    """
-    with reported(debug):
-        from pipeline.verify import verify
-
-        done = verify.files(directory, sys.stderr)
-        if rows and not done.faults:
-            prepare(debug)
-            verify.compare(done, inputs, rows, sys.stderr)
-    say(*verify.lines(done))
-    if done.faults:
-        stop(FAILED, *verify.messages(done))
-
-
-@cli.command("compare")
-@comparing
-def compare_command(
-    one: str,
-    other: str,
-    splits: tuple[str, ...],
-    max_drift: tuple[str, ...],
-    output: str,
-    overwrite: bool,
-    as_json: bool,
-    debug: bool,
-) -> None:
-    """Compare the data sets in DIR and DIR2, or two splits of DIR: is it still the same data?
-
-    Prints rows, rejected rows by reason, lengths, the figures of every column, and how far its distribution has drifted, from the
-    files that describe the two data sets: no row is read.
-
-    Exit codes: 0 done, 1 failed, 2 wrong use, 4 more drift than --max-drift allows.
-    """
-    with reported(debug):
-        from pipeline.compare import limits, text
-        from pipeline.compare.comparison import compare
-        from pipeline.compare.described import read_two
-        from pipeline.dataset.target import refuse_file, write_file
-
-        allowed = limits.parsed(max_drift)
-        refuse_file(output, overwrite)
-        compared = compare(*read_two(one, other, splits))
-        limits.refuse_unknown(allowed, compared)
-        if output:
-            from pipeline.compare.view import html
-
-            write_file(output, html(compared), overwrite)
-        beyond = limits.beyond(allowed, compared)
-        if as_json:
-            import json
-
-            click.echo(json.dumps({**text.document(compared), "beyond": beyond}, indent=2))
-        else:
-            say(*text.lines(compared), *(["", f"page: {output}"] if output else []))
-    if beyond:
-        stop(DRIFTED, f"{len(beyond):,} beyond --max-drift", *(f"  {line}" for line in beyond))
-    printed()
-
-
-@cli.command("undo-append")
-@click.argument("directory")
-@DEBUG
-def undo_append_command(directory: str, debug: bool) -> None:
-    """Take the last `seqcols run --append` to the data set in DIRECTORY back: its rows, and what was counted of them.
-
-    Nothing is read. Appends can be taken back one after the other, down to the run that fitted the statistics.
-
-    Exit codes: 0 done, 1 failed, 2 wrong use: the last run was no append.
-    """
-    with reported(debug):
-        prepare(debug)
-        from pipeline.command import summary
-        from pipeline.job.undoing import undo_append
-
-        outcome = undo_append(directory)
-        say(*(f"seqcols: {note}" for note in outcome.notes), err=True)
-        say(*summary.of_undo(outcome))
-    end(outcome, debug)
-
-
-@cli.command("vocabulary")
-@click.argument("directory")
-@click.argument("column")
-@click.option("--json", "as_json", is_flag=True, help="Print them as JSON, long words whole.")
-@DEBUG
-def vocabulary_command(directory: str, column: str, as_json: bool, debug: bool) -> None:
-    """Print the words of COLUMN in the data set in DIRECTORY, the id of each, and how often it stands in the data.
-
-    Words that were given (a list, a file) have no counts.
-
-    Exit codes: 0 done, 1 failed, 2 wrong use.
-    """
-    with reported(debug):
-        from pipeline.command import words
-        from pipeline.dataset.manifest import read
-
-        found = words.vocabulary_of(read(directory), column)
-        if as_json:
-            click.echo(words.document(found))
-        else:
-            say(*words.lines(found))
-        say(*(f"seqcols: {note}" for note in words.notes(found)), err=True)
-    printed()
-
-
-@cli.command("repair")
-@click.argument("rejected")
-@click.option("--columns", required=True, help="Columns file to read the rows with.")
-@click.option("--output", default="", help="Directory of the data set, if REJECTED is a file of mended rows.")
-@MOVED_INPUTS
-@WORKERS
-@DEBUG
-def repair_command(debug: bool, columns: str, **options: Any) -> None:
-    """Process the rejected rows of a data set again with --columns, and add those that pass to the data set.
-
-    REJECTED is DIR/rejected of a data set, or a Parquet file of its rejected rows with mended records. The statistics of the data
-    set stay as they are; columns that would change rows already written are refused.
-
-    Exit codes: 0 done, 1 failed, 2 wrong use or columns file.
-    """
-    with reported(debug, columns):
-        from pipeline.columns_file.reader import load
-        from pipeline.job.request import check_workers
-
-        spec = load(columns)
-        find_functions(columns, spec, debug)
-        check_workers(options["workers"])
-        prepare(debug)
-        from pipeline.command import summary
-        from pipeline.repair.plan import Repair
-        from pipeline.repair.running import repair
-
-        outcome = repair(Repair(spec=spec, **options), sys.stderr)
-        say(*(f"seqcols: {note}" for note in outcome.notes), err=True)
-        say(*summary.of_repair(outcome))
-    end(outcome, debug)
+for _command in data_set_commands.COMMANDS:
+    cli.add_command(_command)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from apache_beam.io.filesystems import FileSystems
 
-from pipeline.dataset import embeddings, vocabularies
+from pipeline.dataset import embeddings, manifest_entries, vocabularies
 from pipeline.dataset.embeddings import DescribedEmbedding
 from pipeline.dataset.layout import EXAMPLES, MANIFEST, REJECTED, SEQUENCES, SHARDED, exists, json_bytes, read_bytes
 from pipeline.dataset.manifest_fields import DIGEST, FORMAT_VERSION, damage, last_lines, version_for
@@ -22,10 +22,9 @@ from transforms.columns import Output
 from transforms.densify.length_buckets import outputs_in
 from transforms.errors import JobError, nearest
 from transforms.reprs import table
-from transforms.spec.spec import Spec
 from transforms.splits.rule import Split
 
-__all__ = ["FORMAT_VERSION", "Manifest", "features_of", "named_files", "parsed", "read", "sealed"]
+__all__ = ["FORMAT_VERSION", "Manifest", "named_files", "parsed", "read", "sealed"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -141,7 +140,7 @@ class Manifest:
         if length not in self.bucket_lengths:
             raise ValueError(f"expected T of a length bucket, one of {self.bucket_lengths}, got {length!r}")
         files = [entry for entry in self._entries if entry["T"] == length]
-        features = features_of(self._outputs_in(length))
+        features = manifest_entries.features_of(self._outputs_in(length))
         examples = {"rows": sum(entry["rows"] for entry in files), "features": features, "files": files}
         return replace(self, content={**self.content, "examples": examples})
 
@@ -297,69 +296,6 @@ def is_own(part: str, path: Any) -> bool:
     """
     shape = rf"{part}/\w[\w.-]*" if part in SHARDED else rf"{part}(-[\w-]+)?(\.json|\.html)?"
     return isinstance(path, str) and re.fullmatch(shape, path, re.ASCII) is not None
-
-
-def features_of(outputs: Sequence[Output]) -> dict[str, Any]:
-    """Returns the features as the manifest lists them."""
-    return {
-        o.name: {"dtype": o.dtype, "shape": list(o.shape), "kind": o.kind, "source": o.source, "sequence": o.sequence}
-        for o in outputs
-    }
-
-
-def buckets_of(spec: Spec) -> dict[str, Any]:
-    """Returns what the manifest says of length buckets: nothing where there are none."""
-    group = spec.bucketed_group
-    if group is None:
-        return {}
-    sizes, names = spec.group(group).bucket_lengths, spec.bucketed_names
-    own = [output.name for output in spec.outputs() if output.name in names]
-    return {"length_buckets": {"group": group, "T": list(sizes), "features": own}}
-
-
-def splits_of(splits: Splits, book: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the manifest's entries about splits: empty if there are none.
-
-    Args:
-      splits: the splits.
-      book: the ledger.
-    """
-    if not splits:
-        return {}
-    counts = {
-        name: {what: own["rows"][what] for what in ("read", "written", "rejected")}
-        for name, own in book["splits"].items()
-    }
-    return {"splits": {"by": splits.by, "statistics": splits.statistics, "rows": counts}}
-
-
-def sequences_of(
-    root: str,
-    schema: Mapping[str, str],
-    partitions: int,
-    book: Mapping[str, Any],
-    files: Sequence[Any],
-    rejected: Sequence[Any],
-) -> dict[str, Any]:
-    """Returns what the manifest says of sequences that were made of events.
-
-    Args:
-      root: the directory.
-      schema: the fields of the sequences and their types.
-      partitions: the number of parts that the keys were dealt to.
-      book: the ledger of the events.
-      files: the shards of sequences that are a part of the data set.
-      rejected: the shards of rejected events.
-    """
-    plain = [{key: value for key, value in shard.entry(root).items() if key != "row_digest"} for shard in files]
-    return {
-        "rows": sum(shard.rows for shard in files),
-        "fields": dict(schema),
-        "partitions": partitions,
-        "events": book["rows"],
-        "files": plain,
-        "rejected": {"rows": book["rows"]["rejected"], "files": [shard.entry(root) for shard in rejected]},
-    }
 
 
 def named_files(content: Mapping[str, Any]) -> Iterator[str]:

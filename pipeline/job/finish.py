@@ -13,7 +13,17 @@ from typing import Any
 
 from pipeline.compare.comparison import compare
 from pipeline.compare.view import section
-from pipeline.dataset import distributions, graphs, layout, ledger, manifest, publish, statistics, vocabularies
+from pipeline.dataset import (
+    distributions,
+    graphs,
+    layout,
+    ledger,
+    manifest,
+    manifest_entries,
+    publish,
+    statistics,
+    vocabularies,
+)
 from pipeline.inputs.match import changed, described
 from pipeline.job import appending, cache, passes, rounding_notes
 from pipeline.job.plan import Collected, Plan
@@ -234,11 +244,11 @@ def _manifest(plan: Plan, got: Collected, book: dict[str, Any]) -> dict[str, Any
         "skipped_files": plan.skipped_files,
         "examples": {
             "rows": book["rows"]["written"],
-            "features": manifest.features_of(outputs),
-            **manifest.buckets_of(plan.spec),
+            "features": manifest_entries.features_of(outputs),
+            **manifest_entries.buckets_of(plan.spec),
             "files": [part.entry(root) for part in ordered],
         },
-        **manifest.splits_of(plan.splits, book),
+        **manifest_entries.splits_of(plan.splits, book),
         **({"sequences": plan.sequences.described()} if plan.sequences is not None else {}),
         **({"transform_of": plan.given_transform.entry()} if plan.given_transform is not None else {}),
         "rejected": {

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from pipeline.dataset import manifest
+from pipeline.dataset import manifest_entries
 from pipeline.dataset.layout import Layout
 from pipeline.errors import UsageError
 from pipeline.inputs.match import InputFile, Inputs, SkippedFile
@@ -134,7 +134,9 @@ class Sequences:
         """Returns what the manifest says of them."""
         plan, shards = self.plan, self.shards if self.plan.kept else ()
         fields = fields_of(plan.grouping.schema)
-        return manifest.sequences_of(plan.place.output, fields, plan.partitions, self.ledger, shards, self.rejected)
+        return manifest_entries.sequences_of(
+            plan.place.output, fields, plan.partitions, self.ledger, shards, self.rejected
+        )
 
 
 def borders_of(split: Split | None) -> dict[str, Any]:

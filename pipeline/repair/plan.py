@@ -18,7 +18,8 @@ from pipeline.columns_file.reader import loads
 from pipeline.dataset import distributions, layout, manifest
 from pipeline.dataset.graphs import STATISTICS, refuse_changed
 from pipeline.dataset.layout import Layout
-from pipeline.dataset.manifest import Manifest, buckets_of
+from pipeline.dataset.manifest import Manifest
+from pipeline.dataset.manifest_entries import buckets_of
 from pipeline.dataset.splits import NO_SPLITS, Splits
 from pipeline.dataset.target import refuse_pattern
 from pipeline.errors import UsageError

@@ -14,7 +14,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.pvalue import AsSingleton
 
-from pipeline.dataset import distributions, graphs, layout, ledger, manifest, publish, vocabularies
+from pipeline.dataset import distributions, graphs, layout, ledger, manifest, manifest_entries, publish, vocabularies
 from pipeline.dataset.manifest import Manifest
 from pipeline.job import batch_coder, progress, wiring
 from pipeline.job.combine import Rejects, at_end
@@ -206,7 +206,7 @@ def _manifest(
             "rows": whole["rows"]["rejected"],
             "files": [part.entry(root) for part in sorted(rejected, key=lambda part: part.path)],
         },
-        **manifest.splits_of(plan.splits, whole),
+        **manifest_entries.splits_of(plan.splits, whole),
         "vocabularies": learned,
         "embeddings": embeddings_of(plan.spec.columns, {name: found["words"] for name, found in learned.items()}),
         "graph_sha256": {name: graphs.digest(path) for name, path in folders.items()},
