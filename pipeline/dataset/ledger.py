@@ -11,6 +11,7 @@ from transforms.columns import Column
 from transforms.rows import digests
 from transforms.rows.tally import COLUMN_COUNTS, Tally
 from transforms.spec.spec import Spec
+from transforms.splits.assign import NO_SPLIT
 
 
 def build(tally: Tally, spec: Spec, sizes: Mapping[str, int | None]) -> dict[str, Any]:
@@ -88,6 +89,16 @@ def of_run(tally: Tally, spec: Spec, sizes: Mapping[str, int | None], splits: Sp
     if not splits:
         return whole
     return {**whole, "splits": {name: build(own, spec, sizes) for name, own in splits.parts(tally).items()}}
+
+
+NEVER_PARSED: Final = ("bad_record", NO_SPLIT)
+"""The reasons of rows that were rejected before anybody looked at the features of the columns."""
+
+
+def parsed_rows(ledger: Mapping[str, Any]) -> int:
+    """Returns how many rows, of all files or of one, the features of the columns were looked for in."""
+    rows = ledger["rows"]
+    return int(rows["read"]) - sum(rows["rejected_by_reason"].get(reason, 0) for reason in NEVER_PARSED)
 
 
 def splits_of(ledger: Mapping[str, Any]) -> Iterable[tuple[str, Mapping[str, Any]]]:

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from apache_beam.pvalue import TaggedOutput
 
+from pipeline.dataset.ledger import NEVER_PARSED
 from pipeline.job.progress import Note, now
 from pipeline.job.splitting import COLUMN as SPLIT
 from pipeline.repair.ledger import AGAIN
@@ -23,12 +24,9 @@ from transforms.errors import JobError
 from transforms.rows import digests, origin, rejection
 from transforms.rows.tally import Tally, count_rejected, under
 from transforms.spec.spec import Spec
-from transforms.splits.assign import NO_SPLIT
 from transforms.stages import parse_batch
 
 PLACE = ("file", "row")
-
-NEVER_PARSED = ("bad_record", NO_SPLIT)
 
 
 class ReadKept(beam.PTransform):
