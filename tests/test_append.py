@@ -16,6 +16,7 @@ from pipeline.compare.described import described
 from pipeline.dataset import distributions
 from pipeline.dataset.manifest import read as read_manifest
 from pipeline.errors import UsageError
+from pipeline.inputs import preflight
 from pipeline.job.request import Request
 from pipeline.job.running import run
 from pipeline.job.undoing import undo_append
@@ -244,6 +245,31 @@ def test_from_the_command_line_without_columns(case, tmp_path):
         "comparison" in (root / "report.html").read_text().lower()
         or "compared" in (root / "report.html").read_text().lower()
     )
+
+
+def test_a_file_that_does_not_belong_to_the_others_is_refused_under_a_path_that_was_read(tmp_path, monkeypatch):
+    """As any other, also if nobody has looked at it before the pass: it has another name in the ledger."""
+    monkeypatch.setattr(preflight, "MOST_SAMPLED", 1)
+    path = write(tmp_path / "today.jsonl", day(1, 5))
+    done(SPEC, path, tmp_path / "out")
+    write(path, [{"id": row["id"], "X": row["x"]} for row in day(2, 5)])
+    others = [write(tmp_path / f"{name}.jsonl", day(number, 5)) for number, name in ((3, "first"), (4, "zero"))]
+    outcome = run_job(SPEC, [path, *others], tmp_path / "out", append=True)
+    assert outcome.status == "failed" and "the feature 'x' is absent; did you mean 'X'?" in outcome.message
+
+
+def test_rows_that_all_have_no_split(tmp_path):
+    """The feature that decides is at fault, and no column: nobody has looked for those."""
+    spec = make_spec(COLUMNS, split=Split(by="feature", feature="part"))
+    good, bad = ([{**row, "part": part} for row in day(1, 6)] for part in ("train", "tomorrow"))
+    bad_file = write(tmp_path / "bad.jsonl", bad)
+    outcome = run_job(spec, bad_file, tmp_path / "out")
+    assert outcome.status == "too_many_rejected" and "6 of 6 rows rejected" in outcome.message
+    done(spec, write(tmp_path / "good.jsonl", good), tmp_path / "out")
+    for options in ({"append": True}, {"transform": str(tmp_path / "out")}):
+        target = tmp_path / ("out" if "append" in options else "other")
+        outcome = run_job(spec, bad_file, target, max_rejected=1.0, **options)
+        assert outcome.message == "no rows to write: 6 read, 6 rejected"
 
 
 def test_too_many_rejects_of_what_is_appended(case, tmp_path):

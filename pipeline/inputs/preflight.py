@@ -140,13 +140,13 @@ def _why_odd(absent: Mapping[str, str], all_absent: bool, strange: Sequence[str]
 
 
 def refuse_odd_files(
-    book: Mapping[str, Any], paths: Sequence[str], columns: Sequence[Column], limits: Limits = DEFAULTS
+    book: Mapping[str, Any], names: Mapping[str, str], columns: Sequence[Column], limits: Limits = DEFAULTS
 ) -> None:
     """Looks again at files in which, by the counts of a pass, no row has some feature that rows of other files have.
 
     Args:
       book: the ledger of the pass.
-      paths: the files.
+      names: path of each file to its name in the ledger.
       columns: the columns that are read from them.
       limits: the largest records and files to accept.
 
@@ -154,21 +154,21 @@ def refuse_odd_files(
       JobError: such a file does not belong to the others.
     """
     keys = _keys(columns)
-    suspects = [(path, absent) for path in paths if (absent := _absent(book, path, columns))]
+    suspects = [(path, absent) for path, name in names.items() if (absent := _absent(book, name, columns))]
     for path, absent in suspects[:MOST_SUSPECTS]:
         source = source_for(path, limits)
         if source.has_schema:
             continue
-        others = [other for other in paths if other != path][:COMPARED]
+        others = [other for other in names if other != path][:COMPARED]
         known = (_held(source_for(other, limits).features(other, limits, SAMPLED_ROWS)) for other in others)
         why = _why_odd(absent, len(absent) == len(keys), _strange(_held(source.features(path, limits)), keys, known))
         if why:
             raise JobError(f"{path}: {why}")
 
 
-def _absent(book: Mapping[str, Any], path: str, columns: Sequence[Column]) -> dict[str, str]:
+def _absent(book: Mapping[str, Any], name: str, columns: Sequence[Column]) -> dict[str, str]:
     """Returns the features of the columns that no row of a file has, though rows of other files have them."""
-    entry = book["files"].get(path)
+    entry = book["files"].get(name)
     if not entry or not ledger.parsed(entry["rows"]):
         return {}
     lacks = [c for c in columns if book["columns"][c.name]["present"] and not entry["columns"][c.name]["present"]]

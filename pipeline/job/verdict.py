@@ -136,4 +136,5 @@ def refuse_absent(plan: Plan, book: Mapping[str, Any]) -> None:
         if parsed and not book["columns"][column.name]["present"]:
             hint = nearest(column.key, plan.feature_names) or f"; the first file has {', '.join(plan.feature_names)}"
             raise JobError(f"column {column.name!r}: the feature {column.key!r} is absent in all {parsed:,} rows{hint}")
-    preflight.refuse_odd_files(book, [file.path for file in plan.inputs.files], plan.spec.columns, plan.limits)
+    names = {file.path: plan.inputs.names.get(file.path, file.path) for file in plan.inputs.files}
+    preflight.refuse_odd_files(book, names, plan.spec.columns, plan.limits)
