@@ -11,7 +11,6 @@ import numpy as np
 import pyarrow as pa
 from apache_beam.pvalue import TaggedOutput
 
-from pipeline.dataset.ledger import NEVER_PARSED
 from pipeline.job.progress import Note, now
 from pipeline.job.splitting import COLUMN as SPLIT
 from pipeline.repair.ledger import AGAIN
