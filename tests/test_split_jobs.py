@@ -307,6 +307,20 @@ def test_inputs_that_are_refused(case, tmp_path, inputs, message):
         run_job(make_spec(COLUMNS), [one.format(case.root.parent) for one in inputs], tmp_path / "out")
 
 
+def test_a_file_of_another_split_does_not_count_for_the_statistics(case, tmp_path):
+    train, test = case.files
+    (tmp_path / "linked.jsonl").symlink_to(test)
+    for file in (test, tmp_path / "linked.jsonl"):
+        with pytest.raises(UsageError, match=rf"--statistics-input: '.*{file.name}' is in the split 'test', and would"):
+            run_job(
+                make_spec(COLUMNS), [f"train={train}", f"test={test}"], tmp_path / "out", statistics_inputs=[str(file)]
+            )
+    more = write(tmp_path / "more.jsonl", case.rows[:9])
+    asked = {"statistics_inputs": [str(more), str(train)]}
+    outcome = done(make_spec(COLUMNS), [f"train={train}", f"test={test}"], tmp_path / "out", **asked)
+    assert outcome.ledger["splits"]["train"]["rows"]["read"] == 151
+
+
 def test_what_is_a_path_and_what_a_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     spec = make_spec(COLUMNS)

@@ -48,6 +48,32 @@ def match_named(given: Sequence[str], rule: Split | None, allow_empty: bool = Fa
     )
 
 
+def refuse_other_splits(others: Inputs, inputs: Inputs, statistics: str) -> None:
+    """Refuses files that would count toward the statistics, though the inputs say that their rows are of another split.
+
+    Args:
+      others: files for the statistics.
+      inputs: files that are written, as `match_named` returns them.
+      statistics: the split that the statistics come from.
+
+    Raises:
+      UsageError: there is such a file; it is named.
+    """
+    split_of = {_identity(path): name for path, name in inputs.splits.items()}
+    for file in others.files:
+        name = split_of.get(_identity(file.path), statistics)
+        if name != statistics:
+            raise UsageError(
+                f"--statistics-input: {file.path!r} is in the split {name!r}, and would count toward the statistics of "
+                f"{statistics!r}"
+            )
+
+
+def _identity(path: str) -> str:
+    """Returns what is the same for all paths of a file."""
+    return path if "://" in path else os.path.realpath(path)
+
+
 def _parted(given: str, known: Sequence[str]) -> tuple[str, str]:
     """Returns the split that an input names, or an empty string, and its path."""
     form = re.fullmatch(rf"({NAME})=(.+)", given, re.DOTALL)
@@ -90,9 +116,9 @@ def _together(parts: Sequence[tuple[str, Inputs]]) -> Inputs:
     owner: dict[str, str] = {}
     for name, inputs in parts:
         for file in inputs.files:
-            same = file.path if "://" in file.path else os.path.realpath(file.path)
-            if owner.setdefault(same, name) != name:
-                raise UsageError(f"--input: {file.path!r} is in the splits {owner[same]!r} and {name!r}")
+            first = owner.setdefault(_identity(file.path), name)
+            if first != name:
+                raise UsageError(f"--input: {file.path!r} is in the splits {first!r} and {name!r}")
             splits[file.path] = name
     every = sorted((file for _, inputs in parts for file in inputs.files), key=lambda file: file.path)
     return Inputs(

@@ -18,7 +18,7 @@ from pipeline.dataset.target import checked_output, interrupted_run, published_r
 from pipeline.errors import UsageError
 from pipeline.inputs import preflight
 from pipeline.inputs.match import InputFile, Inputs, SkippedFile, described, match, refuse_written
-from pipeline.inputs.named import match_named
+from pipeline.inputs.named import match_named, refuse_other_splits
 from pipeline.job import cache, cleaning, engines, screening
 from pipeline.job.appending import names_of, splits_of_append
 from pipeline.job.executing import Outcome, execute, options_for, tuned
@@ -202,7 +202,12 @@ def looked_up(*given: Inputs) -> tuple[InputFile, ...]:
 
 
 def _planned(request: Request, inputs: Inputs, others: Inputs, splits: Splits) -> cache.Analysis:
-    """Decides which files the statistics are of, and which of them are read for it."""
+    """Decides which files the statistics are of, and which of them are read for it.
+
+    Raises:
+      UsageError: a file for the statistics is in a split that they do not come from.
+    """
+    refuse_other_splits(others, inputs, splits.statistics)
     own = [file for file in inputs.files if splits.gives_statistics(file.path)]
     files = {file.path: file for file in (*others.files, *own)}
     folder = request.cache if "://" in request.cache else os.path.abspath(request.cache) if request.cache else ""
