@@ -409,6 +409,12 @@ def test_nobody_who_wants_the_statistics_of_another_run_is_led_to_what_adds_file
     )
 
 
+@pytest.mark.parametrize("option", ["--statistics-input", "--budget"])
+def test_an_option_of_another_command_is_not_its_own_nearest_name(folder, option):
+    (line,) = said(call("check", "c.yaml", "--input", "in.tfrecord", option, "1"))
+    assert line == f"seqcols: error: {option}: is no option of check"
+
+
 @pytest.mark.parametrize(
     ("option", "hint"),
     [

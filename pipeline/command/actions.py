@@ -178,6 +178,8 @@ def _refuse_unknown(arguments: Sequence[str]) -> None:
         name = unknown[0].split("=")[0]
         if not name.startswith("-"):
             raise UsageError(f"unexpected argument {name!r}; quote a pattern ('*.parquet'), or give --input again")
+        if name in all_names():  # of another command: it would be its own nearest name
+            raise UsageError(f"{name}: is no option of {click.get_current_context().info_name}")
         raise UsageError(f"unknown option {name!r}{_meant(name, [*all_names(), *known])}")
 
 
