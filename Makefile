@@ -142,8 +142,8 @@ fuzz: env ## try 100,000 spoilt files twice, half an hour (ARGS="--first 100000"
 	@echo "trying them again, as a run has them: bounds unchecked"
 	@NUMBA_BOUNDSCHECK=0 $(BIN)/python -m tests.fuzz.run $(ARGS)
 
-faults: env ## inject every kind of fault at its full figures, three quarters of an hour (ARGS="--only disk"; --write: into docs/faults.md)
-	@echo "injecting faults (about three quarters of an hour)"
+faults: env ## inject every kind of fault at its full figures, an hour and a half (ARGS="--only disk"; --write: into docs/faults.md)
+	@echo "injecting faults (about an hour and a half)"
 	@$(BIN)/python -m tests.faults.run $(ARGS)
 
 bench: env ## run all benchmarks against their peers, three quarters of an hour (ARGS="--only J1,J4"; --quick; --write: into docs/benchmarks.md)
