@@ -426,6 +426,46 @@ def test_repair_mends_sequences_and_sends_events_back_to_the_run(shop, tmp_path)
         repair(Repair(spec=filling, rejected=str(root / "rejected")))
 
 
+COMBINED = {
+    "key": "user",
+    "order_by": "at",
+    "features": {"prices": "price", "hours": {"since_previous": "h"}},
+    "sessions": {"gap": "10h"},
+    "windows": {"length": 3, "stride": 2},
+    "target": {"field": "item"},
+    "min_events": 2,
+}
+GROUPS = {
+    "buckets": ({"max_length": 3, "bucket_by_length": [2, 3]}, "z_score"),
+    "the longest": ({"max_length": "longest"}, "z_score"),
+    "by key": ({"max_length": 3}, {"type": "z_score", "per": "key", "key": "user"}),
+}
+
+
+@pytest.mark.parametrize("name", slow_but(GROUPS, "buckets"))
+def test_all_rules_together_with_all_that_columns_do(name, shop, tmp_path):
+    policy, normalizer = GROUPS[name]
+    text = {
+        "events": COMBINED,
+        "sequence_groups": {"sequence": policy},
+        "columns": [
+            {"type": "sequence_numeric_column", "key": "prices", "normalizer_fn": normalizer},
+            {"type": "sequence_numeric_column", "key": "hours"},
+            {"type": "categorical_column_with_hash_bucket", "key": "target_item", "hash_bucket_size": 5},
+            {"type": "categorical_column_with_identity", "key": "user", "num_buckets": 20},
+        ],
+    }
+    spec = loads(json.dumps(text))
+    outcome = run(Request(spec, [str(shop / "*.jsonl")], str(tmp_path / "out"), format="parquet", partitions=4))
+    assert outcome.status == "done", outcome.message
+    rows = [json.loads(line) for name in "ab" for line in (shop / f"{name}.jsonl").read_text().splitlines()]
+    whole = sequences(rows, COMBINED)
+    assert outcome.ledger["rows"]["written"] == whole.counts.sequences > 0
+    assert outcome.ledger["events"]["dropped"] == whole.counts.dropped
+    assert sorted(bits(rows_of(tmp_path / "out"))) == sorted(bits(whole.table))
+    assert verify.verify(str(tmp_path / "out")).faults == []
+
+
 # Splits
 
 BY_TIME = """

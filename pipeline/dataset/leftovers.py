@@ -9,6 +9,7 @@ from __future__ import annotations
 import calendar
 import contextlib
 import fcntl
+import os
 import re
 import time
 from collections.abc import Collection, Iterator, Mapping
@@ -92,7 +93,8 @@ def sweep(place: Layout) -> list[str]:
     """
     with store_of(place.output).alone(place.output):
         manifest = _manifest(place)
-        runs = {run for _, run in unnamed(listing(place.output), manifest) if run and run != place.run_id}
+        found = {run for _, run in unnamed(listing(place.output), manifest) if run} | _staged(place.output)
+        runs = found - {place.run_id}
         dead = {run for run in runs if not is_alive(Layout(place.output, run))}
         for run in dead:  # should it live after all, it will not publish
             layout.claim(Layout(place.output, run), layout.STOPPED)
@@ -102,6 +104,14 @@ def sweep(place: Layout) -> list[str]:
         for run in dead if store_of(place.output).is_local else ():  # and the folders in it that never got a file
             layout.delete(Layout(place.output, run).staging)
     return sorted(dead)
+
+
+def _staged(output: str) -> set[str]:
+    """Returns the runs that have a staging folder on this machine, be it empty."""
+    if not store_of(output).is_local:
+        return set()
+    named = (re.fullmatch(re.escape(layout.STAGING_PREFIX) + RUN, name) for name in os.listdir(output))
+    return {name[1] for name in named if name}
 
 
 def listing(output: str) -> list[str]:

@@ -106,11 +106,12 @@ def full(number: int) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder, root = Path(name), Path(name) / "out"
         assert run(folder, OLD) == 0
+        request = request_of(folder, NEW)
 
         def work() -> bool:
             with failing(number, tempfile.gettempdir(), errno.ENOSPC):
                 try:
-                    done = running.run(request_of(folder, NEW))
+                    done = running.run(request)
                     status, message = done.status, done.message
                 except JobError as error:
                     status, message = "failed", str(error)
