@@ -139,7 +139,7 @@ def staged(spec: Spec, path: Path) -> dict[str, int]:
     assert look([str(path)], spec) is not None
     source, reasons, held = source_for(str(path)), Counter[str](), Counter[str]()
     carriers = {key: form.carrier for key, form in spec.features.items()}
-    for split in source.splits(str(path)):
+    for split in source.parts(str(path)):
         for read in source.read(split, carriers, Limits()):
             if read.rejected is not None:
                 reasons.update(read.rejected.column("reason").to_pylist())

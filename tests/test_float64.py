@@ -203,7 +203,7 @@ def test_every_source_with_doubles_gives_them(tmp_path, write):
     write(path)
     column = sequence_numeric_column("x", dtype="float64", **({"delimiter": ";"} if write is _csv else {}))
     source = source_for(str(path))
-    (split,) = source.splits(str(path))
+    (split,) = source.parts(str(path))
     carriers = {key: form.carrier for key, form in column.features.items()}
     batches = [read.batch for read in source.read(split, carriers, Limits()) if read.batch is not None]
     parsed = [parse_batch(batch, [column]).batch.column("x").to_pylist() for batch in batches]

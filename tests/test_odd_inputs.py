@@ -206,7 +206,7 @@ def test_the_schema_of_an_empty_shard_is_no_matter(tmp_path, suffix):
 def read_by_workers(path: str) -> list[pa.RecordBatch]:
     worker = reading._Read(SPEC, DEFAULTS, "", 0)
     worker.start_bundle()
-    return [made for split in source_for(path).splits(path) for made in worker.process(split)]
+    return [made for split in source_for(path).parts(path) for made in worker.process(split)]
 
 
 @pytest.mark.slow

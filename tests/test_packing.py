@@ -42,7 +42,7 @@ def test_every_format_in_every_codec(tmp_path, name):
     assert [plain(row, name) for row in read(path)] == ROWS
     source = source_for(str(path))
     assert set(source.features(str(path))) == set(FEATURES)
-    [*splits] = source.splits(str(path))
+    [*splits] = source.parts(str(path))
     sizes = [step.size for split in splits for step in source.read(split, FEATURES, Limits())]
     assert sum(sizes) == sum(split.size for split in splits) == path.stat().st_size
 

@@ -117,7 +117,7 @@ def test_screening_sees_what_reading_sees(tmp_path, name):
         results = []
         for how in (lambda split: source.screen(split, {}, Limits()), lambda split: source.read(split, {}, Limits())):
             try:
-                steps = [step for split in source.splits(str(path)) for step in how(split)]
+                steps = [step for split in source.parts(str(path)) for step in how(split)]
                 pairs = [step if isinstance(step, tuple) else (step.rows, step.size) for step in steps]
                 results.append(tuple(map(sum, zip(*pairs, strict=True))) or (0, 0))
             except JobError as error:

@@ -67,7 +67,7 @@ def read(path: Any) -> list[dict[str, Any]]:
     """Values by name as our own source reads them, batch by batch."""
     source = SOURCES["parquet"]
     asked = dict.fromkeys(source.features(str(path)), "float32")
-    steps = [step for s in source.splits(str(path)) for step in source.read(s, asked, Limits())]
+    steps = [step for s in source.parts(str(path)) for step in source.read(s, asked, Limits())]
     batches = [step.batch for step in steps if step.batch is not None]
     return [{n: b.column(n).to_pylist() for n in b.schema.names if n != origin.RECORD_COLUMN} for b in batches]
 

@@ -96,7 +96,7 @@ def test_our_own_source_reads_it_back(tmp_path, sink):
     path = tmp_path / f"a{SINKS[sink].suffix}"
     values = values_of(50)
     write(sink, path, batch_of(values))
-    [split] = SOURCES["tfrecord"].splits(str(path))
+    [split] = SOURCES["tfrecord"].parts(str(path))
     [step] = SOURCES["tfrecord"].read(split, {"x": "float32"}, Limits())
     assert step.batch is not None
     assert step.batch.column("x").to_pylist() == values["x"].reshape(50, 12).tolist()
@@ -188,4 +188,4 @@ def test_a_flipped_bit_is_noticed(tmp_path):
         damaged[bit // 8] ^= 1 << bit % 8
         path.write_bytes(damaged)
         with pytest.raises(JobError, match=r"a\.tfrecord: "):
-            list(SOURCES["tfrecord"].read(SOURCES["tfrecord"].splits(str(path))[0], {}, Limits()))
+            list(SOURCES["tfrecord"].read(SOURCES["tfrecord"].parts(str(path))[0], {}, Limits()))

@@ -127,7 +127,7 @@ def write(path: Path, schema: Any, records: Sequence[Any], codec: str = "null", 
 
 
 def reads(path: str | Path, **limits: int) -> list[Any]:
-    [split] = SOURCE.splits(str(path))
+    [split] = SOURCE.parts(str(path))
     return list(SOURCE.read(split, {}, Limits(**limits)))
 
 
@@ -193,7 +193,7 @@ def test_values_types_rows_and_records_are_those_of_the_file(tmp_path, codec, in
     assert all({name: kind for name, (_, kind) in row.items()} == TYPES for row in found)
     assert [step.batch.num_rows for step in steps if step.batch is not None] == [0, 1024, 476]
     assert all(origin.file_of(step.batch) == path for step in steps if step.batch is not None)
-    assert sum(step.size for step in steps) == SOURCE.splits(path)[0].size
+    assert sum(step.size for step in steps) == SOURCE.parts(path)[0].size
     kind, streams = origin.encode_records(steps[1].batch, np.array([3]))
     [stream] = streams.to_pylist()
     assert kind == "arrow-ipc" and recovered(stream) == expected(plain)[3]
@@ -548,7 +548,7 @@ def test_an_absurd_block_is_refused_before_it_fills_memory(tmp_path, size):
     with pytest.raises(
         JobError, match="unpacked it has more than 1048576 bytes" if size > 100 else "99 bytes are left"
     ):
-        list(SOURCE.read(SOURCE.splits(str(tmp_path / "a.avro"))[0], {}, Limits(max_record_bytes=1 << 20)))
+        list(SOURCE.read(SOURCE.parts(str(tmp_path / "a.avro"))[0], {}, Limits(max_record_bytes=1 << 20)))
     assert tracemalloc.get_traced_memory()[1] < 4 << 20
     tracemalloc.stop()
 
@@ -560,7 +560,7 @@ def test_a_large_file_takes_bounded_memory(tmp_path):
     del rows_
     before, peak, count = pa.total_allocated_bytes(), 0, 0
     tracemalloc.start()
-    for step in SOURCE.read(SOURCE.splits(path)[0], {}, Limits(max_batch_bytes=1 << 20)):
+    for step in SOURCE.read(SOURCE.parts(path)[0], {}, Limits(max_batch_bytes=1 << 20)):
         peak = max(peak, pa.total_allocated_bytes() - before)
         count += step.batch.num_rows if step.batch is not None else 0
     assert count == 10_000
@@ -570,7 +570,7 @@ def test_a_large_file_takes_bounded_memory(tmp_path):
 
 def test_missing_files(tmp_path):
     with pytest.raises(JobError, match="cannot be read"):
-        SOURCE.splits(str(tmp_path / "missing.avro"))
+        SOURCE.parts(str(tmp_path / "missing.avro"))
     with pytest.raises(JobError, match="cannot be opened"):
         SOURCE.features(str(tmp_path / "missing.avro"))
 

@@ -55,7 +55,7 @@ def write(path: Path, text: str | bytes) -> Path:
 
 
 def reads(path: Path, features: Iterable[str], block: int = 1 << 20, **limits: int) -> list[Any]:
-    [split] = SOURCE.splits(str(path))
+    [split] = SOURCE.parts(str(path))
     with mock.patch.object(compression, "BLOCK_BYTES", block):
         return list(SOURCE.read(split, dict.fromkeys(features, "string"), Limits(**limits)))
 
@@ -190,7 +190,7 @@ def test_values_rows_and_records_are_those_of_the_file(tmp_path):
         assert [step.batch.num_rows for step in steps if step.batch is not None] == [0, 1024, 1024, 452]
         assert all(origin.file_of(step.batch) == str(path) for step in steps)
         assert origin.encode_records(steps[1].batch, np.array([3])) == ("csv", pa.array([lines[3].encode()]))
-        assert sum(step.size for step in steps) == SOURCE.splits(str(path))[0].size
+        assert sum(step.size for step in steps) == SOURCE.parts(str(path))[0].size
         assert SOURCE.features(str(path)) == dict.fromkeys(["id", "seq", "name"], pa.large_string())
         assert steps[0].batch.schema.names == ["id", "seq", "name", origin.ROW_COLUMN, origin.RECORD_COLUMN]
 
@@ -368,7 +368,7 @@ def test_a_row_that_does_not_end_takes_bounded_memory(tmp_path):
         JobError,
         match=r"row 1: it is longer than 1048576 bytes \(--max-record-bytes\) \(the row starts at byte 8 of the text\)",
     ):
-        list(SOURCE.read(SOURCE.splits(str(path))[0], {"x": "string"}, limits))
+        list(SOURCE.read(SOURCE.parts(str(path))[0], {"x": "string"}, limits))
     assert tracemalloc.get_traced_memory()[1] < 48 << 20
     tracemalloc.stop()
 
@@ -384,7 +384,7 @@ def test_a_row_is_too_long_wherever_blocks_are_cut(tmp_path, block):
     ]:
         path = write(tmp_path / "a.csv", b"\xef\xbb\xbfx,y\n1,2\n\n3,4\n" + b"a" * (size - 3) + b",b\n5,6\n")
         with mock.patch.object(compression, "BLOCK_BYTES", block):
-            found = SOURCE.read(SOURCE.splits(str(path))[0], {"x": "string"}, limits)
+            found = SOURCE.read(SOURCE.parts(str(path))[0], {"x": "string"}, limits)
             if what:
                 with pytest.raises(
                     JobError,
@@ -400,7 +400,7 @@ def test_a_large_file_takes_bounded_memory(tmp_path):
     path = write(tmp_path / "a.csv.gz", b"x,y,z\n" + line * (1 << 19))
     before, peak, count = pa.total_allocated_bytes(), 0, 0
     tracemalloc.start()
-    for step in SOURCE.read(SOURCE.splits(str(path))[0], {"y": "string"}, Limits()):
+    for step in SOURCE.read(SOURCE.parts(str(path))[0], {"y": "string"}, Limits()):
         peak = max(peak, pa.total_allocated_bytes() - before)
         count += step.batch.num_rows if step.batch is not None else 0
     assert count == 1 << 19
@@ -444,7 +444,7 @@ def test_a_last_row_with_too_few_cells_and_no_line_end_was_cut_short(tmp_path):
 
 def test_missing_files(tmp_path):
     with pytest.raises(JobError, match="cannot be read"):
-        SOURCE.splits(str(tmp_path / "missing.csv"))
+        SOURCE.parts(str(tmp_path / "missing.csv"))
     with pytest.raises(JobError, match="cannot be opened"):
         SOURCE.features(str(tmp_path / "missing.csv"))
 

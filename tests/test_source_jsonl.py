@@ -49,7 +49,7 @@ def write(path: Path, lines: Sequence[bytes], end: bytes = b"\n") -> str:
 
 
 def read(path: Any, features: Mapping[str, str] = WANTED, **limits: int) -> list[Any]:
-    [split] = SOURCE.splits(str(path))
+    [split] = SOURCE.parts(str(path))
     return list(SOURCE.read(split, features, Limits(**limits)))
 
 
@@ -160,7 +160,7 @@ def test_values_rows_and_records_are_those_of_the_file(tmp_path, packed):
     assert [str(step.batch.column("c").type) for step in reads] == ["string"] * 3
     assert all(origin.file_of(step.batch) == path for step in reads)
     assert origin.encode_records(reads[0].batch, np.array([3])) == ("json", pa.array([data[3]]))
-    assert sum(step.size for step in reads) == SOURCE.splits(path)[0].size
+    assert sum(step.size for step in reads) == SOURCE.parts(path)[0].size
 
 
 def test_batches_keep_both_limits(tmp_path):
@@ -488,7 +488,7 @@ def test_memory_is_that_of_a_few_blocks(tmp_path):
     path = tmp_path / "data"
     path.write_bytes(data * 30)
     tracemalloc.start()
-    [split] = SOURCE.splits(str(path))
+    [split] = SOURCE.parts(str(path))
     rows_read = sum(len(step.batch or ()) for step in SOURCE.read(split, WANTED, Limits()))
     assert rows_read == 30_000 and split.size > 60 << 20
     assert tracemalloc.get_traced_memory()[1] < 48 << 20  # batches of 8 MiB, as records and as columns

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.repair.records import KeptRecords
-from pipeline.sources.base import BrokenFile, Split
+from pipeline.sources.base import BrokenFile, FilePart
 from pipeline.sources.formats import SOURCES
 from pipeline.sources.limits import Limits
 from transforms.errors import JobError
@@ -44,7 +44,7 @@ def write(path: Any, data: pa.Table, **options: Any) -> str:
 
 
 def read(path: str, **limits: int) -> list[Any]:
-    return [step for split in SOURCE.splits(path) for step in SOURCE.read(split, ALL, Limits(**limits))]
+    return [step for split in SOURCE.parts(path) for step in SOURCE.read(split, ALL, Limits(**limits))]
 
 
 def whole(reads: list[Any]) -> pa.Table:
@@ -61,7 +61,7 @@ def test_values_rows_and_origin_are_those_of_the_file(tmp_path, compression):
     numbers = np.concatenate([origin.row_numbers(step.batch) for step in reads])
     assert (numbers == np.arange(2500)).all()
     assert all(origin.file_of(step.batch) == path and step.rejected is None for step in reads)
-    splits = SOURCE.splits(path)
+    splits = SOURCE.parts(path)
     assert [(s.part, s.first_row) for s in splits] == [(0, 0), (1, 1000), (2, 2000)]
     assert sum(step.size for step in reads) == sum(s.size for s in splits) == Path(path).stat().st_size
     [stream] = origin.encode_records(reads[4].batch, np.array([2]))[1].to_pylist()
@@ -75,7 +75,7 @@ def test_values_rows_and_origin_are_those_of_the_file(tmp_path, compression):
 def test_splits_stand_alone(tmp_path):
     data = table(50)
     path = write(tmp_path / "a.parquet", data, row_group_size=20)
-    assert whole(list(SOURCE.read(SOURCE.splits(path)[1], ALL, Limits()))).equals(data.slice(20, 20))
+    assert whole(list(SOURCE.read(SOURCE.parts(path)[1], ALL, Limits()))).equals(data.slice(20, 20))
 
 
 def test_batches_keep_both_limits(tmp_path):
@@ -94,7 +94,7 @@ def test_columns_that_repeat_themselves_do_not_fill_memory(tmp_path):
     path = write(tmp_path / "a.parquet", pa.table({"x": zeros}), compression="zstd")
     before = pa.total_allocated_bytes()
     peak = 0
-    for step in SOURCE.read(SOURCE.splits(path)[0], ALL, Limits(max_batch_bytes=1 << 20)):
+    for step in SOURCE.read(SOURCE.parts(path)[0], ALL, Limits(max_batch_bytes=1 << 20)):
         peak = max(peak, pa.total_allocated_bytes() - before)
         assert step.batch is not None and step.batch.column("x").nbytes <= 1 << 20
     assert peak < 16 << 20  # of 80 MB
@@ -137,7 +137,7 @@ def test_a_damaged_page_names_file_and_row_group(tmp_path):
     start = pq.ParquetFile(path).metadata.row_group(1).column(0).data_page_offset
     damaged[start + 4000] ^= 1
     Path(path).write_bytes(damaged)
-    splits = SOURCE.splits(path)
+    splits = SOURCE.parts(path)
     assert len(whole(list(SOURCE.read(splits[0], ALL, Limits())))) == 1000
     with pytest.raises(JobError, match=r"a\.parquet: row group 1: damaged.*(CRC|checksum)"):
         list(SOURCE.read(splits[1], ALL, Limits()))
@@ -149,7 +149,7 @@ def test_columns_that_cannot_be_told_apart(tmp_path):
     with pytest.raises(JobError, match="has 2 columns named 'x'") as caught:
         read(path)
     assert not isinstance(caught.value, BrokenFile)
-    [step] = SOURCE.read(SOURCE.splits(path)[0], {"y": "int64"}, Limits())
+    [step] = SOURCE.read(SOURCE.parts(path)[0], {"y": "int64"}, Limits())
     assert step.batch is not None
     assert step.batch.select(["y"]).to_pydict() == {"y": [1]} and origin.row_numbers(step.batch).tolist() == [0]
 
@@ -167,7 +167,7 @@ def test_only_what_is_asked_for_is_read(tmp_path):
     )
     path = write(tmp_path / "a.parquet", data)
     for names in ([], *([name] for name in data.schema.names), ["z", "a.b"]):
-        reads = list(SOURCE.read(SOURCE.splits(path)[0], dict.fromkeys(names, ""), Limits()))
+        reads = list(SOURCE.read(SOURCE.parts(path)[0], dict.fromkeys(names, ""), Limits()))
         held = [name for name in data.schema.names if name in names]
         assert [step.rows for step in reads] == [2]
         if names:
@@ -184,7 +184,7 @@ UNREADABLE = [FIXED, pa.array([[[1, 2], None], [], []], pa.list_(pa.list_(pa.int
 def test_a_null_in_a_fixed_size_list(tmp_path, array):
     """It stops those who ask for it, by its name, and nobody else; the file is not broken."""
     path = write(tmp_path / "a.parquet", pa.table({"x": array, "y": [1, 2, 3]}))
-    [split] = SOURCE.splits(path)
+    [split] = SOURCE.parts(path)
     [step] = SOURCE.read(split, {"y": "int64"}, Limits())
     assert step.batch is not None
     assert step.batch.column("y").to_pylist() == [1, 2, 3]
@@ -201,7 +201,7 @@ def test_a_null_in_a_fixed_size_list(tmp_path, array):
 def test_a_kept_row_does_not_lack_what_the_run_did_not_read(tmp_path):
     """A repair by columns that read another feature would find it absent, where the file has it."""
     path = write(tmp_path / "a.parquet", pa.table({"x": [1.5], "y": [2]}))
-    [step] = SOURCE.read(SOURCE.splits(path)[0], {"x": "float32"}, Limits())
+    [step] = SOURCE.read(SOURCE.parts(path)[0], {"x": "float32"}, Limits())
     [record] = origin.encode_records(step.batch, np.array([0]))[1].to_pylist()
     number, digest, original = np.array([0]), pa.array([7], pa.uint64()), pa.array([record], pa.large_binary())
     kept = KeptRecords(path, origin.ARROW_IPC, "", number, digest, [record], original)
@@ -221,7 +221,7 @@ def test_damage_is_of_the_features_asked_for(tmp_path):
     damaged = bytearray(path.read_bytes())
     damaged[pq.ParquetFile(path).metadata.row_group(0).column(0).data_page_offset + 4000] ^= 1
     path.write_bytes(damaged)
-    [split] = SOURCE.splits(str(path))
+    [split] = SOURCE.parts(str(path))
     assert sum(step.rows for step in SOURCE.read(split, {"y": "int64"}, Limits())) == 3000
     with pytest.raises(BrokenFile, match="damaged"):
         list(SOURCE.read(split, {"x": "float32"}, Limits()))
@@ -230,9 +230,9 @@ def test_damage_is_of_the_features_asked_for(tmp_path):
 def test_missing_files_and_directories(tmp_path):
     for path in [tmp_path / "missing.parquet", tmp_path]:
         with pytest.raises(JobError, match="cannot be opened"):
-            SOURCE.splits(str(path))
+            SOURCE.parts(str(path))
         with pytest.raises(JobError, match="cannot be opened"):
-            list(SOURCE.read(Split(str(path), 0), {}, Limits()))
+            list(SOURCE.read(FilePart(str(path), 0), {}, Limits()))
 
 
 def test_a_footer_that_names_fewer_rows_is_noticed(tmp_path):
@@ -256,4 +256,4 @@ def test_a_footer_that_names_fewer_rows_is_noticed(tmp_path):
 
 
 def whole_of(path: Any) -> pa.Table:
-    return whole([step for split in SOURCE.splits(str(path)) for step in SOURCE.read(split, ALL, Limits())])
+    return whole([step for split in SOURCE.parts(str(path)) for step in SOURCE.read(split, ALL, Limits())])

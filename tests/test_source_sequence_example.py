@@ -118,7 +118,7 @@ def test_values_are_those_of_tensorflows_parser(tmp_path, compression):
     assert [[step or [] for step in row] for row in columns["c"]] == lists["c"].to_list()
     assert [record for record, _ in found_in(reads)] == records
     assert origin.encode_records(reads[0].batch, np.array([3])) == ("tf.SequenceExample", pa.array([records[3]]))
-    assert sum(step.size for step in reads) == SOURCE.splits(path)[0].size
+    assert sum(step.size for step in reads) == SOURCE.parts(path)[0].size
 
 
 @pytest.mark.parametrize("at", [0, 1, 999, 1023, 1024, 2999])
@@ -366,7 +366,7 @@ def test_a_file_cut_short_is_an_error(tmp_path, packed):
         path.write_bytes(data[:size])
         if packed or size not in ends:
             with pytest.raises(JobError, match=r"cut short|not a TFRecord"):
-                list(SOURCE.read(SOURCE.splits(str(path))[0], WANTED, Limits()))
+                list(SOURCE.read(SOURCE.parts(str(path))[0], WANTED, Limits()))
 
 
 @pytest.mark.slow

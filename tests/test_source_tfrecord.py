@@ -61,7 +61,7 @@ def write(path: Any, records: Iterable[bytes], compression: str = "") -> str:
 
 
 def read(path: Any, features: Mapping[str, str] = FEATURES, **limits: int) -> list[Any]:
-    [split] = SOURCE.splits(str(path))
+    [split] = SOURCE.parts(str(path))
     return list(SOURCE.read(split, features, Limits(**limits)))
 
 
@@ -109,7 +109,7 @@ def test_values_rows_and_records_are_those_of_the_file(tmp_path, compression):
     assert [step.batch.num_rows for step in reads] == [1024, 1024, 452]
     assert all(origin.file_of(step.batch) == path for step in reads)
     assert origin.encode_records(reads[0].batch, np.array([3])) == ("tf.Example", pa.array([records[3]]))
-    assert sum(step.size for step in reads) == SOURCE.splits(path)[0].size
+    assert sum(step.size for step in reads) == SOURCE.parts(path)[0].size
 
 
 def test_batches_keep_both_limits(tmp_path):

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pipeline.columns_file.reader import load
-from pipeline.job.reading import _Read, splits_of
+from pipeline.job.reading import _Read, parts_of
 from pipeline.job.writing import WriteShards
 from pipeline.sources.limits import DEFAULTS
 from tests.test_contributing import ROOT
@@ -94,7 +94,7 @@ def test_the_walk_of_a_batch():
         read = _Read(spec, DEFAULTS, "", 1)
         read.start_bundle()
         stages = [
-            stage for split in splits_of("rows.jsonl", DEFAULTS) for b in read.process(split) for stage in densify(b)
+            stage for split in parts_of("rows.jsonl", DEFAULTS) for b in read.process(split) for stage in densify(b)
         ]
         assert sum(stage.rejected.num_rows for stage in stages if stage.rejected) == 1
         dense = [stage.batch for stage in stages if stage.batch.num_rows]

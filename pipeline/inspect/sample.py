@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 
 import pyarrow as pa
 
-from pipeline.sources.base import Read, Source, Split
+from pipeline.sources.base import FilePart, Read, Source
 from pipeline.sources.batches import of_rows
 from pipeline.sources.formats import source_for
 from pipeline.sources.limits import DEFAULTS, INSPECTED_ROWS, Limits
@@ -105,7 +105,7 @@ class _Reader:
     def run(self) -> None:
         """Reads until there are enough rows, or no more."""
         for files in _spread(list(self._sources)):
-            for parts in _spread([split for path in files for split in self._sources[path].splits(path)]):
+            for parts in _spread([split for path in files for split in self._sources[path].parts(path)]):
                 # Having enough, it goes on to the next row, which tells whether there are more.
                 share = max(1, -(-(self._most - self._taken) // len(parts)))
                 limits = replace(self._limits, max_batch_rows=min(share, self._limits.max_batch_rows))
@@ -117,7 +117,7 @@ class _Reader:
     def _taken(self) -> int:
         return self.made.rows + self.made.bad
 
-    def _opened(self, split: Split, share: int, limits: Limits) -> tuple[str, Iterator[Read]]:
+    def _opened(self, split: FilePart, share: int, limits: Limits) -> tuple[str, Iterator[Read]]:
         path, source = split.path, self._sources[split.path]
         features: Mapping[str, pa.DataType] = self.made.schemas.get(path, {})
         if not source.has_schema:

@@ -14,7 +14,7 @@ from apache_beam.pvalue import TaggedOutput
 from pipeline.inputs.preflight import Reads, refuse_schema
 from pipeline.job import allocator
 from pipeline.job.progress import Note, now
-from pipeline.sources.base import Split
+from pipeline.sources.base import FilePart
 from pipeline.sources.formats import source_for
 from pipeline.sources.limits import Limits
 from transforms.beam import GOOD, REJECTED, TALLIES, in_global_window, typed
@@ -51,7 +51,7 @@ class ReadBatches(beam.PTransform):
 
     def expand(self, files: beam.PCollection) -> beam.pvalue.DoOutputsTuple:
         """Splits and reads."""
-        splits = files | "Split" >> beam.FlatMap(splits_of, self._limits)
+        splits = files | "Split" >> beam.FlatMap(parts_of, self._limits)
         if self._spread:
             splits |= "Deal" >> beam.Reshuffle()
         read = _Read(self._spec, self._limits, self._notes, self._number, self._names)
@@ -59,9 +59,9 @@ class ReadBatches(beam.PTransform):
         return typed(made, GOOD, REJECTED)
 
 
-def splits_of(path: str, limits: Limits) -> list[Split]:
+def parts_of(path: str, limits: Limits) -> list[FilePart]:
     """Returns the parts of a file that can be read by themselves."""
-    return source_for(path, limits).splits(path)
+    return source_for(path, limits).parts(path)
 
 
 class _Read(beam.DoFn):
@@ -77,7 +77,7 @@ class _Read(beam.DoFn):
         self._tally: Tally = Counter()
         self._note = Note(self._notes, self._number)
 
-    def process(self, split: Split) -> Iterator[Any]:
+    def process(self, split: FilePart) -> Iterator[Any]:
         """Reads a split; yields good batches, and rejected rows tagged `REJECTED`."""
         self._tally.setdefault(("", "began", self._number), now())
         source, name = source_for(split.path, self._limits), self._names.get(split.path, split.path)

@@ -16,9 +16,9 @@ from pipeline.dataset import layout
 from pipeline.dataset.layout import Layout
 from pipeline.inputs.match import InputFile, Inputs, SkippedFile
 from pipeline.job.progress import Note
-from pipeline.job.reading import splits_of
+from pipeline.job.reading import parts_of
 from pipeline.job.wiring import Tuning
-from pipeline.sources.base import BrokenFile, Split
+from pipeline.sources.base import BrokenFile, FilePart
 from pipeline.sources.formats import source_for
 from pipeline.sources.limits import Limits
 from transforms.errors import JobError
@@ -48,7 +48,7 @@ class _Split(beam.DoFn):
 
     def process(self, path: str) -> Iterator[Any]:
         try:
-            yield from splits_of(path, self._limits)
+            yield from parts_of(path, self._limits)
         except BrokenFile as error:
             yield TaggedOutput(BROKEN, (path, 0, str(error)))
 
@@ -62,7 +62,7 @@ class _Screen(beam.DoFn):
     def start_bundle(self) -> None:
         self._note = Note(self._notes, 0)
 
-    def process(self, split: Split) -> Iterator[tuple[str, int, str]]:
+    def process(self, split: FilePart) -> Iterator[tuple[str, int, str]]:
         try:
             source = source_for(split.path, self._limits)
             for rows, size in source.screen(split, self._features, self._limits):

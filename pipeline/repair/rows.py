@@ -15,7 +15,7 @@ from pipeline.job.progress import Note, now
 from pipeline.job.splitting import COLUMN as SPLIT
 from pipeline.repair.ledger import AGAIN
 from pipeline.repair.records import KeptRecords
-from pipeline.sources.base import Split
+from pipeline.sources.base import FilePart
 from pipeline.sources.formats import SOURCES
 from pipeline.sources.limits import WIDEST, Limits
 from transforms.beam import GOOD, REJECTED, TALLIES, in_global_window
@@ -46,7 +46,7 @@ class ReadKept(beam.PTransform):
 
     def expand(self, files: beam.PCollection) -> beam.pvalue.DoOutputsTuple:
         """Splits and reads."""
-        splits = files | "Split" >> beam.FlatMap(SOURCES["parquet"].splits)
+        splits = files | "Split" >> beam.FlatMap(SOURCES["parquet"].parts)
         return splits | "Read" >> beam.ParDo(self._read).with_outputs(REJECTED, TALLIES, main=GOOD)
 
 
@@ -62,7 +62,7 @@ class _ReadKept(beam.DoFn):
         self._tally: Tally = Counter()
         self._note = Note(self._notes, self._number)
 
-    def process(self, split: Split) -> Iterator[Any]:
+    def process(self, split: FilePart) -> Iterator[Any]:
         """Reads a split; yields good batches, and rejected rows tagged `REJECTED`."""
         self._tally.setdefault(("", "began", self._number), now())
         features = self._spec.read_features
@@ -150,7 +150,7 @@ def batches_of(paths: Sequence[str], columns: Sequence[str]) -> Iterator[pa.Reco
         for name in columns:
             if name not in features:
                 raise JobError(f"{path}: no file of rejected rows: it has no column {name!r}")
-        for split in source.splits(path):
+        for split in source.parts(path):
             for read in source.read(split, dict.fromkeys(columns, "string"), WIDEST):
                 assert read.batch is not None
                 yield read.batch.select(columns)

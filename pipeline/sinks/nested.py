@@ -64,7 +64,7 @@ def examine(path: str, fields: Mapping[str, str], tell: Tell) -> Contents:
             odd = next(name for name in {**fields, **held} if held.get(name) != fields.get(name))
             kinds = f"the file has {held.get(odd, 'no such field')}, the manifest {fields.get(odd, 'no such field')}"
             found.faults.append(f"field {odd!r}: {kinds}")
-        for split in source.splits(path):
+        for split in source.parts(path):
             for read in source.read(split, dict.fromkeys(held, ""), WIDEST):
                 found.rows += read.rows
                 tell(read.size)

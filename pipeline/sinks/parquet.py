@@ -80,7 +80,7 @@ class ParquetSink(Sink):
         for name in (*wanted, *(name for name in held if name not in wanted)):
             if held.get(name) != wanted.get(name):
                 found.features[name] = _other(name, wanted.get(name, _ABSENT), held.get(name, _ABSENT))
-        for split in source.splits(path):
+        for split in source.parts(path):
             for read in source.read(split, dict.fromkeys(held, ""), WIDEST):
                 assert read.batch is not None
                 for name in wanted.keys() & held.keys():

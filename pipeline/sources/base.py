@@ -17,7 +17,7 @@ from transforms.errors import JobError
 
 
 @dataclass(frozen=True)
-class Split:
+class FilePart:
     """A unit of work: a file, or a part of one.
 
     Attributes:
@@ -75,7 +75,7 @@ class Source(ABC):
     record_formats: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
-    def splits(self, path: str) -> list[Split]:
+    def parts(self, path: str) -> list[FilePart]:
         """Returns the parts of a file that can be read by themselves, in its order (none: it has no rows).
 
         Raises:
@@ -83,7 +83,7 @@ class Source(ABC):
         """
 
     @abstractmethod
-    def read(self, split: Split, features: Mapping[str, str], limits: Limits) -> Iterator[Read]:
+    def read(self, split: FilePart, features: Mapping[str, str], limits: Limits) -> Iterator[Read]:
         """Reads a split. What a row becomes depends on that row alone, never on its neighbours.
 
         Args:
@@ -98,7 +98,7 @@ class Source(ABC):
           JobError: the file is not, but a feature asked for cannot be read.
         """
 
-    def screen(self, split: Split, features: Mapping[str, str], limits: Limits) -> Iterator[tuple[int, int]]:
+    def screen(self, split: FilePart, features: Mapping[str, str], limits: Limits) -> Iterator[tuple[int, int]]:
         """Reads a split only to see whether `read` could, to its end; arguments as there.
 
         Yields:
@@ -128,7 +128,7 @@ class Source(ABC):
         Raises:
           JobError: the file is missing or broken.
         """
-        return any(read.rows for split in self.splits(path) for read in self.read(split, {}, limits))
+        return any(read.rows for split in self.parts(path) for read in self.read(split, {}, limits))
 
     @abstractmethod
     def features(self, path: str, limits: Limits = DEFAULTS, sample: int = 1000) -> dict[str, pa.DataType]:

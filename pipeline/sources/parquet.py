@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Final
 import numpy as np
 import pyarrow as pa
 
-from pipeline.sources.base import Read, Source, Split, broken, open_input, size_of
+from pipeline.sources.base import FilePart, Read, Source, broken, open_input, size_of
 from pipeline.sources.limits import DEFAULTS, Limits
 from transforms.errors import JobError
 from transforms.rows import origin
@@ -40,7 +40,7 @@ class ParquetSource(Source):
     packed: ClassVar[bool] = False
     has_schema: ClassVar[bool] = True
 
-    def splits(self, path: str) -> list[Split]:
+    def parts(self, path: str) -> list[FilePart]:
         """See the base class."""
         with opened(path) as file:
             groups = [file.metadata.row_group(k) for k in range(file.num_row_groups)]
@@ -51,9 +51,9 @@ class ParquetSource(Source):
         shares = np.cumsum([0.0, *(max(group.total_byte_size, 1) for group in groups)])
         ends = (size_of(path) * (shares / max(shares[-1], 1))).astype(np.int64)
         firsts = np.cumsum([0, *(group.num_rows for group in groups)])
-        return [Split(path, k, int(firsts[k]), int(ends[k + 1] - ends[k])) for k in range(len(groups))]
+        return [FilePart(path, k, int(firsts[k]), int(ends[k + 1] - ends[k])) for k in range(len(groups))]
 
-    def read(self, split: Split, features: Mapping[str, str], limits: Limits) -> Iterator[Read]:
+    def read(self, split: FilePart, features: Mapping[str, str], limits: Limits) -> Iterator[Read]:
         """See the base class. A feature that the file does not have is absent from the batches."""
         where = f"{split.path}: row group {split.part}"
         with opened(split.path, where) as file:

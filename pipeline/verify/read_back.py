@@ -18,7 +18,7 @@ from transforms.rows.ragged import unwrapped
 def read_rows(source: Source, path: str, features: dict[str, str], wanted: np.ndarray) -> list[pa.RecordBatch]:
     """Returns the rows of a file with these numbers (ascending)."""
     found: list[pa.RecordBatch] = []
-    for split in source.splits(path):
+    for split in source.parts(path):
         for batch in _batches(source, split, features):
             chosen = np.isin(origin.row_numbers(batch), wanted)
             if chosen.any():

@@ -223,7 +223,7 @@ def read(path: Path | str, limits: Limits = DEFAULTS, features: dict[str, str] =
     """
     source = source_for(str(path), limits)
     made: dict[int, Any] = {}
-    for split in source.splits(str(path)):
+    for split in source.parts(str(path)):
         for step in source.read(split, features, limits):
             for batch in (step.batch, step.rejected):
                 for row in batch.to_pylist() if batch is not None else ():

@@ -126,7 +126,7 @@ def of_file(path: Path, spec: Spec, limits: Limits | None = None, stage: StageFu
 def _read(path: str, spec: Spec, limits: Limits, bad: list[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     features = {key: form.carrier for key, form in spec.features.items()}
     source = source_for(path)
-    for split in source.splits(path):
+    for split in source.parts(path):
         for read in source.read(split, features, limits):
             if read.rejected is not None:
                 bad.append(row_digests.attach_rejected(read.rejected))

@@ -221,6 +221,26 @@ def test_splits_and_shards_are_the_same_as_here(cluster, real_data, tmp_path):
     assert not verify(str(tmp_path / "out")).faults
 
 
+def test_transform_and_append_are_the_same_as_here(cluster, real_data, tmp_path):
+    """Test's utterances by train's transform, as a data set of their own and added to train's."""
+    spec = make_spec([LPC, SPEAKER], SequenceGroup(max_length=29))
+    train, test = (str(real_data / f"vowels/{name}.parquet") for name in ("train", "test"))
+    roots = {name: tmp_path / name for name in ("here", "there", "made_here", "made_there")}
+    for name in ("here", "there"):
+        done(spec, train, roots[name])
+    far = {"beam_args": cluster.options}
+    ours = done(spec, test, roots["made_there"], transform=str(roots["there"]), **far)
+    theirs = done(spec, test, roots["made_here"], transform=str(roots["here"]))
+    assert ours.ledger == theirs.ledger
+    assert sorted_rows(read_arrays(roots["made_there"])) == sorted_rows(read_arrays(roots["made_here"]))
+    assert done(spec, test, roots["there"], append=True, **far).ledger == ours.ledger
+    done(spec, test, roots["here"], append=True)
+    assert sorted_rows(read_arrays(roots["there"])) == sorted_rows(read_arrays(roots["here"]))
+    assert read_json(roots["there"], "ledger.json") == read_json(roots["here"], "ledger.json")
+    for root in roots.values():
+        assert not verify(str(root)).faults
+
+
 def here_of(spec: Spec, inputs: str, root: Path) -> Job:
     more = {"format": "parquet", "max_rejected": 1.0, "shards": 3}
     return Job(spec, inputs, more, root, done(spec, inputs, root, **more))

@@ -151,7 +151,7 @@ def _outcome(path: str, spec: Spec, limits: Limits, dense: bool) -> Outcome:
     source.features(path)
     made: Outcome = []
     first = 0
-    for split in source.splits(path):
+    for split in source.parts(path):
         _check(split.first_row == first, f"a split begins at row {split.first_row}, the last ended at {first}")
         own = [one for batch in _batches(source, split, spec, limits) for one in _rows_of(batch, spec, dense)]
         _check(sorted(number for number, _ in own) == list(range(first, first + len(own))), "rows are missing or twice")

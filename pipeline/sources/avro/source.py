@@ -13,7 +13,7 @@ import pyarrow as pa
 from pipeline.sources.avro import schema as avro_schema
 from pipeline.sources.avro.container import MAGIC, Container
 from pipeline.sources.avro.schema import UNREADABLE, VARYING
-from pipeline.sources.base import Read, Source, Split, broken, open_input, size_of
+from pipeline.sources.base import FilePart, Read, Source, broken, open_input, size_of
 from pipeline.sources.batches import of_rows
 from pipeline.sources.limits import DEFAULTS, Limits
 from transforms.errors import JobError
@@ -35,11 +35,11 @@ class Avro(Source):
     packed: ClassVar[bool] = False
     has_schema: ClassVar[bool] = True
 
-    def splits(self, path: str) -> list[Split]:
+    def parts(self, path: str) -> list[FilePart]:
         """See the base class."""
-        return [Split(path, size=size_of(path))]
+        return [FilePart(path, size=size_of(path))]
 
-    def read(self, split: Split, features: Mapping[str, str], limits: Limits) -> Iterator[Read]:
+    def read(self, split: FilePart, features: Mapping[str, str], limits: Limits) -> Iterator[Read]:
         """See the base class. First comes a batch without rows that has all fields of the schema."""
         with open_input(split.path) as handle:
             container = Container(handle, split.path, limits)

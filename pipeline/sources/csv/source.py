@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final
 import numpy as np
 import pyarrow as pa
 
-from pipeline.sources.base import Decoded, Read, Source, Split, broken, size_of
+from pipeline.sources.base import Decoded, FilePart, Read, Source, broken, size_of
 from pipeline.sources.batches import Part, with_origins
 from pipeline.sources.compression import Content
 from pipeline.sources.csv import records as csv_records
@@ -45,11 +45,11 @@ class CSV(Source):
     has_schema: ClassVar[bool] = True
     record_formats: ClassVar[tuple[str, ...]] = ("csv", "tsv")
 
-    def splits(self, path: str) -> list[Split]:
+    def parts(self, path: str) -> list[FilePart]:
         """See the base class."""
-        return [Split(path, size=size_of(path))]
+        return [FilePart(path, size=size_of(path))]
 
-    def read(self, split: Split, features: Mapping[str, str], limits: Limits) -> Iterator[Read]:
+    def read(self, split: FilePart, features: Mapping[str, str], limits: Limits) -> Iterator[Read]:
         """See the base class. First comes a batch without rows that has all features of the header."""
         content = Content(split.path, limits)
         found = _records(content, split.path, limits)

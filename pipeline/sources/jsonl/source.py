@@ -10,7 +10,7 @@ from typing import ClassVar, Final
 import numpy as np
 import pyarrow as pa
 
-from pipeline.sources.base import Decoded, Read, Source, Split, broken, size_of
+from pipeline.sources.base import Decoded, FilePart, Read, Source, broken, size_of
 from pipeline.sources.batches import batches, screened, with_origins
 from pipeline.sources.compression import Content
 from pipeline.sources.jsonl.rows import BLANK, JSONDecoder, is_json, kinds
@@ -31,11 +31,11 @@ class JSONLines(Source):
     suffixes: ClassVar[tuple[str, ...]] = (".jsonl", ".ndjson")
     record_formats: ClassVar[tuple[str, ...]] = ("json",)
 
-    def splits(self, path: str) -> list[Split]:
+    def parts(self, path: str) -> list[FilePart]:
         """See the base class."""
-        return [Split(path, size=size_of(path))]
+        return [FilePart(path, size=size_of(path))]
 
-    def read(self, split: Split, features: Mapping[str, str], limits: Limits) -> Iterator[Read]:
+    def read(self, split: FilePart, features: Mapping[str, str], limits: Limits) -> Iterator[Read]:
         """See the base class. A feature that no row of a batch has is a column of nulls."""
         decoder = JSONDecoder(features)
         content = Content(split.path, limits)
@@ -47,7 +47,7 @@ class JSONLines(Source):
                 size = 0
             first += len(lines)
 
-    def screen(self, split: Split, features: Mapping[str, str], limits: Limits) -> Iterator[tuple[int, int]]:
+    def screen(self, split: FilePart, features: Mapping[str, str], limits: Limits) -> Iterator[tuple[int, int]]:
         """See the base class. No line but an unfinished one is decoded."""
         content = Content(split.path, limits)
         yield from screened(content, _lines(content, split.path, limits), limits)

@@ -9,7 +9,7 @@ from typing import ClassVar, Final
 import numpy as np
 import pyarrow as pa
 
-from pipeline.sources.base import Decoded, Read, Source, Split, size_of
+from pipeline.sources.base import Decoded, FilePart, Read, Source, size_of
 from pipeline.sources.batches import with_origins
 from pipeline.sources.compression import Content
 from pipeline.sources.limits import DEFAULTS, Limits
@@ -30,11 +30,11 @@ class TFRecordSource(Source):
     suffixes: ClassVar[tuple[str, ...]] = (".tfrecord", ".tfrecords")
     record_formats: ClassVar[tuple[str, ...]] = (EXAMPLE, SEQUENCE_EXAMPLE)
 
-    def splits(self, path: str) -> list[Split]:
+    def parts(self, path: str) -> list[FilePart]:
         """See the base class."""
-        return [Split(path, size=size_of(path))]
+        return [FilePart(path, size=size_of(path))]
 
-    def read(self, split: Split, features: Mapping[str, str], limits: Limits) -> Iterator[Read]:
+    def read(self, split: FilePart, features: Mapping[str, str], limits: Limits) -> Iterator[Read]:
         """See the base class. A feature that no row of a batch has is a column of nulls."""
         decoder = _Decoder(features, split.path)
         content = _opened(split.path, limits)
@@ -46,7 +46,7 @@ class TFRecordSource(Source):
                 size = 0
             first += len(records)
 
-    def screen(self, split: Split, features: Mapping[str, str], limits: Limits) -> Iterator[tuple[int, int]]:
+    def screen(self, split: FilePart, features: Mapping[str, str], limits: Limits) -> Iterator[tuple[int, int]]:
         """See the base class. No record is decoded: one that cannot be is a rejected row."""
         content = _opened(split.path, limits)
         seen = 0
