@@ -59,6 +59,7 @@ def _one(first: Mapping[str, Any], further: Mapping[str, Any] | None, again: Map
     marks = {what: int(first["row_digests"][what], 16) for what in ("read", "written", "rejected")}
     added = {what: int(further["row_digests"][what], 16) for what in ("read", "written")}
     return {
+        **first,  # of a file: the digest of its content, which is still what the first run read
         "rows": {
             # In a split: a row whose record was mended may belong to another one now.
             "read": rows["read"] - rows["rejected"] + own["read"],
