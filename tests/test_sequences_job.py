@@ -249,6 +249,10 @@ def test_a_broken_file_can_be_left_out(tmp_path):
     assert [Path(one["path"]).name for one in read_json(tmp_path / "out", "ledger.json")["skipped_files"]] == [
         "b.parquet"
     ]
+    checked = check(Request(SPEC, [str(tmp_path / "*.parquet")], on_bad_file="skip"))
+    assert checked.status == "done", checked.message
+    assert checked.ledger["rows"]["read"] == len(rows_of(tmp_path / "out"))
+    assert [Path(one["path"]).name for one in checked.ledger["skipped_files"]] == ["b.parquet"]
 
 
 def test_no_events_and_none_that_are_left(tmp_path):

@@ -13,7 +13,6 @@ from apache_beam.io.filesystems import FileSystems
 from pipeline.dataset import layout
 from pipeline.dataset.layout import Layout
 from pipeline.errors import UsageError
-from pipeline.inputs.match import Inputs
 from pipeline.job import cache, checking, cleaning, engines, scratch, sequences, wiring
 from pipeline.job.executing import HANDED_OVER, Outcome, conclude, execute, options_for, take_result, tuned
 from pipeline.job.plan import Plan
@@ -184,15 +183,18 @@ def count(request: Request, stream: TextIO | None, title: str) -> Outcome:
         place, outcome = Layout(folder, layout.new_run_id()), Outcome(FAILED)
         rehearse(request.spec)
         needs_analysis(request.spec)  # traces the normalizer functions, so that a broken one is found
-        layout.make_dirs(place.staging)
         made = None
-        if request.spec.events is not None:
-            made = sequences.group(request, sequences.planned(request, place, stream), stream, outcome)
+        if request.spec.events is None:
+            inputs, _, skipped = screened(request, folder, stream)
+            layout.make_dirs(place.staging)  # only now: a screening sweeps the folder that it is given
+        else:
+            events = sequences.planned(request, place, stream)
+            layout.make_dirs(place.staging)
+            made = sequences.group(request, events, stream, outcome)
             if made is None:
                 return outcome
+            inputs, skipped = made.inputs, events.skipped
             request = replace(request, on_bad_file="fail")
-        given = (made.inputs, Inputs(()), made.plan.skipped) if made else screened(request, folder, stream)
-        inputs, _, skipped = given
         names = look_at(inputs, request)
         plan = Plan(
             place, request.spec, "", inputs, request.format, request.max_rejected, True, 1, names, limits=request.limits
