@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.parse.carriers import is_text, pieces
+from transforms.parse.carriers import pieces
+from transforms.parse.typed import is_text
 from transforms.rows.ragged import Ragged, is_list, unwrapped
 
 

@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 from pipeline.inspect import delimited
 from pipeline.inspect.chunks import Chunk, chunk_of, name_of, nature, split
 from pipeline.inspect.sample import Sample
-from transforms.parse.carriers import ARRAY_TEXT, FLOAT_TEXT, INTEGER_TEXT
 from transforms.parse.rounding import Rounded, rounded
+from transforms.parse.text import ARRAY_TEXT, FLOAT_TEXT, INTEGER_TEXT
 
 
 @dataclass

@@ -91,7 +91,7 @@ class _Table:
         for name in self.types:
             if name in origin.RESERVED:
                 raise JobError(f"{path}: the column name {name!r} is reserved")
-        self._read_as = {name: avro_schema.with_bytes_for_text(kind) for name, kind in self.types.items()}
+        self._read_as = {name: avro_schema.decoded(kind) for name, kind in self.types.items()}
         self._varying = [name for name, kind in self.types.items() if kind == VARYING]
         self._unreadable = [name for name, kind in self.types.items() if kind == UNREADABLE]
 
@@ -134,7 +134,7 @@ class _Table:
                 where = f"rows {first_row} to {first_row + len(records) - 1}"
                 raise broken(self._path, f"{where} do not fit its schema", error) from error
             columns = [
-                column if name in own else column.view(self.types[name])
+                column if name in own else _as(column, self.types[name])
                 for name, column in zip(self.types, columns, strict=True)
             ]
             batch = of_rows(pa.RecordBatch.from_arrays(columns, list(self.types)), len(positions))
@@ -148,6 +148,12 @@ class _Table:
         for position, record in enumerate(records):
             groups.setdefault(tuple(_own_type(record, name) for name in self._varying), []).append(position)
         return groups
+
+
+def _as(column: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Returns a decoded column as its type says: the same bits, of which nothing is copied but UUIDs."""
+    bare = avro_schema.without_uuids(kind)
+    return column.view(bare) if bare == kind else column.view(bare).cast(kind)
 
 
 def _own_type(record: _Row, name: str) -> pa.DataType:
