@@ -237,7 +237,7 @@ def test_an_unknown_path_is_refused_with_the_nearest_one(tmp_path, kind):
 
 def test_a_struct_itself_is_no_column(tmp_path):
     parquet(tmp_path, NESTED_ROWS)
-    with pytest.raises(JobError, match="name one of its fields, as '<key>.item'"):
+    with pytest.raises(JobError, match=r"name one of its fields, as '<key>\.item'"):
         preflight.look([str(tmp_path / "x.parquet")], make_spec(sequence_numeric_column("events")))
 
 

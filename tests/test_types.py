@@ -266,13 +266,13 @@ def test_every_source_gives_the_numbers_of_python(tmp_path):
     columns = [numeric_column(name, dtype="float64", default_value=-1, required=False) for name in VALUES]
     spec = make_spec(columns)
     expected = {name: [[float(number_of(value))], [-1.0]] for name, (value, _, _) in VALUES.items()}
-    for given in (
+    for data in (
         rows,
         read(parquet(tmp_path, rows), spec),
         read(avro(tmp_path, rows), spec),
         pa.Table.from_pylist(rows),
     ):
-        made = apply(given, spec)
+        made = apply(data, spec)
         assert not made.rejected.num_rows
         assert {name: made[name].tolist() for name in VALUES} == expected
 

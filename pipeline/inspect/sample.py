@@ -13,7 +13,7 @@ from pipeline.sources.base import FilePart, Read, Source
 from pipeline.sources.batches import of_rows
 from pipeline.sources.formats import source_for
 from pipeline.sources.limits import DEFAULTS, INSPECTED_ROWS, Limits
-from transforms.rows import origin
+from transforms.rows import origin, paths
 
 MOST_PARTS: Final = 64
 """Files, or parts of files, that are open at once, and over which a sample is spread."""
@@ -100,7 +100,7 @@ class _Reader:
         self._size = 0
         self.made = Sample(files=len(sources), schemas=schemas)
         for names in schemas.values():
-            self.made.names |= dict.fromkeys(names)
+            self.made.names |= dict.fromkeys(name for name, _ in paths.leaves(names))
 
     def run(self) -> None:
         """Reads until there are enough rows, or no more."""
@@ -124,7 +124,7 @@ class _Reader:
             depth = self._depths.setdefault(path, 2 * share)
             features = source.features(path, replace(limits, max_batch_bytes=MOST_BYTES), depth)
             features = {name: kind for name, kind in sorted(features.items()) if name not in origin.RESERVED}
-            self.made.names |= dict.fromkeys(features)
+            self.made.names |= dict.fromkeys(name for name, _ in paths.leaves(features))
         # A run asks for one feature at least, and sources count on it; a name that begins so is no feature's.
         carriers = {name: _carrier(kind) for name, kind in features.items()} or {origin.ROW_COLUMN + "none": "int64"}
         return path, source.read(split, carriers, limits)
@@ -148,13 +148,19 @@ class _Reader:
         batch = None if read.batch is None else origin.plain(read.batch.slice(0, left))
         bad = 0 if read.rejected is None else min(read.rejected.num_rows, left - (batch.num_rows if batch else 0))
         if batch is not None and batch.num_rows:
-            own = [name for name in batch.schema.names if name not in origin.RESERVED]
-            self.made.batches.append(of_rows(batch.select(own), batch.num_rows))
+            self.made.batches.append(of_rows(_without_structs(batch), batch.num_rows))
             self._size += self.made.batches[-1].nbytes
         self.made.bad += bad
         count = bad + (batch.num_rows if batch is not None else 0)
         self.made.read[path] = self.made.read.get(path, 0) + count
         return count == read.rows and self._size <= MOST_BYTES
+
+
+def _without_structs(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Returns a batch without its origin, and with the fields of structs, each under its path, in place of the structs."""
+    fields = {field.name: field.type for field in batch.schema if field.name not in origin.RESERVED}
+    columns = {name: paths.column(batch, name) for name, _ in paths.leaves(fields)}
+    return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
 
 
 def _carrier(kind: pa.DataType) -> str:

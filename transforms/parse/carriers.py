@@ -28,7 +28,7 @@ from transforms.parse import typed
 from transforms.parse.rounding import LOOKED_AT, Rounded, rounded
 from transforms.parse.text import numbers_from_text, utf8
 from transforms.parse.typed import LeafFault, is_text, where
-from transforms.rows.from_python import MIXED, NO_TEXT, NUMBERS
+from transforms.rows.marks import MIXED, NO_TEXT, NUMBERS
 from transforms.rows.ragged import Ragged, unwrapped
 
 LARGEST_EXACT_FLOAT: Final = 2.0**53
@@ -160,7 +160,7 @@ def _integers(values: pa.Array, dtype: str, faults: list[LeafFault]) -> Leaves:
 
 
 def _in_range(values: pa.Array, low: int, high: int) -> tuple[pa.Array, np.ndarray]:
-    """Returns integers (or decimals without a fraction) as int64, as uint64 if the range goes beyond that; and which are not in it.
+    """Returns integers (or decimals without a fraction) as int64, as uint64 if the range goes beyond, and which are not in it.
 
     Null and what is out of range becomes 0.
     """

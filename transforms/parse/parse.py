@@ -21,7 +21,7 @@ from transforms.parse.rounding import Rounded
 from transforms.parse.step_limit import MAX_STEPS, too_long
 from transforms.parse.text import ARRAY_TEXT
 from transforms.parse.typed import LeafFault, is_text
-from transforms.rows.from_python import NO_TEXT
+from transforms.rows.marks import NO_TEXT
 from transforms.rows.ragged import Ragged, is_list, splits_of, unwrapped
 from transforms.rows.rejection import Fault
 

@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 
 from transforms import dtypes
 from transforms.parse.units import UNITS
+from transforms.rows.marks import is_mark
 from transforms.rows.ragged import is_list
 
 SECONDS: Final = "s"
@@ -98,15 +99,20 @@ def name_of(kind: pa.DataType) -> str:
     >>> name_of(pa.decimal128(10, 2)), name_of(pa.timestamp("ms", "UTC")), name_of(pa.bool_())
     ('decimal', 'timestamp', 'bool')
     """
-    named = {"decimal": pa.types.is_decimal, "timestamp": pa.types.is_timestamp, "uuid": is_uuid}
-    return next((name for name, test in named.items() if test(kind)), str(kind))
+    tests = {
+        "decimal": pa.types.is_decimal,
+        "timestamp": pa.types.is_timestamp,
+        "uuid": is_uuid,
+        "what no column takes": is_mark,
+    }
+    return next((name for name, test in tests.items() if test(kind)), str(kind))
 
 
 def fields_of(kind: pa.DataType) -> list[str]:
     """Returns the names of the fields of a struct, or of the structs in a list; none for another type."""
     while is_list(kind):
         kind = kind.value_type
-    return [kind.field(k).name for k in range(kind.num_fields)] if pa.types.is_struct(kind) else []
+    return [field.name for field in kind] if pa.types.is_struct(kind) and not is_mark(kind) else []
 
 
 def as_numbers(values: pa.Array, whole: bool, unit: str) -> tuple[pa.Array, list[LeafFault]]:

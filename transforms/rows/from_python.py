@@ -11,17 +11,9 @@ import numpy as np
 import pyarrow as pa
 
 from transforms.rows import origin, paths
+from transforms.rows.marks import MIXED, NO_TEXT, NUMBERS, UNREADABLE
 
 BATCH_ROWS: Final = 1024
-
-NO_TEXT: Final = pa.struct([("seqcols: text that UTF-8 cannot hold", pa.binary())])
-"""The type of text with half of a surrogate pair, which JSON can write but an Arrow string cannot hold, and of its neighbours."""
-
-NUMBERS: Final = pa.struct([("seqcols: numbers that no type of Arrow holds together", pa.string())])
-"""The type of numbers as text: integers of any size, alone or beside floats."""
-
-MIXED: Final = pa.struct([("seqcols: booleans among numbers", pa.string())])
-"""The type of booleans and numbers in one list, which no column takes."""
 
 
 def batches_of(
@@ -140,7 +132,7 @@ def _with_paths(batch: pa.RecordBatch, data: Sequence[Mapping[str, Any]], found:
         except TypeError:
             if len(data) > 1:
                 raise
-            column = pa.array([{"unreadable": repr(data[0])}])
+            column = pa.array([{UNREADABLE.field(0).name: repr(data[0])}])
         else:
             column = _array(values) if len(data) > 1 else _alone(values[0])
         at = batch.schema.get_field_index(path)
@@ -232,7 +224,7 @@ def _unfit(value: Any) -> pa.Array:
             return pa.array([_mapped(value, _half_text)])
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, TypeError, ValueError):
         pass  # values beside lists, for example
-    return pa.array([{"unreadable": repr(value)}])
+    return pa.array([{UNREADABLE.field(0).name: repr(value)}])
 
 
 def _half_text(leaf: str) -> dict[str, bytes]:

@@ -1,9 +1,9 @@
 """Features inside structs: `events.item` of rows that hold `events: list<struct<item, ms>>`, as BigQuery and Spark write them.
 
-A path leads through structs, and through lists of structs, of which it takes the field of each: a list of structs becomes a list of
-values, a list of structs with lists a list of lists. A name wins over a path, here and within each struct: if there is a feature
-`events.item`, that is meant; of several beginnings with dots the longest is tried first. A struct that is null has null fields:
-in place of a whole row the feature is absent, in a list it is a null value.
+A path leads through structs, and through lists of structs, of which it takes the field of each: a list of structs becomes a list
+of values, a list of structs with lists a list of lists. A name wins over a path, here and within each struct: if there is a
+feature `events.item`, that is meant; of several beginnings with dots the longest is tried first. A struct that is null has
+null fields: in place of a whole row the feature is absent, in a list it is a null value.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from transforms.rows.marks import is_mark
 from transforms.rows.ragged import Ragged, is_list
 
 _ABSENT: Final = object()
@@ -105,7 +106,7 @@ def _fields(kind: pa.DataType) -> dict[str, pa.DataType]:
     """Returns the fields of a struct, or of the structs in a list; none of another type."""
     while is_list(kind):
         kind = kind.value_type
-    return {field.name: field.type for field in kind} if pa.types.is_struct(kind) else {}
+    return {field.name: field.type for field in kind} if pa.types.is_struct(kind) and not is_mark(kind) else {}
 
 
 def _kind_at(kind: pa.DataType, path: tuple[str, ...]) -> pa.DataType:
