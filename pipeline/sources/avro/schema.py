@@ -6,7 +6,7 @@
 | string, enum | large_string |
 | bytes, fixed | large_binary |
 | array | large_list |
-| map, record | map, struct (no column takes them) |
+| map, record | map (no column takes it), struct |
 | union of null and one type | that type, with nulls |
 | decimal | decimal128 or decimal256 |
 | date, time-millis, time-micros | date32, time32, time64 |
@@ -14,7 +14,7 @@
 | uuid | the text as it is; of 16 fixed bytes Arrow's uuid |
 | other logical types | those of the values underneath |
 | union of several types | what each row holds; `VARYING` here |
-| a type that holds itself; several types inside a map or record | `UNREADABLE`: Python's text of the value (no column takes it) |
+| a type that holds itself; several types in a field of a record, or in a map | `UNREADABLE`: Python's text of the value (no column takes it) |
 """
 
 from __future__ import annotations
@@ -143,13 +143,13 @@ def _type(schema: Any, named: dict[str, Any], within: tuple[str, ...]) -> pa.Dat
     if kind in _RECORDS:
         within = (*within, schema["name"])
         fields = [(field["name"], _type(field["type"], named, within)) for field in schema["fields"]]
-        return pa.struct(fields) if all(map(_is_settled, (inner for _, inner in fields))) else UNREADABLE
+        return pa.struct([(name, inner if _is_settled(inner) else UNREADABLE) for name, inner in fields])
     if kind == "array":
         items = _type(schema["items"], named, within)
         return pa.large_list(items) if _is_settled(items) else items
     if kind == "map":
         values = _type(schema["values"], named, within)
-        return pa.map_(pa.large_string(), values) if _is_settled(values) else UNREADABLE
+        return UNREADABLE if is_unsettled_inside(values) else pa.map_(pa.large_string(), values)
     if _TIME in schema:
         return _TIMES[kind, schema[_TIME]]
     if _digits(schema):
@@ -181,6 +181,11 @@ def _with(kind: pa.DataType, others: Mapping[pa.DataType, pa.DataType], times: b
     if pa.types.is_struct(kind):
         return pa.struct([field.with_type(_with(field.type, others, times)) for field in kind])
     return kind
+
+
+def is_unsettled_inside(kind: pa.DataType) -> bool:
+    """Tells whether a type is, or has somewhere in it, what is unreadable or of several types."""
+    return not _is_settled(kind) or any(is_unsettled_inside(kind.field(k).type) for k in range(kind.num_fields))
 
 
 def _is_settled(kind: pa.DataType) -> bool:
