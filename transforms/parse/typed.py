@@ -187,7 +187,7 @@ def _multiplied(
     ticks: np.ndarray, factor: int, there: np.ndarray, whole: bool, unit: str
 ) -> tuple[pa.Array, list[LeafFault]]:
     """Returns times in a unit that is no coarser than theirs."""
-    beyond = np.abs(ticks.astype(np.float64)) >= 2.0**63 / factor
+    beyond = ((ticks > (2**63 - 1) // factor) | (ticks < -(2**63 // factor))) & there
     if not beyond.any():
         return pa.array(ticks * factor, mask=~there), []
     if not whole:
