@@ -188,12 +188,13 @@ def _multiplied(
 ) -> tuple[pa.Array, list[LeafFault]]:
     """Returns times in a unit that is no coarser than theirs."""
     beyond = ((ticks > (2**63 - 1) // factor) | (ticks < -(2**63 // factor))) & there
+    exact = np.where(beyond, 0, ticks) * factor
     if not beyond.any():
-        return pa.array(ticks * factor, mask=~there), []
+        return pa.array(exact, mask=~there), []
     if not whole:
-        return pa.array(ticks.astype(np.float64) * factor, mask=~there), []
+        return pa.array(np.where(beyond, ticks.astype(np.float64) * factor, exact.astype(np.float64)), mask=~there), []
     fault = LeafFault("integer_overflow", np.flatnonzero(beyond), f"expected times that 64 bits can count in {unit}")
-    return pa.array(np.where(beyond, 0, ticks) * factor, mask=~(there & ~beyond)), [fault]
+    return pa.array(exact, mask=~(there & ~beyond)), [fault]
 
 
 def _ticks(values: pa.Array) -> tuple[np.ndarray, int]:
