@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -71,7 +70,7 @@ def test_rejected_alone_and_among_others(case: Case):
         if (
             isinstance(value, list) and kept and isinstance(kept[0], dict)
         ):  # integers past 64 bits, booleans among numbers
-            kept, as_text = kept, [{name: json.dumps(v) for name in kept[0]} for v in value]
+            as_text = [{name: json.dumps(v) for name in kept[0]} for v in value]
         if kept != as_text:
             np.testing.assert_equal(kept, value)
     assert made.tally["", "rows", "read"] == len(mixed)

@@ -14,7 +14,7 @@
 | uuid | the text as it is; of 16 fixed bytes Arrow's uuid |
 | other logical types | those of the values underneath |
 | union of several types | what each row holds; `VARYING` here |
-| a type that holds itself; several types in a field of a record, or in a map | `UNREADABLE`: Python's text of the value (no column takes it) |
+| a type that holds itself; in a record's field or a map several types | `UNREADABLE`: Python's text (no column takes it) |
 """
 
 from __future__ import annotations
