@@ -81,6 +81,8 @@ def texts(values: pa.Array, positions: np.ndarray) -> list[str]:
     chosen = _plain(values.take(pa.array(positions, pa.int64())))
     if typed.is_uuid(chosen.type):
         chosen = typed.text_of_uuids(chosen.storage)
+    if pa.types.is_timestamp(chosen.type):  # whose zone in a row of Python's may be that of another one
+        chosen = chosen.cast(pa.timestamp(chosen.type.unit, "UTC"))
     if pa.types.is_decimal(chosen.type):  # how many zeros its type has may hang on other rows
         return ["null" if v is None else f"{v.normalize():f}" for v in chosen.to_pylist()]
     if pa.types.is_binary(chosen.type) or pa.types.is_large_binary(chosen.type):
