@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.inputs import preflight
+from pipeline.repair.records import DECODERS
 from pipeline.sources.formats import source_for
 from pipeline.sources.limits import DEFAULTS
 from tests.jobs import done, read_arrays
@@ -30,7 +31,7 @@ from transforms import (
     sequence_numeric_column,
 )
 from transforms.errors import JobError
-from transforms.rows import paths
+from transforms.rows import origin, paths
 from transforms.splits.rule import Split
 
 EVENT = pa.struct([("item", pa.int64()), ("ms", pa.float64()), ("tags", pa.list_(pa.string()))])
@@ -261,3 +262,14 @@ def test_a_split_by_a_field_of_a_struct():
     flat = pa.RecordBatch.from_pydict({"id": [7, 8, None, 9]})
     assert key_bytes(batch, ("user.id",), 0) == key_bytes(flat, ("id",), 0)
     assert Split(by="key", key="user.id", fractions={"train": 0.5, "test": 0.5}).keys == ("user.id",)
+
+
+def test_a_rejected_row_keeps_the_structs_that_it_was_read_from(tmp_path):
+    parquet(tmp_path, NESTED_ROWS)
+    spec = make_spec([COLUMNS[0], COLUMNS[4]])
+    (batch,) = read(tmp_path / "x.parquet", spec)
+    form, records = origin.encode_records(batch, np.array([0, 3]))
+    assert form == origin.ARROW_IPC
+    decoded = [good for good, _ in DECODERS[form](records.to_pylist(), "x", spec.read_features, "") if good is not None]
+    again = [row for one in decoded for row in paths.column(one, "events.item").to_pylist()]  # type: ignore[union-attr]
+    assert again == [walked(NESTED_ROWS[k], "events", "item") for k in (0, 3)]
