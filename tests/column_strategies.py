@@ -208,6 +208,8 @@ def _column(draw: st.DrawFn, key: str, groups: list[str]) -> Column:
         made["padding_id"] = draw(st.integers(-(2**63), 2**63 - 1))
     if kind is Passthrough:
         made |= {"default_value": draw(st.none() | texts), "delimiter": None}
+    elif made["delimiter"] is None:
+        made["time_unit"] = draw(st.none() | st.sampled_from(["s", "us", "d"]))
     return kind.make(**made)
 
 

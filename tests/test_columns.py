@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -65,9 +66,13 @@ def test_rejected_alone_and_among_others(case: Case):
         check_outcome(case, value, case.rejected[row // 2][1] if row % 2 else good[1], made, row)
     assert made.rejected["row"].to_pylist() == list(range(1, len(mixed), 2))
     for at, (value, _) in enumerate(case.rejected):
-        as_text = [repr(v) for v in value] if isinstance(value, list) else None  # integers past 64 bits
-        if recovered(made, at)["x"] not in ({"unreadable": repr(value)}, as_text):
-            np.testing.assert_equal(recovered(made, at)["x"], value)
+        kept, as_text = recovered(made, at)["x"], {"unreadable": repr(value)}
+        if (
+            isinstance(value, list) and kept and isinstance(kept[0], dict)
+        ):  # integers past 64 bits, booleans among numbers
+            as_text = [{name: json.dumps(v) for name in kept[0]} for v in value]
+        if kept != as_text:
+            np.testing.assert_equal(kept, value)
     assert made.tally["", "rows", "read"] == len(mixed)
     assert made.tally["", "rows", "rejected"] == len(case.rejected)
     assert made.tally["", "rows", "written"] == len(case.rejected) + 1

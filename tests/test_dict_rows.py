@@ -50,6 +50,14 @@ def test_every_value_arrives_as_it_was(data, first):
             if isinstance(made[key], dict):  # what Arrow cannot hold, as text
                 assert made[key] == {"unreadable": repr(value)}
                 continue
+            if isinstance(value, list) and any(
+                isinstance(item, dict) for item in made[key]
+            ):  # booleans or large integers
+                texts = [None if item is None else next(iter(item.values())) for item in made[key]]
+                assert texts == [
+                    None if item is None else repr(item).replace("T", "t").replace("F", "f") for item in value
+                ]
+                continue
             assert made[key] == value or isinstance(value, str | bytes)
             if isinstance(value, bool) or value == [True]:
                 assert kinds(made[key]) == kinds(value)

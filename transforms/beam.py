@@ -134,7 +134,7 @@ class StageFn(beam.DoFn):
     def _run_rows(self, pending: Sequence[Any]) -> Iterator[Any]:
         for (stage, is_dict), group in itertools.groupby(pending, key=stage_and_kind):
             same = [row if is_dict else row_dict(row) for row in group]
-            batches = [self._canonical(same, stage)] if stage else from_dicts(same)
+            batches = [self._canonical(same, stage)] if stage else from_dicts(same, 0, self._spec.features)
             yield from self._run_batches(batches, is_dict)
 
     def _run_batches(self, batches: Iterable[pa.RecordBatch], is_dict: bool) -> Iterator[Any]:

@@ -14,6 +14,9 @@ INTEGERS: Final = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32
 FLOATS: Final = ("float16", "bfloat16", "float32", "float64")
 STRINGS: Final = ("string", "bytes")
 
+DIGITS: Final = "digits"
+"""What words of dtype uint64 are parsed as: their decimal text, by which they are looked up; no int64 holds them all."""
+
 SMALLEST_FLOAT32: Final = 2.0**-126
 """The smallest normal float32; those below are subnormal."""
 

@@ -146,7 +146,7 @@ def apply(
     spec = make_spec(columns, sequence_groups)
     tally: Tally = Counter()
     accepted, rejected = [], []
-    for batch in batches_of(data):
+    for batch in batches_of(data, spec.features):
         parsed = parse_batch(batch, spec.columns, max_steps)
         valid = validate_batch(parsed.batch, spec, parsed.views)
         tally["", "rows", "read"] += batch.num_rows

@@ -7,6 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from transforms import dtypes
 from transforms.columns import Column
 from transforms.densify.collect import fit
 from transforms.densify.densify import densify
@@ -68,7 +69,8 @@ def _as_request(key: str, inputs: Mapping[str, Any], form: Form) -> tf.RaggedTen
     if key not in inputs:
         raise ValueError(f"expected the feature {key!r}{nearest(key, inputs)}")
     given = inputs[key]
-    if given.dtype != tf.as_dtype(form.carrier) and tf.string in (given.dtype, tf.as_dtype(form.carrier)):
+    both = form.dtype == dtypes.DIGITS  # text or integers
+    if not both and given.dtype != tf.as_dtype(form.carrier) and tf.string in (given.dtype, tf.as_dtype(form.carrier)):
         raise ValueError(f"feature {key!r}: expected {form.carrier}, got {given.dtype.name}")
     if isinstance(given, tf.SparseTensor):
         made = tf.RaggedTensor.from_sparse(given, row_splits_dtype=tf.int64)

@@ -20,7 +20,7 @@ from transforms.distributions.histograms import Counts
 from transforms.groups import SequenceGroup
 from transforms.parse.parse import Parsed, parse
 from transforms.parse.step_limit import MAX_STEPS
-from transforms.rows import origin, rejection
+from transforms.rows import origin, paths, rejection
 from transforms.rows.ragged import Ragged
 from transforms.rows.rejection import Fault
 from transforms.rows.tally import Tally, add, count_lengths, count_rejected, presence
@@ -52,19 +52,19 @@ class Stage:
 def parse_batch(batch: pa.RecordBatch, columns: Sequence[Column], max_steps: int = MAX_STEPS) -> Stage:
     """Parses the source columns of a batch to canonical list columns, by key; other columns are dropped.
 
-    A feature that the batch does not have at all is absent in every row. A row with more than `max_steps` steps is rejected.
+    A feature that the batch does not have at all is absent in every row; one in a struct is found by its path
+    (`rows.paths`). A row with more than `max_steps` steps is rejected.
     """
     batch = origin.plain(batch)
     file = origin.file_of(batch)
     tally: Tally = Counter()
     faults: list[Fault] = []
     by_key: dict[str, Parsed] = {}
-    names = set(batch.schema.names)
     for column in columns:
         for key, form in column.features.items():
             if key not in by_key:
-                source = batch.column(key) if key in names else pa.nulls(batch.num_rows)
-                by_key[key] = parse(source, form, max_steps)
+                source = paths.column(batch, key)
+                by_key[key] = parse(pa.nulls(batch.num_rows) if source is None else source, form, max_steps)
                 faults += by_key[key].faults
     good, rejected = rejection.split(batch, faults)
     for column in columns:

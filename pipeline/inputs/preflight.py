@@ -23,7 +23,7 @@ from pipeline.sources.limits import DEFAULTS, Limits
 from transforms.columns import Column
 from transforms.errors import JobError, listed, nearest
 from transforms.parse.parse import column_type_error
-from transforms.rows import origin
+from transforms.rows import origin, paths
 from transforms.spec.spec import Spec
 from transforms.splits.rule import Split
 
@@ -97,12 +97,15 @@ def _seen(path: str, source: Source, spec: Spec, limits: Limits) -> _Seen:
         except JobError:
             if source.has_rows(path, limits):
                 raise
-    return _Seen(path, frozenset(features), _held(features), source.has_schema)
+    found = (key for key in spec.features if paths.find(features, key))
+    return _Seen(path, frozenset((*features, *found)), _held(features), source.has_schema)
 
 
 def _held(features: Mapping[str, pa.DataType]) -> tuple[str, ...]:
-    """Returns the names of the features that hold something."""
-    return tuple(n for n, kind in features.items() if not pa.types.is_null(kind) and n not in origin.RESERVED)
+    """Returns the names of the features that hold something; of those in structs the paths, too."""
+    held = [n for n, kind in features.items() if not pa.types.is_null(kind) and n not in origin.RESERVED]
+    inside = (name for name, kind in paths.leaves(features) if not pa.types.is_null(kind))
+    return tuple(dict.fromkeys((*held, *inside)))
 
 
 def _refuse_odd(one: _Seen, others: Sequence[_Seen], columns: Sequence[Column]) -> None:
@@ -124,7 +127,10 @@ def _keys(columns: Sequence[Column]) -> dict[str, str]:
 def _strange(names: Iterable[str], keys: Collection[str], others: Iterable[Collection[str]]) -> list[str]:
     """Returns the features of a file that no column reads and no other file has."""
     known = {*keys, *(name for other in others for name in other)}
-    return sorted(name for name in names if name not in known)
+    read = {
+        key[: at + 1] for key in keys for at in range(len(key)) if key[at + 1 : at + 2] == "."
+    }  # structs on their paths
+    return sorted(name for name in names if name not in known | read)
 
 
 def _why_odd(absent: Mapping[str, str], all_absent: bool, strange: Sequence[str]) -> str:
@@ -199,11 +205,12 @@ def refuse_schema(path: str, features: Mapping[str, pa.DataType], spec: Reads) -
     """
     wanted = [(f"column {c.name!r}", key) for c in spec.columns for key in c.features]
     for what, key in [*wanted, *(("split", key) for key in (spec.row_rule.keys if spec.row_rule else ()))]:
-        if key not in features:
-            names = [name for name in features if name not in origin.RESERVED]
+        if paths.find(features, key) is None:
+            names = [name for name, _ in paths.leaves(features) if name not in origin.RESERVED]
             hint = nearest(key, names) or f"; it has {listed(names)}"
             raise JobError(f"{path}: {what}: the file has no feature {key!r}{hint}")
     for column, key, form in ((c, key, form) for c in spec.columns for key, form in c.features.items()):
-        why = column_type_error(features[key], form)
+        kind = paths.kind_of(features, key)
+        why = "" if kind is None else column_type_error(kind, form)
         if why:
             raise JobError(f"{path}: column {column.name!r}: {why}")

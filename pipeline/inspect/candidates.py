@@ -54,9 +54,9 @@ def candidates(profile: Profile, is_whole: bool, outputs: frozenset[str], as_key
       as_key: whether it may be passed through as a key.
     """
     chooser = _Chooser(profile, is_whole, outputs)
-    if profile.is_scalar and as_key:
+    if profile.is_scalar and as_key and not (profile.are_times or profile.are_booleans):
         yield from chooser.keys()
-    if profile.are_integers:
+    if profile.are_integers and not profile.are_times:
         yield from chooser.integers()
     if profile.are_numbers:
         yield from chooser.numbers()
@@ -76,7 +76,7 @@ class _Chooser:
         least = LEAST_KEYS if p.are_integers else 2
         unique = p.distinct == p.count == len(p.steps) >= least
         if unique and (p.are_words or p.are_integers):
-            kind = "int64" if not p.natures["text"] else "string" if p.is_utf8 else "bytes"
+            kind = self._integer() if not p.natures["text"] else "string" if p.is_utf8 else "bytes"
             dtype = {} if kind == "string" else {"dtype": kind}
             yield self._made("passthrough_column", "another one in every row: a key, which is passed through", **dtype)
 
@@ -88,6 +88,10 @@ class _Chooser:
         other = self._kind("numeric_column")
         if low is None or high is None or low < 0:
             return
+        if p.are_booleans:
+            why = f"booleans: 1 for true, 0 for false. As a label of 0.0 and 1.0: {other}"
+            yield self._made(kind, why, num_buckets=2, **self._ids())
+            return
         if high < MOST_IDS:
             size, said = self._buckets(int(high) + 1)
             more = f"{span}: taken for ids{said}. If these are amounts: {other} with normalizer_fn: z_score"
@@ -95,12 +99,14 @@ class _Chooser:
         elif p.count >= REPEATED * max(p.distinct, 1) or high > LARGEST_AMOUNT:
             kind = self._kind("categorical_column_with_hash_bucket")
             more = f"{span}, {number(p.distinct)} different ones: taken for ids, hashed. If these are amounts: {other}"
-            yield self._made(kind, more, hash_bucket_size=self._hash_size(), dtype="int64", **self._ids())
+            yield self._made(kind, more, hash_bucket_size=self._hash_size(), dtype=self._integer(), **self._ids())
 
     def numbers(self) -> Iterator[Candidate]:
         """Yields columns of numbers: as int64, where all are integers; else as floats, which gaps can be in."""
         p = self.profile
         span = f"from {number(p.numbers.low)} to {number(p.numbers.high)}, mean {number(p.numbers.mean)}"
+        if p.are_times:
+            span += ": times in seconds (time_unit takes others)"
         kind, shape = self._kind("numeric_column"), {}
         if p.depth == 2:
             if p.widths[0] != p.widths[1]:
@@ -149,6 +155,11 @@ class _Chooser:
         if self.profile.delimiter:
             given["delimiter"] = self.profile.delimiter
         return Candidate(TYPES[kind].model_validate({"type": kind, **given}), why)
+
+    def _integer(self) -> str:
+        """Returns the dtype that holds all integers."""
+        high = self.profile.numbers.high
+        return "uint64" if high is not None and high >= 2**63 else "int64"
 
     def _kind(self, context: str) -> str:
         return context if self.profile.is_scalar else f"sequence_{context}"

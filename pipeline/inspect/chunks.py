@@ -8,7 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.parse.carriers import is_text, pieces
+from transforms.parse import typed
+from transforms.parse.carriers import pieces
+from transforms.parse.typed import is_text
 from transforms.rows.ragged import Ragged, is_list, unwrapped
 
 
@@ -23,7 +25,8 @@ class Chunk:
       steps: int64 `[rows]`: values in each row, or lists in it. 0 where it is absent.
       widths: int64 `[steps]`, values in each list of a row, -1 where there is a null in its place; None without such lists.
       values: all values, a flat Arrow array without extension types and dictionaries. Of what stands deeper than columns
-        take, the lists.
+        take, the lists. Booleans, decimals and times as numbers, times in seconds; UUIDs as text.
+      meaning: `booleans` or `times`, if the values are such; else empty.
     """
 
     kind: pa.DataType
@@ -32,6 +35,7 @@ class Chunk:
     steps: np.ndarray
     widths: np.ndarray | None
     values: pa.Array
+    meaning: str = ""
 
     @property
     def nulls(self) -> int:
@@ -50,20 +54,39 @@ def chunk_of(array: pa.Array) -> Chunk:
     if not is_list(plain.type):
         present = pc.is_valid(plain).to_numpy(zero_copy_only=False)
         values = plain.drop_null()
-        return Chunk(kind, 0, present, present.astype(np.int64), None, values)
+        return Chunk(kind, 0, present, present.astype(np.int64), None, _as_numbers(values), _meaning(values.type))
     outer = Ragged.of(plain)
     if not is_list(outer.values.type):
-        return Chunk(kind, 1, outer.present, outer.lengths, None, _plain(outer.values))
+        values = _plain(outer.values)
+        return Chunk(kind, 1, outer.present, outer.lengths, None, _as_numbers(values), _meaning(values.type))
     inner = Ragged.of(outer.values)
     widths = np.where(inner.present, inner.lengths, -1)
     values = _plain(inner.values)
     depth = 3 if is_list(values.type) else 2
-    return Chunk(kind, depth, outer.present, outer.lengths, widths, values)
+    return Chunk(kind, depth, outer.present, outer.lengths, widths, _as_numbers(values), _meaning(values.type))
 
 
 def _plain(array: pa.Array) -> pa.Array:
+    if typed.is_uuid(array.type):
+        return typed.text_of_uuids(array.storage)
     array = unwrapped(array)
+    if pa.types.is_fixed_size_binary(array.type):
+        return array.cast(pa.large_binary())
     return array.cast(pa.float32()) if pa.types.is_float16(array.type) else array
+
+
+def _meaning(kind: pa.DataType) -> str:
+    return "booleans" if pa.types.is_boolean(kind) else "times" if typed.is_time(kind) else ""
+
+
+def _as_numbers(values: pa.Array) -> pa.Array:
+    """Returns booleans, decimals and times as numbers; decimals of no places that int64 does not hold as they are."""
+    if pa.types.is_decimal(values.type) and values.type.scale == 0:
+        try:
+            return values.cast(pa.int64())
+        except pa.ArrowInvalid:
+            return values
+    return typed.as_numbers(values, whole=False, unit=typed.SECONDS)[0]
 
 
 def split(chunk: Chunk, delimiter: str) -> Chunk:
@@ -77,7 +100,7 @@ def split(chunk: Chunk, delimiter: str) -> Chunk:
 
 def nature(kind: pa.DataType) -> str:
     """Returns what a column may take values of a type for: `integers`, `floats`, `text`, `nothing`; or its own name."""
-    if pa.types.is_integer(kind):
+    if pa.types.is_integer(kind) or pa.types.is_decimal(kind):
         return "integers"
     if pa.types.is_floating(kind):
         return "floats"
@@ -92,6 +115,8 @@ def name_of(kind: pa.DataType) -> str:
     >>> name_of(pa.large_list(pa.large_string())), name_of(pa.list_(pa.float32(), 12))
     ('list<text>', 'list<float>[12]')
     """
+    if typed.is_uuid(kind):
+        return "uuid"
     if isinstance(kind, pa.BaseExtensionType):
         return name_of(kind.storage_type)
     if pa.types.is_dictionary(kind):

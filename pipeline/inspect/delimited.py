@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.inspect.chunks import Chunk, nature, split
-from transforms.parse.carriers import ARRAY_TEXT, FLOAT_TEXT
+from transforms.parse.text import ARRAY_TEXT, FLOAT_TEXT
 
 NEARLY_ALL: Final = 0.99
 """Share of values that make a feature one of numbers, or of text; where the others stand, rows may be rejected."""

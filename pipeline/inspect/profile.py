@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 from pipeline.inspect import delimited
 from pipeline.inspect.chunks import Chunk, chunk_of, name_of, nature, split
 from pipeline.inspect.sample import Sample
-from transforms.parse.carriers import ARRAY_TEXT, FLOAT_TEXT, INTEGER_TEXT
 from transforms.parse.rounding import Rounded, rounded
+from transforms.parse.text import ARRAY_TEXT, FLOAT_TEXT, INTEGER_TEXT
 
 
 @dataclass
@@ -55,6 +55,7 @@ class Profile:
       whole_text: how many texts are integers.
       number_text: how many texts are numbers, integers included.
       array_text: how many texts are arrays (`carriers.ARRAY_TEXT`).
+      meanings: what its values mean (`Chunk.meaning`), an empty text among them for plain numbers and text.
       is_utf8: whether all text is UTF-8.
       numbers: a summary of its numbers.
       distinct: how many different integers or texts there are; 0 for floats.
@@ -74,6 +75,7 @@ class Profile:
     whole_text: int = 0
     number_text: int = 0
     array_text: int = 0
+    meanings: frozenset[str] = frozenset()
     is_utf8: bool = True
     numbers: Numbers = field(default_factory=Numbers)
     distinct: int = 0
@@ -117,6 +119,16 @@ class Profile:
         return self.are_numbers and self.natures["integers"] + self.whole_text == self.count
 
     @property
+    def are_booleans(self) -> bool:
+        """Whether all values are booleans."""
+        return self.meanings == {"booleans"}
+
+    @property
+    def are_times(self) -> bool:
+        """Whether all values are times; their numbers are seconds."""
+        return self.meanings == {"times"}
+
+    @property
     def are_arrays(self) -> bool:
         """Whether most values are arrays written as text: words of no vocabulary, and no delimiter takes them apart."""
         return 0 < self.count <= 2 * self.array_text
@@ -156,6 +168,7 @@ def _profile(name: str, stored: Sequence[Chunk]) -> Profile:
         sum(chunk.nulls for chunk in chunks),
         natures,
     )
+    made.meanings = frozenset(chunk.meaning for chunk in chunks if len(chunk.values) > chunk.values.null_count)
     return _with_values(made, [chunk.values.drop_null() for chunk in chunks])
 
 

@@ -13,7 +13,7 @@ from pipeline.sources.base import FilePart, Read, Source
 from pipeline.sources.batches import of_rows
 from pipeline.sources.formats import source_for
 from pipeline.sources.limits import DEFAULTS, INSPECTED_ROWS, Limits
-from transforms.rows import origin
+from transforms.rows import origin, paths
 
 MOST_PARTS: Final = 64
 """Files, or parts of files, that are open at once, and over which a sample is spread."""
@@ -32,7 +32,7 @@ class Sample:
 
     Attributes:
       batches: the rows, without their origin. A feature that a batch does not have is absent in its rows.
-      names: all features, in the order in which files tell them.
+      names: all features, in the order in which files tell them; of structs their fields, by their paths.
       bad: rows that could not be decoded at all; they are in no batch.
       files: how many files there are.
       read: file to the number of its rows in the sample.
@@ -100,7 +100,7 @@ class _Reader:
         self._size = 0
         self.made = Sample(files=len(sources), schemas=schemas)
         for names in schemas.values():
-            self.made.names |= dict.fromkeys(names)
+            self.made.names |= dict.fromkeys(name for name, _ in paths.leaves(names))
 
     def run(self) -> None:
         """Reads until there are enough rows, or no more."""
@@ -119,11 +119,11 @@ class _Reader:
 
     def _opened(self, split: FilePart, share: int, limits: Limits) -> tuple[str, Iterator[Read]]:
         path, source = split.path, self._sources[split.path]
-        features: Mapping[str, pa.DataType] = self.made.schemas.get(path, {})
+        features: Mapping[str, pa.DataType] = dict(paths.leaves(self.made.schemas.get(path, {})))
         if not source.has_schema:
             depth = self._depths.setdefault(path, 2 * share)
             features = source.features(path, replace(limits, max_batch_bytes=MOST_BYTES), depth)
-            features = {name: kind for name, kind in sorted(features.items()) if name not in origin.RESERVED}
+            features = {n: kind for n, kind in sorted(paths.leaves(features)) if n not in origin.RESERVED}
             self.made.names |= dict.fromkeys(features)
         # A run asks for one feature at least, and sources count on it; a name that begins so is no feature's.
         carriers = {name: _carrier(kind) for name, kind in features.items()} or {origin.ROW_COLUMN + "none": "int64"}
@@ -143,13 +143,18 @@ class _Reader:
             parts = alive
         return True
 
+    def _features(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Returns a batch without its origin, those of its features that are in structs under their paths."""
+        found = {name: paths.column(batch, name) for name in self.made.names if name not in origin.RESERVED}
+        held = {name: column for name, column in found.items() if column is not None}
+        return pa.RecordBatch.from_arrays(list(held.values()), names=list(held))
+
     def _add(self, path: str, read: Read) -> bool:
         left = self._most - self._taken
         batch = None if read.batch is None else origin.plain(read.batch.slice(0, left))
         bad = 0 if read.rejected is None else min(read.rejected.num_rows, left - (batch.num_rows if batch else 0))
         if batch is not None and batch.num_rows:
-            own = [name for name in batch.schema.names if name not in origin.RESERVED]
-            self.made.batches.append(of_rows(batch.select(own), batch.num_rows))
+            self.made.batches.append(of_rows(self._features(batch), batch.num_rows))
             self._size += self.made.batches[-1].nbytes
         self.made.bad += bad
         count = bad + (batch.num_rows if batch is not None else 0)

@@ -14,6 +14,7 @@ from pipeline.inspect.sample import Sample
 from pipeline.sources.formats import source_for
 from transforms.columns import Column
 from transforms.parse.parse import column_type_error, parse
+from transforms.rows import paths
 from transforms.rows.ragged import Ragged
 from transforms.rows.rejection import Fault
 
@@ -66,7 +67,8 @@ def _why_not(column: Column, schemas: Mapping[str, Mapping[str, pa.DataType]]) -
     """Returns why the schema of a file does not take the column, or an empty string."""
     for path, schema in schemas.items():
         for key, form in column.features.items():
-            why = column_type_error(schema[key], form) if key in schema else "there is no such feature"
+            kind = paths.kind_of(schema, key)
+            why = "there is no such feature" if kind is None else column_type_error(kind, form)
             if why and source_for(path).has_rows(path):
                 return f"{path}: {why}"
     return ""

@@ -12,7 +12,7 @@ import pyarrow as pa
 from pipeline.sources.base import Decoded
 from pipeline.sources.formats import SOURCES
 from transforms.errors import JobError
-from transforms.rows import digests, origin
+from transforms.rows import digests, origin, paths
 
 
 def _decoded_ipc(records: Sequence[bytes], path: str, features: Mapping[str, str], header: str) -> Decoded:
@@ -23,8 +23,10 @@ def _decoded_ipc(records: Sequence[bytes], path: str, features: Mapping[str, str
         groups.setdefault(batch.schema.to_string(), []).append(k)
     for positions in groups.values():
         table = pa.Table.from_batches([found[k] for k in positions]).combine_chunks()
-        names = [name for name in table.schema.names if name in features]
-        absent = [name for name in features if name not in names]
+        kinds = {field.name: field.type for field in table.schema}
+        found_at = {name: paths.find(kinds, name) for name in features}
+        absent = [name for name, path in found_at.items() if path is None]
+        names = list(dict.fromkeys(path[0] for path in found_at.values() if path))
         if absent:
             what = f"its record does not hold the feature {absent[0]!r}, which the run did not read"
             raise JobError(f"a rejected row of {path}: {what}: run the job again")

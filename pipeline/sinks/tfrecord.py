@@ -87,7 +87,9 @@ def feature_of(batch: pa.RecordBatch, output: Output, listed: bool = False) -> e
         bits = np.frombuffer(values.buffers()[1] or b"", np.uint8)
         return encode.Feature(name, encode.BOOLEANS, bits, width, steps, first=values.offset)
     if pa.types.is_integer(values.type):
-        return encode.Feature(name, encode.INTEGERS, values.cast(pa.int64()).to_numpy(), width, steps)
+        # The same 64 bits, of which a cast back makes the same number.
+        integers = values.view(pa.int64()) if pa.types.is_uint64(values.type) else values.cast(pa.int64())
+        return encode.Feature(name, encode.INTEGERS, integers.to_numpy(), width, steps)
     strings = values.cast(pa.large_binary())
     _, starts, data = strings.buffers()
     found = np.frombuffer(starts or bytes(8), np.int64)[strings.offset :]

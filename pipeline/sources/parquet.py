@@ -14,7 +14,7 @@ import pyarrow as pa
 from pipeline.sources.base import FilePart, Read, Source, broken, open_input, size_of
 from pipeline.sources.limits import DEFAULTS, Limits
 from transforms.errors import JobError
-from transforms.rows import origin
+from transforms.rows import origin, paths
 
 _WIDTHS: Final = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 8, "FLOAT": 4, "DOUBLE": 8}
 """Bytes that a value of a physical type takes in Arrow; for text and bytes the file's figure has to do."""
@@ -94,18 +94,32 @@ def opened(path: str, where: str = "") -> Iterator[Any]:
 
 
 def _wanted(path: str, schema: pa.Schema, features: Collection[str]) -> dict[str, list[int]]:
-    """Returns the features asked for that a file has, in its order, each with the numbers of its columns as Parquet counts them.
+    """Returns what the features asked for are read from, in the order of the file: its columns as Parquet counts them, by name.
 
-    By number: a name with a dot in it can stand for a column of that name and for a field of a struct.
+    By number: a name with a dot in it can stand for a column of that name and for a field of a struct. Of structs only the fields
+    asked for are read.
     """
+    kinds = {field.name: field.type for field in schema}
     ends = list(itertools.accumulate((_leaves(field.type) for field in schema), initial=0))
-    wanted = {
-        n: list(range(*part)) for n, part in zip(schema.names, itertools.pairwise(ends), strict=True) if n in features
-    }
+    spans = dict(zip(schema.names, itertools.pairwise(ends), strict=True))  # of several of a name, the last one
+    numbers: dict[str, set[int]] = {}
+    for first, *rest in filter(None, (paths.find(kinds, name) for name in features)):
+        numbers.setdefault(first, set()).update(_span(kinds[first], spans[first][0], rest))
+    wanted = {name: sorted(numbers[name]) for name in spans if name in numbers}
     for name in wanted:
         if schema.names.count(name) > 1:
             raise JobError(f"{path}: has {schema.names.count(name)} columns named {name!r}")
     return wanted
+
+
+def _span(kind: pa.DataType, start: int, path: Sequence[str]) -> range:
+    """Returns the numbers of the columns of a field inside a feature, whose own columns start at a number."""
+    if not path:
+        return range(start, start + _leaves(kind))
+    if not pa.types.is_struct(kind):
+        return _span(kind.field(0).type, start, path)  # a list
+    at = kind.get_field_index(path[0])
+    return _span(kind.field(at).type, start + sum(_leaves(kind.field(k).type) for k in range(at)), path[1:])
 
 
 def _leaves(kind: pa.DataType) -> int:

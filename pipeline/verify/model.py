@@ -12,7 +12,7 @@ from pipeline.sources.limits import WIDEST
 from transforms.columns.numeric_base import numeric_of
 from transforms.errors import JobError
 from transforms.normalizers import Function
-from transforms.rows import origin
+from transforms.rows import origin, paths
 from transforms.rows.ragged import Ragged, is_list, splits_of, unwrapped
 from transforms.spec.spec import Spec, input_name
 from transforms.stored import trees
@@ -121,8 +121,8 @@ def ragged_request(batch: pa.RecordBatch, spec: Spec) -> dict[str, Any]:
 
 def _lists_of_text(batch: pa.RecordBatch, key: str) -> Ragged:
     """Returns a column of text, one string or a list of one a row, as lists of bytes."""
-    array = origin.plain(batch).column(key) if key in batch.schema.names else pa.nulls(batch.num_rows)
-    array = unwrapped(array)
+    held = paths.column(origin.plain(batch), key)
+    array = pa.nulls(batch.num_rows) if held is None else unwrapped(held)
     if not pa.types.is_nested(array.type):
         present = array.is_valid().to_numpy(zero_copy_only=False)
         array = Ragged(array.drop_null(), splits_of(present), present).to_list_array()

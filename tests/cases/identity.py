@@ -22,7 +22,7 @@ CASES = [
             (["9" * 90], "integer_overflow"),
             ([[1, 2]], "wrong_step_width"),
             ([1, None], "null_value"),
-            ([True], "wrong_type"),
+            ([True, 2], "wrong_type"),
         ],
         empty=[-1] * T,
         dtype="int64",

@@ -18,7 +18,7 @@ CASES = [
             ([1.0, None], "non_finite"),
             (["1", "one"], "not_a_number"),
             ([b"\xff", b"1"], "invalid_utf8"),
-            ([True, False], "wrong_type"),
+            ([True, 2], "wrong_type"),
             (1.0, "wrong_type"),
             ([[[1.0]]], "wrong_type"),
         ],

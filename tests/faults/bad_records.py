@@ -137,7 +137,7 @@ BAD: Final[Sequence[Bad]] = [
     Bad("invalid UTF-8", "invalid_utf8", "name", "\\xff\\xfe", {"name": b"\xff\xfe"}, (*FRAMED, "csv", *TYPED)),
     Bad("a number where text is", "wrong_type", "name", "7", {"name": 7}, (*FRAMED, "jsonl", "avro", "memory")),
     Bad("numbers where a text of them is", "wrong_type", "csv", "[1.5]", {"csv": [1.5]}, (*FRAMED, "jsonl", "memory")),
-    Bad("a boolean", "wrong_type", "ids", "true", _two([True, False]), ("jsonl", "avro", "memory")),
+    Bad("a boolean among numbers", "wrong_type", "ids", "true", _two([True, 2]), ("jsonl", "memory")),
     Bad("a boolean", "not_a_number", "ids", "true", _two(["true", "1"]), ("csv",)),
     Bad("a scalar for a sequence", "wrong_type", "ids", "3", _two(3), ("jsonl", "avro", "memory")),
     Bad("nested too deep", "wrong_type", "n", "[[1]]", {"n": [[[1]]]}, ("jsonl", "memory")),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import pyarrow as pa
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from transforms import dtypes, reprs
@@ -225,11 +225,14 @@ class KeyedColumn(Column):
       key: name of the feature in the source.
       required: whether a row without the feature is rejected. Otherwise an absent sequence is an empty one.
       delimiter: the separator of the values if one string holds a whole sequence, for example `","`.
+      time_unit: the unit that timestamps and other times become numbers of. Seconds if it is not given; if it is, text may be a
+        time in ISO 8601, too.
     """
 
     key: Key  # a field where the base names an attribute
     required: bool = Field(default=False, strict=True)
     delimiter: str | None = Field(default=None, strict=True, min_length=1)
+    time_unit: Literal["s", "ms", "us", "ns", "m", "h", "d"] | None = None
 
     @property
     def name(self) -> str:
@@ -244,6 +247,14 @@ class KeyedColumn(Column):
     def features(self) -> Mapping[str, Form]:
         """See the base class."""
         return {self.key: self.form()}
+
+    @model_validator(mode="after")
+    def _unit_applies(self) -> Self:
+        if self.time_unit is not None and self.form().dtype in dtypes.STRINGS:
+            raise ValueError(f"time_unit {self.time_unit!r} does not apply to text: no time becomes a number")
+        if self.time_unit is not None and self.delimiter is not None:
+            raise ValueError(f"time_unit {self.time_unit!r} does not apply with a delimiter: such text holds no times")
+        return self
 
     def check(self, views: Mapping[str, Ragged]) -> Checked:
         """See the base class."""

@@ -145,8 +145,10 @@ class KeyedCategorical(Categorical, KeyedColumn):
     def form(self) -> Form:
         """See the base class."""
         width = self.max_ids if self.is_sequence else 1
-        whole = dtypes.carrier(self.word_dtype) == "int64" and not self.in_a_range
-        return Form(self.name, self.word_dtype, self.delimiter, width, True, whole, scalars=not self.is_sequence)
+        dtype = dtypes.DIGITS if self.word_dtype == "uint64" else self.word_dtype
+        whole = dtypes.carrier(dtype) == "int64" and not self.in_a_range
+        scalars, unit = not self.is_sequence, self.time_unit
+        return Form(self.name, dtype, self.delimiter, width, True, whole, scalars=scalars, time_unit=unit)
 
     def check_values(self, values: Ragged) -> Checked:
         """See the base class."""

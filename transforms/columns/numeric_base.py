@@ -122,6 +122,7 @@ class NumericBase(KeyedColumn):
             step_width=self.step_width,
             scalars=not self.is_sequence,
             reject_overflow=self.non_finite == "reject",
+            time_unit=self.time_unit,
         )
 
     def check_finite(self, values: Ragged) -> Checked:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self
 
 import numpy as np
 import pyarrow as pa
@@ -22,14 +22,15 @@ if TYPE_CHECKING:
     from transforms.columns.steps import RawTensors
     from transforms.columns.window import Window
 
-PassthroughDtype = Annotated[str, dtype_among((*dtypes.STRINGS, "int64", "float32"), "string, bytes, int64 or float32")]
+PASSED: Final = (*dtypes.STRINGS, "int64", "uint64", "float32", "float64")
+PassthroughDtype = Annotated[str, dtype_among(PASSED, f"{', '.join(PASSED[:-1])} or {PASSED[-1]}")]
 
 
 class Passthrough(KeyedColumn):
     """One scalar per example, written as it is read. It is not part of the graph: a request need not carry it.
 
     Attributes:
-      dtype: `string` (checked to be UTF-8), `bytes`, `int64` or `float32`.
+      dtype: `string` (checked to be UTF-8), `bytes`, `int64`, `uint64`, `float32` or `float64`.
       default_value: the value for rows without the feature; if it is not given, such a row is rejected (`missing`).
     """
 
@@ -46,16 +47,22 @@ class Passthrough(KeyedColumn):
         value = self.default_value
         if value is None:
             return self
-        kinds = {"string": str, "bytes": str, "int64": int, "float32": int | float}[self.dtype]
-        low, high = dtypes.integer_range("int64")
-        fits = isinstance(value, kinds) and (self.dtype != "int64" or low <= value <= high)  # type: ignore[operator]
-        if not fits or (self.dtype == "float32" and not abs(value) <= dtypes.largest_float("float32")):  # type: ignore[arg-type]
+        if not self._fits(value):
             raise ValueError(f"default_value {value!r} does not fit {self.dtype}")
         return self
 
+    def _fits(self, value: str | int | float) -> bool:
+        if self.dtype in dtypes.STRINGS or isinstance(value, str):
+            return self.dtype in dtypes.STRINGS and isinstance(value, str)
+        if self.dtype in dtypes.FLOATS:
+            return abs(value) <= dtypes.largest_float(self.dtype)
+        info = np.iinfo(self.dtype)
+        return isinstance(value, int) and int(info.min) <= value <= int(info.max)
+
     def form(self) -> Form:
         """See the base class."""
-        return Form(self.name, self.dtype, None, step_width=1, scalars=True, reject_overflow=False)
+        dtype = dtypes.DIGITS if self.dtype == "uint64" else self.dtype
+        return Form(self.name, dtype, scalars=True, reject_overflow=False, time_unit=self.time_unit)
 
     def check_values(self, values: Ragged) -> Checked:
         """See the base class."""
@@ -83,7 +90,9 @@ class Passthrough(KeyedColumn):
         there = values.lengths > 0
         at = pa.array(np.where(there, values.splits[:-1], 0), pa.int64(), mask=~there)
         found, default = values.values.take(at), self.default_value
-        if self.dtype == "float32" and default is not None:
+        if self.dtype == "uint64":
+            found = found.cast(pa.uint64())
+        if self.dtype in dtypes.FLOATS and default is not None:
             default = float(default)  # rounded as a value is: pyarrow 25 refuses an int that float32 does not hold
         return found if default is None else found.fill_null(pa.scalar(default, found.type))
 

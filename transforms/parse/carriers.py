@@ -4,16 +4,19 @@ Each converter takes a flat Arrow array and returns NumPy values of the same len
 convert. What is accepted:
 
 - int64 columns: integer types of any width; floats without a fraction up to 2^53; decimal integers as text (`"-12"`,
-  `"+7"`, `"007"`, spaces around trimmed). Booleans, fractions and numbers outside the dtype are faults.
+  `"+7"`, `"007"`, spaces around trimmed). Fractions and numbers outside the dtype are faults.
 - float32 and float64 columns: integer and float types of any width; decimal text, with exponent, `nan` and `inf`. A null becomes
   NaN. A finite number too large for the dtype is a fault where non-finite values are rejected, else an infinity. A
   float32 that is subnormal is 0.
-- string columns: text (checked to be UTF-8 where the dtype is `string`) and bytes.
+- string columns: text (checked to be UTF-8 where the dtype is `string`) and bytes. Where the words are integers up to 2^64 - 1
+  (`dtypes.DIGITS`), what columns of integers take, as its decimal text.
+- other types: see `transforms.parse.typed`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Final
 
 import numpy as np
@@ -21,26 +24,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms import dtypes
+from transforms.parse import typed
 from transforms.parse.rounding import LOOKED_AT, Rounded, rounded
-from transforms.rows.from_python import NO_TEXT
+from transforms.parse.text import numbers_from_text, utf8
+from transforms.parse.typed import LeafFault, is_text, where
+from transforms.rows.marks import MIXED, NO_TEXT, NUMBERS
 from transforms.rows.ragged import Ragged, unwrapped
 
-INTEGER_TEXT: Final = r"^[+-]?[0-9]+$"
-FLOAT_TEXT: Final = r"(?i)^[+-]?([0-9]+\.?[0-9]*([eE][+-]?[0-9]+)?|\.[0-9]+([eE][+-]?[0-9]+)?|nan|inf|infinity)$"
-_VALUE: Final = r"""(b?['"]|[0-9+.-]|(nan|NaN|inf|Infinity|null|None|[Tt]rue|[Ff]alse)\b)"""
-ARRAY_TEXT: Final = rf"(?s)^\[([\s\[]*{_VALUE}.*|\s*\[[\s\[]*\].*|\s*)\]$"
-"""Trimmed text that is an array as JSON, Python or NumPy write one: brackets with nothing, a value or an array at their start."""
-
 LARGEST_EXACT_FLOAT: Final = 2.0**53
-
-
-@dataclass(frozen=True)
-class LeafFault:
-    """Positions of values that one rule refuses, with the rule's reason code and what it allows."""
-
-    reason: str
-    positions: np.ndarray
-    message: str
 
 
 @dataclass(frozen=True)
@@ -53,42 +44,47 @@ class Leaves:
     rounded: Rounded | None = None
 
 
-def convert(values: pa.Array, dtype: str, reject_overflow: bool = True) -> Leaves:
+def convert(values: pa.Array, dtype: str, reject_overflow: bool = True, unit: str | None = None) -> Leaves:
     """Converts a flat Arrow array to the carrier of `dtype`.
 
     Args:
       values: any Arrow array that is no list.
-      dtype: name of the declared dtype.
+      dtype: name of the declared dtype, or `dtypes.DIGITS`.
       reject_overflow: whether a finite number beyond a float dtype's range is a fault. It becomes an infinity
         otherwise.
+      unit: the unit of times; None for seconds.
 
     Returns:
       Values as long as the input; where a fault stands the value is arbitrary.
     """
-    checked = (
-        dtype == "string" or values.type == NO_TEXT
-    )  # what are bytes in a file need not be text for a column of bytes
-    values = _plain(values)
-    if dtypes.carrier(dtype) == "string":
-        return _strings(values, dtype, checked)
-    if pa.types.is_null(values.type):
-        values = values.cast(pa.int64() if dtypes.carrier(dtype) == "int64" else pa.float32())
+    given = values.type
+    if dtype in dtypes.STRINGS:
+        return _strings(values, dtype)
     faults: list[LeafFault] = []
-    if is_text(values.type):
-        values, faults = _numbers_from_text(values, dtypes.carrier(dtype))
-    elif not (pa.types.is_integer(values.type) or pa.types.is_floating(values.type)):
-        faults = [_wrong_type(values, dtype)]
-        values = pa.nulls(len(values), pa.int64() if dtypes.carrier(dtype) == "int64" else pa.float32())
-    if dtypes.carrier(dtype) == "int64":
-        return _integers(values, dtype, faults)
-    return _floats(values, dtype, faults, reject_overflow)
+    values, carrier = _plain(values), dtypes.carrier(dtype)
+    if not typed.takes(values.type, dtype) or given == MIXED:
+        faults = [_wrong_type(values, dtype, given)]
+        values = pa.nulls(len(values), pa.float32() if carrier == "float32" else pa.int64())
+    elif pa.types.is_null(values.type):
+        values = values.cast(pa.float32() if carrier == "float32" else pa.int64())
+    elif is_text(values.type):
+        values, faults = numbers_from_text(values, carrier != "float32", unit)
+    else:
+        values, faults = typed.as_numbers(values, carrier != "float32", unit or typed.SECONDS)
+    if carrier == "float32":
+        return _floats(values, dtype, faults, reject_overflow)
+    return _integers(values, dtype, faults)
 
 
 def texts(values: pa.Array, positions: np.ndarray) -> list[str]:
     """Returns the values at some positions as text, for people."""
     chosen = _plain(values.take(pa.array(positions, pa.int64())))
-    if pa.types.is_fixed_size_binary(chosen.type):
-        chosen = chosen.cast(pa.binary())
+    if typed.is_uuid(chosen.type):
+        chosen = typed.text_of_uuids(chosen.storage)
+    if pa.types.is_timestamp(chosen.type):  # whose zone in a row of Python's may be that of another one
+        chosen = chosen.cast(pa.timestamp(chosen.type.unit, "UTC"))
+    if pa.types.is_decimal(chosen.type):  # how many zeros its type has may hang on other rows
+        return ["null" if v is None else f"{v.normalize():f}" for v in chosen.to_pylist()]
     if pa.types.is_binary(chosen.type) or pa.types.is_large_binary(chosen.type):
         return [v.decode("utf-8", "surrogateescape") if v is not None else "null" for v in chosen.to_pylist()]
     if pa.types.is_string(chosen.type) or pa.types.is_large_string(chosen.type):  # a file may hold any bytes as text
@@ -115,59 +111,80 @@ def _shown(value: pa.Scalar) -> str:
         return f"{value.type} with text that is not UTF-8"
 
 
-def _wrong_type(values: pa.Array, dtype: str) -> LeafFault:
+def _wrong_type(values: pa.Array, dtype: str, given: pa.DataType) -> LeafFault:
     """Refuses every value. A null among them is a null of any type: another row gave the array its type."""
-    return LeafFault("wrong_type", _where(pc.is_valid(values)), f"expected {_expected(dtype)}, got {values.type}")
+    got = {MIXED: "booleans among numbers", NUMBERS: "numbers"}.get(given) or typed.name_of(given)
+    message = f"expected {expected(dtype)}, got {got}{typed.remedy(given, dtype)}"
+    return LeafFault("wrong_type", where(pc.is_valid(values)), message)
 
 
-def _expected(dtype: str) -> str:
-    return {"int64": "integers", "float32": "numbers", "string": "text"}[dtypes.carrier(dtype)] + f" ({dtype})"
+def expected(dtype: str) -> str:
+    """Returns what a column of a dtype takes, for messages."""
+    if dtype in dtypes.STRINGS:
+        return f"text ({dtype})"
+    if dtypes.carrier(dtype) == "float32":
+        return f"numbers ({dtype})"
+    return f"integers ({'uint64' if dtype == dtypes.DIGITS else dtype})"
 
 
 def _plain(values: pa.Array) -> pa.Array:
-    """Unwraps what only decorates values: extension types, dictionaries, `NO_TEXT`; float16, which Arrow cannot compute with."""
+    """Unwraps what only decorates values: extension types but UUIDs, dictionaries, marks of rows of Python's; and float16."""
+    if typed.is_uuid(values.type):
+        return values
     values = unwrapped(values)
     if pa.types.is_float16(values.type):
-        values = values.cast(pa.float32())
-    return values.flatten()[0] if values.type == NO_TEXT else values
-
-
-def is_text(kind: pa.DataType) -> bool:
-    """Tells whether a type is text or bytes."""
-    types = pa.types
-    return bool(
-        types.is_string(kind) or types.is_large_string(kind) or types.is_binary(kind) or types.is_large_binary(kind)
-    )
-
-
-def _where(mask: pa.Array) -> np.ndarray:
-    return np.flatnonzero(pc.fill_null(mask, False).to_numpy(zero_copy_only=False))
+        return values.cast(pa.float32())
+    if pa.types.is_fixed_size_binary(values.type):
+        return values.cast(pa.large_binary())
+    return values.flatten()[0] if values.type in (NO_TEXT, NUMBERS, MIXED) else values
 
 
 def _integers(values: pa.Array, dtype: str, faults: list[LeafFault]) -> Leaves:
-    low, high = dtypes.integer_range(dtype)
-    nulls = _where(pc.is_null(values)) if values.null_count else np.zeros(0, np.int64)
-    for fault in faults:  # text that is no number is null by now, and has its fault already
+    low, high = (0, 2**64 - 1) if dtype == dtypes.DIGITS else dtypes.integer_range(dtype)
+    nulls = where(pc.is_null(values)) if values.null_count else np.zeros(0, np.int64)
+    for fault in faults:  # what is no number is null by now, and has its fault already
         nulls = np.setdiff1d(nulls, fault.positions)
     if len(nulls):
-        faults = [*faults, LeafFault("null_value", nulls, f"expected integers ({dtype}), got null")]
-    overflow = f"expected {low} to {high} ({dtype})"
+        faults = [*faults, LeafFault("null_value", nulls, f"expected {expected(dtype)}, got null")]
+    overflow = f"expected {low} to {high} ({'uint64' if dtype == dtypes.DIGITS else dtype})"
     if pa.types.is_floating(values.type):
         numbers = pc.fill_null(values, 0).to_numpy(zero_copy_only=False).astype(np.float64)
         whole = np.isfinite(numbers) & (np.floor(numbers) == numbers)
         exact = whole & (np.abs(numbers) <= LARGEST_EXACT_FLOAT)
-        out = np.where(exact, numbers, 0).astype(np.int64)
-        faults = [*faults, LeafFault("not_an_integer", np.flatnonzero(~whole), f"expected integers ({dtype})")]
+        values = pa.array(np.where(exact, numbers, 0).astype(np.int64))
+        faults = [*faults, LeafFault("not_an_integer", np.flatnonzero(~whole), f"expected {expected(dtype)}")]
         faults.append(LeafFault("integer_overflow", np.flatnonzero(whole & ~exact), "expected at most 2^53 as a float"))
-    else:
-        if pa.types.is_uint64(values.type):
-            beyond = pc.greater(values, pa.scalar(np.iinfo(np.int64).max, pa.uint64()))
-            faults = [*faults, LeafFault("integer_overflow", _where(beyond), overflow)]
-        given = pc.fill_null(values, 0) if values.null_count else values
-        out = given.cast(pa.int64(), safe=False).to_numpy(zero_copy_only=False)
-    if dtype != "int64":
-        faults = [*faults, LeafFault("integer_overflow", np.flatnonzero((out < low) | (out > high)), overflow)]
-    return Leaves(out, [f for f in faults if len(f.positions)], len(nulls))
+    made, beyond = _in_range(values, low, high)
+    faults = [f for f in (*faults, LeafFault("integer_overflow", beyond, overflow)) if len(f.positions)]
+    if dtype == dtypes.DIGITS:
+        return Leaves(made.cast(pa.large_string()), faults, len(nulls))
+    return Leaves(made.to_numpy(zero_copy_only=False), faults, len(nulls))
+
+
+def _in_range(values: pa.Array, low: int, high: int) -> tuple[pa.Array, np.ndarray]:
+    """Returns integers (or decimals without a fraction) as int64, as uint64 if the range goes beyond, and which are not in it.
+
+    Null and what is out of range becomes 0.
+    """
+    target = pa.int64() if high < 2**63 else pa.uint64()
+    given = pc.fill_null(values, pa.scalar(0, values.type)) if values.null_count else values
+    least, most = (-(2**76), 2**76) if pa.types.is_decimal(given.type) else _limits(given.type)
+    beyond = [pc.less(given, _scalar(low, given.type))] if low > least else []
+    beyond += [pc.greater(given, _scalar(high, given.type))] if high < most else []
+    outside = beyond[0] if len(beyond) == 1 else pc.or_(*beyond) if beyond else None
+    if outside is None or not pc.any(outside).as_py():
+        return given.cast(target, safe=False), np.zeros(0, np.int64)
+    given = pc.if_else(outside, _scalar(0, given.type), given)
+    return given.cast(target, safe=False), where(outside)
+
+
+def _limits(kind: pa.DataType) -> tuple[int, int]:
+    info = np.iinfo(kind.to_pandas_dtype())
+    return int(info.min), int(info.max)
+
+
+def _scalar(number: int, kind: pa.DataType) -> pa.Scalar:
+    return pa.scalar(Decimal(number) if pa.types.is_decimal(kind) else number, kind)
 
 
 def _floats(values: pa.Array, dtype: str, faults: list[LeafFault], reject_overflow: bool) -> Leaves:
@@ -208,59 +225,18 @@ def without_subnormals(values: np.ndarray) -> np.ndarray:
     return np.where(small, np.copysign(values.dtype.type(0), values), values)
 
 
-def _numbers_from_text(values: pa.Array, kind: str) -> tuple[pa.Array, list[LeafFault]]:
-    """Parses text to int64 or float64; what is no number becomes null and a fault."""
-    text, faults = _utf8(values)
-    text = pc.utf8_trim_whitespace(text)
-    number = pc.match_substring_regex(text, INTEGER_TEXT if kind == "int64" else FLOAT_TEXT)
-    bad = _where(pc.invert(number))
-    if len(bad):
-        faults = [
-            *faults,
-            LeafFault("not_a_number", bad, f"expected {'an integer' if kind == 'int64' else 'a number'}"),
-        ]
-    text = pc.if_else(number, text, pa.scalar(None, text.type))
-    if kind != "int64":
-        return text.cast(pa.float64()), faults
-    text = pc.utf8_ltrim(text, "+")
-    # 18 digits always fit; the rare longer ones go through exact decimals, and past 76 digits they are lost anyway.
-    long = pc.fill_null(pc.greater(pc.utf8_length(text), 18), False)
-    if not pc.any(long).as_py():
-        return text.cast(pa.int64()), faults
-    absurd = pc.fill_null(pc.greater(pc.utf8_length(text), 76), False)
-    exact = pc.if_else(absurd, pa.scalar(None, text.type), text).cast(pa.decimal256(76, 0))
-    limits = [pa.scalar(int(limit), pa.decimal256(76, 0)) for limit in (-(2**63), 2**63 - 1)]
-    fits = pc.and_(pc.greater_equal(exact, limits[0]), pc.less_equal(exact, limits[1]))
-    over = pc.or_(absurd, pc.fill_null(pc.invert(fits), False))
-    faults = [*faults, LeafFault("integer_overflow", _where(over), "expected a 64-bit integer")]
-    return pc.if_else(over, pa.scalar(None, exact.type), exact).cast(pa.int64()), faults
-
-
-def _utf8(values: pa.Array) -> tuple[pa.Array, list[LeafFault]]:
-    """Returns text as Arrow strings; bytes that are not UTF-8 become null and a fault."""
-    if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
-        try:
-            values.validate(full=True)  # Arrow does not check text that a file claims to be UTF-8
-            return values, []
-        except pa.ArrowInvalid:
-            values = values.cast(pa.large_binary())
-    try:
-        return values.cast(pa.large_string()), []
-    except pa.ArrowInvalid:
-        decoded = [None if v is None else v.decode("utf-8", "replace") for v in values.to_pylist()]
-        valid = [v is None or v.encode() == raw for v, raw in zip(decoded, values.to_pylist(), strict=True)]
-        text = pa.array([v if ok else None for v, ok in zip(decoded, valid, strict=True)], pa.large_string())
-        return text, [LeafFault("invalid_utf8", np.flatnonzero(~np.array(valid)), "expected UTF-8 text")]
-
-
-def _strings(values: pa.Array, dtype: str, checked: bool) -> Leaves:
-    nulls = _where(pc.is_null(values))
+def _strings(values: pa.Array, dtype: str) -> Leaves:
+    given = values.type
+    values = _plain(values)
+    if typed.is_uuid(given):
+        values = typed.text_of_uuids(values.storage) if dtype == "string" else values.storage.cast(pa.large_binary())
+    nulls = where(pc.is_null(values))
     faults = [LeafFault("null_value", nulls, f"expected text ({dtype}), got null")] if len(nulls) else []
-    if not is_text(values.type):
+    if not is_text(values.type) or given in (NUMBERS, MIXED):
         if len(nulls) < len(values):
-            faults.append(_wrong_type(values, dtype))
+            faults.append(_wrong_type(values, dtype, given))
         values = pa.nulls(len(values), pa.large_binary())
-    text, bad = _utf8(values) if checked else (values, [])
-    if dtype == "bytes":
-        return Leaves(values.cast(pa.large_binary()), [*faults, *bad], len(nulls))
-    return Leaves(text.cast(pa.large_string()), [*faults, *bad], len(nulls))
+    # What are bytes in a file need not be text for a column of bytes.
+    text, bad = utf8(values) if dtype == "string" or given == NO_TEXT else (values, [])
+    made = values.cast(pa.large_binary()) if dtype == "bytes" else text.cast(pa.large_string())
+    return Leaves(made, [*faults, *bad], len(nulls))

@@ -34,6 +34,7 @@ class Form:
         range, the marker is outside it anyway, like its neighbour.
       scalars: whether a plain scalar counts as a list of one (context columns).
       reject_overflow: see `carriers.convert`.
+      time_unit: the unit of times; None for seconds, and no times as text.
     """
 
     name: str
@@ -44,11 +45,25 @@ class Form:
     any_integer: bool = False
     scalars: bool = False
     reject_overflow: bool = True
+    time_unit: str | None = None
 
     @property
     def same_as(self) -> tuple[object, ...]:
         """The settings that must be equal in columns that share a feature, because it is parsed once."""
-        return (self.dtype, self.delimiter, self.step_width, self.ids, self.any_integer, self.scalars)
+        return (
+            self.dtype,
+            self.delimiter,
+            self.step_width,
+            self.ids,
+            self.any_integer,
+            self.scalars,
+            self.time_unit,
+        )
+
+    @property
+    def declared(self) -> str:
+        """The dtype as people declare it."""
+        return "uint64" if self.dtype == dtypes.DIGITS else self.dtype
 
     @property
     def values_a_step(self) -> int:
@@ -58,9 +73,11 @@ class Form:
     @property
     def carrier(self) -> str:
         """The dtype expected in a tf.Example: text where a sequence is one string, else the dtype's carrier."""
-        return dtypes.carrier(self.dtype) if self.delimiter is None else "string"
+        if self.delimiter is not None:
+            return "string"
+        return "int64" if self.dtype == dtypes.DIGITS else dtypes.carrier(self.dtype)
 
     @property
     def requested(self) -> str:
-        """The dtype expected in a request of tensors: the same, except for float64."""
+        """The dtype expected in a request of tensors: the same, except for float64, and for words of dtype uint64 (text)."""
         return dtypes.parsed(self.dtype) if self.delimiter is None else "string"

@@ -15,11 +15,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms import dtypes
-from transforms.parse import carriers
+from transforms.parse import carriers, typed
 from transforms.parse.form import NO_ID, NO_WEIGHT, NO_WORD, Form
 from transforms.parse.rounding import Rounded
 from transforms.parse.step_limit import MAX_STEPS, too_long
-from transforms.rows.from_python import NO_TEXT
+from transforms.parse.text import ARRAY_TEXT
+from transforms.parse.typed import LeafFault, is_text
+from transforms.rows.marks import NO_TEXT
 from transforms.rows.ragged import Ragged, is_list, splits_of, unwrapped
 from transforms.rows.rejection import Fault
 
@@ -57,7 +59,7 @@ def parse(array: pa.Array, form: Form, max_steps: int = MAX_STEPS) -> Parsed:
       form: the form to convert it to.
       max_steps: most steps of a row. One with more is a fault, and empty from then on.
     """
-    array = unwrapped(array)
+    array = array if typed.is_uuid(array.type) else unwrapped(array)
     view = _canonical_already(array, form, max_steps)
     if view is not None:
         same = array.type == canonical_type(form)
@@ -92,36 +94,30 @@ def _canonical_already(array: pa.Array, form: Form, max_steps: int) -> Ragged | 
 
 def column_type_error(kind: pa.DataType, form: Form) -> str:
     """Returns why no value of an Arrow type can be parsed, or an empty string where some can."""
-    none = pa.nulls(0, kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind)
+    one, depth = _bare(kind), 0
+    while is_list(one):
+        one, depth = _bare(one.value_type), depth + 1
     if form.delimiter is not None:
-        text = Ragged.of(none).values if is_list(none.type) else none
-        return "" if _is_text_or_null(text.type) else f"expected delimited text, got {kind}"
-    depth = 0
-    while is_list(none.type):
-        none, depth = Ragged.of(none).values, depth + 1
-    if depth > 2 or (depth == 0 and not form.scalars and not pa.types.is_null(none.type)):
-        return f"expected a list of {form.dtype} values, got {kind}"
-    one = pa.nulls(1, none.type)
-    if pa.types.is_null(none.type) or not _refuses(one.type, form.dtype):
-        return ""
-    return f"expected values that fit {form.dtype}, got {kind}"
+        return "" if depth < 2 and _is_text_or_null(one) else f"expected delimited text, got {kind}"
+    if depth <= 2 and not typed.takes(one, form.dtype):
+        return f"expected values that fit {form.declared}, got {kind}{typed.remedy(one, form.dtype)}"
+    if depth > 2 or (depth == 0 and not form.scalars and not pa.types.is_null(one)):
+        return f"expected a list of {form.declared} values, got {kind}"
+    return ""
 
 
-def _refuses(kind: pa.DataType, dtype: str) -> bool:
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    if _is_text_or_null(kind):
-        return False
-    if dtypes.carrier(dtype) == "string":
-        return True
-    return not (pa.types.is_integer(kind) or pa.types.is_floating(kind))
+def _bare(kind: pa.DataType) -> pa.DataType:
+    """Returns a type without what only decorates it."""
+    if isinstance(kind, pa.BaseExtensionType) and not typed.is_uuid(kind):
+        kind = kind.storage_type
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
 def _is_text_or_null(kind: pa.DataType) -> bool:
-    return bool(carriers.is_text(kind) or pa.types.is_null(kind))
+    return is_text(kind) or pa.types.is_null(kind)
 
 
-def _row_faults(form: Form, outer: Ragged, values: pa.Array, found: carriers.LeafFault) -> Fault:
+def _row_faults(form: Form, outer: Ragged, values: pa.Array, found: LeafFault) -> Fault:
     """Turns faults of values into one fault a row: its first bad value."""
     rows, first = np.unique(outer.rows_of(found.positions), return_index=True)
     shown = carriers.texts(values, found.positions[first])
@@ -141,16 +137,14 @@ def _parse_lists(array: pa.Array, form: Form, faults: list[Fault]) -> Parsed:
     inner = Ragged.of(outer.values)
     if is_list(inner.values.type):
         # Only the rows that do hold lists within steps: another row gave the array its type.
-        deep = carriers.LeafFault(
-            "wrong_type", np.flatnonzero(inner.lengths), "expected values in every step, got lists"
-        )
+        deep = LeafFault("wrong_type", np.flatnonzero(inner.lengths), "expected values in every step, got lists")
         if len(deep.positions):
             faults = [*faults, _row_faults(form, outer, outer.values, deep)]
         inner = Ragged(pa.nulls(0, _canonical(form.dtype)), np.zeros_like(inner.splits), inner.present)
     wrong = inner.lengths > form.step_width if form.ids else inner.lengths != form.step_width
     if wrong.any():
         allowed = ("at most " if form.ids else "") + _counted(form)
-        found = carriers.LeafFault("wrong_step_width", np.flatnonzero(wrong), f"expected {allowed} in every step")
+        found = LeafFault("wrong_step_width", np.flatnonzero(wrong), f"expected {allowed} in every step")
         faults = [*faults, _row_faults(form, outer, outer.values, found)]
     # A step is what counts: rows split the flat values where they split the steps.
     flat = Ragged(inner.values, inner.splits[outer.splits], outer.present)
@@ -186,7 +180,7 @@ def _nothing_there(kind: pa.DataType) -> pa.Scalar:
 
 
 def _finish(outer: Ragged, values: pa.Array, form: Form, faults: list[Fault], nested: bool = False) -> Parsed:
-    converted = carriers.convert(values, form.dtype, form.reject_overflow)
+    converted = carriers.convert(values, form.dtype, form.reject_overflow, form.time_unit)
     faults = faults + [_row_faults(form, outer, values, found) for found in converted.faults]
     made = converted.values if isinstance(converted.values, pa.Array) else pa.array(converted.values)
     if form.ids:
@@ -218,7 +212,7 @@ def _without_markers(
         reason, message = "integer_overflow", f"expected more than {NO_ID}, which marks a step without an id"
     else:
         reason, message = "wrong_type", "expected a word other than this reserved one"
-    found = carriers.LeafFault(reason, np.flatnonzero(taken), message)
+    found = LeafFault(reason, np.flatnonzero(taken), message)
     return made, [*faults, _row_faults(form, outer, given, found)]
 
 
@@ -245,7 +239,7 @@ def _lists_of_one(array: pa.Array, form: Form, faults: list[Fault]) -> pa.Array:
     present = pc.is_valid(array).to_numpy(zero_copy_only=False)
     if form.scalars or not present.any():
         return Ragged(array.drop_null(), splits_of(present), present).to_list_array()
-    message = f"expected a list of {form.dtype} values, got {array.type}"
+    message = f"expected a list of {form.declared} values, got {typed.name_of(array.type)}"
     faults.append(_whole_rows("wrong_type", form, array, np.flatnonzero(present), message))
     return Ragged(pa.nulls(0, _canonical(form.dtype)), np.zeros(len(array) + 1, np.int64), present).to_list_array()
 
@@ -274,8 +268,8 @@ def _parse_delimited(array: pa.Array, form: Form, faults: list[Fault]) -> Parsed
     one = Ragged(text, np.arange(len(text) + 1), present)
     faults += [_row_faults(form, one, text, found) for found in converted.faults if found.reason == "invalid_utf8"]
     clean = pc.utf8_trim_whitespace(converted.values)
-    arrays = pc.match_substring_regex(clean, carriers.ARRAY_TEXT)
-    found = carriers.LeafFault("wrong_type", np.flatnonzero(pc.fill_null(arrays, False)), _no_array(form))
+    arrays = pc.match_substring_regex(clean, ARRAY_TEXT)
+    found = LeafFault("wrong_type", np.flatnonzero(pc.fill_null(arrays, False)), _no_array(form))
     faults += [_row_faults(form, one, text, found)] if len(found.positions) else []
     parts = carriers.pieces(pc.if_else(arrays, pa.scalar(None, clean.type), clean), form.delimiter)
     return _finish(Ragged(parts.values, parts.splits, present), parts.values, form, faults)

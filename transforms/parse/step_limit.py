@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.parse.carriers import is_text
+from transforms.parse.typed import is_text
 from transforms.rows.ragged import Ragged, is_list, splits_of
 
 MAX_STEPS: Final = 1_000_000

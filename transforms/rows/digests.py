@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.rows import origin
+from transforms.rows import origin, paths
 from transforms.rows.ragged import Ragged, unwrapped
 
 _NULL: Final = np.uint64(0x9AE16A3B2F90404F)
@@ -41,8 +41,8 @@ def attach(batch: pa.RecordBatch, features: Collection[str]) -> pa.RecordBatch:
         return batch
     records = batch.column(origin.RECORD_COLUMN)
     if pa.types.is_struct(records.type):
-        names = sorted(set(features).intersection(batch.schema.names))
-        content = _together([batch.column(name) for name in names], len(batch))
+        held = [paths.column(batch, name) for name in sorted(set(features))]
+        content = _together([column for column in held if column is not None], len(batch))
     else:
         content = contents(records)
     found = of_rows(origin.file_of(batch), origin.row_numbers(batch), content)
@@ -149,19 +149,23 @@ def contents(array: pa.Array) -> np.ndarray:
         made = _lists(Ragged.of(array))
     elif types.is_boolean(kind) or types.is_integer(kind) or types.is_floating(kind):
         made = _numbers(array)
+    elif types.is_temporal(kind) and not types.is_interval(kind):
+        made = _numbers(array.view(pa.int32() if kind.bit_width == 32 else pa.int64()))
     else:
         made = _checksums(_as_bytes(array))
     return np.where(pc.is_valid(array).to_numpy(zero_copy_only=False), made, _NULL) if array.null_count else made
 
 
 def _as_bytes(array: pa.Array) -> pa.Array:
-    """Returns text as the bytes that it is, and what else there is (no column takes it) as Python writes it."""
+    """Returns text as its bytes, decimals as their text, and anything else (no column takes it) as Python writes it."""
     types, kind = pa.types, array.type
     texts = (types.is_string, types.is_large_string, types.is_string_view, types.is_binary, types.is_binary_view)
     if types.is_large_binary(kind):
         return array
-    if any(test(kind) for test in texts):
+    if any(test(kind) for test in (*texts, types.is_fixed_size_binary)):
         return array.cast(pa.large_binary())
+    if types.is_decimal(kind):
+        return array.cast(pa.large_string()).cast(pa.large_binary())
     return pa.array([repr(value).encode() for value in array], pa.large_binary())
 
 

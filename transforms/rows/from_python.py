@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
+from uuid import UUID
 
 import numpy as np
 import pyarrow as pa
 
-from transforms.rows import origin
+from transforms.rows import origin, paths
+from transforms.rows.marks import MIXED, NO_TEXT, NUMBERS, UNREADABLE
 
 BATCH_ROWS: Final = 1024
 
-NO_TEXT: Final = pa.struct([("seqcols: text that UTF-8 cannot hold", pa.binary())])
-"""The type of text with half of a surrogate pair, which JSON can write but an Arrow string cannot hold, and of its neighbours."""
 
-
-def batches_of(data: Iterable[Mapping[str, Any]] | pa.RecordBatch | pa.Table) -> Iterator[pa.RecordBatch]:
-    """Yields rows as Arrow batches that number them from 0.
+def batches_of(
+    data: Iterable[Mapping[str, Any]] | pa.RecordBatch | pa.Table, features: Iterable[str] = ()
+) -> Iterator[pa.RecordBatch]:
+    """Yields rows as Arrow batches that number them from 0; `features`: see `from_dicts`.
 
     Raises:
       TypeError: a row is no mapping, or a key is no text.
@@ -43,10 +44,10 @@ def batches_of(data: Iterable[Mapping[str, Any]] | pa.RecordBatch | pa.Table) ->
         check_keys(row)
         pending.append(row)
         if len(pending) == BATCH_ROWS:
-            yield from from_dicts(pending, first)
+            yield from from_dicts(pending, first, features)
             first, pending = first + BATCH_ROWS, []
     if pending:
-        yield from from_dicts(pending, first)
+        yield from from_dicts(pending, first, features)
 
 
 def row_dict(row: Any) -> dict[str, Any]:
@@ -84,28 +85,59 @@ def check_keys(row: Mapping[str, Any]) -> None:
             raise ValueError(f"the name {key!r} is reserved")
 
 
-def from_dicts(data: Sequence[Mapping[str, Any]], first_row: int = 0) -> Iterator[pa.RecordBatch]:
+def from_dicts(
+    data: Sequence[Mapping[str, Any]], first_row: int = 0, features: Iterable[str] = ()
+) -> Iterator[pa.RecordBatch]:
     """Converts dicts to as few batches as their types allow.
 
     Arrow infers one type for a whole column. Where it can hold every row exactly (integers beside floats become float64, and
     Arrow refuses those that would lose digits) that changes no row's result. Where it cannot, rows are converted one by one.
+
+    Args:
+      data: the rows.
+      first_row: the number of the first one.
+      features: features that columns read. Those that are found by a path (`rows.paths`) become columns of their own, so that the
+        type of nothing else in the same structs matters to them. They are no part of the record of a row.
     """
+    found = paths.dotted(features)
     try:
-        yield origin.with_origin(_batch(data), "", first_row)
+        yield _with_paths(origin.with_origin(_batch(data), "", first_row), data, found)
         return
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError, TypeError, ValueError):
         if len(data) == 1:
-            yield origin.with_origin(_as_text(data[0]), "", first_row)
+            yield _with_paths(origin.with_origin(_as_text(data[0]), "", first_row), data, found)
             return
     half = len(data) // 2
-    yield from from_dicts(data[:half], first_row)
-    yield from from_dicts(data[half:], first_row + half)
+    yield from from_dicts(data[:half], first_row, found)
+    yield from from_dicts(data[half:], first_row + half, found)
 
 
 def _batch(data: Sequence[Mapping[str, Any]]) -> pa.RecordBatch:
     keys = list(dict.fromkeys(key for row in data for key in row))
     columns = {key: _array([_plain(row.get(key)) for row in data]) for key in keys}
     return pa.RecordBatch.from_pydict(columns) if columns else pa.RecordBatch.from_struct_array(_empty(len(data)))
+
+
+def _with_paths(batch: pa.RecordBatch, data: Sequence[Mapping[str, Any]], found: Sequence[str]) -> pa.RecordBatch:
+    """Returns a batch with a column for each path.
+
+    Raises:
+      TypeError: of several rows, one has something else on the way of a path than structs. Of a single row that is what it holds.
+    """
+    for path in found:
+        if all(path in row for row in data):
+            continue
+        try:
+            values = [_plain(paths.picked(row, path)) for row in data]
+        except TypeError:
+            if len(data) > 1:
+                raise
+            column = pa.array([{UNREADABLE.field(0).name: repr(data[0])}])
+        else:
+            column = _array(values) if len(data) > 1 else _alone(values[0])
+        at = batch.schema.get_field_index(path)
+        batch = batch.append_column(path, column) if at < 0 else batch.set_column(at, path, column)
+    return batch
 
 
 def _empty(count: int) -> pa.StructArray:
@@ -124,8 +156,10 @@ def _array(values: list[Any]) -> pa.Array:
         kind, depth = kind.value_type, depth + 1
     if depth > 1 and len(values) > 1 and any(_only_nulls(value) for value in values):
         raise pa.ArrowTypeError("nulls that are values alone and steps beside nested rows")
-    if len(values) > 1 and (pa.types.is_decimal(kind) or pa.types.is_temporal(kind)):
-        raise pa.ArrowTypeError("integers that would become decimals or times")
+    if pa.types.is_decimal(kind) or pa.types.is_temporal(kind):
+        if len(values) > 1 and len(_leaf_types(values, depth)) > 1:
+            raise pa.ArrowTypeError("numbers that would become decimals or times, or times of several kinds")
+        return array
     if pa.types.is_boolean(kind) or not pa.types.is_primitive(kind):
         return array
     # Beside numbers Arrow takes True for 1 where a whole column is converted; alone it is a boolean.
@@ -141,45 +175,83 @@ def _only_nulls(value: Any) -> bool:
     return all(item is None for item in value) or any(_only_nulls(item) for item in value)
 
 
-def _leaf_types(values: Sequence[Any], depth: int) -> set[type]:
-    """Returns the types of all values that stand in lists of a depth."""
+def _leaf_types(values: Sequence[Any], depth: int) -> set[Any]:
+    """Returns the types of all values that stand in lists of a depth, nulls left out; of arrays of times their dtypes."""
     if not depth:
-        return set(map(type, values))
+        return set(map(type, values)) - {type(None)}
     # A value of an array would be created only to be looked at: its dtype says the same.
-    arrays: set[type] = {value.dtype.type for value in values if isinstance(value, np.ndarray)} - {np.object_}
+    arrays: set[Any] = {_type_in(value.dtype) for value in values if isinstance(value, np.ndarray)} - {np.object_}
     lists = (v for v in values if v is not None and not (isinstance(v, np.ndarray) and v.dtype != object))
     return arrays | _leaf_types(list(itertools.chain.from_iterable(lists)), depth - 1)
 
 
-def _as_text(row: Mapping[str, Any]) -> pa.RecordBatch:
-    """A single row that Arrow cannot hold: what it can not becomes text, or a type that no column takes.
+def _type_in(dtype: np.dtype) -> Any:
+    return dtype if dtype.kind in "mM" else dtype.type
 
-    Numbers become their text, which columns parse (an integer of any size has one), text with half of a surrogate pair
-    `NO_TEXT`; anything else a struct.
-    """
-    columns = {}
-    for key, value in row.items():
-        try:
-            columns[key] = _array([_plain(value)])
-        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError, TypeError, ValueError):
-            columns[key] = _unfit(value)
-    return pa.RecordBatch.from_pydict(columns)
+
+def _as_text(row: Mapping[str, Any]) -> pa.RecordBatch:
+    """A single row that Arrow cannot hold by itself: see `_unfit`."""
+    return pa.RecordBatch.from_pydict({key: _alone(value) for key, value in row.items()})
+
+
+def _alone(value: Any) -> pa.Array:
+    try:
+        return _array([_plain(value)])
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError, TypeError, ValueError):
+        return _unfit(value)
 
 
 def _unfit(value: Any) -> pa.Array:
-    if isinstance(value, list | tuple) and all(type(item) in (int, float) for item in value):
-        return pa.array([[repr(item) for item in value]])
+    """Returns a value, or lists of values, that Arrow does not convert: numbers of any size, times of NumPy, UUIDs in lists.
+
+    What no column takes becomes a type that says so: `MIXED`, `NO_TEXT`, or a struct.
+    """
+    leaves = list(_leaves(value))
+    kinds = {type(leaf) for leaf in leaves} - {type(None)}
     try:
-        return pa.array([_no_text(value)])
-    except TypeError:
-        return pa.array([{"unreadable": repr(value)}])
+        if kinds == {UUID}:
+            stored = pa.array([_mapped(value, lambda leaf: leaf.bytes)])
+            return stored.cast(_nested(pa.binary(16), stored.type)).cast(_nested(pa.uuid(), stored.type))
+        if kinds == {np.datetime64}:
+            return pa.array([_mapped(value, _with_unit)])
+        if kinds == {int} and all(leaf is None or 0 <= leaf < 2**64 for leaf in leaves):
+            return pa.array([value], _nested(pa.uint64(), pa.array([_mapped(value, bool)]).type))
+        if kinds and kinds <= {int, float}:
+            return pa.array([_mapped(value, lambda leaf: {NUMBERS.field(0).name: repr(leaf)})])
+        if kinds & {bool, np.bool_} and all(issubclass(kind, int | float | np.bool_ | np.number) for kind in kinds):
+            return pa.array([_mapped(value, lambda leaf: {MIXED.field(0).name: str(leaf).lower()})])
+        if kinds == {str}:
+            return pa.array([_mapped(value, _half_text)])
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, TypeError, ValueError):
+        pass  # values beside lists, for example
+    return pa.array([{UNREADABLE.field(0).name: repr(value)}])
 
 
-def _no_text(value: Any) -> Any:
-    if isinstance(value, str):
-        return {NO_TEXT.field(0).name: value.encode("utf-8", "surrogatepass")}
+def _half_text(leaf: str) -> dict[str, bytes]:
+    return {NO_TEXT.field(0).name: leaf.encode("utf-8", "surrogatepass")}
+
+
+def _with_unit(leaf: np.datetime64) -> np.datetime64:
+    """Returns a time of NumPy in a unit that Arrow has: minutes and hours become seconds."""
+    return leaf.astype("datetime64[s]") if np.datetime_data(leaf.dtype)[0] in ("h", "m") else leaf
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    """Yields the values in lists, or a single one."""
     if isinstance(value, list | tuple):
-        return [_no_text(item) for item in value]
-    if value is None:
-        return None
-    raise TypeError("no text")
+        for item in value:
+            yield from _leaves(item)
+    else:
+        yield value
+
+
+def _mapped(value: Any, function: Callable[[Any], Any]) -> Any:
+    """Returns lists with what a function makes of each value in them; a null stays one."""
+    if isinstance(value, list | tuple):
+        return [_mapped(item, function) for item in value]
+    return None if value is None else function(value)
+
+
+def _nested(leaf: pa.DataType, like: pa.DataType) -> pa.DataType:
+    """Returns a type of lists as deep as another one, of other values."""
+    return pa.list_(_nested(leaf, like.value_type)) if pa.types.is_list(like) else leaf

@@ -42,7 +42,7 @@ EXPLANATIONS: Final[dict[str, Explanation]] = {
     ),
     "wrong_type": Explanation(
         "the value has a type that the column does not accept",
-        '`[true]`; text where numbers are expected in nested input; a scalar for a sequence; `"[1, 2]"` with a `delimiter`',
+        '`[true, 2]`; text where numbers are expected in nested input; a scalar for a sequence; `"[1, 2]"` with a `delimiter`',
         "convert at the source. A string that holds a sequence needs `delimiter`, and neither brackets nor quotes",
     ),
     "not_a_number": Explanation(
@@ -52,8 +52,8 @@ EXPLANATIONS: Final[dict[str, Explanation]] = {
     ),
     "not_an_integer": Explanation(
         "the number has a fraction (or is not finite) and the column holds integers",
-        "`[1.5]` in a column of ids",
-        "use a numeric column, or round on purpose at the source",
+        "`[1.5]` in a column of ids; a time with a fraction of its unit",
+        "use a numeric column or a finer `time_unit`, or round on purpose at the source",
     ),
     "integer_overflow": Explanation(
         "the integer is outside the column's dtype",

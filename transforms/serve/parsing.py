@@ -13,8 +13,9 @@ import tensorflow as tf
 
 from transforms import dtypes
 from transforms.columns.steps import rows_without
-from transforms.parse.carriers import ARRAY_TEXT, FLOAT_TEXT, INTEGER_TEXT, LARGEST_EXACT_FLOAT
+from transforms.parse.carriers import LARGEST_EXACT_FLOAT
 from transforms.parse.form import NO_ID, NO_WEIGHT, NO_WORD, Form
+from transforms.parse.text import ARRAY_TEXT, FLOAT_TEXT, INTEGER_TEXT
 from transforms.spec.spec import Spec
 
 SPACES: Final = r"[\x09-\x0d\x1c-\x20\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}]"
@@ -188,7 +189,32 @@ def _leaves(values: tf.Tensor, form: Form) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def _words(values: tf.Tensor, form: Form) -> tuple[tf.Tensor, tf.Tensor]:
+    if form.dtype == dtypes.DIGITS:
+        return _digits(values)
     return values, tf.zeros_like(values, tf.bool) if form.dtype == "bytes" else ~_is_utf8(values)
+
+
+def _digits(values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns integers from 0 to 2^64 - 1, given as numbers or as text, as their decimal text."""
+    if values.dtype != tf.string:
+        values, bad = _integers(values, Form("", "int64"))
+        return tf.strings.as_string(values), tf.logical_or(bad, values < 0)
+    text = _trimmed(values)
+    number = tf.strings.regex_full_match(text, INTEGER_TEXT)
+    digits = tf.strings.regex_replace(tf.where(number, text, "0"), "^[+-]?0*", "")
+    fits = tf.logical_or(tf.equal(digits, ""), ~tf.strings.regex_full_match(text, "-.*"))
+    size = tf.strings.length(digits)
+    # Ten digits and ten: of all numbers of twenty digits few are as large.
+    whole = tf.strings.join(["0" * 20, tf.where(size <= 20, digits, "")])
+    first = tf.where(size <= 20, size, 0)
+    high, low = (
+        tf.strings.to_number(tf.strings.substr(whole, first + at, tf.fill(tf.shape(first), 10)), tf.int64)
+        for at in (0, 10)
+    )
+    top, rest = divmod(2**64 - 1, 10**10)
+    fits &= (size <= 20) & ((high < top) | (tf.equal(high, top) & (low <= rest)))
+    made = tf.where(tf.equal(digits, ""), "0", digits)
+    return tf.where(tf.equal(values, NO_WORD), values, made), ~tf.logical_and(number, fits)
 
 
 def _integers(values: tf.Tensor, form: Form) -> tuple[tf.Tensor, tf.Tensor]:

@@ -13,12 +13,13 @@ from typing import Final, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from transforms import dtypes
 from transforms.parse.form import Form
 from transforms.serve import fields, parsing, records
 from transforms.serve.records import BYTES, FLOATS, INTEGERS, NO_KIND
 
-_KIND: Final = {"int64": INTEGERS, "string": BYTES}
-"""The requested dtype to the kind that holds such values; for all others it is floats."""
+_KIND: Final = {"int64": INTEGERS, "string": BYTES, dtypes.DIGITS: BYTES}
+"""What a column asks for (`_asked`) to the kind that holds such values; for all others it is floats."""
 
 
 class RequestFeatures(NamedTuple):
@@ -74,7 +75,7 @@ class _Reader:
     """Reads one batch."""
 
     def __init__(self, serialized: tf.Tensor, forms: Mapping[str, Form]):
-        self._forms = dict(sorted(forms.items(), key=lambda item: item[1].requested))
+        self._forms = dict(sorted(forms.items(), key=lambda item: _asked(item[1])))
         self._found = records.parse(serialized)
         self._batch = tf.size(serialized, tf.int64)
         self._bad = [fields.where(~self._found.good)]
@@ -127,8 +128,9 @@ class _Reader:
         """Returns the values; those of other kinds than the columns' make their record bad."""
         chunks, steps = self._found.chunks, self._found.steps
         own = tf.gather(slot, chunks.entry)
-        asked = self._of(lambda form: _KIND.get(form.requested, FLOATS), self._column(own))
-        same = tf.equal(chunks.kind, asked) | (tf.equal(asked, FLOATS) & tf.equal(chunks.kind, INTEGERS))
+        asked = self._of(lambda form: _KIND.get(_asked(form), FLOATS), self._column(own))
+        both = self._of(lambda form: _asked(form) not in ("int64", "string"), self._column(own))  # integers, too
+        same = tf.equal(chunks.kind, asked) | (both & tf.equal(chunks.kind, INTEGERS))
         filled = tf.equal(chunks.kind, BYTES) | (chunks.start < chunks.end)
         self._refuse(own, (own >= 0) & filled & ~same)
         given = _Values(own, chunks.step, chunks.kind, chunks.start, chunks.end)
@@ -172,7 +174,7 @@ class _Reader:
         lengths = tf.reshape(self._sum(values.slot, tf.ones_like(values.slot)), [len(self._forms), -1])
         splits = tf.unstack(tf.pad(tf.cumsum(lengths, axis=1), [[0, 0], [1, 0]]), num=len(self._forms))
         totals, made, first, start = tf.reduce_sum(lengths, axis=1), {}, 0, tf.constant(0, tf.int64)
-        for kind, group in itertools.groupby(self._forms, lambda key: self._forms[key].requested):
+        for kind, group in itertools.groupby(self._forms, lambda key: _asked(self._forms[key])):
             keys = list(group)
             own = totals[first : first + len(keys)]
             part = _Values(*(column[start : start + tf.reduce_sum(own)] for column in values))
@@ -185,14 +187,17 @@ class _Reader:
         return made
 
     def _decoded(self, values: _Values, requested: str, ids: list[bool]) -> tf.Tensor:
-        """Returns the values of the columns of one dtype (`Form.requested`). In columns of ids the marker of none is no value."""
+        """Returns the values of columns that ask for the same (`_asked`). In columns of ids the marker of none is no value."""
         text, none = self._found.text, tf.equal(values.kind, NO_KIND)
         integer = tf.equal(values.kind, INTEGERS)
-        if requested == "string":
-            flat = fields.strings(text, values.at, values.end)
-        else:
-            # Where no integer is, a zero behind the text is read.
+        flat = None
+        if requested != "string":  # where no integer is, a zero behind the text is read
             flat = fields.integers(text, tf.where(integer, values.at, text.past))
+        if requested == dtypes.DIGITS:
+            words = fields.strings(text, values.at, tf.where(integer, values.at, values.end))
+            flat = tf.where(integer, tf.strings.as_string(flat), words)
+        elif flat is None:
+            flat = fields.strings(text, values.at, values.end)
         if requested not in _KIND:  # float64, too: a record has no doubles, but integers beyond float32
             kind = tf.as_dtype(requested)
             flat = tf.where(
@@ -221,6 +226,11 @@ class _Reader:
         steps = tf.RaggedTensor.from_row_lengths(flat.values, tf.gather(held, order), validate=False)
         rows = tf.math.unsorted_segment_sum(tf.ones_like(slot), slot - column * self._batch, self._batch)
         return tf.RaggedTensor.from_row_lengths(steps, rows, validate=False)
+
+
+def _asked(form: Form) -> str:
+    """Returns the dtype that a column takes its values in (`Form.requested`); words of dtype uint64 may be text or integers."""
+    return form.dtype if form.dtype == dtypes.DIGITS and form.delimiter is None else form.requested
 
 
 def _marks_steps(form: Form) -> bool:

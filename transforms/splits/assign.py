@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from transforms.kernels.fingerprints import fingerprints
 from transforms.parse import carriers
 from transforms.parse.times import is_time, times_of
-from transforms.rows import keys, rejection
+from transforms.rows import keys, paths, rejection
 from transforms.rows.fields import is_text, plain
 from transforms.rows.ragged import Ragged, is_list
 from transforms.rows.rejection import Fault
@@ -131,16 +131,16 @@ def _missing(batch: pa.RecordBatch, rule: Split, missing: pa.Array, message: str
 
 
 def _shown(batch: pa.RecordBatch, key: str, rows: np.ndarray) -> list[str]:
-    if key not in batch.schema.names:
-        return ["null"] * len(rows)
-    return carriers.texts(batch.column(key), rows)
+    held = paths.column(batch, key)
+    return ["null"] * len(rows) if held is None else carriers.texts(held, rows)
 
 
 def _one_value(batch: pa.RecordBatch, key: str, last: bool = False) -> pa.Array:
     """Returns the value of each row, null if it has none; for a list its only value, or its last."""
-    if key not in batch.schema.names:
+    held = paths.column(batch, key)
+    if held is None:
         return pa.nulls(batch.num_rows)
-    array = plain(batch.column(key))
+    array = plain(held)
     while is_list(array.type):
         lists = Ragged.of(array)
         has = lists.lengths > 0 if last else lists.lengths == 1

@@ -75,14 +75,15 @@ class BadWord(ValueError):
 
 def _of_dtype(words: Sequence[bytes], dtype: str) -> Sequence[bytes]:
     array = pa.array(words, pa.large_binary())
-    found = carriers.convert(array, dtype)
+    found = carriers.convert(array, dtypes.DIGITS if dtype == "uint64" else dtype)
     if found.faults:
         fault = min(found.faults, key=lambda one: int(one.positions[0]))
         place = int(fault.positions[0])
         raise BadWord(place, f"{fault.message}, got {_shown(words[place])}")
     if dtypes.carrier(dtype) == "string":
         return words
-    texts: list[bytes] = pa.array(found.values).cast(pa.string()).cast(pa.binary()).to_pylist()
+    made = found.values if isinstance(found.values, pa.Array) else pa.array(found.values)
+    texts: list[bytes] = made.cast(pa.string()).cast(pa.binary()).to_pylist()
     return texts
 
 

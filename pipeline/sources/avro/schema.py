@@ -6,12 +6,15 @@
 | string, enum | large_string |
 | bytes, fixed | large_binary |
 | array | large_list |
-| map, record | map, struct (no column takes them) |
+| map, record | map (no column takes it), struct |
 | union of null and one type | that type, with nulls |
-| decimal | decimal128 or decimal256 (no column takes them) |
+| decimal | decimal128 or decimal256 |
+| date, time-millis, time-micros | date32, time32, time64 |
+| timestamp-millis, -micros, -nanos | timestamp of that unit in UTC; local-timestamp-...: without a time zone |
+| uuid | the text as it is; of 16 fixed bytes Arrow's uuid |
 | other logical types | those of the values underneath |
 | union of several types | what each row holds; `VARYING` here |
-| a type that holds itself; several types inside a map or record | `UNREADABLE`: Python's text of the value (no column takes it) |
+| a type that holds itself; in a record's field or a map several types | `UNREADABLE`: Python's text (no column takes it) |
 """
 
 from __future__ import annotations
@@ -35,6 +38,20 @@ _PRIMITIVE: Final[dict[str, pa.DataType]] = {
     "bytes": pa.large_binary(),
     "string": pa.large_string(),
 }
+_TIMES: Final[dict[tuple[str, str], pa.DataType]] = {
+    ("int", "date"): pa.date32(),
+    ("int", "time-millis"): pa.time32("ms"),
+    ("long", "time-micros"): pa.time64("us"),
+    **{
+        ("long", f"{local}timestamp-{name}"): pa.timestamp(unit, zone)
+        for local, zone in (("", "UTC"), ("local-", None))
+        for name, unit in (("millis", "ms"), ("micros", "us"), ("nanos", "ns"))
+    },
+}
+"""Type and logical type to the type of Arrow. fastavro decodes the numbers, and is not told of times (see `_bare`)."""
+
+_TIME: Final = "seqcols.time"
+_UUID: Final = "seqcols.uuid"
 _RECORDS: Final = ("record", "error")
 _DECIMAL: Final = ("logicalType", "precision")
 _MOST_DIGITS: Final = 76
@@ -88,6 +105,10 @@ def _bare(schema: Any, text: str) -> Any:
     if kind in ("array", "map"):
         inner = "items" if kind == "array" else "values"
         return {"type": kind, inner: _bare(schema[inner], text)}
+    if (kind, schema.get("logicalType")) in _TIMES:
+        return {"type": kind, _TIME: schema["logicalType"]}
+    if kind == "fixed" and schema.get("logicalType") == "uuid" and schema.get("size") == 16:
+        own[_UUID] = True
     if kind in ("bytes", "fixed") and _digits(schema):
         return {**own, "type": kind, **{key: schema[key] for key in (*_DECIMAL, "scale") if key in schema}}
     return {**own, "type": kind} if kind in ("enum", "fixed") else _bare(kind, text)
@@ -122,29 +143,49 @@ def _type(schema: Any, named: dict[str, Any], within: tuple[str, ...]) -> pa.Dat
     if kind in _RECORDS:
         within = (*within, schema["name"])
         fields = [(field["name"], _type(field["type"], named, within)) for field in schema["fields"]]
-        return pa.struct(fields) if all(map(_is_settled, (inner for _, inner in fields))) else UNREADABLE
+        return pa.struct([(name, inner if _is_settled(inner) else UNREADABLE) for name, inner in fields])
     if kind == "array":
         items = _type(schema["items"], named, within)
         return pa.large_list(items) if _is_settled(items) else items
     if kind == "map":
         values = _type(schema["values"], named, within)
-        return pa.map_(pa.large_string(), values) if _is_settled(values) else UNREADABLE
+        return UNREADABLE if is_unsettled_inside(values) else pa.map_(pa.large_string(), values)
+    if _TIME in schema:
+        return _TIMES[kind, schema[_TIME]]
     if _digits(schema):
         return _decimal(_digits(schema), schema.get("scale", 0))
+    if schema.get(_UUID):
+        return pa.uuid()
     return pa.large_string() if kind == "enum" else pa.large_binary()
 
 
-def with_bytes_for_text(kind: pa.DataType) -> pa.DataType:
-    """Returns a type of this module with binary in place of strings."""
-    if kind == pa.large_string():
-        return pa.large_binary()
+def decoded(kind: pa.DataType) -> pa.DataType:
+    """Returns a type of this module as its values are decoded: with binary in place of strings and UUIDs, integers of times."""
+    return _with(kind, {pa.large_string(): pa.large_binary(), pa.uuid(): pa.binary(16)}, times=True)
+
+
+def without_uuids(kind: pa.DataType) -> pa.DataType:
+    """Returns a type of this module with binaries in place of UUIDs: no view of an array turns one into the other."""
+    return _with(kind, {pa.uuid(): pa.binary(16)}, times=False)
+
+
+def _with(kind: pa.DataType, others: Mapping[pa.DataType, pa.DataType], times: bool) -> pa.DataType:
+    if kind in others:
+        return others[kind]
+    if times and pa.types.is_temporal(kind):
+        return pa.int32() if kind.bit_width == 32 else pa.int64()
     if pa.types.is_large_list(kind):
-        return pa.large_list(with_bytes_for_text(kind.value_type))
+        return pa.large_list(_with(kind.value_type, others, times))
     if pa.types.is_map(kind):
-        return pa.map_(kind.key_type, with_bytes_for_text(kind.item_type))
+        return pa.map_(kind.key_type, _with(kind.item_type, others, times))
     if pa.types.is_struct(kind):
-        return pa.struct([field.with_type(with_bytes_for_text(field.type)) for field in kind])
+        return pa.struct([field.with_type(_with(field.type, others, times)) for field in kind])
     return kind
+
+
+def is_unsettled_inside(kind: pa.DataType) -> bool:
+    """Tells whether a type is, or has somewhere in it, what is unreadable or of several types."""
+    return not _is_settled(kind) or any(is_unsettled_inside(kind.field(k).type) for k in range(kind.num_fields))
 
 
 def _is_settled(kind: pa.DataType) -> bool:

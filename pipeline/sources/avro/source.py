@@ -91,9 +91,11 @@ class _Table:
         for name in self.types:
             if name in origin.RESERVED:
                 raise JobError(f"{path}: the column name {name!r} is reserved")
-        self._read_as = {name: avro_schema.with_bytes_for_text(kind) for name, kind in self.types.items()}
+        self._read_as = {name: avro_schema.decoded(kind) for name, kind in self.types.items()}
         self._varying = [name for name, kind in self.types.items() if kind == VARYING]
-        self._unreadable = [name for name, kind in self.types.items() if kind == UNREADABLE]
+        self._unreadable = {name: kind for name, kind in self.types.items() if avro_schema.is_unsettled_inside(kind)}
+        for name in self._varying:
+            del self._unreadable[name]
 
     def empty(self) -> pa.RecordBatch:
         """Returns a batch of all fields without rows."""
@@ -122,9 +124,9 @@ class _Table:
 
     def batches(self, records: list[_Row], first_row: int) -> Iterator[pa.RecordBatch]:
         """Yields the records, those of the same types in one batch."""
-        for name in self._unreadable:
+        for name, kind in self._unreadable.items():
             for record in records:
-                record[name] = _as_text(record[name])
+                record[name] = _readable(record[name], kind)
         for kinds, positions in self._groups(records).items():
             own = dict(zip(self._varying, kinds, strict=True))
             kind = pa.struct([(name, own.get(name, self._read_as[name])) for name in self.types])
@@ -134,7 +136,7 @@ class _Table:
                 where = f"rows {first_row} to {first_row + len(records) - 1}"
                 raise broken(self._path, f"{where} do not fit its schema", error) from error
             columns = [
-                column if name in own else column.view(self.types[name])
+                column if name in own else _as(column, self.types[name])
                 for name, column in zip(self.types, columns, strict=True)
             ]
             batch = of_rows(pa.RecordBatch.from_arrays(columns, list(self.types)), len(positions))
@@ -150,6 +152,12 @@ class _Table:
         return groups
 
 
+def _as(column: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Returns a decoded column as its type says: the same bits, of which nothing is copied but UUIDs."""
+    bare = avro_schema.without_uuids(kind)
+    return column.view(bare) if bare == kind else column.view(bare).cast(kind)
+
+
 def _own_type(record: _Row, name: str) -> pa.DataType:
     """Returns the type of a value by itself. One that Arrow cannot hold, or no column takes, becomes unreadable."""
     try:
@@ -162,6 +170,16 @@ def _own_type(record: _Row, name: str) -> pa.DataType:
         pass
     record[name] = _as_text(record[name])
     return UNREADABLE
+
+
+def _readable(value: Any, kind: pa.DataType) -> Any:
+    """Returns a value with the text of what is unreadable in it."""
+    if value is None or kind == UNREADABLE:
+        return _as_text(value)
+    if isinstance(value, list):
+        return [_readable(item, kind.value_type) for item in value]
+    inside = {field.name: field.type for field in kind if avro_schema.is_unsettled_inside(field.type)}
+    return {**value, **{name: _readable(value[name], held) for name, held in inside.items()}}
 
 
 def _as_text(value: Any) -> dict[str, str] | None:

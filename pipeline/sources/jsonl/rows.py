@@ -17,8 +17,9 @@ import orjson
 import pyarrow as pa
 
 from pipeline.sources.batches import Part, joined, of_rows
-from transforms.rows import origin
+from transforms.rows import origin, paths
 from transforms.rows.from_python import from_dicts
+from transforms.rows.marks import UNREADABLE
 
 BLANK: Final = b" \t\r"
 """The bytes that JSON allows around values, besides line ends."""
@@ -43,7 +44,7 @@ class JSONDecoder:
     """
 
     def __init__(self, features: Mapping[str, str]):
-        self._names = list(features)
+        self._names, self._paths = list(features), paths.dotted(features)
 
     def decode(self, lines: Sequence[bytes]) -> tuple[list[Part], dict[int, str]]:
         """Decodes one batch.
@@ -65,6 +66,9 @@ class JSONDecoder:
     def _wanted(self, row: Mapping[str, Any], line: bytes) -> dict[str, Any]:
         """Returns the features asked for; what is nested too deep as something that no column takes."""
         wanted = {name: row[name] for name in self._names if name in row}
+        for path in self._paths:
+            if path not in row:
+                wanted[path] = _picked(row, path)
         return _shallow(wanted) if line.count(b"[") + line.count(b"{") > _DEEPEST else wanted
 
     def _completed(self, batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -72,6 +76,13 @@ class JSONDecoder:
         names, rows = set(batch.schema.names), batch.num_rows
         columns = [batch.column(name) if name in names else pa.nulls(rows) for name in self._names]
         return of_rows(pa.RecordBatch.from_arrays(columns, self._names), rows)
+
+
+def _picked(row: Mapping[str, Any], path: str) -> Any:
+    try:
+        return paths.picked(row, path)
+    except TypeError:  # something else than structs is on the way
+        return {UNREADABLE.field(0).name: repr(row)}
 
 
 def parsed(line: bytes) -> Any:
