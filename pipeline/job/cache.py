@@ -37,7 +37,7 @@ from transforms.spec import text as spec_text
 from transforms.spec.spec import Spec
 from transforms.stored import trees
 
-FORMAT_VERSION: Final = 6
+FORMAT_VERSION: Final = 7
 MAX_PARTS: Final = 16
 """Parts that one run adds to a cache. Each is a branch of the graph, about 1 s of CPU and 30 MB; 48 took 50 s and 2.3 GB."""
 
