@@ -8,7 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from transforms.parse.array_text import arrays_of
 from transforms.parse.carriers import is_text, pieces
+from transforms.parse.form import JSON, Form
 from transforms.rows.ragged import Ragged, is_list, unwrapped
 
 
@@ -69,10 +71,21 @@ def _plain(array: pa.Array) -> pa.Array:
 def split(chunk: Chunk, delimiter: str) -> Chunk:
     """Returns a chunk of text, one a row at most, with the pieces between delimiters in place of each; as `parse` takes it."""
     text = pc.utf8_trim_whitespace(chunk.values.cast(pa.large_string()))
+    if delimiter == JSON:
+        return _with_arrays(chunk, text)
     split_up = pieces(text, delimiter)
     steps = chunk.steps.copy()
     steps[steps > 0] = split_up.lengths
     return replace(chunk, depth=1, steps=steps, values=split_up.values)
+
+
+def _with_arrays(chunk: Chunk, text: pa.Array) -> Chunk:
+    """Returns a chunk with the values of arrays in place of each text; where some are lists of lists, with those only."""
+    found = arrays_of(text, np.ones(len(text), bool), Form("", "bytes"))
+    lists = found.lists if found.lists_of_lists is None else found.lists_of_lists
+    held = chunk.steps > 0
+    places = pa.array(np.cumsum(held) - 1, pa.int64(), mask=~held)
+    return replace(chunk_of(lists.take(places)), kind=chunk.kind, present=chunk.present)
 
 
 def nature(kind: pa.DataType) -> str:
