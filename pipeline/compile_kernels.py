@@ -21,6 +21,8 @@ from transforms.kernels.fingerprints import fingerprints
 from transforms.kernels.partitions import summed
 from transforms.kernels.sums import LAYOUTS
 from transforms.kernels.values import FLOATS, look, read_only
+from transforms.parse.array_text import arrays_of
+from transforms.parse.form import Form
 from transforms.rows.keys import partitions
 from transforms.statistics.moments import Moments
 
@@ -60,6 +62,7 @@ def compile_all() -> None:
     for dtype in (*FLOATS, "int64"):
         look(np.ones(1, dtype))
     fingerprints(pa.array(["a"]))
+    arrays_of(pa.array(["[1]"]), np.ones(1, bool), Form("x", "float32"))
     partitions([pa.array([1]), pa.array([1])], 1)
     cells, numbers = np.zeros(1, np.int64), np.zeros(1, np.uint64)
     summed(read_only(cells), read_only(numbers), cells.copy(), numbers.copy())

@@ -197,8 +197,8 @@ def test_files_that_may_not_be_read(folder, monkeypatch):
 INPUTS = [
     ("nowhere-*", "input 'nowhere-*': no file matches"),
     ("nowhere.tfrecord", "input 'nowhere.tfrecord': no file matches"),
-    ("dir", "input 'dir': is a directory, give a pattern of the files in it ('dir/*')"),
-    ("dir*", "input 'dir*': only directories match"),
+    ("dir", "input 'dir': is a directory without files"),
+    ("dir*", "input 'dir*': only directories match, give 'dir*/**' for the files in them"),
     ("dir/*", "input 'dir/*': no file matches"),
     ("pipe", "is no file"),
     ("nothing://x", "input 'nothing://x': cannot be listed"),

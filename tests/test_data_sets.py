@@ -227,8 +227,7 @@ class TestAnotherDataSet:
         os.mkfifo(tmp_path / "manifest.json")
         assert not is_data_set(str(tmp_path / "app")) and not is_data_set(str(tmp_path))
         assert refused(str(name)) == "" and refused(f"{tmp_path}/app/*.jsonl") == ""
-        with pytest.raises(JobError, match="is a directory, give a pattern of the files in it"):
-            match([f"{tmp_path}/app"])
+        assert [file.path for file in match([f"{tmp_path}/app"]).files] == [f"{tmp_path}/app/manifest.json", str(name)]
 
 
 def test_folders_of_a_store_are_asked_about_once(monkeypatch):

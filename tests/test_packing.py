@@ -6,11 +6,13 @@ import bz2
 import gzip
 import lzma
 import random
+import re
 import tracemalloc
 from pathlib import Path
 from typing import Any
 
 import pytest
+import tensorflow as tf
 from backports import zstd
 
 from pipeline.sources import compression
@@ -19,7 +21,7 @@ from pipeline.sources.formats import source_for
 from pipeline.sources.limits import Limits
 from pipeline.sources.packings import PACKINGS, bare_name, codec_of
 from pipeline.sources.tfrecord.framing import framed, is_header, records
-from tests.faults.formats import FEATURES, KINDS, PACKERS, jsonl, plain, read, rows_of, tfrecord
+from tests.faults.formats import FEATURES, KINDS, PACKERS, csv_text, example, jsonl, plain, read, rows_of, tfrecord
 from tests.marks import slow_but
 from transforms.errors import JobError
 
@@ -56,6 +58,48 @@ def test_without_a_name_the_first_bytes_tell(tmp_path, suffix, make):
     assert [plain(row, name) for row in read(path)] == ROWS
     (tmp_path / f"part{suffix}").write_bytes(path.read_bytes())
     assert [plain(row, name) for row in read(tmp_path / f"part{suffix}")] == ROWS
+
+
+@pytest.mark.parametrize("suffix", PACKERS)
+@pytest.mark.parametrize("name", [".tfrecord", ".jsonl", ".csv"])
+def test_a_name_that_lies(tmp_path, suffix, name):
+    """About how, or whether, a file is packed: its content tells."""
+    make = {".tfrecord": tfrecord, ".jsonl": jsonl, ".csv": csv_text}[name]
+    for says in (*PACKERS, ".zlib", ".deflate", ".GZ"):
+        path = tmp_path / f"a{name}{says}"
+        path.write_bytes(PACKERS[suffix](make(ROWS)))
+        assert [plain(row, name) for row in read(path)] == ROWS, says
+
+
+def test_a_columnar_file_with_the_name_of_a_packed_one(tmp_path):
+    for name in ("none.parquet", "null.avro"):
+        path = tmp_path / f"{name}.gz"
+        path.write_bytes(KINDS[name].make(ROWS))
+        assert [plain(row, name) for row in read(path)] == ROWS
+        path.write_bytes(gzip.compress(path.read_bytes()))
+        with pytest.raises(JobError, match="files cannot be read packed as a whole, unpack it first"):
+            source_for(str(path))
+
+
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (b'[{"x": 1}, {"x": 2}]', "a JSON array"),
+        (b'\xef\xbb\xbf [\n {"x": 1}\n]', "a JSON array"),
+        (b'{\n  "x": 1\n}\n', "a JSON object that takes several lines"),
+        (b"ORC\x0a", "an ORC file"),
+        (b"PK\x03\x04\x14", "a ZIP archive, or a spreadsheet"),
+        (b"ARROW1\0\0", "an Arrow IPC (Feather) file"),
+        (b"\x93NUMPY\x01\0", "a NumPy file"),
+    ],
+)
+def test_other_formats_are_named(tmp_path, data, what):
+    for name, made in (("a.json", data), ("a.json.gz", gzip.compress(data)), ("a", data)):
+        (tmp_path / name).write_bytes(made)
+        with pytest.raises(
+            JobError, match=re.escape(f"/{name}: {what}, expected TFRecord, Parquet, Avro, CSV, or JSON Lines")
+        ):
+            source_for(str(tmp_path / name))
 
 
 @pytest.mark.parametrize("suffix", CODECS)
@@ -154,6 +198,14 @@ def test_a_plain_file_that_begins_like_a_packed_one_is_plain(tmp_path):
         assert (tmp_path / "a").read_bytes().startswith(magic)
         made = Content(str(tmp_path / "a"), Limits(), is_header)
         assert made.unit == "byte" and list(records(made, "a", 256 << 20)) == [data]
+
+
+def test_what_tensorflow_packs_with_zlib(tmp_path):
+    path = tmp_path / "a.tfrecord"
+    with tf.io.TFRecordWriter(str(path), tf.io.TFRecordOptions(compression_type="ZLIB")) as made:
+        for row in ROWS:
+            made.write(example(row))
+    assert [plain(row, "a.tfrecord") for row in read(path)] == ROWS
 
 
 def test_names():

@@ -11,11 +11,14 @@ from typing import Any
 import pytest
 from apache_beam.io.filesystems import FileSystems
 
+from pipeline.columns_file.reader import load
 from pipeline.command.demo import COLUMNS, make_sample
 from pipeline.command.tf_examples import write_examples
 from pipeline.dataset import layout, target
+from pipeline.dataset.manifest import read as read_manifest
 from pipeline.dataset.target import OWN_NAMES, checked_output
 from pipeline.errors import UsageError
+from pipeline.inputs.match import match
 from pipeline.job.request import Request, check_values
 from tests import prepared
 from tests.faults import paths
@@ -86,8 +89,9 @@ def test_a_relative_path_in_a_directory_that_looks_like_a_pattern(tmp_path, monk
         ("gs://", "expected a bucket"),
         ("gs:///", "expected a bucket"),
         ("s3:///a/b", "expected a bucket"),
-        ("file:///tmp/x", "give the path itself, without file://"),
-        ("FILE://x", "give the path itself, without file://"),
+        ("FILE://x", "expected file:/// and a path of this machine"),
+        ("file:///", "is the root of the file system"),
+        ("file:///tmp/../x", "'..' is not allowed"),
         ("nothing://a/b", "there is no file system for such URLs"),
         ("a/gs://b", "'://' stands only in URLs"),
         ("3d://b", "'://' stands only in URLs"),
@@ -113,6 +117,30 @@ def test_what_stands_for_something_else(tmp_path, monkeypatch, name, message):
 
 def test_two_slashes_are_one(tmp_path):
     assert checked(f"/{tmp_path}/a//b/") == f"{tmp_path}/a/b"
+
+
+@pytest.mark.parametrize("before", ["file://", "FILE://localhost"])
+def test_a_url_of_this_machine_is_a_path(before, tmp_path):
+    """Of outputs, caches, data sets, columns files, vocabularies and inputs; a percent sign stands for itself."""
+    root = tmp_path / "a%20b"
+    assert checked(f"{before}{root}/out") == f"{root}/out"
+    prepared.prepare(str(root / "out")).publish()
+    assert read_manifest(f"{before}{root}/out").root == str(root / "out")
+    asked = Request(
+        prepared.SPEC,
+        [f"{before}{root}"],
+        f"{before}{root}/x",
+        cache=f"{before}{root}/y",
+        transform=f"{before}{root}/z",
+    )
+    assert (asked.output, asked.cache, asked.transform) == (f"{root}/x", f"{root}/y", f"{root}/z")
+    (root / "words.txt").write_text("a\nb\n")
+    (root / "in.jsonl").write_text("{}")
+    kind = "sequence_categorical_column_with_vocabulary_file"
+    (root / "c.yaml").write_text(f"columns: [{{type: {kind}, key: x, vocabulary_file: '{before}{root}/words.txt'}}]\n")
+    assert load(f"{before}{root}/c.yaml") == load(root / "c.yaml")
+    assert f"{root}/words.txt" in repr(load(f"{before}{root}/c.yaml"))
+    assert [file.path for file in match([f"{before}{root}/*.jsonl"]).files] == [f"{root}/in.jsonl"]
 
 
 @pytest.mark.parametrize("name", OWN_NAMES)

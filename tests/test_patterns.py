@@ -137,7 +137,10 @@ class TestOfPatterns:
     def test_a_folder_of_a_store(self):
         for name in ("a/b", "a//b"):
             Objects.put(f"{STORE}/{name}", b"")
-        assert paths(f"{STORE}/a/") == paths(f"{STORE}/a/*") == [f"{STORE}/a/b"]
+        assert paths(f"{STORE}/a/*") == [f"{STORE}/a/b"]
+        assert (
+            paths(f"{STORE}/a/") == paths(f"{STORE}/a") == paths(f"{STORE}/a/**") == [f"{STORE}/a//b", f"{STORE}/a/b"]
+        )
         assert paths(f"{STORE}/a//*") == paths(f"{STORE}/a//b") == [f"{STORE}/a//b"]
 
 

@@ -543,3 +543,48 @@ def test_a_column_that_the_header_lacks_stops_the_job(tmp_path):
     write(tmp_path / "c.csv", "id,nam,ids,x,w\n1,a,1,1,1\n")
     with pytest.raises(JobError, match=r"c\.csv: column 'name': .*did you mean 'nam'"):
         run_job(SPEC, [tmp_path / "b.csv", tmp_path / "c.csv"], tmp_path / "out")
+
+
+ODD_ROWS = [["1", "a,b", "x"], ["2", "c;d|e", 'a "q"'], ["3", "", "f\tg"]]
+
+
+class TestDelimiters:
+    """Found in the header, or named by the line before it."""
+
+    @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|", "\x01"])
+    @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".csv.gz"])
+    @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+    def test_found(self, delimiter, suffix, end, tmp_path):
+        text = io.StringIO(newline="")
+        made = csv.writer(text, delimiter=delimiter, lineterminator=end)
+        made.writerows([["id", "what, if", "z"], *ODD_ROWS])  # the comma in quotes where it is the delimiter
+        header = text.getvalue() if delimiter == "," else text.getvalue().replace("what, if", '"what, if"')
+        path = write(tmp_path / f"a{suffix}", header)
+        for block in BLOCKS:
+            found = [row for _, row in read(path, ["id", "what, if", "z"], block=block)]
+            assert [[(v or b"").decode() for v in row.values()] for row in found] == ODD_ROWS
+
+    @pytest.mark.parametrize("delimiter", [",", ";", "\t", "~", " "])
+    @pytest.mark.parametrize("mark", ["", "\ufeff"])
+    def test_named(self, delimiter, mark, tmp_path):
+        text = io.StringIO(newline="")
+        csv.writer(text, delimiter=delimiter, quoting=csv.QUOTE_ALL).writerows([["id", "a,b;c", "z"], *ODD_ROWS])
+        path = write(tmp_path / "a.csv", f"{mark}sep={delimiter}\r\n{text.getvalue()}")
+        for block in BLOCKS:
+            found = [row for _, row in read(path, ["id", "a,b;c", "z"], block=block)]
+            assert [[(v or b"").decode() for v in row.values()] for row in found] == ODD_ROWS
+
+    def test_rejected_rows_are_read_again(self, tmp_path):
+        """By the header that is kept with them."""
+        for name, text in (("a.csv", "id;x\n1;2\n3\n"), ("b.csv", "sep=~\nid,;~x\n1~2\n3\n")):
+            [bad] = [step.rejected for step in reads(write(tmp_path / name, text), ["x"]) if step.rejected]
+            assert bad.column("message").to_pylist() == ["expected 2 cells, got 1"]
+            header = bad.column("header")[0].as_py()
+            mended = b"3;9\n" if name == "a.csv" else b"3~9\n"
+            [(good, none)] = SOURCE.decoded([mended], name, {"x": "string"}, header)
+            assert good is not None and none is None and good.column("x").to_pylist() == [b"9"]
+
+    def test_a_place_after_a_line_that_names_it(self, tmp_path):
+        path = write(tmp_path / "a.csv", "sep=;\nid;x\n1;2\n3")
+        with pytest.raises(JobError, match="its last row, at byte 15 of the text, has 1 of 2 cells and no line end"):
+            read(path, ["x"])

@@ -33,7 +33,7 @@ from transforms.problems import Problem, problems, shown
 from transforms.spec.make_spec import cross_faults
 from transforms.spec.spec import Spec
 from transforms.splits.rule import Split
-from transforms.stored.files import opened
+from transforms.stored.files import opened, plain_path
 
 Model = TypeVar("Model")
 
@@ -77,7 +77,7 @@ def load(path: str | Path) -> Spec:
     Raises:
       SpecError: the file cannot be read, or with every fault in it, in the order of their lines.
     """
-    name = str(path)
+    name = plain_path(str(path))
     folder = name.rpartition("/")[0] if "://" in name else os.path.dirname(os.path.abspath(name))
     return _checked(read_yaml(read_text(name), name, MOST_VALUES, ELSEWHERE), name, folder)
 
@@ -162,6 +162,7 @@ def _kind_of(row: dict[str, Any]) -> type[Column] | None:
 
 def _path(value: Any, folder: str) -> Any:
     """Returns a relative path as one in the folder; what is absolute, of another file system or no path as it is."""
+    value = plain_path(value) if isinstance(value, str) else value
     return os.path.join(folder, value) if isinstance(value, str) and value and "://" not in value else value
 
 
@@ -254,7 +255,8 @@ def check_functions(spec: Spec, path: str | Path | None = None) -> list[SpecFaul
     Returns:
       What is wrong, empty if every function is there. Importing runs the modules' code.
     """
-    folder = Path(path).absolute().parent if path and "://" not in str(path) else None
+    where = plain_path(str(path)) if path else ""
+    folder = Path(where).absolute().parent if where and "://" not in where else None
     faults = []
     with importable_from(folder):
         for k, column in enumerate(spec.columns):

@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline.dataset.target import checked_directory
 from pipeline.errors import UsageError
-from transforms.stored.files import naming
+from transforms.stored.files import naming, plain_path
 
 ROWS: Final = 2000
 FILES: Final = 2
@@ -57,6 +57,7 @@ def make_sample(directory: str) -> tuple[str, str, str]:
     """
     from pipeline.command.tf_examples import write_examples
 
+    directory = plain_path(directory)
     columns, folder = os.path.join(directory, "columns.yaml"), os.path.join(directory, "input")
     _refuse_other(directory, columns, folder)
     os.makedirs(folder, exist_ok=True)

@@ -69,7 +69,7 @@ MOVED_INPUTS: Final = click.option(
     "--input",
     "inputs",
     multiple=True,
-    help="Where the inputs are now, if they have moved: file, pattern or data set; may be repeated.",
+    help="Where the inputs are now, if they have moved: file, folder, pattern or data set; may be repeated.",
 )
 
 
@@ -79,8 +79,8 @@ def _input(required: bool) -> Any:
         "inputs",
         multiple=True,
         required=required,
-        help="File, pattern or data set to read; may be repeated. NAME=PATTERN names the split of its rows: train, validation, "
-        "test, or one that the columns file declares.",
+        help="File, folder, pattern or data set to read; may be repeated. NAME=PATTERN names the split of its rows: train, "
+        "validation, test, or one that the columns file declares.",
     )
 
 

@@ -23,6 +23,7 @@ from transforms.densify.length_buckets import outputs_in
 from transforms.errors import JobError, nearest
 from transforms.reprs import table
 from transforms.splits.rule import Split
+from transforms.stored.files import plain_path
 
 __all__ = ["FORMAT_VERSION", "Manifest", "named_files", "parsed", "read", "sealed"]
 
@@ -229,6 +230,7 @@ def read(root: str) -> Manifest:
     Raises:
       JobError: there is none (the directory holds no finished data set), it is damaged, or it is of a later format.
     """
+    root = plain_path(root)
     path = FileSystems.join(root, MANIFEST)
     if not exists(path):
         raise JobError(f"{root!r} holds no finished data set: there is no {MANIFEST}")

@@ -129,9 +129,11 @@ def checked_directory(option: str, given: str) -> str:
     Raises:
       UsageError: it could stand for something else than it says, or no directory can be there.
     """
+    from transforms.stored.files import plain_path
+
     if not given:
         raise UsageError(f"{option}: expected a directory")
-    where = f"{option} {given!r}"
+    where, given = f"{option} {given!r}", plain_path(given)
     is_url = URL.match(given) is not None
     # A pattern may also come in with the directory that a relative path begins in.
     path = given.rstrip("/") if is_url else _absolute(given)
@@ -178,7 +180,7 @@ def refuse_pattern(where: str, path: str) -> None:
 def _refuse_url(where: str, path: str) -> None:
     """Refuses what is no place in an object store or the like; this machine's own files have no URLs here."""
     if path.lower().startswith("file:"):
-        raise UsageError(f"{where}: give the path itself, without file://")
+        raise UsageError(f"{where}: expected file:/// and a path of this machine")
     if not re.match(r"(hdfs:///|[^/]+://)[^/]", path):
         raise UsageError(f"{where}: expected a bucket, or what the file system calls it, after '://'")
     from apache_beam.io.filesystems import FileSystems

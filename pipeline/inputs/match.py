@@ -95,22 +95,25 @@ def match(given: Sequence[str], allow_empty: bool = False, split: str = "") -> I
     """Finds files; one that several patterns match, or that has several names, is read once.
 
     Args:
-      given: paths of files or of data sets, or patterns. What is there as it is written is no pattern (see `patterns`).
+      given: paths of files, folders or data sets, or patterns. What is there as it is written is no pattern (see `patterns`). A
+        folder stands for all files below it; names that are no data there (`patterns.HIDDEN`) are left out, and a note says so.
       allow_empty: whether a pattern may match nothing. (A path that is no pattern must be there.)
       split: the split to read of a data set that has splits.
 
     Raises:
-      JobError: the path does not exist, a pattern matches no file, or a data set has splits but not this one.
+      JobError: the path does not exist, a folder holds or a pattern matches no file, or a data set has splits but not this one.
     """
     files: dict[str, InputFile] = {}
     times: Counter[str] = Counter()
     notes, inside, data_sets = [], {}, DataSets()
     for one in given:
-        place, found, folders = _found(one, split)
+        place, found, folders, hidden = _found(one, split)
         if place.literal:
             notes.append(f"input {one!r}: {_no_pattern(place)}")
+        if hidden:
+            notes.append(f"input {one!r}: {_no_data(hidden)}")
         if not found:
-            _refuse_nothing(one, place, allow_empty)
+            _refuse_nothing(one, place, allow_empty, hidden)
             notes.append(f"input {one!r}: no file matches")
         for file in found:
             # A symbolic link is the file that it leads to.
@@ -166,30 +169,30 @@ def refuse_written(option: str, inputs: Inputs, places: Mapping[str, str]) -> No
             )
 
 
-def _found(given: str, split: str) -> tuple[Place, list[InputFile], set[str] | None]:
+def _found(given: str, split: str) -> tuple[Place, list[InputFile], set[str] | None, list[str]]:
     """Returns the files that a path or pattern stands for.
 
     Returns:
-      What it stands for; the files; and the folders that may hold data sets in which a file lies (see `DataSets.around`), None
-      where it is a data set that was asked for.
+      What it stands for; the files; the folders that may hold data sets in which a file lies (see `DataSets.around`), None
+      where it is a data set that was asked for; and paths that were matched and are no data.
     """
     try:
         place = patterns.place_of(given)
         there = not place.pattern and FileSystems.exists(place.root)
         if not place.pattern and (not there or os.path.isdir(place.root)) and is_data_set(place.root):
-            return place, _of_data_set(given, place.root, split), None
-        if place.pattern or (place.is_remote and given.endswith("/")):
-            place = replace(place, pattern=place.pattern or "*")
-            entries, folders = patterns.matched(place)
+            return place, _of_data_set(given, place.root, split), None, []
+        if place.pattern or not there or os.path.isdir(place.root):
+            found = patterns.matched(replace(place, pattern=place.pattern or patterns.EVERYTHING))
         else:
-            entries, folders = [patterns.metadata(place.root)] if there else [], set()
+            found = patterns.Matched([patterns.metadata(place.root)], [], set())
     except JobError:
         raise
     except Exception as error:
         raise JobError(f"input {given!r}: cannot be listed: {error}") from error
-    for entry in entries:
+    for entry in found.entries:
         _refuse_other(given, entry.path)
-    return place, list(map(_file, entries)), folders | {place.root, *parents(place.root)}
+    around = found.folders | {place.root, *parents(place.root)}
+    return place, list(map(_file, found.entries)), around, found.hidden
 
 
 def _file(entry: Any) -> InputFile:
@@ -216,13 +219,24 @@ def _of_data_set(given: str, root: str, split: str) -> list[InputFile]:
     return found
 
 
-def _refuse_nothing(given: str, place: Place, allow_empty: bool) -> None:
-    """Refuses what no file was found for, unless it is a pattern, or a data set, and may be empty."""
-    if allow_empty and (place.pattern or is_data_set(place.root)):
+def _refuse_nothing(given: str, place: Place, allow_empty: bool, hidden: Sequence[str]) -> None:
+    """Refuses what no file was found for, unless it is a pattern, a folder or a data set, and may be empty."""
+    is_folder = given.endswith("/") if place.is_remote else not place.pattern and os.path.isdir(place.root)
+    holds_data_set = is_data_set(place.root)
+    if allow_empty and (place.pattern or is_folder or holds_data_set):
         return
-    only_folders = place.pattern and patterns.matches_folders(place)
-    why = f" ({_no_pattern(place)})" if place.literal else ""
-    raise JobError(f"input {given!r}: {'only directories match' if only_folders else 'no file matches'}{why}")
+    why = "is a directory without files" if is_folder and not holds_data_set else "no file matches"
+    if place.pattern and patterns.matches_folders(place):
+        deeper = f"{given.rstrip('/')}/{patterns.EVERYTHING}"
+        why = f"only directories match, give {deeper!r} for the files in them"
+    if hidden:
+        why = f"{_no_data(hidden)}; give a file itself to read it"
+    raise JobError(f"input {given!r}: {why}{f' ({_no_pattern(place)})' if place.literal else ''}")
+
+
+def _no_data(hidden: Sequence[str]) -> str:
+    more = f" and {len(hidden) - 1:,} more" if len(hidden) > 1 else ""
+    return f"left out {hidden[0]!r}{more}, no data by name"
 
 
 def _no_pattern(place: Place) -> str:
@@ -230,7 +244,7 @@ def _no_pattern(place: Place) -> str:
 
 
 def _refuse_other(pattern: str, path: str) -> None:
-    """Refuses what is no file: a directory, or a pipe, which would be waited for without end and can be read only once.
+    """Refuses what is no file, as a pipe, which would be waited for without end and can be read only once.
 
     Also a file that no ledger could name.
     """
@@ -238,7 +252,4 @@ def _refuse_other(pattern: str, path: str) -> None:
         raise JobError(f"input {pattern!r}: {path}: a name that is no UTF-8")
     if "://" in path or os.path.isfile(path):
         return
-    if os.path.isdir(path):
-        hint = f"{pattern.rstrip('/')}/*"
-        raise JobError(f"input {pattern!r}: is a directory, give a pattern of the files in it ({hint!r})")
     raise JobError(f"input {pattern!r}: {path!r} is no file")

@@ -10,6 +10,7 @@ import contextlib
 import os
 import re
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,10 +19,19 @@ from apache_beam.io.filesystem import FileMetadata, FileSystem
 from pipeline.dataset.layout import MANIFEST, exists
 from pipeline.dataset.target import URL
 from transforms.stored import trees
-from transforms.stored.files import file_systems
+from transforms.stored.files import file_systems, plain_path
 
 WILD: Final = re.compile(r"[*?[]")
 """Characters that begin something that matches more than itself."""
+
+EVERYTHING: Final = "**"
+"""The pattern of all files below a folder."""
+
+HIDDEN: Final = ("_", ".")
+"""How names begin that are no data where a folder or a pattern finds them: `_SUCCESS`, `.part-0.parquet.crc`, `_delta_log/`."""
+
+_UNFINISHED: Final = ("._COPYING_", "_$folder$")
+"""How the names of files end that Hadoop is still copying, or that stand for a folder in an object store."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +61,7 @@ def place_of(given: str) -> Place:
     Raises:
       Exception: whatever a remote file system says that cannot be asked.
     """
+    given = plain_path(given)
     url = re.match(rf"{URL.pattern}[^/]*", given)
     root = url[0] if url else "/" if given.startswith("/") else os.getcwd()
     rest = given[url.end() + 1 :].rstrip("/") if url else given
@@ -77,26 +88,58 @@ def _below(root: str, part: str) -> str:
     return os.path.join(root, part)
 
 
-def matched(place: Place) -> tuple[list[Any], set[str]]:
-    """Lists what lies below the root.
+@dataclass(frozen=True)
+class Matched:
+    """The files that lie below the root of a place.
 
-    Returns:
-      Beam's `FileMetadata` (path, size, time of change) of the files that the pattern matches; and all folders that hold a
-      `manifest.json`.
+    Attributes:
+      entries: Beam's `FileMetadata` (path, size, time of change) of the files that the pattern matches.
+      hidden: others that it matches, whose names say that they are no data, by their paths below the root.
+      folders: all folders that hold a `manifest.json`.
+    """
+
+    entries: list[Any]
+    hidden: list[str]
+    folders: set[str]
+
+
+def matched(place: Place) -> Matched:
+    """Lists what lies below the root.
 
     Raises:
       Exception: the pattern is none (`[z-a]`), or whatever a remote file system says that cannot be listed.
     """
-    matches, start = expression(place.pattern).match, _start(place)
+    matches, is_data, start = expression(place.pattern).match, _data_test(place.pattern), _start(place)
     entries = {entry.path: entry for entry in trees.entries_below(place.root)} if place.is_remote else {}
-    found, folders = [], set()
+    made = Matched([], [], set())
     for path in entries or trees.files_below(place.root):
         if path.endswith(f"/{MANIFEST}"):
-            folders.add(path.removesuffix(f"/{MANIFEST}"))
-        if matches(path[start:]):
-            with contextlib.suppress(OSError):  # it may be gone by now, or lead nowhere
-                found.append(entries.get(path) or metadata(path))
-    return found, folders
+            made.folders.add(path.removesuffix(f"/{MANIFEST}"))
+        if not matches(path[start:]):
+            continue
+        if not is_data(path[start:]):
+            made.hidden.append(path[start:])
+            continue
+        with contextlib.suppress(OSError):  # it may be gone by now, or lead nowhere
+            made.entries.append(entries.get(path) or metadata(path))
+    return made
+
+
+def _data_test(pattern: str) -> Callable[[str], bool]:
+    """Returns a function that tells of a path below the root whether its names are those of data.
+
+    One that begins with `_` or `.` is if it matches a part of the pattern that begins so; and `_name=value` says a feature.
+    """
+    asked = [expression(part).match for part in pattern.split("/") if part.startswith(HIDDEN)]
+
+    def is_data(below: str) -> bool:
+        for name in below.split("/"):
+            says_feature = name.startswith("_") and "=" in name
+            if name.startswith(HIDDEN) and not says_feature and not any(matches(name) for matches in asked):
+                return False
+        return not below.endswith(("/", *_UNFINISHED))
+
+    return is_data
 
 
 def expression(pattern: str) -> re.Pattern[str]:

@@ -136,13 +136,19 @@ def _strange(names: Iterable[str], keys: Collection[str], others: Iterable[Colle
 def _why_odd(absent: Mapping[str, str], all_absent: bool, strange: Sequence[str]) -> str:
     """Returns why a file with absent and strange features does not belong; an empty text if it may."""
     for key, column in absent.items():
-        near = difflib.get_close_matches(key.casefold(), [name.casefold() for name in strange], 1, NEARLY)
-        if near:
-            name = next(name for name in strange if name.casefold() == near[0])
+        name = nearly(key, strange)
+        if name:
             return f"column {column!r}: the feature {key!r} is absent; did you mean {name!r}?"
     if all_absent and strange:
         return f"has none of the features {listed(absent)}; it has {listed(strange)}"
     return ""
+
+
+def nearly(key: str, names: Iterable[str]) -> str:
+    """Returns the name that is nearly the same as a feature's, or an empty string."""
+    known = {name.casefold(): name for name in names}
+    near = difflib.get_close_matches(key.casefold(), known, 1, NEARLY)
+    return known[near[0]] if near else ""
 
 
 def refuse_odd_files(
@@ -201,12 +207,14 @@ def refuse_schema(path: str, features: Mapping[str, pa.DataType], spec: Reads) -
     """Refuses a file whose schema cannot fill the columns.
 
     Raises:
-      JobError: it does not have a column, or has it in a type of which no value can be parsed.
+      JobError: it does not have a column, which is not optional or seems to be there under another name; or has it in a type of
+        which no value can be parsed.
     """
-    wanted = [(f"column {c.name!r}", key) for c in spec.columns for key in c.features]
-    for what, key in [*wanted, *(("split", key) for key in (spec.row_rule.keys if spec.row_rule else ()))]:
-        if paths.find(features, key) is None:
-            names = [name for name, _ in paths.leaves(features) if name not in origin.RESERVED]
+    names, keys = [name for name, _ in paths.leaves(features) if name not in origin.RESERVED], _keys(spec.columns)
+    wanted = [(f"column {c.name!r}", key, c.optional) for c in spec.columns for key in c.features]
+    split = [("split", key, False) for key in (spec.row_rule.keys if spec.row_rule else ())]
+    for what, key, optional in [*wanted, *split]:
+        if paths.find(features, key) is None and not (optional and not nearly(key, _strange(names, keys, []))):
             hint = nearest(key, names) or f"; it has {listed(names)}"
             raise JobError(f"{path}: {what}: the file has no feature {key!r}{hint}")
     for column, key, form in ((c, key, form) for c in spec.columns for key, form in c.features.items()):

@@ -9,7 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.parse import typed
+from transforms.parse.array_text import arrays_of
 from transforms.parse.carriers import pieces
+from transforms.parse.form import JSON, Form
 from transforms.parse.typed import is_text
 from transforms.rows.ragged import Ragged, is_list, unwrapped
 
@@ -92,10 +94,21 @@ def _as_numbers(values: pa.Array) -> pa.Array:
 def split(chunk: Chunk, delimiter: str) -> Chunk:
     """Returns a chunk of text, one a row at most, with the pieces between delimiters in place of each; as `parse` takes it."""
     text = pc.utf8_trim_whitespace(chunk.values.cast(pa.large_string()))
+    if delimiter == JSON:
+        return _with_arrays(chunk, text)
     split_up = pieces(text, delimiter)
     steps = chunk.steps.copy()
     steps[steps > 0] = split_up.lengths
     return replace(chunk, depth=1, steps=steps, values=split_up.values)
+
+
+def _with_arrays(chunk: Chunk, text: pa.Array) -> Chunk:
+    """Returns a chunk with the values of arrays in place of each text; where some are lists of lists, with those only."""
+    found = arrays_of(text, np.ones(len(text), bool), Form("", "bytes"))
+    lists = found.lists if found.lists_of_lists is None else found.lists_of_lists
+    held = chunk.steps > 0
+    places = pa.array(np.cumsum(held) - 1, pa.int64(), mask=~held)
+    return replace(chunk_of(lists.take(places)), kind=chunk.kind, present=chunk.present)
 
 
 def nature(kind: pa.DataType) -> str:

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.inspect.chunks import Chunk, nature, split
+from transforms.parse.form import JSON
 from transforms.parse.text import ARRAY_TEXT, FLOAT_TEXT
 
 NEARLY_ALL: Final = 0.99
@@ -48,8 +49,8 @@ def integers_of(text: pa.Array) -> pa.Array:
 def delimiter_of(chunks: Sequence[Chunk]) -> str:
     """Returns what separates values in a feature's text, or an empty string.
 
-    It is looked for in features whose rows hold one text at most: numbers with a delimiter between them, in all rows but some of
-    one number; or words, repeated in other rows, in at least half of them.
+    It is looked for in features whose rows hold one text at most: arrays, in (nearly) all rows; numbers with a delimiter between
+    them, in all rows but some of one number; or words, repeated in other rows, in at least half of them.
     """
     if any(chunk.depth > 1 or (chunk.steps > 1).any() or chunk.values.null_count for chunk in chunks):
         return ""
@@ -63,8 +64,9 @@ def delimiter_of(chunks: Sequence[Chunk]) -> str:
     trimmed = pc.utf8_trim_whitespace(text)
     if _share(pc.match_substring_regex(trimmed, FLOAT_TEXT)) >= NEARLY_ALL:
         return ""
-    if _share(pc.match_substring_regex(trimmed, ARRAY_TEXT)) >= LEAST_SHARE:
-        return ""
+    arrays = _share(pc.match_substring_regex(trimmed, ARRAY_TEXT))
+    if arrays >= LEAST_SHARE:
+        return JSON if arrays >= NEARLY_ALL else ""
     for delimiter in NUMBERS:
         if pc.any(pc.match_substring(text, delimiter)).as_py():
             pieces = _pieces(held, delimiter)

@@ -95,7 +95,7 @@ def _why_none_at_all(profile: Profile) -> str:
         return "lists deeper than one a step"
     if profile.are_arrays:
         found = f"{profile.array_text:,} of {profile.count:,} texts are arrays, such as {shown_word(profile.top[0])}"
-        return f"{found}: store lists, or text without brackets and quotes"
+        return f"{found}: some are not, so that no delimiter takes them apart"
     return "" if profile.count else "no row of the sample holds a value"
 
 

@@ -94,6 +94,10 @@ class Request:
     beam_args: Sequence[str] = ()
 
     def __post_init__(self) -> None:
+        from transforms.stored.files import plain_path
+
+        for name in ("output", "cache", "transform"):
+            object.__setattr__(self, name, plain_path(getattr(self, name)))
         if self.spec is None and self.uses:
             from pipeline.job.given import columns_of, read_given  # which load Beam
 

@@ -127,14 +127,14 @@ def nothing_written(plan: Plan, book: Mapping[str, Any]) -> str:
 
 
 def refuse_absent(plan: Plan, book: Mapping[str, Any]) -> None:
-    """Refuses a column that no row has: it is a misspelt one. And files that do not belong to the others.
+    """Refuses a column that no row has: it is a misspelt one, unless it is optional. And files that do not belong to the others.
 
     Raises:
       JobError: naming the nearest feature.
     """
     parsed = ledger.parsed(book["rows"])
     for column in plan.spec.columns:
-        if parsed and not book["columns"][column.name]["present"]:
+        if parsed and not column.optional and not book["columns"][column.name]["present"]:
             hint = nearest(column.key, plan.feature_names) or f"; the first file has {', '.join(plan.feature_names)}"
             raise JobError(f"column {column.name!r}: the feature {column.key!r} is absent in all {parsed:,} rows{hint}")
     names = {file.path: plan.inputs.names.get(file.path, file.path) for file in plan.inputs.files}

@@ -38,6 +38,7 @@ from transforms.spec.spec import Spec
 from transforms.statistics import saved
 from transforms.statistics.saved import LearnedWords, Level
 from transforms.stored import word_files
+from transforms.stored.files import plain_path
 
 
 @dataclass(frozen=True)
@@ -153,13 +154,14 @@ def planned(asked: Repair, columns_text: str) -> RepairPlan:
 
 def _located(asked: Repair) -> tuple[str, Inputs]:
     """Returns the directory of the data set, and files with mended records."""
-    given = asked.rejected.rstrip("/")
+    given = plain_path(asked.rejected).rstrip("/")
     if not layout.exists(given) or given.endswith(".parquet"):
         if not asked.output:
             raise UsageError(
                 f"{asked.rejected!r}: --output: expected the directory of the data set that these rows are of"
             )
-        return os.path.abspath(asked.output) if "://" not in asked.output else asked.output, match([asked.rejected])
+        output = plain_path(asked.output)
+        return os.path.abspath(output) if "://" not in output else output, match([asked.rejected])
     root = given[: -len(layout.REJECTED) - 1] if given.endswith(f"/{layout.REJECTED}") else given
     root = "." if given == layout.REJECTED else root
     return os.path.abspath(root) if "://" not in root else root, Inputs(())

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
 
+from pipeline.sources import folders
 from pipeline.sources.base import Decoded
 from pipeline.sources.formats import SOURCES
 from transforms.errors import JobError
@@ -24,12 +25,8 @@ def _decoded_ipc(records: Sequence[bytes], path: str, features: Mapping[str, str
     for positions in groups.values():
         table = pa.Table.from_batches([found[k] for k in positions]).combine_chunks()
         kinds = {field.name: field.type for field in table.schema}
-        found_at = {name: paths.find(kinds, name) for name in features}
-        absent = [name for name, path in found_at.items() if path is None]
-        names = list(dict.fromkeys(path[0] for path in found_at.values() if path))
-        if absent:
-            what = f"its record does not hold the feature {absent[0]!r}, which the run did not read"
-            raise JobError(f"a rejected row of {path}: {what}: run the job again")
+        found_at = [paths.find(kinds, name) for name in features]
+        names = list(dict.fromkeys(path[0] for path in found_at if path))
         columns = [table.column(name).chunk(0) for name in names]
         batch = pa.RecordBatch.from_arrays(columns, names) if names else pa.RecordBatch.from_struct_array(_empty(table))
         kept = pa.array([records[k] for k in positions], pa.large_binary())
@@ -58,6 +55,10 @@ DECODERS: Final[dict[str, Callable[[Sequence[bytes], str, Mapping[str, str], str
 }
 """Record format to what decodes it."""
 
+_WITH_SCHEMA: Final = {origin.ARROW_IPC} | {
+    name for source in SOURCES.values() if source.has_schema for name in source.record_formats
+}
+
 
 @dataclass(frozen=True)
 class KeptRecords:
@@ -83,23 +84,34 @@ class KeptRecords:
     originals: pa.Array
     split: str = ""
 
-    def decoded(self, features: Mapping[str, str]) -> Decoded:
-        """Yields the rows, with the numbers, digests and original records that they had.
+    def decoded(self, features: Mapping[str, str], optional: Collection[str] = ()) -> Decoded:
+        """Yields the rows, with the numbers, digests and original records that they had, and what the file's folders say.
 
         Args:
           features: see `Source.read`.
+          optional: those of them that a file need not have.
 
         Raises:
-          JobError: a record is of a format that cannot be read.
+          JobError: a record is of a format that cannot be read, or does not hold a feature.
         """
         if self.format not in DECODERS:
             known = ", ".join(DECODERS)
             raise JobError(f"rejected rows of {self.file}: expected records of the format {known}, got {self.format!r}")
-        for batch, rejected in DECODERS[self.format](self.records, self.file, features, self.header):
-            if batch is not None:
+        said = {name: value for name, value in folders.features_of(self.file).items() if name in features}
+        for good, rejected in DECODERS[self.format](self.records, self.file, features, self.header):
+            by_row = self.format not in _WITH_SCHEMA
+            for batch in folders.completed(good, said, by_row) if good is not None else ():
+                self._refuse_unread(batch, [name for name in features if name not in optional])
                 yield self._as_read(batch), None
             if rejected is not None:
                 yield None, self._as_rejected(rejected)
+
+    def _refuse_unread(self, batch: pa.RecordBatch, features: Sequence[str]) -> None:
+        kinds = {field.name: field.type for field in batch.schema}
+        absent = [name for name in features if paths.find(kinds, name) is None]
+        if absent and self.format == origin.ARROW_IPC:  # which holds what the run has read of the row
+            what = f"its record does not hold the feature {absent[0]!r}, which the run did not read"
+            raise JobError(f"a rejected row of {self.file}: {what}: run the job again")
 
     def _as_read(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         at = origin.row_numbers(batch)

@@ -72,7 +72,7 @@ class _ReadKept(beam.DoFn):
             for kept, was_bad in kept_of(read.batch, self._records):
                 self._tally[kept.file, "rows", "read"] += len(kept.numbers)
                 self._tally[kept.file, "digest", "read"] += digests.total(kept.digests)
-                for batch, rejected in kept.decoded(features):
+                for batch, rejected in kept.decoded(features, self._spec.optional_features):
                     if batch is not None:
                         self._count_again(batch, kept, was_bad)
                         yield batch

@@ -63,16 +63,22 @@ class Source(ABC):
     Attributes:
       suffixes: endings of file names of this format, in lower case, without those of `packings.PACKINGS`.
       magic: the first bytes of every file, unpacked; empty if files cannot be recognised by them.
-      packed: whether files may be packed as a whole.
-      has_schema: whether a file says once what all its rows hold, so that a missing column is a mistake.
       record_formats: names of the formats of records that `decoded` takes; none for a columnar source, whose record is the row.
     """
 
-    suffixes: ClassVar[tuple[str, ...]]
+    suffixes: ClassVar[tuple[str, ...]] = ()
     magic: ClassVar[bytes] = b""
-    packed: ClassVar[bool] = True
-    has_schema: ClassVar[bool] = False
     record_formats: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def packed(self) -> bool:
+        """Whether files may be packed as a whole."""
+        return True
+
+    @property
+    def has_schema(self) -> bool:
+        """Whether a file says once what all its rows hold, so that a missing column is a mistake."""
+        return False
 
     @abstractmethod
     def parts(self, path: str) -> list[FilePart]:

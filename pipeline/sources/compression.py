@@ -25,7 +25,7 @@ PIECE_BYTES: Final = 64 << 10
 PART_BYTES: Final = 512 << 10
 """The number of bytes that it may unpack to at once: a block may be larger than `BLOCK_BYTES` by that much."""
 
-HEAD_BYTES: Final = 12
+HEAD_BYTES: Final = 256
 """The number of bytes at the start of a file that tell what it is."""
 
 MEASURED_BYTES: Final = 64 << 20
@@ -64,7 +64,7 @@ class Content:
     Args:
       path: the file, of any Beam file system.
       limits: how much it may unpack to.
-      is_plain: whether a file with these first bytes is not packed, whatever they look like.
+      is_plain: whether a file with these first bytes is not packed, whatever its name says and they look like.
 
     Attributes:
       unit: the unit of offsets: "byte", or "uncompressed byte" in a packed file.
@@ -80,7 +80,7 @@ class Content:
         while sum(len(block) for block in first) < HEAD_BYTES and (block := next(blocks, b"")):
             first.append(block)
         head = b"".join(first)
-        codec = codec_of(path, b"" if is_plain(head) else head)
+        codec = "" if is_plain(head) else codec_of(path, head)
         whole = itertools.chain([head], blocks) if head else blocks
         self._blocks = unpacked(whole, codec, path, limits.max_unpack_ratio) if codec else whole
         self.unit = "uncompressed byte" if codec else "byte"

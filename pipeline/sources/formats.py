@@ -8,7 +8,8 @@ from pipeline.sources.avro.source import Avro
 from pipeline.sources.base import Source, open_input
 from pipeline.sources.compression import Content
 from pipeline.sources.csv.source import CSV
-from pipeline.sources.jsonl.source import JSONLines
+from pipeline.sources.folders import in_folders
+from pipeline.sources.jsonl.source import JSONLines, begins_object
 from pipeline.sources.limits import DEFAULTS, Limits
 from pipeline.sources.packings import bare_name, codec_of
 from pipeline.sources.parquet import ParquetSource
@@ -27,34 +28,72 @@ SOURCES: Final[dict[str, Source]] = {
 SNIFFED_BYTES: Final = 256
 
 
+_REFUSED: Final = {
+    b"[": "a JSON array",
+    b"ORC": "an ORC file",
+    b"ARROW1": "an Arrow IPC (Feather) file",
+    b"PK\x03\x04": "a ZIP archive, or a spreadsheet",
+    b"\x93NUMPY": "a NumPy file",
+    b"\x89HDF": "an HDF5 file",
+    b"SQLite format 3": "an SQLite data base",
+}
+"""First bytes of files that are often given and are not read, and what they are."""
+
+
+_READ: Final = ", expected TFRecord, Parquet, Avro, CSV, or JSON Lines (one object a line)"
+
+
 def source_for(path: str, limits: Limits = DEFAULTS) -> Source:
     """Returns the source that reads a file, by the end of its name; otherwise its first bytes decide.
 
+    It also gives the features that the file's folders say (see `pipeline.sources.folders`).
+
     Raises:
-      JobError: the name says nothing and the file cannot be opened; or it is packed, and of a format that never is.
+      JobError: the name says nothing, and the file cannot be opened or is of another known format; or it is packed though
+        files of its format never are.
     """
     bare = bare_name(path)
     # The longest ending counts.
     named = [(len(end), name) for name, source in SOURCES.items() for end in source.suffixes if bare.endswith(end)]
-    name = max(named)[1] if named else _format_of(_head(path, limits))
-    if not SOURCES[name].packed and bare != path.lower():
+    name = max(named)[1] if named else _format_of(_head(path, limits), path)
+    source = SOURCES[name]
+    if not source.packed and bare != path.lower() and not _first_bytes(path).startswith(source.magic):
         raise JobError(f"{path}: {name} files cannot be read packed as a whole, unpack it first")
-    return SOURCES[name]
+    return in_folders(source, path)
 
 
 def _head(path: str, limits: Limits) -> bytes:
     """Returns the first bytes of a file, unpacked."""
-    with open_input(path) as handle:
-        head = handle.read(SNIFFED_BYTES)
-    if not codec_of(path, b"" if is_header(head) else head):
+    head = _first_bytes(path)
+    if _is_plain(head) or not codec_of(path, head):
         return head
-    return next(iter(Content(path, limits, is_header)), b"")[:SNIFFED_BYTES]
+    return next(iter(Content(path, limits, _is_plain)), b"")[:SNIFFED_BYTES]
 
 
-def _format_of(head: bytes) -> str:
-    """Returns the format of a file by its first bytes, unpacked."""
+def _first_bytes(path: str) -> bytes:
+    with open_input(path) as handle:
+        return handle.read(SNIFFED_BYTES)
+
+
+def _is_plain(head: bytes) -> bool:
+    return is_header(head) or begins_object(head)
+
+
+def _format_of(head: bytes, path: str) -> str:
+    """Returns the format of a file by its first bytes, unpacked.
+
+    Raises:
+      JobError: it is one that is not read.
+    """
     for name, source in SOURCES.items():
         if source.magic and head.startswith(source.magic):
             return name
-    is_json = not is_header(head) and head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{")
-    return "jsonl" if is_json else "tfrecord"
+    if is_header(head):
+        return "tfrecord"
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    for magic, what in _REFUSED.items():
+        if text.startswith(magic):
+            raise JobError(f"{path}: {what}{_READ}")
+    if text.splitlines()[:1] == [b"{"]:
+        raise JobError(f"{path}: a JSON object that takes several lines{_READ}")
+    return "jsonl" if begins_object(head) else "tfrecord"

@@ -1,8 +1,9 @@
-"""The ways to pack files: gzip, bz2, xz and zstd, each with the marks of its files and its decompressor."""
+"""The ways to pack files: gzip, bz2, xz, zstd and zlib, each with the marks of its files and its decompressor."""
 
 from __future__ import annotations
 
 import bz2
+import itertools
 import lzma
 import zlib
 from collections.abc import Callable
@@ -77,6 +78,7 @@ class Packing:
 
     Attributes:
       suffix: the end of their names.
+      others: other ends of names.
       magics: the first bytes of the files.
       unpacker: creates the decompressor of one stream.
       errors: the exceptions that it raises for damaged data.
@@ -88,6 +90,12 @@ class Packing:
     unpacker: Callable[[], Unpacker]
     errors: tuple[type[Exception], ...]
     padded: bool = False
+    others: tuple[str, ...] = ()
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """All ends of names."""
+        return (self.suffix, *self.others)
 
 
 PACKINGS: Final[dict[str, Packing]] = {
@@ -112,6 +120,13 @@ PACKINGS: Final[dict[str, Packing]] = {
         lambda: zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: WINDOW_LOG}),
         (zstd.ZstdError,),
     ),
+    "zlib": Packing(  # TensorFlow's ZLIB, Hadoop's DefaultCodec
+        ".zz",
+        (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda"),
+        lambda: Inflater(zlib.MAX_WBITS),
+        (zlib.error,),
+        others=(".zlib", ".deflate"),
+    ),
 }
 """The packing of each codec."""
 
@@ -123,12 +138,12 @@ def bare_name(path: str) -> str:
     ('a/days.jsonl', 'a.csv')
     """
     name = path.lower()
-    return next((name.removesuffix(p.suffix) for p in PACKINGS.values() if name.endswith(p.suffix)), name)
+    ends = (end for packing in PACKINGS.values() for end in packing.suffixes)
+    return next((name.removesuffix(end) for end in ends if name.endswith(end)), name)
 
 
 def codec_of(path: str, head: bytes) -> str:
-    """Returns the codec that a file is packed with, by the end of its name, otherwise by its first bytes; "" for none."""
-    for codec, packing in PACKINGS.items():
-        if path.lower().endswith(packing.suffix):
-            return codec
-    return next((codec for codec, packing in PACKINGS.items() if head.startswith(packing.magics)), "")
+    """Returns the codec that a file is packed with, by its first bytes, otherwise by the end of its name; "" for none."""
+    by_content = (codec for codec, packing in PACKINGS.items() if head.startswith(packing.magics))
+    by_name = (codec for codec, packing in PACKINGS.items() if path.lower().endswith(packing.suffixes))
+    return next(itertools.chain(by_content, by_name), "")

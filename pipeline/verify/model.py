@@ -85,10 +85,10 @@ class ServedModel:
         if (batch.schema.metadata or {}).get(origin.FORMAT_KEY) not in RECORDS:
             return False
         for key in self._spec.graph_inputs:
-            kind = batch.schema.field(key).type
+            form, kind = self._spec.features[key], batch.schema.field(key).type
             while is_list(kind):
                 kind = kind.value_type
-            if str(kind) not in READABLE.get(self._spec.features[key].carrier, FLOATS):
+            if form != form.served or str(kind) not in READABLE.get(form.carrier, FLOATS):
                 return False
         return True
 

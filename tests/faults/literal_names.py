@@ -79,7 +79,8 @@ def try_names(root: Path, folder: str, file: str) -> tuple[int, int, list[str]]:
             wrong += [] if _found(given) == [whole] else [f"{given!r} in {where}"]
     url = f"{SCHEME}://bucket/{mine}"
     wrong += [] if _found(url) == [url] else [url]
-    for pattern in (f"{root}/{folder}/*", f"{SCHEME}://bucket/{folder}/*"):
+    every = ".*" if file.startswith(".") else "*"  # such names are no data unless they are asked for
+    for pattern in (f"{root}/{folder}/{every}", f"{SCHEME}://bucket/{folder}/{every}"):
         found = {os.path.dirname(path) for path in _found(pattern)}
         wrong += [] if found == {os.path.dirname(pattern)} else [pattern]
     below = trees.files_below(f"{SCHEME}://bucket/{folder}")

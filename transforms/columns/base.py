@@ -131,6 +131,11 @@ class Column(Model, ABC):
         return None
 
     @property
+    def optional(self) -> bool:
+        """Whether a file may be without the features, although its schema tells what it has: `required: false` says so."""
+        return any(part.optional for part in self.parts)
+
+    @property
     def is_sequence(self) -> bool:
         """Whether the column's steps make a sequence."""
         return self.sequence_group is not None
@@ -223,14 +228,15 @@ class KeyedColumn(Column):
 
     Attributes:
       key: name of the feature in the source.
-      required: whether a row without the feature is rejected. Otherwise an absent sequence is an empty one.
-      delimiter: the separator of the values if one string holds a whole sequence, for example `","`.
+      required: true rejects a row without the feature; else an absent sequence is an empty one. Only `false`, said and not left
+        out, allows a file whose schema tells its features to be without this one.
+      delimiter: the separator of the values if one string holds a whole sequence, for example `","`; `"json"` if it is an array.
       time_unit: the unit that timestamps and other times become numbers of. Seconds if it is not given; if it is, text may be a
         time in ISO 8601, too.
     """
 
     key: Key  # a field where the base names an attribute
-    required: bool = Field(default=False, strict=True)
+    required: bool | None = Field(default=None, strict=True)
     delimiter: str | None = Field(default=None, strict=True, min_length=1)
     time_unit: Literal["s", "ms", "us", "ns", "m", "h", "d"] | None = None
 
@@ -238,6 +244,11 @@ class KeyedColumn(Column):
     def name(self) -> str:
         """See the base class."""
         return self.key
+
+    @property
+    def optional(self) -> bool:
+        """See the base class."""
+        return self.required is False
 
     @abstractmethod
     def form(self) -> Form:

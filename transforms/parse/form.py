@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from transforms import dtypes
@@ -19,6 +19,10 @@ NO_WEIGHT: Final = float("nan")
 """The same in a canonical column of float weights, which stand where ids stand; a weight of the data is never NaN."""
 
 
+JSON: Final = "json"
+"""The delimiter of sequences that are whole arrays in one string, as JSON, Python or NumPy write them."""
+
+
 @dataclass(frozen=True)
 class Form:
     """The form of a column's values in the source, and what they must become.
@@ -26,7 +30,7 @@ class Form:
     Attributes:
       name: the column's name, for faults.
       dtype: declared dtype.
-      delimiter: the separator of the values when a whole sequence is one string; None for lists.
+      delimiter: the separator of the values when a whole sequence is one string, or `JSON`; None for lists.
       step_width: values in a step, checked against nested input.
       ids: whether the values are ids or words (or their weights). A step may then hold fewer than `step_width`; the missing
         ones are `NO_ID`, `NO_WORD` or `NO_WEIGHT`. In flat input each value is then a step of its own.
@@ -76,6 +80,11 @@ class Form:
         if self.delimiter is not None:
             return "string"
         return "int64" if self.dtype == dtypes.DIGITS else dtypes.carrier(self.dtype)
+
+    @property
+    def served(self) -> Form:
+        """The form in a request: whoever sends an array as text could send the list."""
+        return replace(self, delimiter=None) if self.delimiter == JSON else self
 
     @property
     def requested(self) -> str:

@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms import dtypes
-from transforms.parse import carriers, typed
-from transforms.parse.form import NO_ID, NO_WEIGHT, NO_WORD, Form
+from transforms.parse import array_text, carriers, typed
+from transforms.parse.form import JSON, NO_ID, NO_WEIGHT, NO_WORD, Form
 from transforms.parse.rounding import Rounded
 from transforms.parse.step_limit import MAX_STEPS, too_long
 from transforms.parse.text import ARRAY_TEXT
@@ -64,6 +64,8 @@ def parse(array: pa.Array, form: Form, max_steps: int = MAX_STEPS) -> Parsed:
     if view is not None:
         same = array.type == canonical_type(form)
         return Parsed(array if same else view.to_list_array(), [], view.lengths, 0, view=view)
+    if form.delimiter == JSON:
+        return _parse_delimited(array, form, [], max_steps)
     long = too_long(array, max_steps, form.values_a_step, form.delimiter)
     parsed = _parse_delimited if form.delimiter is not None else _parse_lists
     if long is None:
@@ -244,7 +246,7 @@ def _lists_of_one(array: pa.Array, form: Form, faults: list[Fault]) -> pa.Array:
     return Ragged(pa.nulls(0, _canonical(form.dtype)), np.zeros(len(array) + 1, np.int64), present).to_list_array()
 
 
-def _parse_delimited(array: pa.Array, form: Form, faults: list[Fault]) -> Parsed:
+def _parse_delimited(array: pa.Array, form: Form, faults: list[Fault], max_steps: int = MAX_STEPS) -> Parsed:
     """Splits one string a row. A list of one string, as a tf.Example holds it, counts as that string."""
     assert form.delimiter is not None
     if is_list(array.type):
@@ -268,13 +270,26 @@ def _parse_delimited(array: pa.Array, form: Form, faults: list[Fault]) -> Parsed
     one = Ragged(text, np.arange(len(text) + 1), present)
     faults += [_row_faults(form, one, text, found) for found in converted.faults if found.reason == "invalid_utf8"]
     clean = pc.utf8_trim_whitespace(converted.values)
+    if form.delimiter == JSON:
+        return _parse_arrays(array_text.arrays_of(clean, present, form), form.served, faults, max_steps)
     arrays = pc.match_substring_regex(clean, ARRAY_TEXT)
-    found = LeafFault("wrong_type", np.flatnonzero(pc.fill_null(arrays, False)), _no_array(form))
+    found = LeafFault("wrong_type", np.flatnonzero(pc.fill_null(arrays, False)), array_text.no_delimited_text(form))
     faults += [_row_faults(form, one, text, found)] if len(found.positions) else []
     parts = carriers.pieces(pc.if_else(arrays, pa.scalar(None, clean.type), clean), form.delimiter)
     return _finish(Ragged(parts.values, parts.splits, present), parts.values, form, faults)
 
 
-def _no_array(form: Form) -> str:
-    remedy = "take its brackets and quotes off, or store the sequence as a list (JSON Lines, Parquet)"
-    return f"expected values with {form.delimiter!r} between them, got text that is an array: {remedy}"
+def _parse_arrays(found: array_text.Arrays, form: Form, faults: list[Fault], max_steps: int) -> Parsed:
+    """Parses what stood in texts as the lists that it is."""
+    made = parse(found.lists, form, max_steps)
+    faults = [*faults, *found.faults, *made.faults]
+    if found.lists_of_lists is None:
+        return replace(made, faults=faults)
+    deep = parse(found.lists_of_lists, form, max_steps)
+    return Parsed(
+        pc.if_else(pa.array(found.nested), deep.array, made.array),
+        [*faults, *deep.faults],
+        np.where(found.nested, deep.values_in, made.values_in),
+        made.nulls + deep.nulls,
+        (made.rounded or Rounded()) + (deep.rounded or Rounded()),
+    )

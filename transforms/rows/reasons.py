@@ -42,8 +42,8 @@ EXPLANATIONS: Final[dict[str, Explanation]] = {
     ),
     "wrong_type": Explanation(
         "the value has a type that the column does not accept",
-        '`[true, 2]`; text where numbers are expected in nested input; a scalar for a sequence; `"[1, 2]"` with a `delimiter`',
-        "convert at the source. A string that holds a sequence needs `delimiter`, and neither brackets nor quotes",
+        '`[true, 2]`; text where numbers are expected in nested input; a scalar for a sequence; `"[1, 2]"` with `delimiter: ","`',
+        "convert at the source. A string that holds a sequence needs `delimiter`: `json` where it is an array",
     ),
     "not_a_number": Explanation(
         "the text is not a number",

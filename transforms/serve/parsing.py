@@ -40,9 +40,9 @@ def request_specs(spec: Spec) -> dict[str, tf.RaggedTensorSpec]:
 
 
 def forms(spec: Spec) -> dict[str, Form]:
-    """Returns how the features that the graph takes are parsed."""
+    """Returns how the features that the graph takes are parsed in a request."""
     features = spec.features
-    return {key: features[key] for key in spec.graph_inputs}
+    return {key: features[key].served for key in spec.graph_inputs}
 
 
 def is_nested(form: Form) -> bool:

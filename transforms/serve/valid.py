@@ -98,7 +98,7 @@ def admitted(
 
 def stacks(spec: Spec) -> list[Stack]:
     """Returns all features that the graph takes, in stacks. A feature that several columns read is by itself."""
-    features = spec.features
+    features = parsing.forms(spec)
     read = Counter(key for column in spec.columns for key in column.features)
     made: dict[str, Stack] = {}
     for bundle in bundles(spec):

@@ -155,6 +155,13 @@ class Spec(Model):
         return {**split, **{key: form.carrier for key, form in self.features.items()}}
 
     @property
+    def optional_features(self) -> set[str]:
+        """Features that a file may be without: those that only columns with `required: false` read."""
+        needed = {key for column in self.columns if not column.optional for key in column.features}
+        needed |= set(self.row_rule.keys if self.row_rule else ())
+        return {key for key in self.features if key not in needed}
+
+    @property
     def row_rule(self) -> Split | None:
         """The rule that divides the rows. Sequences of events that were split by time say their split themselves."""
         if self.events is None or self.split is None or self.split.by != "time":

@@ -5,8 +5,18 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 from collections.abc import Iterator
 from typing import Any, BinaryIO
+
+
+def plain_path(path: str) -> str:
+    """Returns a path of this machine without the `file://` that other tools put before it; everything else as it is.
+
+    >>> plain_path("file:///data/a%20b"), plain_path("gs://bucket/a")
+    ('/data/a%20b', 'gs://bucket/a')
+    """
+    return re.sub("^file://(localhost)?(?=/)", "", path, flags=re.IGNORECASE)
 
 
 def opened(path: str) -> BinaryIO:
@@ -18,6 +28,7 @@ def opened(path: str) -> BinaryIO:
     Raises:
       OSError: there is none, or it is a directory, a pipe or the like, from which reading might never end.
     """
+    path = plain_path(path)
     if "://" in path:
         from apache_beam.io.filesystem import CompressionTypes
 
@@ -66,6 +77,7 @@ def stamp(path: str) -> tuple[float, int, str]:
     Raises:
       OSError: there is none.
     """
+    path = plain_path(path)
     if "://" not in path:
         found = os.stat(path)
         return found.st_mtime_ns, found.st_size, version(path)

@@ -49,7 +49,7 @@ class Records:
         return self.text[self.offsets[k + 1] - 1] not in (LF, CR)
 
 
-def split(blocks: Iterable[bytes], delimiter: int, most: int) -> Iterator[Records]:
+def split(blocks: Iterable[bytes], delimiter: int, most: int, before: int = 0) -> Iterator[Records]:
     """Cuts blocks of text at the ends of records.
 
     Args:
@@ -57,8 +57,10 @@ def split(blocks: Iterable[bytes], delimiter: int, most: int) -> Iterator[Record
       delimiter: the byte that separates cells.
       most: the longest record looked for, in bytes. One that is longer, and a quote left open until the end, end
         the records with a `problem`.
+      before: the number of bytes of the file before the text.
     """
-    blocks, before = _without_bom(blocks)
+    blocks, mark = _without_bom(blocks)
+    before += mark
     held, last = io.BytesIO(), False  # a long record stands here once, not in parts and joined
     while not last:
         # Twice what is held, so that a long record is looked through a few times and not once a block.

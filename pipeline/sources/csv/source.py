@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import itertools
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
@@ -17,10 +13,10 @@ from pipeline.sources.base import Decoded, FilePart, Read, Source, broken, size_
 from pipeline.sources.batches import Part, with_origins
 from pipeline.sources.compression import Content
 from pipeline.sources.csv import records as csv_records
+from pipeline.sources.csv.header import Header, is_text, opened
 from pipeline.sources.csv.records import CR, LF, Records
-from pipeline.sources.limits import DEFAULTS, Limits
+from pipeline.sources.limits import DEFAULTS, LARGEST_BYTES, Limits
 from pipeline.sources.packings import bare_name
-from transforms.errors import JobError
 from transforms.rows import origin
 
 _TEXT: Final = pa.large_string()
@@ -51,14 +47,13 @@ class CSV(Source):
 
     def read(self, split: FilePart, features: Mapping[str, str], limits: Limits) -> Iterator[Read]:
         """See the base class. First comes a batch without rows that has all features of the header."""
-        content = Content(split.path, limits)
-        found = _records(content, split.path, limits)
-        names, header, head = _header(found, split.path)
-        table = _Table(split.path, names, header, features)
+        content = Content(split.path, limits, is_text)
+        header, found = opened(content, split.path, limits.max_record_bytes)
+        table = _Table(split.path, header, features)
         seen = content.consumed
         yield Read(table.empty(), None, seen)
         row = 0
-        for records in itertools.chain([head], found):
+        for records in found:
             size, seen = content.consumed - seen, content.consumed
             for start, stop in _spans(records.offsets, limits):
                 for batch, rejected in table.rows(records, start, stop, row):
@@ -73,60 +68,29 @@ class CSV(Source):
 
     def features(self, path: str, limits: Limits = DEFAULTS, sample: int = 1000) -> dict[str, pa.DataType]:
         """See the base class. The header tells; no row is read."""
-        names, *_ = _header(_records(Content(path, limits), path, limits), path)
-        return dict.fromkeys(names, _TEXT)
+        header, _ = opened(Content(path, limits, is_text), path, limits.max_record_bytes)
+        return dict.fromkeys(header.names, _TEXT)
 
     def decoded(self, records: Sequence[bytes], path: str, features: Mapping[str, str], header: str) -> Decoded:
         """See the base class: records are the texts of rows, the header is the first line of the file."""
         ended = [record if record.endswith((b"\n", b"\r")) else record + b"\n" for record in records]
-        names, text, _ = _header(iter([_one(header.encode() + b"\n", path)]), path)
-        found = [_one(record, path) for record in ended]
+        head, _ = opened([header.encode() + b"\n"], path, LARGEST_BYTES)
+        found = [_one(record, head.delimiter) for record in ended]
         fine = np.array([len(one.malformed) == 1 and not one.problem and not _are_blank(one, 0, 1)[0] for one in found])
         own = [found[k] for k in np.flatnonzero(fine).tolist()]
         if own:
             offsets = np.cumsum([0, *(len(one.text) for one in own)])
             whole = Records(b"".join(one.text for one in own), offsets, np.concatenate([one.malformed for one in own]))
-            table = _Table(path, names, text, features)
+            table = _Table(path, head, features)
             yield from table.rows(whole, 0, len(own), 0, np.flatnonzero(fine))
         bad = np.flatnonzero(~fine)
         kept = pa.array([records[k] for k in bad.tolist()], _BYTES)
         why = dict.fromkeys(range(len(bad)), "expected the text of one row")
-        yield from with_origins([], why, kept, bad, path, "tsv" if _delimiter(path) == "\t" else "csv", text)
+        yield from with_origins([], why, kept, bad, path, _format(path), head.text)
 
 
-def _records(content: Content, path: str, limits: Limits) -> Iterator[Records]:
-    return csv_records.split(content, ord(_delimiter(path)), limits.max_record_bytes)
-
-
-def _delimiter(path: str) -> str:
-    return "\t" if bare_name(path).endswith(".tsv") else ","
-
-
-def _header(found: Iterator[Records], path: str) -> tuple[list[str], str, Records]:
-    """Takes the header from the records; returns the names in it, its text, and what else stood in the first records."""
-    first = next(found, None)
-    if first is None:
-        raise broken(path, "empty, expected a header that names the features")
-    if not len(first.malformed):
-        raise broken(path, f"the header cannot be read: {first.problem}")
-    try:
-        text = first.text[first.offsets[0] : first.offsets[1]].decode()
-    except UnicodeDecodeError as error:
-        raise broken(path, "the header is not UTF-8 text", error) from error
-    if first.malformed[0]:
-        raise broken(path, "the header has something after a closing quote")
-    try:
-        names = next(csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(path)))
-    except csv.Error as error:
-        raise broken(path, "the header cannot be read", error) from error
-    if not any(names):
-        raise broken(path, "the header is empty, expected the names of the features")
-    for name, times in Counter(names).items():
-        if name in origin.RESERVED:
-            raise JobError(f"{path}: the column name {name!r} is reserved")
-        if times > 1:
-            raise JobError(f"{path}: has {times} columns named {name!r}")
-    return names, text.rstrip("\r\n"), first.without_first()
+def _format(path: str) -> str:
+    return "tsv" if bare_name(path).endswith(".tsv") else "csv"
 
 
 def _spans(offsets: np.ndarray, limits: Limits) -> Iterator[tuple[int, int]]:
@@ -142,10 +106,10 @@ def _spans(offsets: np.ndarray, limits: Limits) -> Iterator[tuple[int, int]]:
 class _Table:
     """Records of one file to batches: the cells of the features asked for, and the records that are no rows."""
 
-    def __init__(self, path: str, names: list[str], header: str, features: Mapping[str, str]):
-        self._path, self._names, self._header = path, names, header
-        self._wanted = [name for name in names if name in features]
-        self._format = "tsv" if _delimiter(path) == "\t" else "csv"
+    def __init__(self, path: str, header: Header, features: Mapping[str, str]):
+        self._path, self._names, self._header, self._delimiter = path, header.names, header.text, header.delimiter
+        self._wanted = [name for name in self._names if name in features]
+        self._format = _format(path)
 
     def empty(self) -> pa.RecordBatch:
         """Returns a batch of all features without rows."""
@@ -190,11 +154,11 @@ class _Table:
             # Arrow 25 takes the empty cell at the end of `"a",` for a quoted one where the text ends there.
             text = pa.py_buffer(text.to_pybytes() + b"\n")
         if plain := _is_utf8(text):
-            table = _read_csv(text, self._names, self._wanted, _delimiter(self._path), skip)
+            table = _read_csv(text, self._names, self._wanted, self._delimiter, skip)
         else:
             # pyarrow 25 fails the whole text where a row that `skip` is to be asked about is not UTF-8.
             widened = pa.py_buffer(text.to_pybytes().decode("latin-1").encode())
-            table = _read_csv(widened, self._names, self._wanted, _delimiter(self._path), skip)
+            table = _read_csv(widened, self._names, self._wanted, self._delimiter, skip)
         if table.num_rows + len(wrong) != len(records):
             # Arrow and `csv_records` would have to disagree about what a line is.
             raise broken(self._path, f"the {len(records)} rows from row {first_row} on cannot be told apart")
@@ -202,10 +166,10 @@ class _Table:
         return columns if plain else [_narrowed(column) for column in columns], wrong
 
 
-def _one(text: bytes, path: str) -> Records:
+def _one(text: bytes, delimiter: str) -> Records:
     """Returns what stands in the text of one row."""
     nothing = Records(text, np.zeros(1, np.int64), np.zeros(0, bool))
-    return next(csv_records.split([text], ord(_delimiter(path)), len(text)), nothing)
+    return next(csv_records.split([text], ord(delimiter), len(text)), nothing)
 
 
 def _array(found: Records, start: int, stop: int) -> pa.Array:

@@ -38,7 +38,7 @@ class JSONLines(Source):
     def read(self, split: FilePart, features: Mapping[str, str], limits: Limits) -> Iterator[Read]:
         """See the base class. A feature that no row of a batch has is a column of nulls."""
         decoder = JSONDecoder(features)
-        content = Content(split.path, limits)
+        content = Content(split.path, limits, begins_object)
         first, seen = split.first_row, 0
         for lines in batches(_lines(content, split.path, limits), limits):
             size, seen = content.consumed - seen, content.consumed
@@ -49,17 +49,22 @@ class JSONLines(Source):
 
     def screen(self, split: FilePart, features: Mapping[str, str], limits: Limits) -> Iterator[tuple[int, int]]:
         """See the base class. No line but an unfinished one is decoded."""
-        content = Content(split.path, limits)
+        content = Content(split.path, limits, begins_object)
         yield from screened(content, _lines(content, split.path, limits), limits)
 
     def features(self, path: str, limits: Limits = DEFAULTS, sample: int = 1000) -> dict[str, pa.DataType]:
         """See the base class. What is sampled is also bounded in bytes, as a batch is."""
-        lines = itertools.islice(_lines(Content(path, limits), path, limits), sample)
+        lines = itertools.islice(_lines(Content(path, limits, begins_object), path, limits), sample)
         return kinds(next(batches(lines, replace(limits, max_batch_rows=sample)), []))
 
     def decoded(self, records: Sequence[bytes], path: str, features: Mapping[str, str], header: str) -> Decoded:
         """See the base class. There is no header."""
         yield from _decoded(JSONDecoder(features), records, path, 0)
+
+
+def begins_object(head: bytes) -> bool:
+    """Returns whether the first bytes of a file are those of a JSON object: it is not packed then."""
+    return head.removeprefix(_BOM).lstrip(b" \t\r\n").startswith(b"{")
 
 
 def _decoded(decoder: JSONDecoder, lines: Sequence[bytes], path: str, first: int) -> Decoded:
