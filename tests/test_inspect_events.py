@@ -150,9 +150,9 @@ def test_clicks(tmp_path, end):
     assert "event_id" not in spec.events.features
     assert rejected(outcome) == 0 and outcome.ledger["rows"]["read"] == 80
     text = flowing(inspected(path).text())
-    assert "each has one 'user_id' only: key: [user_id, session_id] has one sequence for each" in text
-    assert "not 'country': by its name a property" in text and "not 'device': " in text
-    assert "left out: 'event_id': another one in every event: an id" in text
+    assert "and with one 'user_id' only: key: [user_id, session_id] gives a sequence for each" in text
+    assert "not 'country': a property by its name, with 4 values" in text and "not 'device': " in text
+    assert "left out: 'event_id': different in every event: an id" in text
 
 
 def flowing(text: str) -> str:
@@ -169,8 +169,8 @@ def test_readings(tmp_path):
     assert spec.events.features == {
         "temperature": Values(("temperature",)),
         "humidity": Values(("humidity",)),
-        "seconds": Since("since_previous", "s"),
     }
+    assert "the time between two events is always the same" in flowing(inspected(tmp_path / "in.parquet").text())
     assert rejected(outcome) == 0
     assert outcome.ledger["rows"]["read"] == 8 and outcome.ledger["events"]["sequences"]["steps"] == len(table)
 
@@ -183,10 +183,10 @@ def test_commits(tmp_path, real_data):
     spec, outcome = drafted(tmp_path, path)
     assert spec.events is not None
     assert spec.events.key == ("actor", "repository") and spec.events.order_by == ("time",)
-    assert list(spec.events.features or {}) == ["path", "added", "removed", "hours"]
+    assert list(spec.events.features or {}) == ["path", "added", "removed", "seconds"]
     assert outcome.ledger["events"]["rows"] == {"read": 201_404, "used": 201_404, "rejected": 0}
     assert outcome.ledger["rows"]["read"] == 4933
-    assert "Without it: key: actor" in flowing(found.text())
+    assert "For one per 'actor': key: [actor]" in flowing(found.text())
     assert spec.group("sequence").truncate == "tail" and "seqcols plan counts all steps" in flowing(found.text())
 
 
@@ -207,7 +207,7 @@ def test_bad_events_are_said(tmp_path):
     spec, outcome = drafted(tmp_path, path)  # compares the numbers
     assert spec.events is not None
     assert outcome.ledger["events"]["rows"]["rejected"] == 4
-    assert "3 of the rows are rejected as events" in flowing(inspected(path).text())
+    assert "3 of the rows are rejected: " in flowing(inspected(path).text())
 
 
 def test_a_key_that_many_events_lack_is_none(tmp_path):
@@ -217,7 +217,7 @@ def test_a_key_that_many_events_lack_is_none(tmp_path):
         row["user_id"] = None
     events = seen(tmp_path, "jsonl", rows)
     assert events is not None and events.key == ("session_id",)
-    assert "not 'user_id': 20% of the rows have none" in flowing(inspected(tmp_path / "in.jsonl").text())
+    assert "not 'user_id': absent from 20% of the rows" in flowing(inspected(tmp_path / "in.jsonl").text())
 
 
 def test_many_keys_with_few_events_each_in_the_sample(tmp_path):
@@ -291,9 +291,9 @@ def test_examples_if_asked(tmp_path, command_line):
     path = str(written(tmp_path, "csv", ratings()))
     there, asked = call("inspect", path), call("inspect", path, "--no-events")
     assert loads(there.stdout).events is not None and loads(asked.stdout).events is None
-    assert there.stderr.splitlines()[-1] == "events: a sequence for each 'userId', in the order of 'timestamp': 60"
+    assert there.stderr.splitlines()[-1] == "events: 60 sequences, one for each 'userId', ordered by 'timestamp'"
     assert "events:" not in asked.stderr
-    assert "If a row is an example: --no-events." in flowing(there.stdout)
+    assert "If every row is an example, use --no-events." in flowing(there.stdout)
 
 
 # Keys
@@ -351,13 +351,15 @@ def test_orders_within_customers(tmp_path):
             )
     events = seen(tmp_path, "csv", rows)
     assert events is not None and events.key == ("CustomerID",) and events.order_by == ("InvoiceDate",)
-    assert "of the events have another one of their key at their time" in flowing(inspected(tmp_path / "in.csv").text())
+    assert "of the events share their time with another one of their key: the other fields break these ties" in flowing(
+        inspected(tmp_path / "in.csv").text()
+    )
 
 
 def test_the_other_choices_are_said(tmp_path):
     text = flowing(inspected(written(tmp_path, "csv", ratings())).text())
-    assert "'userId': 60 different ones, " in text and "by its name it is somebody who acts" in text
-    assert "not 'movieId': " in text and "key: movieId, if these are whose histories count" in text
+    assert "'userId': 60 values, each in " in text and "its name is that of somebody who acts" in text
+    assert "not 'movieId': " in text and "key: [movieId], if the histories of these are wanted" in text
 
 
 # Times
@@ -398,7 +400,7 @@ def test_cycles_of_engines(tmp_path):
     ]
     events = seen(tmp_path, "csv", rows)
     assert events is not None and events.key == ("unit",) and events.order_by == ("cycle",)
-    assert list(events.features or {}) == ["s1", "s2", "since_previous"]
+    assert list(events.features or {}) == ["s1", "s2"]
 
 
 def test_a_number_of_the_event_breaks_ties(tmp_path):

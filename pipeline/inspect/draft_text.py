@@ -83,13 +83,11 @@ def head(draft: Draft, sample: Sample, seen: Seen | None = None) -> list[str]:
     if seen is not None:
         what = "sequences"
         lines.append(
-            "These are events: one value a row, a time, and a key that repeats. Those of the sample make "
-            f"{seen.sequences:,} sequences. If a row is an example: --no-events."
+            "Every row is an event: one value of each feature, a time, and a key that repeats. The sample's events make "
+            f"{seen.sequences:,} sequences. If every row is an example, use --no-events."
         )
         if seen.bad:
-            lines.append(
-                f"{seen.bad:,} of the rows are rejected as events: no key, no time, or a value of another type."
-            )
+            lines.append(f"{seen.bad:,} of the rows are rejected: no key, no time, or a value of another type.")
     rejected = int(draft.bad.sum())
     if rejected:
         lines.append(f"It rejects {rejected:,} of these {what}. The first by each column:")

@@ -32,10 +32,10 @@ def lines(sample: Sample, profiles: Sequence[Profile], seen: Seen | None = None)
 def _events(seen: Seen) -> str:
     """Returns what was seen of events: the draft says why."""
     events = seen.section.events
-    of = "" if seen.sample.is_whole else " of the sample"
+    of = "" if seen.sample.is_whole else " in the sample"
     keys = escaping.one_line(", ".join(map(repr, events.key)))
     order = escaping.one_line(", ".join(map(repr, events.order_by)))
-    return f"events: a sequence for each {keys}, in the order of {order}: {seen.sequences:,}{of}"
+    return f"events: {seen.sequences:,} sequences{of}, one for each {keys}, ordered by {order}"
 
 
 def _row(profile: Profile) -> tuple[str, ...]:

@@ -45,6 +45,9 @@ SIGN: Final = 4
 STAYS: Final = 0.6
 """Agreement beyond chance from which on a field belongs to the key (see `togetherness`)."""
 
+LOOSE: Final = 0.01
+"""Share of the values that may be with several keys, although each is said to be with one."""
+
 SOME: Final = 0.05
 """Share of the keys that must have several values of a field for it to divide them."""
 
@@ -144,19 +147,22 @@ def _judged(one: Candidate, time: Time, is_whole: bool) -> Candidate:
     found = one.spread
     is_measured = found.drifts and not (owner or is_id or found.is_even or found.is_grid)
     signs = [
-        (said, f"by its name it is {owner}" if owner else ""),
+        (said, f"its name is that of {owner}" if owner else ""),
         (1, "its name is that of an id" if not owner else "") if is_id else (0, ""),
-        (SIGN, "each has an event at most of the times") if found.is_grid else (0, ""),
-        (SIGN, "its events come at even distances") if found.is_even and not found.is_grid else (0, ""),
+        (SIGN, "each value has an event at most times") if found.is_grid else (0, ""),
+        (SIGN, "its events come at regular intervals") if found.is_even and not found.is_grid else (0, ""),
         (SIGN, "its events are close together in time") if found.is_close else (0, ""),
-        (SIGN, "its events stand together in the files") if found.is_together else (0, ""),
+        (SIGN, "its events lie together in the files") if found.is_together else (0, ""),
         (1, "") if found.distinct >= MANY else (0, ""),
     ]
     made = replace(one, signs=sum(sign for sign, _ in signs), why=tuple(why for _, why in signs if why))
     if made.signs >= SIGN and not is_measured:
         return made
     return replace(
-        made, against="neighbours in time are near in size: a measurement" if found.drifts else "nothing speaks for it"
+        made,
+        against="a measurement: values close in time are close in size"
+        if found.drifts
+        else "no sign that events belong to it",
     )
 
 
@@ -173,11 +179,11 @@ def _against(one: Candidate, owner: str, is_whole: bool) -> str:
     """Returns why a field cannot be the key, or nothing."""
     found, lost = one.spread, 1 - len(one.codes[one.codes >= 0]) / max(len(one.codes), 1)
     if lost > MOST_REJECTED:
-        return f"{lost:.0%} of the rows have none"
+        return f"absent from {lost:.0%} of the rows"
     if found.distinct < 2:
         return "the same in all rows"
     if found.repeated < (REPEATED if is_whole else IN_A_PART) or (is_whole and found.each < EACH):
-        return f"hardly repeats: {number(found.distinct)} different ones in {number(found.rows)} rows"
+        return f"hardly repeats: {number(found.distinct)} values in {number(found.rows)} rows"
     numbers = one.field.numbers
     if numbers is not None and (np.modf(numbers[np.isfinite(numbers)])[0] != 0).any():
         return "an amount: not all are whole"
@@ -186,10 +192,10 @@ def _against(one: Candidate, owner: str, is_whole: bool) -> str:
     if found.follows_time:
         return "grows with time"
     if set(names.words(one.name)) & names.PROPERTIES:
-        return f"by its name a property of events or of those who have them ({number(found.distinct)} different ones)"
+        return f"a property by its name, with {number(found.distinct)} values"
     if found.distinct < FEW and not found.is_grid and not names.is_id(one.name):
-        return f"only {number(found.distinct)} different ones"
-    return "its events have one time" if found.moments <= 1 else ""
+        return f"only {number(found.distinct)} values"
+    return "all events of a value have one time" if found.moments <= 1 else ""
 
 
 def choose(found: list[Candidate]) -> Key | None:
@@ -197,7 +203,7 @@ def choose(found: list[Candidate]) -> Key | None:
     if not found or found[0].against:
         return None
     best = found[0]
-    what = f"{best.name!r}: {number(best.spread.distinct)} different ones, {best.spread.each:.1f} events each in the sample"
+    what = f"{best.name!r}: {_size(best)}"
     why = ["; ".join((what, *best.why))]
     second, more = _second(best, found)
     others = {one.name: _why_not(one, best) for one in found[1:] if one.spread.repeated >= IN_A_PART}
@@ -207,14 +213,16 @@ def choose(found: list[Candidate]) -> Key | None:
     return Key((best.name, *([second.name] if second else ())), best, tuple(why), others)
 
 
+def _size(one: Candidate) -> str:
+    return f"{number(one.spread.distinct)} values, each in {one.spread.each:.1f} of the sample's events"
+
+
 def _why_not(one: Candidate, best: Candidate) -> str:
     if one.against:
         return one.against
-    size = f"{number(one.spread.distinct)} different ones, {one.spread.each:.1f} events each"
-    _, mixed = _within(one, best)
-    if mixed <= 0.01:
-        return f"{size}; each has one {best.name!r} only: key: [{best.name}, {one.name}] has one sequence for each"
-    return f"{size}: key: {one.name}, if these are whose histories count"
+    if _within(one, best)[1] <= LOOSE:
+        return f"{_size(one)} and with one {best.name!r} only: key: [{best.name}, {one.name}] gives a sequence for each"
+    return f"{_size(one)}: key: [{one.name}], if the histories of these are wanted"
 
 
 def _within(one: Candidate, other: Candidate) -> tuple[float, float]:
@@ -238,8 +246,8 @@ def _second(best: Candidate, found: list[Candidate]) -> tuple[Candidate | None, 
             is_other = about not in (best, one) and about.spread.distinct > 2 * one.spread.distinct and _is_word(about)
             if is_other and about.spread.repeated >= 0.2 and _within(about, one)[0] >= STAYS:
                 why = (
-                    f"{one.name!r}: {several:.0%} of {best.name!r} have several, but mostly stay with one, and what repeats of "
-                    f"{about.name!r} mostly belongs to one: a sequence for each. Without it: key: {best.name}"
+                    f"{one.name!r} too: {several:.0%} of the values of {best.name!r} are with several, but mostly with one, and so "
+                    f"are those of {about.name!r}: a sequence for each pair. For one per {best.name!r}: key: [{best.name}]"
                 )
                 return one, why
     return None, ""

@@ -20,7 +20,7 @@ from transforms.events.spec import Time as Unit
 from transforms.parse.units import UNITS
 
 GAPS: Final = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds", "ms": "milliseconds"}
-"""Units of the time since the event before, by name; the largest of which the usual pause has two is taken."""
+"""Units of the time since the event before, and what the feature is called."""
 
 SAME: Final = 0.01
 """Share of the keys that may have several values of a field which is one of the key all the same."""
@@ -65,7 +65,7 @@ def section(
     counters = [one.name for one in found if one.name not in key.fields and _counts(one, owners, time)]
     breaker = next(iter(counters), "") if ties else ""
     gaps = _gaps(owners[good], time.times.values[good])
-    unit = _unit(gaps, time.times.tick)
+    unit = _unit(time.times.values[good], gaps, time.times.tick)
     gap = _free(GAPS[unit] if time.is_date else "since_previous", fields)
     features: dict[str, Feature] = {}
     left_out = {one.field.name: f"another time: {one.why}" for one in others if one.is_date}
@@ -77,7 +77,7 @@ def section(
             left_out[name] = f"no column takes {one.values.type}"
             continue
         if _is_id(by_name[name], name in counters):
-            left_out[name] = "another one in every event: an id"
+            left_out[name] = "different in every event: an id"
             continue
         features[name] = Values((name,))
         if _is_same(by_name[name].codes, owners):
@@ -138,13 +138,16 @@ def _gaps(owners: np.ndarray, times: np.ndarray) -> np.ndarray:
     return np.diff(times[order])[owners[order][1:] == owners[order][:-1]]
 
 
-def _unit(gaps: np.ndarray, tick: int) -> str:
-    """Returns the unit for gaps: the largest of which the usual one has two; at least seconds, unless it has not even one."""
+def _unit(times: np.ndarray, gaps: np.ndarray, tick: int) -> str:
+    """Returns the unit for the time between events: the largest that all times are whole ones of, or ms for gaps below a second.
+
+    A larger unit would do less: the logarithm of 1 plus a small part of it tells no gap from another.
+    """
+    for unit in ("d", "h", "m"):
+        if tick <= UNITS[unit] and (times % (UNITS[unit] // tick) == 0).all():
+            return unit
     some = gaps[gaps > 0]
-    usual = float(np.median(some)) * tick if len(some) else UNITS["s"]
-    if usual < UNITS["s"]:
-        return "ms"
-    return next((unit for unit in ("d", "h", "m") if usual >= 2 * UNITS[unit]), "s")
+    return "ms" if len(some) and np.median(some) * tick < UNITS["s"] else "s"
 
 
 def _free(wanted: str, fields: Collection[str]) -> str:
@@ -175,24 +178,16 @@ def _why_order(time: Time, others: Collection[Time], ties: float, breaker: str) 
     made = [f"{time.field.name!r}: {time.why}"]
     made += [f"not {one.field.name!r}: {one.why}" for one in others]
     if ties:
-        tells = (
-            f"{breaker!r}, which grows with time, orders these"
-            if breaker
-            else "the other fields order these, for want of better"
-        )
-        made.append(f"{ties:.1%} of the events have another one of their key at their time: {tells}")
+        by = f"{breaker!r}, which grows with time, breaks" if breaker else "the other fields break"
+        made.append(f"{ties:.1%} of the events share their time with another one of their key: {by} these ties")
     return made
 
 
 def _why_features(same: list[str], gap: str, time: Time) -> list[str]:
-    more = (
-        f", and in {gap!r} the time since the event before"
-        if gap
-        else "; the time between two events is always the same"
-    )
-    made = [f"of each event its fields{more}"]
+    said = f"{gap!r} is the time since the previous event" if gap else "the time between two events is always the same"
+    made = [f"every other field has a value for each event; {said}"]
     if same:
-        made.append(f"{', '.join(map(repr, same))}: the same in all events of a key, so one value a sequence")
+        made.append(f"one value per sequence: {', '.join(map(repr, same))}, the same in all events of a key")
     if time.is_date:
-        made.append("perhaps also {clock: hour}, {clock: weekday}, with the timezone of the place")
+        made.append("also possible: {clock: hour}, {clock: weekday}, with a timezone")
     return made

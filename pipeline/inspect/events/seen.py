@@ -127,7 +127,7 @@ def _drafted(sample: Sample, fields: Mapping[str, Field], made: Section, policy:
 def _given(profile: Profile, made: Section, is_whole: bool, outputs: frozenset[str]) -> list[Candidate]:
     """Returns the columns that a feature of sequences gets, where the rows would tell something else."""
     if profile.name in made.events.key:
-        return passed_through(profile, "of the key: passed through, so that each example says whose it is")
+        return passed_through(profile, "the key: passed through, so that each example says whose it is")
     if profile.name == made.gap:
         return [_gap(profile)]
     if is_whole or not profile.are_integers or (profile.numbers.low or 0) < 0 or (profile.numbers.high or 0) < SMALL:
@@ -141,7 +141,7 @@ def _given(profile: Profile, made: Section, is_whole: bool, outputs: frozenset[s
 def _gap(profile: Profile) -> Candidate:
     dtype: dict[str, Any] = {"dtype": "float64"} if profile.numbers.rounded.matters else {}
     data = {"type": "sequence_numeric_column", "key": profile.name, "normalizer_fn": ["log1p", "z_score"], **dtype}
-    why = "time since the event before, 0 for the first: pauses differ by orders of magnitude, so the logarithm comes first"
+    why = "time since the previous event, 0 for the first; log1p because pauses differ by orders of magnitude"
     return Candidate(TYPES["sequence_numeric_column"].model_validate(data), (why,))
 
 
@@ -155,7 +155,7 @@ def _part(steps: np.ndarray, members: Sequence[Tried]) -> tuple[SequenceGroup, s
     usual = int(np.percentile(steps, 95, method="higher")) if len(steps) else 0
     size = min(max(LIKELY, 1 << (2 * usual - 1).bit_length()), grouping.largest(members))
     why = (
-        "the last steps stay. The sample has a part of each sequence, and cannot tell how long they are: seqcols plan counts "
-        "all steps, and proposes a T"
+        "the last steps are kept. The sample holds a part of each sequence, and cannot tell how long they are: seqcols plan "
+        "counts all steps, and proposes a T"
     )
     return SequenceGroup(max_length=size, truncate="tail"), why

@@ -19,6 +19,12 @@ NEARLY: Final = 0.8
 OFTEN: Final = 0.5
 """Share of all times at which most values have an event, where these are read at the same times."""
 
+SEVERAL: Final = 1.5
+"""Events at a time, at least, in readings of several things at the same times."""
+
+RARELY: Final = 0.02
+"""Share of the events, or of the steps in time, that may do otherwise."""
+
 NEAR: Final = 0.1
 """Distance of values that follow each other, as a share of the number of values: 0.3 by chance."""
 
@@ -37,7 +43,7 @@ class Spread:
       moments: of the values that several events have, the median number of different times.
       is_close: whether events of one value stand closer together in time than by chance.
       is_even: whether events of one value come at even distances.
-      is_grid: whether most values have an event at most of the times, and hardly ever two.
+      is_grid: whether most values have an event at most of the times, several a time, and hardly ever two of one.
       is_together: whether events of one value stand together in the files.
       follows_time: whether the values grow with time.
       drifts: whether values next to each other in time are near in size, as those of a measurement are.
@@ -98,13 +104,10 @@ def _gaps(in_time: np.ndarray, counts: np.ndarray) -> np.ndarray:
 
 
 def _is_grid(times: np.ndarray, counts: np.ndarray, moments: np.ndarray) -> bool:
-    """Whether values have an event at most of the times, and hardly any of them two at one."""
-    several = counts > 1
-    return bool(
-        several.sum() > 1
-        and np.median(moments[several]) >= OFTEN * len(np.unique(times))
-        and moments.sum() >= 0.98 * len(times)
-    )
+    """Whether most values have an event at most of the times, several a time, and hardly ever two of one."""
+    different = len(np.unique(times))
+    often = np.median(moments[counts > 1]) >= OFTEN * different
+    return bool(often and len(times) >= SEVERAL * different and moments.sum() >= (1 - RARELY) * len(times))
 
 
 def _is_together(codes: np.ndarray, counts: np.ndarray) -> bool:
@@ -115,7 +118,7 @@ def _is_together(codes: np.ndarray, counts: np.ndarray) -> bool:
 def _follows(in_time: np.ndarray, distinct: int) -> bool:
     steps = np.diff(in_time)
     changes = steps[steps != 0]
-    return bool(distinct > 2 and len(changes) and (changes < 0).mean() <= 0.02)
+    return bool(distinct > 2 and len(changes) and (changes < 0).mean() <= RARELY)
 
 
 def _drifts(in_time: np.ndarray, distinct: int) -> bool:

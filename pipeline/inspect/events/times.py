@@ -23,7 +23,7 @@ EARLIEST: Final = 631_152_000
 LATEST: Final = 4_102_444_800
 """2100-01-01."""
 
-UNITS_OF_NUMBERS: Final = ("s", "ms", "us", "ns")
+NAMES: Final = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def _time(field: Field) -> Time | None:
     if numbers is not None:
         return _of_numbers(field, numbers)
     if is_text(field.values.type) and 2 * field.profile.number_text < field.profile.count:
-        return _checked(field, "s", "times as text, ISO 8601", True)
+        return _checked(field, "s", "ISO 8601 text", True)
     return None
 
 
@@ -82,14 +82,14 @@ def _of_numbers(field: Field, numbers: np.ndarray) -> Time | None:
     if not len(finite):
         return None
     if names.is_time(field.name):
-        for unit in UNITS_OF_NUMBERS:
+        for unit in NAMES:
             scale = UNITS["s"] // UNITS[unit]
             if ((finite >= EARLIEST * scale) & (finite < LATEST * scale)).mean() >= NEARLY_ALL:
                 first, last = (str(np.datetime64(round(x / scale), "s"))[:10] for x in (finite.min(), finite.max()))
-                return _checked(field, unit, f"numbers that are times in {unit}, from {first} to {last}", True)
+                return _checked(field, unit, f"{NAMES[unit]} since 1970, from {first} to {last}", True)
     if field.name.lower() not in names.COUNTERS or finite.min() < 0:
         return None
-    why = f"numbers from {number(float(finite.min()))} to {number(float(finite.max()))}, by their name a time: taken for seconds"
+    why = f"numbers from {number(float(finite.min()))} to {number(float(finite.max()))}, a time by their name: taken for seconds"
     return _checked(field, "s", why, False)
 
 
