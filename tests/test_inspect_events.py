@@ -435,6 +435,9 @@ def test_words_of_names():
     assert names.words("CUSTOMER_ID") == ["customer", "id"]
     assert names.words("userid") == ["userid", "user", "id"]
     assert not names.is_id("humidity") and names.is_id("id")
+    heads = {"user_id": "user", "user_agent": "agent", "deviceType": "type", "source_account": "account", "id": "id"}
+    assert {name: names.head(name) for name in heads} == heads
+    assert names.words("Łódź_2") == ["łódź"] and names.head("") == ""
     assert names.is_time("created_at") and not names.is_time("country")
 
 

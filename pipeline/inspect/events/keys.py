@@ -168,11 +168,10 @@ def _judged(one: Candidate, time: Time, is_whole: bool) -> Candidate:
 
 def _owner(one: Candidate) -> tuple[str, int]:
     """Returns what a field is by its name, and how much that says; nothing for what is no owner."""
-    own = set(names.words(one.name))
-    if own & names.KINDS and not names.is_id(one.name) and one.spread.distinct < FEW_KINDS:
-        own -= names.KINDS
-    found = ((what, said) for listed, what, said in OWNERS if own & listed)
-    return next(found, ("", 0))
+    word = names.head(one.name)
+    if word in names.KINDS and not names.is_id(one.name) and one.spread.distinct < FEW_KINDS:
+        return "", 0
+    return next(((what, said) for listed, what, said in OWNERS if word in listed), ("", 0))
 
 
 def _against(one: Candidate, owner: str, is_whole: bool) -> str:
@@ -191,7 +190,7 @@ def _against(one: Candidate, owner: str, is_whole: bool) -> str:
         return ""
     if found.follows_time:
         return "grows with time"
-    if set(names.words(one.name)) & names.PROPERTIES:
+    if names.is_property(one.name):
         return f"a property by its name, with {number(found.distinct)} values"
     if found.distinct < FEW and not found.is_grid and not names.is_id(one.name):
         return f"only {number(found.distinct)} values"
@@ -237,7 +236,7 @@ def _second(best: Candidate, found: list[Candidate]) -> tuple[Candidate | None, 
     repository with its files, a site with its pages.
     """
     for one in found:
-        if one is best or one.spread.distinct < 2 or set(names.words(one.name)) & names.PROPERTIES or not _is_word(one):
+        if one is best or one.spread.distinct < 2 or names.is_property(one.name) or not _is_word(one):
             continue
         stays, several = _within(best, one)
         if not (stays >= STAYS and several >= SOME and _within(one, best)[1] >= SOME):
@@ -246,8 +245,8 @@ def _second(best: Candidate, found: list[Candidate]) -> tuple[Candidate | None, 
             is_other = about not in (best, one) and about.spread.distinct > 2 * one.spread.distinct and _is_word(about)
             if is_other and about.spread.repeated >= 0.2 and _within(about, one)[0] >= STAYS:
                 why = (
-                    f"{one.name!r} too: {several:.0%} of the values of {best.name!r} are with several, but mostly with one, and so "
-                    f"are those of {about.name!r}: a sequence for each pair. For one per {best.name!r}: key: [{best.name}]"
+                    f"{one.name!r} too: {several:.0%} of the values of {best.name!r} are with several, but mostly with one, and "
+                    f"so are those of {about.name!r}: a sequence for each pair. For one per {best.name!r}: key: [{best.name}]"
                 )
                 return one, why
     return None, ""

@@ -37,14 +37,15 @@ PROPERTIES: Final = _listed(
     "country region state province county city town zip postcode postal language lang locale gender sex age race type "
     "kind category genre brand class group cluster segment cohort tier level grade status stage phase channel source "
     "medium campaign referrer referer browser os platform version currency color colour size hour day weekday dow "
-    "month quarter year date week action event verb method code response reason result outcome success error flag "
-    "label target rating ratings score stars price cost amount total revenue quantity qty count num value val reading "
+    "month quarter year date week action event verb method response reason result outcome success error flag "
+    "label target rating ratings score stars price cost amount total revenue quantity qty count value val reading "
     "measurement temperature temp humidity pressure voltage current power speed weight height length width depth "
     "duration latency lat lon lng latitude longitude position rank index rate ratio percent"
 )
 """What is said of an event or of its owner, however often it repeats."""
 
-IDS: Final = frozenset({"id", "ids", "uuid", "guid", "key", "hash", "no", "nr", "serial", "sn"})
+IDS: Final = _listed("id ids uuid guid key hash no nr number num code serial sn name")
+"""Words after the one that says what a field is."""
 
 TIMES: Final = _listed(
     "time timestamp ts date datetime at when dt tstamp stamp epoch unixtime clock moment created occurred happened "
@@ -67,7 +68,7 @@ def words(name: str) -> list[str]:
     >>> words("reviewerID"), words("user_ids"), words("visitorid")
     (['reviewer', 'id'], ['user', 'ids'], ['visitorid', 'visitor', 'id'])
     """
-    found = [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_A-Za-z]+", name)]
+    found = [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_]+", name)]
     made = []
     for word in found:
         made.append(word)
@@ -93,13 +94,28 @@ _ENDS: Final = {
 """Ends of words that are words, after what: after anything, where nothing is listed."""
 
 
+def head(name: str) -> str:
+    """Returns the word that says what a field is: the last one but those of ids.
+
+    >>> head("customer_id"), head("customer_segment"), head("userAgent")
+    ('customer', 'segment', 'agent')
+    """
+    found = words(name)
+    return next((word for word in reversed(found) if word not in IDS), found[-1] if found else "")
+
+
+def is_property(name: str) -> bool:
+    """Returns whether a name is that of what is said of something."""
+    return bool(PROPERTIES & set(words(name)))
+
+
 def is_id(name: str) -> bool:
     """Returns whether a name is that of an id.
 
     >>> is_id("movieId"), is_id("rating")
     (True, False)
     """
-    return bool(IDS & set(words(name)))
+    return bool(IDS - {"name"} & set(words(name)))
 
 
 def is_time(name: str) -> bool:

@@ -35,13 +35,15 @@ class Section:
 
     Attributes:
       events: the section.
-      gap: name of the feature with the time since the event before.
+      gap: name of the feature with the time since the event before; it is left out where that is always the same.
+      since: that feature.
       why: the reasons, lines by the section's part (`key`, `order_by`, `features`).
       left_out: field to the reason why it is no feature.
     """
 
     events: Events
     gap: str
+    since: Since
     why: dict[str, list[str]]
     left_out: dict[str, str] = field(default_factory=dict)
 
@@ -83,9 +85,9 @@ def section(
         if _is_same(by_name[name].codes, owners):
             features[name] = Figure("last", name)
             same.append(name)
-    is_even = len(np.unique(gaps)) < 2 and bool(features)
+    is_even, since = len(np.unique(gaps)) < 2 and bool(features), Since("since_previous", unit)
     if not is_even:
-        features[gap] = Since("since_previous", unit)
+        features[gap] = since
     made = Events(
         key=key.fields,
         order_by=(time.field.name, *([breaker] if breaker else ())),
@@ -97,7 +99,7 @@ def section(
         "order_by": [*_why_order(time, others, ties, breaker)],
         "features": [*_why_features(same, "" if is_even else gap, time)],
     }
-    return Section(made, gap, why, left_out)
+    return Section(made, gap, since, why, left_out)
 
 
 def _owners(codes: list[np.ndarray]) -> np.ndarray:

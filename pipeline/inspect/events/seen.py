@@ -17,7 +17,7 @@ from pipeline.inspect.events import fields as event_columns
 from pipeline.inspect.events import keys, names
 from pipeline.inspect.events.fields import Field
 from pipeline.inspect.events.section import Section, section
-from pipeline.inspect.events.times import times
+from pipeline.inspect.events.times import Time, times
 from pipeline.inspect.profile import Profile, profiles
 from pipeline.inspect.sample import Sample, take
 from pipeline.inspect.trial import Tried
@@ -25,6 +25,7 @@ from pipeline.sources.limits import Limits
 from transforms.columns import TYPES
 from transforms.events.sequences import sequences
 from transforms.groups import SequenceGroup
+from transforms.rows import keys as row_keys
 from transforms.spec.make_spec import make_spec
 
 MORE: Final = 20
@@ -86,42 +87,53 @@ def _seen(
 ) -> tuple[Seen | None, bool]:
     """Returns the events, None for none; and whether more rows could show some."""
     fields, left_out = event_columns.fields_of(sample, found, held, limits)
-    for time in times(fields)[:1]:
-        others = [one for one in times(fields) if one.field.name != time.field.name]
-        looked_at = keys.candidates(fields, time, sample.is_whole, [one.field.name for one in others if one.is_date])
-        key = keys.choose(looked_at)
-        if key is None:
-            return None, any(keys.may_be_hidden(one) for one in looked_at)
-        made = section(fields, key, looked_at, time, others)
-        made.left_out = {**left_out, **made.left_out}
-        has_whole = sample.is_whole or key.chosen.spread.is_together
-        return _drafted(sample, fields, made, _whole if has_whole else _part), False
-    return None, False
+    found_times = times(fields)
+    if not found_times:
+        return None, False
+    time, *others = found_times
+    looked_at = keys.candidates(fields, time, sample.is_whole, [one.field.name for one in others if one.is_date])
+    key = keys.choose(looked_at)
+    if key is None:
+        return None, any(keys.may_be_hidden(one) for one in looked_at)
+    made = section(fields, key, looked_at, time, others)
+    made.left_out = {**left_out, **made.left_out}
+    policy = _whole if sample.is_whole or key.chosen.spread.is_together else _part
+    made, columns, count = _drafted(sample, fields, made, policy)
+    good = np.logical_and.reduce([time.times.good, *(fields[name].good for name in made.events.fields)])
+    for name in made.events.key:
+        good &= ~row_keys.missing(fields[name].values)
+    return Seen(sample, made, columns, count, int((~good).sum())), False
 
 
-def _drafted(sample: Sample, fields: Mapping[str, Field], made: Section, policy: grouping.Policy) -> Seen:
-    """Makes sequences of the sample's events, and drafts columns for them."""
+def _drafted(
+    sample: Sample, fields: Mapping[str, Field], made: Section, policy: grouping.Policy
+) -> tuple[Section, Draft, int]:
+    """Makes sequences of the sample's events, and drafts columns for them.
+
+    Returns:
+      The section with the features that a column reads, the columns, and the number of sequences.
+    """
     read = [fields[name] for name in made.events.fields]
     good = np.logical_and.reduce([one.good for one in read])
-    table = pa.table({one.name: one.values for one in read}).filter(pa.array(good))
-    grouped = sequences(table, made.events)
+    table = sequences(pa.table({one.name: one.values for one in read}).filter(pa.array(good)), made.events).table
     rows = Sample(
-        grouped.table.combine_chunks().to_batches(),
-        dict.fromkeys(grouped.table.schema.names),
+        table.combine_chunks().to_batches(),
+        dict.fromkeys(table.schema.names),
         files=sample.files,
         is_whole=sample.is_whole,
     )
     found = profiles(rows)
-    outputs = frozenset(rows.names)
-    given = {profile.name: _given(profile, made, sample.is_whole, outputs) for profile in found}
+    given = {one.name: _given(one, made, sample.is_whole, frozenset(rows.names)) for one in found}
     columns = draft(rows, found, {name: some for name, some in given.items() if some}, policy)
-    left = {**made.left_out, **{name: why for name, why in columns.left_out.items() if name not in made.events.key}}
-    features = {name: one for name, one in (made.events.features or {}).items() if name not in left}
-    events = made.events.model_copy(update={"features": features})
-    spec = make_spec(columns.spec.columns, columns.spec.sequence_groups, events=events)
-    columns = replace(columns, spec=spec, left_out={})
-    bad = int((~good).sum()) + grouped.counts.rejected
-    return Seen(sample, replace(made, events=events, left_out=left), columns, len(grouped.table), bad)
+    features = {name: one for name, one in (made.events.features or {}).items() if name not in columns.left_out}
+    left_out = {name: why for name, why in columns.left_out.items() if name not in made.events.key}
+    made = replace(made, left_out={**made.left_out, **left_out})
+    if not features:  # no column takes any of them: what is left is the time
+        made.events = made.events.model_copy(update={"features": {made.gap: made.since}})
+        return _drafted(sample, fields, made, policy)
+    made.events = made.events.model_copy(update={"features": features})
+    spec = make_spec(columns.spec.columns, columns.spec.sequence_groups, events=made.events)
+    return made, replace(columns, spec=spec, left_out={}), len(table)
 
 
 def _given(profile: Profile, made: Section, is_whole: bool, outputs: frozenset[str]) -> list[Candidate]:
