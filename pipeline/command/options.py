@@ -219,7 +219,7 @@ _INSPECTING: Final = [
         "--events/--no-events",
         default=True,
         show_default=True,
-        help="Draft a section events: where rows have one value of each feature, a time and a key that repeats.",
+        help="Draft a section events: if the rows are events; otherwise a row is an example.",
     ),
     _MAX_RECORD_BYTES,
     _MAX_UNPACK_RATIO,

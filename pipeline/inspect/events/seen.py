@@ -17,7 +17,7 @@ from pipeline.inspect.events import fields as event_columns
 from pipeline.inspect.events import keys, names
 from pipeline.inspect.events.fields import Field
 from pipeline.inspect.events.section import Section, section
-from pipeline.inspect.events.times import Time, times
+from pipeline.inspect.events.times import times
 from pipeline.inspect.profile import Profile, profiles
 from pipeline.inspect.sample import Sample, take
 from pipeline.inspect.trial import Tried
@@ -128,10 +128,10 @@ def _drafted(
     features = {name: one for name, one in (made.events.features or {}).items() if name not in columns.left_out}
     left_out = {name: why for name, why in columns.left_out.items() if name not in made.events.key}
     made = replace(made, left_out={**made.left_out, **left_out})
-    if not features:  # no column takes any of them: what is left is the time
+    if not features and made.gap not in (made.events.features or {}):  # no column takes any: what is left is the time
         made.events = made.events.model_copy(update={"features": {made.gap: made.since}})
         return _drafted(sample, fields, made, policy)
-    made.events = made.events.model_copy(update={"features": features})
+    made.events = made.events.model_copy(update={"features": features or made.events.features})
     spec = make_spec(columns.spec.columns, columns.spec.sequence_groups, events=made.events)
     return made, replace(columns, spec=spec, left_out={}), len(table)
 
