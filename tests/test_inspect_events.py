@@ -237,6 +237,8 @@ def test_many_keys_with_few_events_each_in_the_sample(tmp_path):
     assert found.seen is not None and found.sample.rows == 5000 and found.seen.sample.rows == 100_000
     assert found.seen.section.events.key == ("user",)
     assert "Drafted by seqcols inspect from 100,000 rows" in found.text()
+    kinds = {column.key: column.type_name for column in loads(found.text()).columns}
+    assert kinds["item"] == "sequence_categorical_column_with_hash_bucket"  # the largest may be in no row of these
 
 
 # What is no events

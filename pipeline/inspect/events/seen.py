@@ -144,10 +144,11 @@ def _given(profile: Profile, made: Section, is_whole: bool, outputs: frozenset[s
         return [_gap(profile)]
     if is_whole or not profile.are_integers or (profile.numbers.low or 0) < 0 or (profile.numbers.high or 0) < SMALL:
         return []
-    if names.is_id(profile.name):
-        return [integer_ids(profile, is_whole)]
-    # One id that no bucket is for rejects its whole sequence: of these the sample does not tell how far they go.
-    return [one for one in candidates(profile, is_whole, outputs) if not one.column.type_name.endswith("with_identity")]
+    # One id that no bucket is for rejects its whole sequence, and the sample does not tell how far they go.
+    others = [
+        one for one in candidates(profile, is_whole, outputs) if not one.column.type_name.endswith("with_identity")
+    ]
+    return others if names.is_property(profile.name) else [integer_ids(profile, is_whole), *others]
 
 
 def _gap(profile: Profile) -> Candidate:
