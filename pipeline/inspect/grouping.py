@@ -102,7 +102,8 @@ def usual(
     longest, most = int(some.max()), int(np.percentile(some, 95, method="higher"))
     size = min(longest if longest <= max(NOT_LONG, TIMES * most) else most, largest(members))
     if size == longest:
-        return SequenceGroup(max_length=size), "the longest row of the sample: nothing in it is cut off"
+        why = "the longest row of the sample: nothing in it is cut off"
+        return SequenceGroup(max_length=size, truncate=truncate), why
     cut = int(np.maximum(steps - size, 0).sum()) / int(steps.sum())
     rows = float((some > size).mean())
     where, other, place = ("end", "tail", "start") if truncate == "head" else ("start", "head", "end")

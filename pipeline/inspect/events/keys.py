@@ -166,6 +166,10 @@ def _judged(one: Candidate, time: Time, is_whole: bool) -> Candidate:
     )
 
 
+def _no_sign(one: Candidate) -> str:
+    return f"{number(one.spread.distinct)} values, and no sign that events belong to one"
+
+
 def _owner(one: Candidate) -> tuple[str, int]:
     """Returns what a field is by its name, and how much that says; nothing for what is no owner."""
     word = names.head(one.name)
