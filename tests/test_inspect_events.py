@@ -361,7 +361,7 @@ def test_orders_within_customers(tmp_path):
 def test_the_other_choices_are_said(tmp_path):
     text = flowing(inspected(written(tmp_path, "csv", ratings())).text())
     assert "'userId': 60 values, each in " in text and "its name is that of somebody who acts" in text
-    assert "not 'movieId': 391 values, and no sign that events belong to one" in text
+    assert "not 'movieId': 392 values, and no sign that events belong to one" in text
     assert "not 'rating': an amount: not all are whole" in text
 
 

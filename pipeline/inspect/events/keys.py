@@ -115,7 +115,7 @@ def candidates(fields: Mapping[str, Field], time: Time, is_whole: bool, times: C
     made = []
     for field in fields.values():
         if field.name not in (time.field.name, *times) and not field.is_moment:
-            made.append(_judged(_candidate(field, time), time, is_whole))
+            made.append(_judged(_candidate(field, time), is_whole))
     return sorted(made, key=lambda one: (not one.against, one.signs, one.spread.distinct), reverse=True)
 
 
@@ -139,7 +139,7 @@ def codes_of(field: Field) -> np.ndarray:
     return codes
 
 
-def _judged(one: Candidate, time: Time, is_whole: bool) -> Candidate:
+def _judged(one: Candidate, is_whole: bool) -> Candidate:
     (owner, said), is_id = _owner(one), names.is_id(one.name)
     against = _against(one, owner, is_whole)
     if against:
@@ -158,16 +158,9 @@ def _judged(one: Candidate, time: Time, is_whole: bool) -> Candidate:
     made = replace(one, signs=sum(sign for sign, _ in signs), why=tuple(why for _, why in signs if why))
     if made.signs >= SIGN and not is_measured:
         return made
-    return replace(
-        made,
-        against="a measurement: values close in time are close in size"
-        if found.drifts
-        else "no sign that events belong to it",
-    )
-
-
-def _no_sign(one: Candidate) -> str:
-    return f"{number(one.spread.distinct)} values, and no sign that events belong to one"
+    if is_measured:
+        return replace(made, against="a measurement: values close in time are close in size")
+    return replace(made, against=f"{number(found.distinct)} values, and no sign that events belong to one")
 
 
 def _owner(one: Candidate) -> tuple[str, int]:
