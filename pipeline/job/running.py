@@ -205,7 +205,6 @@ def count(request: Request, stream: TextIO | None, title: str) -> Outcome:
         asked = plan.given_inputs
         outcome = Outcome(FAILED, repeated=asked.repeated, skipped=skipped, notes=asked.notes)
         if events is not None:
-            outcome.repeated, outcome.notes = events.inputs.repeated, [*events.inputs.notes, *asked.notes]
             outcome.grouping = {"partitions": events.partitions, "disk_bytes": events.disk_bytes}
         with tuned(request, [inputs.size], [title], stream) as tuning:
             plan = _with_tables_in_reach(plan)
