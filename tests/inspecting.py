@@ -130,7 +130,13 @@ def drafted(folder: Path, *inputs: str | Path, **more: Any) -> tuple[Spec, Outco
         rejected = outcome.ledger["rows"]["rejected"]
         said = [line for line in made.splitlines() if line.startswith("# It rejects ")]
         own = int(said[0].split()[3].replace(",", "")) if said else 0
-        assert rejected == found.sample.bad + own, made
+        undecoded = found.sample.bad
+        if found.seen is not None:
+            events = outcome.ledger["events"]
+            assert events["rows"]["rejected"] == found.sample.bad + found.seen.bad, made
+            assert events["sequences"]["rows"] == found.seen.sequences
+            undecoded = 0
+        assert rejected == undecoded + own, made
     return spec, outcome
 
 

@@ -7,6 +7,7 @@ import os
 import random
 import shutil
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from pipeline.job.request import Request
 from pipeline.job.running import check, run
 from pipeline.job.sequences import sequences as make_sequences
 from pipeline.job.sequences_plan import partitions_of
+from pipeline.planning import summary as planning_summary
 from pipeline.planning.plan import plan
 from pipeline.repair.plan import Repair
 from pipeline.repair.running import repair
@@ -370,8 +372,21 @@ def test_check_and_plan_work_on_sequences(shop):
     outcome = check(request)
     assert outcome.status == "done", outcome.message
     assert outcome.ledger["rows"]["read"] == outcome.ledger["events"]["sequences"]["rows"] == 20
-    document = plan(request).document()
+    planned = plan(request)
+    document = planned.document()
     assert document["rows"]["read"] == 20 and document["groups"].keys() == {"sequence"}
+    events = document["events"]
+    assert {name: events[name] for name in ("rows", "sequences")} == {
+        name: outcome.ledger["events"][name] for name in ("rows", "sequences")
+    }
+    assert events["partitions"] == 1 and events["disk_bytes"] >= sum(
+        path.stat().st_size for path in shop.glob("*.jsonl")
+    )
+    said = planning_summary.lines(planned)
+    assert f"sequences: 20, of {events['rows']['used']:,} steps" in said
+    assert any(line.startswith("grouping: 1 partition, of 20 sequences on average; about ") for line in said)
+    assert plan(replace(request, partitions=7)).document()["events"]["partitions"] == 7
+    assert sum("of disk in" in note for note in outcome.notes) == 1
 
 
 def test_the_same_command_run_again_and_over_a_data_set(shop, tmp_path):

@@ -68,6 +68,9 @@ def sequences_command(context: click.Context, /, **options: Any) -> None:
 def inspect_command(debug: bool, **options: Any) -> None:
     """Look at a sample of FILES (or patterns), show what each feature holds, and draft a columns file.
 
+    If the rows are events (one value of each feature, a time, and a key that repeats), the draft has a section events: that makes
+    sequences of them, and says why.
+
     Without --output the draft goes to stdout and the table of features to stderr: `seqcols inspect FILES > columns.yaml`.
 
     Exit codes: 0 done, 1 failed, 2 wrong use.

@@ -215,6 +215,12 @@ _INSPECTING: Final = [
     click.option("--output", "-o", default="", help="File to write the draft to; if omitted, it is printed."),
     _OVERWRITE,
     _valued("--rows", click.IntRange(min=1), INSPECTED_ROWS, "How many rows to sample, spread over the files."),
+    click.option(
+        "--events/--no-events",
+        default=True,
+        show_default=True,
+        help="Draft a section events: if the rows are events; otherwise a row is an example.",
+    ),
     _MAX_RECORD_BYTES,
     _MAX_UNPACK_RATIO,
     DEBUG,

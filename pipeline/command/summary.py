@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pipeline.dataset import layout
+from pipeline.dataset import events_ledger, layout
 from pipeline.dataset.notebook import COLUMN_HEADS, columns_of
 from pipeline.text_table import table
 from transforms import escaping
@@ -27,7 +27,7 @@ def lines(what: str, request: Request | None, outcome: Outcome) -> list[str]:
         return [escaping.one_line(f"handed over; when the job is done it publishes {outcome.output}/{layout.MANIFEST}")]
     parts: list[list[str]] = []
     if outcome.ledger.get("events"):
-        parts.append(_events(outcome.ledger["events"]))
+        parts.append(events_ledger.lines(outcome.ledger["events"]))
     if outcome.ledger.get("columns"):
         parts += [[_rows(what, outcome)], *_splits(what, outcome), _columns(outcome.ledger)]
     if outcome.rejected_examples:
@@ -57,7 +57,7 @@ def of_sequences(outcome: Outcome) -> list[str]:
         return []
     if outcome.status == "handed_over":
         return lines("sequences", None, outcome)
-    parts = [_events(outcome.ledger["events"])]
+    parts = [events_ledger.lines(outcome.ledger["events"])]
     if outcome.rejected_examples:
         parts.append(_rejects(outcome))
     parts += _of_files(outcome)
@@ -75,19 +75,6 @@ def of_undo(outcome: Outcome) -> list[str]:
     """Returns the summary of an append that was taken back: the data set as it is now."""
     parts = [[_rows("run", outcome)], *_splits("run", outcome), _columns(outcome.ledger)]
     return [escaping.one_line(line) for part in parts for line in ("", *part)][1:]
-
-
-def _events(book: Mapping[str, Any]) -> list[str]:
-    """Returns what became of events; nothing where there were none to make sequences of."""
-    rows, made = book["rows"], book["sequences"]
-    dropped = "".join(f", {n:,} dropped by {rule}" for rule, n in book["dropped"].items() if n)
-    again = f", {made['used_again']:,} used again" if made["used_again"] else ""
-    targets = f" and {made['targets']:,} targets" if made["targets"] else ""
-    long = f"; {made['too_long']:,} too long to be written" if made["too_long"] else ""
-    return [
-        f"events: {rows['read']:,} read, {rows['used']:,} used{again}{dropped}, {rows['rejected']:,} rejected",
-        f"sequences: {made['rows']:,}, of {made['steps']:,} steps{targets}{long}",
-    ]
 
 
 def of_repair(outcome: Outcome) -> list[str]:

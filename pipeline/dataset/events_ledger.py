@@ -78,3 +78,16 @@ def imbalances(book: Mapping[str, Any]) -> list[str]:
         sides = f"{made['steps']} steps, {made['targets']} targets, {made['used_again']} used again"
         faults.append(f"all files: {book['rows']['used']} events used do not balance: {sides}")
     return faults
+
+
+def lines(book: Mapping[str, Any]) -> list[str]:
+    """Returns what became of events, for people."""
+    rows, made = book["rows"], book["sequences"]
+    dropped = "".join(f", {n:,} dropped by {rule}" for rule, n in book["dropped"].items() if n)
+    again = f", {made['used_again']:,} used again" if made["used_again"] else ""
+    targets = f" and {made['targets']:,} targets" if made["targets"] else ""
+    long = f"; {made['too_long']:,} too long to be written" if made["too_long"] else ""
+    return [
+        f"events: {rows['read']:,} read, {rows['used']:,} used{again}{dropped}, {rows['rejected']:,} rejected",
+        f"sequences: {made['rows']:,}, of {made['steps']:,} steps{targets}{long}",
+    ]

@@ -64,6 +64,21 @@ def candidates(profile: Profile, is_whole: bool, outputs: frozenset[str], as_key
         yield from chooser.words()
 
 
+def passed_through(profile: Profile, why: str) -> list[Candidate]:
+    """Returns the columns that pass a feature through, the best match first."""
+    chooser = _Chooser(profile, True, frozenset())
+    if profile.natures["text"]:
+        kinds = ["string" if profile.is_utf8 else "bytes"]
+    else:
+        kinds = ["int64", *(["float32"] if profile.natures["floats"] else [])]
+    return [chooser.passed_through(kind, why) for kind in kinds]
+
+
+def integer_ids(profile: Profile, is_whole: bool) -> Candidate:
+    """Returns the column of ids that takes any integer."""
+    return _Chooser(profile, is_whole, frozenset()).hashed_integers()
+
+
 @dataclass(frozen=True)
 class _Chooser:
     profile: Profile
@@ -77,8 +92,11 @@ class _Chooser:
         unique = p.distinct == p.count == len(p.steps) >= least
         if unique and (p.are_words or p.are_integers):
             kind = self._integer() if not p.natures["text"] else "string" if p.is_utf8 else "bytes"
-            dtype = {} if kind == "string" else {"dtype": kind}
-            yield self._made("passthrough_column", "another one in every row: a key, which is passed through", **dtype)
+            yield self.passed_through(kind, "another one in every row: a key, which is passed through")
+
+    def passed_through(self, kind: str, why: str) -> Candidate:
+        """Returns the pass-through column of a dtype."""
+        return self._made("passthrough_column", why, **({} if kind == "string" else {"dtype": kind}))
 
     def integers(self) -> Iterator[Candidate]:
         """Yields columns of ids."""
@@ -97,9 +115,14 @@ class _Chooser:
             more = f"{span}: taken for ids{said}. If these are amounts: {other} with normalizer_fn: z_score"
             yield self._made(kind, more, num_buckets=size, **self._ids())
         elif p.count >= REPEATED * max(p.distinct, 1) or high > LARGEST_AMOUNT:
-            kind = self._kind("categorical_column_with_hash_bucket")
-            more = f"{span}, {number(p.distinct)} different ones: taken for ids, hashed. If these are amounts: {other}"
-            yield self._made(kind, more, hash_bucket_size=self._hash_size(), dtype=self._integer(), **self._ids())
+            yield self.hashed_integers()
+
+    def hashed_integers(self) -> Candidate:
+        """Returns the column of integers that are hashed."""
+        p, kind = self.profile, self._kind("categorical_column_with_hash_bucket")
+        span = f"integers from {number(p.numbers.low)} to {number(p.numbers.high)}, {number(p.distinct)} different ones"
+        why = f"{span}: taken for ids, hashed. If these are amounts: {self._kind('numeric_column')}"
+        return self._made(kind, why, hash_bucket_size=self._hash_size(), dtype=self._integer(), **self._ids())
 
     def numbers(self) -> Iterator[Candidate]:
         """Yields columns of numbers: as int64, where all are integers; else as floats, which gaps can be in."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
 
 from pipeline.inspect import grouping
-from pipeline.inspect.candidates import candidates, shown_word
+from pipeline.inspect.candidates import Candidate, candidates, shown_word
 from pipeline.inspect.grouping import Group
 from pipeline.inspect.profile import Profile
 from pipeline.inspect.sample import Sample
@@ -45,8 +46,19 @@ class Draft:
     hints: dict[str, str] = field(default_factory=dict)
 
 
-def draft(sample: Sample, profiles: Sequence[Profile]) -> Draft:
+def draft(
+    sample: Sample,
+    profiles: Sequence[Profile],
+    given: Mapping[str, Sequence[Candidate]] = MappingProxyType({}),
+    policy: grouping.Policy | None = None,
+) -> Draft:
     """Drafts columns for the features of a sample.
+
+    Args:
+      sample: the rows.
+      profiles: what each feature holds in them.
+      given: feature to the columns that it may become, where these are others than `candidates` tells.
+      policy: see `grouping.groups`.
 
     Raises:
       JobError: none of them can be a column.
@@ -55,7 +67,7 @@ def draft(sample: Sample, profiles: Sequence[Profile]) -> Draft:
     columns: list[Tried] = []
     outputs = frozenset(profile.name for profile in profiles)
     for profile in profiles:
-        made, why = _column(profile, sample, outputs)
+        made, why = _column(profile, sample, outputs, given.get(profile.name))
         if made is None:
             left_out[profile.name] = why
         else:
@@ -65,7 +77,7 @@ def draft(sample: Sample, profiles: Sequence[Profile]) -> Draft:
     if not columns:
         raise JobError(_why_none(sample, left_out))
     bad = _rejected(columns)
-    groups = grouping.groups(columns, bad, outputs)
+    groups = grouping.groups(columns, bad, outputs, policy)
     for group in groups:
         for tried in group.members:
             tried.column = tried.column.model_copy(update={"group": group.name})
@@ -74,12 +86,14 @@ def draft(sample: Sample, profiles: Sequence[Profile]) -> Draft:
     return Draft(columns, groups, left_out, bad, spec, grouping.hints(groups))
 
 
-def _column(profile: Profile, sample: Sample, outputs: frozenset[str]) -> tuple[Tried | None, str]:
+def _column(
+    profile: Profile, sample: Sample, outputs: frozenset[str], given: Sequence[Candidate] | None
+) -> tuple[Tried | None, str]:
     """Returns the column for a feature, or why there is none."""
     why = _why_none_at_all(profile)
     if why:
         return None, why
-    made, why = best(candidates(profile, sample.is_whole, outputs), sample)
+    made, why = best(given or candidates(profile, sample.is_whole, outputs), sample)
     return made, why or _why_unfit(profile)
 
 

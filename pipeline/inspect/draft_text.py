@@ -6,8 +6,10 @@ import textwrap
 from collections.abc import Iterable
 
 from pipeline.columns_file.reader import LARGEST, MOST_VALUES
-from pipeline.columns_file.writer import block, group_row, quoted, row
+from pipeline.columns_file.writer import block, events_rows, group_row, quoted, row
 from pipeline.inspect.draft import Draft
+from pipeline.inspect.events.section import Section
+from pipeline.inspect.events.seen import Seen
 from pipeline.inspect.sample import Sample
 from transforms import escaping
 from transforms.errors import JobError
@@ -15,17 +17,22 @@ from transforms.errors import JobError
 WIDTH = 110
 
 
-def text(draft: Draft, sample: Sample) -> str:
+def text(draft: Draft, sample: Sample, seen: Seen | None = None) -> str:
     """Returns the columns file; where it would be too large for one, without the comments.
+
+    Args:
+      draft: the columns.
+      sample: what they were drafted from.
+      seen: the events that its rows are; None where they are none.
 
     Every line is safe on a terminal: what is not is escaped as YAML has it.
 
     Raises:
       JobError: there are too many columns for a columns file.
     """
-    made = _text(draft, sample, True)
+    made = _text(draft, sample, True, seen)
     if len(made.encode()) > LARGEST:
-        made = _text(draft, sample, False)
+        made = _text(draft, sample, False, seen)
     values = sum(2 * len(row(tried.column)) for tried in draft.columns) + 10 * len(draft.groups)
     if len(made.encode()) > LARGEST or values > MOST_VALUES:
         raise JobError(
@@ -34,8 +41,10 @@ def text(draft: Draft, sample: Sample) -> str:
     return made
 
 
-def _text(draft: Draft, sample: Sample, commented: bool) -> str:
-    lines = [*_comment(head(draft, sample), ""), "version: 1"]
+def _text(draft: Draft, sample: Sample, commented: bool, seen: Seen | None) -> str:
+    lines = [*_comment(head(draft, sample, seen), ""), "version: 1"]
+    if seen is not None:
+        lines += _events(seen.section, commented)
     if draft.groups:
         lines.append("sequence_groups:")
     for group in draft.groups:
@@ -55,12 +64,33 @@ def _text(draft: Draft, sample: Sample, commented: bool) -> str:
     return "\n".join(lines) + "\n"
 
 
-def head(draft: Draft, sample: Sample) -> list[str]:
+def _events(section: Section, commented: bool) -> list[str]:
+    """Returns the section of events, a comment before each of its parts."""
+    lines = ["events:"]
+    for name, value in events_rows(section.events).items():
+        if commented:
+            lines += _comment(section.why.get(name, []), "  ")
+        lines += _block({name: value}, "  ")
+    for name, why in section.left_out.items() if commented else ():
+        lines += _comment([f"left out: {name!r}: {why}"], "    ") if len(name) <= WIDTH else []
+    return lines
+
+
+def head(draft: Draft, sample: Sample, seen: Seen | None = None) -> list[str]:
     """Returns comments on the sample that was drafted from, and on the rows of it that the draft rejects."""
     lines = [f"Drafted by seqcols inspect from {of_sample(sample)}."]
+    what = "rows"
+    if seen is not None:
+        what = "sequences"
+        lines.append(
+            "Every row is an event: one value of each feature, a time, and a key that repeats. The sample's events make "
+            f"{seen.sequences:,} sequences. If every row is an example, use --no-events."
+        )
+        if seen.bad:
+            lines.append(f"{seen.bad:,} of the rows are rejected: no key, no time, or a value of another type.")
     rejected = int(draft.bad.sum())
     if rejected:
-        lines.append(f"It rejects {rejected:,} of these rows. The first by each column:")
+        lines.append(f"It rejects {rejected:,} of these {what}. The first by each column:")
         lines += [f"  {tried.column.key!r}: {tried.first}" for tried in draft.columns if tried.first]
     if not sample.is_whole:
         lines.append(

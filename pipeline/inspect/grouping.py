@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 import numpy as np
 
@@ -29,6 +29,10 @@ NEARLY: Final = 0.95
 MOST_A_STEP: Final = 64
 
 
+Policy: TypeAlias = Callable[[np.ndarray, Sequence[Tried]], tuple[SequenceGroup, str]]
+"""The policy of a group, and why, from the steps of the sample's rows, int64 `[rows]`, and the group's columns."""
+
+
 @dataclass
 class Group:
     """A sequence group, and the columns in it.
@@ -48,13 +52,16 @@ class Group:
     why: str
 
 
-def groups(columns: Sequence[Tried], bad: np.ndarray, outputs: frozenset[str]) -> list[Group]:
+def groups(
+    columns: Sequence[Tried], bad: np.ndarray, outputs: frozenset[str], policy: Policy | None = None
+) -> list[Group]:
     """Returns the sequence groups of some columns.
 
     Args:
       columns: the columns.
       bad: bool `[rows]`, rows that do not count.
       outputs: names that no output of a group may have.
+      policy: what T is by the steps of rows; None for `usual`.
     """
     by_steps: dict[bytes, list[Tried]] = {}
     for tried in columns:
@@ -67,8 +74,7 @@ def groups(columns: Sequence[Tried], bad: np.ndarray, outputs: frozenset[str]) -
         taken |= {length_name(name), mask_name(name)}
         assert members[0].steps is not None
         steps = members[0].steps[~bad]
-        policy, why = _policy(steps, members)
-        made.append(Group(name, members, steps, policy, why))
+        made.append(Group(name, members, steps, *(policy or usual)(steps, members)))
     return made
 
 
@@ -80,23 +86,38 @@ def _name(wanted: str, taken: set[str]) -> str:
     return name
 
 
-def _policy(steps: np.ndarray, members: Sequence[Tried]) -> tuple[SequenceGroup, str]:
+def usual(
+    steps: np.ndarray, members: Sequence[Tried], truncate: Literal["head", "tail"] = "head"
+) -> tuple[SequenceGroup, str]:
+    """Returns the policy of a group: its T is the longest row, unless few rows are much longer than all others; and why.
+
+    Args:
+      steps: int64 `[rows]`, the steps of each.
+      members: its columns.
+      truncate: which steps of longer rows stay.
+    """
     some = steps[steps > 0]
     if not len(some):
         return SequenceGroup(max_length=1), "no row of the sample that is accepted has a step"
-    longest, usual = int(some.max()), int(np.percentile(some, 95, method="higher"))
-    size = longest if longest <= max(NOT_LONG, TIMES * usual) else usual
-    widths = [math.prod(n for n in o.shape[1:] if n) for t in members for o in t.column.outputs(None) if o.sequence]
-    size = min(size, (LARGEST_EXAMPLE - 1) // (4 * sum(widths)))
+    longest, most = int(some.max()), int(np.percentile(some, 95, method="higher"))
+    size = min(longest if longest <= max(NOT_LONG, TIMES * most) else most, largest(members))
     if size == longest:
-        return SequenceGroup(max_length=size), "the longest row of the sample: nothing in it is cut off"
+        why = "the longest row of the sample: nothing in it is cut off"
+        return SequenceGroup(max_length=size, truncate=truncate), why
     cut = int(np.maximum(steps - size, 0).sum()) / int(steps.sum())
     rows = float((some > size).mean())
+    where, other, place = ("end", "tail", "start") if truncate == "head" else ("start", "head", "end")
     why = (
         f"{rows:.1%} of the sample's rows with steps have more, up to {number(longest)}: cut off are {cut:.1%} of all steps, "
-        "those at the end (truncate: tail cuts at the start)"
+        f"those at the {where} (truncate: {other} cuts at the {place})"
     )
-    return SequenceGroup(max_length=size), why
+    return SequenceGroup(max_length=size, truncate=truncate), why
+
+
+def largest(members: Sequence[Tried]) -> int:
+    """Returns the longest T with which an example of these columns is no larger than a file can hold."""
+    widths = [math.prod(n for n in o.shape[1:] if n) for t in members for o in t.column.outputs(None) if o.sequence]
+    return (LARGEST_EXAMPLE - 1) // (4 * sum(widths))
 
 
 def hints(made: Sequence[Group]) -> dict[str, str]:

@@ -11,6 +11,7 @@ from pipeline.inputs import match as input_files
 from pipeline.inspect import table
 from pipeline.inspect.draft import draft
 from pipeline.inspect.draft_text import text
+from pipeline.inspect.events.seen import Seen, see
 from pipeline.inspect.profile import Profile, profiles
 from pipeline.inspect.sample import Sample, take
 from pipeline.sources.limits import DEFAULTS, INSPECTED_ROWS, Limits
@@ -27,6 +28,7 @@ class Inspection:
       rows: the largest number of rows to look at.
       max_record_bytes: see `Limits`.
       max_unpack_ratio: see `Limits`.
+      events: whether rows may be events; otherwise each is an example.
     """
 
     inputs: Sequence[str]
@@ -35,6 +37,7 @@ class Inspection:
     rows: int = INSPECTED_ROWS
     max_record_bytes: int = DEFAULTS.max_record_bytes
     max_unpack_ratio: float = DEFAULTS.max_unpack_ratio
+    events: bool = True
 
     @property
     def limits(self) -> Limits:
@@ -53,16 +56,18 @@ class Inspected:
       sample: the rows that were looked at.
       profiles: the profile of each feature in these rows.
       notes: remarks for the reader, one line each.
+      seen: the events that the rows are; None where they are none.
     """
 
     sample: Sample
     profiles: list[Profile]
     notes: Sequence[str] = ()
+    seen: Seen | None = None
 
     @property
     def table(self) -> list[str]:
         """The lines for people."""
-        return table.lines(self.sample, self.profiles)
+        return table.lines(self.sample, self.profiles, self.seen)
 
     def text(self) -> str:
         """Returns the draft of a columns file.
@@ -70,6 +75,8 @@ class Inspected:
         Raises:
           JobError: no feature can be a column, or there are too many for a file.
         """
+        if self.seen is not None:
+            return text(self.seen.draft, self.seen.sample, self.seen)
         return text(draft(self.sample, self.profiles), self.sample)
 
 
@@ -83,8 +90,10 @@ def inspect(asked: Inspection) -> Inspected:
     limits = asked.limits
     found = input_files.match(asked.inputs)
     input_files.refuse_written("FILES", found, {"--output": asked.output})
-    sample = take([file.path for file in found.files], asked.rows, limits)
-    return Inspected(sample, profiles(sample), found.notes)
+    paths = [file.path for file in found.files]
+    sample = take(paths, asked.rows, limits)
+    made = profiles(sample)
+    return Inspected(sample, made, found.notes, see(sample, made, paths, limits) if asked.events else None)
 
 
 def refuse_output(asked: Inspection) -> None:

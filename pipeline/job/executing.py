@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TextIO
 
@@ -47,6 +47,8 @@ class Outcome:
       notes: remarks for the reader, one line each.
       repaired: for a repair, how many rows were `read`, `written` and `rejected`.
       lengths: for a check, the lengths of the accepted rows by sequence group, as `Lengths.of` takes them.
+      grouping: for a check of events, the `partitions` that their keys are dealt to, and `disk_bytes`: about how much room blocks
+        take meanwhile.
       stale: files that the cache was wrong about; their entries have been dropped.
       error: the exception that was raised, if any.
     """
@@ -63,6 +65,7 @@ class Outcome:
     skipped: Sequence[SkippedFile] = ()
     repaired: dict[str, int] = field(default_factory=dict)
     lengths: dict[str, dict[str, Any]] = field(default_factory=dict)
+    grouping: Mapping[str, int] = field(default_factory=dict)
     stale: Sequence[str] = ()
     error: BaseException | None = None
 

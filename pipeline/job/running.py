@@ -183,7 +183,7 @@ def count(request: Request, stream: TextIO | None, title: str) -> Outcome:
         place, outcome = Layout(folder, layout.new_run_id()), Outcome(FAILED)
         rehearse(request.spec)
         needs_analysis(request.spec)  # traces the normalizer functions, so that a broken one is found
-        made = None
+        made, events = None, None
         if request.spec.events is None:
             inputs, _, skipped = screened(request, folder, stream)
             layout.make_dirs(place.staging)  # only now: a screening sweeps the folder that it is given
@@ -204,6 +204,8 @@ def count(request: Request, stream: TextIO | None, title: str) -> Outcome:
         )
         asked = plan.given_inputs
         outcome = Outcome(FAILED, repeated=asked.repeated, skipped=skipped, notes=asked.notes)
+        if events is not None:
+            outcome.grouping = {"partitions": events.partitions, "disk_bytes": events.disk_bytes}
         with tuned(request, [inputs.size], [title], stream) as tuning:
             plan = _with_tables_in_reach(plan)
             execute(request, lambda root: checking.build(root, plan, tuning), outcome, tuning.workers)

@@ -24,7 +24,14 @@ from pipeline.job.combine import Rejects
 from pipeline.job.executing import HANDED_OVER, Outcome, conclude, execute, options_for, take_result, tuned
 from pipeline.job.progress import say_what_is_compiled
 from pipeline.job.request import Request, check_options
-from pipeline.job.sequences_plan import EventsPlan, Sequences, grouping_of, partitions_of, refuse_small_disk
+from pipeline.job.sequences_plan import (
+    EventsPlan,
+    Sequences,
+    bytes_needed,
+    grouping_of,
+    partitions_of,
+    refuse_small_disk,
+)
 from pipeline.job.verdict import DONE, FAILED, sequences_verdict
 from pipeline.job.writing import Shard
 from pipeline.sources.base import BrokenFile
@@ -77,6 +84,7 @@ def planned(request: Request, place: Layout, stream: TextIO | None) -> EventsPla
         skipped=skipped,
         screened=screened,
     )
+    plan = replace(plan, disk_bytes=bytes_needed(plan))
     note = refuse_small_disk(plan)
     return replace(plan, inputs=replace(inputs, notes=(*inputs.notes, note))) if note else plan
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -15,22 +14,17 @@ import pyarrow as pa
 from pipeline.dataset import manifest_entries
 from pipeline.dataset.layout import Layout
 from pipeline.errors import UsageError
+from pipeline.inputs import event_fields
 from pipeline.inputs.match import InputFile, Inputs, SkippedFile
-from pipeline.inputs.preflight import MOST_SAMPLED, THREADS
 from pipeline.job.request import Request
 from pipeline.job.writing import Shard
 from pipeline.shuffle.partition import Grouping
 from pipeline.sinks.nested import fields_of
-from pipeline.sources.base import Source
 from pipeline.sources.formats import source_for
 from pipeline.sources.limits import Limits
 from pipeline.sources.packings import bare_name
 from pipeline.sources.parquet import opened
 from transforms.columns import Column
-from transforms.errors import JobError, SpecError, listed, nearest
-from transforms.events.checks import schema_faults
-from transforms.events.incoming import Incoming, one_type, plain_kinds
-from transforms.events.make_events import resolved
 from transforms.spec.spec import Spec
 from transforms.splits.rule import Split
 
@@ -41,9 +35,6 @@ LARGEST_PARTITION: Final = 64 << 20
 """Input of a partition, at most."""
 
 MANY: Final = 256
-
-SAMPLED_ROWS: Final = 1000
-"""Rows of a file without a schema that decide on the types of its fields."""
 
 _UNPACKED: Final = 10
 """How many times its size a packed file is taken to unpack to."""
@@ -79,6 +70,7 @@ class EventsPlan:
       replaces: the run that is published in the directory when this one begins, None for none.
       skipped: broken files that were left out.
       screened: the files that were searched for broken ones, as they were then.
+      disk_bytes: about how many bytes of blocks the events are.
     """
 
     place: Layout
@@ -94,6 +86,7 @@ class EventsPlan:
     replaces: str | None = None
     skipped: tuple[SkippedFile, ...] = ()
     screened: tuple[InputFile, ...] = ()
+    disk_bytes: int = 0
 
     @property
     def fields(self) -> FieldsRead:
@@ -165,47 +158,8 @@ def grouping_of(spec: Spec, inputs: Inputs, limits: Limits, max_steps: int) -> G
       JobError: a file cannot be read, does not have a field, or has it in a type that does not go with that of another file.
     """
     assert spec.events is not None
-    held = _held([file.path for file in inputs.files], limits)
-    names = list(dict.fromkeys(name for _, features in held for name in features))
-    read = names if spec.events.features is None else set(spec.events.fields)
-    kinds = {name: _kind(name, held, name in spec.events.key) if name in read else pa.null() for name in names}
-    faults = schema_faults(spec.events, pa.schema(list(kinds.items())))
-    if faults:
-        raise SpecError(faults)
-    events = resolved(spec.events, list(kinds))
-    own = {name: kinds[name] for name in events.fields}
-    for path, features in held:
-        lost = [name for name in own if name not in features]
-        if lost and source_for(path, limits).has_schema and source_for(path, limits).has_rows(path, limits):
-            hint = nearest(lost[0], features) or f"; it has {listed(list(features))}"
-            raise JobError(f"{path}: events: the file has no field {lost[0]!r}{hint}")
-    return Grouping(Incoming(events, own), borders_of(spec.split), max_steps)
-
-
-def _held(paths: Sequence[str], limits: Limits) -> list[tuple[str, dict[str, pa.DataType]]]:
-    """Returns the fields of files: of all that have a schema, and of some that have none."""
-    sources = [(path, source_for(path, limits)) for path in paths]
-    loose = [path for path, source in sources if not source.has_schema]
-    chosen = {*loose[:: -(-len(loose) // MOST_SAMPLED) or 1], *loose[-1:]}
-    looked_at = [(path, source) for path, source in sources if source.has_schema or path in chosen]
-
-    def fields(one: tuple[str, Source]) -> tuple[str, dict[str, pa.DataType]]:
-        return one[0], plain_kinds(one[1].features(one[0], limits, SAMPLED_ROWS))
-
-    with ThreadPoolExecutor(THREADS) as pool:
-        return list(pool.map(fields, looked_at))
-
-
-def _kind(name: str, held: Sequence[tuple[str, Mapping[str, pa.DataType]]], is_key: bool) -> pa.DataType:
-    found: dict[pa.DataType, str] = {}
-    for path, features in held:
-        if name in features:
-            found.setdefault(features[name], path)
-    kind = one_type(list(found), is_key)
-    if kind is None:
-        shown = "; ".join(f"{kind} in {path}" for kind, path in list(found.items())[:3])
-        raise JobError(f"events: the field {name!r} has types that do not go together: {shown}")
-    return kind
+    found = event_fields.held([file.path for file in inputs.files], limits)
+    return Grouping(event_fields.incoming_of(spec.events, found, limits), borders_of(spec.split), max_steps)
 
 
 def _carrier(kind: pa.DataType) -> str:
@@ -253,7 +207,7 @@ def refuse_small_disk(plan: EventsPlan) -> str:
     """
     if not plan.folder:
         return ""
-    needed, where = bytes_needed(plan), os.path.dirname(plan.folder)
+    needed, where = plan.disk_bytes, os.path.dirname(plan.folder)
     while not os.path.isdir(where):
         where = os.path.dirname(where)
     free = shutil.disk_usage(where).free

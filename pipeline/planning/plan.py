@@ -47,9 +47,22 @@ class Planned:
     notes: Sequence[str] = field(default=())
 
     def document(self) -> dict[str, Any]:
-        """Returns all of it for machines."""
+        """Returns all of it for machines: `rows` and `events` are None where none were read."""
         rows = self.outcome.ledger["rows"] if self.outcome else None
-        return {"budget": self.budget, "rows": rows, "notes": list(self.notes), "groups": dict(self.groups)}
+        made = {"budget": self.budget, "rows": rows, "events": self.events, "notes": list(self.notes)}
+        return {**made, "groups": dict(self.groups)}
+
+    @property
+    def events(self) -> dict[str, Any] | None:
+        """What became of the events that the rows were made of, and what making sequences of them takes; None for no events.
+
+        `rows`, `dropped` and `sequences` as in the ledger; `partitions`: how many parts their keys are dealt to; `disk_bytes`:
+        about how much room they need meanwhile.
+        """
+        book = self.outcome.ledger.get("events") if self.outcome else None
+        if not book or self.outcome is None:
+            return None
+        return {**{name: book[name] for name in ("rows", "dropped", "sequences")}, **self.outcome.grouping}
 
 
 def check_values(budget: float, buckets: int) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from rich.filesize import decimal
 
+from pipeline.dataset import events_ledger
 from pipeline.planning.plan import Planned
 from pipeline.text_table import table
 from transforms import escaping
@@ -18,6 +19,8 @@ BAR: Final = 40
 def lines(planned: Planned) -> list[str]:
     """Returns a part for every sequence group: its lengths, what T costs, and the T that is proposed."""
     parts = [[f"note: {note}" for note in planned.notes]] if planned.notes else []
+    if planned.events is not None:
+        parts.append(_events(planned.events))
     if planned.outcome is not None and planned.outcome.ledger:
         rows = planned.outcome.ledger["rows"]
         why = "; seqcols check tells why" if rows["rejected"] else ""
@@ -25,6 +28,14 @@ def lines(planned: Planned) -> list[str]:
     for name, group in planned.groups.items():
         parts += _group(name, group, planned.budget)
     return [escaping.one_line(line) for part in parts for line in ("", *part)][1:]
+
+
+def _events(found: Mapping[str, Any]) -> list[str]:
+    """Returns what becomes of events, and what making sequences of them takes."""
+    partitions, disk = found["partitions"], decimal(found["disk_bytes"])
+    each = found["sequences"]["rows"] / partitions
+    what = f"{partitions:,} partition{'s' * (partitions != 1)}, of {each:,.0f} sequences on average"
+    return [*events_ledger.lines(found), f"grouping: {what}; about {disk} of disk meanwhile"]
 
 
 def _group(name: str, group: Mapping[str, Any], budget: float) -> list[list[str]]:

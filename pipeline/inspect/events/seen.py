@@ -1,0 +1,174 @@
+"""Events that a sample's rows are, and the columns for the sequences that they become: each tried, as those of rows are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.inputs import event_fields
+from pipeline.inspect import grouping
+from pipeline.inspect.candidates import Candidate, candidates, integer_ids, passed_through
+from pipeline.inspect.draft import Draft, draft
+from pipeline.inspect.events import fields as event_columns
+from pipeline.inspect.events import keys, names
+from pipeline.inspect.events.fields import Field
+from pipeline.inspect.events.section import Section, section
+from pipeline.inspect.events.times import times
+from pipeline.inspect.profile import Profile, profiles
+from pipeline.inspect.sample import Sample, take
+from pipeline.inspect.trial import Tried
+from pipeline.sources.limits import Limits
+from transforms.columns import TYPES
+from transforms.events.sequences import sequences
+from transforms.groups import SequenceGroup
+from transforms.rows import keys as row_keys
+from transforms.spec.make_spec import make_spec
+
+MORE: Final = 20
+"""How many times as many rows are looked at where something that is a key by its name hardly repeats in a part of the rows."""
+
+LIKELY: Final = 128
+"""T where the sample has a part of each sequence, at least."""
+
+SMALL: Final = 64
+"""Integers below it are ids that a part of the rows tells enough of."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Events.
+
+    Attributes:
+      sample: the rows that were looked at.
+      section: the section `events:`.
+      draft: the columns for the sequences.
+      sequences: how many sequences the sample's events are.
+      bad: how many of the rows are no events: without a key or a time, or with a value of another type.
+    """
+
+    sample: Sample
+    section: Section
+    draft: Draft
+    sequences: int
+    bad: int
+
+
+def see(sample: Sample, found: Sequence[Profile], paths: Sequence[str], limits: Limits) -> Seen | None:
+    """Returns the events that the rows of a sample are, with a draft; None where they are none.
+
+    They are if no row has several values of a feature, there is a time, and some field says whose they are (see `keys`).
+
+    Args:
+      sample: the rows.
+      found: what each feature holds in them.
+      paths: the files.
+      limits: the largest records and files to accept.
+
+    Raises:
+      JobError: a file cannot be read.
+    """
+    if not sample.rows or not event_columns.is_of_events(found):
+        return None
+    held = event_fields.held(paths, limits)
+    made, hidden = _seen(sample, found, held, limits)
+    if made is None and hidden and not sample.is_whole:
+        sample = take(paths, MORE * (sample.rows + sample.bad), limits)
+        found = profiles(sample)
+        made, _ = _seen(sample, found, held, limits) if event_columns.is_of_events(found) else (None, False)
+    return made
+
+
+def _seen(
+    sample: Sample, found: Sequence[Profile], held: event_fields.Held, limits: Limits
+) -> tuple[Seen | None, bool]:
+    """Returns the events, None for none; and whether more rows could show some."""
+    fields, left_out = event_columns.fields_of(sample, found, held, limits)
+    found_times = times(fields)
+    if not found_times:
+        return None, False
+    time, *others = found_times
+    looked_at = keys.candidates(fields, time, sample.is_whole, [one.field.name for one in others if one.is_date])
+    key = keys.choose(looked_at)
+    if key is None:
+        return None, any(keys.may_be_hidden(one) for one in looked_at)
+    made = section(fields, key, looked_at, time, others)
+    made.left_out = {**left_out, **made.left_out}
+    policy = _whole if sample.is_whole or key.chosen.spread.is_together else _part
+    made, columns, count = _drafted(sample, fields, made, policy)
+    good = np.logical_and.reduce([time.times.good, *(fields[name].good for name in made.events.fields)])
+    for name in made.events.key:
+        good &= ~row_keys.missing(fields[name].values)
+    return Seen(sample, made, columns, count, int((~good).sum())), False
+
+
+def _drafted(
+    sample: Sample, fields: Mapping[str, Field], made: Section, policy: grouping.Policy
+) -> tuple[Section, Draft, int]:
+    """Makes sequences of the sample's events, and drafts columns for them.
+
+    Returns:
+      The section with the features that a column reads, the columns, and the number of sequences.
+    """
+    read = [fields[name] for name in made.events.fields]
+    good = np.logical_and.reduce([one.good for one in read])
+    table = sequences(pa.table({one.name: one.values for one in read}).filter(pa.array(good)), made.events).table
+    rows = Sample(
+        table.combine_chunks().to_batches(),
+        dict.fromkeys(table.schema.names),
+        files=sample.files,
+        is_whole=sample.is_whole,
+    )
+    found = profiles(rows)
+    given = {one.name: _given(one, made, sample.is_whole, frozenset(rows.names)) for one in found}
+    columns = draft(rows, found, {name: some for name, some in given.items() if some}, policy)
+    features = {name: one for name, one in (made.events.features or {}).items() if name not in columns.left_out}
+    left_out = {name: why for name, why in columns.left_out.items() if name not in made.events.key}
+    made = replace(made, left_out={**made.left_out, **left_out})
+    if not features and made.gap not in (made.events.features or {}):  # no column takes any: what is left is the time
+        made.events = made.events.model_copy(update={"features": {made.gap: made.since}})
+        return _drafted(sample, fields, made, policy)
+    made.events = made.events.model_copy(update={"features": features or made.events.features})
+    spec = make_spec(columns.spec.columns, columns.spec.sequence_groups, events=made.events)
+    return made, replace(columns, spec=spec, left_out={}), len(table)
+
+
+def _given(profile: Profile, made: Section, is_whole: bool, outputs: frozenset[str]) -> list[Candidate]:
+    """Returns the columns that a feature of sequences gets, where the rows would tell something else."""
+    if profile.name in made.events.key:
+        return passed_through(profile, "the key: passed through, so that each example says whose it is")
+    if profile.name == made.gap:
+        return [_gap(profile)]
+    if is_whole or not profile.are_integers or (profile.numbers.low or 0) < 0 or (profile.numbers.high or 0) < SMALL:
+        return []
+    # One id that no bucket is for rejects its whole sequence, and the sample does not tell how far they go.
+    others = [
+        one for one in candidates(profile, is_whole, outputs) if not one.column.type_name.endswith("with_identity")
+    ]
+    return others if names.is_property(profile.name) else [integer_ids(profile, is_whole), *others]
+
+
+def _gap(profile: Profile) -> Candidate:
+    dtype: dict[str, Any] = {"dtype": "float64"} if profile.numbers.rounded.matters else {}
+    data = {"type": "sequence_numeric_column", "key": profile.name, "normalizer_fn": ["log1p", "z_score"], **dtype}
+    why = "time since the previous event, 0 for the first; log1p because pauses differ by orders of magnitude"
+    return Candidate(TYPES["sequence_numeric_column"].model_validate(data), (why,))
+
+
+def _whole(steps: np.ndarray, members: Sequence[Tried]) -> tuple[SequenceGroup, str]:
+    """Returns the policy for sequences that are all there: their last steps stay."""
+    return grouping.usual(steps, members, "tail")
+
+
+def _part(steps: np.ndarray, members: Sequence[Tried]) -> tuple[SequenceGroup, str]:
+    """Returns the policy for sequences of which the sample has a part."""
+    usual = int(np.percentile(steps, 95, method="higher")) if len(steps) else 0
+    size = min(max(LIKELY, 1 << (2 * usual - 1).bit_length()), grouping.largest(members))
+    why = (
+        "the last steps are kept. The sample holds a part of each sequence, and cannot tell how long they are: seqcols plan "
+        "counts all steps, and proposes a T"
+    )
+    return SequenceGroup(max_length=size, truncate="tail"), why
