@@ -81,11 +81,12 @@ def _events(book: Mapping[str, Any]) -> list[str]:
     """Returns what became of events; nothing where there were none to make sequences of."""
     rows, made = book["rows"], book["sequences"]
     dropped = "".join(f", {n:,} dropped by {rule}" for rule, n in book["dropped"].items() if n)
+    left = f", {rows['excluded']:,} excluded" if "excluded" in rows else ""
     again = f", {made['used_again']:,} used again" if made["used_again"] else ""
     targets = f" and {made['targets']:,} targets" if made["targets"] else ""
     long = f"; {made['too_long']:,} too long to be written" if made["too_long"] else ""
     return [
-        f"events: {rows['read']:,} read, {rows['used']:,} used{again}{dropped}, {rows['rejected']:,} rejected",
+        f"events: {rows['read']:,} read, {rows['used']:,} used{again}{dropped}, {rows['rejected']:,} rejected{left}",
         f"sequences: {made['rows']:,}, of {made['steps']:,} steps{targets}{long}",
     ]
 

@@ -12,10 +12,11 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from pipeline.dataset import manifest_entries
+from pipeline.dataset import event_fields, manifest_entries
 from pipeline.dataset.layout import Layout
 from pipeline.errors import UsageError
 from pipeline.inputs.match import InputFile, Inputs, SkippedFile
+from pipeline.inputs.places import Places
 from pipeline.inputs.preflight import MOST_SAMPLED, THREADS
 from pipeline.job.request import Request
 from pipeline.job.writing import Shard
@@ -79,6 +80,8 @@ class EventsPlan:
       replaces: the run that is published in the directory when this one begins, None for none.
       skipped: broken files that were left out.
       screened: the files that were searched for broken ones, as they were then.
+      excluded: the events that are left out, by their places.
+      excluded_by: the files that name those.
     """
 
     place: Layout
@@ -94,6 +97,8 @@ class EventsPlan:
     replaces: str | None = None
     skipped: tuple[SkippedFile, ...] = ()
     screened: tuple[InputFile, ...] = ()
+    excluded: Places = field(default_factory=dict)
+    excluded_by: tuple[str, ...] = ()
 
     @property
     def fields(self) -> FieldsRead:
@@ -134,9 +139,13 @@ class Sequences:
         """Returns what the manifest says of them."""
         plan, shards = self.plan, self.shards if self.plan.kept else ()
         fields = fields_of(plan.grouping.schema)
-        return manifest_entries.sequences_of(
-            plan.place.output, fields, plan.partitions, self.ledger, shards, self.rejected
-        )
+        how = {
+            "partitions": plan.partitions,
+            "max_steps": plan.grouping.max_steps,
+            "event_fields": event_fields.as_json(plan.grouping.incoming.kinds),
+            "excluded_by": list(plan.excluded_by),
+        }
+        return manifest_entries.sequences_of(plan.place.output, fields, how, self.ledger, shards, self.rejected)
 
 
 def borders_of(split: Split | None) -> dict[str, Any]:

@@ -24,9 +24,9 @@ from pipeline.dataset.splits import NO_SPLITS, Splits
 from pipeline.dataset.target import refuse_pattern
 from pipeline.errors import UsageError
 from pipeline.inputs.match import Inputs, match
+from pipeline.inputs.places import PLACE, batches_of
 from pipeline.job.progress import now
 from pipeline.repair.events import again, rejected_events
-from pipeline.repair.rows import PLACE, batches_of
 from transforms.columns.learned_vocabulary import learners
 from transforms.columns.numeric_base import numeric_of
 from transforms.distributions.facts import OF_TRANSFORM, Facts
@@ -122,10 +122,10 @@ def planned(asked: Repair, columns_text: str) -> RepairPlan:
         raise UsageError(f"{root!r}: has no row that was written, and so no statistics: run the job again")
     refuse_changed(before, "transform")
     _refuse_other_rows(before, mended)
-    old = _spec_of(before)
-    sizes = {name: _size(before, old, name) for name in asked.spec.group_names}
-    _refuse_other_features(asked.spec, sizes, before)
-    _refuse_other_normalizers(asked.spec, old)
+    old = spec_of(before)
+    sizes = {name: size(before, old, name) for name in asked.spec.group_names}
+    refuse_other_features(asked.spec, sizes, before)
+    refuse_other_normalizers(asked.spec, old)
     if asked.spec.events != old.events:
         raise SpecError(
             [SpecFault("events", f"expected those of the data set: its sequences are made; {again(before)}")]
@@ -186,71 +186,6 @@ def _refuse_other_rows(before: Manifest, mended: Sequence[str]) -> None:
 
 def _places(batch: Any) -> list[tuple[str, int]]:
     return list(zip(*(batch.column(name).to_pylist() for name in PLACE), strict=True))
-
-
-def _spec_of(before: Manifest) -> Spec:
-    try:
-        return loads(str(before.content["columns"]), "the columns in the manifest")
-    except SpecError as error:
-        why = str(error).splitlines()[0]
-        raise JobError(f"{before.root!r}: the columns cannot be read back from the manifest: {why}") from error
-
-
-def _refuse_other_features(spec: Spec, sizes: Mapping[str, int | None], before: Manifest) -> None:
-    """Refuses columns that make other features than those that are written.
-
-    Raises:
-      SpecError: naming the first difference.
-    """
-    wanted = {output.name: output for output in spec.outputs(dict(sizes))}
-    for output in before.outputs:
-        if output.name not in wanted:
-            raise SpecError(
-                f"the feature {output.name!r} of the data set is missing: a repair adds rows, not other features"
-            )
-        made = wanted.pop(output.name)
-        for what in ("shape", "kind", "source"):
-            if getattr(made, what) != getattr(output, what):
-                raise SpecError(
-                    f"the feature {output.name!r} would have the {what} {getattr(made, what)!r}, the data set has "
-                    f"{getattr(output, what)!r}: run the job again"
-                )
-    was = (before.content["examples"].get("length_buckets") or {}).get("T")
-    now = buckets_of(spec).get("length_buckets", {}).get("T")
-    if was != now:
-        raise SpecError(f"bucket_by_length gives the buckets {now}, the data set has {was}: run the job again")
-    if wanted:
-        raise SpecError(
-            f"the feature {next(iter(wanted))!r} is none of the data set's: a repair adds rows, not other features"
-        )
-
-
-def _refuse_other_normalizers(spec: Spec, old: Spec) -> None:
-    """Refuses normalizers that the rows already written were not put through.
-
-    Raises:
-      SpecError: naming the first.
-    """
-    were = {column.name: numeric_of(column) for column in old.numeric_columns}
-    for column in spec.numeric_columns:
-        now, before = numeric_of(column), were.get(column.name)
-        if now is not None and before is not None and now.links != before.links:
-            raise SpecError(
-                f"column {column.name!r}: the data set was made with another normalizer_fn, "
-                f"{_labels(before.links)}, not {_labels(now.links)}: run the job again"
-            )
-
-
-def _labels(links: Sequence[Normalizer]) -> str:
-    return ", ".join(str(getattr(link, "type", "function")) for link in links) or "none"
-
-
-def _size(before: Manifest, old: Spec, group: str) -> int | None:
-    """Returns T of a group as it is written."""
-    if group not in old.group_names:
-        return None
-    sizes = (o.shape[0] for o in before.outputs if o.sequence and old.group_of(o) == group)
-    return next(sizes, old.group(group).fixed_length)
 
 
 def _with_statistics(plan: RepairPlan, old: Spec) -> RepairPlan:
