@@ -109,8 +109,7 @@ _READING: Final = [
         "--exclude-events",
         "exclude_events",
         multiple=True,
-        help="With events: Parquet file with the columns file and row of events to leave out, as seqcols repair writes it; may be "
-        "repeated.",
+        help="With events: Parquet file that names events to leave out, in the columns file and row; may be repeated.",
     ),
     _MAX_RECORD_BYTES,
     _valued("--max-steps", int, DEFAULTS.max_steps, "Longest sequence, in steps; a row with a longer one is rejected."),

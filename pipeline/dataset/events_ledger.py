@@ -55,6 +55,25 @@ def _one(counts: Tally) -> dict[str, Any]:
     }
 
 
+def tally_of(book: Mapping[str, Any]) -> Tally:
+    """Returns a tally that `build` makes the same of, to count on from there."""
+    tally: Tally = Counter()
+    for file, entry in book["files"].items():
+        rows, marks = entry["rows"], {what: int(text, 16) for what, text in entry["row_digests"].items()}
+        for what in ("read", "rejected"):
+            tally[file, "rows", what], tally[file, "digest", what] = rows[what], marks[what]
+        for reason, count in entry["rejected_by_reason"].items():
+            tally[file, "rows", f"rejected:{reason}"] = count
+        for fate in (_USED, *([EXCLUDED] if EXCLUDED in rows else [])):
+            tally[file, "events", fate], tally[file, "event_digest", fate] = rows[fate], marks[fate]
+        for fate, count in entry["dropped"].items():
+            tally[file, "events", fate] = count
+        tally[file, "event_digest", DROPPED[0]] = marks["dropped"]  # only the sum of all of them is known
+    for what, count in book["sequences"].items():
+        tally["", "sequences", what] = count
+    return tally
+
+
 def alone(book: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the ledger of a run that has made sequences of events and nothing of these: no row was read."""
     nothing = dict.fromkeys(("read", "written", "rejected"), 0)

@@ -39,16 +39,20 @@ def batches_of(paths: Sequence[str], columns: Sequence[str]) -> Iterator[pa.Reco
                 yield read.batch.select(columns)
 
 
-def places_of(paths: Sequence[str]) -> Places:
+def places_of(paths: Sequence[str], *more: str) -> Places:
     """Returns the places that files name.
 
+    Args:
+      paths: the files.
+      more: names of further columns that must be there.
+
     Raises:
-      JobError: a file cannot be read, has no column `file` or `row`, or none of a type that names a row.
+      JobError: a file cannot be read, does not have a column, or has none of a type that names a row.
     """
     found: dict[str, list[np.ndarray]] = {}
     for path in paths:
-        for batch in batches_of([path], PLACE):
-            for file, rows in _by_file(path, *batch.columns):
+        for batch in batches_of([path], [*PLACE, *more]):
+            for file, rows in _by_file(path, *(batch.column(name) for name in PLACE)):
                 found.setdefault(file, []).append(rows)
     return {file: np.unique(np.concatenate(rows)) for file, rows in sorted(found.items())}
 
@@ -77,6 +81,17 @@ def refuse_other_files(option: str, places: Places, inputs: Inputs, skipped: Seq
     other = next((file for file in places if file not in set(known)), None)
     if other is not None:
         raise UsageError(f"{option}: {other!r} is no file that --input reads{nearest(other, known)}")
+
+
+def named(places: Places, rows: pa.RecordBatch) -> np.ndarray:
+    """Returns which rows of a table with the columns `file` and `row` are named, bool `[rows]`."""
+    coded = rows.column("file").dictionary_encode()
+    which, numbers = coded.indices.to_numpy(), rows.column("row").to_numpy()
+    found = np.zeros(rows.num_rows, bool)
+    for k, file in enumerate(coded.dictionary.to_pylist()):
+        own = which == k
+        found[own] = among(places, file, numbers[own])
+    return found
 
 
 def among(places: Places, file: str, numbers: np.ndarray) -> np.ndarray:

@@ -52,7 +52,7 @@ class ReadBatches(beam.PTransform):
     ):
         super().__init__()
         self._spec, self._limits, self._spread = spec, limits, spread
-        self._notes, self._number, self._names, self._excluded = notes, number, names or {}, excluded or {}
+        self._notes, self._number, self._names, self._excluded = notes, number, names, excluded
 
     def expand(self, files: beam.PCollection) -> beam.pvalue.DoOutputsTuple:
         """Splits and reads."""
@@ -71,10 +71,16 @@ def parts_of(path: str, limits: Limits) -> list[FilePart]:
 
 class _Read(beam.DoFn):
     def __init__(
-        self, spec: Reads, limits: Limits, notes: str, number: int, names: Mapping[str, str], excluded: Places
+        self,
+        spec: Reads,
+        limits: Limits,
+        notes: str,
+        number: int,
+        names: Mapping[str, str] | None = None,
+        excluded: Places | None = None,
     ):
         self._spec, self._limits, self._notes, self._number = spec, limits, notes, number
-        self._names, self._excluded = names, excluded
+        self._names, self._excluded = names or {}, excluded or {}
 
     def setup(self) -> None:
         """Prepares the worker's memory for batches."""

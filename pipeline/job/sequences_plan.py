@@ -62,6 +62,11 @@ class FieldsRead:
     row_rule: Split | None = None
 
 
+def fields_read(incoming: Incoming) -> FieldsRead:
+    """Returns what is read of events."""
+    return FieldsRead({name: _carrier(kind) for name, kind in incoming.kinds.items()})
+
+
 @dataclass(frozen=True)
 class EventsPlan:
     """The plan for making sequences of events.
@@ -103,8 +108,7 @@ class EventsPlan:
     @property
     def fields(self) -> FieldsRead:
         """What is read of the events."""
-        kinds = self.grouping.incoming.kinds.items()
-        return FieldsRead({name: _carrier(kind) for name, kind in kinds})
+        return fields_read(self.grouping.incoming)
 
     @property
     def skipped_files(self) -> list[dict[str, str | int]]:

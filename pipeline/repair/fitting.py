@@ -14,6 +14,11 @@ from transforms.spec.spec import Spec
 
 
 def spec_of(before: Manifest) -> Spec:
+    """Reads the columns of a data set.
+
+    Raises:
+      JobError: its manifest describes them only, since YAML cannot hold them.
+    """
     try:
         return loads(str(before.content["columns"]), "the columns in the manifest")
     except SpecError as error:
