@@ -14,6 +14,7 @@ from typing import Any
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
+from pipeline.columns_file.writer import split_text
 from pipeline.dataset import distributions, layout, manifest
 from pipeline.dataset.graphs import STATISTICS, refuse_changed
 from pipeline.dataset.layout import Layout
@@ -151,7 +152,8 @@ def planned(asked: Repair, columns_text: str) -> RepairPlan:
         what = "expected that of the data set, whose sequences are made: run the job again"
         raise SpecError([SpecFault("events", what)])
     if asked.spec.split != old.split:
-        raise SpecError([SpecFault("split", f"expected that of the data set, {old.split!r}, got {asked.spec.split!r}")])
+        rules = f"{split_text(old.split)}, got {split_text(asked.spec.split)}"
+        raise SpecError([SpecFault("split", f"expected that of the data set, {rules}")])
     place = Layout(root, layout.new_run_id())
     known = distributions.read(before)
     plan = RepairPlan(
