@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.columns_file.reader import dumps, loads
-from pipeline.dataset import event_fields, events_ledger, leftovers
+from pipeline.dataset import events_ledger, field_types, leftovers
 from pipeline.dataset.manifest import Manifest
 from pipeline.dataset.manifest import read as read_manifest
 from pipeline.errors import UsageError
@@ -33,6 +33,7 @@ from pipeline.repair.running import repair
 from pipeline.verify.verify import verify
 from tests.jobs import arrays_of, assert_balanced, call, done, read_json, read_rejected, recovered
 from tests.marks import slow_but
+from tests.test_excluded_events import places
 from tests.test_sequences_job import assert_events_balance, rows_of
 from transforms import (
     SequenceGroup,
@@ -234,7 +235,7 @@ def test_mended_events_of_every_format_become_the_sequences_of_a_clean_run(name,
         if row["record_format"] == "arrow-ipc":
             assert {**recovered(row["record"]), "price": was["price"]} == was
         else:
-            assert row["record"] == (was if isinstance(was, bytes) else FORMATS[name][1](was))
+            assert row["record"].rstrip(b"\n") == (was if isinstance(was, bytes) else FORMATS[name][1](was))
     mended = mend(root, tmp_path / "mended.parquet", rows, name)
     outcome = repair(Repair(str(mended), spec_of(), str(root)))
     assert (outcome.status, outcome.message) == ("done", ""), outcome.notes
@@ -279,12 +280,15 @@ def test_events_that_a_rule_dropped_are_taken_again(rule, tmp_path):
 
 @pytest.fixture(scope="module")
 def one_dropped(tmp_path_factory) -> Path:
-    """A data set in which user 100 has one good event, which `min_events` has dropped, and rejected ones."""
+    """A data set in which user 100 has one good event, dropped by `min_events`, and rejected ones; another event is excluded."""
     folder: Path = tmp_path_factory.mktemp("dropped")
     rows = events_of(5, [*range(5), 100])
     hundred = [k for k, row in enumerate(rows) if row["user"] == 100]
     dirty, _ = write_both(folder, rows, hundred[1:])
-    done(spec_of({**SHOPPING, "min_events": 2}), dirty / "*", folder / "out", max_rejected=1.0)
+    zero = next(k for k, row in enumerate(rows) if row["user"] == 0)
+    place = (dirty / ("a.jsonl" if zero < len(rows) // 2 else "b.jsonl"), zero % (len(rows) // 2))
+    more = {"max_rejected": 1.0, "exclude_events": [places(folder / "excluded.parquet", [place])]}
+    done(spec_of({**SHOPPING, "min_events": 2}), dirty / "*", folder / "out", **more)
     mend(folder / "out", folder / "mended.parquet", rows)
     return folder
 
@@ -309,6 +313,11 @@ def test_inputs_that_moved_or_changed(one_dropped, tmp_path):
     finally:
         (dirty / "a.jsonl").write_bytes(before)
     assert outcome.status == "done" and outcome.repaired["written"] == 1
+    events = outcome.ledger["events"]
+    assert (
+        events["rows"] == {"read": 36, "used": 35, "rejected": 0, "excluded": 1} and not events["dropped"]["min_events"]
+    )
+    assert_events_balance(events)
     assert not verify(str(root)).faults
 
 
@@ -487,7 +496,7 @@ PLAIN = [
 
 def test_types_of_fields_are_read_back():
     kinds = {str(k): kind for k, kind in enumerate(PLAIN)}
-    assert event_fields.from_json(json.loads(json.dumps(event_fields.as_json(kinds)))) == kinds
+    assert field_types.from_json(json.loads(json.dumps(field_types.as_json(kinds)))) == kinds
 
 
 def test_inputs_are_named_in_full(tmp_path):
@@ -500,6 +509,6 @@ def test_inputs_are_named_in_full(tmp_path):
 
     for k in range(5):
         (tmp_path / f"{k}.jsonl.gz").touch()
-    assert again._inputs(Plan()) == [f"{tmp_path}/*.jsonl.gz"]  # type: ignore[arg-type]
+    assert again._inputs(Plan()) == [f"{tmp_path}/*.gz"]  # type: ignore[arg-type]
     (tmp_path / "more.jsonl.gz").touch()
     assert again._inputs(Plan()) == [str(tmp_path / f"{k}.jsonl.gz") for k in range(5)]  # type: ignore[arg-type]

@@ -130,9 +130,9 @@ class _Read(beam.DoFn):
 
     def _left(self, batch: pa.RecordBatch, name: str, numbers: np.ndarray, marks: pa.Array) -> pa.RecordBatch:
         """Returns rows without those that are excluded, which are counted."""
-        excluded = among(self._excluded, name, numbers)
-        if not excluded.any():
+        if name not in self._excluded:
             return batch
+        excluded = among(self._excluded, name, numbers)
         self._tally[name, "events", EXCLUDED] += int(np.count_nonzero(excluded))
         self._tally[name, "event_digest", EXCLUDED] += digests.total(marks.filter(pa.array(excluded)))
         return batch.filter(pa.array(~excluded))

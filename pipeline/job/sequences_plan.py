@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from pipeline.dataset import event_fields, manifest_entries
+from pipeline.dataset import field_types, manifest_entries
 from pipeline.dataset.layout import Layout
 from pipeline.errors import UsageError
 from pipeline.inputs.match import InputFile, Inputs, SkippedFile
@@ -22,11 +22,12 @@ from pipeline.job.request import Request
 from pipeline.job.writing import Shard
 from pipeline.shuffle.partition import Grouping
 from pipeline.sinks.nested import fields_of
+from pipeline.sources.avro.source import Avro
 from pipeline.sources.base import Source
 from pipeline.sources.formats import source_for
 from pipeline.sources.limits import Limits
 from pipeline.sources.packings import bare_name
-from pipeline.sources.parquet import opened
+from pipeline.sources.parquet import ParquetSource, opened
 from transforms.columns import Column
 from transforms.errors import JobError, SpecError, listed, nearest
 from transforms.events.checks import schema_faults
@@ -146,7 +147,7 @@ class Sequences:
         how = {
             "partitions": plan.partitions,
             "max_steps": plan.grouping.max_steps,
-            "event_fields": event_fields.as_json(plan.grouping.incoming.kinds),
+            "event_fields": field_types.as_json(plan.grouping.incoming.kinds),
             "excluded_by": list(plan.excluded_by),
         }
         return manifest_entries.sequences_of(plan.place.output, fields, how, self.ledger, shards, self.rejected)
@@ -246,7 +247,8 @@ def bytes_needed(plan: EventsPlan) -> int:
 
 
 def _size(file: InputFile, wanted: set[str], limits: Limits) -> int:
-    if not source_for(file.path, limits).packed:  # Parquet, which says
+    source = source_for(file.path, limits)
+    if isinstance(source, ParquetSource):  # which says
         with opened(file.path) as parquet:
             found = parquet.metadata
             groups = [found.row_group(k) for k in range(found.num_row_groups)]
@@ -255,7 +257,8 @@ def _size(file: InputFile, wanted: set[str], limits: Limits) -> int:
         return int(sum(max(column.total_uncompressed_size, column.num_values * 4) for column in own)) + (
             found.num_rows * _BESIDE
         )
-    return file.size * (_UNPACKED if bare_name(file.path) != file.path.lower() else 1)
+    packed = bare_name(file.path) != file.path.lower() or (isinstance(source, Avro) and source.packs(file.path, limits))
+    return file.size * (_UNPACKED if packed else 1)
 
 
 def refuse_small_disk(plan: EventsPlan) -> str:

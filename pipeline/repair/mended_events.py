@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.dataset import event_fields, layout
+from pipeline.dataset import field_types, layout
 from pipeline.dataset.manifest import Manifest
 from pipeline.errors import UsageError
 from pipeline.inputs.places import batches_of, named, places_of
@@ -96,7 +96,7 @@ def grouping_of(before: Manifest, spec: Spec) -> Grouping:
             f"{before.root!r}: was written by an older seqcols, which did not note types: run the job again"
         )
     assert spec.events is not None
-    kinds = event_fields.from_json(made["event_fields"])
+    kinds = field_types.from_json(made["event_fields"])
     return Grouping(Incoming(resolved(spec.events, list(kinds)), kinds), borders_of(spec.split), made["max_steps"])
 
 
