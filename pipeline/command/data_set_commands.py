@@ -137,15 +137,16 @@ def vocabulary_command(directory: str, column: str, as_json: bool, debug: bool) 
 @click.command("repair")
 @click.argument("rejected")
 @click.option("--columns", required=True, help="Columns file to read the rows with.")
-@click.option("--output", default="", help="Directory of the data set, if REJECTED is a file of mended rows.")
+@click.option("--output", default="", help="Directory of the data set, if REJECTED is a file of mended rows or events.")
 @MOVED_INPUTS
 @WORKERS
 @DEBUG
 def repair_command(debug: bool, columns: str, **options: Any) -> None:
     """Process the rejected rows of a data set again with --columns, and add those that pass to the data set.
 
-    REJECTED is DIR/rejected of a data set, or a Parquet file of its rejected rows with mended records. The statistics of the data
-    set stay as they are; columns that would change rows already written are refused.
+    REJECTED is DIR/rejected of a data set, or a Parquet file of its rejected rows with mended records, or of its rejected events.
+    The statistics of the data set stay as they are; columns that would change rows already written are refused, and so are events
+    that would change sequences: for these the command that runs again with them is printed.
 
     Exit codes: 0 done, 1 failed, 2 wrong use or columns file.
     """
@@ -161,7 +162,7 @@ def repair_command(debug: bool, columns: str, **options: Any) -> None:
         from pipeline.repair.plan import Repair
         from pipeline.repair.running import repair
 
-        outcome = repair(Repair(spec=spec, **options), sys.stderr)
+        outcome = repair(Repair(spec=spec, columns_file=columns, **options), sys.stderr)
         say(*(f"seqcols: {note}" for note in outcome.notes), err=True)
         say(*summary.of_repair(outcome))
     end(outcome, debug)

@@ -105,6 +105,12 @@ _READING: Final = [
         "What to do with a damaged or truncated file: fail the run, or skip the whole file (takes an extra pass).",
     ),
     _STATISTICS_SPLIT,
+    click.option(
+        "--exclude-events",
+        "exclude_events",
+        multiple=True,
+        help="With events: Parquet file that names events to leave out, in the columns file and row; may be repeated.",
+    ),
     _MAX_RECORD_BYTES,
     _valued("--max-steps", int, DEFAULTS.max_steps, "Longest sequence, in steps; a row with a longer one is rejected."),
     _MAX_UNPACK_RATIO,

@@ -83,7 +83,19 @@ def of_repair(outcome: Outcome) -> list[str]:
         return []
     rows = outcome.repaired
     what = f"{rows['written']:,} of {rows['read']:,} rejected rows are written now, {rows['rejected']:,} are rejected again"
-    parts = [[f"repaired: {what}"], [_rows("run", outcome)], _columns(outcome.ledger)]
+    if "events" in rows:
+        events, refused = (
+            rows["events"],
+            f", {rows['events']['refused']:,} refused" if rows["events"]["refused"] else "",
+        )
+        of_events = (
+            f"{events['added']:,} of {events['read']:,} mended events added, {events['rejected']:,} rejected again"
+        )
+        what = f"{of_events}{refused}; {rows['written']:,} of their {rows['read']:,} sequences written"
+    parts = [[f"repaired: {what}"]]
+    if outcome.ledger.get("events"):
+        parts.append(_events(outcome.ledger["events"]))
+    parts += [[_rows("run", outcome)], _columns(outcome.ledger)]
     if outcome.rejected_examples:
         parts.append(_rejects(outcome))
     return [escaping.one_line(line) for part in parts for line in ("", *part)][1:]

@@ -169,6 +169,11 @@ class Manifest:
         return [self.path(entry["path"]) for entry in self.sequences.get("files", ())]
 
     @property
+    def rejected_event_files(self) -> list[str]:
+        """Paths of the files with rejected events (Parquet), of which no sequence was made."""
+        return [self.path(entry["path"]) for entry in self.sequences.get(REJECTED, {}).get("files", ())]
+
+    @property
     def outputs(self) -> list[Output]:
         """The features of an example; with length buckets T is that of the last, which serving gives too."""
         features = self.content["examples"]["features"]

@@ -47,7 +47,7 @@ def splits_of(splits: Splits, book: Mapping[str, Any]) -> dict[str, Any]:
 def sequences_of(
     root: str,
     schema: Mapping[str, str],
-    partitions: int,
+    how: Mapping[str, Any],
     book: Mapping[str, Any],
     files: Sequence[Any],
     rejected: Sequence[Any],
@@ -57,7 +57,7 @@ def sequences_of(
     Args:
       root: the directory.
       schema: the fields of the sequences and their types.
-      partitions: the number of parts that the keys were dealt to.
+      how: what they were made by: the number of `partitions` and the like, which a repair needs.
       book: the ledger of the events.
       files: the shards of sequences that are a part of the data set.
       rejected: the shards of rejected events.
@@ -66,7 +66,7 @@ def sequences_of(
     return {
         "rows": sum(shard.rows for shard in files),
         "fields": dict(schema),
-        "partitions": partitions,
+        **how,
         "events": book["rows"],
         "files": plain,
         "rejected": {"rows": book["rows"]["rejected"], "files": [shard.entry(root) for shard in rejected]},

@@ -102,6 +102,9 @@ class _Examples(_Files):
 class _Sequences(_Files):
     fields: dict[str, str]
     rejected: _Files
+    max_steps: _Count | None = None  # older data sets have none of these
+    event_fields: dict[str, str] = {}
+    excluded_by: list[str] = []
 
 
 class _Input(_Fields):

@@ -45,7 +45,8 @@ class Outcome:
       passes: how often the input was read.
       skipped: broken files that were left out (`on_bad_file`).
       notes: remarks for the reader, one line each.
-      repaired: for a repair, how many rows were `read`, `written` and `rejected`.
+      repaired: for a repair, how many rows were `read`, `written` and `rejected`; of mended events also, under `events`, how many
+        of these were `read`, `added`, `refused` and `rejected`.
       lengths: for a check, the lengths of the accepted rows by sequence group, as `Lengths.of` takes them.
       grouping: for a check of events, the `partitions` that their keys are dealt to, and `disk_bytes`: about how much room blocks
         take meanwhile.
@@ -63,7 +64,7 @@ class Outcome:
     passes: int = 1
     notes: Sequence[str] = ()
     skipped: Sequence[SkippedFile] = ()
-    repaired: dict[str, int] = field(default_factory=dict)
+    repaired: dict[str, Any] = field(default_factory=dict)
     lengths: dict[str, dict[str, Any]] = field(default_factory=dict)
     grouping: Mapping[str, int] = field(default_factory=dict)
     stale: Sequence[str] = ()

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from apache_beam.pvalue import TaggedOutput
 
+from pipeline.inputs.places import Places, among
 from pipeline.inputs.preflight import Reads, refuse_schema
 from pipeline.job import allocator
 from pipeline.job.progress import Note, now
@@ -18,6 +19,7 @@ from pipeline.sources.base import FilePart
 from pipeline.sources.formats import source_for
 from pipeline.sources.limits import Limits
 from transforms.beam import GOOD, REJECTED, TALLIES, in_global_window, typed
+from transforms.events.accounting import EXCLUDED
 from transforms.rows import digests, metrics, origin, rejection
 from transforms.rows.tally import Tally, count_rejected
 
@@ -34,6 +36,8 @@ class ReadBatches(beam.PTransform):
       notes: folder for progress notes on this machine, or an empty string.
       number: the number of the pass, for the notes.
       names: path to the name by which a file is known, where that is another.
+      excluded: the rows that are left out, and only counted: `(file, "events", "excluded")` how many, `(file, "event_digest",
+        "excluded")` the sum of their digests.
     """
 
     def __init__(
@@ -44,17 +48,18 @@ class ReadBatches(beam.PTransform):
         notes: str,
         number: int,
         names: Mapping[str, str] | None = None,
+        excluded: Places | None = None,
     ):
         super().__init__()
         self._spec, self._limits, self._spread = spec, limits, spread
-        self._notes, self._number, self._names = notes, number, names or {}
+        self._notes, self._number, self._names, self._excluded = notes, number, names, excluded
 
     def expand(self, files: beam.PCollection) -> beam.pvalue.DoOutputsTuple:
         """Splits and reads."""
         splits = files | "Split" >> beam.FlatMap(parts_of, self._limits)
         if self._spread:
             splits |= "Deal" >> beam.Reshuffle()
-        read = _Read(self._spec, self._limits, self._notes, self._number, self._names)
+        read = _Read(self._spec, self._limits, self._notes, self._number, self._names, self._excluded)
         made = splits | "Read" >> beam.ParDo(read).with_outputs(REJECTED, TALLIES, main=GOOD)
         return typed(made, GOOD, REJECTED)
 
@@ -65,9 +70,17 @@ def parts_of(path: str, limits: Limits) -> list[FilePart]:
 
 
 class _Read(beam.DoFn):
-    def __init__(self, spec: Reads, limits: Limits, notes: str, number: int, names: Mapping[str, str] | None = None):
+    def __init__(
+        self,
+        spec: Reads,
+        limits: Limits,
+        notes: str,
+        number: int,
+        names: Mapping[str, str] | None = None,
+        excluded: Places | None = None,
+    ):
         self._spec, self._limits, self._notes, self._number = spec, limits, notes, number
-        self._names = names or {}
+        self._names, self._excluded = names or {}, excluded or {}
 
     def setup(self) -> None:
         """Prepares the worker's memory for batches."""
@@ -94,20 +107,35 @@ class _Read(beam.DoFn):
                     checked = True
                 count += read.batch.num_rows
                 batch = digests.attach(origin.plain(digests.renamed(read.batch, name)), features)
-                self._count_digests(name, batch.column(origin.DIGEST_COLUMN), origin.row_numbers(batch))
-                yield batch
+                numbers, marks = origin.row_numbers(batch), batch.column(origin.DIGEST_COLUMN)
+                self._count_digests(name, marks, numbers)
+                left = self._left(batch, name, numbers, marks)
+                if left.num_rows:
+                    yield left
             if read.rejected is not None:
                 count += read.rejected.num_rows
                 rejected = digests.attach_rejected(rejection.of_file(read.rejected, name))
-                self._count_digests(name, rejected.column("digest"), rejected.column("row").to_numpy())
-                self._tally.update(count_rejected(rejected))
-                yield TaggedOutput(REJECTED, rejected)
+                numbers, marks = rejected.column("row").to_numpy(), rejected.column("digest")
+                self._count_digests(name, marks, numbers)
+                left = self._left(rejected, name, numbers, marks)
+                self._tally.update(count_rejected(left))
+                if left.num_rows:
+                    yield TaggedOutput(REJECTED, left)
             self._tally[name, "rows", "read"] += count
             self._note.add(count, read.size)
 
     def _count_digests(self, name: str, found: pa.Array, numbers: np.ndarray) -> None:
         self._tally[name, "digest", "read"] += digests.total(found)
         self._tally[name, "digest", "content"] += digests.without_file(found, name, numbers)
+
+    def _left(self, batch: pa.RecordBatch, name: str, numbers: np.ndarray, marks: pa.Array) -> pa.RecordBatch:
+        """Returns rows without those that are excluded, which are counted."""
+        if name not in self._excluded:
+            return batch
+        excluded = among(self._excluded, name, numbers)
+        self._tally[name, "events", EXCLUDED] += int(np.count_nonzero(excluded))
+        self._tally[name, "event_digest", EXCLUDED] += digests.total(marks.filter(pa.array(excluded)))
+        return batch.filter(pa.array(~excluded))
 
     def finish_bundle(self) -> Iterator[Any]:
         self._note.write()

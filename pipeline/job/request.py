@@ -61,6 +61,7 @@ class Request:
       max_unpack_ratio: how many times its size a compressed file may unpack to.
       max_batch_bytes: how much input to hold in memory at a time, in bytes.
       partitions: the number of parts that the keys of events are dealt to; None leaves it to the size of the input.
+      exclude_events: files (Parquet with the columns `file` and `row`, as rejected ones) that name events to leave out.
       keep_sequences: whether the sequences that are made of events become a part of the data set.
       on_bad_file: what to do with a file that cannot be read to its end: `fail` fails the run, `skip` leaves out the whole file.
       wait: whether a run with `--runner` waits for the engine; otherwise it hands the job over and returns.
@@ -90,6 +91,7 @@ class Request:
     on_bad_file: str = ON_BAD_FILE[0]
     wait: bool = True
     partitions: int | None = None
+    exclude_events: Sequence[str] = ()
     keep_sequences: bool = True
     beam_args: Sequence[str] = ()
 
@@ -160,9 +162,8 @@ def check_values(request: Request) -> None:
     check_options(request)
     if request.spec.events is not None:
         _check_of_events(request)
-    elif request.partitions is not None or not request.keep_sequences:
-        option = "--partitions" if request.partitions is not None else "--no-keep-sequences"
-        raise UsageError(f"{option}: applies to events, and the columns file has no section events:")
+    else:
+        _refuse_of_events(request)
     _check_columns(request)
 
 
@@ -176,6 +177,16 @@ def _check_of_events(request: Request) -> None:
         raise UsageError(f"{option}: does not apply to events, of which all make the sequences together")
     if not request.wait:
         raise UsageError("--no-wait: a job of its own makes the sequences first, which has to be waited for")
+
+
+def _refuse_of_events(request: Request) -> None:
+    of_events = {
+        "--partitions": request.partitions is not None,
+        "--exclude-events": request.exclude_events,
+        "--no-keep-sequences": not request.keep_sequences,
+    }
+    for option in (name for name, given in of_events.items() if given):
+        raise UsageError(f"{option}: applies to events, and the columns file has no section events:")
 
 
 def check_options(request: Request) -> None:
@@ -203,6 +214,8 @@ def check_options(request: Request) -> None:
         raise UsageError("--statistics-input: expected a file pattern, got ''")
     if request.cache:
         checked_directory("--cache", request.cache)
+    if "" in request.exclude_events:
+        raise UsageError("--exclude-events: expected a file pattern, got ''")
     if "" in request.inputs:
         raise UsageError("--input: expected a file pattern, got ''")
     if not request.inputs:

@@ -17,8 +17,9 @@ from pipeline.dataset import layout, manifest, publish
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.target import checked_output, interrupted_run, published_run
 from pipeline.errors import UsageError
-from pipeline.inputs.match import InputFile, Inputs, SkippedFile, described, refuse_written
+from pipeline.inputs.match import InputFile, Inputs, SkippedFile, described, match, refuse_written
 from pipeline.inputs.named import match_named
+from pipeline.inputs.places import places_of, refuse_other_files
 from pipeline.job import cleaning, engines, scratch, screening, sequences_wiring
 from pipeline.job.combine import Rejects
 from pipeline.job.executing import HANDED_OVER, Outcome, conclude, execute, options_for, take_result, tuned
@@ -70,6 +71,9 @@ def planned(request: Request, place: Layout, stream: TextIO | None) -> EventsPla
     if request.on_bad_file == "skip":
         inputs, skipped = _screened(request, inputs, place.output, stream)
         screened = inputs.files
+    excluded_by = match(request.exclude_events).files
+    excluded = places_of([file.path for file in excluded_by])
+    refuse_other_files("--exclude-events", excluded, inputs, skipped)
     plan = EventsPlan(
         place,
         grouping_of(spec, inputs, request.limits, request.max_steps),
@@ -83,6 +87,8 @@ def planned(request: Request, place: Layout, stream: TextIO | None) -> EventsPla
         request.keep_sequences,
         skipped=skipped,
         screened=screened,
+        excluded=excluded,
+        excluded_by=tuple(file.path for file in excluded_by),
     )
     plan = replace(plan, disk_bytes=bytes_needed(plan))
     note = refuse_small_disk(plan)

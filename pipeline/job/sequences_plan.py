@@ -11,20 +11,23 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from pipeline.dataset import manifest_entries
+from pipeline.dataset import field_types, manifest_entries
 from pipeline.dataset.layout import Layout
 from pipeline.errors import UsageError
 from pipeline.inputs import event_fields
 from pipeline.inputs.match import InputFile, Inputs, SkippedFile
+from pipeline.inputs.places import Places
 from pipeline.job.request import Request
 from pipeline.job.writing import Shard
 from pipeline.shuffle.partition import Grouping
 from pipeline.sinks.nested import fields_of
+from pipeline.sources.avro.source import Avro
 from pipeline.sources.formats import source_for
 from pipeline.sources.limits import Limits
 from pipeline.sources.packings import bare_name
-from pipeline.sources.parquet import opened
+from pipeline.sources.parquet import ParquetSource, opened
 from transforms.columns import Column
+from transforms.events.incoming import Incoming
 from transforms.spec.spec import Spec
 from transforms.splits.rule import Split
 
@@ -52,6 +55,11 @@ class FieldsRead:
     row_rule: Split | None = None
 
 
+def fields_read(incoming: Incoming) -> FieldsRead:
+    """Returns what is read of events."""
+    return FieldsRead({name: _carrier(kind) for name, kind in incoming.kinds.items()})
+
+
 @dataclass(frozen=True)
 class EventsPlan:
     """The plan for making sequences of events.
@@ -71,6 +79,8 @@ class EventsPlan:
       skipped: broken files that were left out.
       screened: the files that were searched for broken ones, as they were then.
       disk_bytes: about how many bytes of blocks the events are.
+      excluded: the events that are left out, by their places.
+      excluded_by: the files that name those.
     """
 
     place: Layout
@@ -87,12 +97,13 @@ class EventsPlan:
     skipped: tuple[SkippedFile, ...] = ()
     screened: tuple[InputFile, ...] = ()
     disk_bytes: int = 0
+    excluded: Places = field(default_factory=dict)
+    excluded_by: tuple[str, ...] = ()
 
     @property
     def fields(self) -> FieldsRead:
         """What is read of the events."""
-        kinds = self.grouping.incoming.kinds.items()
-        return FieldsRead({name: _carrier(kind) for name, kind in kinds})
+        return fields_read(self.grouping.incoming)
 
     @property
     def skipped_files(self) -> list[dict[str, str | int]]:
@@ -127,9 +138,13 @@ class Sequences:
         """Returns what the manifest says of them."""
         plan, shards = self.plan, self.shards if self.plan.kept else ()
         fields = fields_of(plan.grouping.schema)
-        return manifest_entries.sequences_of(
-            plan.place.output, fields, plan.partitions, self.ledger, shards, self.rejected
-        )
+        how = {
+            "partitions": plan.partitions,
+            "max_steps": plan.grouping.max_steps,
+            "event_fields": field_types.as_json(plan.grouping.incoming.kinds),
+            "excluded_by": list(plan.excluded_by),
+        }
+        return manifest_entries.sequences_of(plan.place.output, fields, how, self.ledger, shards, self.rejected)
 
 
 def borders_of(split: Split | None) -> dict[str, Any]:
@@ -187,7 +202,8 @@ def bytes_needed(plan: EventsPlan) -> int:
 
 
 def _size(file: InputFile, wanted: set[str], limits: Limits) -> int:
-    if not source_for(file.path, limits).packed:  # Parquet, which says
+    source = source_for(file.path, limits)
+    if isinstance(source, ParquetSource):  # which says
         with opened(file.path) as parquet:
             found = parquet.metadata
             groups = [found.row_group(k) for k in range(found.num_row_groups)]
@@ -196,7 +212,8 @@ def _size(file: InputFile, wanted: set[str], limits: Limits) -> int:
         return int(sum(max(column.total_uncompressed_size, column.num_values * 4) for column in own)) + (
             found.num_rows * _BESIDE
         )
-    return file.size * (_UNPACKED if bare_name(file.path) != file.path.lower() else 1)
+    packed = bare_name(file.path) != file.path.lower() or (isinstance(source, Avro) and source.packs(file.path, limits))
+    return file.size * (_UNPACKED if packed else 1)
 
 
 def refuse_small_disk(plan: EventsPlan) -> str:

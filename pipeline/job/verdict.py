@@ -14,6 +14,7 @@ from pipeline.job.plan import Collected, Plan
 from pipeline.job.sequences_plan import Sequences
 from transforms.errors import JobError, nearest
 from transforms.escaping import first_of
+from transforms.events.accounting import EXCLUDED
 from transforms.rows import digests
 from transforms.rows.tally import Tally, add
 from transforms.spec import dense_rows
@@ -51,6 +52,9 @@ def sequences_verdict(made: Sequences) -> dict[str, Any]:
             faults.append(f"{said} {what}, {in_files} in the files")
     if faults:
         return {"status": FAILED, "message": f"the ledger does not balance: {first_of(faults)}", "ledger": whole}
+    message = _not_excluded(made)
+    if message:
+        return {"status": FAILED, "message": message, "ledger": whole}
     message = too_many_rejected(book, plan.max_rejected, "events")
     if message:
         return {"status": TOO_MANY_REJECTED, "message": f"{message}; nothing was published", **kept}
@@ -62,6 +66,18 @@ def sequences_verdict(made: Sequences) -> dict[str, Any]:
         hint = "" if book["rows"]["read"] else " (--allow-empty publishes an empty data set)"
         return {"status": FAILED, "message": f"no sequences to write: {counts}{hint}", **kept}
     return {"status": DONE, "message": "", **kept}
+
+
+def _not_excluded(made: Sequences) -> str:
+    """Returns which file does not have the events that were to be left out, or an empty string."""
+    gone = {file.path for file in made.plan.skipped}
+    for file, numbers in made.plan.excluded.items():
+        found = made.ledger["files"].get(file, {"rows": {}})["rows"].get(EXCLUDED, 0)
+        if found != len(numbers) and file not in gone:
+            return (
+                f"--exclude-events: {file}: expected the {len(numbers):,} rows that are named, it has {found:,} of them"
+            )
+    return ""
 
 
 def check_analysis(plan: Plan, tally: Tally) -> None:

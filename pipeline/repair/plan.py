@@ -14,26 +14,23 @@ from typing import Any
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
-from pipeline.columns_file.reader import loads
 from pipeline.columns_file.writer import split_text
 from pipeline.dataset import distributions, layout, manifest
 from pipeline.dataset.graphs import STATISTICS, refuse_changed
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.manifest import Manifest
-from pipeline.dataset.manifest_entries import buckets_of
 from pipeline.dataset.splits import NO_SPLITS, Splits
 from pipeline.dataset.target import refuse_pattern
 from pipeline.errors import UsageError
 from pipeline.inputs.match import Inputs, match
+from pipeline.inputs.places import among, places_of
 from pipeline.job.progress import now
-from pipeline.repair.events import again, rejected_events
-from pipeline.repair.rows import PLACE, batches_of
+from pipeline.job.writing import Shard
+from pipeline.repair import fitting
 from transforms.columns.learned_vocabulary import learners
-from transforms.columns.numeric_base import numeric_of
 from transforms.distributions.facts import OF_TRANSFORM, Facts
 from transforms.distributions.histograms import Counting
 from transforms.errors import JobError, SpecError, SpecFault
-from transforms.normalizers import Normalizer
 from transforms.spec.spec import Spec
 from transforms.statistics import saved
 from transforms.statistics.saved import LearnedWords, Level
@@ -47,11 +44,12 @@ class Repair:
 
     Attributes:
       rejected: the directory `rejected/` of a data set, the data set's own, or files (a pattern) with rejected rows of it whose
-        records somebody has mended.
+        records somebody has mended, or with such events.
       spec: the columns to read the rows with now.
       output: directory of the data set; may be left out if `rejected` tells it.
       inputs: patterns of the input files of the data set, if they have moved from where the manifest says.
       workers: local worker threads, 0 for all cores; None leaves it to the size of the input.
+      columns_file: the file that `spec` was read from, for commands that messages show.
     """
 
     rejected: str
@@ -59,6 +57,24 @@ class Repair:
     output: str = ""
     inputs: Sequence[str] = ()
     workers: int | None = None
+    columns_file: str = "COLUMNS.yaml"
+
+
+@dataclass(frozen=True)
+class MadeSequences:
+    """Sequences that were made of mended events, not yet published.
+
+    Attributes:
+      shards: their files.
+      rejected: the files of all events that are rejected now, in place of those that there were.
+      book: all events of the data set, accounted for (see `pipeline.dataset.events_ledger`).
+      counts: what became of the mended ones: `read`, `added`, `refused` and `rejected`.
+    """
+
+    shards: Sequence[Shard]
+    rejected: Sequence[Shard]
+    book: Mapping[str, Any]
+    counts: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -71,6 +87,7 @@ class RepairPlan:
       columns_text: the columns as YAML, for the manifest.
       before: the data set as it is.
       mended: files with records that are read instead of those that were kept.
+      of_events: whether these are records of events.
       inputs: see `Repair`.
       levels: the statistics of the data set (see `Spec.levels`).
       words: its learned vocabularies; None where the columns have none.
@@ -79,6 +96,8 @@ class RepairPlan:
       known: lengths and distributions of the data set, by split if it has any; empty if there are none that can be read.
       notes: remarks for the reader, one line each.
       began: when the repair began, in milliseconds since 1970.
+      columns_file: see `Repair`.
+      made: the sequences that were made of mended events, once they are.
     """
 
     place: Layout
@@ -86,6 +105,7 @@ class RepairPlan:
     columns_text: str
     before: Manifest
     mended: tuple[str, ...] = ()
+    of_events: bool = False
     inputs: tuple[str, ...] = ()
     levels: tuple[Level, ...] = ()
     words: LearnedWords | None = None
@@ -94,6 +114,8 @@ class RepairPlan:
     known: Mapping[str, Facts] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     began: int = field(default_factory=now)
+    columns_file: str = ""
+    made: MadeSequences | None = None
 
     @property
     def counting(self) -> Counting:
@@ -117,21 +139,19 @@ def planned(asked: Repair, columns_text: str) -> RepairPlan:
     refuse_pattern(f"{asked.rejected!r}", root)
     mended = tuple(file.path for file in found.files)
     before = manifest.read_examples(root)
-    if not before.content["rejected"]["rows"]:
-        more = f"; for its rejected events {again(before)}" if rejected_events(before) else ""
-        raise UsageError(f"{root!r}: no row of this data set was rejected{more}")
+    of_events = _are_events(before, mended)
+    if not of_events and not before.content["rejected"]["rows"]:
+        raise UsageError(f"{root!r}: no row of this data set was rejected{_of_its_events(before)}")
     if not before.content["transform"]:
         raise UsageError(f"{root!r}: has no row that was written, and so no statistics: run the job again")
     refuse_changed(before, "transform")
-    _refuse_other_rows(before, mended)
-    old = _spec_of(before)
-    sizes = {name: _size(before, old, name) for name in asked.spec.group_names}
-    _refuse_other_features(asked.spec, sizes, before)
-    _refuse_other_normalizers(asked.spec, old)
+    old = fitting.spec_of(before)
+    sizes = {name: fitting.size(before, old, name) for name in asked.spec.group_names}
+    fitting.refuse_other_features(asked.spec, sizes, before)
+    fitting.refuse_other_normalizers(asked.spec, old)
     if asked.spec.events != old.events:
-        raise SpecError(
-            [SpecFault("events", f"expected those of the data set: its sequences are made; {again(before)}")]
-        )
+        what = "expected that of the data set, whose sequences are made: run the job again"
+        raise SpecError([SpecFault("events", what)])
     if asked.spec.split != old.split:
         rules = f"{split_text(old.split)}, got {split_text(asked.spec.split)}"
         raise SpecError([SpecFault("split", f"expected that of the data set, {rules}")])
@@ -143,11 +163,13 @@ def planned(asked: Repair, columns_text: str) -> RepairPlan:
         columns_text,
         before,
         mended,
+        of_events,
         tuple(asked.inputs),
         sizes=sizes,
         splits=before.divided_by(old.row_rule),
         known=known,
         notes=found.notes,
+        columns_file=asked.columns_file,
     )
     return _with_statistics(plan, old)
 
@@ -167,94 +189,33 @@ def _located(asked: Repair) -> tuple[str, Inputs]:
     return os.path.abspath(root) if "://" not in root else root, Inputs(())
 
 
-def _refuse_other_rows(before: Manifest, mended: Sequence[str]) -> None:
-    """Refuses mended records of rows that the data set has not rejected.
+def _are_events(before: Manifest, mended: Sequence[str]) -> bool:
+    """Returns whether mended records are of events, and not of rows.
 
     Raises:
-      UsageError: naming the first.
+      UsageError: one of them is of none that the data set has rejected, or they are of both.
+      JobError: a file cannot be read, or does not have a column.
     """
     if not mended:
-        return
-    known = {place for batch in batches_of(before.rejected_files, PLACE) for place in _places(batch)}
-    for batch in batches_of(mended, [*PLACE, "record"]):
-        for file, row in _places(batch):
-            if (file, row) not in known and file in {
-                one["path"] for one in before.content["inputs"] if before.sequences
-            }:
-                raise UsageError(
-                    f"{mended[0]}: {file} row {row} is an event, and no row of {before.root!r}: {again(before)}"
-                )
-            if (file, row) not in known:
-                raise UsageError(f"{mended[0]}: {file} row {row} is no rejected row of {before.root!r}")
+        return False
+    rows, events = places_of(before.rejected_files), places_of(before.rejected_event_files)
+    kinds = set()
+    for file, numbers in places_of(mended, "record").items():
+        of_row, of_event = among(rows, file, numbers), among(events, file, numbers)
+        other = numbers[~(of_row | of_event)]
+        if len(other):
+            what = "rejected row" + (" or event" if before.sequences else "")
+            raise UsageError(f"{mended[0]}: {file} row {other[0]} is no {what} of {before.root!r}")
+        kinds |= {name for name, found in (("rows", of_row), ("events", of_event)) if found.any()}
+    if len(kinds) > 1:
+        raise UsageError(f"{mended[0]}: has records of rows and of events: give a file of each, one after the other")
+    return "events" in kinds
 
 
-def _places(batch: Any) -> list[tuple[str, int]]:
-    return list(zip(*(batch.column(name).to_pylist() for name in PLACE), strict=True))
-
-
-def _spec_of(before: Manifest) -> Spec:
-    try:
-        return loads(str(before.content["columns"]), "the columns in the manifest")
-    except SpecError as error:
-        why = str(error).splitlines()[0]
-        raise JobError(f"{before.root!r}: the columns cannot be read back from the manifest: {why}") from error
-
-
-def _refuse_other_features(spec: Spec, sizes: Mapping[str, int | None], before: Manifest) -> None:
-    """Refuses columns that make other features than those that are written.
-
-    Raises:
-      SpecError: naming the first difference.
-    """
-    wanted = {output.name: output for output in spec.outputs(dict(sizes))}
-    for output in before.outputs:
-        if output.name not in wanted:
-            raise SpecError(
-                f"the feature {output.name!r} of the data set is missing: a repair adds rows, not other features"
-            )
-        made = wanted.pop(output.name)
-        for what in ("shape", "kind", "source"):
-            if getattr(made, what) != getattr(output, what):
-                raise SpecError(
-                    f"the feature {output.name!r} would have the {what} {getattr(made, what)!r}, the data set has "
-                    f"{getattr(output, what)!r}: run the job again"
-                )
-    was = (before.content["examples"].get("length_buckets") or {}).get("T")
-    now = buckets_of(spec).get("length_buckets", {}).get("T")
-    if was != now:
-        raise SpecError(f"bucket_by_length gives the buckets {now}, the data set has {was}: run the job again")
-    if wanted:
-        raise SpecError(
-            f"the feature {next(iter(wanted))!r} is none of the data set's: a repair adds rows, not other features"
-        )
-
-
-def _refuse_other_normalizers(spec: Spec, old: Spec) -> None:
-    """Refuses normalizers that the rows already written were not put through.
-
-    Raises:
-      SpecError: naming the first.
-    """
-    were = {column.name: numeric_of(column) for column in old.numeric_columns}
-    for column in spec.numeric_columns:
-        now, before = numeric_of(column), were.get(column.name)
-        if now is not None and before is not None and now.links != before.links:
-            raise SpecError(
-                f"column {column.name!r}: the data set was made with another normalizer_fn, "
-                f"{_labels(before.links)}, not {_labels(now.links)}: run the job again"
-            )
-
-
-def _labels(links: Sequence[Normalizer]) -> str:
-    return ", ".join(str(getattr(link, "type", "function")) for link in links) or "none"
-
-
-def _size(before: Manifest, old: Spec, group: str) -> int | None:
-    """Returns T of a group as it is written."""
-    if group not in old.group_names:
-        return None
-    sizes = (o.shape[0] for o in before.outputs if o.sequence and old.group_of(o) == group)
-    return next(sizes, old.group(group).fixed_length)
+def _of_its_events(before: Manifest) -> str:
+    """Returns what to say of rejected events where no row was rejected; an empty string where there are none."""
+    count = before.sequences[layout.REJECTED]["rows"] if before.sequences else 0
+    return f"; of its rejected events ({count:,}) give a file with mended records, and --output" if count else ""
 
 
 def _with_statistics(plan: RepairPlan, old: Spec) -> RepairPlan:

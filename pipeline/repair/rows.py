@@ -11,22 +11,20 @@ import numpy as np
 import pyarrow as pa
 from apache_beam.pvalue import TaggedOutput
 
+from pipeline.inputs.places import PLACE, batches_of
 from pipeline.job.progress import Note, now
 from pipeline.job.splitting import COLUMN as SPLIT
 from pipeline.repair.ledger import AGAIN
 from pipeline.repair.records import KeptRecords
 from pipeline.sources.base import FilePart
 from pipeline.sources.formats import SOURCES
-from pipeline.sources.limits import WIDEST, Limits
+from pipeline.sources.limits import Limits
 from transforms.beam import GOOD, REJECTED, TALLIES, in_global_window
-from transforms.errors import JobError
 from transforms.rows import digests, origin, rejection
 from transforms.rows.reasons import NEVER_PARSED
 from transforms.rows.tally import Tally, count_rejected, under
 from transforms.spec.spec import Spec
 from transforms.stages import parse_batch
-
-PLACE = ("file", "row")
 
 
 class ReadKept(beam.PTransform):
@@ -136,21 +134,3 @@ def mended_records(paths: Sequence[str]) -> dict[tuple[str, int], bytes]:
         files, numbers = (batch.column(name).to_pylist() for name in PLACE)
         found.update(zip(zip(files, numbers, strict=True), batch.column("record").to_pylist(), strict=True))
     return found
-
-
-def batches_of(paths: Sequence[str], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """Yields some columns of files of rejected rows.
-
-    Raises:
-      JobError: a file cannot be read, or does not have a column.
-    """
-    source = SOURCES["parquet"]
-    for path in paths:
-        features = source.features(path, WIDEST)
-        for name in columns:
-            if name not in features:
-                raise JobError(f"{path}: no file of rejected rows: it has no column {name!r}")
-        for split in source.parts(path):
-            for read in source.read(split, dict.fromkeys(columns, "string"), WIDEST):
-                assert read.batch is not None
-                yield read.batch.select(columns)

@@ -10,7 +10,8 @@ from pipeline.job.executing import Outcome, conclude, execute, options_for, tune
 from pipeline.job.request import Request
 from pipeline.job.verdict import FAILED
 from pipeline.repair import wiring
-from pipeline.repair.plan import Repair, planned
+from pipeline.repair.events_made import with_sequences
+from pipeline.repair.plan import Repair, RepairPlan, planned
 from transforms.errors import SpecError, SpecFault
 
 
@@ -34,11 +35,24 @@ def repair(asked: Repair, stream: TextIO | None = None) -> Outcome:
         what = "a normalizer function has analyzers of its own, whose statistics are not kept: run the job again"
         raise SpecError([SpecFault("columns", what)])
     plan = planned(asked, preparing.columns_text(asked.spec))
-    size = sum(entry["bytes"] for entry in plan.before.content["rejected"]["files"])
-    request = replace(request, output=plan.place.output)  # which errors of a full disk name
+    most = plan.before.sequences.get("max_steps") or request.max_steps
+    request = replace(request, output=plan.place.output, max_steps=most)  # errors of a full disk name the directory
     plan = replace(plan, place=scratch.placed(plan.place, request, options_for(request)))
     outcome = Outcome(FAILED, output=plan.place.output, passes=0, notes=plan.notes)
-    with cleaning.run_in(plan.place), tuned(request, [size], ["repair"], stream) as tuning:
-        execute(request, lambda root: wiring.build(root, plan, tuning), outcome, tuning.workers)
-        conclude(plan.place, outcome)
+    with cleaning.run_in(plan.place):
+        if plan.of_events:
+            plan = with_sequences(plan, request, stream)
+            outcome.notes = plan.notes
+            if plan.made is None:
+                outcome.message = "nothing was added: the keys of all mended events have sequences already"
+                return outcome
+        with tuned(request, [_size(plan)], ["repair"], stream) as tuning:
+            execute(request, lambda root: wiring.build(root, plan, tuning), outcome, tuning.workers)
+            conclude(plan.place, outcome)
     return outcome
+
+
+def _size(plan: RepairPlan) -> int:
+    if plan.made is not None:
+        return sum(shard.bytes for shard in plan.made.shards)
+    return sum(entry["bytes"] for entry in plan.before.content["rejected"]["files"])

@@ -1,5 +1,7 @@
 """The graph of a repair, and its end: read the rejected rows, validate, densify by the statistics that there are, write, publish.
 
+Of mended events the sequences that were made of them are read, which are rows like any others.
+
 rejected/ -> read -> validate -> densify -> write ---+
 |         |           |                +-> the ledger of the whole -> publish
 +---------+-----------+-> rejected/ ---+
@@ -14,14 +16,25 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.pvalue import AsSingleton
 
-from pipeline.dataset import distributions, graphs, layout, ledger, manifest, manifest_entries, publish, vocabularies
+from pipeline.dataset import (
+    distributions,
+    events_ledger,
+    graphs,
+    layout,
+    ledger,
+    manifest,
+    manifest_entries,
+    publish,
+    vocabularies,
+)
 from pipeline.dataset.manifest import Manifest
 from pipeline.job import batch_coder, progress, wiring
 from pipeline.job.combine import Rejects, at_end
+from pipeline.job.reading import ReadBatches
 from pipeline.job.verdict import DONE, FAILED
 from pipeline.job.writing import Shard
 from pipeline.repair import ledger as repair_ledger
-from pipeline.repair.plan import RepairPlan, keep_statistics
+from pipeline.repair.plan import MadeSequences, RepairPlan, keep_statistics
 from pipeline.repair.rows import ReadKept
 from pipeline.report import times
 from pipeline.report.page import page
@@ -55,9 +68,13 @@ def build(root: beam.Pipeline, plan: RepairPlan, tuning: wiring.Tuning) -> beam.
         words=plan.words,
         scratch=place.scratch,
     )
-    files = root | "Files" >> beam.Create(plan.before.rejected_files, reshuffle=False)
+    paths = plan.before.rejected_files if plan.made is None else [shard.path for shard in plan.made.shards]
+    files = root | "Files" >> beam.Create(paths, reshuffle=False)
     gated = files | "Gate" >> beam.Map(lambda path, _: path, AsSingleton(ready))
-    kept = gated | "Kept" >> ReadKept(spec, plan.mended, WIDEST, tuning.notes, 0)
+    if plan.made is None:
+        kept = gated | "Kept" >> ReadKept(spec, plan.mended, WIDEST, tuning.notes, 0)
+    else:
+        kept = gated | "Sequences" >> ReadBatches(spec, WIDEST, tuning.spread, tuning.notes, 0)
     read = wiring.validated(kept, "", _no_longer(spec, plan.sizes), tuning, plan.splits)
     sink = str(plan.before.content["format"])
     written = wiring.write_pass(
@@ -66,7 +83,7 @@ def build(root: beam.Pipeline, plan: RepairPlan, tuning: wiring.Tuning) -> beam.
         spec,
         sink,
         moments=False,
-        sampled=False,
+        sampled=plan.made is not None,
         counting=plan.counting,
         splits=plan.splits,
     )
@@ -109,11 +126,10 @@ def _published(
     before = plan.before
     first = layout.read_json(before.path(before.content["ledger"]))
     further = ledger.of_run(tally, plan.spec, plan.sizes, plan.splits)
-    others = repair_ledger.differences(first, further)
-    if others:
-        raise JobError(f"the ledger does not balance: {others[0]}")
-    whole = repair_ledger.merged(first, further, tally)
+    whole = _whole(plan, first, further, tally)
     faults = [*ledger.imbalances(further), *ledger.imbalances(whole)]
+    if plan.made is not None:
+        faults += _imbalances(plan.before, plan.made, further)
     for what, files in (("written", parts), ("rejected", rejected)):
         found = (sum(part.rows for part in files), digests.as_text(sum(part.row_digest for part in files)))
         if found != (further["rows"][what], further["row_digests"][what]):
@@ -144,9 +160,40 @@ def _published(
         "message": "",
         "notes": [*notes, *left],
         "ledger": whole,
-        "repaired": further["rows"],
+        "repaired": {**further["rows"], **_of_events(plan)},
         "rejected_files": [part.path for part in rejected],
     }
+
+
+def _whole(plan: RepairPlan, first: Mapping[str, Any], further: Mapping[str, Any], tally: Tally) -> dict[str, Any]:
+    """Returns the ledger of the whole.
+
+    Raises:
+      JobError: other rows were read than were rejected.
+    """
+    if plan.made is not None:  # rows of files that there were not before
+        return {**first, **ledger.together(first, further), "events": plan.made.book}
+    others = repair_ledger.differences(first, further)
+    if others:
+        raise JobError(f"the ledger does not balance: {others[0]}")
+    return repair_ledger.merged(first, further, tally)
+
+
+def _imbalances(before: Manifest, made: MadeSequences, further: Mapping[str, Any]) -> list[str]:
+    """Returns what does not add up of the events, and between them, their sequences and the rows."""
+    faults, book = events_ledger.imbalances(made.book), made.book
+    rejected = (sum(one.rows for one in made.rejected), digests.as_text(sum(one.row_digest for one in made.rejected)))
+    if rejected != (book["rows"]["rejected"], book["row_digests"]["rejected"]):
+        faults.append(f"{book['rows']['rejected']} events rejected, others in the files")
+    own = sum(shard.rows for shard in made.shards)
+    if (before.sequences["rows"] + own, further["rows"]["read"]) != (book["sequences"]["rows"], own):
+        faults.append(f"{book['sequences']['rows']} sequences, {before.sequences['rows']} and {own} in the files")
+    return faults
+
+
+def _of_events(plan: RepairPlan) -> dict[str, Any]:
+    """Returns what became of mended events, for the manifest's list of runs; nothing where rows were repaired."""
+    return {} if plan.made is None else {"events": dict(plan.made.counts)}
 
 
 def _compared(plan: RepairPlan) -> list[str]:
@@ -187,7 +234,9 @@ def _manifest(
     transform = plan.place.staged(layout.TRANSFORM)
     learned = vocabularies.described(plan.spec, transform)
     folders = {"transform": transform, "serving": plan.place.staged(layout.SERVING)}
-    own = [part.entry(root) for part in sorted(parts, key=lambda part: part.path)]
+    own, refused = (
+        [part.entry(root) for part in sorted(those, key=lambda part: part.path)] for those in (parts, rejected)
+    )
     added = {what: further["rows"][what] for what in ("read", "written", "rejected")}
     now = manifest.created_now()
     return {
@@ -196,7 +245,10 @@ def _manifest(
         "run": plan.place.run_id,
         "created": now,
         "columns": plan.columns_text,
-        "runs": [*before["runs"], {"run": plan.place.run_id, "created": now, "kind": "repair", **added}],
+        "runs": [
+            *before["runs"],
+            {"run": plan.place.run_id, "created": now, "kind": "repair", **added, **_of_events(plan)},
+        ],
         "examples": {
             **before["examples"],
             "rows": whole["rows"]["written"],
@@ -204,10 +256,22 @@ def _manifest(
         },
         "rejected": {
             "rows": whole["rows"]["rejected"],
-            "files": [part.entry(root) for part in sorted(rejected, key=lambda part: part.path)],
+            "files": [*(before["rejected"]["files"] if plan.made is not None else ()), *refused],
         },
+        **_sequences(plan),
         **manifest_entries.splits_of(plan.splits, whole),
         "vocabularies": learned,
         "embeddings": embeddings_of(plan.spec.columns, {name: found["words"] for name, found in learned.items()}),
         "graph_sha256": {name: graphs.digest(path) for name, path in folders.items()},
     }
+
+
+def _sequences(plan: RepairPlan) -> dict[str, Any]:
+    """Returns what the manifest says of sequences now; nothing where rows were repaired."""
+    if plan.made is None:
+        return {}
+    before, made, root = plan.before.sequences, plan.made, plan.place.output
+    how = {name: before[name] for name in ("partitions", "max_steps", "event_fields", "excluded_by") if name in before}
+    own = manifest_entries.sequences_of(root, before["fields"], how, made.book, made.shards, made.rejected)
+    both = {"rows": before["rows"] + own["rows"], "files": [*before["files"], *own["files"]]}
+    return {layout.SEQUENCES: {**own, **both}}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -157,7 +157,20 @@ def _found_inputs(manifest: Manifest, inputs: Inputs, needed: set[str]) -> dict[
     """Returns where the input files lie now: as the manifest says, or the file of that name among those given."""
     if manifest.sequences:  # they are a part of the data set, wherever that lies now
         return {path: manifest.path(f"{SEQUENCES}/{os.path.basename(path)}") for path in needed}
-    listed = manifest.content.get("inputs", [])
+    return where_now(manifest.content.get("inputs", []), inputs, needed)
+
+
+def where_now(listed: Sequence[Mapping[str, Any]], inputs: Inputs, needed: Collection[str]) -> dict[str, str]:
+    """Returns where input files lie now: as the manifest says, or the file of that name among those given.
+
+    Args:
+      listed: the inputs as the manifest lists them.
+      inputs: the files that are given.
+      needed: the names of the files to look for, as the ledger has them.
+
+    Raises:
+      JobError: one of them is not there, or is another file.
+    """
     sizes = {file.get("name", file["path"]): file["bytes"] for file in listed}
     paths = {file["name"]: file["path"] for file in listed if "name" in file}
     given = [file.path for file in inputs.files]

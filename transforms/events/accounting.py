@@ -18,6 +18,9 @@ that is used anywhere is used."""
 
 DROPPED: Final = FATES[UNIQUE:USED]
 
+EXCLUDED: Final = "excluded"
+"""The fate of an event that a run was asked to leave out, as if its file did not hold it."""
+
 
 @dataclass(frozen=True)
 class Counts:

@@ -97,6 +97,7 @@ class Container:
 
     Attributes:
       schema: the schema of its records, as JSON has it.
+      codec: the name of the codec that its blocks are packed by.
       at: bytes read so far.
 
     Raises:
@@ -113,10 +114,10 @@ class Container:
         self.at = len(MAGIC)
         metadata = self._metadata()
         self._sync = self._take(SYNC_BYTES)
-        codec = metadata.get("avro.codec", b"null").decode("utf-8", "replace")
-        if codec not in _UNPACK:
-            raise broken(path, f"codec {codec!r} cannot be read, expected one of {', '.join(_UNPACK)}")
-        self._unpack = _UNPACK[codec]
+        self.codec = metadata.get("avro.codec", b"null").decode("utf-8", "replace")
+        if self.codec not in _UNPACK:
+            raise broken(path, f"codec {self.codec!r} cannot be read, expected one of {', '.join(_UNPACK)}")
+        self._unpack = _UNPACK[self.codec]
         try:
             self.schema = json.loads(metadata["avro.schema"])
         except (KeyError, ValueError, RecursionError) as error:

@@ -60,6 +60,11 @@ class Avro(Source):
         with open_input(path) as handle:
             return _Table(path, Container(handle, path, limits).schema).types
 
+    def packs(self, path: str, limits: Limits = DEFAULTS) -> bool:
+        """Returns whether the blocks of a file are packed."""
+        with open_input(path) as handle:
+            return Container(handle, path, limits).codec != "null"
+
 
 def _batches(records: Iterator[tuple[_Row, int]], limits: Limits) -> Iterator[list[_Row]]:
     held: list[_Row] = []

@@ -1,0 +1,143 @@
+"""Sequences of mended events: made, counted and written, before they go through the columns as rows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TextIO
+
+import pyarrow as pa
+from apache_beam.io.filesystems import FileSystems
+
+from pipeline.dataset import events_ledger, layout
+from pipeline.dataset.layout import Layout
+from pipeline.inputs.places import named, places_of
+from pipeline.job.request import Request
+from pipeline.job.writing import Shard, Target, rejected_outputs
+from pipeline.repair import again, dropped_events, mended_events
+from pipeline.repair.mended_events import MendedEvents, Part
+from pipeline.repair.plan import MadeSequences, RepairPlan
+from pipeline.shuffle.blocks import Block, Gatherer
+from pipeline.shuffle.group_events import BATCH_BYTES
+from pipeline.shuffle.partition import Grouping
+from pipeline.sinks.nested import SUFFIX, open_nested
+from transforms.errors import JobError
+from transforms.rows import digests
+from transforms.rows.tally import Tally, count_rejected
+
+_OF_EVENTS = ("events", "event_digest", "sequences")
+
+
+def with_sequences(plan: RepairPlan, request: Request, stream: TextIO | None) -> RepairPlan:
+    """Makes the sequences of mended events whose keys have none, and writes them; the run's folders are there.
+
+    Args:
+      plan: the repair.
+      request: how it runs.
+      stream: where progress is shown.
+
+    Returns:
+      The plan with what was made (`None` where every event that was mended was refused), and with notes on what was refused.
+
+    Raises:
+      UsageError: nothing says how the events were grouped.
+      JobError: a file cannot be read or written, or is not what the data set was made of.
+    """
+    grouping = mended_events.grouping_of(plan.before, plan.spec)
+    found = mended_events.read(plan.before, grouping.incoming, plan.mended)
+    plan = replace(plan, notes=(*plan.notes, *again.notes(plan, found)))
+    count = {name: sum(len(part.rows) for part in getattr(found, name)) for name in ("added", "refused")}
+    if not count["added"] and not len(found.bad):
+        return plan
+    table, changes = _grouped(plan, grouping, found.added, request, stream)
+    first = layout.read_json(plan.before.path(plan.before.content["ledger"]))["events"]
+    tally = events_ledger.tally_of(first)
+    tally.update(changes)
+    tally.subtract(_counted(found.before))
+    tally.update(_counted(found.staying))
+    book = {**events_ledger.build(tally), "skipped_files": first["skipped_files"]}
+    rejected, seen = _write_rejected(plan, found)
+    _refuse_others(first, seen)
+    counts = {"read": len(found.before), **count, "rejected": len(found.bad)}
+    ordered = table.select(list(plan.before.sequences["fields"]))
+    return replace(plan, made=MadeSequences(_write_sequences(plan.place, ordered), rejected, book, counts))
+
+
+def _grouped(
+    plan: RepairPlan, grouping: Grouping, added: Sequence[Part], request: Request, stream: TextIO | None
+) -> tuple[pa.Table, Tally]:
+    """Returns sequences of mended events, and by how much they change what was counted of all events."""
+    others: list[Block] = []
+    dropped = layout.read_json(plan.before.path(plan.before.content["ledger"]))["events"]["dropped"]
+    if dropped_events.may_be_there(grouping.incoming.events, dropped):
+        keys = pa.chunked_array([part.keys for part in added], pa.large_binary()).unique()
+        others = dropped_events.of_keys(plan, grouping.incoming, keys, request, stream)
+    alone, were = grouping.grouped(others)
+    if alone.num_rows:
+        raise JobError(f"{plan.before.root!r}: has not the sequences that its events make: run the job again")
+    table, now = grouping.grouped([*others, *_blocks(grouping, added)])
+    changes: Tally = Counter()
+    changes.update({key: n for key, n in now.items() if key[1] in _OF_EVENTS})
+    changes.subtract({key: n for key, n in were.items() if key[1] in _OF_EVENTS})
+    return table, changes
+
+
+def _blocks(grouping: Grouping, parts: Sequence[Part]) -> list[Block]:
+    gatherer = Gatherer(grouping.incoming, 1)
+    found = [block for part in parts for block in gatherer.add(part.batch, part.file)]
+    return [block for _, block in (*found, *gatherer.flush())]
+
+
+def _counted(rejected: pa.Table) -> Tally:
+    tally: Tally = Counter()
+    for batch in rejected.to_batches():
+        tally.update(count_rejected(batch))
+    return tally
+
+
+def _write_sequences(place: Layout, table: pa.Table) -> list[Shard]:
+    """Writes sequences to a file, if there are any."""
+    if not table.num_rows:
+        return []
+    folder = place.at(layout.SEQUENCES)
+    layout.make_dirs(folder)
+    file = open_nested(FileSystems.join(folder, layout.shard_name(place.run_id, SUFFIX)), table.schema)
+    most = max(1, int(table.num_rows * BATCH_BYTES // max(table.nbytes, 1)))
+    for batch in table.combine_chunks().to_batches(max_chunksize=most):
+        file.write(batch)
+    done = file.close()
+    return [Shard(done.path, done.rows, done.bytes, done.sha256)]
+
+
+def _write_rejected(plan: RepairPlan, found: MendedEvents) -> tuple[list[Shard], Tally]:
+    """Writes the events that are rejected now; returns the file, if there is one, and a count of those that were."""
+    places, seen = places_of(plan.mended), Counter[tuple[object, ...]]()
+    target = Target(plan.place.at(layout.REJECTED), plan.place.run_id, "parquet")
+    shard = target.begin(None, tuple(rejected_outputs(False)), 0, "")
+    rows = 0
+    for batch in mended_events.rejected_events(plan.before):
+        seen.update(count_rejected(batch))
+        left = batch.filter(pa.array(~named(places, batch)))
+        rows += shard.write(left, digests.total(left.column("digest")), False)
+    for batch in found.staying.to_batches():
+        rows += shard.write(batch, digests.total(batch.column("digest")), False)
+    if rows:
+        return [shard.close()], seen
+    shard.writer.abort()
+    return [], seen
+
+
+def _refuse_others(first: Mapping[str, Any], seen: Tally) -> None:
+    """Refuses files of rejected events that are not what the run wrote.
+
+    Raises:
+      JobError: naming the first input file whose events they are not.
+    """
+    for file in {*first["files"], *(key[0] for key in seen)}:
+        entry = first["files"].get(file, {"rows": {"rejected": 0}, "row_digests": {"rejected": digests.as_text(0)}})
+        found = seen[file, "rows", "rejected"], digests.as_text(seen[file, "digest", "rejected"])
+        if found != (entry["rows"]["rejected"], entry["row_digests"]["rejected"]):
+            raise JobError(
+                f"the ledger does not balance: {file}: the events in rejected/ are not those that were rejected ({found[0]} read)"
+            )
