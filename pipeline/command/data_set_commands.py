@@ -161,7 +161,7 @@ def repair_command(debug: bool, columns: str, **options: Any) -> None:
         from pipeline.repair.plan import Repair
         from pipeline.repair.running import repair
 
-        outcome = repair(Repair(spec=spec, **options), sys.stderr)
+        outcome = repair(Repair(spec=spec, columns_file=columns, **options), sys.stderr)
         say(*(f"seqcols: {note}" for note in outcome.notes), err=True)
         say(*summary.of_repair(outcome))
     end(outcome, debug)

@@ -29,6 +29,7 @@ from pipeline.sources.parquet import opened
 from transforms.columns import Column
 from transforms.errors import JobError, SpecError, listed, nearest
 from transforms.events.checks import schema_faults
+from transforms.events.figures import Figures
 from transforms.events.incoming import Incoming, one_type, plain_kinds
 from transforms.events.make_events import resolved
 from transforms.spec.spec import Spec
@@ -79,6 +80,8 @@ class EventsPlan:
       replaces: the run that is published in the directory when this one begins, None for none.
       skipped: broken files that were left out.
       screened: the files that were searched for broken ones, as they were then.
+      split: the rule by which the sequences, or by time the events, are divided.
+      columns_file: the path of the file with the section; an empty string if there is none.
     """
 
     place: Layout
@@ -94,6 +97,8 @@ class EventsPlan:
     replaces: str | None = None
     skipped: tuple[SkippedFile, ...] = ()
     screened: tuple[InputFile, ...] = ()
+    split: Split | None = None
+    columns_file: str = ""
 
     @property
     def fields(self) -> FieldsRead:
@@ -116,6 +121,7 @@ class Sequences:
       shards: their files.
       rejected: the files of rejected events.
       ledger: the events, accounted for (see `pipeline.dataset.events_ledger`).
+      figures: figures of the events for people.
       examples: the first rejected events of every reason.
     """
 
@@ -123,6 +129,7 @@ class Sequences:
     shards: Sequence[Shard]
     rejected: Sequence[Shard]
     ledger: Mapping[str, Any] = field(default_factory=dict)
+    figures: Figures = field(default_factory=Figures)
     examples: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
 
     @property

@@ -50,6 +50,7 @@ class Repair:
       output: directory of the data set; may be left out if `rejected` tells it.
       inputs: patterns of the input files of the data set, if they have moved from where the manifest says.
       workers: local worker threads, 0 for all cores; None leaves it to the size of the input.
+      columns_file: the path of the file that `spec` was read from, for the manifest; an empty string if there is none.
     """
 
     rejected: str
@@ -57,6 +58,7 @@ class Repair:
     output: str = ""
     inputs: Sequence[str] = ()
     workers: int | None = None
+    columns_file: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ class RepairPlan:
       splits: the splits of the data set, if it has any.
       known: lengths and distributions of the data set, by split if it has any; empty if there are none that can be read.
       notes: remarks for the reader, one line each.
+      columns_file: see `Repair`.
       began: when the repair began, in milliseconds since 1970.
     """
 
@@ -91,6 +94,7 @@ class RepairPlan:
     splits: Splits = NO_SPLITS
     known: Mapping[str, Facts] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    columns_file: str = ""
     began: int = field(default_factory=now)
 
     @property
@@ -145,6 +149,7 @@ def planned(asked: Repair, columns_text: str) -> RepairPlan:
         splits=before.divided_by(old.row_rule),
         known=known,
         notes=found.notes,
+        columns_file=asked.columns_file,
     )
     return _with_statistics(plan, old)
 
