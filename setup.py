@@ -45,6 +45,7 @@ setup(
             "pytest-cov",
             "hypothesis",
             "jsonschema",
+            "scipy",
             "tf_keras",
             "psutil",
             "selenium",
