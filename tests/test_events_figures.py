@@ -18,7 +18,7 @@ from tests.event_oracle import EPOCH, NANOSECONDS, Oracle
 from tests.marks import tried
 from tests.test_events import oracle_of
 from tests.test_shuffle import case, cut_at_random, grouped, incoming_of
-from transforms.events import figures
+from transforms.events import figures, trim
 from transforms.events.figures import Figures
 from transforms.events.trim import most_needed
 
@@ -71,16 +71,20 @@ def wanted(oracle: Oracle, tick: int, most: int | None, borders: list[int]) -> d
     }
 
 
+@pytest.mark.parametrize("heavy", [False, True])
 @pytest.mark.parametrize("most_bins", [1, 7, figures.MOST_BINS])
-def test_figures_of_random_events_are_those_of_plain_python(most_bins: int, monkeypatch):
+def test_figures_of_random_events_are_those_of_plain_python(most_bins: int, heavy: bool, monkeypatch):
     """Also of keys that are trimmed on the way; in any partitions, and after them in any order."""
+    trimmed = []
     monkeypatch.setattr(figures, "MOST_BINS", most_bins)
     monkeypatch.setattr(partition, "TRIMMED_BYTES", 500)
     monkeypatch.setattr(blocks, "BLOCK_BYTES", 300)
-    trimmed = 0
-    for number in range(tried(150)):
-        seed = f"figures {most_bins} {number}"
-        table, spec, given, max_steps = case(seed)
+    monkeypatch.setattr(
+        trim, "counted", lambda *given, count=trim.counted: trimmed.append(count(*given)) or trimmed[-1]
+    )
+    for number in range(tried(60 if heavy else 150)):
+        seed = f"figures {most_bins} {heavy} {number}"
+        table, spec, given, max_steps = heavy_case(seed) if heavy else case(seed)
         unit = NANOSECONDS[spec["time"]["unit"]]
         borders = [(at - EPOCH) // timedelta(microseconds=1) * 1000 for at in given.values()]
         oracle = oracle_of(table, spec, [], max_steps, borders)
@@ -90,8 +94,20 @@ def test_figures_of_random_events_are_those_of_plain_python(most_bins: int, monk
         _, _, made = grouped(grouping, cut_at_random(table, draw), draw.choice([1, 2, 7]))
         assert made.as_json() == wanted(oracle, unit, most.events if most else None, borders), seed
         assert Figures.from_json(json.loads(json.dumps(made.as_json()))).as_json() == made.as_json()
-        trimmed += most is not None and most.events < max(map(len, oracle.groups.values()), default=0)
-    assert trimmed > 5
+    assert bool(trimmed) >= heavy
+
+
+def heavy_case(seed: str) -> tuple[Any, dict[str, Any], dict[str, Any], int]:
+    """Events of few keys, of which a sequence needs only some."""
+    table, spec, _, _ = next(
+        found
+        for k in range(1000)
+        if len((found := case(f"{seed} {k}"))[0]) > 50 and len(set(found[0]["user"].to_pylist())) < 5
+    )
+    draw = random.Random(seed)
+    spec = {name: value for name, value in spec.items() if name not in ("sessions", "unique", "windows")}
+    spec |= {"key": "user", **draw.choice([{}, {"windows": {"last": draw.randint(1, 5)}}])}
+    return table, spec, {}, 3
 
 
 def test_buckets_of_all_sizes_are_those_of_plain_python():

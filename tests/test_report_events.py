@@ -27,6 +27,7 @@ from pipeline.report.timeline import MOST_BARS, label, timeline
 from pipeline.verify.verify import verify
 from tests.jobs import done, read_json
 from tests.reports import Element, parsed
+from transforms.distributions import facts
 from transforms.distributions.spans import of_lengths
 from transforms.events.figures import Figures, in_buckets, of_times
 
@@ -63,7 +64,7 @@ def events_of(seed: int) -> list[dict[str, Any]]:
     rows += [dict(row) for row in draw.sample(rows, 17)]
     rows += [{**rows[0], "user": None}, {**rows[0], "at": "never"}]
     draw.shuffle(rows)
-    last = {"user": 3, "at": START + 59 * DAY, "item": "c"}
+    last: dict[str, Any] = {"user": 3, "at": START + 59 * DAY, "item": "c"}
     return [*rows, {**last, "price": None}, {**last, "at": last["at"] + 600, "price": 2.0}]
 
 
@@ -170,9 +171,11 @@ def test_sessions_are_those_of_different_events(shop):
 def test_events_by_day_with_the_borders_of_splits(shop):
     days = Counter((row["at"] - START) // DAY for row in shop["rows"])
     (picture,) = section(shop["page"]).all("svg", class_="bars days")
-    bars = sum(path.attributes["d"].count("V100") for path in picture.all("path") if path.attributes["class"] != "mark")
+    bars = sum(
+        str(path.attributes["d"]).count("V100") for path in picture.all("path") if path.attributes["class"] != "mark"
+    )
     assert bars == len(days) == 60
-    lines = [float(path.attributes["d"][1:].split()[0]) for path in picture.all("path", class_="mark")]
+    lines = [float(str(path.attributes["d"])[1:].split()[0]) for path in picture.all("path", class_="mark")]
     assert lines == [pytest.approx(100 * 40 / 60, abs=0.01), pytest.approx(100 * 50 / 60, abs=0.01)]
     most = max(days.values())
     top = (datetime(2024, 1, 1) + timedelta(days=min(day for day, n in days.items() if n == most))).date()
@@ -324,6 +327,6 @@ def test_damaged_figures_are_not_known(shop, tmp_path):
     content = read_json(shop["root"], "distributions.json")
     for damage in ({"tick": "x"}, {"times": [[1]]}, {"counts": {"events": [[2**70, 1]]}}, {"span": [1]}, {"width": 0}):
         spoilt = json.dumps({**content, "events": {**content["events"], **damage}})
-        assert distributions.facts.events_from_json(spoilt) is None
-    assert distributions.facts.events_from_json(json.dumps({**content, "version": 0})) is None
-    assert isinstance(distributions.facts.events_from_json(json.dumps(content)), Figures)
+        assert facts.events_from_json(spoilt) is None
+    assert facts.events_from_json(json.dumps({**content, "version": 0})) is None
+    assert isinstance(facts.events_from_json(json.dumps(content)), Figures)

@@ -109,11 +109,10 @@ def _checked(plan: Plan, got: Collected) -> dict[str, Any]:
     content = {**_manifest(plan, got, book), **learned, "graph_sha256": trees}
     known = _known(plan, got)
     words = vocabularies.shown_by_column(content, staged)
-    made = plan.sequences
-    of_events = (made.figures, made.examples) if made is not None else (None, None)
-    shown = view(plan.spec, content, book, stats, facts.whole(known), got.examples, *of_events, words)
+    figures, examples = (plan.sequences.figures, plan.sequences.examples) if plan.sequences else (None, None)
+    shown = view(plan.spec, content, book, stats, facts.whole(known), got.examples, figures, examples, words)
     report = page({**shown, "comparison": _compared(plan, content, book, stats, known)})
-    held = facts.as_json({**known, **_fitted(plan)}, of_events[0])
+    held = facts.as_json({**known, **_fitted(plan)}, figures)
     notes = [f"the split {name!r} has no rows" for name, own in ledger.splits_of(book) if not own["rows"]["written"]]
     notes += rounding_notes.notes(plan.spec, plan.splits.whole(got.tally), plan.sink)
     notes += vocabularies.notes(learned["vocabularies"]) if plan.given_transform is None else []

@@ -177,7 +177,7 @@ def _splits(named: Iterable[tuple[str, int | None]], counts: Sequence[int]) -> l
         {
             "name": name,
             "colour": k % COLOURS,
-            "begins": "\N{EN DASH}" if at is None else label(at // UNITS["s"]),
+            "begins": "\N{EN DASH}" if at is None else label(at // UNITS["s"]).removesuffix(" 00:00:00"),
             "events": f"{counts[k]:,}" if k < len(counts) else "\N{EN DASH}",
             "share": share(counts[k], total) if k < len(counts) else "\N{EN DASH}",
         }

@@ -82,8 +82,8 @@ def timeline(figures: Figures, borders: Sequence[int]) -> Timeline | None:
     )
     marks = tuple(round(float(at - ends[0]) * scale, 2) for at in borders if ends[0] <= at <= ends[-1])
     middle, top = len(heights) // 2, int(heights.argmax())
-    ticks = tuple(label(int(ends[k]), by) for k in (0, middle, len(heights) - 1))
-    ticks = ticks if len(heights) > 2 else (ticks[0], "", ticks[2] if len(heights) > 1 else "")
+    left, between, right = (label(int(ends[k]), by) for k in (0, middle, len(heights) - 1))
+    ticks = left, between if len(heights) > 2 else "", right if len(heights) > 1 else ""
     beside = int(counts[place < 0].sum()), int(counts[place >= len(ends) - 1].sum())
     return Timeline(by, paths, marks, ticks, (label(int(ends[top]), by), int(heights[top])), *beside)
 
@@ -138,4 +138,4 @@ def label(seconds: int, by: str = "second") -> str:
         return f"{seconds:,} s"
     exact = {"month": "M", "quarter": "M", "year": "Y", "10 years": "Y", "100 years": "Y", "1,000 years": "Y"}
     exact |= {"minute": "m", "5 minutes": "m", "hour": "m", "second": "s"}
-    return str(np.datetime_as_string(np.datetime64(seconds, "s"), unit=exact.get(by, "D"))).replace("T", " ")
+    return str(np.datetime64(seconds, "s").astype(f"datetime64[{exact.get(by, 'D')}]")).replace("T", " ")

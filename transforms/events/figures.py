@@ -152,7 +152,8 @@ def of_gaps(begins: np.ndarray, ends: np.ndarray, order: np.ndarray, times: np.n
       times: int64, by position.
     """
     counts = np.zeros(BUCKETS, np.int64)
-    longest = event_figures.count_gaps(*map(read_only, (begins, ends, order, times)), counts)
+    runs = read_only(begins), read_only(ends)
+    longest = event_figures.count_gaps(*runs, read_only(order), read_only(times), counts)
     return _packed(counts), int(longest)
 
 
