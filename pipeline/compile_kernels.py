@@ -15,8 +15,9 @@ from pipeline.sources.limits import Limits
 from pipeline.sources.tfrecord import examples as example_records
 from pipeline.sources.tfrecord import framing
 from transforms.columns.results import Output
+from transforms.events.counted import counted
 from transforms.events.features import FIGURES, SINCE
-from transforms.events.sequences import sequences
+from transforms.events.make_events import make_events
 from transforms.kernels.fingerprints import fingerprints
 from transforms.kernels.partitions import summed
 from transforms.kernels.sums import LAYOUTS
@@ -66,7 +67,7 @@ def compile_all() -> None:
     partitions([pa.array([1]), pa.array([1])], 1)
     cells, numbers = np.zeros(1, np.int64), np.zeros(1, np.uint64)
     summed(read_only(cells), read_only(numbers), cells.copy(), numbers.copy())
-    sequences(pa.table({"key": [1], "time": ["1"], "value": [1.0], "whole": [1]}), _EVENTS)
+    counted(pa.table({"key": [1], "time": ["1"], "value": [1.0], "whole": [1]}), make_events(_EVENTS), {}, 1)
 
 
 if __name__ == "__main__":

@@ -67,6 +67,7 @@ class Oracle:
         self.features = spec.get("features") or {name: name for name in names if name not in self.keys}
         self.fates: dict[int, str] = {}
         self.steps = self.targets = 0
+        self.lengths: list[int] = []
         groups: dict[Any, list[tuple[int, Any]]] = {}
         for number, row in enumerate(rows):
             key = tuple(row[name] for name in self.keys)
@@ -75,8 +76,9 @@ class Oracle:
             else:
                 groups.setdefault(key, []).append((number, row))
         self.rows = []
+        self.groups = {key: sorted(own, key=self._place) for key, own in groups.items()}
         for key in sorted(groups, key=lambda key: tuple(map(place, key))):
-            self._key(key, sorted(groups[key], key=self._place))
+            self._key(key, self.groups[key])
 
     def counts(self) -> dict[str, int]:
         return dict(Counter(self.fates.values()))
@@ -106,27 +108,31 @@ class Oracle:
                 self._split(key, split, low, seen)
 
     def _split(self, key: Any, split: int, low: float, events: list[Any]) -> None:
-        if self.spec.get("unique"):
-            last = {}
-            for event in events:
-                last[tuple(self._equal(event[1], name) for name in listed(self.spec["unique"]))] = event[0]
-            for event in events:
-                if event[0] not in last.values():
-                    self._fate([event], "unique")
-            events = [event for event in events if event[0] in last.values()]
+        kept = self.unique(events)
+        self._fate([event for event in events if event not in kept], "unique")
+        events = kept
         self._fate(events, "windows")
         ahead = self.spec.get("target", {}).get("next", 1) if "target" in self.spec else 0
-        for session in self._sessions(events):
+        for session in self.sessions(events):
             steps = session[: max(len(session) - ahead, 0)]
             for first, size in self._windows(len(steps)):
                 end = min(first + size + ahead, len(session))
                 if self.nanoseconds(session[end - 1][1]) >= low:
                     self._sequence(key, split, session[first : first + size], session[first + size : end])
 
+    def unique(self, events: list[Any]) -> list[Any]:
+        """The last of those that are equal."""
+        if not self.spec.get("unique"):
+            return events
+        last = {}
+        for event in events:
+            last[tuple(self._equal(event[1], name) for name in listed(self.spec["unique"]))] = event[0]
+        return [event for event in events if event[0] in last.values()]
+
     def _equal(self, row: Any, name: str) -> Any:
         return self.nanoseconds(row) if name == self.order_by[0] else same(row[name])
 
-    def _sessions(self, events: list[Any]) -> list[list[Any]]:
+    def sessions(self, events: list[Any]) -> list[list[Any]]:
         if "sessions" not in self.spec:
             return [events]
         text = self.spec["sessions"]["gap"]
@@ -168,6 +174,7 @@ class Oracle:
             steps = steps[-self.max_steps :]
         self._fate([*steps, *targets], "used")
         self.steps += len(steps)
+        self.lengths.append(len(steps))
         self.targets += len(targets)
         row: dict[str, Any] = {} if len(self.borders) == 2 else {"split": split}
         row.update(zip(self.keys, key, strict=True))

@@ -90,8 +90,26 @@ def parsed(text: str) -> Element:
     return reader.open[0]
 
 
-def made_of(spec: Spec, rows: Sequence[dict[str, Any]], times: Sequence[Timed] = (), run: str = "run") -> bytes:
-    """Returns the report of rows that need no statistics, put through the stages as a job does, without one."""
+def made_of(
+    spec: Spec,
+    rows: Sequence[dict[str, Any]],
+    times: Sequence[Timed] = (),
+    run: str = "run",
+    events: dict[str, Any] | None = None,
+    of_events: dict[str, Any] | None = None,
+    **more: Any,
+) -> bytes:
+    """Returns the report of rows that need no statistics, put through the stages as a job does, without one.
+
+    Args:
+      spec: the columns.
+      rows: the rows.
+      times: how long the parts of the run took.
+      run: its name.
+      events: the ledger of the events that they are said to be sequences of.
+      of_events: what the spec says of these, `events` and `split`.
+      **more: see `rendered`.
+    """
     tally: Tally = Tally()
     counts: histograms.Counts = {}
     examples: list[combine.Rejects] = []
@@ -114,18 +132,34 @@ def made_of(spec: Spec, rows: Sequence[dict[str, Any]], times: Sequence[Timed] =
     book = {**ledger.build(tally, spec, sizes), "skipped_files": []}
     stats = statistics.build(spec, moments.empty(table_width(spec)), tally, sizes)
     known = facts.gathered(spec, tally, histograms.packed(counts), Counting(), run, times)
-    return rendered(spec, book, stats, known, combine.merge_first(examples))
+    book |= {} if events is None else {"events": events}
+    spec = spec.model_copy(update=of_events or {})
+    return rendered(spec, book, stats, known, combine.merge_first(examples), **more)
 
 
-def rendered(spec: Spec, book: dict[str, Any], stats: dict[str, Any], known: Facts, examples: Any) -> bytes:
+COLUMNS = "version: 1\ncolumns:\n  - {type: passthrough_column, key: <b>key</b>}\n"
+"""The columns in a manifest that is made up."""
+
+
+def rendered(
+    spec: Spec,
+    book: dict[str, Any],
+    stats: dict[str, Any],
+    known: Facts,
+    examples: Any,
+    columns_file: str = "",
+    **more: Any,
+) -> bytes:
     """Returns a report with a manifest that is made up."""
     manifest = {
         "run": "20260101T000000-00000000",
         "created": "2026-01-01T00:00:00Z",
         "seqcols": "0",
         "format": "parquet",
+        "columns": COLUMNS,
+        "columns_file": columns_file,
         "runs": [{"run": "20260101T000000-00000000", "kind": "run", "read": 1, "written": 1, "rejected": 0}],
         "examples": {"files": []},
         "skipped_files": book["skipped_files"],
     }
-    return page(view(spec, manifest, book, stats, known, examples))
+    return page(view(spec, manifest, book, stats, known, examples, **more))

@@ -44,7 +44,7 @@ def columns(tmp_path):
 def test_they_are_those_of_the_command():
     names = {option.name for option in run_command.params} - {"debug", "columns"}
     assert {option.name for option in of_a_job()} == names
-    assert names == {field.name for field in fields(Request)} - {"spec", "beam_args"}
+    assert names == {field.name for field in fields(Request)} - {"spec", "columns_file", "beam_args"}
     assert names | {"columns"} == set(SeqcolsOptions([]).get_all_options()) & (names | {"columns"})
 
 

@@ -399,6 +399,7 @@ def test_a_report_can_hold_a_comparison(compared):
     day = compared.sides[0]
     assert day.spec is not None and day.facts is not None
     content = {"run": "r", "created": "", "seqcols": "0", "format": "parquet", "runs": [], "examples": {"files": []}}
+    content["columns"] = ""
     said = report_view(day.spec, content, day.ledger, day.statistics, day.facts, {})
     without, whole = (parsed(page({**said, **more}).decode()) for more in ({}, {"comparison": view.section(compared)}))
     assert "Drift" not in without.text

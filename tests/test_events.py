@@ -128,13 +128,20 @@ def bits(table: pa.Table) -> list[str]:
     return [repr(row) for row in table.to_pylist()]
 
 
-def oracle_of(table: pa.Table, spec: dict[str, Any], borders: list[int], max_steps: int) -> Oracle:
+def oracle_of(
+    table: pa.Table,
+    spec: dict[str, Any],
+    borders: list[int],
+    max_steps: int,
+    nanosecond_borders: list[int] | None = None,
+) -> Oracle:
     by = NANOSECONDS[spec["time"]["unit"]]
+    at = [border * by for border in borders] if nanosecond_borders is None else nanosecond_borders
 
     def nanoseconds(row: Any) -> int | None:
         return None if row["time"] is None else row["time"] * by
 
-    return Oracle(table.to_pylist(), spec, nanoseconds, [border * by for border in borders], max_steps, ("a", "b"))
+    return Oracle(table.to_pylist(), spec, nanoseconds, at, max_steps, ("a", "b"))
 
 
 def compared(found: Grouped, oracle: Oracle, names: list[str]) -> None:

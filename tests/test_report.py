@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pipeline.columns_file.reader import load
@@ -28,6 +30,8 @@ from transforms import (
     numeric_column,
     passthrough_column,
     sequence_categorical_column_with_identity,
+    sequence_categorical_column_with_learned_vocabulary,
+    sequence_categorical_column_with_vocabulary_list,
     sequence_numeric_column,
 )
 from transforms.distributions import facts, histograms, spans
@@ -275,13 +279,54 @@ def test_rejected_rows_and_files_are_escaped():
     book["columns"]["x"] |= dict.fromkeys(
         ("replaced", "filled", "non_finite", "nulls", "present", "absent", "empty"), 0
     )
-    stats = {"rows": 0, "columns": {}, "groups": {"sequence": {"T": 3}}}
+    by_key = {"link": 0, "per": "key", "key": HOSTILE[1], "keys": 1234, "by_key": {HOSTILE[2]: {}}}
+    columns = {"x": {"fitted": [by_key, {"link": 1, "quantiles": {"0.5": [2.0]}}]}}
+    stats = {"rows": 0, "columns": columns, "groups": {"sequence": {"T": 3}}}
     known = facts.Facts({}, {}, {}, {})
     bad = {"file": HOSTILE[3], "row": 1, "column": HOSTILE[4], "value": HOSTILE[0], "message": HOSTILE[1]}
-    page = parsed(rendered(spec, book, stats, known, {"bad_record": [bad]}).decode())
+    page = parsed(rendered(spec, book, stats, known, {"bad_record": [bad]}, columns_file=HOSTILE[7]).decode())
     assert not page.all("script") and not page.all("img")
+    assert HOSTILE[7] in page.text and "key: <b>key</b>}" in page.text
     for text in HOSTILE[:5]:
         assert text in page.text
+    assert f"Link 1 of the normaliser, by key {HOSTILE[1]} (1,234 keys)" in page.text
+    assert "Link 2 of the normaliser; quantiles 0.5: 2" in page.text
+
+
+def test_the_columns_file_is_shown_as_the_manifest_has_it(job):
+    (text,) = job["page"].all("pre")
+    lines = [line for line in "".join(one for one in text.inside if isinstance(one, str)).splitlines() if line]
+    assert lines == read_manifest(job["root"]).content["columns"].splitlines()
+    (section,) = [one for one in job["page"].all("section") if one.all("pre")]
+    assert section.text.startswith(f"Columns file The columns {len(lines)} lines")  # they were given in Python
+
+
+def test_a_column_with_a_vocabulary_shows_its_words(tmp_path):
+    words = [["tea"] * 3, ["<b>", "<b>", "rum", "gin"], ["", "tea"]]
+    pq.write_table(pa.table({"w": words, "v": words}), tmp_path / "in.parquet")
+    columns = [
+        sequence_categorical_column_with_learned_vocabulary("w", top_k=3, num_oov_buckets=1),
+        sequence_categorical_column_with_vocabulary_list("v", ["tea", "gin", "unseen"]),
+    ]
+    spec = make_spec(columns, SequenceGroup(max_length=4))
+    root = tmp_path / "out"
+    done(spec, tmp_path / "in.parquet", root, columns_file="shop/<columns>.yaml")
+    page = parsed((root / "report.html").read_text("utf-8"))
+
+    def top(name: str) -> list[list[str]]:
+        (table,) = [one for one in column(page, name).all("table") if one.rows()[0][0].startswith("most frequent")]
+        return table.rows()
+
+    assert top("w") == [
+        ["most frequent words", "id", "times", "share"],
+        ["tea", "0", "4", "44.4 %"],
+        ["<b>", "1", "2", "22.2 %"],
+        ["(unknown words)", "3", "2", "22.2 %"],  # rum, and the empty word
+        ["gin", "2", "1", "11.1 %"],
+    ]
+    assert [row[:3] for row in top("v")[1:]] == [["tea", "0", "4"], ["gin", "1", "1"]]
+    assert "shop/<columns>.yaml" in page.text
+    assert read_manifest(str(root)).content["columns_file"] == "shop/<columns>.yaml"
 
 
 def test_nothing_is_fetched_and_nothing_runs(job):

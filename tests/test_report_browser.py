@@ -10,6 +10,7 @@ import itertools
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,16 @@ from transforms import (
     sequence_numeric_column,
 )
 from transforms.distributions.facts import Timed
+from transforms.events.figures import DAY, in_buckets, of_times
+from transforms.events.make_events import make_events
+from transforms.splits.rule import Split
 
 pytestmark = pytest.mark.browser
 
 FOLDER = Path("build/report")
-PHONE, DESK = 360, 1280
+START = 19723 * DAY
+"""2024-01-01."""
+SMALL, PHONE, DESK = 360, 390, 1280
 FLAGS = (
     "--headless",
     "--no-sandbox",
@@ -68,9 +74,44 @@ def page(tmp_path_factory) -> str:
         Timed("publish", 70_000, 75_000),
     ]
     path = tmp_path_factory.mktemp("page") / "report.html"
-    path.write_bytes(made_of(spec, rows, times))
+    path.write_bytes(made_of(spec, rows, times, **events(), words={"word": lambda ids: [HOSTILE[k] for k in ids]}))
     FOLDER.mkdir(parents=True, exist_ok=True)
     return f"file://{path}"
+
+
+def events() -> dict[str, Any]:
+    """Events that the rows are said to be sequences of: 150 days, of three splits, with sessions and rejected ones."""
+    generator = np.random.default_rng(1)
+    at = START + (150 * DAY * generator.beta(4, 1.5, 60_000)).astype(np.int64)
+    of_key = np.minimum(generator.zipf(1.6, 3000), 50_000)
+    pauses = np.where(generator.random(57_000) < 0.07, 0, generator.lognormal(8, 3, 57_000)).astype(np.int64)
+    numbers = {"events": of_key, "gaps": pauses, "steps": np.minimum(of_key, 50)}
+    numbers |= {"sessions": generator.integers(1, 9, 3000), "session_events": of_key, "session_times": pauses}
+    when = of_times(at, 10**9)
+    figures = replace(
+        when,
+        counts={what: in_buckets(own) for what, own in numbers.items()},
+        largest={what: int(own.max()) for what, own in numbers.items()},
+        splits=(40_000, 12_000, 8_000),
+    )
+    one = {
+        "rows": {"read": 60_010, "used": 52_000, "rejected": 10},
+        "dropped": {"unique": 3000, "windows": 0, "min_events": 5000, "longer": 0},
+    }
+    made = {"rows": 2900, "steps": 51_000, "targets": 2900, "used_again": 1900, "too_long": 3}
+    book = {**one, "rejected_by_reason": {"missing": 7, "not_a_time": 3}, "sequences": made}
+    bad = [
+        {"file": HOSTILE[k], "row": k, "column": HOSTILE[1], "value": HOSTILE[2], "message": HOSTILE[4]} for k in (0, 3)
+    ]
+    section = {"key": "user", "order_by": "at", "sessions": {"gap": "30m"}}
+    split = Split(by="time", validation="2024-04-10", borders={"a_test_with_a_long_name": "2024-05-07T12:00"})
+    return {
+        "events": {**book, "files": {f"{HOSTILE[0]}/events-{k}.parquet": one for k in range(4)}},
+        "of_events": {"events": make_events(section), "split": split},
+        "figures": figures,
+        "examples_of_events": {"missing": bad},
+        "columns_file": HOSTILE[1],
+    }
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +170,7 @@ def test_what_is_looked_for_would_be_found(browser, tmp_path):
     assert width_of(browser) > PHONE
 
 
-SIZES = [(width, scheme) for width in (PHONE, DESK) for scheme in ("light", "dark")]
+SIZES = [(width, scheme) for width in (SMALL, PHONE, DESK) for scheme in ("light", "dark")]
 
 
 @pytest.mark.parametrize("width, scheme", SIZES)
@@ -144,6 +185,11 @@ def test_it_fits_and_is_silent(browser, page, width, scheme):
         " && !one.closest('.wide')).map(one => one.outerHTML.slice(0, 200))"
     )
     assert not wide
+    cut = browser.execute_script(
+        "return [...document.querySelectorAll('.wide')].filter(one => one.scrollWidth > one.clientWidth + 1"
+        " && getComputedStyle(one).overflowX !== 'auto').map(one => one.outerHTML.slice(0, 200))"
+    )
+    assert not cut  # a wide table scrolls by itself
     assert not complaints(browser)
     assert asked(browser) == {page}
 

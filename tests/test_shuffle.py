@@ -30,6 +30,7 @@ from tests.marks import tried
 from tests.test_events import bits, random_events, random_spec
 from transforms.errors import JobError, SpecError
 from transforms.events.accounting import DROPPED
+from transforms.events.figures import Figures, together
 from transforms.events.incoming import Incoming, cast, one_type, plain_kinds
 from transforms.events.make_events import make_events, resolved
 from transforms.events.sequences import Grouped, sequences
@@ -61,7 +62,7 @@ def case(seed: str) -> tuple[pa.Table, dict[str, Any], dict[str, datetime], int]
     return table, spec, borders, draw.choice([3, 1000])
 
 
-def grouped(grouping: Grouping, batches: list[pa.RecordBatch], count: int) -> tuple[pa.Table, Tally]:
+def grouped(grouping: Grouping, batches: list[pa.RecordBatch], count: int) -> tuple[pa.Table, Tally, Figures]:
     """What becomes of batches, each of a file of its own, that go through blocks as bytes."""
     gatherer, parts, tally = Gatherer(grouping.incoming, count), [[] for _ in range(count)], Counter()
     for k, batch in enumerate(batches):
@@ -74,12 +75,10 @@ def grouped(grouping: Grouping, batches: list[pa.RecordBatch], count: int) -> tu
             parts[number].append(block.packed())
     for number, block in gatherer.flush():
         parts[number].append(block.packed())
-    tables = []
-    for part in parts:
-        table, counted = grouping.grouped(map(unpacked, part))
-        tables.append(table)
-        add(tally, counted)
-    return pa.concat_tables(tables), tally
+    made = [grouping.grouped(map(unpacked, part)) for part in parts]
+    for part in made:
+        add(tally, part.tally)
+    return pa.concat_tables([part.table for part in made]), tally, together([part.figures for part in made])
 
 
 def assert_accounted(tally: Tally, whole: Grouped, files: int) -> None:
@@ -134,7 +133,7 @@ def test_partitions_of_random_events_give_what_memory_gives(part: int, monkeypat
         draw = random.Random(f"cut {seed}")
         batches = cut_at_random(table, draw)
         grouping = Grouping(incoming_of(spec, table.schema), borders, max_steps)
-        found, tally = grouped(grouping, batches, draw.choice([1, 2, 7]))
+        found, tally, _ = grouped(grouping, batches, draw.choice([1, 2, 7]))
         whole = sequences(table, spec, borders=borders, max_steps=max_steps)
         assert sorted(bits(found)) == sorted(bits(whole.table)), seed
         assert found.schema == whole.table.schema, seed

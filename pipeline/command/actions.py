@@ -45,7 +45,7 @@ def make_sequences(events: str, debug: bool = False, **asked: Any) -> None:
         from pipeline.columns_file.events_file import load_events
 
         _open_files_with(asked.get("beam_args", ()))
-        request = Request(load_events(events).spec, **asked)
+        request = Request(load_events(events).spec, columns_file=events, **asked)
         check_options(request)
         _refuse_unknown(request.beam_args)
         checked_output(request.output, request.overwrite)
@@ -126,7 +126,7 @@ def _asked(columns: str, debug: bool, **asked: Any) -> Request:
     spec = load(columns) if columns else None
     if spec is not None and not (asked.get("transform") or asked.get("append")):
         find_functions(columns, spec, debug)
-    request = Request(spec, **asked)  # type: ignore[arg-type]  # None stands for the columns of the data set
+    request = Request(spec, columns_file=columns, **asked)  # type: ignore[arg-type]  # None: the columns of the data set
     try:
         check_values(request)
     except SpecError as error:

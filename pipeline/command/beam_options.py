@@ -90,4 +90,4 @@ def request_of(options: PipelineOptions, beam_args: Sequence[str] = ()) -> Reque
         raise UsageError("--columns: expected a columns file")
     asked = {str(option.name): getattr(given, str(option.name)) for option in of_a_job()}
     asked = {name: value for name, value in asked.items() if value is not None}
-    return Request(load(given.columns), beam_args=beam_args, **asked)
+    return Request(load(given.columns), beam_args=beam_args, columns_file=given.columns, **asked)

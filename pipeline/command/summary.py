@@ -67,6 +67,8 @@ def of_sequences(outcome: Outcome) -> list[str]:
         if outcome.rejected_files:
             held.append((layout.REJECTED + "/", "rejected events, their records recoverable (Parquet)"))
         held.append((layout.LEDGER, "every event accounted for, by file"))
+        held.append((layout.DISTRIBUTIONS, "events of a key, gaps, sessions and times, counted in bins"))
+        held.append((layout.REPORT, "all of it on one page, for a browser"))
         parts.append([f"written to {outcome.output}", *(f"  {name:<18} {what}" for name, what in held)])
     return [escaping.one_line(line) for part in parts for line in ("", *part)][1:]
 
@@ -94,7 +96,7 @@ def of_repair(outcome: Outcome) -> list[str]:
         what = f"{of_events}{refused}; {rows['written']:,} of their {rows['read']:,} sequences written"
     parts = [[f"repaired: {what}"]]
     if outcome.ledger.get("events"):
-        parts.append(_events(outcome.ledger["events"]))
+        parts.append(events_ledger.lines(outcome.ledger["events"]))
     parts += [[_rows("run", outcome)], _columns(outcome.ledger)]
     if outcome.rejected_examples:
         parts.append(_rejects(outcome))

@@ -11,6 +11,7 @@ from pipeline.dataset.splits import Splits
 from transforms.distributions import facts, histograms
 from transforms.distributions.facts import Facts, Timed
 from transforms.distributions.histograms import Counting, Packed
+from transforms.events.figures import Figures
 from transforms.rows.tally import Tally
 from transforms.spec.spec import Spec
 
@@ -49,10 +50,17 @@ def gathered(
 
 def read(manifest: Manifest) -> dict[str, Facts]:
     """Returns the facts of a data set by part (see `facts.FITTED`); empty if there are none that can be read."""
+    return facts.from_json(_content(manifest))
+
+
+def read_events(manifest: Manifest) -> Figures | None:
+    """Returns the figures of the events that the rows of a data set are sequences of; None if there are none that can be read."""
+    return facts.events_from_json(_content(manifest))
+
+
+def _content(manifest: Manifest) -> bytes:
     relative = manifest.content.get("distributions")
-    if relative is None:
-        return {}
     try:
-        return facts.from_json(layout.read_bytes(manifest.path(relative)))
+        return b"" if relative is None else layout.read_bytes(manifest.path(relative))
     except OSError:
-        return {}
+        return b""

@@ -134,6 +134,7 @@ class _Manifest(_Fields):
     run: str
     format: str
     columns: str
+    columns_file: str = ""
     inputs: list[_Input]
     examples: _Examples
     rejected: _Files

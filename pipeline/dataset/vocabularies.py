@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from apache_beam.io.filesystems import FileSystems
 
 from pipeline.dataset import layout
-from transforms import dtypes
+from transforms import dtypes, escaping
 from transforms.columns.vocabulary_base import VocabularyBase, vocabulary_of
 from transforms.errors import JobError, listed, nearest
 from transforms.kernels.fingerprints import fingerprints
@@ -203,6 +203,30 @@ class Vocabulary:
         made[known] = self.words[given[known].astype(np.int64)]
         return made
 
+    def shown(self, ids: Sequence[int]) -> list[str]:
+        """Returns what people call ids: their words, on one line each, and what is no word's id by what it is instead.
+
+        Raises:
+          JobError: the words cannot be read.
+        """
+        known = [one for one in ids if 0 <= one < len(self)]
+        try:
+            words = dict(zip(known, word_files.words_at(self.root, self.entry, known), strict=True))
+        except (OSError, ValueError, KeyError, IndexError, pa.ArrowException) as error:
+            raise JobError(
+                f"column {self.column!r}: its words cannot be read: {' '.join(str(error).split())}"
+            ) from None
+        first = self.entry["first_bucket"]
+        others = {one: UNKNOWN_WORDS if first is not None and one >= first else NO_WORD for one in ids}
+        return [
+            escaping.value(escaping.of_bytes(words[one])) or EMPTY_WORD if one in words else others[one] for one in ids
+        ]
+
+
+UNKNOWN_WORDS: Final = "(unknown words)"
+EMPTY_WORD: Final = "(the empty word)"
+NO_WORD: Final = "(no word)"
+
 
 class ByColumn(dict[str, Held]):
     """Things of columns by the name of these; one that is not there is a KeyError with the nearest name."""
@@ -210,6 +234,16 @@ class ByColumn(dict[str, Held]):
     def __missing__(self, name: str) -> Held:
         hint = nearest(name, self) or (f"; there are {listed(self)}" if self else "; there are none")
         raise KeyError(f"no column {name!r}{hint}")
+
+
+def shown_by_column(content: Mapping[str, Any], root: str) -> dict[str, Callable[[Sequence[int]], list[str]]]:
+    """Returns by column what people call ids (see `Vocabulary.shown`); nothing where there is no graph.
+
+    Args:
+      content: the content of a manifest.
+      root: directory of the saved graph, an empty string where there is none.
+    """
+    return {name: own.shown for name, own in of_manifest(content, root).items()} if root else {}
 
 
 def of_manifest(content: Mapping[str, Any], root: str) -> ByColumn[Vocabulary]:

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from transforms.beam import in_global_window
 from transforms.distributions import histograms
+from transforms.events import figures
 from transforms.rows.tally import Tally, add
 
 EXAMPLES_SHOWN: Final = 3
@@ -52,6 +53,11 @@ def sum_tallies(tallies: Iterable[beam.PCollection], label: str) -> beam.PCollec
 def sum_counts(counts: beam.PCollection) -> beam.PCollection:
     """Returns the sum of packed counts (see `transforms.distributions.histograms`), one element."""
     return counts | "Distributions" >> beam.CombineGlobally(histograms.merged)
+
+
+def sum_figures(parts: beam.PCollection) -> beam.PCollection:
+    """Returns the figures of all events, one element."""
+    return parts | "Figures" >> beam.CombineGlobally(figures.together)
 
 
 def first_of(rejected: pa.RecordBatch) -> Rejects:

@@ -108,9 +108,11 @@ def _checked(plan: Plan, got: Collected) -> dict[str, Any]:
     trees = {name: graphs.digest(path) for name, path in folders.items() if path}
     content = {**_manifest(plan, got, book), **learned, "graph_sha256": trees}
     known = _known(plan, got)
-    shown = view(plan.spec, content, book, stats, facts.whole(known), got.examples)
+    words = vocabularies.shown_by_column(content, staged)
+    figures, examples = (plan.sequences.figures, plan.sequences.examples) if plan.sequences else (None, None)
+    shown = view(plan.spec, content, book, stats, facts.whole(known), got.examples, figures, examples, words)
     report = page({**shown, "comparison": _compared(plan, content, book, stats, known)})
-    held = facts.as_json({**known, **_fitted(plan)})
+    held = facts.as_json({**known, **_fitted(plan)}, figures)
     notes = [f"the split {name!r} has no rows" for name, own in ledger.splits_of(book) if not own["rows"]["written"]]
     notes += rounding_notes.notes(plan.spec, plan.splits.whole(got.tally), plan.sink)
     notes += vocabularies.notes(learned["vocabularies"]) if plan.given_transform is None else []
@@ -132,10 +134,11 @@ def _append(plan: Plan, got: Collected, book: dict[str, Any]) -> list[str]:
     stats = layout.read_json(before.path(before.content["statistics"]))
     own = _known(plan, got)
     known = {**given.known, **{distributions.appended(run, name): one for name, one in own.items()}}
-    shown = view(plan.spec, content, whole, stats, distributions.whole(known), got.examples)
+    staged = [plan.place.staged(name) for name in (layout.TRANSFORM, layout.SERVING)]
+    words = vocabularies.shown_by_column(content, staged[0])
+    shown = view(plan.spec, content, whole, stats, distributions.whole(known), got.examples, words=words)
     report = page({**shown, "comparison": _compared(plan, content, book, stats, own)})
     notes = rounding_notes.notes(plan.spec, plan.splits.whole(got.tally), plan.sink)
-    staged = [plan.place.staged(name) for name in (layout.TRANSFORM, layout.SERVING)]
     held = facts.as_json(known)
     published = (plan.place, content, whole, stats, staged[0], plan.replaces, staged[1], report, held)
     return [*notes, *publish.publish(*published)]
@@ -240,6 +243,7 @@ def _manifest(plan: Plan, got: Collected, book: dict[str, Any]) -> dict[str, Any
         "runs": [{"run": plan.place.run_id, "created": created, "kind": "run", **counts}],
         "format": plan.sink,
         "columns": plan.columns_text,
+        **({"columns_file": plan.columns_file} if plan.columns_file else {}),
         "inputs": described(plan.given_inputs),
         "skipped_files": plan.skipped_files,
         "examples": {

@@ -54,6 +54,7 @@ class Plan:
       shards: number of files of examples for each split and length bucket; None leaves it to the bundles.
       shard_bytes: size at which a file of examples is closed.
       sequences: the sequences of events that are the input; None if the input holds the rows.
+      columns_file: the path of the file that the columns were read from; an empty string if there is none.
       began: when the run began, in milliseconds since 1970.
       timed: passes before the job, and how long each took.
     """
@@ -80,6 +81,7 @@ class Plan:
     shards: int | None = None
     shard_bytes: int = DEFAULT_SHARD_BYTES
     sequences: Sequences | None = None
+    columns_file: str = ""
     began: int = field(default_factory=now)
     timed: tuple[Timed, ...] = ()
 

@@ -82,6 +82,7 @@ def plan_run(request: Request, stream: TextIO | None, made: Sequences | None) ->
         shards=request.shards,
         shard_bytes=request.shard_bytes,
         sequences=made,
+        columns_file=request.columns_file or (str(given.of.content.get("columns_file", "")) if given else ""),
     )
 
 

@@ -64,6 +64,7 @@ class Request:
       exclude_events: files (Parquet with the columns `file` and `row`, as rejected ones) that name events to leave out.
       keep_sequences: whether the sequences that are made of events become a part of the data set.
       on_bad_file: what to do with a file that cannot be read to its end: `fail` fails the run, `skip` leaves out the whole file.
+      columns_file: the path of the file that `spec` was read from, for the manifest; an empty string if there is none.
       wait: whether a run with `--runner` waits for the engine; otherwise it hands the job over and returns.
       beam_args: further options of Beam, as on a command line; with `--runner` the job runs there.
     """
@@ -93,6 +94,7 @@ class Request:
     partitions: int | None = None
     exclude_events: Sequence[str] = ()
     keep_sequences: bool = True
+    columns_file: str = ""
     beam_args: Sequence[str] = ()
 
     def __post_init__(self) -> None:
@@ -126,9 +128,8 @@ class Request:
     @property
     def options(self) -> dict[str, Any]:
         """The values of the options of `seqcols run`, by name: everything but the columns and Beam's own options."""
-        return {
-            field.name: getattr(self, field.name) for field in fields(self) if field.name not in ("spec", "beam_args")
-        }
+        others = ("spec", "columns_file", "beam_args")
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name not in others}
 
     @property
     def runs_here(self) -> bool:

@@ -35,9 +35,13 @@ from pipeline.job.sequences_plan import (
 )
 from pipeline.job.verdict import DONE, FAILED, sequences_verdict
 from pipeline.job.writing import Shard
+from pipeline.report.events import page_view
+from pipeline.report.page import SEQUENCES, page
 from pipeline.sources.base import BrokenFile
 from pipeline.sources.formats import source_for
+from transforms.distributions import facts
 from transforms.errors import JobError
+from transforms.events.figures import Figures
 from transforms.rows.tally import Tally
 from transforms.stored import trees
 
@@ -89,6 +93,8 @@ def planned(request: Request, place: Layout, stream: TextIO | None) -> EventsPla
         screened=screened,
         excluded=excluded,
         excluded_by=tuple(file.path for file in excluded_by),
+        split=spec.split,
+        columns_file=request.columns_file,
     )
     plan = replace(plan, disk_bytes=bytes_needed(plan))
     note = refuse_small_disk(plan)
@@ -191,19 +197,24 @@ def _refuse_other_command(request: Request, plan: EventsPlan) -> None:
 
 
 def publish_alone(
-    _: None, plan: EventsPlan, shards: Sequence[Shard], rejected: Sequence[Shard], tally: Tally, examples: Rejects
+    _: None,
+    plan: EventsPlan,
+    shards: Sequence[Shard],
+    rejected: Sequence[Shard],
+    tally: Tally,
+    figures: Figures,
+    examples: Rejects,
 ) -> Mapping[str, Any]:
     """Looks at the sequences, publishes them as a data set, and writes down how it ended.
 
     Raises:
       JobError: they were not published.
     """
-    made = sequences_wiring.collected(plan, shards, rejected, tally)
+    made = sequences_wiring.collected(plan, shards, rejected, tally, figures, examples)
     try:
         result = sequences_verdict(made)
         if result["status"] == DONE:
-            notes = publish.publish(plan.place, _manifest(made), result["ledger"], None, "", plan.replaces)
-            result = {**result, "notes": notes}
+            result = {**result, "notes": _published(made, result["ledger"])}
     except JobError as error:
         result = {"status": FAILED, "message": str(error)}
     result["rejected_examples"] = examples
@@ -211,6 +222,15 @@ def publish_alone(
     if result["status"] != DONE:
         raise JobError(result["message"])
     return result
+
+
+def _published(made: Sequences, book: Mapping[str, Any]) -> list[str]:
+    """Publishes sequences as a data set, and returns notes for people."""
+    plan, content = made.plan, _manifest(made)
+    events, split = plan.grouping.incoming.events, plan.split
+    shown = page_view(content, made.ledger, events, made.figures, split, made.examples)
+    report, held = page(shown, SEQUENCES), facts.as_json({}, made.figures)
+    return publish.publish(plan.place, content, book, None, "", plan.replaces, report=report, distributions=held)
 
 
 def _manifest(made: Sequences) -> dict[str, Any]:
@@ -224,6 +244,7 @@ def _manifest(made: Sequences) -> dict[str, Any]:
         "runs": [{**run, "rejected": made.ledger["rows"]["rejected"]}],
         "format": layout.SEQUENCES,
         "columns": plan.text,
+        **({"columns_file": plan.columns_file} if plan.columns_file else {}),
         "inputs": described(plan.inputs),
         "skipped_files": plan.skipped_files,
         "examples": {"rows": 0, "features": {}, "files": []},

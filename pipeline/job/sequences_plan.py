@@ -27,6 +27,7 @@ from pipeline.sources.limits import Limits
 from pipeline.sources.packings import bare_name
 from pipeline.sources.parquet import ParquetSource, opened
 from transforms.columns import Column
+from transforms.events.figures import Figures
 from transforms.events.incoming import Incoming
 from transforms.spec.spec import Spec
 from transforms.splits.rule import Split
@@ -81,6 +82,8 @@ class EventsPlan:
       disk_bytes: about how many bytes of blocks the events are.
       excluded: the events that are left out, by their places.
       excluded_by: the files that name those.
+      split: the rule by which the sequences, or by time the events, are divided.
+      columns_file: the path of the file with the section; an empty string if there is none.
     """
 
     place: Layout
@@ -99,6 +102,8 @@ class EventsPlan:
     disk_bytes: int = 0
     excluded: Places = field(default_factory=dict)
     excluded_by: tuple[str, ...] = ()
+    split: Split | None = None
+    columns_file: str = ""
 
     @property
     def fields(self) -> FieldsRead:
@@ -120,6 +125,7 @@ class Sequences:
       shards: their files.
       rejected: the files of rejected events.
       ledger: the events, accounted for (see `pipeline.dataset.events_ledger`).
+      figures: figures of the events for people.
       examples: the first rejected events of every reason.
     """
 
@@ -127,6 +133,7 @@ class Sequences:
     shards: Sequence[Shard]
     rejected: Sequence[Shard]
     ledger: Mapping[str, Any] = field(default_factory=dict)
+    figures: Figures = field(default_factory=Figures)
     examples: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
 
     @property

@@ -19,7 +19,7 @@ from apache_beam.pvalue import AsList, AsSingleton, TaggedOutput
 from pipeline.dataset import events_ledger, layout
 from pipeline.dataset.layout import Layout
 from pipeline.job import batch_coder
-from pipeline.job.combine import Rejects, at_end, first_rejects, sum_tallies
+from pipeline.job.combine import Rejects, at_end, first_rejects, sum_figures, sum_tallies
 from pipeline.job.reading import ReadBatches
 from pipeline.job.request import DEFAULT_SHARD_BYTES
 from pipeline.job.sequences_plan import EventsPlan, Sequences
@@ -31,6 +31,7 @@ from pipeline.sinks.nested import SUFFIX, open_nested
 from pipeline.sinks.parquet import RowGroups
 from transforms.beam import GOOD, REJECTED, TALLIES, in_global_window
 from transforms.errors import JobError
+from transforms.events.figures import Figures
 from transforms.rows import metrics
 from transforms.rows.tally import Tally
 
@@ -48,7 +49,7 @@ def build(root: beam.Pipeline, plan: EventsPlan, tuning: Tuning, end: Any = None
       root: the pipeline.
       plan: what is to be made.
       tuning: how to run it.
-      end: a function of the plan, the sequences and the first rejected events, called last; None to only write them down.
+      end: a function as `written_down`, called last; None for that.
 
     Returns:
       A PCollection with one element, what `end` returned.
@@ -71,6 +72,7 @@ def build(root: beam.Pipeline, plan: EventsPlan, tuning: Tuning, end: Any = None
         shards=AsList(written.parts),
         rejected=AsList(rejected | "RejectedParts" >> beam.Flatten()),
         tally=AsSingleton(sum_tallies(counted, "Ledger")),
+        figures=AsSingleton(sum_figures(grouped.figures)),
         examples=AsSingleton(first_rejects(refused)),
     )
 
@@ -136,28 +138,42 @@ class WriteSequences(beam.DoFn):
         self._file = None
 
 
-def collected(plan: EventsPlan, shards: Sequence[Shard], rejected: Sequence[Shard], tally: Tally) -> Sequences:
+def collected(
+    plan: EventsPlan,
+    shards: Sequence[Shard],
+    rejected: Sequence[Shard],
+    tally: Tally,
+    figures: Figures,
+    examples: Rejects,
+) -> Sequences:
     """Returns what was made, with its ledger."""
     book = {**events_ledger.build(tally), "skipped_files": plan.skipped_files}
     ordered = sorted(shards, key=lambda shard: shard.path)
-    return Sequences(plan, ordered, sorted(rejected, key=lambda shard: shard.path), book)
+    return Sequences(plan, ordered, sorted(rejected, key=lambda shard: shard.path), book, figures, examples)
 
 
 def written_down(
-    _: None, plan: EventsPlan, shards: Sequence[Shard], rejected: Sequence[Shard], tally: Tally, examples: Rejects
+    _: None,
+    plan: EventsPlan,
+    shards: Sequence[Shard],
+    rejected: Sequence[Shard],
+    tally: Tally,
+    figures: Figures,
+    examples: Rejects,
 ) -> Mapping[str, Any]:
     """Looks at what was made, and writes it down for the job that reads it.
 
     Raises:
       JobError: events do not add up, or too many were rejected.
     """
-    made = collected(plan, shards, rejected, tally)
+    made = collected(plan, shards, rejected, tally, figures, examples)
     result = {**sequences_verdict(made), "rejected_examples": examples}
     if result["status"] != "done":
         layout.write_result(plan.place, result)
         raise JobError(result["message"])
     entries = {what: [as_json(shard) for shard in own] for what, own in (("shards", shards), ("rejected", rejected))}
-    layout.write_json(plan.place.staged(MADE), {**entries, "ledger": made.ledger, "rejected_examples": examples})
+    held = {"ledger": made.ledger, "figures": figures.as_json(), "rejected_examples": examples}
+    layout.write_json(plan.place.staged(MADE), {**entries, **held})
     return result
 
 
@@ -172,4 +188,5 @@ def read_made(plan: EventsPlan) -> Sequences:
     shards, rejected = (
         sorted((Shard(**one) for one in held[what]), key=lambda shard: shard.path) for what in ("shards", "rejected")
     )
-    return Sequences(plan, shards, rejected, held["ledger"], held["rejected_examples"])
+    figures = Figures.from_json(held["figures"])
+    return Sequences(plan, shards, rejected, held["ledger"], figures, held["rejected_examples"])

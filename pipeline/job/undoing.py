@@ -7,7 +7,7 @@ from importlib.metadata import version
 import pyarrow.parquet as pq
 from apache_beam.io.filesystems import FileSystems
 
-from pipeline.dataset import distributions, layout, manifest, publish
+from pipeline.dataset import distributions, layout, manifest, publish, vocabularies
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.notebook import Ledger
 from pipeline.dataset.target import checked_output
@@ -43,8 +43,9 @@ def undo_append(output: str) -> Outcome:
     with cleaning.run_in(place):
         given.stage(place)
         examples = _examples([before.path(entry["path"]) for entry in content["rejected"]["files"]])
-        shown = view(columns_of(given), content, book, stats, distributions.whole(known), examples)
         staged = [place.staged(name) for name in (layout.TRANSFORM, layout.SERVING)]
+        words = vocabularies.shown_by_column(content, staged[0])
+        shown = view(columns_of(given), content, book, stats, distributions.whole(known), examples, words=words)
         notes = publish.publish(
             place, content, book, stats, staged[0], before.content["run"], staged[1], page(shown), facts.as_json(known)
         )

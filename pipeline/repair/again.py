@@ -111,7 +111,7 @@ def _arguments(plan: RepairPlan, folder: str) -> list[str]:
         "--output": [before.root],
     }
     named = [word for option, values in options.items() for value in values for word in (option, value)]
-    return [plan.columns_file, *named, "--overwrite"]
+    return [plan.columns_file or "COLUMNS.yaml", *named, "--overwrite"]
 
 
 def _max_rejected(before: Manifest) -> list[str]:

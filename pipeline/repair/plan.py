@@ -49,7 +49,8 @@ class Repair:
       output: directory of the data set; may be left out if `rejected` tells it.
       inputs: patterns of the input files of the data set, if they have moved from where the manifest says.
       workers: local worker threads, 0 for all cores; None leaves it to the size of the input.
-      columns_file: the file that `spec` was read from, for commands that messages show.
+      columns_file: the path of the file that `spec` was read from, for the manifest and for commands that messages show; an empty
+        string if there is none.
     """
 
     rejected: str
@@ -57,7 +58,7 @@ class Repair:
     output: str = ""
     inputs: Sequence[str] = ()
     workers: int | None = None
-    columns_file: str = "COLUMNS.yaml"
+    columns_file: str = ""
 
 
 @dataclass(frozen=True)
@@ -95,8 +96,8 @@ class RepairPlan:
       splits: the splits of the data set, if it has any.
       known: lengths and distributions of the data set, by split if it has any; empty if there are none that can be read.
       notes: remarks for the reader, one line each.
-      began: when the repair began, in milliseconds since 1970.
       columns_file: see `Repair`.
+      began: when the repair began, in milliseconds since 1970.
       made: the sequences that were made of mended events, once they are.
     """
 
@@ -113,8 +114,8 @@ class RepairPlan:
     splits: Splits = NO_SPLITS
     known: Mapping[str, Facts] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    began: int = field(default_factory=now)
     columns_file: str = ""
+    began: int = field(default_factory=now)
     made: MadeSequences | None = None
 
     @property

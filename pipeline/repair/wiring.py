@@ -152,8 +152,9 @@ def _published(
         times.parts(plan.began, (), times.of_tallies(tally), progress.now()),
     )
     known = {name: facts.together(plan.known.get(name), one) for name, one in own.items()}
-    report = page(view(plan.spec, content, whole, statistics, facts.whole(known), examples))
-    held, replaces = facts.as_json({**plan.known, **known}), str(before.content["run"])
+    figures, words = distributions.read_events(before), vocabularies.shown_by_column(content, staged)
+    report = page(view(plan.spec, content, whole, statistics, facts.whole(known), examples, figures, words=words))
+    held, replaces = facts.as_json({**plan.known, **known}, figures), str(before.content["run"])
     left = publish.publish(plan.place, content, whole, statistics, staged, replaces, serving, report, held)
     return {
         "status": DONE,
@@ -245,6 +246,7 @@ def _manifest(
         "run": plan.place.run_id,
         "created": now,
         "columns": plan.columns_text,
+        **({"columns_file": plan.columns_file} if plan.columns_file else {}),
         "runs": [
             *before["runs"],
             {"run": plan.place.run_id, "created": now, "kind": "repair", **added, **_of_events(plan)},

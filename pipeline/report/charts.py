@@ -10,8 +10,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from pipeline.report.figures import figure
+from pipeline.report.figures import duration, figure
 from transforms.distributions.spans import Spans
+from transforms.rows.tally import BUCKETS_AN_OCTAVE, EXACT_LENGTHS
 
 MOST_BARS: Final = 40
 SHOWN: Final = (0.005, 0.995)
@@ -63,10 +64,61 @@ def chart(spans: Spans) -> Chart | None:
     heights = _rebinned(spans, ends, scale)
     inside = float(heights.sum())
     texts = _ticks(low, high, logarithmic, spans.whole)
-    path = _path(_places(ends), heights / heights.max() * 100)
+    path = bar_path(_places(ends), heights / heights.max() * 100)
     return Chart(
         path, texts, logarithmic, round(spans.total - inside), tuple(round(float(h)) for h in heights), low, high
     )
+
+
+def doubling(spans: Spans, largest: int) -> Chart | None:
+    """Returns the bars of whole numbers of any size: one bar each, or as many bars for each octave, made of whole buckets.
+
+    Args:
+      spans: their ranges, as `transforms.distributions.spans.of_lengths` gives them, from 1 on.
+      largest: the largest number.
+    """
+    if not spans.total:
+        return None
+    numbers = np.ceil(spans.lower).astype(np.int64)
+    first = int(numbers[0])
+    if largest < min(first + MOST_BARS, EXACT_LENGTHS):
+        ends = np.arange(first, largest + 2)
+    else:
+        octaves, parts = range(max(first, 1).bit_length() - 1, largest.bit_length()), BUCKETS_AN_OCTAVE
+        while parts > 1 and parts * len(octaves) > MOST_BARS:
+            parts //= 2
+        ends = np.unique([(1 << k) + (j << k) // parts for k in octaves for j in range(parts)] + [1 << octaves.stop])
+        ends = ends[np.searchsorted(ends, first, side="right") - 1 :]
+    heights = np.zeros(len(ends) - 1)
+    np.add.at(heights, np.searchsorted(ends, numbers, side="right") - 1, spans.counts)
+    while heights[-1] == 0:
+        ends, heights = ends[:-1], heights[:-1]
+    path = bar_path(np.linspace(0, 100, len(ends)), heights / heights.max() * 100)
+    lower = [f"{int(at):,}" for at in ends[:-1]]
+    ticks = (lower[0], lower[len(lower) // 2] if len(lower) > 2 else "", lower[-1] if len(lower) > 1 else "")
+    return Chart(path, ticks, False, 0, tuple(map(int, heights)), float(ends[0]), float(ends[-1]))
+
+
+def durations(spans: Spans, tick: int) -> Chart | None:
+    """Returns the bars of times on a logarithmic axis, without those that are 0; None if there are no others.
+
+    Args:
+      spans: their ranges, in ticks.
+      tick: nanoseconds per tick.
+    """
+    some = spans.lower > 0
+    if not some.any():
+        return None
+    above = Spans(spans.lower[some], spans.upper[some], spans.counts[some])
+    low, high = float(above.lower[0]), float(above.upper[-1])
+    if high < 10 * low:
+        middle = math.sqrt(low * high)
+        low, high = middle / math.sqrt(10), middle * math.sqrt(10)
+    ends = np.linspace(math.log10(low), math.log10(high), MOST_BARS + 1)
+    heights = _rebinned(above, ends, np.log10)
+    path = bar_path(_places(ends), heights / heights.max() * 100)
+    ticks = tuple(duration(value * tick) for value in (low, math.sqrt(low * high), high))
+    return Chart(path, ticks, True, 0, tuple(round(float(h)) for h in heights), low, high)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -98,7 +150,9 @@ def overlaid(one: Spans, other: Spans) -> Overlaid | None:
     first, second = (round(spans.total - float(own.sum())) for spans, own in zip((one, other), heights, strict=True))
     shares = [own / max(spans.total, 1) for spans, own in zip((one, other), heights, strict=True)]
     top = max(float(own.max()) for own in shares) or 1.0
-    bars, outline = (draw(_places(ends), own / top * 100) for draw, own in zip((_path, _outline), shares, strict=True))
+    bars, outline = (
+        draw(_places(ends), own / top * 100) for draw, own in zip((bar_path, _outline), shares, strict=True)
+    )
     return Overlaid(bars, outline, _ticks(low, high, logarithmic, full[0].whole), logarithmic, (first, second))
 
 
@@ -161,7 +215,8 @@ def _outline(ends: np.ndarray, heights: np.ndarray) -> str:
     return f"M{ends[0]:.1f} 100{''.join(parts)}V100" if heights.any() else ""
 
 
-def _path(ends: np.ndarray, heights: np.ndarray) -> str:
+def bar_path(ends: np.ndarray, heights: np.ndarray) -> str:
+    """Returns an SVG path of bars in a box of 100 x 100: where they end, one more than bars, and their heights; none for 0."""
     parts = []
     for left, right, height in zip(ends[:-1], ends[1:], heights, strict=True):
         if height > 0:

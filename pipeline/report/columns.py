@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -48,6 +48,7 @@ def view(
     statistics: Mapping[str, Any],
     known: Facts,
     group: Mapping[str, Any] | None,
+    words: Callable[[Sequence[int]], Sequence[str]] | None = None,
 ) -> dict[str, Any]:
     """Returns what is said of a column.
 
@@ -58,10 +59,11 @@ def view(
       statistics: the content of `statistics.json`.
       known: the figures that only the report has.
       group: the description of its sequence group; None for a context column.
+      words: a function from ids to what people call them; None if ids are all that is known.
     """
     counts = ledger["columns"][column.name]
     places = counts["kept"] + counts["completed"] + counts["padded"]
-    ids = _ids(column, known)
+    ids = _ids(column, known, words)
     found = statistics["columns"].get(column.name, {})
     return {
         "name": column.name,
@@ -133,7 +135,7 @@ def _spread(spans: Spans) -> float | None:
     return (spans.quantile(0.95) - spans.quantile(0.05)) or None
 
 
-def _ids(column: Column, known: Facts) -> dict[str, Any] | None:
+def _ids(column: Column, known: Facts, words: Callable[[Sequence[int]], Sequence[str]] | None) -> dict[str, Any] | None:
     """Returns the most frequent ids, how many are among the others, and how many places have none."""
     pair = known.counts.get((column.name, IDS, -1))
     if pair is None or not pair[1].sum():
@@ -142,12 +144,17 @@ def _ids(column: Column, known: Facts) -> dict[str, Any] | None:
     single = (ids >= 0) & (ids < most)
     total = int(counts[ids >= 0].sum())
     order = np.argsort(-counts[single], kind="stable")[:TOP_IDS]
-    top = [(f"{int(ids[single][at]):,}", int(counts[single][at])) for at in order]
+    top = ids[single][order].tolist()
+    called = words(top) if words is not None else [""] * len(top)
     spans = Spans(ids[single] - 0.5, ids[single] + 0.5, counts[single], whole=True)
     padding = _padding(column)
     return {
         "total": f"{total:,}",
-        "top": [(name, f"{n:,}", share(n, total)) for name, n in top],
+        "top": [
+            {"id": f"{one:,}", "word": word, "times": f"{n:,}", "share": share(n, total)}
+            for one, word, n in zip(top, called, counts[single][order].tolist(), strict=True)
+        ],
+        "words": words is not None,
         "single": f"{int(single.sum()):,}",
         "chart": charts.chart(spans),
         "others": f"{int(counts[ids >= most].sum()):,}",
@@ -218,7 +225,7 @@ def _fitted(one: Mapping[str, Any]) -> dict[str, Any]:
         "per": one.get("per", ""),
         "quantiles": quantiles,
         "key": one.get("key", ""),
-        "keys": f"{one['keys']:,}" if keys else "",
+        "key_count": f"{one['keys']:,}" if keys else "",
     }
 
 

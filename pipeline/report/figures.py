@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -62,6 +62,25 @@ def took(milliseconds: int) -> str:
         return f"{seconds:.3g} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def duration(nanoseconds: float) -> str:
+    """Returns a duration for people.
+
+    >>> [duration(n) for n in (0, 40, 1_500_000, 90e9, 3600e9 * 30, 86400e9 * 4000)]
+    ['0 s', '40 ns', '1.5 ms', '1.5 min', '1.25 d', '11 y']
+    """
+    if nanoseconds <= 0:
+        return "0 s"
+    unit, size = next(((unit, size) for unit, size in _UNITS if nanoseconds >= size), _UNITS[-1])
+    return f"{nanoseconds / size:,.3g} {unit}" if nanoseconds < 1000 * size else f"{nanoseconds / size:,.0f} {unit}"
+
+
+_UNITS: Final = [
+    *(("y", 365.2425 * 86400e9), ("d", 86400e9), ("h", 3600e9), ("min", 60e9)),
+    *(("s", 1e9), ("ms", 1e6), ("\N{MICRO SIGN}s", 1e3), ("ns", 1.0)),
+]
+"""Units and the nanoseconds of each, the largest first."""
 
 
 def flat(values: Any) -> list[Any]:

@@ -8,13 +8,14 @@ from typing import Any, Final
 from transforms.escaping import one_line
 
 REPORT: Final = "page.html.j2"
+SEQUENCES: Final = "sequences.html.j2"
 
 
 def page(content: dict[str, Any], template: str = REPORT) -> bytes:
-    """Returns a page, `report.html` unless another template is named: self-contained, without scripts; it fetches nothing.
+    """Returns a page, the report of a run unless another template is named: self-contained, without scripts; it fetches nothing.
 
     Args:
-      content: the content of the page (see `view`). All of it is escaped.
+      content: the content of the page (see `view`; of the page for `SEQUENCES`, `events.page_view`). All of it is escaped.
       template: its name among the files of this folder.
     """
     from jinja2 import Environment, FunctionLoader, StrictUndefined

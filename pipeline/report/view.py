@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from pipeline.report import charts, columns
+from pipeline.report import charts, columns, events
 from pipeline.report.figures import figure, share, size, took
+from pipeline.report.rows import MOST_FILES, file, reasons
 from transforms.distributions.facts import Facts
 from transforms.distributions.spans import of_lengths
+from transforms.events.figures import Figures
 from transforms.spec.spec import Spec
-
-MOST_FILES: Final = 100
-"""Input files that are listed."""
 
 OPEN_COLUMNS: Final = 12
 """Up to this many columns are shown open; more are folded."""
@@ -26,6 +25,9 @@ def view(
     statistics: Mapping[str, Any],
     facts: Facts,
     examples: Mapping[str, Sequence[Mapping[str, Any]]],
+    figures: Figures | None = None,
+    examples_of_events: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
+    words: Mapping[str, Callable[[Sequence[int]], Sequence[str]]] | None = None,
 ) -> dict[str, Any]:
     """Returns everything that the page says.
 
@@ -36,13 +38,24 @@ def view(
       statistics: the content of `statistics.json`.
       facts: the figures that only the report has.
       examples: the first rejected rows of every reason.
+      figures: figures of the events that the rows are sequences of; None if there are none, or they are not known.
+      examples_of_events: the first rejected events of every reason.
+      words: by column, a function from ids to what people call them: the words of its vocabulary.
     """
     rows = ledger["rows"]
     lengths = {name: group["T"] for name, group in statistics["groups"].items()}
     groups = [_group(name, lengths.get(name), spec, ledger, facts, k) for k, name in enumerate(spec.group_names)]
     by_name = {group["name"]: group for group in groups}
     shown = [
-        columns.view(column, number, ledger, statistics, facts, by_name.get(column.sequence_group or ""))
+        columns.view(
+            column,
+            number,
+            ledger,
+            statistics,
+            facts,
+            by_name.get(column.sequence_group or ""),
+            (words or {}).get(column.name),
+        )
         for number, column in enumerate(spec.columns)
     ]
     counted, of = facts.rows
@@ -58,10 +71,15 @@ def view(
         "shards": len(manifest["examples"]["files"]),
         "bytes": size(sum(entry["bytes"] for entry in manifest["examples"]["files"])),
         "times": _times(facts),
-        "reasons": _reasons(rows, examples),
+        "reasons": reasons(rows["rejected_by_reason"], rows["rejected"], rows["read"], examples),
+        "events": events.view(ledger["events"], spec.events, figures, spec.split, examples_of_events or {})
+        if "events" in ledger
+        else None,
+        "columns_file": manifest.get("columns_file", ""),
+        "columns_text": str(manifest["columns"]).splitlines(),
         "splits": [_split(name, own["rows"], rows["written"]) for name, own in ledger.get("splits", {}).items()],
         "skipped": manifest.get("skipped_files", []),
-        "files": [_file(name, entry["rows"]) for name, entry in files[:MOST_FILES]],
+        "files": [file(name, entry["rows"]) for name, entry in files[:MOST_FILES]],
         "more_files": len(files) - MOST_FILES,
         "groups": groups,
         "columns": shown,
@@ -76,29 +94,9 @@ def view(
     }
 
 
-def _file(name: str, rows: Mapping[str, int]) -> dict[str, str]:
-    counts = {what: f"{rows[what]:,}" for what in ("read", "written", "rejected")}
-    return {"name": name, **counts, "share": share(rows["rejected"], rows["read"])}
-
-
 def _split(name: str, rows: Mapping[str, Any], written: int) -> dict[str, str]:
-    reasons = ", ".join(f"{reason} {count:,}" for reason, count in rows["rejected_by_reason"].items())
-    return {**_file(name, rows), "of_all": share(rows["written"], written), "reasons": reasons or "\N{EN DASH}"}
-
-
-def _reasons(rows: Mapping[str, Any], examples: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
-    by_reason = sorted(rows["rejected_by_reason"].items(), key=lambda pair: -pair[1])
-    return [
-        {
-            "reason": reason,
-            "rows": f"{count:,}",
-            "share": share(count, rows["read"]),
-            "of_rejected": round(100 * count / rows["rejected"], 1),
-            "examples": examples.get(reason, []),
-        }
-        for reason, count in by_reason
-        if count
-    ]
+    why = ", ".join(f"{reason} {count:,}" for reason, count in rows["rejected_by_reason"].items())
+    return {**file(name, rows), "of_all": share(rows["written"], written), "reasons": why or "\N{EN DASH}"}
 
 
 def _times(facts: Facts) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ from pipeline.shuffle.partition import Grouping
 from transforms.beam import GOOD, REJECTED, TALLIES, in_global_window, typed
 from transforms.errors import SpecError
 from transforms.events.checks import schema_faults
+from transforms.events.figures import Figures, together
 from transforms.events.incoming import Incoming, plain_kinds
 from transforms.events.make_events import make_events, resolved
 from transforms.events.spec import Events
@@ -30,15 +31,19 @@ DEFAULT_PARTITIONS: Final = 64
 BATCH_BYTES: Final = 8 << 20
 """Arrow data in a batch of sequences that comes out, at most; a longer sequence is a batch of its own."""
 
+FIGURES: Final = "figures"
+
 _BLOCKS: Final = "blocks"
+_BESIDE: Final = (TALLIES, FIGURES)
 
 
 class GroupedEvents(NamedTuple):
-    """The outputs of `GroupEvents`: the sequences, the rejected events, and what was counted."""
+    """The outputs of `GroupEvents`: the sequences, the rejected events, what was counted, and figures for people."""
 
     good: beam.PCollection
     rejected: beam.PCollection
     tallies: beam.PCollection
+    figures: beam.PCollection
 
 
 class Shuffle(beam.PTransform):
@@ -57,16 +62,16 @@ class Shuffle(beam.PTransform):
         if self._folder:
             numbers = events.pipeline | "Partitions" >> beam.Create(range(self._partitions), reshuffle=False)
             numbers |= "Deal" >> beam.Reshuffle()
-            grouped = numbers | "Group" >> beam.ParDo(group, AsList(found[_BLOCKS])).with_outputs(TALLIES, main=GOOD)
+            grouped = numbers | "Group" >> beam.ParDo(group, AsList(found[_BLOCKS])).with_outputs(*_BESIDE, main=GOOD)
         else:
             found[_BLOCKS].element_type = typehints.KV[int, bytes]
             shuffled = found[_BLOCKS] | "Shuffle" >> beam.GroupByKey()
-            grouped = shuffled | "Group" >> beam.ParDo(group).with_outputs(TALLIES, main=GOOD)
+            grouped = shuffled | "Group" >> beam.ParDo(group).with_outputs(*_BESIDE, main=GOOD)
         if not as_dicts:
             typed(grouped, GOOD)
             typed(found, REJECTED)
         tallies = (found[TALLIES], grouped[TALLIES]) | "Tallies" >> beam.Flatten()
-        return GroupedEvents(grouped[GOOD], found[REJECTED], tallies)
+        return GroupedEvents(grouped[GOOD], found[REJECTED], tallies, grouped[FIGURES])
 
 
 class GroupEvents(Shuffle):
@@ -74,7 +79,8 @@ class GroupEvents(Shuffle):
 
     Takes RecordBatches or Tables of events, or dicts, one an event. Gives `good`, the sequences, as RecordBatches (as dicts
     where the input's type says that it has dicts); `rejected`, events without a key or a time and those with a value of another
-    type (see `transforms.rows.rejection.SCHEMA`); `tallies`, what became of each event (`Grouping.grouped`).
+    type (see `transforms.rows.rejection.SCHEMA`); `tallies`, what became of each event (see `Partition`); and `figures` of the
+    events, which `transforms.events.figures.together` adds up.
 
     Blocks of Arrow, one a partition and batch, cross the pipeline's GroupByKey. An engine may hold a partition whole; Beam's
     in-process runner holds all of them in memory, unless `folder` says where they go as files instead.
@@ -200,8 +206,9 @@ class _Group(beam.DoFn):
         self._grouping, self._as_dicts = grouping, as_dicts
 
     def start_bundle(self) -> None:
-        """Begins a tally."""
+        """Begins with nothing counted."""
         self._tally: Tally = Counter()
+        self._figures = Figures()
 
     def process(self, element: Any, files: Sequence[BlockFile] | None = None) -> Iterator[Any]:
         """Groups one partition; yields batches of sequences, or dicts."""
@@ -209,8 +216,9 @@ class _Group(beam.DoFn):
             blocks = (unpacked(data) for data in element[1])
         else:
             blocks = (block for file in files for block in file.blocks(element))
-        table, tally = self._grouping.grouped(blocks)
+        table, tally, figures = self._grouping.grouped(blocks)
         add(self._tally, tally)
+        self._figures = together([self._figures, figures])
         if self._as_dicts:
             yield from table.to_pylist()
         elif table.num_rows:
@@ -221,3 +229,4 @@ class _Group(beam.DoFn):
         """Yields what was counted."""
         if self._tally:
             yield TaggedOutput(TALLIES, in_global_window(self._tally))
+            yield TaggedOutput(FIGURES, in_global_window(self._figures))

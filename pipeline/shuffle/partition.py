@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -13,9 +13,11 @@ import pyarrow as pa
 from pipeline.shuffle.blocks import FILE_COLUMN, Block
 from transforms.events import trim
 from transforms.events.accounting import FATES
+from transforms.events.counted import counted
+from transforms.events.figures import Figures
 from transforms.events.incoming import Incoming
-from transforms.events.sequences import Grouped, sequences
-from transforms.events.trim import Most, most_needed
+from transforms.events.sequences import sequences
+from transforms.events.trim import Most, Trimmed, most_needed
 from transforms.kernels.partitions import summed
 from transforms.kernels.values import read_only
 from transforms.parse.step_limit import MAX_STEPS
@@ -24,6 +26,21 @@ from transforms.rows.tally import Tally, add
 
 TRIMMED_BYTES: Final = 64 << 20
 """Of a partition that grows past this, keys with more events than a sequence can hold are trimmed on the way."""
+
+
+class Partition(NamedTuple):
+    """What became of the events of a partition.
+
+    Attributes:
+      table: the sequences, ordered by key, split and time.
+      tally: `(file, "events", fate)`, events by what became of them; `(file, "event_digest", fate)`, the sum of their digests;
+        `("", "sequences", what)`: `rows`, `steps`, `targets`, `used_again`, and those `too_long` to be written.
+      figures: figures of the events for people.
+    """
+
+    table: pa.Table
+    tally: Tally
+    figures: Figures
 
 
 @dataclass(frozen=True)
@@ -44,18 +61,14 @@ class Grouping:
     def schema(self) -> pa.Schema:
         """The schema of the sequences."""
         none = pa.table({name: pa.nulls(0, kind) for name, kind in self.incoming.kinds.items()})
-        return self._sequences(none).table.schema
+        made = sequences(none, self.incoming.events, borders=self.borders, max_steps=self.max_steps)
+        return made.table.schema
 
-    def grouped(self, blocks: Iterable[Block]) -> tuple[pa.Table, Tally]:
+    def grouped(self, blocks: Iterable[Block]) -> Partition:
         """Makes sequences of all events of some keys.
 
         Args:
           blocks: the events, in any order.
-
-        Returns:
-          The sequences, ordered by key, split and time. And what was counted: `(file, "events", fate)`, events by what became of
-          them; `(file, "event_digest", fate)`, the sum of their digests; `("", "sequences", what)`: `rows`, `steps`, `targets`,
-          `used_again`, and those `too_long` to be written.
         """
         held, limit = _Held(), TRIMMED_BYTES
         most = most_needed(self.incoming.events, bool(self.borders), self.max_steps)
@@ -66,17 +79,16 @@ class Grouping:
                 add(tally, held.trim(self.incoming, most))
                 limit = max(TRIMMED_BYTES, 2 * held.size)
         if not held.batches:
-            return self.schema.empty_table(), tally
-        found = self._sequences(held.table.select(list(self.incoming.kinds)))
+            return Partition(self.schema.empty_table(), tally, Figures())
+        table = held.table.select(list(self.incoming.kinds))
+        trimmed = trim.together(held.trimmed)
+        found, figures = counted(table, self.incoming.events, self.borders, self.max_steps, trimmed)
         add(tally, held.counted(found.fates))
         of_all = found.counts
         for what in ("steps", "targets", "used_again"):
             tally["", "sequences", what] = getattr(of_all, what)
         tally["", "sequences", "rows"], tally["", "sequences", "too_long"] = of_all.sequences, len(found.too_long)
-        return found.table, tally
-
-    def _sequences(self, table: pa.Table) -> Grouped:
-        return sequences(table, self.incoming.events, borders=self.borders, max_steps=self.max_steps)
+        return Partition(found.table, tally, figures)
 
 
 class _Held:
@@ -85,10 +97,12 @@ class _Held:
     Attributes:
       batches: their blocks.
       size: bytes of these.
+      trimmed: what was trimmed of them.
     """
 
     def __init__(self) -> None:
         self.batches: list[pa.RecordBatch] = []
+        self.trimmed: list[Trimmed] = []
         self._files: list[np.ndarray] = []
         self._names: dict[str, int] = {}
         self.size = 0
@@ -112,6 +126,7 @@ class _Held:
         if kept.all():
             return Counter()
         tally = self.counted(np.where(kept, 0, most.fate))
+        self.trimmed.append(trim.counted(incoming.events, table.filter(pa.array(~kept))))
         self._files = [np.concatenate(self._files)[kept]]
         self.batches = table.filter(pa.array(kept)).combine_chunks().to_batches()
         self.size = sum(batch.nbytes for batch in self.batches)

@@ -73,6 +73,7 @@ def check(manifest: Manifest, tell: Tell = lambda path, count: None) -> Files:
         _sequences(manifest, found, tell)
     if manifest.format == SEQUENCES:
         _balance(manifest, _json(manifest, "ledger", found), found)
+        _beside(manifest, found)
         found.notes += [one_line(f"{path}: {LEFT}") for path in _left(manifest)]
         return found
     if manifest.format not in SINKS:
@@ -86,12 +87,17 @@ def check(manifest: Manifest, tell: Tell = lambda path, count: None) -> Files:
         _tree(manifest, name, found)
     _json(manifest, "statistics", found)
     _balance(manifest, _json(manifest, "ledger", found), found)
-    if manifest.content.get("distributions") is not None:  # older data sets have none
-        _json(manifest, "distributions", found)
-    _report(manifest, found)
+    _beside(manifest, found)
     for path in _left(manifest):
         found.notes.append(one_line(f"{path}: {LEFT}"))
     return found
+
+
+def _beside(manifest: Manifest, found: Files) -> None:
+    """Checks the distributions and the report, which older data sets have not."""
+    if manifest.content.get("distributions") is not None:
+        _json(manifest, "distributions", found)
+    _report(manifest, found)
 
 
 def bytes_to_read(manifest: Manifest) -> int:
@@ -227,7 +233,7 @@ def _json(manifest: Manifest, name: str, found: Files) -> Any:
 
 
 def _report(manifest: Manifest, found: Files) -> None:
-    """Checks the report, which older data sets have not."""
+    """Checks the report."""
     relative = manifest.content.get("report")
     if relative is None or not _is_there(manifest, "report", relative, found):
         return

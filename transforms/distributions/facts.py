@@ -17,6 +17,7 @@ from transforms.columns.vocabulary_base import vocabulary_of
 from transforms.distributions import histograms
 from transforms.distributions.centres import Centre, read_centres
 from transforms.distributions.histograms import COUNTED, ROWS, Counting, Packed
+from transforms.events.figures import Figures
 from transforms.rows.tally import Tally, lengths_by_group
 from transforms.spec.spec import Spec
 
@@ -156,9 +157,16 @@ def _far(facts: Facts) -> dict[str, tuple[float, ...]]:
     return {name: tuple(values) for name, values in facts.centres.items() if any(values)}
 
 
-def as_json(parts: Mapping[str, Facts]) -> bytes:
-    """Returns the facts of the parts of a data set as the content of `distributions.json`, without NaN."""
-    content = {"version": VERSION, "parts": {name: _content(facts) for name, facts in parts.items()}}
+def as_json(parts: Mapping[str, Facts], events: Figures | None = None) -> bytes:
+    """Returns the facts of the parts of a data set as the content of `distributions.json`, without NaN.
+
+    Args:
+      parts: the facts.
+      events: the figures of the events that its rows are sequences of; None for other rows.
+    """
+    content: dict[str, Any] = {"version": VERSION, "parts": {name: _content(facts) for name, facts in parts.items()}}
+    if events is not None:
+        content["events"] = events.as_json()
     return json.dumps(content, separators=(",", ":"), allow_nan=False).encode() + b"\n"
 
 
@@ -187,6 +195,15 @@ def from_json(data: bytes | str) -> dict[str, Facts]:
         return {str(n): _facts(one) for n, one in content["parts"].items()} if content["version"] == VERSION else {}
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return {}
+
+
+def events_from_json(data: bytes | str) -> Figures | None:
+    """Returns the figures of events from the output of `as_json`; None if there are none that can be read."""
+    try:
+        content = json.loads(data)
+        return Figures.from_json(content["events"]) if content["version"] == VERSION else None
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError):
+        return None
 
 
 def _facts(content: Mapping[str, Any]) -> Facts:

@@ -80,4 +80,4 @@ def of_lengths(histogram: Mapping[int, int]) -> Spans:
     octave = np.maximum(np.floor(np.log2(np.maximum(lengths, 1))).astype(np.int64) - 5, 0)
     wide = np.where(lengths < EXACT_LENGTHS, 1, 1 << octave)
     counts = np.array([histogram[int(at)] for at in lengths], np.int64)
-    return Spans(lengths - 0.5, lengths + wide - 0.5, counts, whole=True)
+    return Spans(lengths - 0.5, lengths + (wide - 0.5), counts, whole=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -28,6 +28,7 @@ class Listed:
       ends: int64 `[lists]`.
       splits: int64 `[lists]`, the number of the split, 0 for the first.
       borders: int64 `[splits]`, the earliest time of each.
+      whole: bool `[lists]`, whether a list is the last one of its key, with all its events.
     """
 
     order: np.ndarray
@@ -35,6 +36,7 @@ class Listed:
     ends: np.ndarray
     splits: np.ndarray
     borders: np.ndarray
+    whole: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class Cut:
       ends: int64 `[sequences]`, where they end; the target's events follow.
       splits: int64 `[sequences]`, the number of the split.
       too_long: int64 `[n, 4]`, sequences that were dropped: where their steps begin and end, the split, and how many steps.
+      sessions: the sessions of each key, whatever became of them; None if there is no gap that would end one.
     """
 
     order: np.ndarray
@@ -54,6 +57,21 @@ class Cut:
     ends: np.ndarray
     splits: np.ndarray
     too_long: np.ndarray
+    sessions: SessionRuns | None
+
+
+class SessionRuns(NamedTuple):
+    """The sessions of each key.
+
+    Attributes:
+      begins: int64 `[sessions]`, where each begins in the order.
+      ends: int64 `[sessions]`.
+      of_key: int64 `[keys]`, how many there are of each.
+    """
+
+    begins: np.ndarray
+    ends: np.ndarray
+    of_key: np.ndarray
 
 
 def listed(order: np.ndarray, begins: np.ndarray, times: np.ndarray, borders: Sequence[int]) -> Listed:
@@ -68,7 +86,7 @@ def listed(order: np.ndarray, begins: np.ndarray, times: np.ndarray, borders: Se
     lower = np.array([EARLIEST, *borders], np.int64)
     starts, stops = begins[:-1], begins[1:]
     if not borders:
-        return Listed(order, starts, stops, np.zeros(len(starts), np.int64), lower)
+        return Listed(order, starts, stops, np.zeros(len(starts), np.int64), lower, np.ones(len(starts), bool))
     by_time = times[order]
     before = [np.zeros(len(starts), np.int64)]
     for border in borders:
@@ -77,7 +95,7 @@ def listed(order: np.ndarray, begins: np.ndarray, times: np.ndarray, borders: Se
     until = np.stack([*before[1:], stops - starts], axis=1)
     has = until > np.stack(before, axis=1)
     keys, splits = np.nonzero(has)
-    return Listed(order, starts[keys], starts[keys] + until[has], splits, lower)
+    return Listed(order, starts[keys], starts[keys] + until[has], splits, lower, np.diff(keys, append=-1) != 0)
 
 
 def unique(lists: Listed, times: np.ndarray, fields: Sequence[Ranked], by_time: bool, fates: np.ndarray) -> Listed:
@@ -104,7 +122,7 @@ def unique(lists: Listed, times: np.ndarray, fields: Sequence[Ranked], by_time: 
     event_order.mark_all_but_last(read_only(runs[0]), read_only(runs[1]), place, dropped)
     np.maximum.at(fates, order[dropped], UNIQUE)
     kept = np.append(0, np.cumsum(~dropped))
-    return Listed(order[~dropped], kept[begins[:-1]], kept[begins[1:]], lists.splits, lists.borders)
+    return Listed(order[~dropped], kept[begins[:-1]], kept[begins[1:]], lists.splits, lists.borders, lists.whole)
 
 
 def cut(events: Events, lists: Listed, times: np.ndarray, tick: int, max_steps: int, fates: np.ndarray) -> Cut:
@@ -119,9 +137,11 @@ def cut(events: Events, lists: Listed, times: np.ndarray, tick: int, max_steps: 
       fates: int8, by position, changed.
     """
     begins, ends, of_list = lists.begins, lists.ends, np.arange(len(lists.begins))
+    sessions = None
     if events.sessions is not None:
         gap = int(duration(events.sessions.gap) / tick)
         begins, ends, of_list = _sessions(lists, times, gap)
+        sessions = _of_keys(lists, begins, ends, of_list)
     ahead = events.target.next if events.target else 0
     steps = np.maximum(ends - begins - ahead, 0)
     session, offset, size = _windows(events.windows, steps)
@@ -140,7 +160,7 @@ def cut(events: Events, lists: Listed, times: np.ndarray, tick: int, max_steps: 
     _mark(start, last, fate, lists.order, fates)
     kept, over = fate == USED, fate == LONGER
     too_long = np.stack([first[over], first[over] + size[over], splits[over], size[over]], axis=1)
-    return Cut(lists.order, start[kept], first[kept] + size[kept], splits[kept], too_long)
+    return Cut(lists.order, start[kept], first[kept] + size[kept], splits[kept], too_long, sessions)
 
 
 def _mark(begins: np.ndarray, ends: np.ndarray, fate: np.ndarray, order: np.ndarray, fates: np.ndarray) -> None:
@@ -160,6 +180,13 @@ def _sessions(lists: Listed, times: np.ndarray, gap: int) -> tuple[np.ndarray, n
     of_list = np.searchsorted(splits, at[:-1], side="right") - 1
     moved = (lists.begins - splits[:-1])[of_list]
     return at[:-1] + moved, at[1:] + moved, of_list
+
+
+def _of_keys(lists: Listed, begins: np.ndarray, ends: np.ndarray, of_list: np.ndarray) -> SessionRuns:
+    """Returns the sessions of the lists that have all events of their keys."""
+    own = lists.whole[of_list]
+    counts = np.bincount(of_list, minlength=len(lists.begins))
+    return SessionRuns(begins[own], ends[own], counts[lists.whole])
 
 
 def _windows(windows: Windows | None, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

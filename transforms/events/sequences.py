@@ -83,6 +83,34 @@ def sequences(
       SpecError: the section cannot work as written, or not with these events; the error lists every fault.
       TypeError, ValueError: the data are not events.
     """
+    return grouped(data, events, borders, max_steps)[0]
+
+
+@dataclass(frozen=True)
+class Working:
+    """What sequences were cut from.
+
+    Attributes:
+      events: those that have a key and a time.
+      order: int64, positions of events, key after key, in order.
+      begins: int64 `[keys + 1]`, where the events of each key begin in `order`, and those of the last end.
+      borders: where each split but the first begins, in the unit of their times.
+      made: the sequences.
+      fates: int8 `[events]`, the fate of each.
+    """
+
+    events: EventTable
+    order: np.ndarray
+    begins: np.ndarray
+    borders: list[int]
+    made: Cut
+    fates: np.ndarray
+
+
+def grouped(
+    data: Frame, events: Events | Mapping[str, Any], borders: Mapping[str, Any] | None, max_steps: int
+) -> tuple[Grouped, Working]:
+    """Builds sequences from events as `sequences` does; also returns what they were cut from."""
     spec, table = make_events(events), table_of(data)
     faults = checks.schema_faults(spec, table.schema)
     if faults:
@@ -95,14 +123,15 @@ def sequences(
     if not good.all():
         rejected = _rejected(spec, table, np.flatnonzero(~good))
         whole = EventTable(spec, table.filter(pa.array(good)))
-    made, fates = _cut(spec, whole, _borders(spec, borders or {}, whole.times.tick), max_steps)
+    work = _cut(spec, whole, _borders(spec, borders or {}, whole.times.tick), max_steps)
+    made = work.made
     every = np.full(len(good), accounting.REJECTED, np.int8)
-    every[good] = fates
+    every[good] = work.fates
     positions, splits = order.segments(made.begins, made.ends, made.order)
     names = [FIRST_SPLIT, *(borders or ())]
     over = _names(whole, made.order[made.too_long[:, 0]], made.too_long[:, 2], names)
     count = len(made.begins)
-    return Grouped(
+    found = Grouped(
         _written(spec, whole, made, Steps(whole.field, whole.times.values, whole.times.tick, positions, splits), names),
         rejected,
         pa.table({**over, "steps": made.too_long[:, 3]}),
@@ -111,18 +140,21 @@ def sequences(
         positions if good.all() else np.flatnonzero(good)[positions],
         splits,
     )
+    return found, work
 
 
-def _cut(spec: Events, whole: EventTable, borders: list[int], max_steps: int) -> tuple[Cut, np.ndarray]:
-    """Orders events and cuts them; returns the sequences, and what became of each event."""
+def _cut(spec: Events, whole: EventTable, borders: list[int], max_steps: int) -> Working:
+    """Orders events and cuts them."""
     times = whole.times.values
-    lists = listed(*whole.ordered(*whole.numbered()), times, borders)
+    order, begins = whole.ordered(*whole.numbered())
+    lists = listed(order, begins, times, borders)
     fates = np.full(len(times), accounting.WINDOWS, np.int8)  # unless a rule says otherwise, no window took them
     if spec.unique is not None:
         fates[:] = 0
         lists = _unique(spec, whole, lists, fates)
         fates[lists.order] = np.maximum(fates[lists.order], accounting.WINDOWS)
-    return cut(spec, lists, times, whole.times.tick, max_steps, fates), fates
+    made = cut(spec, lists, times, whole.times.tick, max_steps, fates)
+    return Working(whole, order, begins, borders, made, fates)
 
 
 def _unique(spec: Events, whole: EventTable, lists: Listed, fates: np.ndarray) -> Listed:

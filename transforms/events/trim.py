@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
+from transforms.events import figures
 from transforms.events.accounting import LONGER, WINDOWS
+from transforms.events.figures import Figures
+from transforms.events.keys import numbered
 from transforms.events.spec import Events
 from transforms.events.table import EventTable
 
@@ -65,3 +70,61 @@ def kept(events: Events, table: pa.Table, most: int) -> np.ndarray:
     place = np.arange(len(order)) - np.repeat(begins[1:], np.diff(begins))
     found[rows[order[place < -most]]] = False
     return found
+
+
+@dataclass(frozen=True)
+class Trimmed:
+    """What was trimmed of some keys, for the figures of all events.
+
+    Attributes:
+      keys: the fields of the keys, one row per key and time that it was trimmed.
+      events: int64 `[rows]`, how many events of it.
+      figures: when these were.
+    """
+
+    keys: pa.Table
+    events: np.ndarray
+    figures: Figures
+
+
+def counted(events: Events, table: pa.Table) -> Trimmed:
+    """Counts trimmed events.
+
+    Args:
+      events: the section.
+      table: those events, at least one.
+    """
+    whole = EventTable(events, table)
+    ids, count = whole.numbered()
+    one = np.empty(count, np.int64)
+    one[ids] = np.arange(len(ids))
+    times = figures.of_times(whole.times.values, whole.times.tick)
+    return Trimmed(_keys(whole, one), np.bincount(ids, minlength=count), times)
+
+
+def together(parts: Sequence[Trimmed]) -> Trimmed | None:
+    """Returns everything that was trimmed; None for nothing."""
+    if not parts:
+        return None
+    keys, events = pa.concat_tables([part.keys for part in parts]), np.concatenate([part.events for part in parts])
+    return Trimmed(keys, events, figures.together(part.figures for part in parts))
+
+
+def added_to(counts: np.ndarray, whole: EventTable, one: np.ndarray, trimmed: Trimmed) -> np.ndarray:
+    """Returns how many events of each key there were before it was trimmed.
+
+    Args:
+      counts: int64 `[keys]`, how many there are, in the order of the keys.
+      whole: the events.
+      one: int64 `[keys]`, an event of each.
+      trimmed: what was trimmed of some of these keys.
+    """
+    own = pa.concat_tables([_keys(whole, one), trimmed.keys])
+    ids, _ = numbered([own.column(name).combine_chunks() for name in own.schema.names])
+    made = counts.copy()
+    np.add.at(made, ids[len(one) :], trimmed.events)
+    return made
+
+
+def _keys(whole: EventTable, rows: np.ndarray) -> pa.Table:
+    return pa.table({name: whole.field(name).take(pa.array(rows)) for name in whole.spec.key})

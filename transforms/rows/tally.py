@@ -109,7 +109,9 @@ def from_list(entries: Iterable[Sequence[Any]]) -> Tally:
 
 
 EXACT_LENGTHS: Final = 64
-"""Lengths below are counted exactly; above, 32 buckets an octave: within 3.2 %."""
+"""Lengths below are counted exactly; above, `BUCKETS_AN_OCTAVE`: within 3.2 %."""
+
+BUCKETS_AN_OCTAVE: Final = 32
 
 
 def length_bucket(lengths: np.ndarray) -> np.ndarray:

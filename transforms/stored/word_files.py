@@ -95,6 +95,25 @@ def kept(root: str, entry: Mapping[str, Any]) -> Kept:
     return found
 
 
+def words_at(root: str, entry: Mapping[str, Any], ids: Sequence[int]) -> list[bytes]:
+    """Returns the words of some ids, without making Python objects of the others.
+
+    Args:
+      root: folder of the saved graph.
+      entry: its entry under `vocabularies` of a manifest.
+      ids: from 0, each that of a word.
+
+    Raises:
+      ValueError, OSError: the file cannot be read, or has no such word.
+    """
+    if not entry.get("table"):
+        words = kept(root, entry).words
+        return [words[one] for one in ids]
+    data = read(f"{root.rstrip('/')}/{entry['table']}")
+    column = pq.read_table(pa.BufferReader(data), columns=["word"], page_checksum_verification=True)["word"]
+    return column.take(pa.array(ids, pa.int64())).to_pylist()
+
+
 def file_of(name: str) -> str:
     """Returns the name of the file that `Kept` is written to, for the `vocabulary_name` of a column."""
     return f"{name}.parquet"
