@@ -272,6 +272,20 @@ def test_rows_that_all_have_no_split(tmp_path):
         assert outcome.message == "no rows to write: 6 read, 6 rejected"
 
 
+def test_nothing_to_append(case, tmp_path):
+    root = tmp_path / "out"
+    shutil.copytree(case.folder / "first", root)
+    before = read_manifest(str(root))
+    empty = write(tmp_path / "empty.jsonl", [])
+    outcome = run_job(SPEC, empty, root, append=True)
+    assert outcome.message == "no rows to write: 0 read, 0 rejected (--allow-empty appends nothing)"
+    assert read_manifest(str(root)).content == before.content
+    done(SPEC, empty, root, append=True, allow_empty=True)
+    after = read_manifest(str(root))
+    assert after.rows == before.rows and [run["kind"] for run in after.content["runs"]] == ["run", "append"]
+    assert verify.files(str(root)).faults == []
+
+
 def test_too_many_rejects_of_what_is_appended(case, tmp_path):
     root = tmp_path / "out"
     shutil.copytree(case.folder / "first", root)
@@ -311,7 +325,9 @@ def test_appending_to_splits(tmp_path, by):
     if by == "input":
         with pytest.raises(UsageError, match="name the split of each"):
             run_job(spec, paths[1], tmp_path / "out", append=True)
-    with pytest.raises(ValueError, match="split: expected that of the data set"):
+    with pytest.raises(
+        ValueError, match=r"split: expected that of the data set, .*, got split: {by: feature, feature: f}$"
+    ):
         run_job(
             make_spec(COLUMNS, SequenceGroup(max_length=5), split=Split(by="feature", feature="f")),
             paths[1],

@@ -260,7 +260,8 @@ def test_a_repair_finds_the_split_anew(case, tmp_path):
         assert {20, 220} <= ids or name != ones
         assert {10, 110, 210} <= ids or name != fives
     assert verify.files(str(root)).faults == []
-    with pytest.raises(SpecError, match="split: expected that of the data set"):
+    rule = re.escape("expected that of the data set, split: {by: key, key: user, ")
+    with pytest.raises(SpecError, match=f"split: {rule}.*, got none$"):
         repair(Repair(str(root), make_spec(COLUMNS)))
 
 
@@ -316,6 +317,9 @@ def test_a_file_of_another_split_does_not_count_for_the_statistics(case, tmp_pat
                 make_spec(COLUMNS), [f"train={train}", f"test={test}"], tmp_path / "out", statistics_inputs=[str(file)]
             )
     more = write(tmp_path / "more.jsonl", case.rows[:9])
+    inputs = [f"train={train}", f"test={test}"]
+    with pytest.raises(UsageError, match=r"'test=.*jsonl': names a split, .* statistics of 'train' alone; drop test="):
+        run_job(make_spec(COLUMNS), inputs, tmp_path / "out", statistics_inputs=[f"test={more}"])
     asked = {"statistics_inputs": [str(more), str(train)]}
     outcome = done(make_spec(COLUMNS), [f"train={train}", f"test={test}"], tmp_path / "out", **asked)
     assert outcome.ledger["splits"]["train"]["rows"]["read"] == 151

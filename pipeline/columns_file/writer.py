@@ -82,6 +82,11 @@ def split_row(split: Split) -> dict[str, Any]:
     return _flow(_changed(split, "split", []))
 
 
+def split_text(split: Split | None) -> str:
+    """Returns the rule of splits as a columns file has it, on one line; `none` if there is none."""
+    return block({"split": split_row(split)}).strip() if split is not None else "none"
+
+
 def events_rows(events: Events) -> dict[str, Any]:
     """Returns the section of events as `block` takes it."""
     return {name: _nested(value, name == "features") for name, value in events_to_dict(events).items()}

@@ -48,6 +48,29 @@ def match_named(given: Sequence[str], rule: Split | None, allow_empty: bool = Fa
     )
 
 
+def match_statistics(given: Sequence[str], rule: Split | None, statistics: str) -> Inputs:
+    """Finds the files that count toward the statistics only, as `match` does.
+
+    Args:
+      given: paths or patterns. They name no split: their rows count as those of `statistics`, or as the rule says.
+      rule: the rule of the columns file.
+      statistics: the split that the statistics come from.
+
+    Raises:
+      UsageError: one names a split.
+      JobError: as `match`.
+    """
+    known = rule.split_names if rule is not None and rule.by == "input" else USUAL
+    for one in given:
+        name, _, path = one.partition("=")
+        if name in known and path and not _is_there(one):
+            raise UsageError(
+                f"--statistics-input {one!r}: names a split, and these files count toward the statistics of {statistics!r} "
+                f"alone; drop {name}="
+            )
+    return match(given)
+
+
 def refuse_other_splits(others: Inputs, inputs: Inputs, statistics: str) -> None:
     """Refuses files that would count toward the statistics, though the inputs say that their rows are of another split.
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from pipeline.columns_file.reader import loads
+from pipeline.columns_file.writer import split_text
 from pipeline.dataset import ledger
 from pipeline.dataset.layout import is_shard_of
 from pipeline.dataset.manifest import Manifest
@@ -39,7 +40,9 @@ def splits_of_append(before: Manifest, spec: Spec, inputs: Inputs) -> Splits:
     except SpecError:  # of columns that YAML cannot hold
         rule = spec.split
     if spec.split != rule:
-        raise SpecError([SpecFault("split", f"expected that of the data set, {rule!r}, got {spec.split!r}")])
+        raise SpecError(
+            [SpecFault("split", f"expected that of the data set, {split_text(rule)}, got {split_text(spec.split)}")]
+        )
     known, named = before.divided_by(rule), {inputs.names.get(path, path): name for path, name in inputs.splits.items()}
     unknown = next((name for name in named.values() if name not in known.names), None)
     if unknown is not None:

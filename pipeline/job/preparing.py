@@ -17,8 +17,8 @@ from pipeline.dataset.splits import Splits
 from pipeline.dataset.target import checked_output, interrupted_run, published_run
 from pipeline.errors import UsageError
 from pipeline.inputs import preflight
-from pipeline.inputs.match import InputFile, Inputs, SkippedFile, described, match, refuse_written
-from pipeline.inputs.named import match_named, refuse_other_splits
+from pipeline.inputs.match import InputFile, Inputs, SkippedFile, described, refuse_written
+from pipeline.inputs.named import match_named, match_statistics, refuse_other_splits
 from pipeline.job import cache, cleaning, engines, screening
 from pipeline.job.appending import names_of, splits_of_append
 from pipeline.job.executing import Outcome, execute, options_for, tuned
@@ -171,7 +171,7 @@ def screened(request: Request, output: str, stream: TextIO | None) -> tuple[Inpu
       JobError: a pattern matches no file; or all input files are broken.
     """
     inputs = match_named(request.inputs, request.spec.split, request.allow_empty)
-    others = match(request.statistics_inputs)
+    others = match_statistics(request.statistics_inputs, request.spec.split, request.statistics_split or TRAIN)
     for option, matched in (("--input", inputs), ("--statistics-input", others)):
         refuse_written(option, matched, {"--output": request.output, "--cache": request.cache})
     inputs = replace(inputs, notes=(*inputs.notes, *others.notes))

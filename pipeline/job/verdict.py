@@ -121,7 +121,8 @@ def nothing_written(plan: Plan, book: Mapping[str, Any]) -> str:
     rows = named["rows"] if named else rows
     if rows["written"]:
         return ""
-    hint = "" if rows["read"] or what else " (--allow-empty publishes an empty data set)"
+    allowed = "appends nothing" if plan.appends else "publishes an empty data set"
+    hint = "" if rows["read"] or what else f" (--allow-empty {allowed})"
     return f"no rows to write{what}: {rows['read']:,} read, {rows['rejected']:,} rejected{hint}"
 
 

@@ -15,6 +15,7 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from pipeline.columns_file.reader import loads
+from pipeline.columns_file.writer import split_text
 from pipeline.dataset import distributions, layout, manifest
 from pipeline.dataset.graphs import STATISTICS, refuse_changed
 from pipeline.dataset.layout import Layout
@@ -131,7 +132,8 @@ def planned(asked: Repair, columns_text: str) -> RepairPlan:
             [SpecFault("events", f"expected those of the data set: its sequences are made; {again(before)}")]
         )
     if asked.spec.split != old.split:
-        raise SpecError([SpecFault("split", f"expected that of the data set, {old.split!r}, got {asked.spec.split!r}")])
+        rules = f"{split_text(old.split)}, got {split_text(asked.spec.split)}"
+        raise SpecError([SpecFault("split", f"expected that of the data set, {rules}")])
     place = Layout(root, layout.new_run_id())
     known = distributions.read(before)
     plan = RepairPlan(
