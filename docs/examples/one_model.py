@@ -32,3 +32,21 @@ def save(data_set, predict, target, *tracked):
     """Saves the model; `tracked` are the Keras models that `predict` calls."""
     model = OneModel(data_set, predict, *tracked)
     tf.saved_model.save(model, target, signatures={"serving_default": model.serve})
+
+
+def as_records(table, features):
+    """Returns rows of sequences as requests hold them: serialized tf.Examples.
+
+    Args:
+      table: as `transforms.sequences` gives it; lists of text or numbers.
+      features: names of those that the columns read.
+    """
+    records = [tf.train.Example() for _ in range(len(table))]
+    for name in features:
+        for record, values in zip(records, table[name].to_pylist(), strict=True):
+            feature = record.features.feature[name]
+            if values and isinstance(values[0], str):
+                feature.bytes_list.value.extend(value.encode() for value in values)
+            else:
+                feature.float_list.value.extend(values)
+    return [record.SerializeToString() for record in records]

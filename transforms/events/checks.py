@@ -13,6 +13,7 @@ from transforms.events.features import Figure, Values
 from transforms.events.make_events import field_faults
 from transforms.events.spec import Events
 from transforms.parse import times
+from transforms.parse.units import UNITS
 from transforms.problems import path_of
 from transforms.rows import keys
 from transforms.rows.fields import field_names, field_of
@@ -64,5 +65,6 @@ def event_faults(events: Events, table: pa.Table) -> list[Fault]:
     faults.append(Fault("missing", name, rows, ["absent"] * len(rows), "expected a time"))
     rows = np.flatnonzero(~found.good & ~found.missing)
     values = [str(value) for value in field_of(table, name).take(pa.array(rows)).to_pylist()]
-    message = f"expected {times.EXPECTED} that {found.tick} ns count, within 64 bits"
+    unit = next(name for name, size in UNITS.items() if size == found.tick)
+    message = f"expected {times.EXPECTED}, a whole number of {unit} within 64 bits"
     return [*faults, Fault("not_a_time", name, rows, values, message)]
