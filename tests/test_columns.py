@@ -66,7 +66,8 @@ def test_rejected_alone_and_among_others(case: Case):
         check_outcome(case, value, case.rejected[row // 2][1] if row % 2 else good[1], made, row)
     assert made.rejected["row"].to_pylist() == list(range(1, len(mixed), 2))
     for at, (value, _) in enumerate(case.rejected):
-        kept, as_text = recovered(made, at)["x"], {"unreadable": repr(value)}
+        kept = recovered(made, at)["x"]
+        as_text: Any = {"unreadable": repr(value)}
         if (
             isinstance(value, list) and kept and isinstance(kept[0], dict)
         ):  # integers past 64 bits, booleans among numbers

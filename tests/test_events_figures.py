@@ -75,13 +75,16 @@ def wanted(oracle: Oracle, tick: int, most: int | None, borders: list[int]) -> d
 @pytest.mark.parametrize("most_bins", [1, 7, figures.MOST_BINS])
 def test_figures_of_random_events_are_those_of_plain_python(most_bins: int, heavy: bool, monkeypatch):
     """Also of keys that are trimmed on the way; in any partitions, and after them in any order."""
-    trimmed = []
+    trimmed: list[Any] = []
+
+    def noted(*given: Any, count: Any = trim.counted) -> Any:
+        trimmed.append(count(*given))
+        return trimmed[-1]
+
     monkeypatch.setattr(figures, "MOST_BINS", most_bins)
     monkeypatch.setattr(partition, "TRIMMED_BYTES", 500)
     monkeypatch.setattr(blocks, "BLOCK_BYTES", 300)
-    monkeypatch.setattr(
-        trim, "counted", lambda *given, count=trim.counted: trimmed.append(count(*given)) or trimmed[-1]
-    )
+    monkeypatch.setattr(trim, "counted", noted)
     for number in range(tried(60 if heavy else 150)):
         seed = f"figures {most_bins} {heavy} {number}"
         table, spec, given, max_steps = heavy_case(seed) if heavy else case(seed)

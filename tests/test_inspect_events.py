@@ -454,7 +454,7 @@ def agreement(codes: list[int], of: list[int]) -> tuple[float, float]:
             shares.append(sum(of[j] == of[i] for j in partners) / len(partners))
             mixed.setdefault(codes[i], set()).add(of[i])
     chance = sum(of[i] == of[j] for i in range(n) for j in range(n) if i != j) / (n * (n - 1))
-    return (np.mean(shares) - chance) / (1 - chance), float(np.mean([len(one) > 1 for one in mixed.values()]))
+    return float((np.mean(shares) - chance) / (1 - chance)), float(np.mean([len(one) > 1 for one in mixed.values()]))
 
 
 @settings(max_examples=tried(50), deadline=None)

@@ -73,10 +73,10 @@ def _grouped(
     if dropped_events.may_be_there(grouping.incoming.events, dropped):
         keys = pa.chunked_array([part.keys for part in added], pa.large_binary()).unique()
         others = dropped_events.of_keys(plan, grouping.incoming, keys, request, stream)
-    alone, were = grouping.grouped(others)
+    alone, were, _ = grouping.grouped(others)
     if alone.num_rows:
         raise JobError(f"{plan.before.root!r}: has not the sequences that its events make: run the job again")
-    table, now = grouping.grouped([*others, *_blocks(grouping, added)])
+    table, now, _ = grouping.grouped([*others, *_blocks(grouping, added)])
     changes: Tally = Counter()
     changes.update({key: n for key, n in now.items() if key[1] in _OF_EVENTS})
     changes.subtract({key: n for key, n in were.items() if key[1] in _OF_EVENTS})
