@@ -149,6 +149,7 @@ def test_items_and_statistics_are_those_of_what_was_before_the_first_border(next
     found = read_manifest(next_files["data_set"])
     words = found.vocabularies["paths"]
     wanted = sorted(counts, key=lambda path: (-counts[path], path.encode()))[:2000]
+    assert words.counts is not None
     assert words.words.tolist() == wanted and words.counts.tolist() == [counts[path] for path in wanted]
     assert found.split("train").rows == len(known)
     statistics = read_json(next_files["data_set"], "statistics.json")["columns"]["hours"]

@@ -138,7 +138,7 @@ def _inside(value: Any, key: str) -> Any:
     if key in value:
         return value[key]
     for first, rest in _cuts(key):
-        found = _inside(value[first], rest) if first in value else _ABSENT
-        if found is not _ABSENT:
-            return found
+        inside = _inside(value[first], rest) if first in value else _ABSENT
+        if inside is not _ABSENT:
+            return inside
     return _ABSENT
