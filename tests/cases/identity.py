@@ -40,10 +40,10 @@ CASES = [
     Case(
         "identity",
         categorical_column_with_identity("x", 10),
-        expected=[([3], 3), (4, 4), ("5", 5)],
+        expected=[([3], 3), (4, 4), ("5", 5), (True, 1)],
         missing=-1,
         out_of_bounds=(10, "out_of_range"),
-        rejected=[([1, 2], "wrong_value_count"), (2.5, "not_an_integer"), (True, "wrong_type")],
+        rejected=[([1, 2], "wrong_value_count"), (2.5, "not_an_integer")],
         empty=-1,
         dtype="int64",
     ),
