@@ -98,7 +98,9 @@ def assert_record(found: dict[str, Any], item: Item, format: str, path: Path | N
         assert repr(held) == repr({**row, "x": as_bytes(row["x"])})  # a union of several types
     else:
         given = {name: value for name, value in item.values().items() if value is not None}
-        if item.bad is not None and item.bad.kind == "a boolean among numbers":  # which Arrow cannot hold, as the docs say
+        if (
+            item.bad is not None and item.bad.kind == "a boolean among numbers"
+        ):  # which Arrow cannot hold, as the docs say
             given["ids"] = [{"seqcols: booleans among numbers": json.dumps(value)} for value in given["ids"]]
         assert repr({name: value for name, value in held.items() if value is not None}) == repr(given)
 

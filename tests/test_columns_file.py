@@ -329,7 +329,12 @@ FAULTS: list[tuple[str, list[str]]] = [
     (CONTEXT + "    group: history\n", ["line 4: columns[0].group: unknown key 'group', known: " + names(Numeric)]),
     (
         PASSED + "    dtype: int32\n",
-        [("line 4: columns[0].dtype: expected string, bytes, int64, uint64, float32 or float64, got 'int32'; did you mean 'int64'?")],
+        [
+            (
+                "line 4: columns[0].dtype: expected string, bytes, int64, uint64, float32 or float64, got 'int32'; did you "
+                "mean 'int64'?"
+            )
+        ],
     ),
     (PASSED + "    default_value: [1]\n", ["line 4: columns[0].default_value: expected a string or a number, got [1]"]),
     # groups

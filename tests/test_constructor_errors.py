@@ -144,9 +144,9 @@ def test_what_people_build_by_name_says_what_is_wrong_as_the_constructors_do():
     """Classes that are called by themselves: sequence groups, normalizers, columns, specs."""
     for call, error, says in [
         (
-            lambda: SequenceGroup(min_length=2),
+            lambda: SequenceGroup(mask_length=2),
             TypeError,
-            "min_length: unknown argument 'min_length'; did you mean 'max_length'?",
+            "mask_length: unknown argument 'mask_length'; did you mean 'max_length'?",
         ),
         (lambda: SequenceGroup(max_length=0), ValueError, "max_length: expected an int >= 1 or 'longest', got 0"),
         (lambda: SequenceGroup(max_length=2.5), TypeError, "max_length: expected an int or 'longest', got 2.5"),

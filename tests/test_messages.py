@@ -151,7 +151,7 @@ CALLS: list[tuple[type[Column], dict[str, Any], type[Exception], str]] = [
         Passthrough,
         {"dtype": "int32"},
         ValueError,
-        "dtype: expected string, bytes, int64 or float32, got 'int32'; did you mean 'int64'?",
+        "dtype: expected string, bytes, int64, uint64, float32 or float64, got 'int32'; did you mean 'int64'?",
     ),
     (Passthrough, {"default_value": True}, TypeError, "default_value: expected a string or a number, got True"),
 ]

@@ -91,7 +91,6 @@ def test_a_relative_path_in_a_directory_that_looks_like_a_pattern(tmp_path, monk
         ("s3:///a/b", "expected a bucket"),
         ("FILE://x", "expected file:/// and a path of this machine"),
         ("file:///", "is the root of the file system"),
-        ("file:///tmp/../x", "'..' is not allowed"),
         ("nothing://a/b", "there is no file system for such URLs"),
         ("a/gs://b", "'://' stands only in URLs"),
         ("3d://b", "'://' stands only in URLs"),
