@@ -45,7 +45,6 @@ setup(
             "pytest-cov",
             "hypothesis",
             "jsonschema",
-            "scipy",
             "tf_keras",
             "psutil",
             "selenium",

@@ -6,7 +6,7 @@ TYPE_CHECKING = False  # as type checkers read it: `typing` takes milliseconds i
 if TYPE_CHECKING:
     from typing import Any
 
-    from pipeline.columns_file.reader import load
+    from pipeline.columns_file.reader import dumps, load
     from pipeline.dataset.manifest import Manifest
     from pipeline.dataset.manifest import read as read_manifest
     from pipeline.errors import UsageError
@@ -24,6 +24,7 @@ _LATE = {
     "Request": ("pipeline.job.request", "Request"),
     "UsageError": ("pipeline.errors", "UsageError"),
     "check": ("pipeline.job.running", "check"),
+    "dumps": ("pipeline.columns_file.reader", "dumps"),
     "load": ("pipeline.columns_file.reader", "load"),
     "plan": ("pipeline.planning.plan", "plan"),
     "read_manifest": ("pipeline.dataset.manifest", "read"),
@@ -48,6 +49,7 @@ __all__ = [
     "Request",
     "UsageError",
     "check",
+    "dumps",
     "load",
     "plan",
     "read_manifest",

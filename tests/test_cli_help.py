@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -65,3 +66,25 @@ def test_other_shells_have_a_script(shell):
 
 def test_another_shell_is_refused():
     assert call("completion", "tcsh").exit_code == 2
+
+
+def test_the_help_says_whole_sentences_of_all_commands():
+    done = call("--help")
+    assert call("help").output == done.output
+    assert "..." not in done.output.split("Commands:")[1]
+    assert "Print the help of COMMAND, or of all commands." in done.output
+
+
+@pytest.mark.parametrize("name", ["run", "verify", "help"])
+def test_help_of_a_command(name):
+    assert call("help", name).output == call(name, "--help").output
+
+
+def test_help_of_a_misspelt_command():
+    done = call("help", "verfy")
+    assert done.exit_code == 2 and "no such command 'verfy'; did you mean 'verify'?" in done.stderr
+
+
+@pytest.mark.parametrize("option", ["-V", "--version"])
+def test_the_version(option):
+    assert call(option).output == f"seqcols, version {version('seqcols')}\n"

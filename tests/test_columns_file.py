@@ -358,6 +358,10 @@ FAULTS: list[tuple[str, list[str]]] = [
         [("line 5: sequence_groups.g.truncate: truncate: reject needs a max_length that is a number, got 'longest'")],
     ),
     (
+        GROUP + "    max_length: 3\n    min_length: 4\n",
+        [("line 6: sequence_groups.g.min_length: expected at most max_length, 3, got 4")],
+    ),
+    (
         "columns:\n  - {type: sequence_numeric_column, key: a}\nsequence_groups: [g]\n",
         ["line 3: sequence_groups: expected a mapping, got ['g']"],
     ),

@@ -96,6 +96,12 @@ def test_batches_are_what_the_files_hold(root, load):
     assert sorted(want["number"]) == list(range(ROWS))
 
 
+def test_batches_show_themselves_briefly(root):
+    shown = repr(numpy_batches(root, 4, shards=2, shard=1))
+    assert shown.startswith("Batches(") and f" rows of {str(root)!r}, shard 1 of 2, batches of 4; " in shown
+    assert len(shown) < 1000
+
+
 @loader
 def test_shapes_and_dtypes_are_the_manifests(root, load):
     outputs = {output.name: output for output in read_manifest(str(root)).outputs}

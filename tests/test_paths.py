@@ -91,7 +91,7 @@ def test_a_relative_path_in_a_directory_that_looks_like_a_pattern(tmp_path, monk
         ("nothing://a/b", "there is no file system for such URLs"),
         ("a/gs://b", "'://' stands only in URLs"),
         ("3d://b", "'://' stands only in URLs"),
-        ("gs://b/../c", "'..' is not allowed"),
+        ("gs://b/../c", "'..' is not allowed in a URL"),
         ("gs://b/a*", "a glob character"),
         ("a\\b", "a backslash is not allowed"),
         ("a\x7fb", "control characters"),
@@ -197,7 +197,7 @@ class TestDemo:
     def test_where_it_cannot_be(self):
         for name, message in (
             ("gs://bucket/x", "of this machine"),
-            ("a/../b", r"'\.\.' is not allowed"),
+            ("a/../b[1]", "glob"),
             ("a[1]", "glob"),
         ):
             with pytest.raises(UsageError, match=message):

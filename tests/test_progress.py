@@ -70,6 +70,13 @@ def test_plain_lines(tmp_path):
     assert "rows/s" in lines[0] and "s left" in lines[0] and "left" not in lines[1]
 
 
+def test_who_waits_is_told_what_for(tmp_path):
+    stream = io.StringIO()
+    with shown(str(tmp_path), ["analyse", "transform"], 1000, stream):
+        time.sleep(1.5)
+    assert stream.getvalue() == "pass 1/2 analyse: starting\n"
+
+
 def test_nothing_read_says_nothing(tmp_path):
     stream = io.StringIO()
     with shown(str(tmp_path), ["check"], 0, stream):
@@ -107,7 +114,7 @@ def test_bars_on_a_terminal(tmp_path, monkeypatch):
         time.sleep(0.5)
     text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", stream.getvalue())
     assert "pass 1/2: analyse" in text and "pass 2/2: transform" in text
-    assert "25 %" in text and "1,234 rows" in text
+    assert "25 %" in text and "1,234 rows" in text and "starting" in text and "waits for pass 1" in text
 
 
 def test_notes_are_replaced_in_one_step(tmp_path):

@@ -99,7 +99,7 @@ def test_otherwise_the_job_runs_here(args):
 
 
 GLOBS = ["run*", "run?", "run[12]/data", "a]"]
-PARENTS = ["../other", "a/../b", "a/..", "..", "a\\..\\b", "gs://bucket/../other"]
+PARENTS = ["a\\..\\b", "gs://bucket/../other", "../a*/b"]
 CONTROLS = ["a\nb", "a\x00b", "\x1b[31m"]
 
 
@@ -116,6 +116,51 @@ def test_paths_that_are_fine(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert checked_output(name) == str(tmp_path / name)
     assert not os.listdir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "real"),
+    [
+        ("../other", "other"),
+        ("a/../b", "here/b"),
+        ("a/..", "here"),
+        ("..", ""),
+        ("link/../b", "far/b"),
+        ("link/../link/../../c", "c"),
+    ],
+)
+def test_parents_are_those_that_the_system_finds(name, real, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "far" / "away").mkdir(parents=True)
+    (tmp_path / "here" / "link").symlink_to(tmp_path / "far" / "away")
+    (tmp_path / "far" / "link").symlink_to(tmp_path / "far" / "away")
+    monkeypatch.chdir(tmp_path / "here")
+    assert checked_output(name) == str(tmp_path / real)
+
+
+def test_parents_do_not_hide_what_is_refused(tmp_path, monkeypatch):
+    put_manifest(tmp_path, MANIFEST)
+    (tmp_path / "a" / "sub").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("a")
+    monkeypatch.chdir(tmp_path / "a")
+    with pytest.raises(UsageError, match="holds a finished data set"):
+        checked_output("..")
+    with pytest.raises(UsageError, match="is a symbolic link"):
+        checked_output("../link")
+    (tmp_path / "run*" / "sub").mkdir(parents=True)
+    (tmp_path / "there").symlink_to("run*/sub")
+    with pytest.raises(UsageError, match="a glob character"):
+        checked_output("../there/../out")
+
+
+@pytest.mark.parametrize("name", ["examples", "rejected/", "transform/more/deep", "serving/../serving/out"])
+def test_folders_of_a_data_set_are_refused(tmp_path, name):
+    """Beside a manifest of somebody else the same names are free."""
+    put_manifest(tmp_path, MANIFEST)
+    with pytest.raises(UsageError, match=r"is a folder of the data set in '.*', choose another directory"):
+        checked_output(f"{tmp_path}/{name}")
+    (tmp_path / "manifest.json").write_text("{}")
+    assert checked_output(f"{tmp_path}/{name}") == os.path.normpath(tmp_path / name)
 
 
 def test_links_and_files_are_refused(tmp_path):
@@ -184,3 +229,10 @@ def test_as_many_workers_as_the_input_is_worth():
 def test_what_cannot_be_handed_over(more, why):
     with pytest.raises(UsageError, match=re.escape(why)):
         check_values(asked(wait=False, **more))
+
+
+def test_a_request_shows_itself_briefly():
+    many = make_spec([sequence_numeric_column(f"x{k}") for k in range(250)])
+    shown = repr(Request(many, ["in/*"], "out", workers=2))
+    assert shown.startswith("Request(x0, x1, ") and len(shown) < 200
+    assert shown.endswith(" and 230 more, inputs=['in/*'], output='out', workers=2)")

@@ -148,6 +148,8 @@ WRONG: list[dict[str, Any]] = [
     {"x": [float("nan"), 1.0, 2.0, 3.0]},
     {"x": [1.0, float("-inf"), 2.0, 3.0]},
     {"ids": [1, 2, 3, 4], "x": [1.0] * 8},
+    {"ids": [7], "x": [1.0] * 2},
+    {"ids": None, "x": None},
     {"label": []},
     {"label": [0, 1]},
     {"label": [2]},
@@ -174,7 +176,7 @@ RULES = make_spec(
         indicator_column(sequence_categorical_column_with_identity("inner", 5, required=True, group="inner")),
     ],
     {
-        "short": SequenceGroup(max_length=3, truncate="reject"),
+        "short": SequenceGroup(max_length=3, truncate="reject", min_length=2),
         "other": SequenceGroup(max_length=2),
         "inner": SequenceGroup(max_length=2),
     },

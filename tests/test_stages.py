@@ -44,6 +44,8 @@ REJECTED: list[tuple[dict[str, Any], list[Any], str, str, dict[str, Any]]] = [
     ({"shape": 2}, [[1.0]], "wrong_step_width", "[1.0]", {}),
     ({}, [3.0, INF], "non_finite", "inf at step 1", {}),
     ({"non_finite": "keep"}, [1.0] * 4, "too_long", "4 steps", {"max_length": 3, "truncate": "reject"}),
+    ({}, [1.0], "too_short", "1 steps", {"min_length": 2}),
+    ({}, [], "too_short", "0 steps", {"min_length": 1}),
     ({"dtype": "int32"}, [2, 2**31], "integer_overflow", "2147483648", {}),
     ({"dtype": "int64"}, [2, 3.5], "not_an_integer", "3.5", {}),
     ({}, ["1", "1e", "x"], "not_a_number", "1e", {}),

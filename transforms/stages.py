@@ -112,7 +112,7 @@ def validate_batch(batch: pa.RecordBatch, spec: Spec, known: Mapping[str, Ragged
 
 
 def _group_faults(name: str, group: SequenceGroup, members: dict[str, Checked]) -> list[Fault]:
-    """Finds the rows whose columns disagree on the length, or that are too long."""
+    """Finds the rows whose columns disagree on the length, or that are too long or too short."""
     names = list(members)
     steps = np.stack([check.steps for check in members.values() if check.steps is not None])
     faults = []
@@ -130,6 +130,10 @@ def _group_faults(name: str, group: SequenceGroup, members: dict[str, Checked]) 
         if len(long):
             shown = [f"{k} steps" for k in steps[0, long]]
             faults.append(Fault("too_long", names[0], long, shown, f"expected at most {size} steps (truncate: reject)"))
+    short = np.flatnonzero(steps[0] < group.min_length)
+    if len(short):
+        shown = [f"{k} steps" for k in steps[0, short]]
+        faults.append(Fault("too_short", names[0], short, shown, f"expected at least {group.min_length} (min_length)"))
     return faults
 
 

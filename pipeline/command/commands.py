@@ -25,7 +25,7 @@ BEAM_OPTIONS: Final = {"ignore_unknown_options": True, "allow_extra_args": True}
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(version("seqcols"), prog_name="seqcols")
+@click.version_option(version("seqcols"), "-V", "--version", prog_name="seqcols")
 def cli() -> None:
     """Turn variable-length sequences into dense, validated, normalised, training-ready data.
 
@@ -111,6 +111,20 @@ def schema_command() -> None:
     from pipeline.columns_file.schema import json_schema
 
     click.echo(json.dumps(json_schema(), indent=2))
+    printed()
+
+
+@cli.command("help", context_settings={"ignore_unknown_options": True})
+@click.argument("command", required=False, nargs=-1)
+@click.pass_context
+def help_command(context: click.Context, command: tuple[str, ...]) -> None:
+    """Print the help of COMMAND, or of all commands."""
+    asked = context.parent
+    assert asked is not None
+    if command:
+        name, found, _ = cli.resolve_command(asked, list(command))
+        asked = click.Context(found, asked, name, max_content_width=asked.max_content_width)
+    click.echo(asked.get_help())
     printed()
 
 

@@ -127,6 +127,10 @@ def _unforeseen(error: Exception) -> str:
     return f"{type(error).__name__}: {what.splitlines()[-1]} ({DEBUG} shows where)"
 
 
+WHOLE: Final = 1000
+"""More characters than a command's first sentence has."""
+
+
 class Commands(click.Group):
     """Commands whose wrong use is said in one line, too, and not with click's help text around it."""
 
@@ -148,6 +152,14 @@ class Commands(click.Group):
             if fault:
                 say(f"seqcols: {_unprinted(fault)}", err=True)
         sys.exit(code if isinstance(code, int) else OK)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """See the base class; what a command does is its first sentence, wrapped and not cut off."""
+        told = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, command.get_short_help_str(WHOLE)) for name, command in told if command and not command.hidden]
+            )
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         """See the base class; for a misspelt command the error suggests the nearest one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import unicodedata
@@ -26,7 +27,10 @@ REPLACED_NAMES: Final = (
 """The names that a run replaces in its directory; here, so that nobody waits for Beam. A test holds them to
 `pipeline.dataset.layout`."""
 
-OWN_NAMES: Final = ("examples", "rejected", "sequences", *REPLACED_NAMES, "manifest.json")
+OWN_FOLDERS: Final = ("examples", "rejected", "sequences", "transform", "serving")
+"""The folders that a data set has."""
+
+OWN_NAMES: Final = (*dict.fromkeys((*OWN_FOLDERS, *REPLACED_NAMES)), "manifest.json")
 """All that a run writes there."""
 
 
@@ -46,6 +50,7 @@ def checked_output(given: str, overwrite: bool = False) -> str:
             if os.path.islink(os.path.join(path, name).rstrip("/")):
                 where = os.path.join(path, name).rstrip("/")
                 raise UsageError(f"--output {given!r}: {where!r} is a symbolic link, give the directory itself")
+    _refuse_inside(given, path)
     run = published_run(path)
     if not overwrite and run not in (None, interrupted_run(path)):
         raise UsageError(f"--output {path!r}: holds a finished data set; --overwrite replaces it")
@@ -55,6 +60,24 @@ def checked_output(given: str, overwrite: bool = False) -> str:
             f"--output {path!r}: holds {found[0]!r} and no data set; choose another directory, or remove it"
         )
     return path
+
+
+def _refuse_inside(given: str, path: str) -> None:
+    """Refuses a directory that is, or lies in, a folder of another data set."""
+    above, _, name = path.rpartition("/")
+    while above and not above.endswith("/"):
+        if name in OWN_FOLDERS and _is_data_set(above):
+            raise UsageError(
+                f"--output {given!r}: {name!r} is a folder of the data set in {above!r}, choose another directory"
+            )
+        above, _, name = above.rpartition("/")
+
+
+def _is_data_set(path: str) -> bool:
+    try:
+        return published_run(path) is not None
+    except UsageError:
+        return False
 
 
 def refuse_file(path: str, overwrite: bool) -> None:
@@ -111,7 +134,7 @@ def checked_directory(option: str, given: str) -> str:
     where = f"{option} {given!r}"
     is_url = URL.match(given) is not None
     # A pattern may also come in with the directory that a relative path begins in.
-    path = given.rstrip("/") if is_url else re.sub("^/+", "/", os.path.abspath(given))
+    path = given.rstrip("/") if is_url else _absolute(given)
     refuse_pattern(where, path)
     if "\\" in path:  # it parts folders for Beam, and escapes what follows for TensorFlow
         raise UsageError(f"{where}: a backslash is not allowed")
@@ -119,8 +142,8 @@ def checked_directory(option: str, given: str) -> str:
         raise UsageError(f"{where}: control characters are not allowed")
     if any("\ud800" <= character <= "\udfff" for character in path):
         raise UsageError(f"{where}: bytes that are no UTF-8 are not allowed")
-    if ".." in re.split(r"[/\\]", given):
-        raise UsageError(f"{where}: '..' is not allowed, give the directory itself")
+    if is_url and ".." in given.split("/"):  # an object store takes it for a name
+        raise UsageError(f"{where}: '..' is not allowed in a URL, give the directory itself")
     if is_url:
         _refuse_url(where, path)
     elif "://" in given:
@@ -130,6 +153,16 @@ def checked_directory(option: str, given: str) -> str:
     else:
         _refuse_no_directory(where, path)
     return path
+
+
+def _absolute(given: str) -> str:
+    """Returns a path without `..`, each of which is the folder above what the system finds so far, also behind a link."""
+    parts = os.path.join(os.getcwd(), given).split("/")
+    if ".." in parts:
+        end = len(parts) - parts[::-1].index("..")
+        with contextlib.suppress(ValueError):  # characters that no path has, which are refused as such
+            given = "/".join([os.path.realpath("/".join(parts[:end])), *parts[end:]])
+    return re.sub("^/+", "/", os.path.abspath(given))
 
 
 def refuse_pattern(where: str, path: str) -> None:

@@ -138,7 +138,7 @@ def _bars(folder: str, passes: list[str], totals: list[int], stream: TextIO, sto
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.percentage:>3.0f} %"),
-        TextColumn("{task.fields[rows]:,} rows, {task.fields[rate]:,.0f}/s"),
+        TextColumn("{task.fields[what]}"),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
@@ -146,7 +146,7 @@ def _bars(folder: str, passes: list[str], totals: list[int], stream: TextIO, sto
     with Progress(*columns, console=Console(file=stream), transient=False) as progress:
         tasks = [
             progress.add_task(
-                f"pass {k + 1}/{len(passes)}: {name}", total=max(totals[k], 1), rows=0, rate=0.0, start=False
+                f"pass {k + 1}/{len(passes)}: {name}", total=max(totals[k], 1), what=_waits_for(k), start=False
             )
             for k, name in enumerate(passes)
         ]
@@ -159,13 +159,19 @@ def _bars(folder: str, passes: list[str], totals: list[int], stream: TextIO, sto
                     progress.start_task(tasks[number])
                 elapsed = task.elapsed or 0.0
                 rate = rows / elapsed if elapsed > MEASURABLE_SECONDS else 0.0
-                progress.update(tasks[number], completed=min(size, totals[number]), rows=rows, rate=rate)
+                what = f"{rows:,} rows, {rate:,.0f}/s"
+                progress.update(tasks[number], completed=min(size, totals[number]), what=what)
+
+
+def _waits_for(number: int) -> str:
+    """Returns what a pass waits for that has not begun."""
+    return f"waits for pass {number}" if number else "starting"
 
 
 def _lines(folder: str, passes: list[str], totals: list[int], stream: TextIO, stop: threading.Event) -> None:
     began: dict[int, float] = {}
     said: dict[int, int] = {}
-    wait, last = 1.0, time.monotonic()
+    wait, last, waited = 1.0, time.monotonic(), False
     done = False
     while not done:
         done = stop.wait(0.2)
@@ -174,6 +180,9 @@ def _lines(folder: str, passes: list[str], totals: list[int], stream: TextIO, st
             began.setdefault(number, time.monotonic())
         if not done and time.monotonic() - last < wait:
             continue
+        if not done and not notes and not waited:
+            waited = True
+            print(f"pass 1/{len(passes)} {passes[0]}: {_waits_for(0)}", file=stream, flush=True)
         last, wait = time.monotonic(), min(wait * 1.5, 10.0)  # often at first, seldom in a long run
         for number, (rows, size) in sorted(notes.items()):
             if said.get(number) == rows:

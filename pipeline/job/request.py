@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pipeline.dataset.target import checked_directory
 from pipeline.errors import UsageError
 from pipeline.sources.limits import DEFAULTS, LARGEST_BYTES, Limits
+from transforms.errors import listed
 
 if TYPE_CHECKING:
     from transforms.spec.spec import Spec
@@ -32,7 +33,7 @@ MOST_PARTITIONS: Final = 1 << 20
 ON_BAD_FILE: Final = ("fail", "skip")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Request:
     """A run that somebody asks for.
 
@@ -99,6 +100,14 @@ class Request:
             from pipeline.job.given import columns_of, read_given  # which load Beam
 
             object.__setattr__(self, "spec", columns_of(read_given(self.uses)))
+
+    def __repr__(self) -> str:
+        """The columns by name, and what is not the default."""
+        columns = listed([column.name for column in self.spec.columns]) or "no columns"
+        told = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "spec"}
+        usual = {one.name: one.default for one in fields(self)}
+        given = "".join(f", {name}={value!r}" for name, value in told.items() if value != usual[name])
+        return f"Request({columns}{given})"
 
     @property
     def uses(self) -> str:

@@ -30,7 +30,7 @@ class DataFile(NamedTuple):
     sink: Sink
 
 
-@dataclass
+@dataclass(repr=False)
 class Batches:
     """Batches of a data set, or of several. Every iteration begins anew: the first is epoch 0, the next epoch 1.
 
@@ -69,6 +69,13 @@ class Batches:
             check_count("epochs", self.epochs, 1)
         if self.shard >= self.shards:
             raise UsageError(f"shard: expected one of 0 to {self.shards - 1} ({self.shards} shards), got {self.shard}")
+
+    def __repr__(self) -> str:
+        """The rows, and what a batch has."""
+        of = ", ".join(repr(manifest.root) for manifest in self.manifests)
+        shard = f"shard {self.shard} of {self.shards}, " if self.shards > 1 else ""
+        features = ", ".join(f"{output.name} {output.dtype} {list(output.shape)}" for output in self.outputs)
+        return f"Batches({self.rows:,} rows of {of}, {shard}batches of {self.batch_size}; {features})"
 
     @property
     def rows(self) -> int:

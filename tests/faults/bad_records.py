@@ -43,7 +43,7 @@ from transforms.spec.spec import Spec
 
 GROUPS: Final = {
     "watch": SequenceGroup(max_length=4, truncate="tail"),
-    "short": SequenceGroup(max_length=3, truncate="reject"),
+    "short": SequenceGroup(max_length=3, truncate="reject", min_length=2),
     "text": SequenceGroup(max_length=2),
     "csv": SequenceGroup(max_length=2),
 }
@@ -173,6 +173,7 @@ BAD: Final[Sequence[Bad]] = [
     Bad("a negative id", "out_of_range", "ids", "-1 at step 0", _two([-1, 1])),
     Bad("columns of other lengths", "length_mismatch", "x", "ids: 3, x: 2", {"ids": [1, 2, 3], "x": [0.0] * 4}),
     Bad("too long", "too_long", "n", "4 steps", {"n": [1, 2, 3, 4]}),
+    Bad("too short", "too_short", "n", "1 steps", {"n": [7]}),
     Bad("more steps than anybody has", "over_limit", "csv", "51 steps", {"csv": ",".join("1" * 51)}),
 ]  # fmt: skip
 

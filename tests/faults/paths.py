@@ -115,7 +115,7 @@ def try_name(name: str, root: Path, before: Files) -> tuple[str, list[str]]:
         path = target.checked_output(name.replace("SANDBOX", str(root)))
     except UsageError:
         return "refused", _touched(before, root)
-    if "://" in path:
+    if "://" in path or (".." in name.split("/") and not Path(path).is_relative_to(root)):
         return "elsewhere", _touched(before, root)
     assert os.path.isabs(path) and Path(path).is_relative_to(root), path
     top = Path(path)

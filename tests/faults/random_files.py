@@ -32,7 +32,7 @@ def alone(format: str, row: Row) -> Row:
 def _cell(value: Any) -> str | None:
     if isinstance(value, list):
         return BETWEEN.join(str(item) for item in value) or None
-    return None if value is None else str(value)
+    return None if value is None else str(value) or None  # an empty cell holds no value
 
 
 def _write_records(path: Path, rows: Sequence[Any], features: Sequence[Feature], record: Callable[..., bytes]) -> None:

@@ -39,7 +39,7 @@ def good_row(rng: random.Random, number: int) -> Row:
         "name": f"nobody-{number}",
         "ids": [rng.randrange(10) for _ in range(steps)] or None,
         "x": [rng.random() for _ in range(2 * steps)],
-        "n": [rng.randrange(100) for _ in range(rng.randrange(1, 4))],
+        "n": [rng.randrange(100) for _ in range(rng.randrange(2, 4))],
         "steps": [[rng.random(), rng.random()] for _ in range(rng.randrange(4))],
         "csv": ",".join(str(rng.randrange(100)) for _ in range(rng.randrange(3))) or None,
         "w": [rng.random(), rng.random()],

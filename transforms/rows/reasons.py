@@ -115,6 +115,11 @@ EXPLANATIONS: Final[dict[str, Explanation]] = {
         "5 steps with `max_length: 3, truncate: reject`",
         "`truncate: head` or `tail`, or a larger `max_length`",
     ),
+    "too_short": Explanation(
+        "the sequence is shorter than min_length",
+        "1 step with `min_length: 2`",
+        "a smaller `min_length`; if many rows are meant to be left out, a larger `--max-rejected`",
+    ),
 }
 """Reason code to what it says. Codes are stable: files and dashboards hold them."""
 

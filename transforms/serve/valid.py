@@ -147,4 +147,8 @@ def _rules_of_groups(spec: Spec, steps: tf.Tensor, keys: list[str]) -> list[tf.T
     if strict:
         most = np.array([[size] for _, size in strict], np.int64)
         kept.append(tf.reduce_all(tf.gather(steps, [k for k, _ in strict]) <= most, axis=0))
+    least = {first[name]: spec.group(name).min_length for name in first if spec.group(name).min_length}
+    if least:
+        fewest = np.array([[size] for size in least.values()], np.int64)
+        kept.append(tf.reduce_all(tf.gather(steps, list(least)) >= fewest, axis=0))
     return kept

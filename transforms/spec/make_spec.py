@@ -138,6 +138,9 @@ def _group_faults(spec: Spec) -> list[SpecFault]:
         path = ("sequence_groups", name)
         if name not in used:
             faults.append(SpecFault(path_of(path), "no column belongs to this group"))
+        elif policy.fixed_length is not None and policy.min_length > policy.fixed_length:
+            message = f"expected at most max_length, {policy.fixed_length}, got {policy.min_length}"
+            faults.append(SpecFault(path_of((*path, "min_length")), message))
         elif policy.fixed_length is None and policy.truncate == "reject":
             message = "truncate: reject needs a max_length that is a number, got 'longest'"
             faults.append(SpecFault(path_of((*path, "truncate")), message))
