@@ -58,7 +58,7 @@ def test_options_give_a_request_and_back(columns):
 
 def test_what_is_not_given_is_as_in_the_command(columns):
     asked = request_of(PipelineOptions([f"--columns={columns}", "--input=a", "--output=b"]))
-    assert asked == Request(asked.spec, ["a"], "b")
+    assert asked == Request(asked.spec, ["a"], "b", columns_file=str(columns))
 
 
 def test_they_stand_in_the_options_of_the_pipeline():
