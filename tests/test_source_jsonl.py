@@ -570,7 +570,7 @@ def test_the_name_or_the_first_bytes_choose_the_source(tmp_path):
     for name in ["a.jsonl", "a.NDJSON", "run[1]/a.jsonl.gz", "a.tfrecord.ndjson.gz"]:
         assert source_for(name) is SOURCE
     assert source_for("a.jsonl.tfrecord.gz") is SOURCES["tfrecord"]
-    for text in (b'{"a": 1}\n', b" \n\t{", b"{" + b"x" * 200):
+    for text in (b'{"a": 1}\n', b' \n\t{"', b"{" + b"x" * 200):
         (tmp_path / "part-0").write_bytes(text)
         assert source_for(str(tmp_path / "part-0")) is SOURCE
     # A TFRecord file whose first record is 123 bytes long begins with a brace.
@@ -600,7 +600,7 @@ def test_a_job_over_json_lines(tmp_path):
         row["csv"] = ",".join(str(n) for n in range(steps))
         if k % 40 == 11:
             bad[k] = rng.choice(["wrong_type", "missing"])
-            row |= {"ids": [True], "x": [[1, 1]], "csv": "1"} if bad[k] == "wrong_type" else {"w": None}
+            row |= {"ids": [True, 1], "x": [[1, 1]] * 2, "csv": "1,1"} if bad[k] == "wrong_type" else {"w": None}
         line = json.dumps(row).encode()
         if k % 40 == 12:
             bad[k], line = "bad_record", line[:-5]
