@@ -491,7 +491,7 @@ def test_columns_without_statistics_need_no_cache(tmp_path, days, read_rows):
 
 def test_wrong_directories_are_refused(tmp_path):
     (tmp_path / "file").write_text("")
-    for name in ("a*b", "../x", str(tmp_path / "file")):
+    for name in ("a*b", "../x*", str(tmp_path / "file")):
         with pytest.raises(UsageError, match="--cache"):
             check_values(Request(spec(), ["x"], "out", cache=name))
     with pytest.raises(UsageError, match="--statistics-input"):
