@@ -107,8 +107,8 @@ def _refuse_of_data_set(directory: str) -> None:
 
 def _refuse_format() -> None:
     """Refuses a format for rows that are appended: only the command line tells one that was given from the default."""
-    context = click.get_current_context()
-    if context.params.get("append") and _is_given(context, "format"):
+    context = click.get_current_context(silent=True)  # a launcher (`pipeline.launch`) has none
+    if context is not None and context.params.get("append") and _is_given(context, "format"):
         raise UsageError(f"--format: does not apply, --append adds to {context.params['output']!r} in its own format")
 
 
@@ -179,7 +179,8 @@ def _refuse_unknown(arguments: Sequence[str]) -> None:
         if not name.startswith("-"):
             raise UsageError(f"unexpected argument {name!r}; quote a pattern ('*.parquet'), or give --input again")
         if name in all_names():  # of another command: it would be its own nearest name
-            raise UsageError(f"{name}: is no option of {click.get_current_context().info_name}")
+            context = click.get_current_context(silent=True)
+            raise UsageError(f"{name}: is no option of {context.info_name if context else 'run'}")
         raise UsageError(f"unknown option {name!r}{_meant(name, [*all_names(), *known])}")
 
 
