@@ -223,9 +223,9 @@ def test_the_launcher_asks_for_a_run_as_the_command_does(tmp_path, capsys):
     """As far as what is refused before anything is loaded: there is no context of the command line to ask."""
     (tmp_path / "c.yaml").write_text("columns: [{type: numeric_column, key: x}]\n")
     with pytest.raises(SystemExit) as ended:
-        launch.hand_over([f"--columns={tmp_path}/c.yaml", "--input=a", f"--output={tmp_path}/o", "--dry_run"])
+        launch.hand_over([f"--columns={tmp_path}/c.yaml", "--input=a", f"--output={tmp_path}/o"])
     assert ended.value.code == 2
-    assert capsys.readouterr().err.startswith("seqcols: error: unknown option '--dry_run'; seqcols check reads")
+    assert capsys.readouterr().err.startswith("seqcols: error: --no-wait: the job runs here, in this process")
 
 
 def test_the_image_is_made_from_the_lock():
