@@ -263,7 +263,7 @@ def test_keys_missing_extra_and_no_rows_at_all():
 
 
 def test_all_rejected_in_many_batches():
-    made = apply([{"x": value} for value in ("a", 1, [True], [{}])], [sequence_numeric_column("x")])
+    made = apply([{"x": value} for value in ("a", 1, [True, 1], [{}])], [sequence_numeric_column("x")])
     assert made.rejected["row"].to_pylist() == [0, 1, 2, 3]
     assert made["x"].shape == (0, 0, 1)
 
