@@ -43,6 +43,7 @@ KNOW_TYPES = {
     "transforms/spec/make_spec.py": "says in a message which column makes numbers of ids",
     "pipeline/columns_file/reader.py": "needs two columns, any, to stand in for faulty ones",
     "pipeline/inspect/candidates.py": "proposes types for features",
+    "pipeline/inspect/events/seen.py": "proposes a column for the times between events",
     "pipeline/inspect/grouping.py": "says in a message what may fit better",
     "pipeline/layers/keras_layers.py": "derives from Keras's class, which has the name of one of ours",
     "pipeline/layers/torch_layers.py": "derives from PyTorch's class, which has the name of one of ours",

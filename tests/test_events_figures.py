@@ -72,7 +72,7 @@ def wanted(oracle: Oracle, tick: int, most: int | None, borders: list[int]) -> d
 
 
 @pytest.mark.parametrize("heavy", [False, True])
-@pytest.mark.parametrize("most_bins", [1, 7, figures.MOST_BINS])
+@pytest.mark.parametrize("most_bins", [4, 7, figures.MOST_BINS])  # the widest bins are four at most, of all int64
 def test_figures_of_random_events_are_those_of_plain_python(most_bins: int, heavy: bool, monkeypatch):
     """Also of keys that are trimmed on the way; in any partitions, and after them in any order."""
     trimmed: list[Any] = []
