@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from pipeline.command.commands import cli
+from pipeline.inputs.match import match
 from pipeline.job import preparing, running, screening
 from pipeline.job.request import Request
 from pipeline.sources.base import BrokenFile
@@ -140,6 +141,21 @@ def test_a_file_that_changes_after_it_was_looked_through(tmp_path, monkeypatch, 
     outcome = how(Request(spec, [str(path) for path in paths], str(tmp_path / "out"), on_bad_file="skip"))
     assert outcome.status == "failed"
     assert outcome.message == f"{paths[1]}: changed during the run, so that not every pass read the same"
+
+
+def test_an_engine_is_waited_for_also_where_the_run_is_handed_over(tmp_path, monkeypatch):
+    """The run cannot begin before it is known which files it reads."""
+    waited: list[bool] = []
+    execute = screening.execute
+
+    def noted(request: Request, *more: Any) -> None:
+        waited.append(request.wait)
+        execute(request, *more)
+
+    monkeypatch.setattr(screening, "execute", noted)
+    files = match([str(put(tmp_path, "a.jsonl", 20, 1)), str(put(tmp_path, "b-a.jsonl.gz", 20, 2, cut=0.5))]).files
+    why = screening.broken(Request(SPEC, ["x"], wait=False), str(tmp_path / "out"), files, SPEC.read_features, None)
+    assert waited == [True] and [Path(path).name for path in why] == ["b-a.jsonl.gz"]
 
 
 @pytest.mark.slow

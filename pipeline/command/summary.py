@@ -86,14 +86,10 @@ def of_repair(outcome: Outcome) -> list[str]:
     rows = outcome.repaired
     what = f"{rows['written']:,} of {rows['read']:,} rejected rows are written now, {rows['rejected']:,} are rejected again"
     if "events" in rows:
-        events, refused = (
-            rows["events"],
-            f", {rows['events']['refused']:,} refused" if rows["events"]["refused"] else "",
-        )
-        of_events = (
-            f"{events['added']:,} of {events['read']:,} mended events added, {events['rejected']:,} rejected again"
-        )
-        what = f"{of_events}{refused}; {rows['written']:,} of their {rows['read']:,} sequences written"
+        own = rows["events"]
+        refused = f", {own['refused']:,} refused" if own["refused"] else ""
+        mended = f"{own['added']:,} of {own['read']:,} mended events added, {own['rejected']:,} rejected again{refused}"
+        what = f"{mended}; {rows['written']:,} of their {rows['read']:,} sequences written"
     parts = [[f"repaired: {what}"]]
     if outcome.ledger.get("events"):
         parts.append(events_ledger.lines(outcome.ledger["events"]))

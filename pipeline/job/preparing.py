@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 from dataclasses import replace
-from functools import partial
 from typing import TextIO
 
 from apache_beam.io.filesystems import FileSystems
@@ -19,15 +18,14 @@ from pipeline.errors import UsageError
 from pipeline.inputs import preflight
 from pipeline.inputs.match import InputFile, Inputs, SkippedFile, described, refuse_written
 from pipeline.inputs.named import match_named, match_statistics, refuse_other_splits
-from pipeline.job import cache, cleaning, engines, screening
+from pipeline.job import cache, engines, screening
 from pipeline.job.appending import names_of, splits_of_append
-from pipeline.job.executing import Outcome, execute, options_for, tuned
+from pipeline.job.executing import options_for
 from pipeline.job.failures import of_a_disk, of_function
 from pipeline.job.given import GivenTransform, read_given, refuse_other_columns
 from pipeline.job.plan import Plan
 from pipeline.job.request import Request, check_values
 from pipeline.job.sequences_plan import Sequences
-from pipeline.job.verdict import FAILED
 from pipeline.sources.base import BrokenFile
 from transforms.errors import JobError, SpecError, nearest
 from transforms.fit import preprocessing_fn
@@ -186,15 +184,8 @@ def screened(request: Request, output: str, stream: TextIO | None) -> tuple[Inpu
     inputs, others = (
         replace(given, files=tuple(read.get(file.path, file) for file in given.files)) for given in (inputs, others)
     )
-    place, outcome = Layout(output, layout.new_run_id()), Outcome(FAILED)
-    size = sum(file.size for file in read.values())
-    with cleaning.run_in(place), tuned(request, [size], ["screen"], stream) as tuning:
-        features = request.spec.read_features
-        build = partial(screening.build, place=place, files=list(read.values()), features=features, tuning=tuning)
-        execute(request, build, outcome, tuning.workers)
-        if outcome.message:
-            raise JobError(outcome.message)
-        return screening.without_broken(place, inputs, others)
+    why = screening.broken(request, output, list(read.values()), request.spec.read_features, stream)
+    return screening.without_broken(why, inputs, others)
 
 
 def looked_up(*given: Inputs) -> tuple[InputFile, ...]:

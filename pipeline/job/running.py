@@ -13,6 +13,7 @@ from apache_beam.io.filesystems import FileSystems
 from pipeline.dataset import layout
 from pipeline.dataset.layout import Layout
 from pipeline.errors import UsageError
+from pipeline.inputs.match import Inputs, SkippedFile
 from pipeline.job import cache, checking, cleaning, engines, scratch, sequences, wiring
 from pipeline.job.executing import HANDED_OVER, Outcome, conclude, execute, options_for, take_result, tuned
 from pipeline.job.plan import Plan
@@ -180,34 +181,43 @@ def count(request: Request, stream: TextIO | None, title: str) -> Outcome:
     FileSystems.set_options(options_for(request))
     say_what_is_compiled(stream)
     with tempfile.TemporaryDirectory(prefix="seqcols-") as folder:
-        place, outcome = Layout(folder, layout.new_run_id()), Outcome(FAILED)
+        place = Layout(folder, layout.new_run_id())
         rehearse(request.spec)
         needs_analysis(request.spec)  # traces the normalizer functions, so that a broken one is found
-        made, events = None, None
         if request.spec.events is None:
             inputs, _, skipped = screened(request, folder, stream)
-            layout.make_dirs(place.staging)  # only now: a screening sweeps the folder that it is given
-        else:
-            events = sequences.planned(request, place, stream)
-            layout.make_dirs(place.staging)
-            made = sequences.group(request, events, stream, outcome)
+            with cleaning.run_in(place):
+                return _counted(request, place, inputs, skipped, stream, title)
+        plan, outcome = sequences.planned(request, place, stream), Outcome(FAILED)
+        with cleaning.run_in(place):
+            made = sequences.group(request, plan, stream, outcome)
             if made is None:
                 return outcome
-            inputs, skipped = made.inputs, events.skipped
-            request = replace(request, on_bad_file="fail")
-        names = look_at(inputs, request)
-        plan = Plan(
-            place, request.spec, "", inputs, request.format, request.max_rejected, True, 1, names, limits=request.limits
-        )
-        plan = replace(
-            plan, skipped=skipped, screened=looked_up(inputs), splits=splits_of(request, inputs), sequences=made
-        )
-        asked = plan.given_inputs
-        outcome = Outcome(FAILED, repeated=asked.repeated, skipped=skipped, notes=asked.notes)
-        if events is not None:
-            outcome.grouping = {"partitions": events.partitions, "disk_bytes": events.disk_bytes}
-        with tuned(request, [inputs.size], [title], stream) as tuning:
-            plan = _with_tables_in_reach(plan)
-            execute(request, lambda root: checking.build(root, plan, tuning), outcome, tuning.workers)
-        take_result(place, outcome)
+            alone = replace(request, on_bad_file="fail")
+            outcome = _counted(alone, place, made.inputs, plan.skipped, stream, title, made)
+            outcome.grouping = {"partitions": plan.partitions, "disk_bytes": plan.disk_bytes}
+            return outcome
+
+
+def _counted(
+    request: Request,
+    place: Layout,
+    inputs: Inputs,
+    skipped: tuple[SkippedFile, ...],
+    stream: TextIO | None,
+    title: str,
+    made: Sequences | None = None,
+) -> Outcome:
+    """Counts the rows of files, or of sequences that were made of them, in the folders of a run that has begun."""
+    names = look_at(inputs, request)
+    plan = Plan(
+        place, request.spec, "", inputs, request.format, request.max_rejected, True, 1, names, limits=request.limits
+    )
+    plan = replace(plan, skipped=skipped, screened=looked_up(inputs), splits=splits_of(request, inputs), sequences=made)
+    asked = plan.given_inputs
+    outcome = Outcome(FAILED, repeated=asked.repeated, skipped=skipped, notes=asked.notes)
+    with tuned(request, [inputs.size], [title], stream) as tuning:
+        plan = _with_tables_in_reach(plan)
+        execute(request, lambda root: checking.build(root, plan, tuning), outcome, tuning.workers)
+    take_result(place, outcome)
     return outcome

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, TextIO
 
 import apache_beam as beam
 from apache_beam.pvalue import AsList, TaggedOutput
@@ -15,8 +16,12 @@ from apache_beam.pvalue import AsList, TaggedOutput
 from pipeline.dataset import layout
 from pipeline.dataset.layout import Layout
 from pipeline.inputs.match import InputFile, Inputs, SkippedFile
+from pipeline.job import cleaning
+from pipeline.job.executing import Outcome, execute, tuned
 from pipeline.job.progress import Note
 from pipeline.job.reading import parts_of
+from pipeline.job.request import Request
+from pipeline.job.verdict import FAILED
 from pipeline.job.wiring import Tuning
 from pipeline.sources.base import BrokenFile, FilePart
 from pipeline.sources.formats import source_for
@@ -25,12 +30,13 @@ from transforms.errors import JobError
 
 BROKEN: Final = "broken"
 FOUND: Final = "broken-files.json"
+NO_INPUTS: Final = Inputs(())
 
 
 def build(
     root: beam.Pipeline, place: Layout, files: Sequence[InputFile], features: Mapping[str, str], tuning: Tuning
 ) -> beam.PCollection:
-    """Adds reading files through to a pipeline, as far as `features` are in them; what is broken is written down for `found`."""
+    """Adds reading files through to a pipeline, as far as `features` are in them; what is broken is written down for `broken`."""
     paths = root | "Files" >> beam.Create([file.path for file in files], reshuffle=False)
     splits = paths | "Split" >> beam.ParDo(_Split(tuning.limits)).with_outputs(BROKEN, main="splits")
     dealt = splits.splits | "Deal" >> beam.Reshuffle() if tuning.spread else splits.splits
@@ -79,13 +85,44 @@ def _write(path: str, broken: Sequence[tuple[str, int, str]]) -> None:
     layout.write_json(path, {path: why for path, _, why in sorted(broken, reverse=True)})
 
 
-def without_broken(place: Layout, inputs: Inputs, others: Inputs) -> tuple[Inputs, Inputs, tuple[SkippedFile, ...]]:
+def broken(
+    request: Request, output: str, files: Sequence[InputFile], features: Mapping[str, str], stream: TextIO | None
+) -> dict[str, str]:
+    """Reads files through, and returns the broken ones, each with the reason. Waits for an engine in any case.
+
+    Args:
+      request: the request.
+      output: a directory that workers reach; what dead runs left there is removed.
+      files: the files.
+      features: what is read of them; the carrier of each.
+      stream: where progress is shown.
+
+    Raises:
+      JobError: it cannot be told.
+    """
+    place, outcome = Layout(output, layout.new_run_id()), Outcome(FAILED)
+    size = sum(file.size for file in files)
+    with cleaning.run_in(place), tuned(request, [size], ["screen"], stream) as tuning:
+        made = partial(build, place=place, files=files, features=features, tuning=tuning)
+        execute(replace(request, wait=True), made, outcome, tuning.workers)
+        if outcome.message:
+            raise JobError(outcome.message)
+        return dict(layout.read_json(place.staged(FOUND)))
+
+
+def without_broken(
+    why: Mapping[str, str], inputs: Inputs, others: Inputs = NO_INPUTS
+) -> tuple[Inputs, Inputs, tuple[SkippedFile, ...]]:
     """Returns the files of a run, and those that count for its statistics only, without the broken ones, and these.
+
+    Args:
+      why: see `broken`.
+      inputs: the files of a run.
+      others: those that count for its statistics only.
 
     Raises:
       JobError: nothing is left to be written.
     """
-    why = layout.read_json(place.staged(FOUND))
     every = {file.path: file for file in (*inputs.files, *others.files)}
     skipped = tuple(SkippedFile(path, every[path].size, why[path]) for path in sorted(why))
     left, left_others = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
@@ -21,7 +21,6 @@ from pipeline.inputs.match import InputFile, Inputs, SkippedFile, described, mat
 from pipeline.inputs.named import match_named
 from pipeline.inputs.places import places_of, refuse_other_files
 from pipeline.job import cleaning, engines, scratch, screening, sequences_wiring
-from pipeline.job.combine import Rejects
 from pipeline.job.executing import HANDED_OVER, Outcome, conclude, execute, options_for, take_result, tuned
 from pipeline.job.progress import say_what_is_compiled
 from pipeline.job.request import Request, check_options
@@ -34,15 +33,12 @@ from pipeline.job.sequences_plan import (
     refuse_small_disk,
 )
 from pipeline.job.verdict import DONE, FAILED, sequences_verdict
-from pipeline.job.writing import Shard
 from pipeline.report.events import page_view
 from pipeline.report.page import SEQUENCES, page
 from pipeline.sources.base import BrokenFile
 from pipeline.sources.formats import source_for
 from transforms.distributions import facts
 from transforms.errors import JobError
-from transforms.events.figures import Figures
-from transforms.rows.tally import Tally
 from transforms.stored import trees
 
 BLOCKS: Final = "events"
@@ -114,13 +110,8 @@ def _screened(
             )
     events = request.spec.events
     wanted = features if events is None or events.features is None else dict.fromkeys(events.fields, "string")
-    place, outcome = Layout(output, layout.new_run_id()), Outcome(FAILED)
-    with cleaning.run_in(place), tuned(request, [inputs.size], ["screen"], stream) as tuning:
-        build = partial(screening.build, place=place, files=read.files, features=wanted, tuning=tuning)
-        execute(request, build, outcome, tuning.workers)
-        if outcome.message:
-            raise JobError(outcome.message)
-        left, _, skipped = screening.without_broken(place, read, Inputs(()))
+    why = screening.broken(request, output, read.files, wanted, stream)
+    left, _, skipped = screening.without_broken(why, read)
     return left, skipped
 
 
@@ -196,29 +187,20 @@ def _refuse_other_command(request: Request, plan: EventsPlan) -> None:
         )
 
 
-def publish_alone(
-    _: None,
-    plan: EventsPlan,
-    shards: Sequence[Shard],
-    rejected: Sequence[Shard],
-    tally: Tally,
-    figures: Figures,
-    examples: Rejects,
-) -> Mapping[str, Any]:
+def publish_alone(made: Sequences) -> Mapping[str, Any]:
     """Looks at the sequences, publishes them as a data set, and writes down how it ended.
 
     Raises:
       JobError: they were not published.
     """
-    made = sequences_wiring.collected(plan, shards, rejected, tally, figures, examples)
     try:
         result = sequences_verdict(made)
         if result["status"] == DONE:
             result = {**result, "notes": _published(made, result["ledger"])}
     except JobError as error:
         result = {"status": FAILED, "message": str(error)}
-    result["rejected_examples"] = examples
-    layout.write_result(plan.place, result)
+    result["rejected_examples"] = made.examples
+    layout.write_result(made.plan.place, result)
     if result["status"] != DONE:
         raise JobError(result["message"])
     return result

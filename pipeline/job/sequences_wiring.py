@@ -8,7 +8,7 @@ files -> read -> partition -> (blocks: the engine's shuffle, or files) -> group 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -49,7 +49,7 @@ def build(root: beam.Pipeline, plan: EventsPlan, tuning: Tuning, end: Any = None
       root: the pipeline.
       plan: what is to be made.
       tuning: how to run it.
-      end: a function as `written_down`, called last; None for that.
+      end: what is done last with the sequences that were made, as by `written_down`; None for that.
 
     Returns:
       A PCollection with one element, what `end` returned.
@@ -67,8 +67,9 @@ def build(root: beam.Pipeline, plan: EventsPlan, tuning: Tuning, end: Any = None
     counted = (read[TALLIES], grouped.tallies, written[TALLIES])
     return at_end(
         root,
-        end or written_down,
+        _collected,
         plan,
+        end=end or written_down,
         shards=AsList(written.parts),
         rejected=AsList(rejected | "RejectedParts" >> beam.Flatten()),
         tally=AsSingleton(sum_tallies(counted, "Ledger")),
@@ -138,42 +139,36 @@ class WriteSequences(beam.DoFn):
         self._file = None
 
 
-def collected(
-    plan: EventsPlan,
-    shards: Sequence[Shard],
-    rejected: Sequence[Shard],
-    tally: Tally,
-    figures: Figures,
-    examples: Rejects,
-) -> Sequences:
-    """Returns what was made, with its ledger."""
-    book = {**events_ledger.build(tally), "skipped_files": plan.skipped_files}
-    ordered = sorted(shards, key=lambda shard: shard.path)
-    return Sequences(plan, ordered, sorted(rejected, key=lambda shard: shard.path), book, figures, examples)
-
-
-def written_down(
+def _collected(
     _: None,
     plan: EventsPlan,
+    end: Callable[[Sequences], Mapping[str, Any]],
     shards: Sequence[Shard],
     rejected: Sequence[Shard],
     tally: Tally,
     figures: Figures,
     examples: Rejects,
 ) -> Mapping[str, Any]:
+    """Does what is done last with everything that the pipeline has collected."""
+    book = {**events_ledger.build(tally), "skipped_files": plan.skipped_files}
+    ordered, refused = (sorted(own, key=lambda shard: shard.path) for own in (shards, rejected))
+    return end(Sequences(plan, ordered, refused, book, figures, examples))
+
+
+def written_down(made: Sequences) -> Mapping[str, Any]:
     """Looks at what was made, and writes it down for the job that reads it.
 
     Raises:
       JobError: events do not add up, or too many were rejected.
     """
-    made = collected(plan, shards, rejected, tally, figures, examples)
-    result = {**sequences_verdict(made), "rejected_examples": examples}
+    result = {**sequences_verdict(made), "rejected_examples": made.examples}
     if result["status"] != "done":
-        layout.write_result(plan.place, result)
+        layout.write_result(made.plan.place, result)
         raise JobError(result["message"])
-    entries = {what: [as_json(shard) for shard in own] for what, own in (("shards", shards), ("rejected", rejected))}
-    held = {"ledger": made.ledger, "figures": figures.as_json(), "rejected_examples": examples}
-    layout.write_json(plan.place.staged(MADE), {**entries, **held})
+    files = (("shards", made.shards), ("rejected", made.rejected))
+    entries = {what: [as_json(shard) for shard in own] for what, own in files}
+    held = {"ledger": made.ledger, "figures": made.figures.as_json(), "rejected_examples": made.examples}
+    layout.write_json(made.plan.place.staged(MADE), {**entries, **held})
     return result
 
 
@@ -185,8 +180,6 @@ def as_json(shard: Shard) -> dict[str, Any]:
 def read_made(plan: EventsPlan) -> Sequences:
     """Reads what `written_down` wrote."""
     held = layout.read_json(plan.place.staged(MADE))
-    shards, rejected = (
-        sorted((Shard(**one) for one in held[what]), key=lambda shard: shard.path) for what in ("shards", "rejected")
-    )
+    shards, rejected = ([Shard(**one) for one in held[what]] for what in ("shards", "rejected"))
     figures = Figures.from_json(held["figures"])
     return Sequences(plan, shards, rejected, held["ledger"], figures, held["rejected_examples"])
