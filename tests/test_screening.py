@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from pipeline.command.commands import cli
 from pipeline.inputs.match import match
 from pipeline.job import preparing, running, screening
+from pipeline.job.executing import execute
 from pipeline.job.request import Request
 from pipeline.sources.base import BrokenFile
 from pipeline.sources.formats import source_for
@@ -146,7 +147,6 @@ def test_a_file_that_changes_after_it_was_looked_through(tmp_path, monkeypatch, 
 def test_an_engine_is_waited_for_also_where_the_run_is_handed_over(tmp_path, monkeypatch):
     """The run cannot begin before it is known which files it reads."""
     waited: list[bool] = []
-    execute = screening.execute
 
     def noted(request: Request, *more: Any) -> None:
         waited.append(request.wait)
