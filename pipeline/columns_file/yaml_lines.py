@@ -10,22 +10,25 @@ off.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError
-from ruamel.yaml.composer import Composer, MaxDepthExceededError
-from ruamel.yaml.events import AliasEvent, DocumentStartEvent
-from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from ruamel.yaml.error import MarkedYAMLError, StringMark
+from ruamel.yaml.events import (
+    AliasEvent,
+    DocumentStartEvent,
+    Event,
+    MappingEndEvent,
+    MappingStartEvent,
+    NodeEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+)
 from ruamel.yaml.reader import ReaderError
-from ruamel.yaml.resolver import VersionedResolver
-from ruamel.yaml.resolver import VersionedResolver
-from ruamel.yaml.resolver import VersionedResolver
 from ruamel.yaml.scanner import Scanner, ScannerError
-from ruamel.yaml.tag import Tag
-from ruamel.yaml.tag import Tag
-from ruamel.yaml.tag import Tag
 
 from transforms.errors import SpecError, SpecFault
 from transforms.problems import Location, path_of, shown
@@ -88,12 +91,11 @@ def read_yaml(text: str, name: str, most: int = 0, hint: str = "") -> Document:
     """
     builder = _Builder(name, most or MOST_VALUES, hint)
     try:
-        root = _composed(text, name)
-        if root is not None:
-            builder.made.data = builder.value_of(root, ())
+        for event in _events(text):
+            builder.take(event)
     except Exception as error:
         raise SpecError([*builder.made.faults, _ending(error, text, name)]) from None
-    if root is None:
+    if not builder.documents:
         raise SpecError([SpecFault(name, "expected a mapping with 'columns', got an empty file")])
     return builder.made
 
@@ -102,12 +104,6 @@ def _ending(error: Exception, text: str, name: str) -> SpecFault:
     """Returns the fault at which reading ended."""
     if isinstance(error, _Stop):
         return error.fault
-    if isinstance(error, MaxDepthExceededError):
-        return SpecFault(name, f"nested deeper than {DEEPEST} levels", error.problem_mark.line + 1)
-    if isinstance(error, MaxDepthExceededError):
-        return SpecFault(name, f"nested deeper than {DEEPEST} levels", error.problem_mark.line + 1)
-    if isinstance(error, MaxDepthExceededError):
-        return SpecFault(name, f"nested deeper than {DEEPEST} levels", error.problem_mark.line + 1)
     if isinstance(error, ReaderError):
         line = text.count("\n", 0, error.position) + 1
         return SpecFault(name, f"expected YAML text, got the character U+{error.character:04X}", line)
@@ -146,52 +142,10 @@ class _Limited(Scanner):
         super().fetch_flow_collection_start(TokenClass, to_push)
 
 
-_NO_TAG: Final = Tag(suffix="none")
-
-
-class _Untagged(VersionedResolver):
-    """Leaves nodes without a tag as they are: ruamel's resolver would give each one, and none could be told from a written one."""
-
-    def resolve(self, kind: Any, value: Any, implicit: Any) -> Tag:
-        return _NO_TAG
-
-
-class _Composer(Composer):
-    """Keeps what ruamel's composer stops at: an alias that names nothing becomes a node, which says so later."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        event = self.parser.peek_event()
-        if isinstance(event, AliasEvent):
-            self.parser.get_event()
-            return _Alias(event.anchor, self.anchors.get(event.anchor), event.start_mark)
-        return super().compose_node(parent, index)
-
-    def compose_document(self) -> Any:
-        event: DocumentStartEvent = self.parser.peek_event()
-        if event.version not in (None, (1, 2)):
-            version = ".".join(map(str, event.version))
-            raise _Stop("", f"expected YAML 1.2, got %YAML {version}", event.start_mark.line + 1)
-        return super().compose_document()
-
-
-@dataclass
-class _Alias:
-    """A node that stands for another one, None for nothing."""
-
-    anchor: str
-    node: Node | None
-    start_mark: Any
-
-
-def _composed(text: str, name: str) -> Node | None:
+def _events(text: str) -> Iterator[Event]:
     yaml = YAML(typ="safe", pure=True)
-    yaml.Scanner, yaml.Resolver, yaml.Composer, yaml.max_depth = _Limited, _Untagged, _Composer, DEEPEST + 1
-    try:
-        return yaml.compose(text)
-    except MarkedYAMLError as error:
-        if error.context == "expected a single document in the stream":
-            raise _Stop(name, "expected one YAML document, got another one", error.problem_mark.line + 1) from None
-        raise
+    yaml.Scanner = _Limited
+    yield from yaml.parse(text)
 
 
 class _Stop(Exception):
@@ -201,61 +155,96 @@ class _Stop(Exception):
         self.fault = SpecFault(name, message, line)
 
 
+@dataclass
+class _Frame:
+    """A mapping or a list whose end has not come yet.
+
+    Attributes:
+      value: the value that was read.
+      location: the way to it.
+      before: how many values had been read when it began.
+      anchor: name that aliases call it by.
+      key: in a mapping, the key whose value comes next; None where that value has nowhere to go.
+      awaits_value: in a mapping, whether a key was read.
+    """
+
+    value: dict[str, Any] | list[Any]
+    location: Location
+    before: int
+    anchor: str | None
+    key: str | None = None
+    awaits_value: bool = False
+
+
 class _Builder:
-    """Makes data of nodes."""
+    """Makes data of events. Not recursive, so that no nesting can exhaust the stack."""
 
     def __init__(self, name: str, most: int, hint: str) -> None:
         self.name, self.most, self.hint = name, most, hint
         self.made = Document()
-        self.done: dict[int, tuple[Any, int]] = {}
+        self.documents = 0
+        self.stack: list[_Frame] = []
+        self.anchors: dict[str, tuple[Any, int]] = {}
         self.count = 0
 
-    def value_of(self, node: Any, location: Location) -> Any:
-        """Returns the value of a node."""
-        line, before = node.start_mark.line + 1, self.count
+    def take(self, event: Event) -> None:
+        """Takes the next event of the parser; raises a fault for what a columns file may not have."""
+        mark: StringMark = event.start_mark
+        line = mark.line + 1
+        if isinstance(event, DocumentStartEvent):
+            self._start_document(event, line)
+        elif isinstance(event, MappingEndEvent | SequenceEndEvent):
+            frame = self.stack.pop()
+            self._add(frame.value, frame.anchor, self.count - frame.before, line)
+        elif isinstance(event, NodeEvent):
+            self._node(event, self._arrive(line), line)
+
+    def _node(self, event: NodeEvent, location: Location, line: int) -> None:
         self.count += 1
-        if isinstance(node, _Alias):
-            value, size = self._aliased(node, location, line)
+        tag = getattr(event, "tag", None)
+        if tag is not None and not (tag == _TEXT_TAG and isinstance(event, ScalarEvent)):
+            short = str(tag).replace("tag:yaml.org,2002:", "!!")
+            self._fault(location, f"expected no tag but !!str, got {shown(short)}", line)
+        if isinstance(event, AliasEvent):
+            value, size = self._aliased(event.anchor, location, line)
             self.count += size
-        else:
-            tag = node.ctag
-            if tag is not _NO_TAG and not (str(tag) == _TEXT_TAG and isinstance(node, ScalarNode)):
-                short = str(tag).replace("tag:yaml.org,2002:", "!!")
-                self._fault(location, f"expected no tag but !!str, got {shown(short)}", line)
-            if isinstance(node, ScalarNode):
-                value = self._scalar(node, location, line)
-            elif isinstance(node, SequenceNode):
-                value = self._list(node, location)
-            else:
-                value = self._mapping(node, location)
-            self.done[id(node)] = (value, self.count - before - 1)
+            self._add(value, None, size, line)
+        elif isinstance(event, MappingStartEvent | SequenceStartEvent):
+            value = {} if isinstance(event, MappingStartEvent) else []
+            self.stack.append(_Frame(value, location, self.count, event.anchor))
+        elif isinstance(event, ScalarEvent):
+            self._add(self._scalar(event, location, line), event.anchor, 0, line)
         if self.count > self.most:
             what = f"expected at most {self.most} values (aliases expanded), got more{self.hint}"
             raise _Stop(self.name, what, line)
-        return value
+        if len(self.stack) > DEEPEST:
+            raise _Stop(self.name, f"nested deeper than {DEEPEST} levels", line)
 
-    def _list(self, node: SequenceNode, location: Location) -> list[Any]:
-        made: list[Any] = []
-        for k, one in enumerate(node.value):
-            self.made.lines.setdefault(path_of((*location, k)), one.start_mark.line + 1)
-            made.append(self.value_of(one, (*location, k)))
-        return made
+    def _start_document(self, event: DocumentStartEvent, line: int) -> None:
+        self.documents += 1
+        if self.documents > 1:
+            raise _Stop(self.name, "expected one YAML document, got another one", line)
+        if event.version not in (None, (1, 2)):
+            version = ".".join(map(str, event.version))
+            raise _Stop(self.name, f"expected YAML 1.2, got %YAML {version}", line)
 
-    def _mapping(self, node: MappingNode, location: Location) -> dict[str, Any]:
-        made: dict[str, Any] = {}
-        for left, right in node.value:
-            # "?" is YAML's own sign of a key: what stands in a key, or below one that cannot be used, has no path.
-            key = self._key(made, location, self.value_of(left, (*location, "?")), left.start_mark.line + 1)
-            value = self.value_of(right, (*location, "?" if key is None else key))
-            if key is not None:
-                made[key] = value
-        return made
+    def _arrive(self, line: int) -> Location:
+        """Returns the location of the node that begins, and notes its line."""
+        if not self.stack:
+            return ()
+        frame = self.stack[-1]
+        if isinstance(frame.value, list):
+            location = (*frame.location, len(frame.value))
+            self.made.lines.setdefault(path_of(location), line)
+            return location
+        # "?" is YAML's own sign of a key: what stands in a key, or below one that cannot be used, has no path.
+        return (*frame.location, "?" if frame.key is None else frame.key)
 
-    def _scalar(self, event: ScalarNode, location: Location, line: int) -> Any:
+    def _scalar(self, event: ScalarEvent, location: Location, line: int) -> Any:
         try:
             # JSON, which is YAML too, writes some characters as two escapes: surrogates.
             text = event.value.encode("utf-16", "surrogatepass").decode("utf-16")
-            if event.ctag is not _NO_TAG or event.style is not None:  # not plain, or said to be a string
+            if event.tag is not None or not event.implicit[0]:  # not plain, or said to be a string
                 return text
             value = resolve(text)
         except UnicodeDecodeError:
@@ -268,22 +257,39 @@ class _Builder:
             self._fault(location, f"expected a number, got {event.value}", line)
         return value
 
-    def _aliased(self, alias: _Alias, location: Location, line: int) -> tuple[Any, int]:
-        if id(alias.node) in self.done:
-            return self.done[id(alias.node)]
-        what = "names nothing above" if alias.node is None else "stands inside what it names"
-        self._fault(location, f"the alias *{alias.anchor} {what}", line)
+    def _aliased(self, anchor: str, location: Location, line: int) -> tuple[Any, int]:
+        if anchor in self.anchors:
+            return self.anchors[anchor]
+        what = "stands inside what it names" if anchor in (f.anchor for f in self.stack) else "names nothing above"
+        self._fault(location, f"the alias *{anchor} {what}", line)
         return None, 0
 
-    def _key(self, made: dict[str, Any], location: Location, key: Any, line: int) -> str | None:
+    def _add(self, value: Any, anchor: str | None, size: int, line: int) -> None:
+        """Puts a finished value where it belongs."""
+        if anchor is not None:
+            self.anchors[anchor] = (value, size)
+        if not self.stack:
+            self.made.data = value
+            return
+        frame = self.stack[-1]
+        if isinstance(frame.value, list):
+            frame.value.append(value)
+        elif not frame.awaits_value:
+            frame.awaits_value, frame.key = True, self._key(frame, value, line)
+        else:
+            if frame.key is not None:
+                frame.value[frame.key] = value
+            frame.awaits_value, frame.key = False, None
+
+    def _key(self, frame: _Frame, key: Any, line: int) -> str | None:
         """Returns a key that can be used, None for one that cannot."""
         if not isinstance(key, str):
-            self._fault(location, f"expected a string as the key, got {shown(key)}", line)
+            self._fault(frame.location, f"expected a string as the key, got {shown(key)}", line)
             return None
-        path = path_of((*location, key))
-        if key in made:
+        path = path_of((*frame.location, key))
+        if key in frame.value:
             first = self.made.lines[path]
-            self._fault((*location, key), f"duplicate key, it stands on line {first} already", line)
+            self._fault((*frame.location, key), f"duplicate key, it stands on line {first} already", line)
             return None
         self.made.lines.setdefault(path, line)
         return key
