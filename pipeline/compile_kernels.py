@@ -18,12 +18,13 @@ from transforms.columns.results import Output
 from transforms.events.counted import counted
 from transforms.events.features import FIGURES, SINCE
 from transforms.events.make_events import make_events
-from transforms.kernels.fingerprints import fingerprints
+from transforms.kernels.fingerprints import fingerprints, of_integers
 from transforms.kernels.partitions import summed
 from transforms.kernels.sums import LAYOUTS
 from transforms.kernels.values import FLOATS, look, read_only
 from transforms.parse.array_text import arrays_of
 from transforms.parse.form import Form
+from transforms.rows import digests, origin
 from transforms.rows.keys import partitions
 from transforms.statistics.moments import Moments
 
@@ -63,6 +64,10 @@ def compile_all() -> None:
     for dtype in (*FLOATS, "int64"):
         look(np.ones(1, dtype))
     fingerprints(pa.array(["a"]))
+    of_integers(np.ones(1, np.int64))
+    digests.contents(pa.array([["a"]]))
+    batch = origin.with_origin(pa.RecordBatch.from_pydict({"x": [1]}), "a", 0)
+    digests.without_file(digests.attach(batch, ["x"]).column(origin.DIGEST_COLUMN), "a", np.zeros(1, np.int64))
     arrays_of(pa.array(["[1]"]), np.ones(1, bool), Form("x", "float32"))
     partitions([pa.array([1]), pa.array([1])], 1)
     cells, numbers = np.zeros(1, np.int64), np.zeros(1, np.uint64)

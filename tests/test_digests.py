@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from typing import Any
 
@@ -79,6 +80,44 @@ def test_a_record_is_hashed_by_its_crc():
     """Independent oracle: what the TFRecord framing holds of a record, too."""
     record = b"one record"
     assert of([record], pa.large_binary()) == [google_crc32c.value(record)]
+
+
+def mixed(word: int) -> int:
+    """SplitMix64's last step, in Python's whole numbers."""
+    word = (word ^ word >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+    word = (word ^ word >> 27) * 0x94D049BB133111EB % 2**64
+    return word ^ word >> 31
+
+
+def content(value: Any) -> int:
+    """The hash of a value, in Python's whole numbers."""
+    if value is None:
+        return 0x9AE16A3B2F90404F
+    if isinstance(value, int):
+        word = value % 2**64 * 0xBF58476D1CE4E5B9 % 2**64
+        return word ^ word >> 32
+    if isinstance(value, str):
+        return google_crc32c.value(value.encode())
+    inner = list(map(content, value))
+    weighted = sum(k * one for k, one in enumerate(inner))
+    return mixed((sum(inner) * 0x94D049BB133111EB + weighted + len(inner) * 0x9E3779B97F4A7C15) % 2**64)
+
+
+@given(
+    st.lists(st.tuples(st.integers(-(2**63), 2**63 - 1), st.none() | st.text(), LISTS.map(lambda x: x[0])), max_size=9)
+)
+def test_digests_are_those_that_plain_python_computes(rows):
+    kinds = pa.int64(), pa.string(), pa.list_(pa.int64())
+    columns = [pa.array([row[k] for row in rows], kind) for k, kind in enumerate(kinds)]
+    made = origin.with_origin(pa.RecordBatch.from_arrays(columns, ["a", "b", "c"]), "f", 7)
+    name = int.from_bytes(hashlib.blake2b(b"f", digest_size=8).digest(), "little")
+    expected = []
+    for number, row in enumerate(rows, 7):
+        word = 0
+        for value in row:
+            word = (mixed((word + 0x9E3779B97F4A7C15) % 2**64) + content(value)) % 2**64
+        expected.append(mixed((mixed((number * 0x9E3779B97F4A7C15 + name) % 2**64) + word) % 2**64))
+    assert digests.attach(made, ["a", "b", "c"]).column(origin.DIGEST_COLUMN).to_pylist() == expected
 
 
 def batch(numbers: list[int], records: list[bytes], file: str = "a") -> pa.RecordBatch:

@@ -13,7 +13,8 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.kernels.fingerprints import fingerprints
+from transforms.kernels.fingerprints import fingerprints, of_integers
+from transforms.rows import keys
 
 TEXTS = [bytes(np.random.default_rng(size).integers(0, 256, size, np.uint8)) for size in range(400)]
 
@@ -40,12 +41,22 @@ def test_slices_and_layouts(kind):
     assert fingerprints(array[:0]).tolist() == []
 
 
+@given(st.lists(st.integers(-(2**63), 2**64 - 1), max_size=20))
+def test_integers_have_the_bits_of_their_text(numbers):
+    for dtype in (np.int64, np.uint64, np.int8, np.uint16):
+        own = [n for n in (0, *numbers) if np.iinfo(dtype).min <= n <= np.iinfo(dtype).max]
+        made = of_integers(np.array(own, dtype))
+        assert made.tolist() == of_tensorflow([str(n).encode() for n in own])
+        assert keys.hashes([pa.array(own, pa.from_numpy_dtype(dtype))]).tolist() == made.tolist()
+
+
 def test_uncompiled_it_gives_the_same():
     code = (
         "import pyarrow as pa, numpy as np\n"
-        "from transforms.kernels.fingerprints import fingerprints\n"
+        "from transforms.kernels.fingerprints import fingerprints, of_integers\n"
         "texts = [bytes(np.random.default_rng(n).integers(0, 256, n, np.uint8)) for n in (0, 3, 7, 15, 31, 64, 65, 300)]\n"
-        "print(fingerprints(pa.array(texts)).tolist())"
+        "print(fingerprints(pa.array(texts)).tolist())\n"
+        "print(of_integers(np.array([0, -(2**63), 2**63 - 1, -10])).tolist())"
     )
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
@@ -55,4 +66,5 @@ def test_uncompiled_it_gives_the_same():
         check=True,
     )
     chosen = [TEXTS[n] for n in (0, 3, 7, 15, 31, 64, 65, 300)]
-    assert done.stdout.strip() == str(fingerprints(pa.array(chosen)).tolist())
+    numbers = [str(n) for n in (0, -(2**63), 2**63 - 1, -10)]
+    assert done.stdout.split("\n")[:2] == [str(fingerprints(pa.array(own)).tolist()) for own in (chosen, numbers)]

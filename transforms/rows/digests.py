@@ -8,26 +8,25 @@ other in a count; their digests cancel with a probability of 2^-64. They are not
 from __future__ import annotations
 
 import hashlib
-import itertools
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache
 from typing import Final
 
-import google_crc32c
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from transforms.kernels import digests as kernels
+from transforms.kernels.digests import FIRST, SECOND, SPREAD
+from transforms.kernels.values import read_only
 from transforms.rows import origin, paths
+from transforms.rows.fields import text_buffers
 from transforms.rows.ragged import Ragged, unwrapped
 
 _NULL: Final = np.uint64(0x9AE16A3B2F90404F)
 """Stands for a null, which has no bits of its own."""
 
-_SPREAD: Final = np.uint64(0x9E3779B97F4A7C15)
-_FIRST: Final = np.uint64(0xBF58476D1CE4E5B9)
-_SECOND: Final = np.uint64(0x94D049BB133111EB)
-_FIRST_INVERSE, _SECOND_INVERSE = (np.uint64(pow(int(one), -1, 2**64)) for one in (_FIRST, _SECOND))
+_FIRST_INVERSE, _SECOND_INVERSE = (np.uint64(pow(int(one), -1, 2**64)) for one in (FIRST, SECOND))
 
 
 def attach(batch: pa.RecordBatch, features: Collection[str]) -> pa.RecordBatch:
@@ -82,7 +81,7 @@ def of_rows(file: str, numbers: np.ndarray, content: np.ndarray) -> np.ndarray:
 
 
 def _of_places(files: np.ndarray | np.uint64, numbers: np.ndarray, content: np.ndarray) -> np.ndarray:
-    return _mixed(_mixed(numbers.astype(np.uint64) * _SPREAD + files) + content)
+    return _filled(kernels.placed, len(content), numbers.astype(np.uint64) * SPREAD + files, content)
 
 
 def _one(column: pa.Array | pa.ChunkedArray) -> pa.Array:
@@ -98,7 +97,7 @@ def without_file(digests: pa.Array, file: str, numbers: np.ndarray) -> int:
       numbers: int64 `[rows]`, their numbers in it.
     """
     content = _contents_of(digests, file, numbers)
-    return int(np.add.reduce(_mixed(_mixed(numbers.astype(np.uint64) * _SPREAD) + content), dtype=np.uint64))
+    return int(np.add.reduce(_mixed(_mixed(numbers.astype(np.uint64) * SPREAD) + content), dtype=np.uint64))
 
 
 def renamed(batch: pa.RecordBatch, name: str) -> pa.RecordBatch:
@@ -114,7 +113,7 @@ def renamed(batch: pa.RecordBatch, name: str) -> pa.RecordBatch:
 def _contents_of(digests: pa.Array, file: str, numbers: np.ndarray) -> np.ndarray:
     """Returns the content that each digest was computed of (see `of_rows`)."""
     found = digests.to_numpy(zero_copy_only=False)
-    return _unmixed(found) - _mixed(numbers.astype(np.uint64) * _SPREAD + _of_name(file))
+    return _unmixed(found) - _mixed(numbers.astype(np.uint64) * SPREAD + _of_name(file))
 
 
 def total(digests: pa.Array) -> int:
@@ -171,48 +170,40 @@ def _as_bytes(array: pa.Array) -> pa.Array:
 
 def _checksums(array: pa.Array) -> np.ndarray:
     """Returns the CRC-32C of each value of a large binary array, that of a null being anything."""
-    _, offsets, data = array.buffers()
-    bounds = np.frombuffer(offsets, np.int64)[array.offset : array.offset + len(array) + 1].tolist()
-    text = memoryview(data) if data is not None else memoryview(b"")
-    found = [google_crc32c.value(bytes(text[a:b])) for a, b in itertools.pairwise(bounds)]
-    return np.array(found, np.uint64)
+    return _filled(kernels.checksums, len(array), *text_buffers(array))
 
 
 def _numbers(array: pa.Array) -> np.ndarray:
     """Returns the bits of numbers, spread over 64."""
     plain = array.fill_null(False if pa.types.is_boolean(array.type) else 0) if array.null_count else array
     bits = plain.to_numpy(zero_copy_only=False)
-    bits = np.ascontiguousarray(bits).view(f"u{bits.dtype.itemsize}").astype(np.uint64)
-    bits *= _FIRST
-    bits ^= bits >> np.uint64(32)
-    return bits
+    bits = np.ascontiguousarray(bits).view(f"u{bits.dtype.itemsize}")
+    return _filled(kernels.spread, len(bits), bits.astype(np.uint64, copy=False))
 
 
 def _lists(view: Ragged) -> np.ndarray:
-    inner = contents(view.values)
-    lengths = view.lengths.astype(np.uint64)
-    filled = np.flatnonzero(lengths)
-    starts = view.splits[filled]  # `reduceat` takes no empty ranges; it costs an eighth of sums by `cumsum`
-    first, second = np.zeros(len(lengths), np.uint64), np.zeros(len(lengths), np.uint64)
-    if len(filled):
-        first[filled] = np.add.reduceat(inner, starts)
-        weighted = np.add.reduceat(inner * np.arange(len(inner), dtype=np.uint64), starts)
-        second[filled] = weighted - starts.astype(np.uint64) * first[filled]
-    return _mixed(first * _SECOND + second + lengths * _SPREAD)
+    return _filled(kernels.of_lists, len(view.splits) - 1, contents(view.values), view.splits)
 
 
 def _together(columns: Sequence[pa.Array], count: int) -> np.ndarray:
     made = np.zeros(count, np.uint64)
     for column in columns:
-        made = _mixed(made + _SPREAD) + contents(column)
+        with np.errstate(over="ignore"):
+            kernels.add_column(read_only(contents(column)), made)
     return made
 
 
 def _mixed(numbers: np.ndarray) -> np.ndarray:
-    """Spreads the bits of each number over all of its bits: the last step of SplitMix64 (Steele, Lea, Flood 2014)."""
-    made = (numbers ^ numbers >> np.uint64(30)) * _FIRST
-    made = (made ^ made >> np.uint64(27)) * _SECOND
-    return np.asarray(made ^ made >> np.uint64(31))
+    """Returns each number with its bits spread over all of its bits."""
+    return _filled(kernels.mix, len(numbers), numbers)
+
+
+def _filled(fill: Callable[..., None], count: int, *given: np.ndarray) -> np.ndarray:
+    """Returns what a kernel fills an array of so many numbers with."""
+    made = np.empty(count, np.uint64)
+    with np.errstate(over="ignore"):  # where the kernels run as Python
+        fill(*map(read_only, given), made)
+    return made
 
 
 def _unmixed(numbers: np.ndarray) -> np.ndarray:
