@@ -123,12 +123,12 @@ class _OfKeys(beam.DoFn):
         ready, _ = self._incoming.ready(batch)
         own = ready.filter(pc.is_in(key_texts(self._incoming, ready), self._keys))
         for _, block in self._gatherer.add(own, origin.file_of(batch)):
-            yield block.packed()
+            yield block.packed().to_pybytes()
 
     def finish_bundle(self) -> Iterator[Any]:
         """Yields what was still gathered."""
         for _, block in self._gatherer.flush():
-            yield in_global_window(block.packed())
+            yield in_global_window(block.packed().to_pybytes())
 
 
 def _written_down(_: None, plan: RepairPlan, blocks: Sequence[bytes], tally: Tally) -> str:

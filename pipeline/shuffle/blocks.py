@@ -13,7 +13,7 @@ import pyarrow as pa
 from transforms.events.incoming import Incoming
 from transforms.rows import keys, origin
 
-GATHERED_BYTES: Final = 32 << 20
+GATHERED_BYTES: Final = 16 << 20
 """So much Arrow data is gathered before it is partitioned: blocks of many partitions are small enough as it is."""
 
 BLOCK_BYTES: Final = 8 << 20
@@ -37,12 +37,12 @@ class Block:
     batch: pa.RecordBatch
     files: Sequence[str]
 
-    def packed(self) -> bytes:
+    def packed(self) -> pa.Buffer:
         """Returns it as bytes: see `unpacked`."""
         out = pa.BufferOutputStream()
         with pa.ipc.new_stream(out, self.batch.schema.with_metadata({_FILES: json.dumps(list(self.files))})) as writer:
             writer.write_batch(self.batch)
-        return out.getvalue().to_pybytes()
+        return out.getvalue()
 
 
 def unpacked(data: bytes) -> Block:

@@ -178,7 +178,7 @@ class _Partition(beam.DoFn):
         if self._folder:
             self._writer.write(blocks)
         else:
-            yield from ((partition, block.packed()) for partition, block in blocks)
+            yield from ((partition, block.packed().to_pybytes()) for partition, block in blocks)
 
     def finish_bundle(self) -> Iterator[Any]:
         """Yields what was still gathered, and what was counted."""

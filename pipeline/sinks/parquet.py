@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any, ClassVar, Final
@@ -95,26 +95,28 @@ class ParquetSink(Sink):
 class RowGroups:
     """A Parquet file that is written row group by row group.
 
+    Numbers that are no integers get no dictionary: it is given up after costing time. Integers and text gain from one.
+
     Args:
       file: the file underneath.
       schema: that of the batches.
-      dictionaries: Parquet's paths of the columns that get a dictionary, True for all, False for none.
-      statistics: likewise of the columns that get statistics.
+      long: columns whose values may be long. They get neither a dictionary nor statistics, which hold several of them.
     """
 
-    def __init__(self, file: OutputFile, schema: pa.Schema, dictionaries: Any = True, statistics: Any = True):
+    def __init__(self, file: OutputFile, schema: pa.Schema, long: Collection[str] = ()):
         import pyarrow.parquet as pq
 
         self._file, self._schema = file, schema
         self._held: list[pa.RecordBatch] = []
         self._size = 0
         self._rows = 0
+        leaves = dict(_leaf(field) for field in schema if field.name not in long)
         self._writer = pq.ParquetWriter(
             pa.PythonFile(file, mode="w"),
             schema,
             compression="zstd",
-            use_dictionary=dictionaries,
-            write_statistics=statistics,
+            use_dictionary=[path for path, kind in leaves.items() if not pa.types.is_floating(kind)] or False,
+            write_statistics=list(leaves) or False,
             write_page_checksum=True,
         )
 
@@ -159,12 +161,8 @@ class _Writer(Writer):
     def __init__(self, file: OutputFile, outputs: Sequence[Output], schema: pa.Schema):
         self._outputs = list(outputs)
         self._schema = schema
-        # A dictionary of floats is given up after costing time; ids and text gain from one. Bytes may be long: dictionaries and
-        # statistics hold several of them.
-        values = {f.name: _value_type(f.type) for f in schema}
-        short = [name for name, kind in values.items() if not pa.types.is_large_binary(kind)]
-        scattered = [name for name in short if not pa.types.is_floating(values[name])]
-        self._groups = RowGroups(file, schema, _leaf_paths(schema, scattered), _leaf_paths(schema, short))
+        long = [field.name for field in schema if pa.types.is_large_binary(_value_type(field.type))]
+        self._groups = RowGroups(file, schema, long)
 
     def write(self, batch: pa.RecordBatch) -> int:
         columns = [
@@ -219,10 +217,12 @@ def _column(batch: pa.RecordBatch, output: Output, kind: pa.DataType) -> pa.Arra
     return pa.ExtensionArray.from_storage(kind, lists)
 
 
-def _leaf_paths(schema: pa.Schema, names: Sequence[str]) -> Any:
-    """Returns names as Parquet counts columns: a list's values are a column of their own below it."""
-    nested = {f.name for f in schema if isinstance(f.type, pa.FixedShapeTensorType)}
-    return [f"{name}.list.element" if name in nested else name for name in names] or False
+def _leaf(field: pa.Field) -> tuple[str, pa.DataType]:
+    """Returns the path of a column as Parquet counts them, those of lists below their names, and the type of its values."""
+    path, kind = field.name, getattr(field.type, "storage_type", field.type)
+    while hasattr(kind, "value_field"):
+        path, kind = f"{path}.list.element", kind.value_type
+    return path, kind
 
 
 def _batch_rows(outputs: Sequence[Output]) -> int:
