@@ -424,6 +424,28 @@ def test_a_number_of_the_event_breaks_ties(tmp_path):
     assert list(events.features or {}) == ["item", "seconds"]
 
 
+def minutes(**fields: list[Any]) -> pa.Table:
+    """Events of thirty users, one a minute."""
+    count = len(next(iter(fields.values())))
+    times = [1_700_000_000 + 60 * k for k in range(count)]
+    return pa.table({"user": [k % 30 for k in range(count)], "time": times, **fields})
+
+
+def test_a_byte_that_is_no_text_among_numbers(tmp_path):
+    """Numbers as bytes are no times for it, and nothing fails, also where it is alone in its batch."""
+    draw = random.Random(14)
+    for at in (5, 600):
+        values = [str(draw.randrange(100)).encode() for _ in range(601)]
+        values[at] = b"\xff"
+        path = tmp_path / f"{at}.parquet"
+        pq.write_table(minutes(b=values), path, row_group_size=100)
+        spec, _ = drafted(tmp_path, path)
+        assert spec.events is not None and spec.events.order_by == ("time",)
+        assert "left out: 'b': a sequence_numeric_column would reject 1 rows, invalid_utf8" in flowing(
+            inspected(path).text()
+        )
+
+
 def test_a_feature_of_the_gaps_own_name(tmp_path):
     rows = [{**row, "seconds": k % 5} for k, row in enumerate(ratings())]
     spec, _ = drafted(tmp_path, written(tmp_path, "csv", rows))

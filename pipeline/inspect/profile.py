@@ -189,8 +189,7 @@ def _with_values(made: Profile, values: Iterable[pa.Array]) -> Profile:
     for part in texts:
         text = delimited.as_text(part)
         if text is None:
-            made.is_utf8 = False
-            continue
+            made.is_utf8, text = False, delimited.ascii_of(part)
         trimmed = pc.utf8_trim_whitespace(text)
         number = pc.match_substring_regex(trimmed, FLOAT_TEXT)
         whole = pc.match_substring_regex(trimmed, INTEGER_TEXT)
