@@ -22,6 +22,7 @@ from pipeline.inspect.events.spread import spread, togetherness
 from tests.inspecting import WRITERS, drafted, inspected, rejected
 from tests.jobs import call, done
 from tests.marks import slow_but, tried
+from transforms.columns.passthrough import Passthrough
 from transforms.errors import SpecError
 from transforms.events.features import Figure, Since, Values
 from transforms.events.spec import Events
@@ -429,6 +430,19 @@ def minutes(**fields: list[Any]) -> pa.Table:
     count = len(next(iter(fields.values())))
     times = [1_700_000_000 + 60 * k for k in range(count)]
     return pa.table({"user": [k % 30 for k in range(count)], "time": times, **fields})
+
+
+@pytest.mark.parametrize(
+    ("first", "kind", "dtype"),
+    [(2**63, pa.uint64(), "uint64"), (2.0**24, pa.float64(), "int64"), (2.0**63, pa.float64(), "float64")],
+)
+def test_a_key_is_passed_through_as_it_is(tmp_path, first, kind, dtype):
+    """Also one beyond int64, and one that float32 does not hold."""
+    step = 2**11 if dtype == "float64" else 1
+    table = minutes(x=[k % 7 for k in range(600)])
+    table = table.set_column(0, "user", pa.array([first + step * (k % 30) for k in range(600)], kind))
+    spec, _ = drafted(tmp_path, written(tmp_path, "parquet", table))
+    assert [(one.key, one.dtype) for one in spec.columns if isinstance(one, Passthrough)] == [("user", dtype)]
 
 
 def test_a_byte_that_is_no_text_among_numbers(tmp_path):

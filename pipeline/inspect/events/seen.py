@@ -126,8 +126,7 @@ def _drafted(
     given = {one.name: _given(one, made, sample.is_whole, frozenset(rows.names)) for one in found}
     columns = draft(rows, found, {name: some for name, some in given.items() if some}, policy)
     features = {name: one for name, one in (made.events.features or {}).items() if name not in columns.left_out}
-    left_out = {name: why for name, why in columns.left_out.items() if name not in made.events.key}
-    made = replace(made, left_out={**made.left_out, **left_out})
+    made = replace(made, left_out={**made.left_out, **columns.left_out})
     if not features and made.gap not in (made.events.features or {}):  # no column takes any: what is left is the time
         made.events = made.events.model_copy(update={"features": {made.gap: made.since}})
         return _drafted(sample, fields, made, policy)
