@@ -366,6 +366,21 @@ def test_the_other_choices_are_said(tmp_path):
     assert "not 'rating': an amount: not all are whole" in text
 
 
+@pytest.mark.parametrize(("gaps", "key"), [(0, ("user", "repo")), (0.4, ("user",))])
+def test_a_second_field_that_many_events_lack_divides_none(tmp_path, gaps, key):
+    """A run would reject these events."""
+    draw = random.Random(3)
+    rows = []
+    for k in range(1500):
+        user = draw.randrange(40)
+        repo = user % 12 if draw.random() < 0.93 else draw.randrange(12)
+        path = f"{repo}/{draw.randrange(20)}"
+        held = None if draw.random() < gaps else f"r{repo}"
+        rows.append({"user": f"u{user}", "repo": held, "path": path, "time": 1_700_000_000 + 60 * k})
+    events = seen(tmp_path, "jsonl", rows)
+    assert events is not None and events.key == key
+
+
 # Times
 
 
