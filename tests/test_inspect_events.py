@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import decimal
 import itertools
 import random
 from collections import Counter
@@ -473,6 +474,38 @@ def test_a_byte_that_is_no_text_among_numbers(tmp_path):
         assert "left out: 'b': a sequence_numeric_column would reject 1 rows, invalid_utf8" in flowing(
             inspected(path).text()
         )
+
+
+def test_booleans_decimals_and_times_are_features(tmp_path):
+    """As columns of rows take them; a time that few events have is a number, too."""
+    draw, count = random.Random(15), 600
+    day = datetime.date(1980, 1, 1)
+    table = minutes(
+        flag=[draw.random() < 0.5 for _ in range(count)],
+        member=[k % 30 < 7 for k in range(count)],
+        price=[decimal.Decimal(draw.randrange(1000)) / 100 for _ in range(count)],
+        clock=[datetime.time(draw.randrange(24)) for _ in range(count)],
+        took=[datetime.timedelta(seconds=draw.randrange(99)) for _ in range(count)],
+        birth=[day + datetime.timedelta(days=draw.randrange(9000)) if k % 2 else None for k in range(count)],
+    )
+    spec, outcome = drafted(tmp_path, written(tmp_path, "parquet", table))
+    assert spec.events is not None and spec.events.features is not None
+    assert spec.events.features["member"] == Figure("last", "member")
+    kinds = {column.key: column.type_name for column in spec.columns}
+    assert kinds == {
+        "user": "passthrough_column",
+        "flag": "sequence_categorical_column_with_identity",
+        "member": "categorical_column_with_identity",
+        **dict.fromkeys(("price", "clock", "took", "birth"), "sequence_numeric_column"),
+    }
+    assert rejected(outcome) == 0
+
+
+def test_times_are_no_ids_in_a_part_of_the_rows(tmp_path):
+    took = [datetime.timedelta(seconds=k * 7 % 99) for k in range(600)]
+    found = inspected(written(tmp_path, "parquet", minutes(took=took)), rows=500)
+    kinds = {column.key: column.type_name for column in loads(found.text()).columns}
+    assert not found.sample.is_whole and kinds["took"] == "sequence_numeric_column"
 
 
 def test_a_feature_of_the_gaps_own_name(tmp_path):

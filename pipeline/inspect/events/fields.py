@@ -44,6 +44,11 @@ class Field:
         return pa.types.is_timestamp(self.values.type) or pa.types.is_date(self.values.type)
 
     @property
+    def may_be_key(self) -> bool:
+        """Whether its values can say whose an event is: times and booleans do not."""
+        return not (typed.is_time(self.values.type) or pa.types.is_boolean(self.values.type))
+
+    @property
     def numbers(self) -> np.ndarray | None:
         """Float64 `[rows]`, numbers typed or as text, NaN where there is none; None for a field of others."""
         if not self.profile.are_numbers:
@@ -91,8 +96,7 @@ def _why_none(profile: Profile, kind: pa.DataType) -> str:
         return "sequences name their split in a column of this name"
     if not profile.count:
         return "no row of the sample holds a value"
-    taken = (pa.types.is_integer, pa.types.is_floating, pa.types.is_timestamp, pa.types.is_date, is_text)
-    return "" if any(test(kind) for test in taken) else f"no column takes {kind}"
+    return "" if is_text(kind) or typed.is_number(kind) else f"no column takes {kind}"
 
 
 def _why_lacking(name: str, held: event_fields.Held, limits: Limits) -> str:

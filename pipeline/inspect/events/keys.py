@@ -119,7 +119,7 @@ def candidates(fields: Mapping[str, Field], time: Time, is_whole: bool, times: C
     """
     made = []
     for field in fields.values():
-        if field.name not in (time.field.name, *times) and not field.is_moment:
+        if field.name not in (time.field.name, *times) and field.may_be_key:
             made.append(_judged(_candidate(field, time), is_whole))
     return sorted(made, key=lambda one: (not one.against, one.signs, one.spread.distinct), reverse=True)
 

@@ -11,7 +11,7 @@ import numpy as np
 from pipeline.inspect.candidates import LEAST_KEYS
 from pipeline.inspect.events import names
 from pipeline.inspect.events.fields import Field
-from pipeline.inspect.events.keys import Candidate, Key
+from pipeline.inspect.events.keys import Candidate, Key, codes_of
 from pipeline.inspect.events.spread import togetherness
 from pipeline.inspect.events.times import Time
 from transforms.events.features import Feature, Figure, Since, Values
@@ -75,14 +75,12 @@ def section(
     for name, one in fields.items():
         if name in (*key.fields, time.field.name, *left_out):
             continue
-        if name not in by_name:
-            left_out[name] = f"no column takes {one.values.type}"
-            continue
-        if _is_id(by_name[name], name in counters):
+        seen = by_name.get(name)
+        if seen is not None and _is_id(seen, name in counters):
             left_out[name] = "different in every event: an id"
             continue
         features[name] = Values((name,))
-        if _is_same(by_name[name].codes, owners):
+        if _is_same(seen.codes if seen is not None else codes_of(one), owners):
             features[name] = Figure("last", name)
             same.append(name)
     is_even, since = len(np.unique(gaps)) < 2 and bool(features), Since("since_previous", unit)

@@ -141,7 +141,13 @@ def _given(profile: Profile, made: Section, is_whole: bool, outputs: frozenset[s
         return passed_through(profile, "the key: passed through, so that each example says whose it is")
     if profile.name == made.gap:
         return [_gap(profile)]
-    if is_whole or not profile.are_integers or (profile.numbers.low or 0) < 0 or (profile.numbers.high or 0) < SMALL:
+    if (
+        is_whole
+        or profile.are_times
+        or not profile.are_integers
+        or (profile.numbers.low or 0) < 0
+        or (profile.numbers.high or 0) < SMALL
+    ):
         return []
     # One id that no bucket is for rejects its whole sequence, and the sample does not tell how far they go.
     others = [
