@@ -423,12 +423,13 @@ def test_cycles_of_engines(tmp_path):
     assert list(events.features or {}) == ["s1", "s2"]
 
 
-def test_a_number_of_the_event_breaks_ties(tmp_path):
-    """Times to the second, and a serial number that grows with them."""
+@pytest.mark.parametrize(("end", "first", "breaker"), [("jsonl", 5, ["id"]), ("csv", 1000, ["id"]), ("csv", 5, [])])
+def test_a_number_of_the_event_breaks_ties(tmp_path, end, first, breaker):
+    """Times to the second, and a serial number that grows with them; one that is text does so if all have as many digits."""
     draw = random.Random(12)
     rows = [
         {
-            "id": 1000 + k,
+            "id": first + k,
             "user": f"u{draw.randrange(30)}",
             "time": 1_600_000_000 + k // 40,
             "item": f"i{draw.randrange(50)}",
@@ -436,8 +437,8 @@ def test_a_number_of_the_event_breaks_ties(tmp_path):
         for k in range(1200)
     ]
     draw.shuffle(rows)
-    events = seen(tmp_path, "jsonl", rows)
-    assert events is not None and events.order_by == ("time", "id")
+    events = seen(tmp_path, end, rows)
+    assert events is not None and events.order_by == ("time", *breaker)
     assert list(events.features or {}) == ["item", "seconds"]
 
 

@@ -15,9 +15,11 @@ from pipeline.inspect.events.keys import Candidate, Key, codes_of
 from pipeline.inspect.events.spread import togetherness
 from pipeline.inspect.events.times import Time
 from transforms.events.features import Feature, Figure, Since, Values
+from transforms.events.keys import numbered
 from transforms.events.spec import Events
 from transforms.events.spec import Time as Unit
 from transforms.parse.units import UNITS
+from transforms.rows.fields import is_text
 
 GAPS: Final = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds", "ms": "milliseconds"}
 """Units of the time since the event before, and what the feature is called."""
@@ -64,8 +66,8 @@ def section(
     owners = _owners([by_name[name].codes for name in key.fields])
     good = (owners >= 0) & time.times.good
     ties = _ties(owners[good], time.times.values[good])
-    counters = [one.name for one in found if one.name not in key.fields and _counts(one, owners, time)]
-    breaker = next(iter(counters), "") if ties else ""
+    counters = {one.name: one for one in found if one.name not in key.fields and _counts(one, owners, time)}
+    breaker = next((name for name, one in counters.items() if _orders(one)), "") if ties else ""
     gaps = _gaps(owners[good], time.times.values[good])
     unit = _unit(time.times.values[good], gaps, time.times.tick)
     gap = _free(GAPS[unit] if time.is_date else "since_previous", fields)
@@ -130,6 +132,12 @@ def _counts(one: Candidate, owners: np.ndarray, time: Time) -> bool:
     steps = np.diff(one.codes[order])[same]
     later = np.diff(time.times.values[order])[same] > 0
     return bool(later.sum() >= LEAST_KEYS and (steps != 0).all() and (steps[later] > 0).mean() >= GROWS)
+
+
+def _orders(one: Candidate) -> bool:
+    """Whether a counter orders events by its numbers: text goes by its bytes, `"10"` before `"9"`."""
+    values = one.field.values
+    return not is_text(values.type) or np.array_equal(numbered([values])[0], one.codes)
 
 
 def _gaps(owners: np.ndarray, times: np.ndarray) -> np.ndarray:
