@@ -522,6 +522,9 @@ def test_words_of_names():
     assert names.words("unixReviewTime") == ["unix", "review", "time"]
     assert names.words("CUSTOMER_ID") == ["customer", "id"]
     assert names.words("userid") == ["userid", "user", "id"]
+    assert names.words("orderdate") == ["orderdate", "order", "date"]
+    assert names.words("candidate_id") == ["candidate", "id"] and not names.is_property("mandate")
+    assert names.words("lastUpdate") == ["last", "update"] and names.is_time("last_update")
     assert not names.is_id("humidity") and names.is_id("id")
     heads = {"user_id": "user", "user_agent": "agent", "deviceType": "type", "source_account": "account", "id": "id"}
     assert {name: names.head(name) for name in heads} == heads
