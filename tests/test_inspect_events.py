@@ -212,6 +212,18 @@ def test_bad_events_are_said(tmp_path):
     assert "3 of the rows are rejected: " in flowing(inspected(path).text())
 
 
+def test_values_of_a_field_that_no_column_reads_reject_no_event(tmp_path):
+    """The only event of a user has a text where the others have a number, in a field that is left out."""
+    odd = "n" * 600
+    rows: list[dict[str, Any]] = [
+        {"user": k % 40, "time": 1_700_000_000 + 60 * k, "x": k % 7, odd: k % 9} for k in range(2000)
+    ]
+    rows[1500] |= {"user": 99, odd: "none"}
+    spec, outcome = drafted(tmp_path, written(tmp_path, "jsonl", rows))  # compares the numbers
+    assert spec.events is not None and list(spec.events.features or {}) == ["x", "seconds"]
+    assert outcome.ledger["events"]["sequences"]["rows"] == 41
+
+
 def test_a_key_that_many_events_lack_is_none(tmp_path):
     """A run would reject them all, and stop."""
     rows = clicks()
