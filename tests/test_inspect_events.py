@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from pipeline.columns_file.reader import loads
 from pipeline.inspect.events import names
 from pipeline.inspect.events.spread import spread, togetherness
+from pipeline.sources.parquet import ParquetSource
 from tests.inspecting import WRITERS, drafted, inspected, rejected
 from tests.jobs import call, done
 from tests.marks import slow_but, tried
@@ -253,6 +254,18 @@ def test_many_keys_with_few_events_each_in_the_sample(tmp_path):
     assert "Drafted by seqcols inspect from 100,000 rows" in found.text()
     kinds = {column.key: column.type_name for column in loads(found.text()).columns}
     assert kinds["item"] == "sequence_categorical_column_with_hash_bucket"  # the largest may be in no row of these
+
+
+def test_a_schema_is_read_once(tmp_path, monkeypatch):
+    read, features = Counter[str](), ParquetSource.features
+
+    def counted(self: ParquetSource, path: str, *more: Any) -> dict[str, pa.DataType]:
+        read[path] += 1
+        return features(self, path, *more)
+
+    monkeypatch.setattr(ParquetSource, "features", counted)
+    path = str(written(tmp_path, "parquet", readings()))
+    assert inspected(path).seen is not None and read == {path: 1}
 
 
 # What is no events

@@ -72,7 +72,7 @@ def see(sample: Sample, found: Sequence[Profile], paths: Sequence[str], limits: 
     """
     if not sample.rows or not event_columns.is_of_events(found):
         return None
-    held = event_fields.held(paths, limits)
+    held = event_fields.held(paths, limits, sample.schemas)
     made, hidden = _seen(sample, found, held, limits)
     if made is None and hidden and not sample.is_whole:
         sample = take(paths, MORE * (sample.rows + sample.bad), limits)
