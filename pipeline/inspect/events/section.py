@@ -65,10 +65,9 @@ def section(
     by_name = {one.name: one for one in found}
     owners = _owners([by_name[name].codes for name in key.fields])
     good = (owners >= 0) & time.times.good
-    ties = _ties(owners[good], time.times.values[good])
+    gaps, ties = _gaps(owners[good], time.times.values[good])
     counters = {one.name: one for one in found if one.name not in key.fields and _counts(one, owners, time)}
     breaker = next((name for name, one in counters.items() if _orders(one)), "") if ties else ""
-    gaps = _gaps(owners[good], time.times.values[good])
     unit = _unit(time.times.values[good], gaps, time.times.tick)
     gap = _free(GAPS[unit] if time.is_date else "since_previous", fields)
     features: dict[str, Feature] = {}
@@ -112,13 +111,6 @@ def _owners(codes: list[np.ndarray]) -> np.ndarray:
     return made
 
 
-def _ties(owners: np.ndarray, times: np.ndarray) -> float:
-    """Returns the share of the events that have another one of their key at their time."""
-    order = np.lexsort((times, owners))
-    same = (owners[order][1:] == owners[order][:-1]) & (times[order][1:] == times[order][:-1])
-    return float((np.append(same, False) | np.insert(same, 0, False)).mean()) if len(order) else 0.0
-
-
 def _counts(one: Candidate, owners: np.ndarray, time: Time) -> bool:
     """Whether a field numbers the events of a key: it is whole, never the same in two of them, and grows with their time."""
     numbers = one.field.numbers
@@ -140,10 +132,13 @@ def _orders(one: Candidate) -> bool:
     return not is_text(values.type) or np.array_equal(numbered([values])[0], one.codes)
 
 
-def _gaps(owners: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Returns the time from one event of a key to the next, in ticks, int64 `[events - keys]`."""
+def _gaps(owners: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, float]:
+    """Returns the time from one event of a key to the next, in ticks, int64, and the share of events at the time of another."""
     order = np.lexsort((times, owners))
-    return np.diff(times[order])[owners[order][1:] == owners[order][:-1]]
+    gaps, same = np.diff(times[order]), owners[order][1:] == owners[order][:-1]
+    tied = same & (gaps == 0)
+    ties = np.append(tied, False) | np.insert(tied, 0, False)
+    return gaps[same], float(ties.mean()) if len(order) else 0.0
 
 
 def _unit(times: np.ndarray, gaps: np.ndarray, tick: int) -> str:
