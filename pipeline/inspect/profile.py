@@ -54,7 +54,7 @@ class Profile:
       natures: how many values are `integers`, `floats`, `text` or of a type by name, nulls left out.
       whole_text: how many texts are integers.
       number_text: how many texts are numbers, integers included.
-      array_text: how many texts are arrays (`carriers.ARRAY_TEXT`).
+      array_text: how many texts are arrays (`transforms.parse.text.ARRAY_TEXT`).
       meanings: what its values mean (`Chunk.meaning`), an empty text among them for plain numbers and text.
       is_utf8: whether all text is UTF-8.
       numbers: a summary of its numbers.

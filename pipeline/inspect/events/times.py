@@ -44,11 +44,6 @@ class Time:
     why: str
     is_date: bool = True
 
-    @property
-    def seconds(self) -> float:
-        """The seconds in a tick of `times`."""
-        return self.times.tick / UNITS["s"]
-
 
 def times(fields: Mapping[str, Field]) -> list[Time]:
     """Returns the fields that may be the time, the best one first.
