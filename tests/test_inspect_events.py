@@ -527,6 +527,17 @@ def test_booleans_decimals_and_times_are_features(tmp_path):
     assert rejected(outcome) == 0
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("time", datetime.time), ("step", datetime.timedelta), ("t", lambda k: k < 12)]
+)
+def test_times_of_day_durations_and_booleans_order_no_events(tmp_path, name, value):
+    table = minutes(x=[k % 7 for k in range(600)]).rename_columns(["user", "at", "x"])
+    table = table.append_column(name, pa.array([value(k * 5 % 24) for k in range(600)]))
+    spec, _ = drafted(tmp_path, written(tmp_path, "parquet", table))
+    assert spec.events is not None and spec.events.order_by == ("at",)
+    assert spec.events.features is not None and name in spec.events.features
+
+
 def test_times_are_no_ids_in_a_part_of_the_rows(tmp_path):
     took = [datetime.timedelta(seconds=k * 7 % 99) for k in range(600)]
     found = inspected(written(tmp_path, "parquet", minutes(took=took)), rows=500)
