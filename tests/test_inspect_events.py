@@ -647,7 +647,7 @@ ODD = [
         "yes",
         "null",
     ),
-    *("x\x1b[31m", "- a", "a: b", "target_x", "n" * 600, "items", "price", "when", "\u202e", "1"),
+    *("x\x1b[31m", "- a", "a: b", "target_x", "n" * 600, "items", "price", "when", "\u202e", "1", "t", "step"),
 ]
 
 VALUES = [
@@ -661,4 +661,8 @@ VALUES = [
     lambda draw: {"deep": draw.randrange(3)},
     lambda draw: datetime.datetime(2024, 1, draw.randrange(1, 29)),
     lambda draw: 2**62 + draw.randrange(100),
+    lambda draw: datetime.time(draw.randrange(24)),
+    lambda draw: datetime.timedelta(seconds=draw.randrange(99)),
+    lambda draw: decimal.Decimal(draw.randrange(999)) / 10,
+    lambda draw: draw.choice([b"1", b"2", b"\xff"]),
 ]
