@@ -18,6 +18,7 @@ from pipeline.job.running import check, run
 from pipeline.job.sequences import sequences as make_sequences
 from pipeline.verify import verify
 from tests.jobs import read_rejected
+from tests.reports import parsed
 from tests.test_sequences_job import SHOPPING, SPEC, alone, assert_events_balance, events_of, rows_of, write_jsonl
 from transforms import make_spec, sequence_numeric_column, sequences
 from transforms.errors import JobError
@@ -66,6 +67,12 @@ def test_excluded_events_are_as_if_they_were_not_there(shop, tmp_path):
     assert not found.sequences["rejected"]["files"] and verify.verify(str(tmp_path / "out")).faults == []
     checked = check(Request(SPEC, [str(shop / "*")], exclude_events=[one, two]))
     assert checked.status == "done" and checked.ledger["events"] == events
+    (shown,) = parsed((tmp_path / "out" / "report.html").read_text("utf-8")).all(
+        "section", **{"aria-labelledby": "events"}
+    )
+    fates, by_file = shown.all("table")[0].rows(), shown.all("table")[-1].rows()
+    assert ["excluded", "5"] in [row[:2] for row in fates] and by_file[0][-1] == "excluded"
+    assert [row[-1] for row in by_file[1:]] == ["4", "1"]
 
 
 def test_what_is_not_there_cannot_be_excluded(shop, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import decimal
 import itertools
 import random
 from collections import Counter
@@ -19,9 +20,11 @@ from hypothesis import strategies as st
 from pipeline.columns_file.reader import loads
 from pipeline.inspect.events import names
 from pipeline.inspect.events.spread import spread, togetherness
+from pipeline.sources.parquet import ParquetSource
 from tests.inspecting import WRITERS, drafted, inspected, rejected
 from tests.jobs import call, done
 from tests.marks import slow_but, tried
+from transforms.columns.passthrough import Passthrough
 from transforms.errors import SpecError
 from transforms.events.features import Figure, Since, Values
 from transforms.events.spec import Events
@@ -210,6 +213,18 @@ def test_bad_events_are_said(tmp_path):
     assert "3 of the rows are rejected: " in flowing(inspected(path).text())
 
 
+def test_values_of_a_field_that_no_column_reads_reject_no_event(tmp_path):
+    """The only event of a user has a text where the others have a number, in a field that is left out."""
+    odd = "n" * 600
+    rows: list[dict[str, Any]] = [
+        {"user": k % 40, "time": 1_700_000_000 + 60 * k, "x": k % 7, odd: k % 9} for k in range(2000)
+    ]
+    rows[1500] |= {"user": 99, odd: "none"}
+    spec, outcome = drafted(tmp_path, written(tmp_path, "jsonl", rows))  # compares the numbers
+    assert spec.events is not None and list(spec.events.features or {}) == ["x", "seconds"]
+    assert outcome.ledger["events"]["sequences"]["rows"] == 41
+
+
 def test_a_key_that_many_events_lack_is_none(tmp_path):
     """A run would reject them all, and stop."""
     rows = clicks()
@@ -239,6 +254,18 @@ def test_many_keys_with_few_events_each_in_the_sample(tmp_path):
     assert "Drafted by seqcols inspect from 100,000 rows" in found.text()
     kinds = {column.key: column.type_name for column in loads(found.text()).columns}
     assert kinds["item"] == "sequence_categorical_column_with_hash_bucket"  # the largest may be in no row of these
+
+
+def test_a_schema_is_read_once(tmp_path, monkeypatch):
+    read, features = Counter[str](), ParquetSource.features
+
+    def counted(self: ParquetSource, path: str, *more: Any) -> dict[str, pa.DataType]:
+        read[path] += 1
+        return features(self, path, *more)
+
+    monkeypatch.setattr(ParquetSource, "features", counted)
+    path = str(written(tmp_path, "parquet", readings()))
+    assert inspected(path).seen is not None and read == {path: 1}
 
 
 # What is no events
@@ -365,6 +392,21 @@ def test_the_other_choices_are_said(tmp_path):
     assert "not 'rating': an amount: not all are whole" in text
 
 
+@pytest.mark.parametrize(("gaps", "key"), [(0, ("user", "repo")), (0.4, ("user",))])
+def test_a_second_field_that_many_events_lack_divides_none(tmp_path, gaps, key):
+    """A run would reject these events."""
+    draw = random.Random(3)
+    rows = []
+    for k in range(1500):
+        user = draw.randrange(40)
+        repo = user % 12 if draw.random() < 0.93 else draw.randrange(12)
+        path = f"{repo}/{draw.randrange(20)}"
+        held = None if draw.random() < gaps else f"r{repo}"
+        rows.append({"user": f"u{user}", "repo": held, "path": path, "time": 1_700_000_000 + 60 * k})
+    events = seen(tmp_path, "jsonl", rows)
+    assert events is not None and events.key == key
+
+
 # Times
 
 
@@ -406,12 +448,13 @@ def test_cycles_of_engines(tmp_path):
     assert list(events.features or {}) == ["s1", "s2"]
 
 
-def test_a_number_of_the_event_breaks_ties(tmp_path):
-    """Times to the second, and a serial number that grows with them."""
+@pytest.mark.parametrize(("end", "first", "breaker"), [("jsonl", 5, ["id"]), ("csv", 1000, ["id"]), ("csv", 5, [])])
+def test_a_number_of_the_event_breaks_ties(tmp_path, end, first, breaker):
+    """Times to the second, and a serial number that grows with them; one that is text does so if all have as many digits."""
     draw = random.Random(12)
     rows = [
         {
-            "id": 1000 + k,
+            "id": first + k,
             "user": f"u{draw.randrange(30)}",
             "time": 1_600_000_000 + k // 40,
             "item": f"i{draw.randrange(50)}",
@@ -419,9 +462,87 @@ def test_a_number_of_the_event_breaks_ties(tmp_path):
         for k in range(1200)
     ]
     draw.shuffle(rows)
-    events = seen(tmp_path, "jsonl", rows)
-    assert events is not None and events.order_by == ("time", "id")
+    events = seen(tmp_path, end, rows)
+    assert events is not None and events.order_by == ("time", *breaker)
     assert list(events.features or {}) == ["item", "seconds"]
+
+
+def minutes(**fields: list[Any]) -> pa.Table:
+    """Events of thirty users, one a minute."""
+    count = len(next(iter(fields.values())))
+    times = [1_700_000_000 + 60 * k for k in range(count)]
+    return pa.table({"user": [k % 30 for k in range(count)], "time": times, **fields})
+
+
+@pytest.mark.parametrize(
+    ("first", "kind", "dtype"),
+    [(2**63, pa.uint64(), "uint64"), (2.0**24, pa.float64(), "int64"), (2.0**63, pa.float64(), "float64")],
+)
+def test_a_key_is_passed_through_as_it_is(tmp_path, first, kind, dtype):
+    """Also one beyond int64, and one that float32 does not hold."""
+    step = 2**11 if dtype == "float64" else 1
+    table = minutes(x=[k % 7 for k in range(600)])
+    table = table.set_column(0, "user", pa.array([first + step * (k % 30) for k in range(600)], kind))
+    spec, _ = drafted(tmp_path, written(tmp_path, "parquet", table))
+    assert [(one.key, one.dtype) for one in spec.columns if isinstance(one, Passthrough)] == [("user", dtype)]
+
+
+def test_a_byte_that_is_no_text_among_numbers(tmp_path):
+    """Numbers as bytes are no times for it, and nothing fails, also where it is alone in its batch."""
+    draw = random.Random(14)
+    for at in (5, 600):
+        values = [str(draw.randrange(100)).encode() for _ in range(601)]
+        values[at] = b"\xff"
+        path = tmp_path / f"{at}.parquet"
+        pq.write_table(minutes(b=values), path, row_group_size=100)
+        spec, _ = drafted(tmp_path, path)
+        assert spec.events is not None and spec.events.order_by == ("time",)
+        assert "left out: 'b': a sequence_numeric_column would reject 1 rows, invalid_utf8" in flowing(
+            inspected(path).text()
+        )
+
+
+def test_booleans_decimals_and_times_are_features(tmp_path):
+    """As columns of rows take them; a time that few events have is a number, too."""
+    draw, count = random.Random(15), 600
+    day = datetime.date(1980, 1, 1)
+    table = minutes(
+        flag=[draw.random() < 0.5 for _ in range(count)],
+        member=[k % 30 < 7 for k in range(count)],
+        price=[decimal.Decimal(draw.randrange(1000)) / 100 for _ in range(count)],
+        clock=[datetime.time(draw.randrange(24)) for _ in range(count)],
+        took=[datetime.timedelta(seconds=draw.randrange(99)) for _ in range(count)],
+        birth=[day + datetime.timedelta(days=draw.randrange(9000)) if k % 2 else None for k in range(count)],
+    )
+    spec, outcome = drafted(tmp_path, written(tmp_path, "parquet", table))
+    assert spec.events is not None and spec.events.features is not None
+    assert spec.events.features["member"] == Figure("last", "member")
+    kinds = {column.key: column.type_name for column in spec.columns}
+    assert kinds == {
+        "user": "passthrough_column",
+        "flag": "sequence_categorical_column_with_identity",
+        "member": "categorical_column_with_identity",
+        **dict.fromkeys(("price", "clock", "took", "birth"), "sequence_numeric_column"),
+    }
+    assert rejected(outcome) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("time", datetime.time), ("step", datetime.timedelta), ("t", lambda k: k < 12)]
+)
+def test_times_of_day_durations_and_booleans_order_no_events(tmp_path, name, value):
+    table = minutes(x=[k % 7 for k in range(600)]).rename_columns(["user", "at", "x"])
+    table = table.append_column(name, pa.array([value(k * 5 % 24) for k in range(600)]))
+    spec, _ = drafted(tmp_path, written(tmp_path, "parquet", table))
+    assert spec.events is not None and spec.events.order_by == ("at",)
+    assert spec.events.features is not None and name in spec.events.features
+
+
+def test_times_are_no_ids_in_a_part_of_the_rows(tmp_path):
+    took = [datetime.timedelta(seconds=k * 7 % 99) for k in range(600)]
+    found = inspected(written(tmp_path, "parquet", minutes(took=took)), rows=500)
+    kinds = {column.key: column.type_name for column in loads(found.text()).columns}
+    assert not found.sample.is_whole and kinds["took"] == "sequence_numeric_column"
 
 
 def test_a_feature_of_the_gaps_own_name(tmp_path):
@@ -437,6 +558,9 @@ def test_words_of_names():
     assert names.words("unixReviewTime") == ["unix", "review", "time"]
     assert names.words("CUSTOMER_ID") == ["customer", "id"]
     assert names.words("userid") == ["userid", "user", "id"]
+    assert names.words("orderdate") == ["orderdate", "order", "date"]
+    assert names.words("candidate_id") == ["candidate", "id"] and not names.is_property("mandate")
+    assert names.words("lastUpdate") == ["last", "update"] and names.is_time("last_update")
     assert not names.is_id("humidity") and names.is_id("id")
     heads = {"user_id": "user", "user_agent": "agent", "deviceType": "type", "source_account": "account", "id": "id"}
     assert {name: names.head(name) for name in heads} == heads
@@ -523,7 +647,7 @@ ODD = [
         "yes",
         "null",
     ),
-    *("x\x1b[31m", "- a", "a: b", "target_x", "n" * 600, "items", "price", "when", "\u202e", "1"),
+    *("x\x1b[31m", "- a", "a: b", "target_x", "n" * 600, "items", "price", "when", "\u202e", "1", "t", "step"),
 ]
 
 VALUES = [
@@ -537,4 +661,8 @@ VALUES = [
     lambda draw: {"deep": draw.randrange(3)},
     lambda draw: datetime.datetime(2024, 1, draw.randrange(1, 29)),
     lambda draw: 2**62 + draw.randrange(100),
+    lambda draw: datetime.time(draw.randrange(24)),
+    lambda draw: datetime.timedelta(seconds=draw.randrange(99)),
+    lambda draw: decimal.Decimal(draw.randrange(999)) / 10,
+    lambda draw: draw.choice([b"1", b"2", b"\xff"]),
 ]

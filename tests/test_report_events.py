@@ -272,6 +272,12 @@ def test_bars_hold_the_events_of_their_time(seconds, count, by, start):
     assert sum(path.count("V100") for _, path in found.paths) <= MOST_BARS + 2
 
 
+def test_no_bar_has_a_part_of_a_bin():
+    """Bins of two days are in no week as a whole."""
+    found = timeline(Figures(width=2 * DAY, times=(np.arange(350), np.ones(350, np.int64))), [])
+    assert found is not None and found.by == "4 days" and found.top[1] == 2
+
+
 def test_events_far_away_are_counted_beside_the_picture():
     times = np.concatenate([[0, 5], np.arange(START, START + 30 * DAY, 900), [2**60]])
     found = timeline(of_times(times, 10**9), [START + 10 * DAY, START + 10**9])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from types import MappingProxyType
 from typing import Final
 
 import pyarrow as pa
@@ -25,8 +26,15 @@ Held = Sequence[tuple[str, Mapping[str, pa.DataType]]]
 """Files and the plain types of their fields, by name."""
 
 
-def held(paths: Sequence[str], limits: Limits) -> Held:
+def held(
+    paths: Sequence[str], limits: Limits, known: Mapping[str, Mapping[str, pa.DataType]] = MappingProxyType({})
+) -> Held:
     """Returns the fields of files: of all that have a schema, and of some that have none.
+
+    Args:
+      paths: the files.
+      limits: the largest records and files to accept.
+      known: the schemas that were read before, as files have them.
 
     Raises:
       JobError: a file cannot be read.
@@ -37,7 +45,8 @@ def held(paths: Sequence[str], limits: Limits) -> Held:
     looked_at = [(path, source) for path, source in sources if source.has_schema or path in chosen]
 
     def fields(one: tuple[str, Source]) -> tuple[str, dict[str, pa.DataType]]:
-        return one[0], plain_kinds(one[1].features(one[0], limits, SAMPLED_ROWS))
+        path, source = one
+        return path, plain_kinds(known.get(path) or source.features(path, limits, SAMPLED_ROWS))
 
     with ThreadPoolExecutor(THREADS) as pool:
         return list(pool.map(fields, looked_at))

@@ -67,10 +67,9 @@ def candidates(profile: Profile, is_whole: bool, outputs: frozenset[str], as_key
 def passed_through(profile: Profile, why: str) -> list[Candidate]:
     """Returns the columns that pass a feature through, the best match first."""
     chooser = _Chooser(profile, True, frozenset())
-    if profile.natures["text"]:
-        kinds = ["string" if profile.is_utf8 else "bytes"]
-    else:
-        kinds = ["int64", *(["float32"] if profile.natures["floats"] else [])]
+    kinds = [chooser.key_dtype()]
+    if profile.natures["floats"]:
+        kinds.append("float64" if profile.numbers.rounded.matters else "float32")
     return [chooser.passed_through(kind, why) for kind in kinds]
 
 
@@ -91,8 +90,13 @@ class _Chooser:
         least = LEAST_KEYS if p.are_integers else 2
         unique = p.distinct == p.count == len(p.steps) >= least
         if unique and (p.are_words or p.are_integers):
-            kind = self._integer() if not p.natures["text"] else "string" if p.is_utf8 else "bytes"
-            yield self.passed_through(kind, "another one in every row: a key, which is passed through")
+            yield self.passed_through(self.key_dtype(), "another one in every row: a key, which is passed through")
+
+    def key_dtype(self) -> str:
+        """Returns the dtype that a key of text or integers is passed through with."""
+        if self.profile.natures["text"]:
+            return "string" if self.profile.is_utf8 else "bytes"
+        return self._integer()
 
     def passed_through(self, kind: str, why: str) -> Candidate:
         """Returns the pass-through column of a dtype."""

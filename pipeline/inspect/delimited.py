@@ -36,6 +36,12 @@ def as_text(values: pa.Array) -> pa.Array | None:
         return None
 
 
+def ascii_of(values: pa.Array) -> pa.Array:
+    """Returns those of text or bytes that are ASCII, as Arrow text: numbers are."""
+    found = values.cast(pa.large_binary())
+    return found.filter(pc.match_substring_regex(found, rb"^[\x00-\x7f]*$")).cast(pa.large_string())
+
+
 def integers_of(text: pa.Array) -> pa.Array:
     """Returns decimal text as integers: int64, or decimals of any size that Arrow has; longer ones are left out."""
     digits = pc.utf8_ltrim(text, "+")

@@ -36,6 +36,7 @@ class Draft:
       left_out: feature to the reason why it has no column.
       bad: bool `[rows]`, the rows of the sample that the columns reject.
       spec: columns and groups as a spec.
+      hints: column to what its lengths have to do with others (see `grouping.hints`).
     """
 
     columns: list[Tried]

@@ -54,7 +54,7 @@ class Profile:
       natures: how many values are `integers`, `floats`, `text` or of a type by name, nulls left out.
       whole_text: how many texts are integers.
       number_text: how many texts are numbers, integers included.
-      array_text: how many texts are arrays (`carriers.ARRAY_TEXT`).
+      array_text: how many texts are arrays (`transforms.parse.text.ARRAY_TEXT`).
       meanings: what its values mean (`Chunk.meaning`), an empty text among them for plain numbers and text.
       is_utf8: whether all text is UTF-8.
       numbers: a summary of its numbers.
@@ -189,8 +189,7 @@ def _with_values(made: Profile, values: Iterable[pa.Array]) -> Profile:
     for part in texts:
         text = delimited.as_text(part)
         if text is None:
-            made.is_utf8 = False
-            continue
+            made.is_utf8, text = False, delimited.ascii_of(part)
         trimmed = pc.utf8_trim_whitespace(text)
         number = pc.match_substring_regex(trimmed, FLOAT_TEXT)
         whole = pc.match_substring_regex(trimmed, INTEGER_TEXT)

@@ -9,6 +9,7 @@ from pipeline.report import charts, rows
 from pipeline.report.figures import duration, figure, share, size
 from pipeline.report.timeline import COLOURS, label, timeline
 from transforms.distributions.spans import Spans, of_lengths
+from transforms.events.accounting import EXCLUDED
 from transforms.events.figures import EVENTS, GAPS, SESSION_EVENTS, SESSION_TIMES, SESSIONS, STEPS, Figures
 from transforms.events.spec import Events
 from transforms.parse.units import UNITS
@@ -21,6 +22,7 @@ WHY: Final = {
     "min_events": "of a sequence with fewer steps than min_events",
     "longer": "of a sequence with more steps than --max-steps, or before its last ones",
     "rejected": "without a key or a time, or not readable",
+    EXCLUDED: "named by --exclude-events",
 }
 """What the fate of an event means; of one that is not here nothing is said."""
 
@@ -53,6 +55,7 @@ def view(
     """
     counts, made = book["rows"], book["sequences"]
     fates = [("used", counts["used"]), *book["dropped"].items(), ("rejected", counts["rejected"])]
+    fates += [(EXCLUDED, counts[EXCLUDED])] if EXCLUDED in counts else []
     files = sorted(book["files"].items())
     numbers = {what: f"{made[what]:,}" for what in ("rows", "steps", "targets", "used_again", "too_long")}
     return {
@@ -60,8 +63,15 @@ def view(
         "dropped": f"{sum(book['dropped'].values()):,}",
         "key_count": f"{of_what(figures, EVENTS).total:,}" if figures else "not known",
         "sequences": {**numbers, "targets": numbers["targets"] if made["targets"] else ""},
+        "excluded": EXCLUDED in counts,
         "fates": [
-            {"name": name, "events": f"{n:,}", "share": share(n, counts["read"]), "why": WHY.get(name, "")}
+            {
+                "name": name,
+                "dropped": name in book["dropped"],
+                "events": f"{n:,}",
+                "share": share(n, counts["read"]),
+                "why": WHY.get(name, ""),
+            }
             for name, n in fates
         ],
         "reasons": rows.reasons(book["rejected_by_reason"], counts["rejected"], counts["read"], examples),
@@ -108,7 +118,8 @@ def page_view(
 
 def _file(name: str, own: Mapping[str, Any]) -> dict[str, str]:
     counts = {what: f"{own['rows'][what]:,}" for what in ("read", "used", "rejected")}
-    return {"name": name, **counts, "dropped": f"{sum(own['dropped'].values()):,}"}
+    dropped, excluded = sum(own["dropped"].values()), own["rows"].get(EXCLUDED, 0)
+    return {"name": name, **counts, "dropped": f"{dropped:,}", EXCLUDED: f"{excluded:,}"}
 
 
 def of_what(figures: Figures, what: str) -> Spans:

@@ -103,7 +103,7 @@ def _ends(low: int, high: int, width: int) -> Iterator[tuple[str, np.ndarray]]:
     """Yields what bars may stand for, each bar made of whole bins, and where they begin and the last one ends, in seconds."""
     for name, step in _FIXED.items():
         start = _MONDAY if step == _WEEK else 0
-        if width <= step and (high - low) // step <= MOST_BARS:
+        if step % width == 0 and (high - low) // step <= MOST_BARS:
             yield name, _steps(low - start, high - start, step) + start
     if width <= DAY:
         for name, months in _CALENDAR.items():

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from transforms.distributions import histograms
-from transforms.rows.tally import EXACT_LENGTHS
+from transforms.rows.tally import bucket_end
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,5 @@ def of_bins(bins: np.ndarray, counts: np.ndarray, centre: float = 0.0, whole: bo
 def of_lengths(histogram: Mapping[int, int]) -> Spans:
     """Returns the ranges of lengths in steps, by the lower ends of their buckets (see `transforms.rows.tally.length_bucket`)."""
     lengths = np.array(sorted(histogram), np.int64)
-    octave = np.maximum(np.floor(np.log2(np.maximum(lengths, 1))).astype(np.int64) - 5, 0)
-    wide = np.where(lengths < EXACT_LENGTHS, 1, 1 << octave)
     counts = np.array([histogram[int(at)] for at in lengths], np.int64)
-    return Spans(lengths - 0.5, lengths + (wide - 0.5), counts, whole=True)
+    return Spans(lengths - 0.5, bucket_end(lengths) + 0.5, counts, whole=True)

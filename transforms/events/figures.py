@@ -17,6 +17,7 @@ from transforms.kernels import event_figures
 from transforms.kernels.event_figures import BUCKETS, SLOTS
 from transforms.kernels.values import read_only
 from transforms.parse.units import UNITS
+from transforms.rows.tally import BUCKETS_AN_OCTAVE
 
 EVENTS, GAPS, STEPS = "events", "gaps", "steps"
 SESSIONS, SESSION_EVENTS, SESSION_TIMES = "sessions", "session_events", "session_times"
@@ -115,8 +116,8 @@ def in_buckets(numbers: np.ndarray) -> Counted:
 def _packed(counts: np.ndarray) -> Counted:
     """Returns the lower ends of the buckets that are not empty, and their counts."""
     at = np.flatnonzero(counts)
-    octave = np.maximum(at // 32 - 1, 0)
-    return (at - 32 * octave) << octave, counts[at]
+    octave = np.maximum(at // BUCKETS_AN_OCTAVE - 1, 0)
+    return (at - BUCKETS_AN_OCTAVE * octave) << octave, counts[at]
 
 
 def of_times(times: np.ndarray, tick: int) -> Figures:

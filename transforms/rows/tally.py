@@ -120,7 +120,7 @@ def length_bucket(lengths: np.ndarray) -> np.ndarray:
     >>> length_bucket(np.array([0, 63, 64, 65, 1000])).tolist()
     [0, 63, 64, 64, 992]
     """
-    octave = np.maximum(np.floor(np.log2(np.maximum(lengths, 1))).astype(np.int64) - 5, 0)
+    octave = _octave(lengths)
     return np.where(lengths < EXACT_LENGTHS, lengths, (lengths >> octave) << octave).astype(np.int64)
 
 
@@ -130,8 +130,14 @@ def bucket_end(starts: np.ndarray) -> np.ndarray:
     >>> bucket_end(np.array([0, 63, 64, 992])).tolist()
     [0, 63, 65, 1007]
     """
-    octave = np.maximum(np.floor(np.log2(np.maximum(starts, 1))).astype(np.int64) - 5, 0)
+    octave = _octave(starts)
     return np.where(starts < EXACT_LENGTHS, starts, (((starts >> octave) + 1) << octave) - 1).astype(np.int64)
+
+
+def _octave(lengths: np.ndarray) -> np.ndarray:
+    """Returns how often the width of a length's bucket is doubled, int64."""
+    whole = BUCKETS_AN_OCTAVE.bit_length() - 1
+    return np.maximum(np.floor(np.log2(np.maximum(lengths, 1))).astype(np.int64) - whole, 0)
 
 
 def count_rejected(rejected: pa.RecordBatch | None) -> Tally:

@@ -17,6 +17,8 @@ from pipeline.sources.limits import Limits
 from transforms.errors import JobError
 from transforms.events.incoming import cast
 from transforms.events.spec import SPLIT
+from transforms.parse import typed
+from transforms.parse.text import numbers_from_text
 from transforms.rows.fields import is_text, plain
 
 
@@ -42,23 +44,20 @@ class Field:
         return pa.types.is_timestamp(self.values.type) or pa.types.is_date(self.values.type)
 
     @property
+    def may_be_key(self) -> bool:
+        """Whether its values can say whose an event is: times and booleans do not."""
+        return not (typed.is_time(self.values.type) or pa.types.is_boolean(self.values.type))
+
+    @property
     def numbers(self) -> np.ndarray | None:
         """Float64 `[rows]`, numbers typed or as text, NaN where there is none; None for a field of others."""
         if not self.profile.are_numbers:
             return None
-        text = (
-            pc.utf8_trim_whitespace(self.values.cast(pa.large_string())) if is_text(self.values.type) else self.values
-        )
-        return as_floats(text)
-
-
-def as_floats(values: pa.Array) -> np.ndarray:
-    """Returns numbers, or text, as float64 `[rows]`; NaN where there is none."""
-    try:
-        return pc.cast(values, pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-    except pa.ArrowInvalid:  # text that is no number is among them
-        good = pc.fill_null(pc.match_substring_regex(values, r"^[+-]?[0-9]*\.?[0-9]+([eE][+-]?[0-9]+)?$"), False)
-        return pc.cast(pc.if_else(good, values, None), pa.float64()).to_numpy(zero_copy_only=False)
+        if is_text(self.values.type):
+            found, _ = numbers_from_text(self.values, whole=False, unit=None)
+        else:
+            found, _ = typed.as_numbers(self.values, whole=False, unit=typed.SECONDS)
+        return pc.cast(found, pa.float64(), safe=False).to_numpy(zero_copy_only=False)
 
 
 def fields_of(
@@ -97,8 +96,7 @@ def _why_none(profile: Profile, kind: pa.DataType) -> str:
         return "sequences name their split in a column of this name"
     if not profile.count:
         return "no row of the sample holds a value"
-    taken = (pa.types.is_integer, pa.types.is_floating, pa.types.is_timestamp, pa.types.is_date, is_text)
-    return "" if any(test(kind) for test in taken) else f"no column takes {kind}"
+    return "" if is_text(kind) or typed.is_number(kind) else f"no column takes {kind}"
 
 
 def _why_lacking(name: str, held: event_fields.Held, limits: Limits) -> str:

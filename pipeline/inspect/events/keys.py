@@ -85,6 +85,11 @@ class Candidate:
         """The field's name."""
         return self.field.name
 
+    @property
+    def absent(self) -> float:
+        """Share of the rows without a value."""
+        return float((self.codes < 0).mean()) if len(self.codes) else 0.0
+
 
 @dataclass(frozen=True)
 class Key:
@@ -114,7 +119,7 @@ def candidates(fields: Mapping[str, Field], time: Time, is_whole: bool, times: C
     """
     made = []
     for field in fields.values():
-        if field.name not in (time.field.name, *times) and not field.is_moment:
+        if field.name not in (time.field.name, *times) and field.may_be_key:
             made.append(_judged(_candidate(field, time), is_whole))
     return sorted(made, key=lambda one: (not one.against, one.signs, one.spread.distinct), reverse=True)
 
@@ -173,9 +178,9 @@ def _owner(one: Candidate) -> tuple[str, int]:
 
 def _against(one: Candidate, owner: str, is_whole: bool) -> str:
     """Returns why a field cannot be the key, or nothing."""
-    found, lost = one.spread, 1 - len(one.codes[one.codes >= 0]) / max(len(one.codes), 1)
-    if lost > MOST_REJECTED:
-        return f"absent from {lost:.0%} of the rows"
+    found = one.spread
+    if one.absent > MOST_REJECTED:
+        return f"absent from {one.absent:.0%} of the rows"
     if found.distinct < 2:
         return "the same in all rows"
     if found.repeated < (REPEATED if is_whole else IN_A_PART) or (is_whole and found.each < EACH):
@@ -204,7 +209,7 @@ def choose(found: list[Candidate]) -> Key | None:
     second, more = _second(best, found)
     others = {one.name: _why_not(one, best) for one in found[1:] if one.spread.repeated >= IN_A_PART}
     if second is not None:
-        others.pop(second.name)
+        others.pop(second.name, None)
         why.append(more)
     return Key((best.name, *([second.name] if second else ())), best, tuple(why), others)
 
@@ -229,11 +234,13 @@ def _within(one: Candidate, other: Candidate) -> tuple[float, float]:
 def _second(best: Candidate, found: list[Candidate]) -> tuple[Candidate | None, str]:
     """Returns a field that divides the owner's events into several histories, and why; None for none.
 
-    An owner's events mostly stay with one value of it, but not all do; and what they are about belongs to one value of it, too: a
-    repository with its files, a site with its pages.
+    Nearly all events have it. An owner's events mostly stay with one value of it, but not all do; and what they are about belongs
+    to one value of it, too: a repository with its files, a site with its pages.
     """
     for one in found:
-        if one is best or one.spread.distinct < 2 or names.is_property(one.name) or not _is_word(one):
+        if one is best or one.absent > MOST_REJECTED or one.spread.distinct < 2:
+            continue
+        if names.is_property(one.name) or not _is_word(one):
             continue
         stays, several = _within(best, one)
         if not (stays >= STAYS and several >= SOME and _within(one, best)[1] >= SOME):

@@ -49,11 +49,11 @@ IDS: Final = _listed("id ids uuid guid key hash no nr number num code serial sn 
 
 TIMES: Final = _listed(
     "time timestamp ts date datetime at when dt tstamp stamp epoch unixtime clock moment created occurred happened "
-    "logged recorded received sent posted reviewed visited viewed ordered rated"
+    "logged recorded received sent posted reviewed visited viewed ordered rated update"
 )
 
 LESS: Final = _listed(
-    "birth born birthday dob expires expiry expiration due deadline deleted updated modified joined registered signup "
+    "birth born birthday dob expires expiry expiration due deadline deleted update updated modified joined registered signup "
     "until valid end ended finish finished closed load loaded ingest ingested inserted processed first last"
 )
 """Words in names of times that are hardly those of the events."""
@@ -72,7 +72,7 @@ def words(name: str) -> list[str]:
     made = []
     for word in found:
         made.append(word)
-        ends = (end for end in _ENDS if word.endswith(end) and word != end)
+        ends = (end for end in _ENDS if word.endswith(end) and word not in (end, *_WHOLE))
         end = next((end for end in ends if not _ENDS[end] or word.removesuffix(end) in _ENDS[end]), "")
         made += [word.removesuffix(end), end] if end else []
         if word.endswith("s") and word[:-1] in PEOPLE | THINGS | VISITS:
@@ -92,6 +92,10 @@ _ENDS: Final = {
     "stamp": frozenset(),
 }
 """Ends of words that are words, after what: after anything, where nothing is listed."""
+
+
+_WHOLE: Final = _listed("candidate mandate update validate invalidate consolidate")
+"""Words that only look as if they ended in another one."""
 
 
 def head(name: str) -> str:

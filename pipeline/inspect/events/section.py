@@ -11,13 +11,15 @@ import numpy as np
 from pipeline.inspect.candidates import LEAST_KEYS
 from pipeline.inspect.events import names
 from pipeline.inspect.events.fields import Field
-from pipeline.inspect.events.keys import Candidate, Key
+from pipeline.inspect.events.keys import Candidate, Key, codes_of
 from pipeline.inspect.events.spread import togetherness
 from pipeline.inspect.events.times import Time
 from transforms.events.features import Feature, Figure, Since, Values
+from transforms.events.keys import numbered
 from transforms.events.spec import Events
 from transforms.events.spec import Time as Unit
 from transforms.parse.units import UNITS
+from transforms.rows.fields import is_text
 
 GAPS: Final = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds", "ms": "milliseconds"}
 """Units of the time since the event before, and what the feature is called."""
@@ -63,10 +65,9 @@ def section(
     by_name = {one.name: one for one in found}
     owners = _owners([by_name[name].codes for name in key.fields])
     good = (owners >= 0) & time.times.good
-    ties = _ties(owners[good], time.times.values[good])
-    counters = [one.name for one in found if one.name not in key.fields and _counts(one, owners, time)]
-    breaker = next(iter(counters), "") if ties else ""
-    gaps = _gaps(owners[good], time.times.values[good])
+    gaps, ties = _gaps(owners[good], time.times.values[good])
+    counters = {one.name: one for one in found if one.name not in key.fields and _counts(one, owners, time)}
+    breaker = next((name for name, one in counters.items() if _orders(one)), "") if ties else ""
     unit = _unit(time.times.values[good], gaps, time.times.tick)
     gap = _free(GAPS[unit] if time.is_date else "since_previous", fields)
     features: dict[str, Feature] = {}
@@ -75,14 +76,12 @@ def section(
     for name, one in fields.items():
         if name in (*key.fields, time.field.name, *left_out):
             continue
-        if name not in by_name:
-            left_out[name] = f"no column takes {one.values.type}"
-            continue
-        if _is_id(by_name[name], name in counters):
+        seen = by_name.get(name)
+        if seen is not None and _is_id(seen, name in counters):
             left_out[name] = "different in every event: an id"
             continue
         features[name] = Values((name,))
-        if _is_same(by_name[name].codes, owners):
+        if _is_same(seen.codes if seen is not None else codes_of(one), owners):
             features[name] = Figure("last", name)
             same.append(name)
     is_even, since = len(np.unique(gaps)) < 2 and bool(features), Since("since_previous", unit)
@@ -112,13 +111,6 @@ def _owners(codes: list[np.ndarray]) -> np.ndarray:
     return made
 
 
-def _ties(owners: np.ndarray, times: np.ndarray) -> float:
-    """Returns the share of the events that have another one of their key at their time."""
-    order = np.lexsort((times, owners))
-    same = (owners[order][1:] == owners[order][:-1]) & (times[order][1:] == times[order][:-1])
-    return float((np.append(same, False) | np.insert(same, 0, False)).mean()) if len(order) else 0.0
-
-
 def _counts(one: Candidate, owners: np.ndarray, time: Time) -> bool:
     """Whether a field numbers the events of a key: it is whole, never the same in two of them, and grows with their time."""
     numbers = one.field.numbers
@@ -134,10 +126,19 @@ def _counts(one: Candidate, owners: np.ndarray, time: Time) -> bool:
     return bool(later.sum() >= LEAST_KEYS and (steps != 0).all() and (steps[later] > 0).mean() >= GROWS)
 
 
-def _gaps(owners: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Returns the time from one event of a key to the next, in ticks, int64 `[events - keys]`."""
+def _orders(one: Candidate) -> bool:
+    """Whether a counter orders events by its numbers: text goes by its bytes, `"10"` before `"9"`."""
+    values = one.field.values
+    return not is_text(values.type) or np.array_equal(numbered([values])[0], one.codes)
+
+
+def _gaps(owners: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, float]:
+    """Returns the time from one event of a key to the next, in ticks, int64, and the share of events at the time of another."""
     order = np.lexsort((times, owners))
-    return np.diff(times[order])[owners[order][1:] == owners[order][:-1]]
+    gaps, same = np.diff(times[order]), owners[order][1:] == owners[order][:-1]
+    tied = same & (gaps == 0)
+    ties = np.append(tied, False) | np.insert(tied, 0, False)
+    return gaps[same], float(ties.mean()) if len(order) else 0.0
 
 
 def _unit(times: np.ndarray, gaps: np.ndarray, tick: int) -> str:

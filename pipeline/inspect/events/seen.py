@@ -25,7 +25,6 @@ from pipeline.sources.limits import Limits
 from transforms.columns import TYPES
 from transforms.events.sequences import sequences
 from transforms.groups import SequenceGroup
-from transforms.rows import keys as row_keys
 from transforms.spec.make_spec import make_spec
 
 MORE: Final = 20
@@ -73,7 +72,7 @@ def see(sample: Sample, found: Sequence[Profile], paths: Sequence[str], limits: 
     """
     if not sample.rows or not event_columns.is_of_events(found):
         return None
-    held = event_fields.held(paths, limits)
+    held = event_fields.held(paths, limits, sample.schemas)
     made, hidden = _seen(sample, found, held, limits)
     if made is None and hidden and not sample.is_whole:
         sample = take(paths, MORE * (sample.rows + sample.bad), limits)
@@ -98,24 +97,15 @@ def _seen(
     made = section(fields, key, looked_at, time, others)
     made.left_out = {**left_out, **made.left_out}
     policy = _whole if sample.is_whole or key.chosen.spread.is_together else _part
-    made, columns, count = _drafted(sample, fields, made, policy)
-    good = np.logical_and.reduce([time.times.good, *(fields[name].good for name in made.events.fields)])
-    for name in made.events.key:
-        good &= ~row_keys.missing(fields[name].values)
-    return Seen(sample, made, columns, count, int((~good).sum())), False
+    return _drafted(sample, fields, made, policy), False
 
 
-def _drafted(
-    sample: Sample, fields: Mapping[str, Field], made: Section, policy: grouping.Policy
-) -> tuple[Section, Draft, int]:
-    """Makes sequences of the sample's events, and drafts columns for them.
-
-    Returns:
-      The section with the features that a column reads, the columns, and the number of sequences.
-    """
-    read = [fields[name] for name in made.events.fields]
-    good = np.logical_and.reduce([one.good for one in read])
-    table = sequences(pa.table({one.name: one.values for one in read}).filter(pa.array(good)), made.events).table
+def _drafted(sample: Sample, fields: Mapping[str, Field], made: Section, policy: grouping.Policy) -> Seen:
+    """Makes sequences of the sample's events, and drafts columns for them; the section keeps the features that one reads."""
+    good = _readable(fields, made)
+    events = pa.table({name: fields[name].values for name in made.events.fields}).filter(pa.array(good))
+    grouped = sequences(events, made.events)
+    table = grouped.table
     rows = Sample(
         table.combine_chunks().to_batches(),
         dict.fromkeys(table.schema.names),
@@ -126,14 +116,23 @@ def _drafted(
     given = {one.name: _given(one, made, sample.is_whole, frozenset(rows.names)) for one in found}
     columns = draft(rows, found, {name: some for name, some in given.items() if some}, policy)
     features = {name: one for name, one in (made.events.features or {}).items() if name not in columns.left_out}
-    left_out = {name: why for name, why in columns.left_out.items() if name not in made.events.key}
-    made = replace(made, left_out={**made.left_out, **left_out})
+    made = replace(made, left_out={**made.left_out, **columns.left_out})
     if not features and made.gap not in (made.events.features or {}):  # no column takes any: what is left is the time
         made.events = made.events.model_copy(update={"features": {made.gap: made.since}})
         return _drafted(sample, fields, made, policy)
     made.events = made.events.model_copy(update={"features": features or made.events.features})
+    if not np.array_equal(
+        good, _readable(fields, made)
+    ):  # a run rejects nothing for values of a field that it does not read
+        return _drafted(sample, fields, made, policy)
     spec = make_spec(columns.spec.columns, columns.spec.sequence_groups, events=made.events)
-    return made, replace(columns, spec=spec, left_out={}), len(table)
+    bad = int((~good).sum()) + grouped.counts.rejected
+    return Seen(sample, made, replace(columns, spec=spec, left_out={}), len(table), bad)
+
+
+def _readable(fields: Mapping[str, Field], made: Section) -> np.ndarray:
+    """Returns the events without a value of another type in a field that the section reads, bool `[rows]`."""
+    return np.array(np.logical_and.reduce([fields[name].good for name in made.events.fields]))
 
 
 def _given(profile: Profile, made: Section, is_whole: bool, outputs: frozenset[str]) -> list[Candidate]:
@@ -142,7 +141,13 @@ def _given(profile: Profile, made: Section, is_whole: bool, outputs: frozenset[s
         return passed_through(profile, "the key: passed through, so that each example says whose it is")
     if profile.name == made.gap:
         return [_gap(profile)]
-    if is_whole or not profile.are_integers or (profile.numbers.low or 0) < 0 or (profile.numbers.high or 0) < SMALL:
+    if (
+        is_whole
+        or profile.are_times
+        or not profile.are_integers
+        or (profile.numbers.low or 0) < 0
+        or (profile.numbers.high or 0) < SMALL
+    ):
         return []
     # One id that no bucket is for rejects its whole sequence, and the sample does not tell how far they go.
     others = [

@@ -13,7 +13,7 @@ from pipeline.inspect.delimited import NEARLY_ALL
 from pipeline.inspect.draft import MOST_REJECTED
 from pipeline.inspect.events import names
 from pipeline.inspect.events.fields import Field
-from transforms.parse.times import Times, times_of
+from transforms.parse.times import Times, is_time, times_of
 from transforms.parse.units import UNITS
 from transforms.rows.fields import is_text
 
@@ -44,11 +44,6 @@ class Time:
     why: str
     is_date: bool = True
 
-    @property
-    def seconds(self) -> float:
-        """The seconds in a tick of `times`."""
-        return self.times.tick / UNITS["s"]
-
 
 def times(fields: Mapping[str, Field]) -> list[Time]:
     """Returns the fields that may be the time, the best one first.
@@ -67,6 +62,8 @@ def _rank(time: Time) -> tuple[bool, bool, bool, int]:
 
 
 def _time(field: Field) -> Time | None:
+    if not is_time(field.values.type):
+        return None
     if field.is_moment:
         return _checked(field, "s", f"{field.values.type}", True)
     numbers = field.numbers
