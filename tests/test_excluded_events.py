@@ -99,6 +99,27 @@ def test_what_is_not_there_cannot_be_excluded(shop, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_what_a_run_writes_excludes_nothing(shop, tmp_path):
+    """The run removes the files that were there before; those of another data set may say what is left out."""
+    made = make_sequences(Request(alone(SHOPPING), [str(shop / "*")], str(tmp_path / "one")))
+    assert made.status == "done"
+    rejected = str(tmp_path / "one" / "rejected" / "*")
+    with pytest.raises(
+        UsageError, match=r"--exclude-events: .*rejected/.* is part of --output .*one', which is written"
+    ):
+        make_sequences(
+            Request(
+                alone(SHOPPING),
+                [str(shop / "*")],
+                str(tmp_path / "one"),
+                overwrite=True,
+                exclude_events=[rejected],
+            )
+        )
+    asked = Request(alone(SHOPPING), [str(shop / "*")], str(tmp_path / "two"), exclude_events=[rejected])
+    assert make_sequences(asked).ledger["events"]["rows"]["excluded"] == 2
+
+
 def test_places_are_read_once_each(tmp_path):
     found = places_of([places(tmp_path / "a.parquet", [("b", 3), ("a", 9), ("b", 1), ("b", 3)], row=pa.uint8())])
     assert {file: rows.tolist() for file, rows in found.items()} == {"a": [9], "b": [1, 3]}

@@ -375,6 +375,26 @@ def test_events_of_keys_with_sequences_are_refused_with_a_command_that_works(kno
     assert verify(str(out)).faults == []
 
 
+def test_the_command_leaves_out_what_was_left_out_where_inputs_lie_now(tmp_path, command_line):
+    """Also where the mended file lies in the data set, in which no input may."""
+    rows, spec = events_of(9, range(3)), spec_of()
+    zero, one = (next(k for k, row in enumerate(rows) if row["user"] == user) for user in (0, 1))
+    dirty, _ = write_both(tmp_path, rows, [one])
+    half, root, columns = len(rows) // 2, tmp_path / "out", tmp_path / "columns.yaml"
+    columns.write_text(dumps(spec))
+    excluded = places(tmp_path / "e.parquet", [(dirty / ("a.jsonl" if zero < half else "b.jsonl"), zero % half)])
+    done(spec, dirty / "*", root, exclude_events=[excluded], max_rejected=1.0)
+    mended = mend(root, root / "mended.parquet", rows)
+    dirty.rename(tmp_path / "moved")
+    made = call("repair", mended, "--columns", columns, "--output", root, "--input", tmp_path / "moved" / "*")
+    assert made.exit_code == 1
+    command = next(line for line in made.stderr.splitlines() if "seqcols run" in line).partition(": seqcols")[2]
+    ran = call(*shlex.split(command))
+    assert ran.exit_code == 0, ran.stderr
+    events = read_json(root, "ledger.json")["events"]
+    assert events["rows"] == {"read": len(rows) + 1, "used": len(rows) - 1, "rejected": 0, "excluded": 2}
+
+
 def test_null_keys_and_times_stay_rejected(known, out, tmp_path):
     rows = known[1]
     table = rejected_of(out)

@@ -71,8 +71,10 @@ def planned(request: Request, place: Layout, stream: TextIO | None) -> EventsPla
     if request.on_bad_file == "skip":
         inputs, skipped = _screened(request, inputs, place.output, stream)
         screened = inputs.files
-    excluded_by = match(request.exclude_events).files
-    excluded = places_of([file.path for file in excluded_by])
+    excluding = replace(match(request.exclude_events), inside={})  # what another data set has rejected may be named
+    refuse_written("--exclude-events", excluding, {"--output": request.output})
+    excluded_by = tuple(file.path for file in excluding.files)
+    excluded = places_of(excluded_by)
     refuse_other_files("--exclude-events", excluded, inputs, skipped)
     plan = EventsPlan(
         place,
@@ -88,7 +90,7 @@ def planned(request: Request, place: Layout, stream: TextIO | None) -> EventsPla
         skipped=skipped,
         screened=screened,
         excluded=excluded,
-        excluded_by=tuple(file.path for file in excluded_by),
+        excluded_by=excluded_by,
         split=spec.split,
         columns_file=request.columns_file,
     )
