@@ -49,27 +49,32 @@ def notes(plan: RepairPlan, found: MendedEvents) -> list[str]:
     Raises:
       JobError: it cannot be written.
     """
-    by_file: dict[str, list[Part]] = {}
-    for part in found.refused:
-        if len(part.rows):
-            by_file.setdefault(part.file, []).append(part)
-    if not by_file:
-        return []
-    lines = [_refused(file, parts) for file, parts in sorted(by_file.items())]
+    lines = _refused(found.refused, "that has a sequence already", "that have sequences already")
+    dropped = _refused(found.dropped, *["whose events make no sequence (a rule drops them)"] * 2)
+    if not lines:
+        return dropped
     excluded, by = _excluded(plan)
     folder = _write(plan, found, excluded)
     command = " ".join(map(shlex.quote, ["seqcols", "run", *_arguments(plan, folder, by)]))
     earlier = [run for run in plan.before.content["runs"] if run.get("events")]
     more = " (what earlier repairs of events have mended needs its own --input and --exclude-events)" if earlier else ""
-    return [*lines, f"to make these sequences again with them{more}: {command}"]
+    return [*lines, *dropped, f"to make these sequences again with them{more}: {command}"]
 
 
-def _refused(file: str, parts: Sequence[Part]) -> str:
-    rows = np.sort(np.concatenate([part.rows for part in parts]))
-    keys = pa.chunked_array([part.keys for part in parts]).unique()
-    shown = ", ".join(map(str, rows[:MOST_ROWS])) + (", ..." if len(rows) > MOST_ROWS else "")
-    whose = f"{_count(len(keys), 'key')} that {'has a sequence' if len(keys) == 1 else 'have sequences'}"
-    return f"{file}: {_count(len(rows), 'mended event')} of {whose} already, which stay rejected: row {shown}"
+def _refused(parts: Sequence[Part], of_one: str, of_several: str) -> list[str]:
+    """Returns a line for each file: its events, and what is said of their key, or of their keys."""
+    by_file: dict[str, list[Part]] = {}
+    for part in parts:
+        if len(part.rows):
+            by_file.setdefault(part.file, []).append(part)
+    lines = []
+    for file, own in sorted(by_file.items()):
+        rows = np.sort(np.concatenate([part.rows for part in own]))
+        keys = pa.chunked_array([part.keys for part in own]).unique()
+        shown = ", ".join(map(str, rows[:MOST_ROWS])) + (", ..." if len(rows) > MOST_ROWS else "")
+        whose = f"{_count(len(keys), 'key')} {of_one if len(keys) == 1 else of_several}"
+        lines.append(f"{file}: {_count(len(rows), 'mended event')} of {whose}, which stay rejected: row {shown}")
+    return lines
 
 
 def _count(number: int, what: str) -> str:
