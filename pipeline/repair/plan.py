@@ -31,6 +31,7 @@ from transforms.columns.learned_vocabulary import learners
 from transforms.distributions.facts import OF_TRANSFORM, Facts
 from transforms.distributions.histograms import Counting
 from transforms.errors import JobError, SpecError, SpecFault
+from transforms.events.figures import Figures
 from transforms.spec.spec import Spec
 from transforms.statistics import saved
 from transforms.statistics.saved import LearnedWords, Level
@@ -70,12 +71,14 @@ class MadeSequences:
       rejected: the files of all events that are rejected now, in place of those that there were.
       book: all events of the data set, accounted for (see `pipeline.dataset.events_ledger`).
       counts: what became of the mended ones: `read`, `added`, `refused` and `rejected`.
+      figures: the figures of all events for people; None where they are not known.
     """
 
     shards: Sequence[Shard]
     rejected: Sequence[Shard]
     book: Mapping[str, Any]
     counts: Mapping[str, int]
+    figures: Figures | None = None
 
 
 @dataclass(frozen=True)

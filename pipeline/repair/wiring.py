@@ -152,7 +152,8 @@ def _published(
         times.parts(plan.began, (), times.of_tallies(tally), progress.now()),
     )
     known = {name: facts.together(plan.known.get(name), one) for name, one in own.items()}
-    figures, words = distributions.read_events(before), vocabularies.shown_by_column(content, staged)
+    figures = plan.made.figures if plan.made else distributions.read_events(before)
+    words = vocabularies.shown_by_column(content, staged)
     report = page(view(plan.spec, content, whole, statistics, facts.whole(known), examples, figures, words=words))
     held, replaces = facts.as_json({**plan.known, **known}, figures), str(before.content["run"])
     left = publish.publish(plan.place, content, whole, statistics, staged, replaces, serving, report, held)
