@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.dataset import events_ledger, manifest
+from pipeline.dataset.layout import ALIVE, Layout
 from pipeline.errors import UsageError
 from pipeline.inputs.places import among, places_of
 from pipeline.job.request import Request
@@ -118,6 +120,17 @@ def test_what_a_run_writes_excludes_nothing(shop, tmp_path):
         )
     asked = Request(alone(SHOPPING), [str(shop / "*")], str(tmp_path / "two"), exclude_events=[rejected])
     assert make_sequences(asked).ledger["events"]["rows"]["excluded"] == 2
+
+
+def test_a_killed_run_that_left_out_other_events_is_another_command(shop, tmp_path):
+    asked = Request(alone(SHOPPING), [str(shop / "*")], str(tmp_path / "out"))
+    assert make_sequences(asked).status == "done"
+    staging = Path(Layout(asked.output, manifest.read(asked.output).content["run"]).staging)
+    staging.mkdir()
+    (staging / ALIVE).touch()
+    one = places(tmp_path / "one.parquet", [(shop / "a.jsonl", 0)])
+    with pytest.raises(UsageError, match="a whole data set of other inputs or columns, whose run was killed"):
+        make_sequences(replace(asked, exclude_events=[one]))
 
 
 def test_places_are_read_once_each(tmp_path):

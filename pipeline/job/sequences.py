@@ -15,13 +15,13 @@ from pipeline.columns_file import events_file
 from pipeline.columns_file.events_file import EventsFile
 from pipeline.dataset import layout, manifest, publish
 from pipeline.dataset.layout import Layout
-from pipeline.dataset.target import checked_output, interrupted_run, published_run
 from pipeline.errors import UsageError
 from pipeline.inputs.match import InputFile, Inputs, SkippedFile, described, match, refuse_written
 from pipeline.inputs.named import match_named
 from pipeline.inputs.places import places_of, refuse_other_files
 from pipeline.job import cleaning, engines, scratch, screening, sequences_wiring
 from pipeline.job.executing import HANDED_OVER, Outcome, conclude, execute, options_for, take_result, tuned
+from pipeline.job.preparing import place_of, refuse_other_command, replaced
 from pipeline.job.progress import say_what_is_compiled
 from pipeline.job.request import Request, check_options
 from pipeline.job.sequences_plan import (
@@ -146,11 +146,11 @@ def sequences(request: Request, stream: TextIO | None = None) -> Outcome:
     options = options_for(request)
     FileSystems.set_options(options)
     engines.refuse(request, options)
-    place = Layout(checked_output(request.output, request.overwrite), layout.new_run_id())
-    replaces = published_run(place.output) if request.overwrite else interrupted_run(place.output)
+    place = place_of(request)
+    replaces = replaced(request, place)
     place = scratch.placed(place, request, options)
     plan = replace(planned(request, place, stream), replaces=replaces)
-    _refuse_other_command(request, plan)
+    refuse_other_command(request, place, replaces, plan.text, plan.inputs, layout.SEQUENCES, plan.excluded_by)
     outcome = Outcome(
         FAILED,
         output=place.output,
@@ -167,26 +167,6 @@ def sequences(request: Request, stream: TextIO | None = None) -> Outcome:
             return outcome
         conclude(place, outcome)
     return outcome
-
-
-def _refuse_other_command(request: Request, plan: EventsPlan) -> None:
-    """Refuses to replace what another command has published before it was killed.
-
-    Raises:
-      UsageError: naming the directory.
-    """
-    if request.overwrite or plan.replaces is None:
-        return
-    content = manifest.read(plan.place.output).content
-    if (layout.SEQUENCES, plan.text, described(plan.inputs)) != (
-        content["format"],
-        content["columns"],
-        content["inputs"],
-    ):
-        raise UsageError(
-            f"--output {plan.place.output!r}: holds a whole data set of other events, whose run was killed before it was done; "
-            f"--overwrite replaces it"
-        )
 
 
 def publish_alone(made: Sequences) -> Mapping[str, Any]:
