@@ -99,7 +99,7 @@ class RepairPlan:
       splits: the splits of the data set, if it has any.
       known: lengths and distributions of the data set, by split if it has any; empty if there are none that can be read.
       notes: remarks for the reader, one line each.
-      columns_file: see `Repair`.
+      columns_file: see `Repair`; that of the data set, if the columns are and nothing else is said.
       began: when the repair began, in milliseconds since 1970.
       made: the sequences that were made of mended events, once they are.
     """
@@ -160,7 +160,7 @@ def planned(asked: Repair, columns_text: str) -> RepairPlan:
         rules = f"{split_text(old.split)}, got {split_text(asked.spec.split)}"
         raise SpecError([SpecFault("split", f"expected that of the data set, {rules}")])
     place = Layout(root, layout.new_run_id())
-    known = distributions.read(before)
+    known, same = distributions.read(before), columns_text == before.content["columns"]
     plan = RepairPlan(
         place,
         asked.spec,
@@ -173,7 +173,7 @@ def planned(asked: Repair, columns_text: str) -> RepairPlan:
         splits=before.divided_by(old.row_rule),
         known=known,
         notes=found.notes,
-        columns_file=asked.columns_file,
+        columns_file=asked.columns_file or (str(before.content.get("columns_file", "")) if same else ""),
     )
     return _with_statistics(plan, old)
 

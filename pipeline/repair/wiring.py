@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Final
 
 import apache_beam as beam
 from apache_beam.pvalue import AsSingleton
@@ -52,6 +52,10 @@ from transforms.spec.spec import Spec
 
 COMPARED_ROWS = 1000
 """Rows that were written already and are compared with what the new columns give for them."""
+
+
+_OF_OTHERS: Final = ("report_sha256", "columns_file")
+"""Entries of the manifest that say nothing of a data set once it is repaired."""
 
 
 def build(root: beam.Pipeline, plan: RepairPlan, tuning: wiring.Tuning) -> beam.PCollection:
@@ -242,7 +246,7 @@ def _manifest(
     added = {what: further["rows"][what] for what in ("read", "written", "rejected")}
     now = manifest.created_now()
     return {
-        **{name: value for name, value in before.items() if name not in (*publish.PLAIN_NAMES, "report_sha256")},
+        **{name: value for name, value in before.items() if name not in (*publish.PLAIN_NAMES, *_OF_OTHERS)},
         "seqcols": version("seqcols"),
         "run": plan.place.run_id,
         "created": now,
