@@ -28,6 +28,7 @@ from pipeline.dataset.manifest import Manifest
 from pipeline.dataset.manifest import read as read_manifest
 from pipeline.errors import UsageError
 from pipeline.job.executing import Outcome
+from pipeline.repair import dropped_events
 from pipeline.repair.plan import Repair
 from pipeline.repair.running import repair
 from pipeline.verify.verify import verify
@@ -285,13 +286,19 @@ def test_events_that_a_rule_dropped_are_taken_again(rule, tmp_path):
     assert_like(root, tmp_path / "whole")
 
 
-def test_mended_events_that_a_rule_drops_stay_rejected_until_there_are_enough(tmp_path):
-    """What is dropped is in no input: a later repair of the key would not find it again."""
+def test_mended_events_that_a_rule_drops_stay_rejected_until_there_are_enough(tmp_path, monkeypatch):
+    """What is dropped is in no input: a later repair of the key would not find it again. Of no key none is looked for."""
     spec, root = spec_of({**SHOPPING, "min_events": 4}), tmp_path / "out"
     rows = events_of(7, [*range(3), 100])
     hundred = [k for k, row in enumerate(rows) if row["user"] == 100]
     dirty, clean = write_both(tmp_path, rows, hundred[1:])
     done(spec, dirty / "*", root, format="parquet", max_rejected=1.0)
+    worse = rejected_of(root).select(["file", "row"]).slice(0, 1)
+    pq.write_table(worse.append_column("record", pa.array([b"{broken"])), tmp_path / "worse.parquet")
+    with monkeypatch.context() as patched:
+        patched.setattr(dropped_events, "of_keys", None)
+        outcome = repair(Repair(str(tmp_path / "worse.parquet"), spec, str(root)))
+    assert outcome.status == "done" and outcome.repaired["events"]["rejected"] == 1
     before = rejected_of(root)
     two = [rows[k] for k in hundred[1:3]]
     few = mend(root, tmp_path / "few.parquet", rows, only=lambda row: row in two)

@@ -19,6 +19,7 @@ from pipeline.errors import UsageError
 from pipeline.inputs.match import InputFile, Inputs, SkippedFile, described, match, refuse_written
 from pipeline.inputs.named import match_named
 from pipeline.inputs.places import places_of, refuse_other_files
+from pipeline.inputs.preflight import sampled
 from pipeline.job import cleaning, engines, scratch, screening, sequences_wiring
 from pipeline.job.executing import HANDED_OVER, Outcome, conclude, execute, options_for, take_result, tuned
 from pipeline.job.preparing import place_of, refuse_other_command, replaced
@@ -36,7 +37,7 @@ from pipeline.job.verdict import DONE, FAILED, sequences_verdict
 from pipeline.report.events import page_view
 from pipeline.report.page import SEQUENCES, page
 from pipeline.sources.base import BrokenFile
-from pipeline.sources.formats import source_for
+from pipeline.sources.limits import Limits
 from transforms.distributions import facts
 from transforms.errors import JobError
 from transforms.stored import trees
@@ -94,27 +95,31 @@ def planned(request: Request, place: Layout, stream: TextIO | None) -> EventsPla
         split=spec.split,
         columns_file=request.columns_file,
     )
+    if not plan.folder:  # the disks are the engine's
+        return plan
     plan = replace(plan, disk_bytes=bytes_needed(plan))
-    note = refuse_small_disk(plan)
-    return replace(plan, inputs=replace(inputs, notes=(*inputs.notes, note))) if note else plan
+    return replace(plan, inputs=replace(inputs, notes=(*inputs.notes, refuse_small_disk(plan))))
 
 
 def _screened(
     request: Request, inputs: Inputs, output: str, stream: TextIO | None
 ) -> tuple[Inputs, tuple[SkippedFile, ...]]:
     """Returns the files that can be read to their end, with their versions, and the broken ones."""
-    read = replace(inputs, files=tuple(file.with_version() for file in inputs.files))
-    features: dict[str, str] = {}
-    for file in inputs.files:
-        with contextlib.suppress(BrokenFile):
-            features |= dict.fromkeys(
-                source_for(file.path, request.limits).features(file.path, request.limits), "string"
-            )
-    events = request.spec.events
-    wanted = features if events is None or events.features is None else dict.fromkeys(events.fields, "string")
-    why = screening.broken(request, output, read.files, wanted, stream)
+    read, events = replace(inputs, files=tuple(file.with_version() for file in inputs.files)), request.spec.events
+    assert events is not None
+    wanted = events.fields if events.features is not None else _names(inputs, request.limits)
+    why = screening.broken(request, output, read.files, dict.fromkeys(wanted, "string"), stream)
     left, _, skipped = screening.without_broken(why, read)
     return left, skipped
+
+
+def _names(inputs: Inputs, limits: Limits) -> list[str]:
+    """Returns the names of all fields of events, as far as their files can be read."""
+    names: dict[str, Any] = {}
+    for path, source in sampled([file.path for file in inputs.files], limits):
+        with contextlib.suppress(BrokenFile):
+            names |= source.features(path, limits)
+    return list(names)
 
 
 def group(request: Request, plan: EventsPlan, stream: TextIO | None, outcome: Outcome) -> Sequences | None:
