@@ -17,13 +17,12 @@ from apache_beam.io.filesystems import FileSystems
 from pipeline.dataset import layout
 from pipeline.dataset.manifest import Manifest
 from pipeline.inputs.data_sets import names_of, parents
-from pipeline.inputs.match import match
+from pipeline.inputs.match import match, where_now
 from pipeline.inputs.places import Places, places_of
 from pipeline.job.request import DEFAULT_MAX_REJECTED
 from pipeline.repair.mended_events import MendedEvents, Part
 from pipeline.repair.plan import RepairPlan
 from pipeline.sources.limits import DEFAULT_MAX_STEPS
-from pipeline.verify.rows import where_now
 from transforms.errors import JobError
 from transforms.rows.origin import DIGEST_COLUMN
 from transforms.splits.rule import TRAIN

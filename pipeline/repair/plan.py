@@ -19,6 +19,7 @@ from pipeline.dataset import distributions, layout, manifest
 from pipeline.dataset.graphs import STATISTICS, refuse_changed
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.manifest import Manifest
+from pipeline.dataset.manifest_entries import spec_of
 from pipeline.dataset.splits import NO_SPLITS, Splits
 from pipeline.dataset.target import refuse_pattern
 from pipeline.errors import UsageError
@@ -149,7 +150,7 @@ def planned(asked: Repair, columns_text: str) -> RepairPlan:
     if not before.content["transform"]:
         raise UsageError(f"{root!r}: has no row that was written, and so no statistics: run the job again")
     refuse_changed(before, "transform")
-    old = fitting.spec_of(before)
+    old = spec_of(root, before.content)
     sizes = {name: fitting.size(before, old, name) for name in asked.spec.group_names}
     fitting.refuse_other_features(asked.spec, sizes, before)
     fitting.refuse_other_normalizers(asked.spec, old)
