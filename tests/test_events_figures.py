@@ -136,4 +136,7 @@ def test_times_that_lie_anywhere_are_counted_in_bounded_bins():
         generator.shuffle(parts)
         assert figures.together(parts).as_json() == whole.as_json()
         assert figures.together([figures.together(parts[:3]), *parts[3:]]).as_json() == whole.as_json()
+        assert all(figures.exchanged(whole, part, part).as_json() == whole.as_json() for part in parts)
+        rest = figures.together(parts[1:])
+        assert figures.exchanged(rest, parts[1], figures.together(parts[:2])).as_json() == whole.as_json()
     assert figures.together([]).as_json() == Figures().as_json()

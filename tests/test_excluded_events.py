@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.dataset import events_ledger, manifest
+from pipeline.dataset.layout import ALIVE, Layout
 from pipeline.errors import UsageError
 from pipeline.inputs.places import among, places_of
 from pipeline.job.request import Request
@@ -104,6 +106,38 @@ def test_what_is_not_there_cannot_be_excluded(shop, tmp_path):
     with pytest.raises(UsageError, match="--exclude-events: applies to events"):
         run(Request(spec, ["x"], str(tmp_path / "out"), exclude_events=["x"]))
     assert not (tmp_path / "out").exists()
+
+
+def test_what_a_run_writes_excludes_nothing(shop, tmp_path):
+    """The run removes the files that were there before; those of another data set may say what is left out."""
+    made = make_sequences(Request(alone(SHOPPING), [str(shop / "*")], str(tmp_path / "one")))
+    assert made.status == "done"
+    rejected = str(tmp_path / "one" / "rejected" / "*")
+    with pytest.raises(
+        UsageError, match=r"--exclude-events: .*rejected/.* is part of --output .*one', which is written"
+    ):
+        make_sequences(
+            Request(
+                alone(SHOPPING),
+                [str(shop / "*")],
+                str(tmp_path / "one"),
+                overwrite=True,
+                exclude_events=[rejected],
+            )
+        )
+    asked = Request(alone(SHOPPING), [str(shop / "*")], str(tmp_path / "two"), exclude_events=[rejected])
+    assert make_sequences(asked).ledger["events"]["rows"]["excluded"] == 2
+
+
+def test_a_killed_run_that_left_out_other_events_is_another_command(shop, tmp_path):
+    asked = Request(alone(SHOPPING), [str(shop / "*")], str(tmp_path / "out"))
+    assert make_sequences(asked).status == "done"
+    staging = Path(Layout(asked.output, manifest.read(asked.output).content["run"]).staging)
+    staging.mkdir()
+    (staging / ALIVE).touch()
+    one = places(tmp_path / "one.parquet", [(shop / "a.jsonl", 0)])
+    with pytest.raises(UsageError, match="a whole data set of other inputs or columns, whose run was killed"):
+        make_sequences(replace(asked, exclude_events=[one]))
 
 
 def test_places_are_read_once_each(tmp_path):

@@ -69,12 +69,16 @@ def counted(ledger: Any) -> Any:
 @pytest.mark.parametrize("name", slow_but(FORMATS))
 def test_a_repaired_data_set_is_what_one_run_would_have_made(name, tmp_path):
     path = made(tmp_path, name)
-    first = done(spec(name), path, tmp_path / "out", max_rejected=1.0, format="parquet")
+    more = {"max_rejected": 1.0, "format": "parquet", "columns_file": "first.yaml"}
+    first = done(spec(name), path, tmp_path / "out", **more)
     rejected = [row["id"] for row in ROWS if not row["id"] % 7]
     assert first.ledger["rows"]["rejected"] == len(rejected) > 5
     mended = repair(Repair(str(tmp_path / "out" / "rejected"), spec(name, "fill")))
     assert (mended.status, mended.message) == ("done", "")
     assert mended.repaired["written"] == len(rejected) and mended.repaired["rejected"] == 0
+    assert (
+        "columns_file" not in read_manifest(str(tmp_path / "out")).content
+    )  # these columns stand in another one, or in none
     whole = done(spec(name, "fill"), path, tmp_path / "whole", format="parquet")
     found, expected = (read_arrays(tmp_path / one, sort_by="id") for one in ("out", "whole"))
     assert found.keys() == expected.keys()

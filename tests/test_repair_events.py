@@ -28,6 +28,7 @@ from pipeline.dataset.manifest import Manifest
 from pipeline.dataset.manifest import read as read_manifest
 from pipeline.errors import UsageError
 from pipeline.job.executing import Outcome
+from pipeline.repair import dropped_events
 from pipeline.repair.plan import Repair
 from pipeline.repair.running import repair
 from pipeline.verify.verify import verify
@@ -218,6 +219,8 @@ def assert_like(root: Path, whole: Path) -> None:
     for what in ("rows", "dropped", "rejected_by_reason", "sequences"):
         assert first["events"][what] == second["events"][what], what
     assert (first["rows"], first["columns"]) == (second["rows"], second["columns"])
+    one, two = (read_json(folder, "distributions.json")["events"] for folder in (root, whole))
+    assert one.pop("largest") == pytest.approx(two.pop("largest"), rel=1 / 32) and one == two
     checked = verify(str(root))
     assert checked.faults == [] and checked.compared is not None
     assert checked.compared.rows == read_manifest(str(root)).rows
@@ -273,8 +276,40 @@ def test_events_that_a_rule_dropped_are_taken_again(rule, tmp_path):
     assert not of_users(root, MENDED)
     outcome = repair(Repair(str(mend(root, tmp_path / "mended.parquet", rows)), spec, str(root)))
     assert (outcome.status, outcome.message) == ("done", ""), outcome.notes
-    assert outcome.repaired["events"]["added"] == len(bad)
-    clean_run(spec, clean, tmp_path / "whole", **more)
+    if rule == "longer":  # only user 200 has a sequence: with the events of the others there are even more
+        few = [k for k in bad if rows[k]["user"] != 200]
+        clean = write_both(tmp_path / "few", rows, few)[0]
+        assert outcome.repaired["events"] == {"read": len(bad), "added": 5, "refused": len(few), "rejected": 0}
+    else:
+        assert outcome.repaired["events"]["added"] == len(bad)
+    clean_run(spec, clean, tmp_path / "whole", max_rejected=1.0, **more)
+    assert_like(root, tmp_path / "whole")
+
+
+def test_mended_events_that_a_rule_drops_stay_rejected_until_there_are_enough(tmp_path, monkeypatch):
+    """What is dropped is in no input: a later repair of the key would not find it again. Of no key none is looked for."""
+    spec, root = spec_of({**SHOPPING, "min_events": 4}), tmp_path / "out"
+    rows = events_of(7, [*range(3), 100])
+    hundred = [k for k, row in enumerate(rows) if row["user"] == 100]
+    dirty, clean = write_both(tmp_path, rows, hundred[1:])
+    done(spec, dirty / "*", root, format="parquet", max_rejected=1.0)
+    worse = rejected_of(root).select(["file", "row"]).slice(0, 1)
+    pq.write_table(worse.append_column("record", pa.array([b"{broken"])), tmp_path / "worse.parquet")
+    with monkeypatch.context() as patched:
+        patched.setattr(dropped_events, "of_keys", None)
+        outcome = repair(Repair(str(tmp_path / "worse.parquet"), spec, str(root)))
+    assert outcome.status == "done" and outcome.repaired["events"]["rejected"] == 1
+    before = rejected_of(root)
+    two = [rows[k] for k in hundred[1:3]]
+    few = mend(root, tmp_path / "few.parquet", rows, only=lambda row: row in two)
+    outcome = repair(Repair(str(few), spec, str(root)))
+    assert (outcome.status, outcome.message) == ("failed", "nothing was added: all mended events were refused")
+    lines = [re.search(r"(\d) mended events? of 1 key whose events make no sequence", note) for note in outcome.notes]
+    assert sum(int(match[1]) for match in lines if match) == 2
+    assert rejected_of(root).equals(before)
+    outcome = repair(Repair(str(mend(root, tmp_path / "mended.parquet", rows)), spec, str(root)))
+    assert outcome.status == "done" and outcome.repaired["events"]["added"] == 5
+    clean_run(spec, clean, tmp_path / "whole")
     assert_like(root, tmp_path / "whole")
 
 
@@ -362,7 +397,7 @@ def test_events_of_keys_with_sequences_are_refused_with_a_command_that_works(kno
     other = mend(out, tmp_path / "other.parquet", rows)
     once = call("repair", other, "--columns", columns, "--output", out)
     assert once.exit_code == 1
-    assert "nothing was added: the keys of all mended events have sequences already" in once.stderr
+    assert "nothing was added: all mended events were refused" in once.stderr
     # The first command makes all sequences again.
     assert "what earlier repairs" not in made.stderr and "what earlier repairs" in once.stderr
     ran = call(*shlex.split(next(line for line in lines if "seqcols run" in line).partition(": seqcols")[2]))
@@ -373,6 +408,26 @@ def test_events_of_keys_with_sequences_are_refused_with_a_command_that_works(kno
     assert events["rows"] == {"read": len(rows) + 15, "used": len(rows), "rejected": 0, "excluded": 15}
     assert_events_balance(events)
     assert verify(str(out)).faults == []
+
+
+def test_the_command_leaves_out_what_was_left_out_where_inputs_lie_now(tmp_path, command_line):
+    """Also where the mended file lies in the data set, in which no input may."""
+    rows, spec = events_of(9, range(3)), spec_of()
+    zero, one = (next(k for k, row in enumerate(rows) if row["user"] == user) for user in (0, 1))
+    dirty, _ = write_both(tmp_path, rows, [one])
+    half, root, columns = len(rows) // 2, tmp_path / "out", tmp_path / "columns.yaml"
+    columns.write_text(dumps(spec))
+    excluded = places(tmp_path / "e.parquet", [(dirty / ("a.jsonl" if zero < half else "b.jsonl"), zero % half)])
+    done(spec, dirty / "*", root, exclude_events=[excluded], max_rejected=1.0)
+    mended = mend(root, root / "mended.parquet", rows)
+    dirty.rename(tmp_path / "moved")
+    made = call("repair", mended, "--columns", columns, "--output", root, "--input", tmp_path / "moved" / "*")
+    assert made.exit_code == 1
+    command = next(line for line in made.stderr.splitlines() if "seqcols run" in line).partition(": seqcols")[2]
+    ran = call(*shlex.split(command))
+    assert ran.exit_code == 0, ran.stderr
+    events = read_json(root, "ledger.json")["events"]
+    assert events["rows"] == {"read": len(rows) + 1, "used": len(rows) - 1, "rejected": 0, "excluded": 2}
 
 
 def test_null_keys_and_times_stay_rejected(known, out, tmp_path):

@@ -209,6 +209,13 @@ def test_a_run_without_a_good_file_fails(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_no_file_at_all_is_none_that_is_broken(tmp_path):
+    empty = Request(SPEC, [str(tmp_path / "in" / "*")], on_bad_file="skip", allow_empty=True)
+    inputs, _, skipped = preparing.screened(empty, str(tmp_path), None)
+    assert (inputs.files, skipped) == ((), ())
+    assert screening.without_broken({}, inputs) == (inputs, screening.NO_INPUTS, ())
+
+
 def test_a_file_of_another_schema_is_no_broken_file(tmp_path, monkeypatch):
     put(tmp_path / "in", "a-zstd.parquet", 30, 1)
     (tmp_path / "in" / "b.csv").write_text("id,y\n1,2\n")

@@ -20,8 +20,12 @@ from pipeline.columns_file import events_file
 from pipeline.columns_file.reader import loads
 from pipeline.command.tf_examples import write_examples
 from pipeline.dataset import leftovers, manifest
+from pipeline.dataset.layout import Layout
 from pipeline.errors import UsageError
+from pipeline.inputs import event_fields
 from pipeline.inputs.match import InputFile, Inputs
+from pipeline.job import screening
+from pipeline.job import sequences as sequences_job
 from pipeline.job.request import Request
 from pipeline.job.running import check, run
 from pipeline.job.sequences import sequences as make_sequences
@@ -30,6 +34,9 @@ from pipeline.planning import summary as planning_summary
 from pipeline.planning.plan import plan
 from pipeline.repair.plan import Repair
 from pipeline.repair.running import repair
+from pipeline.sources.base import Source
+from pipeline.sources.formats import source_for
+from pipeline.sources.limits import DEFAULTS, Limits
 from pipeline.verify import verify
 from tests.jobs import assert_balanced, read_arrays, read_json, read_rejected
 from tests.marks import slow_but, tried
@@ -286,6 +293,34 @@ def test_a_disk_that_is_too_small_is_refused_beforehand(tmp_path, monkeypatch):
         UsageError, match=r"events need about 1 MiB of disk while they are grouped, and .* has 1 MiB left"
     ):
         made(SHOPPING, [tmp_path / "a.jsonl"], tmp_path / "out")
+
+
+def test_no_file_is_looked_at_for_nothing(tmp_path, monkeypatch):
+    """An engine needs no room here, fields that are named are not looked for, and the first file without one is enough."""
+    for name in "ab":
+        pq.write_table(pa.Table.from_pylist(events_of(0, 5)), tmp_path / f"{name}.parquet")
+    monkeypatch.setattr(sequences_job, "bytes_needed", None)
+    monkeypatch.setattr(sequences_job, "sampled", None)
+    screened: list[str] = []
+    opened: list[str] = []
+
+    def broken(_request: Request, _output: str, _files: Any, features: Any, _stream: Any) -> dict[str, str]:
+        screened.extend(features)
+        return {}
+
+    def noted(path: str, limits: Limits) -> Source:
+        opened.append(path)
+        return source_for(path, limits)
+
+    monkeypatch.setattr(screening, "broken", broken)
+    monkeypatch.setattr(event_fields, "source_for", noted)
+    more = {"on_bad_file": "skip", "beam_args": ["--runner=FlinkRunner"]}
+    asked = Request(alone(SHOPPING), [str(tmp_path / "*")], str(tmp_path / "out"), **more)
+    assert sequences_job.planned(asked, Layout(asked.output, "run"), None).disk_bytes == 0
+    assert sorted(screened) == ["at", "item", "user"]
+    paths = sorted(str(path) for path in tmp_path.glob("*.parquet"))
+    assert next(event_fields.lacking("price", [(path, {}) for path in paths], DEFAULTS)) == paths[0]
+    assert opened == paths[:1]
 
 
 @pytest.mark.parametrize(

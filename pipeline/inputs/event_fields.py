@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import MappingProxyType
 from typing import Final
 
 import pyarrow as pa
 
-from pipeline.inputs.preflight import MOST_SAMPLED, THREADS
+from pipeline.inputs.preflight import THREADS, sampled
 from pipeline.sources.base import Source
 from pipeline.sources.formats import source_for
 from pipeline.sources.limits import Limits
@@ -39,17 +39,13 @@ def held(
     Raises:
       JobError: a file cannot be read.
     """
-    sources = [(path, source_for(path, limits)) for path in paths]
-    loose = [path for path, source in sources if not source.has_schema]
-    chosen = {*loose[:: -(-len(loose) // MOST_SAMPLED) or 1], *loose[-1:]}
-    looked_at = [(path, source) for path, source in sources if source.has_schema or path in chosen]
 
     def fields(one: tuple[str, Source]) -> tuple[str, dict[str, pa.DataType]]:
         path, source = one
         return path, plain_kinds(known.get(path) or source.features(path, limits, SAMPLED_ROWS))
 
     with ThreadPoolExecutor(THREADS) as pool:
-        return list(pool.map(fields, looked_at))
+        return list(pool.map(fields, sampled(paths, limits)))
 
 
 def kind_of(name: str, found: Held, is_key: bool) -> pa.DataType:
@@ -92,12 +88,13 @@ def incoming_of(spec: Events, found: Held, limits: Limits) -> Incoming:
     return Incoming(events, own)
 
 
-def lacking(name: str, found: Held, limits: Limits) -> list[str]:
-    """Returns the files with rows whose schema does not have a field: a mistake, which a run refuses.
+def lacking(name: str, found: Held, limits: Limits) -> Iterator[str]:
+    """Yields the files with rows whose schema does not have a field: a mistake, which a run refuses.
 
     Raises:
       JobError: a file cannot be read.
     """
-    without = [path for path, features in found if name not in features]
-    sources = ((path, source_for(path, limits)) for path in without)
-    return [path for path, source in sources if source.has_schema and source.has_rows(path, limits)]
+    for path in (path for path, features in found if name not in features):
+        source = source_for(path, limits)
+        if source.has_schema and source.has_rows(path, limits):
+            yield path

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,7 +17,8 @@ from pipeline.errors import UsageError
 from pipeline.inputs import patterns
 from pipeline.inputs.data_sets import DataSets, is_data_set, names_of, parents
 from pipeline.inputs.patterns import Place
-from transforms.errors import JobError
+from pipeline.sources.base import size_of
+from transforms.errors import JobError, nearest
 from transforms.stored.files import version as version_of
 
 
@@ -139,6 +141,44 @@ def described(inputs: Inputs) -> list[dict[str, Any]]:
         }
         for file in inputs.files
     ]
+
+
+def where_now(listed: Sequence[Mapping[str, Any]], inputs: Inputs, needed: Collection[str]) -> dict[str, str]:
+    """Returns where input files lie now: as the manifest says, or the file of that name among those given.
+
+    Args:
+      listed: the inputs as the manifest lists them.
+      inputs: the files that are given.
+      needed: the names of the files to look for, as the ledger has them.
+
+    Raises:
+      JobError: one of them is not there, or is another file.
+    """
+    sizes = {file.get("name", file["path"]): file["bytes"] for file in listed}
+    paths = {file["name"]: file["path"] for file in listed if "name" in file}
+    given = [file.path for file in inputs.files]
+    found = {}
+    for known in sorted(needed):
+        path = paths.get(known, known)
+        name = os.path.basename(path)
+        same = [other for other in given if other == path] or [p for p in given if os.path.basename(p) == name]
+        if given and not same:
+            hint = nearest(name, [os.path.basename(p) for p in given])
+            raise JobError(f"--input: no file is named {name!r}, as {path!r} that the manifest names{hint}")
+        # Of several files of one name the one whose path ends like this one.
+        found[known] = max(same or [path], key=lambda other, path=path: _parts_alike(other, path))  # type: ignore[misc]
+        size = size_of(found[known])
+        if known in sizes and size != sizes[known]:
+            raise JobError(
+                f"{found[known]}: another file than was read: {size:,} bytes, the manifest says {sizes[known]:,}"
+            )
+    return found
+
+
+def _parts_alike(one: str, other: str) -> int:
+    """Returns how many folders two paths share, counted from the file up."""
+    pairs = zip(reversed(one.split("/")), reversed(other.split("/")), strict=False)
+    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def refuse_written(option: str, inputs: Inputs, places: Mapping[str, str]) -> None:

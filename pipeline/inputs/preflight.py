@@ -73,11 +73,7 @@ def look(paths: Sequence[str], spec: Spec, limits: Limits = DEFAULTS) -> tuple[s
     Raises:
       JobError: a file cannot be read, does not have a feature, or has it in a type that cannot be parsed.
     """
-    sources = [(path, source_for(path, limits)) for path in paths]
-    loose = [one for one in sources if not one[1].has_schema]
-    step = -(-len(loose) // MOST_SAMPLED) if loose else 1
-    wanted = {path for path, _ in [*loose[::step], *loose[-1:], *sources[:1]]}
-    chosen = [one for one in sources if one[1].has_schema or one[0] in wanted]
+    chosen = sampled(paths, limits)
     found: list[_Seen] = []
     with ThreadPoolExecutor(THREADS) as pool:
         for start in range(0, len(chosen), MOST_SAMPLED):  # by parts, so that an early fault is not waited for
@@ -87,6 +83,18 @@ def look(paths: Sequence[str], spec: Spec, limits: Limits = DEFAULTS) -> tuple[s
         if not one.has_schema:
             _refuse_odd(one, [other for other in found if other is not one], spec.columns)
     return found[0].held if found else ()
+
+
+def sampled(paths: Sequence[str], limits: Limits) -> list[tuple[str, Source]]:
+    """Returns the files that are looked at, the first among them, and their sources: all with a schema, some of the others.
+
+    Raises:
+      JobError: a file has a name of no format.
+    """
+    sources = [(path, source_for(path, limits)) for path in paths]
+    loose = [path for path, source in sources if not source.has_schema]
+    chosen = {*loose[:: -(-len(loose) // MOST_SAMPLED) or 1], *loose[-1:]}
+    return [one for one in sources if one[1].has_schema or one[0] in chosen]
 
 
 def _seen(path: str, source: Source, spec: Spec, limits: Limits) -> _Seen:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TextIO
 
@@ -50,7 +51,7 @@ def plan_run(request: Request, stream: TextIO | None, made: Sequences | None) ->
     else:
         splits, sink = splits_of(request, inputs), request.format
     if made is None and not request.append:
-        refuse_other_command(request, place, replaces, inputs)
+        refuse_other_command(request, place, replaces, columns_text(request.spec), inputs, sink)
     names = look_at(inputs, request)
     if given is None:
         rehearse(request.spec)
@@ -138,8 +139,25 @@ def replaced(request: Request, place: Layout) -> str | None:
     return published_run(place.output) if replaces else interrupted_run(place.output)
 
 
-def refuse_other_command(request: Request, place: Layout, dead: str | None, inputs: Inputs) -> None:
+def refuse_other_command(
+    request: Request,
+    place: Layout,
+    dead: str | None,
+    text: str,
+    inputs: Inputs,
+    sink: str,
+    excluded_by: Sequence[str] = (),
+) -> None:
     """Refuses to replace what another command has published before it was killed.
+
+    Args:
+      request: the request.
+      place: where the run writes.
+      dead: the run that was killed; None for none.
+      text: the columns as YAML, or the section of events.
+      inputs: the files.
+      sink: the format of what is written.
+      excluded_by: the files that name events to leave out.
 
     Raises:
       UsageError: naming the directory.
@@ -147,8 +165,9 @@ def refuse_other_command(request: Request, place: Layout, dead: str | None, inpu
     if request.overwrite or dead is None:
         return
     content = manifest.read(place.output).content
-    asked = (request.format, columns_text(request.spec), described(inputs))
-    if asked != (content["format"], content["columns"], content["inputs"]):
+    excluded = list(content.get(layout.SEQUENCES, {}).get("excluded_by", ()))
+    held = (content["format"], content["columns"], content["inputs"], excluded)
+    if (sink, text, described(inputs), list(excluded_by)) != held:
         raise UsageError(
             f"--output {place.output!r}: holds a whole data set of other inputs or columns, whose run was killed before it "
             f"was done; --overwrite replaces it"

@@ -18,6 +18,7 @@ from pipeline.job import cache, checking, cleaning, engines, scratch, sequences,
 from pipeline.job.executing import HANDED_OVER, Outcome, conclude, execute, options_for, take_result, tuned
 from pipeline.job.plan import Plan
 from pipeline.job.preparing import (
+    columns_text,
     given_of,
     look_at,
     looked_up,
@@ -78,7 +79,8 @@ def _run_on_events(request: Request, stream: TextIO | None) -> Outcome:
     rehearse(request.spec)
     place = scratch.placed(place, request, options)
     plan = sequences.planned(request, place, stream)
-    refuse_other_command(request, place, replaced(request, place), plan.inputs)
+    asked = columns_text(request.spec), plan.inputs, request.format, plan.excluded_by
+    refuse_other_command(request, place, replaced(request, place), *asked)
     notes = plan.inputs.notes
     outcome = Outcome(FAILED, output=place.output, repeated=plan.inputs.repeated, notes=notes, skipped=plan.skipped)
     with cleaning.run_in(place):

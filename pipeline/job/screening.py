@@ -121,14 +121,14 @@ def without_broken(
       others: those that count for its statistics only.
 
     Raises:
-      JobError: nothing is left to be written.
+      JobError: every file of the run is broken.
     """
     every = {file.path: file for file in (*inputs.files, *others.files)}
     skipped = tuple(SkippedFile(path, every[path].size, why[path]) for path in sorted(why))
     left, left_others = (
         replace(given, files=tuple(file for file in given.files if file.path not in why)) for given in (inputs, others)
     )
-    if not left.files:
+    if inputs.files and not left.files:
         count = "the only input file is" if len(inputs.files) == 1 else f"all {len(inputs.files)} input files are"
         raise JobError(f"{count} broken, nothing is left to read (--on-bad-file=skip): {why[inputs.files[0].path]}")
     return left, left_others, skipped

@@ -15,13 +15,14 @@ from pipeline.columns_file import events_file
 from pipeline.columns_file.events_file import EventsFile
 from pipeline.dataset import layout, manifest, publish
 from pipeline.dataset.layout import Layout
-from pipeline.dataset.target import checked_output, interrupted_run, published_run
 from pipeline.errors import UsageError
 from pipeline.inputs.match import InputFile, Inputs, SkippedFile, described, match, refuse_written
 from pipeline.inputs.named import match_named
 from pipeline.inputs.places import places_of, refuse_other_files
+from pipeline.inputs.preflight import sampled
 from pipeline.job import cleaning, engines, scratch, screening, sequences_wiring
 from pipeline.job.executing import HANDED_OVER, Outcome, conclude, execute, options_for, take_result, tuned
+from pipeline.job.preparing import place_of, refuse_other_command, replaced
 from pipeline.job.progress import say_what_is_compiled
 from pipeline.job.request import Request, check_options
 from pipeline.job.sequences_plan import (
@@ -36,7 +37,7 @@ from pipeline.job.verdict import DONE, FAILED, sequences_verdict
 from pipeline.report.events import page_view
 from pipeline.report.page import SEQUENCES, page
 from pipeline.sources.base import BrokenFile
-from pipeline.sources.formats import source_for
+from pipeline.sources.limits import Limits
 from transforms.distributions import facts
 from transforms.errors import JobError
 from transforms.stored import trees
@@ -71,8 +72,10 @@ def planned(request: Request, place: Layout, stream: TextIO | None) -> EventsPla
     if request.on_bad_file == "skip":
         inputs, skipped = _screened(request, inputs, place.output, stream)
         screened = inputs.files
-    excluded_by = match(request.exclude_events).files
-    excluded = places_of([file.path for file in excluded_by])
+    excluding = replace(match(request.exclude_events), inside={})  # what another data set has rejected may be named
+    refuse_written("--exclude-events", excluding, {"--output": request.output})
+    excluded_by = tuple(file.path for file in excluding.files)
+    excluded = places_of(excluded_by)
     refuse_other_files("--exclude-events", excluded, inputs, skipped)
     plan = EventsPlan(
         place,
@@ -88,31 +91,35 @@ def planned(request: Request, place: Layout, stream: TextIO | None) -> EventsPla
         skipped=skipped,
         screened=screened,
         excluded=excluded,
-        excluded_by=tuple(file.path for file in excluded_by),
+        excluded_by=excluded_by,
         split=spec.split,
         columns_file=request.columns_file,
     )
+    if not plan.folder:  # the disks are the engine's
+        return plan
     plan = replace(plan, disk_bytes=bytes_needed(plan))
-    note = refuse_small_disk(plan)
-    return replace(plan, inputs=replace(inputs, notes=(*inputs.notes, note))) if note else plan
+    return replace(plan, inputs=replace(inputs, notes=(*inputs.notes, refuse_small_disk(plan))))
 
 
 def _screened(
     request: Request, inputs: Inputs, output: str, stream: TextIO | None
 ) -> tuple[Inputs, tuple[SkippedFile, ...]]:
     """Returns the files that can be read to their end, with their versions, and the broken ones."""
-    read = replace(inputs, files=tuple(file.with_version() for file in inputs.files))
-    features: dict[str, str] = {}
-    for file in inputs.files:
-        with contextlib.suppress(BrokenFile):
-            features |= dict.fromkeys(
-                source_for(file.path, request.limits).features(file.path, request.limits), "string"
-            )
-    events = request.spec.events
-    wanted = features if events is None or events.features is None else dict.fromkeys(events.fields, "string")
-    why = screening.broken(request, output, read.files, wanted, stream)
+    read, events = replace(inputs, files=tuple(file.with_version() for file in inputs.files)), request.spec.events
+    assert events is not None
+    wanted = events.fields if events.features is not None else _names(inputs, request.limits)
+    why = screening.broken(request, output, read.files, dict.fromkeys(wanted, "string"), stream)
     left, _, skipped = screening.without_broken(why, read)
     return left, skipped
+
+
+def _names(inputs: Inputs, limits: Limits) -> list[str]:
+    """Returns the names of all fields of events, as far as their files can be read."""
+    names: dict[str, Any] = {}
+    for path, source in sampled([file.path for file in inputs.files], limits):
+        with contextlib.suppress(BrokenFile):
+            names |= source.features(path, limits)
+    return list(names)
 
 
 def group(request: Request, plan: EventsPlan, stream: TextIO | None, outcome: Outcome) -> Sequences | None:
@@ -144,11 +151,11 @@ def sequences(request: Request, stream: TextIO | None = None) -> Outcome:
     options = options_for(request)
     FileSystems.set_options(options)
     engines.refuse(request, options)
-    place = Layout(checked_output(request.output, request.overwrite), layout.new_run_id())
-    replaces = published_run(place.output) if request.overwrite else interrupted_run(place.output)
+    place = place_of(request)
+    replaces = replaced(request, place)
     place = scratch.placed(place, request, options)
     plan = replace(planned(request, place, stream), replaces=replaces)
-    _refuse_other_command(request, plan)
+    refuse_other_command(request, place, replaces, plan.text, plan.inputs, layout.SEQUENCES, plan.excluded_by)
     outcome = Outcome(
         FAILED,
         output=place.output,
@@ -165,26 +172,6 @@ def sequences(request: Request, stream: TextIO | None = None) -> Outcome:
             return outcome
         conclude(place, outcome)
     return outcome
-
-
-def _refuse_other_command(request: Request, plan: EventsPlan) -> None:
-    """Refuses to replace what another command has published before it was killed.
-
-    Raises:
-      UsageError: naming the directory.
-    """
-    if request.overwrite or plan.replaces is None:
-        return
-    content = manifest.read(plan.place.output).content
-    if (layout.SEQUENCES, plan.text, described(plan.inputs)) != (
-        content["format"],
-        content["columns"],
-        content["inputs"],
-    ):
-        raise UsageError(
-            f"--output {plan.place.output!r}: holds a whole data set of other events, whose run was killed before it was done; "
-            f"--overwrite replaces it"
-        )
 
 
 def publish_alone(made: Sequences) -> Mapping[str, Any]:

@@ -79,7 +79,7 @@ class EventsPlan:
       replaces: the run that is published in the directory when this one begins, None for none.
       skipped: broken files that were left out.
       screened: the files that were searched for broken ones, as they were then.
-      disk_bytes: about how many bytes of blocks the events are.
+      disk_bytes: about how many bytes of blocks the events are; 0 where an engine shuffles them.
       excluded: the events that are left out, by their places.
       excluded_by: the files that name those.
       split: the rule by which the sequences, or by time the events, are divided.
@@ -224,13 +224,11 @@ def _size(file: InputFile, wanted: set[str], limits: Limits) -> int:
 
 
 def refuse_small_disk(plan: EventsPlan) -> str:
-    """Returns a note that says how much room blocks need on this machine's disk; an empty string where they do not lie there.
+    """Returns a note that says how much room blocks need on this machine's disk, where they lie in files.
 
     Raises:
       UsageError: there is less.
     """
-    if not plan.folder:
-        return ""
     needed, where = plan.disk_bytes, os.path.dirname(plan.folder)
     while not os.path.isdir(where):
         where = os.path.dirname(where)

@@ -13,15 +13,15 @@ from typing import Any, Final, TextIO
 
 import numpy as np
 
-from pipeline.columns_file.reader import loads
 from pipeline.dataset import layout, manifest
+from pipeline.dataset.manifest_entries import spec_of
 from pipeline.errors import UsageError
 from pipeline.job import running
 from pipeline.job.executing import Outcome
 from pipeline.job.request import DEFAULT_BUCKETS, DEFAULT_BUDGET, Request
 from pipeline.planning import lengths
 from pipeline.planning.lengths import Cost, Lengths
-from transforms.errors import JobError, SpecError
+from transforms.errors import JobError
 from transforms.spec.spec import Spec
 
 QUANTILES: Final = (0.5, 0.9, 0.95, 0.99)
@@ -127,11 +127,7 @@ def plan_of(root: str, budget: float = DEFAULT_BUDGET, buckets: int = DEFAULT_BU
     """
     check_values(budget, buckets)
     found = manifest.read_examples(root.rstrip("/") or "/")
-    try:
-        spec = loads(str(found.content["columns"]), "the columns in the manifest")
-    except SpecError as error:
-        why = str(error).splitlines()[0]
-        raise JobError(f"{root!r}: the columns cannot be read back from the manifest: {why}") from error
+    spec = spec_of(root, found.content)
     if not spec.group_names:
         raise UsageError(f"{root!r}: its columns have no sequence, and so no T")
     if "transform_of" in found.content:

@@ -16,12 +16,13 @@ from apache_beam.io.filesystems import FileSystems
 
 from pipeline.dataset import layout
 from pipeline.dataset.manifest import Manifest
-from pipeline.inputs.match import match
+from pipeline.inputs.data_sets import names_of, parents
+from pipeline.inputs.match import match, where_now
+from pipeline.inputs.places import Places, places_of
 from pipeline.job.request import DEFAULT_MAX_REJECTED
 from pipeline.repair.mended_events import MendedEvents, Part
 from pipeline.repair.plan import RepairPlan
 from pipeline.sources.limits import DEFAULT_MAX_STEPS
-from pipeline.verify.rows import where_now
 from transforms.errors import JobError
 from transforms.rows.origin import DIGEST_COLUMN
 from transforms.splits.rule import TRAIN
@@ -30,7 +31,7 @@ EVENTS: Final = "events.parquet"
 """The mended events, to be read as a further input."""
 
 PLACES: Final = "places.parquet"
-"""The places of the events that they stand for, to be excluded."""
+"""The places of the events that they stand for, and of those that the data set was made without: to be excluded."""
 
 MOST_ROWS: Final = 5
 """Rows of a file that are named."""
@@ -47,45 +48,66 @@ def notes(plan: RepairPlan, found: MendedEvents) -> list[str]:
     Raises:
       JobError: it cannot be written.
     """
-    by_file: dict[str, list[Part]] = {}
-    for part in found.refused:
-        if len(part.rows):
-            by_file.setdefault(part.file, []).append(part)
-    if not by_file:
-        return []
-    lines = [_refused(file, parts) for file, parts in sorted(by_file.items())]
-    command = " ".join(map(shlex.quote, ["seqcols", "run", *_arguments(plan, _write(plan, found))]))
+    lines = _refused(found.refused, "that has a sequence already", "that have sequences already")
+    dropped = _refused(found.dropped, *["whose events make no sequence (a rule drops them)"] * 2)
+    if not lines:
+        return dropped
+    excluded, by = _excluded(plan)
+    folder = _write(plan, found, excluded)
+    command = " ".join(map(shlex.quote, ["seqcols", "run", *_arguments(plan, folder, by)]))
     earlier = [run for run in plan.before.content["runs"] if run.get("events")]
     more = " (what earlier repairs of events have mended needs its own --input and --exclude-events)" if earlier else ""
-    return [*lines, f"to make these sequences again with them{more}: {command}"]
+    return [*lines, *dropped, f"to make these sequences again with them{more}: {command}"]
 
 
-def _refused(file: str, parts: Sequence[Part]) -> str:
-    rows = np.sort(np.concatenate([part.rows for part in parts]))
-    keys = pa.chunked_array([part.keys for part in parts]).unique()
-    shown = ", ".join(map(str, rows[:MOST_ROWS])) + (", ..." if len(rows) > MOST_ROWS else "")
-    whose = f"{_count(len(keys), 'key')} that {'has a sequence' if len(keys) == 1 else 'have sequences'}"
-    return f"{file}: {_count(len(rows), 'mended event')} of {whose} already, which stay rejected: row {shown}"
+def _refused(parts: Sequence[Part], of_one: str, of_several: str) -> list[str]:
+    """Returns a line for each file: its events, and what is said of their key, or of their keys."""
+    by_file: dict[str, list[Part]] = {}
+    for part in parts:
+        if len(part.rows):
+            by_file.setdefault(part.file, []).append(part)
+    lines = []
+    for file, own in sorted(by_file.items()):
+        rows = np.sort(np.concatenate([part.rows for part in own]))
+        keys = pa.chunked_array([part.keys for part in own]).unique()
+        shown = ", ".join(map(str, rows[:MOST_ROWS])) + (", ..." if len(rows) > MOST_ROWS else "")
+        whose = f"{_count(len(keys), 'key')} {of_one if len(keys) == 1 else of_several}"
+        lines.append(f"{file}: {_count(len(rows), 'mended event')} of {whose}, which stay rejected: row {shown}")
+    return lines
 
 
 def _count(number: int, what: str) -> str:
     return f"{number:,} {what}{'s' * (number != 1)}"
 
 
-def _write(plan: RepairPlan, found: MendedEvents) -> str:
-    """Writes all mended events that can be grouped, and their places; returns the folder, whose name says its content."""
-    parts = [part for part in found.good if len(part.rows)]
+def _write(plan: RepairPlan, found: MendedEvents, excluded: Places) -> str:
+    """Writes all mended events that can be grouped, and the places of what a run leaves out; returns the folder.
+
+    Its name says its content; it is none of the data set's, in which no input may lie.
+    """
+    parts, now = [part for part in found.good if len(part.rows)], _now(plan)
     events = pa.Table.from_batches([part.batch for part in parts]).drop_columns([DIGEST_COLUMN])
-    now = _now(plan)
-    files = [file for part in parts for file in [now.get(part.file, part.file)] * len(part.rows)]
-    rows = pa.chunked_array([pa.array(part.rows) for part in parts])
-    held = {EVENTS: _parquet(events), PLACES: _parquet(pa.table({"file": pa.array(files, pa.string()), "row": rows}))}
+    left_out = [*((part.file, part.rows) for part in parts), *excluded.items()]
+    files = np.repeat([now.get(file, file) for file, _ in left_out], [len(rows) for _, rows in left_out])
+    places = pa.table({"file": pa.array(files, pa.string()), "row": np.concatenate([rows for _, rows in left_out])})
+    held = {EVENTS: _parquet(events), PLACES: _parquet(places)}
     name = hashlib.sha256(b"".join(held.values())).hexdigest()[:8]
-    folder = f"{plan.mended[0].removesuffix('.parquet')}-{name}"
+    around = (folder for path in names_of(plan.mended[0]) for folder in parents(path))
+    inside = not set(names_of(plan.before.root)).isdisjoint(around)
+    folder = f"{plan.before.root}-mended-{name}" if inside else f"{plan.mended[0].removesuffix('.parquet')}-{name}"
     layout.make_dirs(folder)
     for file, data in held.items():
         layout.write_bytes(FileSystems.join(folder, file), data)
     return folder
+
+
+def _excluded(plan: RepairPlan) -> tuple[Places, Sequence[str]]:
+    """Returns the events that the data set was made without; or the files that name them, where these cannot be read."""
+    by = plan.before.sequences.get("excluded_by", ())
+    try:
+        return places_of(by), ()
+    except JobError:  # which the run then says
+        return {}, by
 
 
 def _parquet(table: pa.Table) -> bytes:
@@ -94,10 +116,9 @@ def _parquet(table: pa.Table) -> bytes:
     return out.getvalue().to_pybytes()
 
 
-def _arguments(plan: RepairPlan, folder: str) -> list[str]:
+def _arguments(plan: RepairPlan, folder: str, excluded_by: Sequence[str]) -> list[str]:
     """Returns the arguments of a run like that of the data set, with mended events instead of those that were rejected."""
     before, made = plan.before, plan.before.sequences
-    places = [*made.get("excluded_by", ()), FileSystems.join(folder, PLACES)]
     options = {
         "--format": [before.format],
         "--partitions": [str(made["partitions"])],
@@ -107,7 +128,7 @@ def _arguments(plan: RepairPlan, folder: str) -> list[str]:
         "--statistics-split": [before.statistics_split] if before.statistics_split not in ("", TRAIN) else [],
         "--transform": [before.content["transform_of"]["data_set"]] if "transform_of" in before.content else [],
         "--input": [*_inputs(plan), FileSystems.join(folder, EVENTS)],
-        "--exclude-events": places,
+        "--exclude-events": [*excluded_by, FileSystems.join(folder, PLACES)],
         "--output": [before.root],
     }
     named = [word for option, values in options.items() for value in values for word in (option, value)]

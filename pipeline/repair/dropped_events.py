@@ -13,7 +13,7 @@ from apache_beam.pvalue import AsList, AsSingleton
 
 from pipeline.dataset import layout
 from pipeline.dataset.manifest import Manifest
-from pipeline.inputs.match import match
+from pipeline.inputs.match import match, where_now
 from pipeline.inputs.places import places_of
 from pipeline.job import batch_coder
 from pipeline.job.combine import at_end, sum_tallies
@@ -28,7 +28,6 @@ from pipeline.repair.mended_events import key_texts
 from pipeline.repair.plan import RepairPlan
 from pipeline.shuffle.blocks import Block, Gatherer, unpacked
 from pipeline.sources.limits import WIDEST
-from pipeline.verify.rows import where_now
 from transforms.beam import GOOD, TALLIES, in_global_window
 from transforms.errors import JobError
 from transforms.events.accounting import EXCLUDED

@@ -10,7 +10,7 @@ from typing import Any, TextIO
 import pyarrow as pa
 from apache_beam.io.filesystems import FileSystems
 
-from pipeline.dataset import events_ledger, layout
+from pipeline.dataset import distributions, events_ledger, layout
 from pipeline.dataset.layout import Layout
 from pipeline.inputs.places import named, places_of
 from pipeline.job.request import Request
@@ -23,6 +23,7 @@ from pipeline.shuffle.group_events import BATCH_BYTES
 from pipeline.shuffle.partition import Grouping
 from pipeline.sinks.nested import SUFFIX, open_nested
 from transforms.errors import JobError
+from transforms.events.figures import Figures, exchanged
 from transforms.rows import digests
 from transforms.rows.tally import Tally, count_rejected
 
@@ -45,12 +46,11 @@ def with_sequences(plan: RepairPlan, request: Request, stream: TextIO | None) ->
       JobError: a file cannot be read or written, or is not what the data set was made of.
     """
     grouping = mended_events.grouping_of(plan.before, plan.spec)
-    found = mended_events.read(plan.before, grouping.incoming, plan.mended)
-    plan = replace(plan, notes=(*plan.notes, *again.notes(plan, found)))
-    count = {name: sum(len(part.rows) for part in getattr(found, name)) for name in ("added", "refused")}
-    if not count["added"] and not len(found.bad):
+    read = mended_events.read(plan.before, grouping.incoming, plan.mended)
+    found, table, changes, figures = _grouped(plan, grouping, read, request, stream)
+    plan, counts = replace(plan, notes=(*plan.notes, *again.notes(plan, found))), found.counts()
+    if not counts["added"] and not counts["rejected"]:
         return plan
-    table, changes = _grouped(plan, grouping, found.added, request, stream)
     first = layout.read_json(plan.before.path(plan.before.content["ledger"]))["events"]
     tally = events_ledger.tally_of(first)
     tally.update(changes)
@@ -59,28 +59,37 @@ def with_sequences(plan: RepairPlan, request: Request, stream: TextIO | None) ->
     book = {**events_ledger.build(tally), "skipped_files": first["skipped_files"]}
     rejected, seen = _write_rejected(plan, found)
     _refuse_others(first, seen)
-    counts = {"read": len(found.before), **count, "rejected": len(found.bad)}
     ordered = table.select(list(plan.before.sequences["fields"]))
-    return replace(plan, made=MadeSequences(_write_sequences(plan.place, ordered), rejected, book, counts))
+    return replace(plan, made=MadeSequences(_write_sequences(plan.place, ordered), rejected, book, counts, figures))
 
 
 def _grouped(
-    plan: RepairPlan, grouping: Grouping, added: Sequence[Part], request: Request, stream: TextIO | None
-) -> tuple[pa.Table, Tally]:
-    """Returns sequences of mended events, and by how much they change what was counted of all events."""
+    plan: RepairPlan, grouping: Grouping, found: MendedEvents, request: Request, stream: TextIO | None
+) -> tuple[MendedEvents, pa.Table, Tally, Figures | None]:
+    """Returns mended events, their sequences, by how much these change what was counted of all events, and the figures of all.
+
+    Events of keys that have no sequence with them either stay rejected, and their records with them: what a rule drops is in no
+    input, where the next repair of such a key looks for it.
+    """
     others: list[Block] = []
+    incoming = grouping.incoming
+    keys = pa.chunked_array([part.keys for part in found.added], pa.large_binary()).unique()
     dropped = layout.read_json(plan.before.path(plan.before.content["ledger"]))["events"]["dropped"]
-    if dropped_events.may_be_there(grouping.incoming.events, dropped):
-        keys = pa.chunked_array([part.keys for part in added], pa.large_binary()).unique()
-        others = dropped_events.of_keys(plan, grouping.incoming, keys, request, stream)
-    alone, were, _ = grouping.grouped(others)
+    if len(keys) and dropped_events.may_be_there(incoming.events, dropped):
+        others = dropped_events.of_keys(plan, incoming, keys, request, stream)
+    alone, were, old = grouping.grouped(others)
     if alone.num_rows:
         raise JobError(f"{plan.before.root!r}: has not the sequences that its events make: run the job again")
-    table, now, _ = grouping.grouped([*others, *_blocks(grouping, added)])
+    table, now, new = grouping.grouped([*others, *_blocks(grouping, found.added)])
+    held = [mended_events.key_texts(incoming, batch) for batch in table.to_batches()]
+    found = found.grouped(pa.chunked_array(held, pa.large_binary()).unique())
+    if any(len(part.rows) for part in found.dropped):
+        table, now, new = grouping.grouped([*others, *_blocks(grouping, found.added)])
     changes: Tally = Counter()
     changes.update({key: n for key, n in now.items() if key[1] in _OF_EVENTS})
     changes.subtract({key: n for key, n in were.items() if key[1] in _OF_EVENTS})
-    return table, changes
+    whole = distributions.read_events(plan.before)
+    return found, table, changes, exchanged(whole, old, new) if whole else None
 
 
 def _blocks(grouping: Grouping, parts: Sequence[Part]) -> list[Block]:

@@ -4,26 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from pipeline.columns_file.reader import loads
 from pipeline.dataset.manifest import Manifest
 from pipeline.dataset.manifest_entries import buckets_of
 from transforms.columns.numeric_base import numeric_of
-from transforms.errors import JobError, SpecError
+from transforms.errors import SpecError
 from transforms.normalizers import Normalizer
 from transforms.spec.spec import Spec
-
-
-def spec_of(before: Manifest) -> Spec:
-    """Reads the columns of a data set.
-
-    Raises:
-      JobError: its manifest describes them only, since YAML cannot hold them.
-    """
-    try:
-        return loads(str(before.content["columns"]), "the columns in the manifest")
-    except SpecError as error:
-        why = str(error).splitlines()[0]
-        raise JobError(f"{before.root!r}: the columns cannot be read back from the manifest: {why}") from error
 
 
 def refuse_other_features(spec: Spec, sizes: Mapping[str, int | None], before: Manifest) -> None:

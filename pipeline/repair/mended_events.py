@@ -53,26 +53,34 @@ class MendedEvents:
     Attributes:
       before: as they were rejected, in `rejection.SCHEMA`.
       good: those that can be grouped now.
-      refused: those of `good` whose keys have sequences, which other events would change.
       bad: those that are rejected again, in `rejection.SCHEMA`, with the records that they had first.
+      added: those of `good` that become a part of the data set.
+      refused: those whose keys have sequences, which other events would change.
+      dropped: those of keys that have no sequence with them either: a rule drops them, unless more events come.
     """
 
     before: pa.Table
     good: Sequence[Part]
     bad: pa.Table
+    added: Sequence[Part] = ()
     refused: Sequence[Part] = ()
+    dropped: Sequence[Part] = ()
 
-    @property
-    def added(self) -> list[Part]:
-        """Those whose keys have no sequence."""
-        pairs = zip(self.good, self.refused, strict=True)
-        return [part.where(~np.isin(part.rows, other.rows)) for part, other in pairs]
+    def grouped(self, keys: pa.Array) -> MendedEvents:
+        """Returns them with those dropped whose keys are none of `keys`, which have sequences now."""
+        added, dropped = _divided(self.added, keys)
+        return replace(self, added=added, dropped=dropped)
+
+    def counts(self) -> dict[str, int]:
+        """Returns how many were `read`, `added`, `refused` (those that are dropped, too) and `rejected` again."""
+        added, *others = (sum(len(part.rows) for part in own) for own in (self.added, self.refused, self.dropped))
+        return {"read": len(self.before), "added": added, "refused": sum(others), "rejected": len(self.bad)}
 
     @property
     def staying(self) -> pa.Table:
         """All that stay rejected, in `rejection.SCHEMA`."""
         places: dict[str, list[np.ndarray]] = {}
-        for part in self.refused:
+        for part in (*self.refused, *self.dropped):
             places.setdefault(part.file, []).append(part.rows)
         held = {file: np.concatenate(rows) for file, rows in places.items()}
         kept = [batch.filter(pa.array(named(held, batch))) for batch in self.before.to_batches()]
@@ -158,5 +166,12 @@ def _told_apart(before: Manifest, incoming: Incoming, mended: MendedEvents) -> M
         where = before.path(layout.SEQUENCES)
         raise JobError(f"{where}: is not what was published: seqcols verify says more")
     known = pa.chunked_array(held, pa.large_binary()).unique()
-    refused = [part.where(pc.is_in(part.keys, known).to_numpy(zero_copy_only=False)) for part in mended.good]
-    return replace(mended, refused=refused)
+    refused, added = _divided(mended.good, known)
+    return replace(mended, added=added, refused=refused)
+
+
+def _divided(parts: Sequence[Part], keys: pa.Array) -> tuple[list[Part], list[Part]]:
+    """Returns events whose keys are among some, and the others."""
+    masks = [pc.is_in(part.keys, keys).to_numpy(zero_copy_only=False) for part in parts]
+    pairs = list(zip(parts, masks, strict=True))
+    return [part.where(mask) for part, mask in pairs], [part.where(~mask) for part, mask in pairs]

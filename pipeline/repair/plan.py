@@ -19,6 +19,7 @@ from pipeline.dataset import distributions, layout, manifest
 from pipeline.dataset.graphs import STATISTICS, refuse_changed
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.manifest import Manifest
+from pipeline.dataset.manifest_entries import spec_of
 from pipeline.dataset.splits import NO_SPLITS, Splits
 from pipeline.dataset.target import refuse_pattern
 from pipeline.errors import UsageError
@@ -31,6 +32,7 @@ from transforms.columns.learned_vocabulary import learners
 from transforms.distributions.facts import OF_TRANSFORM, Facts
 from transforms.distributions.histograms import Counting
 from transforms.errors import JobError, SpecError, SpecFault
+from transforms.events.figures import Figures
 from transforms.spec.spec import Spec
 from transforms.statistics import saved
 from transforms.statistics.saved import LearnedWords, Level
@@ -70,12 +72,14 @@ class MadeSequences:
       rejected: the files of all events that are rejected now, in place of those that there were.
       book: all events of the data set, accounted for (see `pipeline.dataset.events_ledger`).
       counts: what became of the mended ones: `read`, `added`, `refused` and `rejected`.
+      figures: the figures of all events for people; None where they are not known.
     """
 
     shards: Sequence[Shard]
     rejected: Sequence[Shard]
     book: Mapping[str, Any]
     counts: Mapping[str, int]
+    figures: Figures | None = None
 
 
 @dataclass(frozen=True)
@@ -96,7 +100,7 @@ class RepairPlan:
       splits: the splits of the data set, if it has any.
       known: lengths and distributions of the data set, by split if it has any; empty if there are none that can be read.
       notes: remarks for the reader, one line each.
-      columns_file: see `Repair`.
+      columns_file: see `Repair`; that of the data set, if the columns are and nothing else is said.
       began: when the repair began, in milliseconds since 1970.
       made: the sequences that were made of mended events, once they are.
     """
@@ -146,7 +150,7 @@ def planned(asked: Repair, columns_text: str) -> RepairPlan:
     if not before.content["transform"]:
         raise UsageError(f"{root!r}: has no row that was written, and so no statistics: run the job again")
     refuse_changed(before, "transform")
-    old = fitting.spec_of(before)
+    old = spec_of(root, before.content)
     sizes = {name: fitting.size(before, old, name) for name in asked.spec.group_names}
     fitting.refuse_other_features(asked.spec, sizes, before)
     fitting.refuse_other_normalizers(asked.spec, old)
@@ -157,7 +161,7 @@ def planned(asked: Repair, columns_text: str) -> RepairPlan:
         rules = f"{split_text(old.split)}, got {split_text(asked.spec.split)}"
         raise SpecError([SpecFault("split", f"expected that of the data set, {rules}")])
     place = Layout(root, layout.new_run_id())
-    known = distributions.read(before)
+    known, same = distributions.read(before), columns_text == before.content["columns"]
     plan = RepairPlan(
         place,
         asked.spec,
@@ -170,7 +174,7 @@ def planned(asked: Repair, columns_text: str) -> RepairPlan:
         splits=before.divided_by(old.row_rule),
         known=known,
         notes=found.notes,
-        columns_file=asked.columns_file,
+        columns_file=asked.columns_file or (str(before.content.get("columns_file", "")) if same else ""),
     )
     return _with_statistics(plan, old)
 

@@ -44,7 +44,7 @@ def repair(asked: Repair, stream: TextIO | None = None) -> Outcome:
             plan = with_sequences(plan, request, stream)
             outcome.notes = plan.notes
             if plan.made is None:
-                outcome.message = "nothing was added: the keys of all mended events have sequences already"
+                outcome.message = "nothing was added: all mended events were refused"
                 return outcome
         with tuned(request, [_size(plan)], ["repair"], stream) as tuning:
             execute(request, lambda root: wiring.build(root, plan, tuning), outcome, tuning.workers)

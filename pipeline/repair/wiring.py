@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Final
 
 import apache_beam as beam
 from apache_beam.pvalue import AsSingleton
@@ -52,6 +52,10 @@ from transforms.spec.spec import Spec
 
 COMPARED_ROWS = 1000
 """Rows that were written already and are compared with what the new columns give for them."""
+
+
+_OF_OTHERS: Final = ("report_sha256", "columns_file")
+"""Entries of the manifest that say nothing of a data set once it is repaired."""
 
 
 def build(root: beam.Pipeline, plan: RepairPlan, tuning: wiring.Tuning) -> beam.PCollection:
@@ -152,7 +156,8 @@ def _published(
         times.parts(plan.began, (), times.of_tallies(tally), progress.now()),
     )
     known = {name: facts.together(plan.known.get(name), one) for name, one in own.items()}
-    figures, words = distributions.read_events(before), vocabularies.shown_by_column(content, staged)
+    figures = plan.made.figures if plan.made else distributions.read_events(before)
+    words = vocabularies.shown_by_column(content, staged)
     report = page(view(plan.spec, content, whole, statistics, facts.whole(known), examples, figures, words=words))
     held, replaces = facts.as_json({**plan.known, **known}, figures), str(before.content["run"])
     left = publish.publish(plan.place, content, whole, statistics, staged, replaces, serving, report, held)
@@ -241,7 +246,7 @@ def _manifest(
     added = {what: further["rows"][what] for what in ("read", "written", "rejected")}
     now = manifest.created_now()
     return {
-        **{name: value for name, value in before.items() if name not in (*publish.PLAIN_NAMES, "report_sha256")},
+        **{name: value for name, value in before.items() if name not in (*publish.PLAIN_NAMES, *_OF_OTHERS)},
         "seqcols": version("seqcols"),
         "run": plan.place.run_id,
         "created": now,

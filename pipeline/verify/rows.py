@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import itertools
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from pipeline.columns_file.reader import loads
 from pipeline.dataset import samples
 from pipeline.dataset.layout import SEQUENCES
 from pipeline.dataset.manifest import Manifest
+from pipeline.dataset.manifest_entries import spec_of
 from pipeline.dataset.samples import SampledRows
-from pipeline.inputs.match import Inputs, match
+from pipeline.inputs.match import Inputs, match, where_now
 from pipeline.sinks.formats import SINKS
-from pipeline.sources.base import size_of
 from pipeline.sources.formats import SOURCES, source_for
 from pipeline.verify.model import ServedModel, difference
 from pipeline.verify.read_back import arrays_at, read_rows
 from transforms import dtypes
 from transforms.columns import Output
 from transforms.densify.length_buckets import bucket_of, cut_arrays
-from transforms.errors import JobError, SpecError, nearest
+from transforms.errors import JobError
 from transforms.escaping import one_line
 from transforms.rows import origin
 from transforms.spec.spec import Spec, length_name
@@ -92,7 +90,7 @@ def compare(manifest: Manifest, inputs: Sequence[str], most: int, tell: Tell = l
             "the sequences that the rows were made of were not kept (--no-keep-sequences): no rows are compared"
         ]
         return done
-    spec = _spec(manifest)
+    spec = spec_of(manifest.root, manifest.content)
     chosen = _chosen(manifest, most)
     if not chosen:
         raise JobError(f"{manifest.root!r}: its manifest does not say where rows come from")
@@ -123,14 +121,6 @@ def _replaced(manifest: Manifest) -> set[str]:
     return names - set(last.values())
 
 
-def _spec(manifest: Manifest) -> Spec:
-    try:
-        return loads(str(manifest.content.get("columns", "")), "the columns in the manifest")
-    except SpecError as error:
-        why = str(error).splitlines()[0]
-        raise JobError(f"{manifest.root!r}: the columns cannot be read back from the manifest: {why}") from error
-
-
 def _chosen(manifest: Manifest, most: int) -> list[_Shard]:
     """Spreads the rows over the shards, and over each shard."""
     try:
@@ -158,44 +148,6 @@ def _found_inputs(manifest: Manifest, inputs: Inputs, needed: set[str]) -> dict[
     if manifest.sequences:  # they are a part of the data set, wherever that lies now
         return {path: manifest.path(f"{SEQUENCES}/{os.path.basename(path)}") for path in needed}
     return where_now(manifest.content.get("inputs", []), inputs, needed)
-
-
-def where_now(listed: Sequence[Mapping[str, Any]], inputs: Inputs, needed: Collection[str]) -> dict[str, str]:
-    """Returns where input files lie now: as the manifest says, or the file of that name among those given.
-
-    Args:
-      listed: the inputs as the manifest lists them.
-      inputs: the files that are given.
-      needed: the names of the files to look for, as the ledger has them.
-
-    Raises:
-      JobError: one of them is not there, or is another file.
-    """
-    sizes = {file.get("name", file["path"]): file["bytes"] for file in listed}
-    paths = {file["name"]: file["path"] for file in listed if "name" in file}
-    given = [file.path for file in inputs.files]
-    found = {}
-    for known in sorted(needed):
-        path = paths.get(known, known)
-        name = os.path.basename(path)
-        same = [other for other in given if other == path] or [p for p in given if os.path.basename(p) == name]
-        if given and not same:
-            hint = nearest(name, [os.path.basename(p) for p in given])
-            raise JobError(f"--input: no file is named {name!r}, as {path!r} that the manifest names{hint}")
-        # Of several files of one name the one whose path ends like this one.
-        found[known] = max(same or [path], key=lambda other, path=path: _parts_alike(other, path))  # type: ignore[misc]
-        size = size_of(found[known])
-        if known in sizes and size != sizes[known]:
-            raise JobError(
-                f"{found[known]}: another file than was read: {size:,} bytes, the manifest says {sizes[known]:,}"
-            )
-    return found
-
-
-def _parts_alike(one: str, other: str) -> int:
-    """Returns how many folders two paths share, counted from the file up."""
-    pairs = zip(reversed(one.split("/")), reversed(other.split("/")), strict=False)
-    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def _compare(

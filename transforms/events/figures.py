@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Self
 
 import numpy as np
@@ -181,6 +181,36 @@ def together(parts: Iterable[Figures]) -> Figures:
         times,
         tuple(map(sum, zip(*(part.splits for part in found if part.splits), strict=True))),
     )
+
+
+def exchanged(whole: Figures, old: Figures, new: Figures) -> Figures:
+    """Returns figures in which those of some events stand in place of `old`, which are of a part of them.
+
+    The largest number of a thing that is counted may have been of `old`, and is then at most the end of the last bucket.
+
+    >>> old, new = (Figures({EVENTS: in_buckets(np.array([n]))}, {EVENTS: n}, 1) for n in (2, 3))
+    >>> exchanged(together([old, Figures({EVENTS: in_buckets(np.array([1]))}, {EVENTS: 1}, 1)]), old, new).largest
+    {'events': 3}
+    """
+    both = together([whole, new])
+    less = {what: (lower, -counts) for what, (lower, counts) in old.counts.items()}
+    counts = {what: _positive(_sum([own, less.get(what, (_NONE, _NONE))])) for what, own in both.counts.items()}
+    bins, numbers = _at_width(old, both.width)
+    largest = {what: min(both.largest[what], _end_of_last(own)) for what, own in counts.items()}
+    splits = tuple(one - gone for one, gone in zip(both.splits, old.splits, strict=True)) if old.splits else both.splits
+    times = _positive(_sum([both.times, (bins, -numbers)]))
+    return replace(both, counts=counts, largest=largest, times=times, splits=splits)
+
+
+def _positive(counted: Counted) -> Counted:
+    there = counted[1] > 0
+    return counted[0][there], counted[1][there]
+
+
+def _end_of_last(counted: Counted) -> int:
+    """Returns the largest number of the last bucket that is not empty, 0 where all are."""
+    last = int(counted[0][-1]) if len(counted[0]) else 0
+    return last + (1 << max(last.bit_length() - 6, 0)) - 1
 
 
 def _at_width(part: Figures, width: int) -> Counted:

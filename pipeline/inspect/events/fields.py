@@ -100,8 +100,8 @@ def _why_none(profile: Profile, kind: pa.DataType) -> str:
 
 
 def _why_lacking(name: str, held: event_fields.Held, limits: Limits) -> str:
-    lacking = event_fields.lacking(name, held, limits)
-    return f"{lacking[0]}: there is no such field" if lacking else ""
+    path = next(event_fields.lacking(name, held, limits), None)
+    return f"{path}: there is no such field" if path else ""
 
 
 def _joined(sample: Sample, name: str, kind: pa.DataType) -> tuple[pa.Array, np.ndarray]:
