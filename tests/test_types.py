@@ -126,11 +126,38 @@ def test_decimals_are_the_nearest_floats_and_exact_integers(values):
     np.testing.assert_array_equal(floats.values, [np.nan if v is None else float(Fraction(v)) for v in values])
     whole = carriers.convert(array, "int64")
     for at, value in enumerate(values):
-        expected = "null_value" if value is None else "not_an_integer" if value % 1 else None
+        expected = "null_value" if value is None else "not_an_integer" if Fraction(value).denominator > 1 else None
         if expected is None and not -(2**63) <= value < 2**63:
             expected = "integer_overflow"
         assert faulty(whole).get(at) == expected
         assert expected or whole.values[at] == int(value)
+
+
+@pytest.mark.parametrize("texts", [["0", "-7", None], ["0.5", "-7", "3"], ["-99.9", "0.1", "1"], ["7E3", "-2E4"]])
+@pytest.mark.parametrize("make", [pa.decimal32, pa.decimal64, pa.decimal128, pa.decimal256])
+def test_decimals_of_any_type_are_exact_integers_or_faults(make, texts):
+    values = [None if text is None else Decimal(text) for text in texts]
+    kinds = [make(2, -3)] if "7E3" in texts else [make(3, 1), make(9, 2)]
+    for kind in kinds:
+        made = carriers.convert(pa.array(values, kind), "int64")
+        for at, value in enumerate(values):
+            expected = "null_value" if value is None else "not_an_integer" if Fraction(value).denominator > 1 else None
+            assert faulty(made).get(at) == expected
+            assert expected or made.values[at] == int(value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "reason"),
+    [
+        (pa.decimal256(76, 0), "9" * 76, "integer_overflow"),
+        (pa.decimal256(76, 76), "0." + "9" * 76, "not_an_integer"),
+        (pa.decimal128(38, 38), "-0." + "9" * 38, "not_an_integer"),
+        (pa.decimal256(76, -3), "1E74", "integer_overflow"),
+    ],
+)
+def test_decimals_of_most_digits_are_faults_of_their_rows_alone(kind, text, reason):
+    made = carriers.convert(pa.array([Decimal(text), Decimal(0), None], kind), "int64")
+    assert faulty(made) == {0: reason, 2: "null_value"} and made.values[1] == 0
 
 
 @pytest.mark.parametrize(
@@ -206,6 +233,16 @@ def test_a_list_of_booleans_and_numbers_is_rejected(values):
 
 
 TEXT_TIMES = ["2024-02-29T12:30:15.123456Z", "2024-02-29 12:30:15.123456 UTC", "2024-02-29T13:30:15.123456+01:00"]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("unit", sorted(UNITS))
+def test_text_is_the_nearest_float_to_its_time(unit, dtype):
+    made = carriers.convert(pa.array([*TEXT_TIMES, "2250-01-01", "1.5", None]), dtype, unit=unit)
+    exact = [number_of(WHEN)] * len(TEXT_TIMES) + [number_of(dt.date(2250, 1, 1))]
+    expected = [float(time * 10**9 / UNITS[unit]) for time in exact] + [1.5, np.nan]
+    assert not made.faults
+    np.testing.assert_array_equal(made.values, np.array(expected, dtype))
 
 
 @pytest.mark.parametrize("text", TEXT_TIMES)

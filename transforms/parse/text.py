@@ -66,7 +66,7 @@ def _with_times(
     at = bad[good]
     mask = np.zeros(len(made), bool)
     mask[at] = True
-    made = pc.replace_with_mask(made, pa.array(mask), times.cast(made.type))
+    made = pc.replace_with_mask(made, pa.array(mask), times.cast(made.type, safe=whole))
     return made, bad[~good], [replace(fault, positions=at[fault.positions]) for fault in faults]
 
 

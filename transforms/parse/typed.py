@@ -138,11 +138,20 @@ def as_numbers(values: pa.Array, whole: bool, unit: str) -> tuple[pa.Array, list
 
 
 def _whole_decimals(values: pa.Array) -> tuple[pa.Array, list[LeafFault]]:
-    """Returns decimals that are integers as such; the others are null and faults."""
-    fraction = pc.fill_null(pc.not_equal(values, pc.floor(values)), False)
-    odd = np.flatnonzero(fraction.to_numpy(zero_copy_only=False))
-    values = pc.if_else(fraction, pa.scalar(None, values.type), values).cast(pa.decimal256(76, 0))
-    return values, [LeafFault("not_an_integer", odd, "expected decimals without a fraction")] if len(odd) else []
+    """Returns decimals that are integers as such; the others, and those of more than 76 digits, are null and faults."""
+    digits = pa.decimal256(76, 0)
+    wide = values.cast(pa.decimal256(76, values.type.scale))
+    whole = wide.cast(digits, safe=False)  # not pc.floor: which types and digits it takes hangs on other rows
+    other = pc.not_equal(
+        whole.cast(wide.type, safe=False).view(digits), wide.view(digits)
+    )  # equal takes no negative scale
+    odd = where(other)
+    if not len(odd):
+        return whole, []
+    fault = LeafFault("not_an_integer", odd, "expected decimals without a fraction")
+    if values.type.scale < 0:
+        fault = LeafFault("integer_overflow", odd, "expected an integer of at most 76 digits")
+    return pc.if_else(other, pa.scalar(None, digits), whole), [fault]
 
 
 def _of_times(values: pa.Array, whole: bool, unit: str) -> tuple[pa.Array, list[LeafFault]]:
