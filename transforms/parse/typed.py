@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 from transforms import dtypes
 from transforms.parse.units import UNITS
 from transforms.rows.marks import is_mark
-from transforms.rows.ragged import is_list
+from transforms.rows.paths import fields_of
 
 SECONDS: Final = "s"
 """The unit of times in a column that asks for none."""
@@ -79,7 +79,7 @@ def takes(kind: pa.DataType, dtype: str) -> bool:
 def remedy(kind: pa.DataType, dtype: str) -> str:
     """Returns what to do where a column of a dtype does not take a type, to be put behind the fault; empty for nothing to say."""
     if fields := fields_of(kind):
-        return f"; name one of its fields, as '<key>.{fields[0]}'"
+        return f"; name one of its fields, as '<key>.{next(iter(fields))}'"
     if is_uuid(kind) or is_text(kind):
         return "; a column of words (dtype string or bytes) takes it"
     if dtype not in dtypes.STRINGS or not is_number(kind):
@@ -106,13 +106,6 @@ def name_of(kind: pa.DataType) -> str:
         "what no column takes": is_mark,
     }
     return next((name for name, test in tests.items() if test(kind)), str(kind))
-
-
-def fields_of(kind: pa.DataType) -> list[str]:
-    """Returns the names of the fields of a struct, or of the structs in a list; none for another type."""
-    while is_list(kind):
-        kind = kind.value_type
-    return [field.name for field in kind] if pa.types.is_struct(kind) and not is_mark(kind) else []
 
 
 def as_numbers(values: pa.Array, whole: bool, unit: str) -> tuple[pa.Array, list[LeafFault]]:

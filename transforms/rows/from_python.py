@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from transforms.rows import origin, paths
-from transforms.rows.marks import MIXED, NO_TEXT, NUMBERS, UNREADABLE
+from transforms.rows.marks import MIXED, NO_TEXT, NUMBERS, unreadable
 
 BATCH_ROWS: Final = 1024
 
@@ -132,7 +132,7 @@ def _with_paths(batch: pa.RecordBatch, data: Sequence[Mapping[str, Any]], found:
         except TypeError:
             if len(data) > 1:
                 raise
-            column = pa.array([{UNREADABLE.field(0).name: repr(data[0])}])
+            column = pa.array([unreadable(data[0])])
         else:
             column = _array(values) if len(data) > 1 else _alone(values[0])
         at = batch.schema.get_field_index(path)
@@ -224,7 +224,7 @@ def _unfit(value: Any) -> pa.Array:
             return pa.array([_mapped(value, _half_text)])
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, TypeError, ValueError):
         pass  # values beside lists, for example
-    return pa.array([{UNREADABLE.field(0).name: repr(value)}])
+    return pa.array([unreadable(value)])
 
 
 def _half_text(leaf: str) -> dict[str, bytes]:
