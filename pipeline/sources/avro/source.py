@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -13,7 +13,7 @@ import pyarrow as pa
 from pipeline.sources.avro import schema as avro_schema
 from pipeline.sources.avro.container import MAGIC, Container
 from pipeline.sources.avro.schema import VARYING
-from pipeline.sources.base import FilePart, Read, Source, broken, open_input, size_of
+from pipeline.sources.base import UNPACKED, FilePart, Read, Source, broken, open_input, size_of
 from pipeline.sources.batches import of_rows
 from pipeline.sources.limits import DEFAULTS, Limits
 from transforms.errors import JobError
@@ -62,10 +62,10 @@ class Avro(Source):
         with open_input(path) as handle:
             return _Table(path, Container(handle, path, limits).schema).types
 
-    def packs(self, path: str, limits: Limits = DEFAULTS) -> bool:
-        """Returns whether the blocks of a file are packed."""
+    def unpacked_bytes(self, path: str, size: int, features: Collection[str], limits: Limits = DEFAULTS) -> int:
+        """See the base class: its blocks may be packed."""
         with open_input(path) as handle:
-            return Container(handle, path, limits).codec != "null"
+            return size * UNPACKED if Container(handle, path, limits).codec != "null" else size
 
 
 def _batches(records: Iterator[tuple[_Row, int]], limits: Limits) -> Iterator[list[_Row]]:
