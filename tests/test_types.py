@@ -232,6 +232,28 @@ def test_a_list_of_booleans_and_numbers_is_rejected(values):
         )
 
 
+FAR_AND_FINE = [
+    ("2024-02-29T12:30:15.123456789Z", Fraction(1709209815123456789, 10**9)),
+    ("2024-02-29T12:30:15.1234567+00:00", Fraction(17092098151234567, 10**7)),
+    ("3000-01-01", Fraction(32503680000)),
+    ("0001-01-01T00:00:00.5", Fraction(-62135596800) + Fraction(1, 2)),
+]
+
+
+@pytest.mark.parametrize("unit", sorted(UNITS))
+def test_text_may_be_a_far_time_or_a_fine_one(unit):
+    texts = [text for text, _ in FAR_AND_FINE] + ["3000-01-01T00:00:00.1234567"]
+    exact = [time * 10**9 / UNITS[unit] for _, time in FAR_AND_FINE]
+    floats = carriers.convert(pa.array(texts), "float64", unit=unit)
+    assert faulty(floats) == {len(exact): "not_a_number"}
+    np.testing.assert_allclose(floats.values[:-1], [float(time) for time in exact], rtol=2**-51)
+    whole = carriers.convert(pa.array(texts), "int64", unit=unit)
+    for at, time in enumerate(exact):
+        expected = "not_an_integer" if time.denominator > 1 else None if abs(time) < 2**63 else "integer_overflow"
+        assert faulty(whole).get(at) == expected
+        assert expected or whole.values[at] == time
+
+
 TEXT_TIMES = ["2024-02-29T12:30:15.123456Z", "2024-02-29 12:30:15.123456 UTC", "2024-02-29T13:30:15.123456+01:00"]
 
 
