@@ -401,6 +401,34 @@ def test_rows_of_python_do_not_depend_on_their_neighbours():
                 assert bad[k] == bad[2 * len(rows) - 1 - k] == (found["reason"], found["value"], found["message"])
 
 
+NUMPY_TIMES = [
+    (np.timedelta64(90, "m"), 5400.0), (np.timedelta64(2, "h"), 7200.0), (np.timedelta64(-3, "D"), -259200.0),
+    (np.timedelta64(1, "W"), 604800.0), (np.timedelta64(1500, "ms"), 1.5), (np.timedelta64(10**12, "fs"), 1e-3),
+    (np.timedelta64(2, "25s"), 50.0), (np.datetime64("2024"), 1704067200.0), (np.datetime64("2024-02"), 1706745600.0),
+    (np.datetime64("2024-02-01"), 1706745600.0), (np.datetime64("2024-02-01T05"), 1706763600.0),
+    (np.datetime64(3, "W"), 1814400.0), (np.datetime64(2, "25s"), 50.0), (np.datetime64("2024-02-01T00:00:00.5"), 1706745600.5),
+    (np.datetime64("NaT"), -1.0), (np.timedelta64("NaT", "D"), -1.0), (np.timedelta64(1, "M"), None), (np.timedelta64(5), None),
+    (np.timedelta64(1, "ps"), None), (np.datetime64(2**62, "D"), None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "wrap", [lambda one: one, lambda one: [one], lambda one: np.array([one]), lambda one: [[one], [one]]]
+)
+def test_times_of_numpy_in_any_unit_are_exact_or_refused(wrap):
+    scalar = not np.ndim(wrap(NUMPY_TIMES[0][0]))
+    make = numeric_column if scalar else sequence_numeric_column
+    column = make("x", dtype="float64", default_value=-1, **({} if scalar else {"non_finite": "fill"}))
+    for value, seconds in NUMPY_TIMES:
+        if not scalar and np.isnat(value):
+            continue
+        for rows in ([wrap(value)], [wrap(value), wrap(np.timedelta64(7, "s")), wrap(value)]):
+            made = apply([{"x": row} for row in rows], column)
+            assert made.rows.tolist() == [k for k in range(len(rows)) if k == 1 or seconds is not None]
+            found = [np.ravel(row)[0] for row in made["x"]]
+            assert found == [7.0 if k == 1 else seconds for k in made.rows.tolist()]
+
+
 def test_words_of_uint64_are_hashed_and_looked_up_by_their_decimal_text():
     numbers = [0, 2**63 - 1, 2**63, 2**64 - 1]
     texts = tf.constant([str(n) for n in numbers])
