@@ -401,12 +401,12 @@ def test_rows_of_python_do_not_depend_on_their_neighbours():
                 assert bad[k] == bad[2 * len(rows) - 1 - k] == (found["reason"], found["value"], found["message"])
 
 
-NUMPY_TIMES = [
+NUMPY_TIMES: list[tuple[Any, float | None]] = [
     (np.timedelta64(90, "m"), 5400.0), (np.timedelta64(2, "h"), 7200.0), (np.timedelta64(-3, "D"), -259200.0),
     (np.timedelta64(1, "W"), 604800.0), (np.timedelta64(1500, "ms"), 1.5), (np.timedelta64(10**12, "fs"), 1e-3),
-    (np.timedelta64(2, "25s"), 50.0), (np.datetime64("2024"), 1704067200.0), (np.datetime64("2024-02"), 1706745600.0),
+    (np.timedelta64(50, "s").astype("m8[25s]"), 50.0), (np.datetime64("2024"), 1704067200.0), (np.datetime64("2024-02"), 1706745600.0),
     (np.datetime64("2024-02-01"), 1706745600.0), (np.datetime64("2024-02-01T05"), 1706763600.0),
-    (np.datetime64(3, "W"), 1814400.0), (np.datetime64(2, "25s"), 50.0), (np.datetime64("2024-02-01T00:00:00.5"), 1706745600.5),
+    (np.datetime64(3, "W"), 1814400.0), (np.datetime64(50, "s").astype("M8[25s]"), 50.0), (np.datetime64("2024-02-01T00:00:00.5"), 1706745600.5),
     (np.datetime64("NaT"), -1.0), (np.timedelta64("NaT", "D"), -1.0), (np.timedelta64(1, "M"), None), (np.timedelta64(5), None),
     (np.timedelta64(1, "ps"), None), (np.datetime64(2**62, "D"), None),
 ]  # fmt: skip
