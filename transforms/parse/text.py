@@ -47,6 +47,7 @@ def _parsed_text(text: pa.Array, whole: bool) -> tuple[pa.Array, list[LeafFault]
     # 18 digits always fit; the rare longer ones go through exact decimals, and past 76 digits they are lost anyway.
     if not pc.any(pc.greater(pc.utf8_length(text), 18)).as_py():
         return text.cast(pa.int64()), []
+    text = pc.replace_substring_regex(text, "^(-?)0+([0-9])", r"\1\2")  # zeros in front are no digits
     absurd = pc.fill_null(pc.greater(pc.utf8_length(text), 76), False)
     lost = where(absurd)
     faults = [LeafFault("integer_overflow", lost, "expected an integer of at most 76 digits")] if len(lost) else []
