@@ -21,6 +21,7 @@ from transforms import (
     sequence_categorical_column_with_vocabulary_list,
     sequence_numeric_column,
 )
+from transforms.dtypes import DIGITS
 from transforms.kernels.array_text import FLAT, MIXED, NESTED, NO_ARRAY, arrays_of_text
 from transforms.parse.form import JSON, Form
 from transforms.parse.parse import Parsed, parse
@@ -29,6 +30,7 @@ FLOATS = Form("x", "float64", JSON, reject_overflow=False)
 PAIRS = Form("x", "float64", JSON, step_width=2, reject_overflow=False)
 INTEGERS = Form("x", "int64", JSON)
 WORDS = Form("x", "string", JSON, ids=True)
+DIGIT_WORDS = Form("x", DIGITS, JSON, ids=True)
 BYTES = Form("x", "bytes", JSON, ids=True)
 
 
@@ -108,7 +110,22 @@ def test_lists_of_lists(rows):
         (FLOATS, "None", None),
         (FLOATS, '["1.5"]', [1.5]),
         (FLOATS, "[0 1 ... 8 9]", "not_a_number"),
-        (FLOATS, "[true]", "not_a_number"),
+        (FLOATS, "[true, null, false]", [1.0, math.nan, 0.0]),
+        (FLOATS, "[ True False]", [1.0, 0.0]),
+        (FLOATS, "[np.False_, np.True_]", [0.0, 1.0]),
+        (FLOATS, "[true, 1]", "wrong_type"),
+        (FLOATS, '["true"]', "not_a_number"),
+        (FLOATS, "[truest]", "not_a_number"),
+        (INTEGERS, "[[true], [false]]", [1, 0]),
+        (INTEGERS, "[true, 2]", "wrong_type"),
+        (INTEGERS, '[true, "2"]', "wrong_type"),
+        (WORDS, "[true]", "wrong_type"),
+        (DIGIT_WORDS, "[18446744073709551615, 7, 2.0]", ["18446744073709551615", "7", "2"]),
+        (DIGIT_WORDS, "['18446744073709551615']", ["18446744073709551615"]),
+        (DIGIT_WORDS, "[18446744073709551616]", "integer_overflow"),
+        (DIGIT_WORDS, "[-1]", "integer_overflow"),
+        (DIGIT_WORDS, "[true]", ["1"]),
+        (DIGIT_WORDS, "[x]", "not_a_number"),
         (FLOATS, "[1", "wrong_type"),
         (FLOATS, "1, 2", "wrong_type"),
         (FLOATS, "5", "wrong_type"),
@@ -139,9 +156,9 @@ def test_lists_of_lists(rows):
 )
 def test_one_text(form, text, expected):
     """Alone and between others, which do not change it."""
-    assert parsed([text], form) == [expected]
     other = "['z']" if form is WORDS else "[7]"
-    assert parsed([other, text, None, other], form)[1:3] == [expected, None]
+    for at, texts in ((0, [text]), (1, [other, text, None, other]), (2, ["[True]", "[1, false]", text])):
+        assert same(parsed(texts, form)[at], expected)
 
 
 @settings(max_examples=500, deadline=None)

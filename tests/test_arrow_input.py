@@ -13,6 +13,7 @@ import pytest
 from tests.test_memory import COLUMNS, POLICY
 from transforms.columns import numeric_column, passthrough_column, sequence_numeric_column
 from transforms.memory import apply
+from transforms.rows.marks import UNREADABLE
 from transforms.spec.make_spec import make_spec
 from transforms.stages import parse_batch, validate_batch
 
@@ -90,7 +91,7 @@ UNLIKE: list[tuple[pa.Array, list[Any]]] = [
         pa.UnionArray.from_sparse(
             pa.array([0, 1, 0, 1], pa.int8()), [pa.array([1, 2, 3, 4]), pa.array(["a", "b", "c", "d"])]
         ),
-        [{"unreadable": text} for text in ("1", "'b'", "3", "'d'")],
+        [{UNREADABLE.field(0).name: text} for text in ("1", "'b'", "3", "'d'")],
     ),
     (
         pa.UnionArray.from_dense(
@@ -98,7 +99,7 @@ UNLIKE: list[tuple[pa.Array, list[Any]]] = [
             pa.array([0, 0, 1, 1], pa.int32()),
             [pa.array([1, 2]), pa.array(["a", "b"])],
         ),
-        [{"unreadable": text} for text in ("1", "'a'", "2", "'b'")],
+        [{UNREADABLE.field(0).name: text} for text in ("1", "'a'", "2", "'b'")],
     ),
 ]
 

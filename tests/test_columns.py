@@ -17,6 +17,7 @@ from transforms.columns import (
     sequence_numeric_column,
 )
 from transforms.memory import apply
+from transforms.rows.marks import unreadable
 from transforms.rows.reasons import REASONS
 
 fc = tf.feature_column
@@ -67,7 +68,7 @@ def test_rejected_alone_and_among_others(case: Case):
     assert made.rejected["row"].to_pylist() == list(range(1, len(mixed), 2))
     for at, (value, _) in enumerate(case.rejected):
         kept = recovered(made, at)["x"]
-        as_text: Any = {"unreadable": repr(value)}
+        as_text: Any = unreadable(value)
         if (
             isinstance(value, list) and kept and isinstance(kept[0], dict)
         ):  # integers past 64 bits, booleans among numbers

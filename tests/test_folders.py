@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -359,6 +361,32 @@ def test_a_folder_is_no_split_unless_it_is_named(tmp_path, monkeypatch):
         assert ([file.path for file in found.files], found.splits) == ([f"{tmp_path}/day=27/h=1/a.jsonl"], {}), given
     found = match_named(["train=day=27", "test=2"], None)
     assert sorted(found.splits.values()) == ["test", "train"]
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "a.avro", "a.jsonl.gz", "a.jsonl"])
+def test_the_room_that_a_file_takes_is_the_same_in_folders(tmp_path, name):
+    rows = [{"x": 1.5, "y": [1.0] * 50}] * 1000
+    (tmp_path / "day=1").mkdir()
+    if name == "a.parquet":
+        pq.write_table(pa.Table.from_pylist(rows), tmp_path / name)
+    elif name == "a.avro":
+        kinds = [{"name": "x", "type": "double"}, {"name": "y", "type": {"type": "array", "items": "double"}}]
+        schema = {"type": "record", "name": "R", "fields": kinds}
+        (tmp_path / name).write_bytes(avro_container(schema, rows, "deflate", 1000))
+    else:
+        text = "".join(json.dumps(row) + "\n" for row in rows).encode()
+        (tmp_path / name).write_bytes(gzip.compress(text) if name.endswith("gz") else text)
+    size = (tmp_path / name).stat().st_size
+    shutil.copy(tmp_path / name, tmp_path / "day=1" / name)
+    taken = []
+    for path in (str(tmp_path / name), str(tmp_path / "day=1" / name)):
+        taken.append([source_for(path).unpacked_bytes(path, size, wanted) for wanted in (["x", "y", "day"], ["x"])])
+    assert taken[0] == taken[1]
+    whole, x = taken[0]
+    if name == "a.parquet":  # values that repeat themselves take next to nothing in the file
+        assert 51 * 8 * 1000 <= whole < 2 * 51 * 8 * 1000 and 8 * 1000 <= x <= 20 * 1000
+    else:
+        assert whole == x == (size if name == "a.jsonl" else 10 * size)
 
 
 def test_a_draft_has_what_folders_say(tmp_path):

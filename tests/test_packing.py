@@ -17,7 +17,7 @@ from backports import zstd
 
 from pipeline.sources import compression
 from pipeline.sources.compression import Content, unpacked
-from pipeline.sources.formats import source_for
+from pipeline.sources.formats import SOURCES, source_for
 from pipeline.sources.limits import Limits
 from pipeline.sources.packings import PACKINGS, bare_name, codec_of
 from pipeline.sources.tfrecord.framing import framed, is_header, records
@@ -143,6 +143,16 @@ def test_blocks_are_bounded_however_well_they_are_packed(tmp_path, suffix):
     tracemalloc.stop()
     assert peak < 24 << 20  # 8 MiB of it what xz refers back to
     assert sum(sizes) == 41 << 20 and min(sizes) > 0 and max(sizes) < compression.BLOCK_BYTES + compression.PART_BYTES
+
+
+@pytest.mark.parametrize("suffix", [suffix for suffix in CODECS if suffix != ".bz2"])  # whose blocks are 900 kB
+def test_the_first_bytes_tell_without_much_more(tmp_path, suffix, monkeypatch):
+    lines = (b'{"x": "%s"}\n' % random.Random(k).randbytes(40).hex().encode() for k in range(50_000))
+    (tmp_path / "a").write_bytes(PACKERS[suffix](b"".join(lines)))
+    sizes: list[int] = []
+    monkeypatch.setattr(compression.Meter, "add", lambda _, *both: sizes.append(sum(both)))
+    assert source_for(str(tmp_path / "a")).suffixes == SOURCES["jsonl"].suffixes
+    assert sum(sizes) < 1 << 20
 
 
 @pytest.mark.parametrize("suffix", CODECS)

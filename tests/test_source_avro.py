@@ -9,6 +9,7 @@ import json
 import pickle
 import random
 import tracemalloc
+import uuid
 import zlib
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -38,6 +39,7 @@ from transforms import (
 )
 from transforms.errors import JobError
 from transforms.rows import origin
+from transforms.rows.marks import UNREADABLE, unreadable
 
 SOURCE = SOURCES["avro"]
 LIMITS: list[dict[str, int]] = [
@@ -253,7 +255,7 @@ FOUND = [
     (b"s", pa.binary()),
     (True, pa.bool_()),
     ([1, 2], pa.list_(pa.int64())),
-    ({"unreadable": "{'a': 1}"}, pa.struct([("unreadable", pa.large_string())])),
+    (unreadable({"a": 1}), UNREADABLE),
     (2**60, pa.int64()),
     ([], pa.list_(pa.null())),
     (b"t", pa.binary()),
@@ -279,7 +281,7 @@ def test_lists_of_several_types_are_what_arrow_can_hold(tmp_path):
     found = [row["u"] for row in results(reads(write(tmp_path / "a.avro", schema, [{"u": v} for v in values])))]
     assert found[0] == ([1.0, 2.5], pa.list_(pa.float64()))
     assert found[5] == ([b"a", b"b"], pa.list_(pa.binary()))
-    assert [value["unreadable"] for value, _ in found[2:5]] == [
+    assert [next(iter(value.values())) for value, _ in found[2:5]] == [
         "[1152921504606846977, 0.5]",
         "[True, 1]",
         "[b'a', 1]",
@@ -305,16 +307,15 @@ def test_types_that_arrow_has_not(tmp_path):
     }
     row = {**row, "self": None, "wide": Decimal(5)}
     path = write(tmp_path / "a.avro", schema, [row, {**row, "self": row}])
-    unreadable = pa.struct([("unreadable", pa.large_string())])
-    kinds = {name: unreadable for name in ("self", "bag", "wide")}
-    mixed = pa.struct([("a", unreadable), ("b", pa.int64())])
+    kinds = {name: UNREADABLE for name in ("self", "bag", "wide")}
+    mixed = pa.struct([("a", UNREADABLE), ("b", pa.int64())])
     kinds |= {"mixed": mixed, "mixes": pa.large_list(mixed)}
     assert SOURCE.features(path) == {**kinds, "same": pa.large_string(), "nothing": pa.null()}
     first, second = read(path)
-    assert first["bag"] == {"unreadable": "{'a': 1, 'b': b'x'}"} and first["self"] is None and first["same"] == "A"
-    assert second["self"]["unreadable"].startswith("{'self': None, 'bag'")
-    assert first["mixed"] == {"a": {"unreadable": "1"}, "b": 2}  # a field of several types leaves its neighbours alone
-    assert first["mixes"] == [{"a": {"unreadable": "b's'"}, "b": 3}]
+    assert first["bag"] == unreadable({"a": 1, "b": b"x"}) and first["self"] is None and first["same"] == "A"
+    assert next(iter(second["self"].values())).startswith("{'self': None, 'bag'")
+    assert first["mixed"] == {"a": unreadable(1), "b": 2}  # a field of several types leaves its neighbours alone
+    assert first["mixes"] == [{"a": unreadable(b"s"), "b": 3}]
 
 
 def logical(kind: str, means: str, **more: Any) -> dict[str, Any]:
@@ -341,6 +342,35 @@ def test_logical_types_are_those_of_arrow(tmp_path):
     assert (kinds["day"], kinds["at"], kinds["uuid"]) == (pa.date32(), pa.timestamp("us", "UTC"), pa.large_string())
     assert (kinds["times"], kinds["time"]) == (pa.large_list(pa.timestamp("ms", "UTC")), pa.time32("ms"))
     assert (kinds["price"], kinds["fixed"]) == (pa.decimal128(9, 2), pa.decimal256(40, 0))
+
+
+def test_times_and_uuids_in_a_union_of_several_types_are_what_they_are_alone(tmp_path):
+    day, at, local = (
+        datetime.date(1970, 2, 1),
+        datetime.datetime(2020, 1, 2, 3, tzinfo=datetime.UTC),
+        "local-timestamp-micros",
+    )
+    one = uuid.UUID(int=7)
+    kinds: list[tuple[Any, pa.DataType, Any]] = [
+        (logical("int", "date"), pa.date32(), day),
+        (logical("int", "time-millis"), pa.time32("ms"), datetime.time(1, 2, 3, 4000)),
+        (logical("long", "time-micros"), pa.time64("us"), datetime.time(1, 2, 3, 4)),
+        (logical("long", "timestamp-millis"), pa.timestamp("ms", "UTC"), at),
+        (logical("long", "timestamp-micros"), pa.timestamp("us", "UTC"), at),
+        (logical("long", local), pa.timestamp("us"), at.replace(tzinfo=None)),
+        (logical("fixed", "uuid", name="Id", size=16), pa.uuid(), one),
+    ]
+    for kind, arrow, value in kinds:
+        again, put = ("Id", one.bytes) if value is one else (kind, value)
+        schema = record(("u", union("null", kind, "double")), ("v", array(union("string", again))))
+        rows = [{"u": put, "v": [put, put]}, {"u": 1.5, "v": ["a"]}, {"u": None, "v": [put, "a"]}]
+        path = write(tmp_path / "a.avro", schema, rows)
+        for limits in LIMITS:
+            found = results(reads(path, **limits))
+            assert [row["u"] for row in found] == [(value, arrow), (1.5, pa.float64()), (None, pa.null())]
+            assert found[0]["v"] == ([value, value], pa.large_list(arrow)) and found[1]["v"][0] == [b"a"]
+            assert "seqcols" not in str(found[2]["v"][0].values()) and "b'a'" in str(found[2]["v"])
+        assert SOURCE.features(path) == {"u": pa.null(), "v": pa.null()}
 
 
 def test_logical_types_that_python_or_avro_have_not(tmp_path):

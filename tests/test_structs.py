@@ -76,6 +76,12 @@ def walked(value: Any, *names: str) -> Any:
     return walked(value.get(names[0]), *names[1:])
 
 
+def test_a_struct_of_any_one_field_has_a_path():
+    for name in ("unreadable", "x"):
+        rows = pa.table({"s": [{name: 5}]})
+        assert apply(rows, numeric_column(f"s.{name}"))["s." + name].tolist() == [[5.0]]
+
+
 @given(st.lists(ROWS, min_size=1, max_size=5), st.integers(0, 2))
 def test_a_path_is_a_walk(rows, skipped):
     batch = pa.RecordBatch.from_pylist(rows, pa.schema(ROW)).slice(skipped)

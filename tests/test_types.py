@@ -126,11 +126,38 @@ def test_decimals_are_the_nearest_floats_and_exact_integers(values):
     np.testing.assert_array_equal(floats.values, [np.nan if v is None else float(Fraction(v)) for v in values])
     whole = carriers.convert(array, "int64")
     for at, value in enumerate(values):
-        expected = "null_value" if value is None else "not_an_integer" if value % 1 else None
+        expected = "null_value" if value is None else "not_an_integer" if Fraction(value).denominator > 1 else None
         if expected is None and not -(2**63) <= value < 2**63:
             expected = "integer_overflow"
         assert faulty(whole).get(at) == expected
         assert expected or whole.values[at] == int(value)
+
+
+@pytest.mark.parametrize("texts", [["0", "-7", None], ["0.5", "-7", "3"], ["-99.9", "0.1", "1"], ["7E3", "-2E4"]])
+@pytest.mark.parametrize("make", [pa.decimal32, pa.decimal64, pa.decimal128, pa.decimal256])
+def test_decimals_of_any_type_are_exact_integers_or_faults(make, texts):
+    values = [None if text is None else Decimal(text) for text in texts]
+    kinds = [make(2, -3)] if "7E3" in texts else [make(3, 1), make(9, 2)]
+    for kind in kinds:
+        made = carriers.convert(pa.array(values, kind), "int64")
+        for at, value in enumerate(values):
+            expected = "null_value" if value is None else "not_an_integer" if Fraction(value).denominator > 1 else None
+            assert faulty(made).get(at) == expected
+            assert expected or made.values[at] == int(value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "reason"),
+    [
+        (pa.decimal256(76, 0), "9" * 76, "integer_overflow"),
+        (pa.decimal256(76, 76), "0." + "9" * 76, "not_an_integer"),
+        (pa.decimal128(38, 38), "-0." + "9" * 38, "not_an_integer"),
+        (pa.decimal256(76, -3), "1E74", "integer_overflow"),
+    ],
+)
+def test_decimals_of_most_digits_are_faults_of_their_rows_alone(kind, text, reason):
+    made = carriers.convert(pa.array([Decimal(text), Decimal(0), None], kind), "int64")
+    assert faulty(made) == {0: reason, 2: "null_value"} and made.values[1] == 0
 
 
 @pytest.mark.parametrize(
@@ -205,7 +232,39 @@ def test_a_list_of_booleans_and_numbers_is_rejected(values):
         )
 
 
+FAR_AND_FINE = [
+    ("2024-02-29T12:30:15.123456789Z", Fraction(1709209815123456789, 10**9)),
+    ("2024-02-29T12:30:15.1234567+00:00", Fraction(17092098151234567, 10**7)),
+    ("3000-01-01", Fraction(32503680000)),
+    ("0001-01-01T00:00:00.5", Fraction(-62135596800) + Fraction(1, 2)),
+]
+
+
+@pytest.mark.parametrize("unit", sorted(UNITS))
+def test_text_may_be_a_far_time_or_a_fine_one(unit):
+    texts = [text for text, _ in FAR_AND_FINE] + ["3000-01-01T00:00:00.1234567"]
+    exact = [time * 10**9 / UNITS[unit] for _, time in FAR_AND_FINE]
+    floats = carriers.convert(pa.array(texts), "float64", unit=unit)
+    assert faulty(floats) == {len(exact): "not_a_number"}
+    np.testing.assert_allclose(floats.values[:-1], [float(time) for time in exact], rtol=2**-51)
+    whole = carriers.convert(pa.array(texts), "int64", unit=unit)
+    for at, time in enumerate(exact):
+        expected = "not_an_integer" if time.denominator > 1 else None if abs(time) < 2**63 else "integer_overflow"
+        assert faulty(whole).get(at) == expected
+        assert expected or whole.values[at] == time
+
+
 TEXT_TIMES = ["2024-02-29T12:30:15.123456Z", "2024-02-29 12:30:15.123456 UTC", "2024-02-29T13:30:15.123456+01:00"]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("unit", sorted(UNITS))
+def test_text_is_the_nearest_float_to_its_time(unit, dtype):
+    made = carriers.convert(pa.array([*TEXT_TIMES, "2250-01-01", "1.5", None]), dtype, unit=unit)
+    exact = [number_of(WHEN)] * len(TEXT_TIMES) + [number_of(dt.date(2250, 1, 1))]
+    expected = [float(time * 10**9 / UNITS[unit]) for time in exact] + [1.5, np.nan]
+    assert not made.faults
+    np.testing.assert_array_equal(made.values, np.array(expected, dtype))
 
 
 @pytest.mark.parametrize("text", TEXT_TIMES)
@@ -342,6 +401,36 @@ def test_rows_of_python_do_not_depend_on_their_neighbours():
                 assert bad[k] == bad[2 * len(rows) - 1 - k] == (found["reason"], found["value"], found["message"])
 
 
+NUMPY_TIMES: list[tuple[Any, float | None]] = [
+    (np.timedelta64(90, "m"), 5400.0), (np.timedelta64(2, "h"), 7200.0), (np.timedelta64(-3, "D"), -259200.0),
+    (np.timedelta64(1, "W"), 604800.0), (np.timedelta64(1500, "ms"), 1.5), (np.timedelta64(10**12, "fs"), 1e-3),
+    (np.timedelta64(50, "s").astype("m8[25s]"), 50.0), (np.datetime64("2024"), 1704067200.0),
+    (np.datetime64("2024-02"), 1706745600.0),
+    (np.datetime64("2024-02-01"), 1706745600.0), (np.datetime64("2024-02-01T05"), 1706763600.0),
+    (np.datetime64(3, "W"), 1814400.0), (np.datetime64(50, "s").astype("M8[25s]"), 50.0),
+    (np.datetime64("2024-02-01T00:00:00.5"), 1706745600.5),
+    (np.datetime64("NaT"), -1.0), (np.timedelta64("NaT", "D"), -1.0), (np.timedelta64(1, "M"), None), (np.timedelta64(5), None),
+    (np.timedelta64(1, "ps"), None), (np.datetime64(2**62, "D"), None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "wrap", [lambda one: one, lambda one: [one], lambda one: np.array([one]), lambda one: [[one], [one]]]
+)
+def test_times_of_numpy_in_any_unit_are_exact_or_refused(wrap):
+    scalar = not np.ndim(wrap(NUMPY_TIMES[0][0]))
+    make = numeric_column if scalar else sequence_numeric_column
+    column = make("x", dtype="float64", default_value=-1, **({} if scalar else {"non_finite": "fill"}))
+    for value, seconds in NUMPY_TIMES:
+        if not scalar and np.isnat(value):
+            continue
+        for rows in ([wrap(value)], [wrap(value), wrap(np.timedelta64(7, "s")), wrap(value)]):
+            made = apply([{"x": row} for row in rows], column)
+            assert made.rows.tolist() == [k for k in range(len(rows)) if k == 1 or seconds is not None]
+            found = [np.ravel(row)[0] for row in made["x"]]
+            assert found == [7.0 if k == 1 else seconds for k in made.rows.tolist()]
+
+
 def test_words_of_uint64_are_hashed_and_looked_up_by_their_decimal_text():
     numbers = [0, 2**63 - 1, 2**63, 2**64 - 1]
     texts = tf.constant([str(n) for n in numbers])
@@ -399,6 +488,8 @@ def test_an_id_of_a_boolean_or_a_day():
 DIGIT_TEXT = [
     "0", "-0", "+7", "007", " 12 ", "", "x", "-1", "1.5", "9223372036854775807", "9223372036854775808", "18446744073709551615",
     "18446744073709551616", "00000000000000000000000000000012", "28446744073709551615", "1" * 80, "18446744063709551615",
+    "0" * 80 + "5", "+" + "0" * 80, "-" + "0" * 80, "-" + "0" * 80 + "5", "0" * 80 + "18446744073709551615",
+    "0" * 80 + "18446744073709551616",
 ]  # fmt: skip
 
 
@@ -410,7 +501,7 @@ def test_a_request_of_words_of_uint64_is_parsed_as_in_a_job(step_width):
         wrong = same(
             ragged([[v.encode() for v in row] for row in rows], "string"), pa.array(rows, pa.list_(pa.string())), form
         )
-        assert wrong == (not text.strip() or text in DIGIT_TEXT[6:9] or int(text) >= 2**64)
+        assert wrong == (not text.strip() or text in DIGIT_TEXT[6:9] or not 0 <= int(text) < 2**64)
     assert same(ragged([[5], [-1], [2**63 - 1]], "int64"), pa.array([[5], [-1], [2**63 - 1]]), form) == 1
     assert same(ragged([[NO_WORD.encode()], [b"1"]], "string"), pa.array([[NO_WORD], ["1"]]), form) == 1
     assert same(ragged([[NO_ID]], "int64"), pa.array([[NO_ID]]), form) == 1

@@ -21,11 +21,8 @@ from pipeline.job.request import Request
 from pipeline.job.writing import Shard
 from pipeline.shuffle.partition import Grouping
 from pipeline.sinks.nested import fields_of
-from pipeline.sources.avro.source import Avro
 from pipeline.sources.formats import source_for
 from pipeline.sources.limits import Limits
-from pipeline.sources.packings import bare_name
-from pipeline.sources.parquet import ParquetSource, opened
 from transforms.columns import Column
 from transforms.events.figures import Figures
 from transforms.events.incoming import Incoming
@@ -39,12 +36,6 @@ LARGEST_PARTITION: Final = 64 << 20
 """Input of a partition, at most."""
 
 MANY: Final = 256
-
-_UNPACKED: Final = 10
-"""How many times its size a packed file is taken to unpack to."""
-
-_BESIDE: Final = 12
-"""Bytes that go with each event: its digest and the number of its file."""
 
 
 @dataclass(frozen=True)
@@ -205,22 +196,8 @@ def partitions_of(request: Request, inputs: Inputs) -> int:
 def bytes_needed(plan: EventsPlan) -> int:
     """Returns about how many bytes of blocks the events are."""
     wanted = set(plan.grouping.incoming.kinds)
-    return sum(_size(file, wanted, plan.limits) for file in plan.inputs.files)
-
-
-def _size(file: InputFile, wanted: set[str], limits: Limits) -> int:
-    source = source_for(file.path, limits)
-    if isinstance(source, ParquetSource):  # which says
-        with opened(file.path) as parquet:
-            found = parquet.metadata
-            groups = [found.row_group(k) for k in range(found.num_row_groups)]
-        columns = [group.column(k) for group in groups for k in range(group.num_columns)]
-        own = [column for column in columns if column.path_in_schema.split(".")[0] in wanted]
-        return int(sum(max(column.total_uncompressed_size, column.num_values * 4) for column in own)) + (
-            found.num_rows * _BESIDE
-        )
-    packed = bare_name(file.path) != file.path.lower() or (isinstance(source, Avro) and source.packs(file.path, limits))
-    return file.size * (_UNPACKED if packed else 1)
+    sources = ((file, source_for(file.path, plan.limits)) for file in plan.inputs.files)
+    return sum(source.unpacked_bytes(file.path, file.size, wanted, plan.limits) for file, source in sources)
 
 
 def refuse_small_disk(plan: EventsPlan) -> str:

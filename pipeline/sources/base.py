@@ -6,14 +6,18 @@ A source is one file beside this one and one line in `pipeline.sources.formats.S
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO, ClassVar
+from typing import BinaryIO, ClassVar, Final
 
 import pyarrow as pa
 
 from pipeline.sources.limits import DEFAULTS, Limits
+from pipeline.sources.packings import bare_name
 from transforms.errors import JobError
+
+UNPACKED: Final = 10
+"""How many times its size a packed file is taken to unpack to."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +131,20 @@ class Source(ABC):
           header: the header that they need to be read again, from their origin.
         """
         raise NotImplementedError
+
+    def unpacked_bytes(self, path: str, size: int, features: Collection[str], limits: Limits = DEFAULTS) -> int:
+        """Returns about how many bytes some features of a file are in memory; no row is read.
+
+        Args:
+          path: the file.
+          size: how many bytes it has.
+          features: those that count, where a file can tell; else it is the whole file.
+          limits: see `read`.
+
+        Raises:
+          JobError: the file is missing or broken.
+        """
+        return size * UNPACKED if bare_name(path) != path.lower() else size
 
     def has_rows(self, path: str, limits: Limits = DEFAULTS) -> bool:
         """Returns whether a file has rows. Of an empty shard it is no matter what its schema says.

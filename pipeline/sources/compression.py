@@ -39,9 +39,10 @@ class Blocks:
       consumed: bytes read so far.
     """
 
-    def __init__(self, handle: BinaryIO, path: str):
+    def __init__(self, handle: BinaryIO, path: str, size: int = 0):
         self._handle = handle
         self._path = path
+        self._size = size or BLOCK_BYTES
         self.consumed = 0
 
     def __iter__(self) -> Iterator[bytes]:
@@ -53,7 +54,7 @@ class Blocks:
 
     def _read(self, handle: BinaryIO) -> bytes:
         try:
-            return handle.read(BLOCK_BYTES)
+            return handle.read(self._size)
         except OSError as error:
             raise broken(self._path, f"cannot be read at byte {self.consumed}", error) from error
 
@@ -65,6 +66,7 @@ class Content:
       path: the file, of any Beam file system.
       limits: how much it may unpack to.
       is_plain: whether a file with these first bytes is not packed, whatever its name says and they look like.
+      block_bytes: about how much is read, or unpacked, at once; 0 for `BLOCK_BYTES`.
 
     Attributes:
       unit: the unit of offsets: "byte", or "uncompressed byte" in a packed file.
@@ -73,8 +75,14 @@ class Content:
       JobError: the file cannot be opened or read; while its blocks are read, also where it is damaged or ends early.
     """
 
-    def __init__(self, path: str, limits: Limits, is_plain: Callable[[bytes], bool] = lambda head: False):
-        self._file = Blocks(open_input(path), path)
+    def __init__(
+        self,
+        path: str,
+        limits: Limits,
+        is_plain: Callable[[bytes], bool] = lambda head: False,
+        block_bytes: int = 0,
+    ):
+        self._file = Blocks(open_input(path), path, block_bytes)
         blocks = iter(self._file)
         first: list[bytes] = []
         while sum(len(block) for block in first) < HEAD_BYTES and (block := next(blocks, b"")):
@@ -82,7 +90,7 @@ class Content:
         head = b"".join(first)
         codec = "" if is_plain(head) else codec_of(path, head)
         whole = itertools.chain([head], blocks) if head else blocks
-        self._blocks = unpacked(whole, codec, path, limits.max_unpack_ratio) if codec else whole
+        self._blocks = unpacked(whole, codec, path, limits.max_unpack_ratio, block_bytes) if codec else whole
         self.unit = "uncompressed byte" if codec else "byte"
 
     @property
@@ -95,14 +103,15 @@ class Content:
         return self._blocks
 
 
-def unpacked(blocks: Iterable[bytes], codec: str, path: str, max_ratio: float) -> Iterator[bytes]:
-    """Unpacks one or several streams in blocks of about `BLOCK_BYTES`, however well they are packed.
+def unpacked(blocks: Iterable[bytes], codec: str, path: str, max_ratio: float, block_bytes: int = 0) -> Iterator[bytes]:
+    """Unpacks one or several streams in blocks of about the same size, however well they are packed.
 
     Args:
       blocks: the packed data.
       codec: one of `PACKINGS`.
       path: the file, for errors.
       max_ratio: how many times its size the data may unpack to.
+      block_bytes: the size of a block, which may be larger by `PART_BYTES`; 0 for `BLOCK_BYTES`.
 
     Raises:
       JobError: the data are damaged, end early, or unpack to too much.
@@ -110,7 +119,7 @@ def unpacked(blocks: Iterable[bytes], codec: str, path: str, max_ratio: float) -
     held = io.BytesIO()
     for part in _parts(blocks, codec, path, Meter(path, max_ratio)):
         held.write(part)
-        if held.tell() >= BLOCK_BYTES:
+        if held.tell() >= (block_bytes or BLOCK_BYTES):
             block, held = held.getvalue(), io.BytesIO()
             yield block
     if held.tell():

@@ -6,7 +6,7 @@ how it was found, so that a row has it in every pass, in the analysis cache and 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote
@@ -92,6 +92,10 @@ class InFolders(Source):
     def screen(self, split: FilePart, features: Mapping[str, str], limits: Limits) -> Iterator[tuple[int, int]]:
         """See the base class."""
         return self.source.screen(split, features, limits)
+
+    def unpacked_bytes(self, path: str, size: int, features: Collection[str], limits: Limits = DEFAULTS) -> int:
+        """See the base class."""
+        return self.source.unpacked_bytes(path, size, features, limits)
 
     def features(self, path: str, limits: Limits = DEFAULTS, sample: int = 1000) -> dict[str, pa.DataType]:
         """See the base class. The file's own come first."""

@@ -27,6 +27,8 @@ SOURCES: Final[dict[str, Source]] = {
 
 SNIFFED_BYTES: Final = 256
 
+_PIECE_BYTES: Final = 4 << 10
+"""About how much of a packed file is read at once, for its first bytes."""
 
 _REFUSED: Final = {
     b"[": "a JSON array",
@@ -67,7 +69,7 @@ def _head(path: str, limits: Limits) -> bytes:
     head = _first_bytes(path)
     if _is_plain(head) or not codec_of(path, head):
         return head
-    return next(iter(Content(path, limits, _is_plain)), b"")[:SNIFFED_BYTES]
+    return next(iter(Content(path, limits, _is_plain, _PIECE_BYTES)), b"")[:SNIFFED_BYTES]
 
 
 def _first_bytes(path: str) -> bytes:

@@ -19,6 +19,9 @@ from transforms.rows import origin, paths
 _WIDTHS: Final = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 8, "FLOAT": 4, "DOUBLE": 8}
 """Bytes that a value of a physical type takes in Arrow; for text and bytes the file's figure has to do."""
 
+_BESIDE: Final = 12
+"""Bytes that go with each row: its digest and the number of its file."""
+
 _BUFFER_BYTES: Final = 1 << 18
 
 _NULL_IN_FIXED: Final = "Expected all lists to be of size"
@@ -71,6 +74,14 @@ class ParquetSource(Source):
                 spent = share
         if done != expected:
             raise broken(where, f"holds {done} rows, its metadata say {expected}")
+
+    def unpacked_bytes(self, path: str, size: int, features: Collection[str], limits: Limits = DEFAULTS) -> int:
+        """See the base class: the metadata say it, of each column, and how many values it has where they repeat themselves."""
+        with opened(path) as file:
+            numbers = [k for columns in _wanted(path, file.schema_arrow, features).values() for k in columns]
+            groups = [file.metadata.row_group(k) for k in range(file.num_row_groups)]
+            own = sum(_bytes_of(group.column(k)) for group in groups for k in numbers)
+            return own + int(file.metadata.num_rows) * _BESIDE
 
     def features(self, path: str, limits: Limits = DEFAULTS, sample: int = 1000) -> dict[str, pa.DataType]:
         """See the base class. The schema tells; no row is read."""
@@ -174,8 +185,12 @@ def _batch_rows(rows_in: int, columns: Iterable[Any], limits: Limits) -> int:
     The file's uncompressed size says little of columns that repeat themselves: a run of a million zeros takes
     some bytes. How many values a column has is known, though.
     """
-    sizes = (max(c.total_uncompressed_size, c.num_values * _WIDTHS.get(c.physical_type, 4)) for c in columns)
-    return max(1, min(limits.max_batch_rows, limits.max_batch_bytes * rows_in // max(sum(sizes), 1)))
+    size = max(sum(map(_bytes_of, columns)), 1)
+    return max(1, min(limits.max_batch_rows, limits.max_batch_bytes * rows_in // size))
+
+
+def _bytes_of(column: Any) -> int:
+    return int(max(column.total_uncompressed_size, column.num_values * _WIDTHS.get(column.physical_type, 4)))
 
 
 def _too_long(size: int, limits: Limits) -> str:

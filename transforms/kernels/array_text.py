@@ -12,8 +12,8 @@ import numpy as np
 
 from transforms.kernels.compiled import kernel
 
-BARE, QUOTED, NOTHING = 0, 1, 2
-"""Kinds of values: as they stand, a string, and `null` or `None`."""
+BARE, QUOTED, NOTHING, BOOLEAN = 0, 1, 2, 3
+"""Kinds of values: as they stand, a string, `null` or `None`, and `true`, `False` and the like, as they stand."""
 
 FLAT, NESTED, NO_ARRAY, MIXED = 1, 2, -1, -2
 """The forms of a text: a list of values (or of nothing), a list of such lists; none of them, and values beside or below lists."""
@@ -23,6 +23,9 @@ _COMMA, _QUOTE, _APOSTROPHE, _ESCAPE, _SPACE = 44, 34, 39, 92, 32
 _NULL: Final = np.frombuffer(b"null", np.uint8)
 _NONE: Final = np.frombuffer(b"None", np.uint8)
 _NUMPY: Final = np.frombuffer(b"np.", np.uint8)
+_BOOLEANS: Final = tuple(
+    np.frombuffer(word, np.uint8) for word in (b"true", b"false", b"True", b"False", b"np.True_", b"np.False_")
+)
 _SIMPLE: Final = np.zeros(256, np.uint8)
 for _name, _byte in zip(b"abfnrtv0\"'\\/", b"\a\b\f\n\r\t\v\0\"'\\/", strict=True):
     _SIMPLE[_name] = _byte
@@ -180,10 +183,14 @@ def _rest(text: Any, first: Any, at: Any, end: Any, fill: Any, byte: Any, data: 
         return np.int64(-1), byte, BARE
     if _is(text, first, at, _NULL) or _is(text, first, at, _NONE):
         return at, byte, NOTHING
+    kind = BARE
+    for word in _BOOLEANS:
+        if _is(text, first, at, word):
+            kind = BOOLEAN
     if fill:
         for k in range(at - first):
             data[byte + k] = text[first + k]
-    return at, byte + at - first, BARE
+    return at, byte + at - first, kind
 
 
 @kernel

@@ -58,7 +58,11 @@ def arrays_of(text: pa.Array, present: np.ndarray, form: Form) -> Arrays:
     cleared = pc.fill_null(pc.if_else(absent, pa.scalar("", text.type), text), "").cast(pa.large_string())
     found, present = _scanned(cleared), present & ~absent.to_numpy(zero_copy_only=False)
     faults = _faults(cleared, found, form)
-    values = _whole_numbers(found.values) if dtypes.carrier(form.dtype) == "int64" else found.values
+    values = found.values
+    if form.dtype not in dtypes.STRINGS:
+        values = _booleans_as_numbers(values, found)
+    if form.dtype in dtypes.INTEGERS or form.dtype == dtypes.DIGITS:
+        values = _whole_numbers(values)
     nested = found.nested
     if not nested.any():
         return Arrays(Ragged(values, splits_of(found.counts), present).to_list_array(), nested, None, faults)
@@ -96,6 +100,19 @@ class _Scanned:
 
         return np.asarray(self.forms == NESTED)
 
+    @property
+    def booleans(self) -> np.ndarray:
+        """Which values are booleans, bool `[all values]`."""
+        from transforms.kernels.array_text import BOOLEAN
+
+        return np.asarray(self.kinds == BOOLEAN)
+
+    def rows_with(self, which: np.ndarray) -> np.ndarray:
+        """Returns which rows have some of the values, bool `[rows]`."""
+        rows = np.zeros(len(self.counts), bool)
+        rows[np.repeat(np.arange(len(rows)), self.counts)[which]] = True
+        return rows
+
 
 def _scanned(text: pa.Array) -> _Scanned:
     from transforms.kernels.array_text import NOTHING, arrays_of_text
@@ -116,19 +133,29 @@ def _scanned(text: pa.Array) -> _Scanned:
 
 
 def _faults(text: pa.Array, found: _Scanned, form: Form) -> list[Fault]:
-    """Returns the faults of rows that are no array, and of words without quotes: no number is a word."""
-    from transforms.kernels.array_text import BARE, MIXED, NO_ARRAY
+    """Returns the faults: rows that are no array, words without quotes (no number is a word), booleans among numbers."""
+    from transforms.kernels.array_text import MIXED, NO_ARRAY, NOTHING, QUOTED
 
     wrong = [
         (found.forms == NO_ARRAY, "expected an array as JSON, Python or NumPy writes one, such as [1, 2]"),
         (found.forms == MIXED, "expected a list of values or a list of such lists, got both, or lists within these"),
     ]
-    if dtypes.carrier(form.dtype) == "string":
-        bare = np.zeros(len(text), bool)
-        bare[np.repeat(np.arange(len(text)), found.counts)[found.kinds == BARE]] = True
+    if form.dtype in dtypes.STRINGS:
+        bare = found.rows_with((found.kinds != QUOTED) & (found.kinds != NOTHING))
         wrong.append((bare, f"expected text in quotes ({form.dtype})"))
+    elif found.booleans.any():
+        among = found.rows_with(found.booleans) & found.rows_with(~found.booleans & (found.kinds != NOTHING))
+        wrong.append((among, f"expected {carriers.expected(form.dtype)}, got booleans among numbers"))
     rows = ((np.flatnonzero(bad), message) for bad, message in wrong)
     return [Fault("wrong_type", form.name, at, carriers.texts(text, at), message) for at, message in rows if len(at)]
+
+
+def _booleans_as_numbers(values: pa.Array, found: _Scanned) -> pa.Array:
+    booleans = found.booleans
+    if not booleans.any():
+        return values
+    numbers = pc.if_else(pc.match_substring(values, "rue"), "1", "0").cast(values.type)
+    return pc.if_else(pa.array(booleans), numbers, values)
 
 
 def _whole_numbers(values: pa.Array) -> pa.Array:

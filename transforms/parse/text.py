@@ -47,6 +47,7 @@ def _parsed_text(text: pa.Array, whole: bool) -> tuple[pa.Array, list[LeafFault]
     # 18 digits always fit; the rare longer ones go through exact decimals, and past 76 digits they are lost anyway.
     if not pc.any(pc.greater(pc.utf8_length(text), 18)).as_py():
         return text.cast(pa.int64()), []
+    text = pc.replace_substring_regex(text, "^(-?)0+([0-9])", r"\1\2")  # zeros in front are no digits
     absurd = pc.fill_null(pc.greater(pc.utf8_length(text), 76), False)
     lost = where(absurd)
     faults = [LeafFault("integer_overflow", lost, "expected an integer of at most 76 digits")] if len(lost) else []
@@ -60,14 +61,20 @@ def _with_times(
     from transforms.parse.times import times_of
 
     chosen = pc.replace_substring_regex(text.take(pa.array(bad)), " ?UTC$", "Z").cast(pa.large_string())  # BigQuery's
-    found = times_of(chosen, unit)
-    good = found.good & ~pc.match_substring_regex(chosen, FLOAT_TEXT).to_numpy(zero_copy_only=False)
-    times, faults = typed.of_ticks(found.values[good], found.tick, np.ones(int(good.sum()), bool), whole, unit)
-    at = bad[good]
-    mask = np.zeros(len(made), bool)
-    mask[at] = True
-    made = pc.replace_with_mask(made, pa.array(mask), times.cast(made.type))
-    return made, bad[~good], [replace(fault, positions=at[fault.positions]) for fault in faults]
+    number = pc.match_substring_regex(chosen, FLOAT_TEXT).to_numpy(zero_copy_only=False)
+    faults: list[LeafFault] = []
+    # What is too far for nanoseconds is read in microseconds, what is too fine for microseconds in nanoseconds.
+    for tick in ("ns", "us") if unit == "ns" else ("us", "ns"):
+        found = times_of(chosen, tick)
+        good = found.good & ~number
+        times, more = typed.of_ticks(found.values[good], found.tick, np.ones(int(good.sum()), bool), whole, unit)
+        at, rest = bad[good], pa.array(~good)
+        mask = np.zeros(len(made), bool)
+        mask[at] = True
+        made = pc.replace_with_mask(made, pa.array(mask), times.cast(made.type, safe=whole))
+        faults += [replace(fault, positions=at[fault.positions]) for fault in more]
+        bad, chosen, number = bad[~good], chosen.filter(rest), number[~good]
+    return made, bad, faults
 
 
 def utf8(values: pa.Array) -> tuple[pa.Array, list[LeafFault]]:

@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 from transforms import dtypes
 from transforms.parse.units import UNITS
 from transforms.rows.marks import is_mark
-from transforms.rows.ragged import is_list
+from transforms.rows.paths import fields_of
 
 SECONDS: Final = "s"
 """The unit of times in a column that asks for none."""
@@ -79,7 +79,7 @@ def takes(kind: pa.DataType, dtype: str) -> bool:
 def remedy(kind: pa.DataType, dtype: str) -> str:
     """Returns what to do where a column of a dtype does not take a type, to be put behind the fault; empty for nothing to say."""
     if fields := fields_of(kind):
-        return f"; name one of its fields, as '<key>.{fields[0]}'"
+        return f"; name one of its fields, as '<key>.{next(iter(fields))}'"
     if is_uuid(kind) or is_text(kind):
         return "; a column of words (dtype string or bytes) takes it"
     if dtype not in dtypes.STRINGS or not is_number(kind):
@@ -108,13 +108,6 @@ def name_of(kind: pa.DataType) -> str:
     return next((name for name, test in tests.items() if test(kind)), str(kind))
 
 
-def fields_of(kind: pa.DataType) -> list[str]:
-    """Returns the names of the fields of a struct, or of the structs in a list; none for another type."""
-    while is_list(kind):
-        kind = kind.value_type
-    return [field.name for field in kind] if pa.types.is_struct(kind) and not is_mark(kind) else []
-
-
 def as_numbers(values: pa.Array, whole: bool, unit: str) -> tuple[pa.Array, list[LeafFault]]:
     """Returns booleans, decimals and times as integers or floats; other values as they are.
 
@@ -138,11 +131,20 @@ def as_numbers(values: pa.Array, whole: bool, unit: str) -> tuple[pa.Array, list
 
 
 def _whole_decimals(values: pa.Array) -> tuple[pa.Array, list[LeafFault]]:
-    """Returns decimals that are integers as such; the others are null and faults."""
-    fraction = pc.fill_null(pc.not_equal(values, pc.floor(values)), False)
-    odd = np.flatnonzero(fraction.to_numpy(zero_copy_only=False))
-    values = pc.if_else(fraction, pa.scalar(None, values.type), values).cast(pa.decimal256(76, 0))
-    return values, [LeafFault("not_an_integer", odd, "expected decimals without a fraction")] if len(odd) else []
+    """Returns decimals that are integers as such; the others, and those of more than 76 digits, are null and faults."""
+    digits = pa.decimal256(76, 0)
+    wide = values.cast(pa.decimal256(76, values.type.scale))
+    whole = wide.cast(digits, safe=False)  # not pc.floor: which types and digits it takes hangs on other rows
+    other = pc.not_equal(
+        whole.cast(wide.type, safe=False).view(digits), wide.view(digits)
+    )  # equal takes no negative scale
+    odd = where(other)
+    if not len(odd):
+        return whole, []
+    fault = LeafFault("not_an_integer", odd, "expected decimals without a fraction")
+    if values.type.scale < 0:
+        fault = LeafFault("integer_overflow", odd, "expected an integer of at most 76 digits")
+    return pc.if_else(other, pa.scalar(None, digits), whole), [fault]
 
 
 def _of_times(values: pa.Array, whole: bool, unit: str) -> tuple[pa.Array, list[LeafFault]]:

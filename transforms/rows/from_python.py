@@ -11,9 +11,12 @@ import numpy as np
 import pyarrow as pa
 
 from transforms.rows import origin, paths
-from transforms.rows.marks import MIXED, NO_TEXT, NUMBERS, UNREADABLE
+from transforms.rows.marks import MIXED, NO_TEXT, NUMBERS, unreadable
 
 BATCH_ROWS: Final = 1024
+
+_NUMPY_TIMES: Final = {np.datetime64, np.timedelta64}
+_UNITS: Final = ("s", "ms", "us", "ns")
 
 
 def batches_of(
@@ -132,7 +135,7 @@ def _with_paths(batch: pa.RecordBatch, data: Sequence[Mapping[str, Any]], found:
         except TypeError:
             if len(data) > 1:
                 raise
-            column = pa.array([{UNREADABLE.field(0).name: repr(data[0])}])
+            column = pa.array([unreadable(data[0])])
         else:
             column = _array(values) if len(data) > 1 else _alone(values[0])
         at = batch.schema.get_field_index(path)
@@ -157,8 +160,11 @@ def _array(values: list[Any]) -> pa.Array:
     if depth > 1 and len(values) > 1 and any(_only_nulls(value) for value in values):
         raise pa.ArrowTypeError("nulls that are values alone and steps beside nested rows")
     if pa.types.is_decimal(kind) or pa.types.is_temporal(kind):
-        if len(values) > 1 and len(_leaf_types(values, depth)) > 1:
+        types = _leaf_types(values, depth)
+        if len(values) > 1 and len(types) > 1:
             raise pa.ArrowTypeError("numbers that would become decimals or times, or times of several kinds")
+        if any(isinstance(one, np.dtype) and np.datetime_data(one)[1] > 1 for one in types):
+            raise pa.ArrowTypeError("times that count several of a unit, which Arrow 25 takes for one")
         return array
     if pa.types.is_boolean(kind) or not pa.types.is_primitive(kind):
         return array
@@ -176,9 +182,12 @@ def _only_nulls(value: Any) -> bool:
 
 
 def _leaf_types(values: Sequence[Any], depth: int) -> set[Any]:
-    """Returns the types of all values that stand in lists of a depth, nulls left out; of arrays of times their dtypes."""
+    """Returns the types of all values that stand in lists of a depth, nulls left out; of times of NumPy their dtypes."""
     if not depth:
-        return set(map(type, values)) - {type(None)}
+        types: set[Any] = set(map(type, values)) - {type(None)}
+        if types.isdisjoint(_NUMPY_TIMES):
+            return types
+        return (types - _NUMPY_TIMES) | {v.dtype for v in values if isinstance(v, np.datetime64 | np.timedelta64)}
     # A value of an array would be created only to be looked at: its dtype says the same.
     arrays: set[Any] = {_type_in(value.dtype) for value in values if isinstance(value, np.ndarray)} - {np.object_}
     lists = (v for v in values if v is not None and not (isinstance(v, np.ndarray) and v.dtype != object))
@@ -212,8 +221,8 @@ def _unfit(value: Any) -> pa.Array:
         if kinds == {UUID}:
             stored = pa.array([_mapped(value, lambda leaf: leaf.bytes)])
             return stored.cast(_nested(pa.binary(16), stored.type)).cast(_nested(pa.uuid(), stored.type))
-        if kinds == {np.datetime64}:
-            return pa.array([_mapped(value, _with_unit)])
+        if kinds & {np.ndarray, *_NUMPY_TIMES}:
+            return _array([_plain(_in_units(value))])
         if kinds == {int} and all(leaf is None or 0 <= leaf < 2**64 for leaf in leaves):
             return pa.array([value], _nested(pa.uint64(), pa.array([_mapped(value, bool)]).type))
         if kinds and kinds <= {int, float}:
@@ -222,18 +231,28 @@ def _unfit(value: Any) -> pa.Array:
             return pa.array([_mapped(value, lambda leaf: {MIXED.field(0).name: str(leaf).lower()})])
         if kinds == {str}:
             return pa.array([_mapped(value, _half_text)])
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, TypeError, ValueError):
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError, TypeError, ValueError):
         pass  # values beside lists, for example
-    return pa.array([{UNREADABLE.field(0).name: repr(value)}])
+    return pa.array([unreadable(value)])
 
 
 def _half_text(leaf: str) -> dict[str, bytes]:
     return {NO_TEXT.field(0).name: leaf.encode("utf-8", "surrogatepass")}
 
 
-def _with_unit(leaf: np.datetime64) -> np.datetime64:
-    """Returns a time of NumPy in a unit that Arrow has: minutes and hours become seconds."""
-    return leaf.astype("datetime64[s]") if np.datetime_data(leaf.dtype)[0] in ("h", "m") else leaf
+def _in_units(value: Any) -> Any:
+    """Returns times of NumPy, also in lists, in a unit that Arrow has, or as they are where that is not the same time."""
+    if isinstance(value, list | tuple):
+        return [_in_units(item) for item in value]
+    if not isinstance(value, np.ndarray | np.datetime64 | np.timedelta64) or value.dtype.kind not in "mM":
+        return value
+    unit, _ = np.datetime_data(value.dtype)
+    if unit == "generic":
+        return value if value.ndim or not np.isnat(value) else None
+    nearest = unit if unit in _UNITS else "ns" if unit in ("ps", "fs", "as") else "s"
+    made = value.astype(f"{value.dtype.kind}8[{nearest}]")
+    same = (made.astype(value.dtype) == value) | np.isnat(value)  # a time may be too fine, or too far
+    return made if same.all() and not (value.dtype.kind == "m" and unit in ("Y", "M")) else value
 
 
 def _leaves(value: Any) -> Iterator[Any]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 
-UNREADABLE: Final = pa.struct([("unreadable", pa.string())])
+UNREADABLE: Final = pa.struct([("seqcols: what no type of Arrow holds", pa.large_string())])
 """The type of what Arrow cannot hold, as Python writes it."""
 
 NO_TEXT: Final = pa.struct([("seqcols: text that UTF-8 cannot hold", pa.binary())])
@@ -19,6 +19,11 @@ MIXED: Final = pa.struct([("seqcols: booleans among numbers", pa.string())])
 """The type of booleans and numbers in one list."""
 
 _NAMES: Final = {mark.field(0).name for mark in (UNREADABLE, NO_TEXT, NUMBERS, MIXED)}
+
+
+def unreadable(value: Any) -> dict[str, str]:
+    """Returns a value of the type `UNREADABLE`."""
+    return {UNREADABLE.field(0).name: repr(value)}
 
 
 def is_mark(kind: pa.DataType) -> bool:

@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from transforms.rows.marks import unreadable
 from transforms.rows.ragged import Ragged, is_list
 
 FILE_KEY: Final = b"seqcols.file"
@@ -96,7 +97,7 @@ def _plain(array: pa.Array) -> pa.Array:
         lists = Ragged.of(array)
         return replace(lists, values=_plain(lists.values)).to_list_array()
     if types.is_union(kind):
-        return pa.array([{"unreadable": repr(value)} for value in array.to_pylist()])
+        return pa.array([unreadable(value) for value in array.to_pylist()])
     if types.is_struct(kind):
         columns = [_plain(column) for column in array.flatten()]
         fields = [field.with_type(column.type) for field, column in zip(kind, columns, strict=True)]

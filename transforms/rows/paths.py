@@ -35,7 +35,7 @@ def find(fields: Mapping[str, pa.DataType], key: str) -> tuple[str, ...] | None:
     if key in fields:
         return (key,)
     for first, rest in _cuts(key):
-        inside = find(_fields(fields[first]), rest) if first in fields else None
+        inside = find(fields_of(fields[first]), rest) if first in fields else None
         if inside:
             return (first, *inside)
     return None
@@ -82,7 +82,7 @@ def picked(row: Any, key: str) -> Any:
 def leaves(fields: Mapping[str, pa.DataType]) -> Iterator[tuple[str, pa.DataType]]:
     """Yields the features that a column can name, with their types: those of structs by their paths, in place of the structs."""
     for name, kind in fields.items():
-        inside = _fields(kind)
+        inside = fields_of(kind)
         for path in leaves(inside):
             yield f"{name}.{path[0]}", _kind_at(kind, find(inside, path[0]) or ())
         if not inside:
@@ -94,19 +94,19 @@ def dotted(keys: Iterable[str]) -> list[str]:
     return [key for key in keys if "." in key]
 
 
+def fields_of(kind: pa.DataType) -> dict[str, pa.DataType]:
+    """Returns the fields of a struct, or of the structs in a list; none of another type."""
+    while is_list(kind):
+        kind = kind.value_type
+    return {field.name: field.type for field in kind} if pa.types.is_struct(kind) and not is_mark(kind) else {}
+
+
 def _cuts(key: str) -> Iterator[tuple[str, str]]:
     """Yields a key cut in two at each of its dots, the last one first."""
     at = key.rfind(".")
     while at >= 0:
         yield key[:at], key[at + 1 :]
         at = key.rfind(".", 0, at)
-
-
-def _fields(kind: pa.DataType) -> dict[str, pa.DataType]:
-    """Returns the fields of a struct, or of the structs in a list; none of another type."""
-    while is_list(kind):
-        kind = kind.value_type
-    return {field.name: field.type for field in kind} if pa.types.is_struct(kind) and not is_mark(kind) else {}
 
 
 def _kind_at(kind: pa.DataType, path: tuple[str, ...]) -> pa.DataType:

@@ -13,7 +13,7 @@
 | timestamp-millis, -micros, -nanos | timestamp of that unit in UTC; local-timestamp-...: without a time zone |
 | uuid | the text as it is; of 16 fixed bytes Arrow's uuid |
 | other logical types | those of the values underneath |
-| union of several types | what each row holds; `VARYING` here |
+| union of several types | what each row holds, times and UUIDs as above; `VARYING` here |
 | a type that holds itself; in a record's field or a map several types | `UNREADABLE`: Python's text (no column takes it) |
 """
 
@@ -25,8 +25,9 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from transforms.rows.marks import UNREADABLE
+
 VARYING: Final = pa.null()
-UNREADABLE: Final = pa.struct([("unreadable", pa.large_string())])
 
 _PRIMITIVE: Final[dict[str, pa.DataType]] = {
     "null": VARYING,
@@ -53,6 +54,9 @@ _TIMES: Final[dict[tuple[str, str], pa.DataType]] = {
 _TIME: Final = "seqcols.time"
 _UUID: Final = "seqcols.uuid"
 _RECORDS: Final = ("record", "error")
+_MARKS: Final = {f"seqcols: {name}": kind for (_, name), kind in _TIMES.items()} | {"seqcols: uuid": pa.uuid()}
+"""Field of a mark to the type that it stands for; no field of Avro can have such a name."""
+
 _DECIMAL: Final = ("logicalType", "precision")
 _MOST_DIGITS: Final = 76
 
@@ -77,6 +81,8 @@ def parse(schema: Any, text: str = "string") -> tuple[Any, dict[str, pa.DataType
             raise ValueError("expected a record for every row")
         named = {parsed["name"]: parsed}
         fields = [(field["name"], _type(field["type"], named, (parsed["name"],))) for field in parsed["fields"]]
+        for field, (_, kind) in zip(parsed["fields"], fields, strict=True):
+            field["type"] = _marked(field["type"], named) if kind == VARYING else field["type"]
     except (SchemaParseException, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{type(error).__name__}: {error}") from error
     for name, times in Counter(name for name, _ in fields).items():
@@ -157,6 +163,35 @@ def _type(schema: Any, named: dict[str, Any], within: tuple[str, ...]) -> pa.Dat
     if schema.get(_UUID):
         return pa.uuid()
     return pa.large_string() if kind == "enum" else pa.large_binary()
+
+
+def _marked(schema: Any, named: Mapping[str, Any]) -> Any:
+    """Returns a union of several types that says of its times and UUIDs what they are: they become records of one field.
+
+    The values alone do not say it; and a record is on the disk what its fields are.
+    """
+    if isinstance(schema, list):
+        return [_marked(branch, named) for branch in schema]
+    meant = named.get(schema, {}) if isinstance(schema, str) else schema
+    if meant.get("type") == "array":
+        return {**schema, "items": _marked(schema["items"], named)}
+    name = meant.get(_TIME) or ("uuid" if meant.get(_UUID) else "")
+    if not name:
+        return schema
+    return {"type": "record", "name": f"seqcols.{name}", "fields": [{"name": f"seqcols: {name}", "type": schema}]}
+
+
+def marked_as(kind: pa.DataType) -> pa.DataType | None:
+    """Returns the type of the times or UUIDs that a type of marks, as they are decoded, stands for; None for another type."""
+    return _MARKS.get(kind.field(0).name) if pa.types.is_struct(kind) and kind.num_fields == 1 else None
+
+
+def unmarked(value: Any) -> Any:
+    """Returns a decoded value without its marks."""
+    if isinstance(value, list):
+        return [unmarked(item) for item in value]
+    mark = isinstance(value, dict) and next(iter(value), None) in _MARKS
+    return next(iter(value.values())) if mark else value
 
 
 def decoded(kind: pa.DataType) -> pa.DataType:

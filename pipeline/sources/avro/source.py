@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,12 +12,14 @@ import pyarrow as pa
 
 from pipeline.sources.avro import schema as avro_schema
 from pipeline.sources.avro.container import MAGIC, Container
-from pipeline.sources.avro.schema import UNREADABLE, VARYING
-from pipeline.sources.base import FilePart, Read, Source, broken, open_input, size_of
+from pipeline.sources.avro.schema import VARYING
+from pipeline.sources.base import UNPACKED, FilePart, Read, Source, broken, open_input, size_of
 from pipeline.sources.batches import of_rows
 from pipeline.sources.limits import DEFAULTS, Limits
 from transforms.errors import JobError
 from transforms.rows import origin
+from transforms.rows.marks import UNREADABLE, unreadable
+from transforms.rows.ragged import Ragged, is_list
 
 _Row = dict[str, Any]
 
@@ -60,10 +62,10 @@ class Avro(Source):
         with open_input(path) as handle:
             return _Table(path, Container(handle, path, limits).schema).types
 
-    def packs(self, path: str, limits: Limits = DEFAULTS) -> bool:
-        """Returns whether the blocks of a file are packed."""
+    def unpacked_bytes(self, path: str, size: int, features: Collection[str], limits: Limits = DEFAULTS) -> int:
+        """See the base class: its blocks may be packed."""
         with open_input(path) as handle:
-            return Container(handle, path, limits).codec != "null"
+            return size * UNPACKED if Container(handle, path, limits).codec != "null" else size
 
 
 def _batches(records: Iterator[tuple[_Row, int]], limits: Limits) -> Iterator[list[_Row]]:
@@ -141,7 +143,7 @@ class _Table:
                 where = f"rows {first_row} to {first_row + len(records) - 1}"
                 raise broken(self._path, f"{where} do not fit its schema", error) from error
             columns = [
-                column if name in own else _as(column, self.types[name])
+                _settled(column) if name in own else _as(column, self.types[name])
                 for name, column in zip(self.types, columns, strict=True)
             ]
             batch = of_rows(pa.RecordBatch.from_arrays(columns, list(self.types)), len(positions))
@@ -163,13 +165,23 @@ def _as(column: pa.Array, kind: pa.DataType) -> pa.Array:
     return column.view(bare) if bare == kind else column.view(bare).cast(kind)
 
 
+def _settled(column: pa.Array) -> pa.Array:
+    """Returns a column of a union of several types with times and UUIDs in place of marks."""
+    if is_list(column.type):
+        lists = Ragged.of(column)
+        values = _settled(lists.values)
+        return column if values is lists.values else replace(lists, values=values).to_list_array()
+    kind = avro_schema.marked_as(column.type)
+    return column if kind is None else _as(column.flatten()[0].cast(avro_schema.decoded(kind)), kind)
+
+
 def _own_type(record: _Row, name: str) -> pa.DataType:
     """Returns the type of a value by itself. One that Arrow cannot hold, or no column takes, becomes unreadable."""
     try:
         kind = inner = pa.array([record[name]]).type
         while pa.types.is_list(inner):
             inner = inner.value_type
-        if not pa.types.is_struct(inner):
+        if not pa.types.is_struct(inner) or avro_schema.marked_as(inner) is not None:
             return kind
     except (pa.ArrowException, OverflowError, TypeError, ValueError):
         pass
@@ -188,4 +200,4 @@ def _readable(value: Any, kind: pa.DataType) -> Any:
 
 
 def _as_text(value: Any) -> dict[str, str] | None:
-    return None if value is None else {"unreadable": repr(value)}
+    return None if value is None else unreadable(avro_schema.unmarked(value))

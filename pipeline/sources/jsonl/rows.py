@@ -19,7 +19,7 @@ import pyarrow as pa
 from pipeline.sources.batches import Part, joined, of_rows
 from transforms.rows import origin, paths
 from transforms.rows.from_python import from_dicts
-from transforms.rows.marks import UNREADABLE
+from transforms.rows.marks import unreadable
 
 BLANK: Final = b" \t\r"
 """The bytes that JSON allows around values, besides line ends."""
@@ -82,7 +82,7 @@ def _picked(row: Mapping[str, Any], path: str) -> Any:
     try:
         return paths.picked(row, path)
     except TypeError:  # something else than structs is on the way
-        return {UNREADABLE.field(0).name: repr(row)}
+        return unreadable(row)
 
 
 def parsed(line: bytes) -> Any:
