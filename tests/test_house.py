@@ -58,3 +58,9 @@ def test_every_room_is_on_the_map():
         if path.suffix in (".py", "")
     }
     assert rooms - named <= {"__init__", "__pycache__", "py"}
+
+
+def test_a_docstring_says_what_a_thing_is():
+    files = [path for room in ("pipeline", "transforms", "deploy") for path in Path(ROOT, room).rglob("*.py")]
+    opening = re.compile(r'^\s*r?"""What', re.MULTILINE)
+    assert [str(path) for path in files if opening.search(path.read_text(encoding="utf-8"))] == []
