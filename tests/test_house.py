@@ -60,6 +60,7 @@ def test_every_room_is_on_the_map():
         if path.suffix in (".py", "")
     }
     assert rooms - named <= {"__init__", "__pycache__", "py"}
+    assert len(text.splitlines()) < 120 and max(map(len, text.splitlines())) <= 200, "a map is read at a glance"
 
 
 def test_every_room_of_pipeline_is_in_a_layer():
