@@ -67,6 +67,19 @@ def test_the_lines_shown_are_lines_of_the_file():
             assert code in real, line
 
 
+def test_the_real_normaliser_source_and_sink_are_as_shown():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rows = re.findall(
+        r"^\| (?:normaliser|source|sink) \| \[(.*?)\].*? \| `(.*?)` in .*?\]\((.*?)\) \| \[(.*?)\]", text, re.MULTILINE
+    )
+    classes = re.findall(r"^class (?:MaxAbs|JSONLines|SequenceExample)\b.*(?:\n    .*)+", text, re.MULTILINE)
+    assert len(rows) == len(classes) == 3
+    for (file, line, table, tests), shown in zip(rows, classes, strict=True):
+        assert f"    {line},\n" in (ROOT / table).read_text(encoding="utf-8") and (ROOT / tests).exists()
+        code = (ROOT / file).read_text(encoding="utf-8")
+        assert all(re.sub(r"\s{2,}#.*", "", one).strip() in code for one in shown.splitlines())
+
+
 TABLES = r"^(?:TYPES|SOURCES|SINKS|FORMATS): Final.*?= [{(]"
 
 USED = """

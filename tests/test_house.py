@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import graphlib
 import re
+import tomllib
 from pathlib import Path
 
 import grimp
@@ -58,3 +60,41 @@ def test_every_room_is_on_the_map():
         if path.suffix in (".py", "")
     }
     assert rooms - named <= {"__init__", "__pycache__", "py"}
+    assert len(text.splitlines()) < 120 and max(map(len, text.splitlines())) <= 200, "a map is read at a glance"
+
+
+def test_every_room_of_pipeline_is_in_a_layer():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    layers = next(
+        one["layers"] for one in settings["tool"]["importlinter"]["contracts"] if "transforms" in one["layers"]
+    )
+    listed = {room for layer in layers for room in layer.split(" | ")}
+    rooms = {
+        path.stem
+        for path in Path(ROOT, "pipeline").iterdir()
+        if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
+    assert {room for room in listed if room.startswith("pipeline.")} == {
+        f"pipeline.{room}" for room in rooms - {"__init__"}
+    }
+
+
+@pytest.mark.parametrize("package", ["pipeline", "transforms"])
+def test_a_face_re_exports_and_does_nothing(package):
+    """Imports, tables, names only for type checking, and what loads a name late; a call is part of a table or completes one."""
+    found = []
+    for path in Path(ROOT, package).rglob("__init__.py"):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            is_text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+            is_late = isinstance(node, ast.FunctionDef) and node.name == "__getattr__"
+            is_typing = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+            plain = (ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign)
+            if not (is_text or is_late or is_typing or isinstance(node, plain)):
+                found.append(f"{path}:{node.lineno}")
+    assert found == []
+
+
+def test_a_docstring_says_what_a_thing_is():
+    files = [path for room in ("pipeline", "transforms", "deploy") for path in Path(ROOT, room).rglob("*.py")]
+    opening = re.compile(r'^\s*r?"""What', re.MULTILINE)
+    assert [str(path) for path in files if opening.search(path.read_text(encoding="utf-8"))] == []

@@ -15,7 +15,7 @@ FLOATS: Final = ("float16", "bfloat16", "float32", "float64")
 STRINGS: Final = ("string", "bytes")
 
 DIGITS: Final = "digits"
-"""What words of dtype uint64 are parsed as: their decimal text, by which they are looked up; no int64 holds them all."""
+"""The form that words of dtype uint64 are parsed to: decimal text, by which they are looked up; no int64 holds them all."""
 
 SMALLEST_FLOAT32: Final = 2.0**-126
 """The smallest normal float32; those below are subnormal."""

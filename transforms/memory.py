@@ -135,7 +135,7 @@ def apply(
       data: rows as dicts, or Arrow.
       columns: the columns, or a spec.
       sequence_groups: policies by group; one policy is that of the default group.
-      fitted: statistics found before. Without (and without `transform`) they are found in these rows.
+      fitted: statistics from before. Without (and without `transform`) they are computed from these rows.
       transform: directory of a saved graph; its statistics are used.
       max_steps: most steps of a sequence; a row with more is rejected (`over_limit`).
 

@@ -1,4 +1,4 @@
-"""What the Flex Template launcher runs. The package is installed in the image, so nothing is staged with the job."""
+"""Entry point of the Flex Template launcher. The package is installed in the image, so nothing is staged with the job."""
 
 from pipeline.launch import main
 

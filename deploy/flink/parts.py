@@ -1,4 +1,4 @@
-"""What a local Flink cluster is made of, fetched once, checked, and kept outside the repository: `python -m deploy.flink.parts`.
+"""The parts of a local Flink cluster, fetched once, checked, and kept outside the repository: `python -m deploy.flink.parts`.
 
 Flink's jars come with the source package `apache-flink-libraries`, by pip; those of Beam's job server with mvn. Both clients are
 asked as they are configured on this machine.
@@ -21,7 +21,7 @@ FLINK_SHA256: Final = "e6aee62ea1a1fe7b32e28894ad079f3f1a50a372a4caac3df52405267
 
 HERE: Final = Path(__file__).parent
 POM: Final = HERE / "pom.xml"
-"""What the job server is put together from."""
+"""The Maven project that lists the parts of the job server."""
 
 SUMS: Final = HERE / "job_server.sha256"
 """Its jars with their checksums, as `sha256sum` writes and checks them."""

@@ -69,7 +69,7 @@ def end(outcome: Outcome, debug: bool) -> None:
 
 
 def show_plan(columns: str, budget: float, buckets: int, as_json: bool, debug: bool, **asked: Any) -> None:
-    """Plans, prints what was found and exits with the code that the outcome of the pass has."""
+    """Plans, prints the plan and exits with the code that the outcome of the pass has."""
     import json
 
     with reported(debug, columns):

@@ -186,7 +186,7 @@ _WRITING: Final = [
         "--keep-sequences/--no-keep-sequences",
         default=True,
         show_default=True,
-        help="With events: publish the sequences that are made of them with the data set, so that verify can compare rows.",
+        help="With events: publish their sequences with the data set, so that verify can compare rows.",
     ),
     _ALLOW_EMPTY,
     _WAIT,

@@ -35,7 +35,7 @@ class DescribedEmbedding:
 
     @property
     def collection(self) -> str:
-        """What the weights are called: columns of one collection share a layer. That of an `embedding_column` is its own name."""
+        """The name of the weights: columns of one collection share a layer. That of an `embedding_column` is its own name."""
         return str(self.facts["collection"])
 
     @property

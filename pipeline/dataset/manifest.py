@@ -159,7 +159,7 @@ class Manifest:
 
     @property
     def sequences(self) -> Mapping[str, Any]:
-        """What the manifest says of the sequences that were made of events: their files, fields and rejected events."""
+        """The manifest's entry of the sequences that come from events: their files, fields and rejected events."""
         found: Mapping[str, Any] | None = self.content.get(SEQUENCES)
         return found or {}
 

@@ -22,7 +22,7 @@ VERSION_WITH_SPLITS: Final = 3
 """The version of a data set with splits, so that older readers refuse it rather than read it as one."""
 
 VERSION_WITH_SEQUENCES: Final = 4
-"""What is written of a data set with sequences of events, whose files older readers would take for nobody's."""
+"""The version of a data set with sequences of events, whose files older readers would take for nobody's."""
 
 VERSION_WITHOUT_DIGEST: Final = 1
 

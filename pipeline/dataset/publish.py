@@ -30,7 +30,7 @@ from transforms.errors import JobError
 from transforms.stored import trees
 
 ANY: Final = "*"
-"""Whatever run was published before."""
+"""Any run that was published before."""
 
 PLAIN_NAMES: Final = {
     "statistics": STATISTICS,

@@ -260,7 +260,7 @@ def _of_data_set(given: str, root: str, split: str) -> list[InputFile]:
 
 
 def _refuse_nothing(given: str, place: Place, allow_empty: bool, hidden: Sequence[str]) -> None:
-    """Refuses what no file was found for, unless it is a pattern, a folder or a data set, and may be empty."""
+    """Refuses what matches no file, unless it is a pattern, a folder or a data set, and may be empty."""
     is_folder = given.endswith("/") if place.is_remote else not place.pattern and os.path.isdir(place.root)
     holds_data_set = is_data_set(place.root)
     if allow_empty and (place.pattern or is_folder or holds_data_set):

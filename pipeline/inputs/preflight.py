@@ -196,7 +196,7 @@ def _absent(book: Mapping[str, Any], name: str, columns: Sequence[Column]) -> di
 
 
 class Reads(Protocol):
-    """What is read of rows: a spec, or something like one."""
+    """A spec, or anything else that says which features of rows are read."""
 
     @property
     def columns(self) -> Sequence[Column]:

@@ -170,7 +170,7 @@ class _Chooser:
         few = p.distinct <= MOST_LEARNED and p.count >= REPEATED * p.distinct
         if few and p.is_utf8 and not p.has_odd_words:
             kind = self._kind("categorical_column_with_learned_vocabulary")
-            why = f"{what}: a vocabulary is learned, with one id for words that it lacks"
+            why = f"{what}: a vocabulary is learned, with one id for all other words"
             yield self._made(kind, why, num_oov_buckets=1, **self._ids())
         kind = self._kind("categorical_column_with_hash_bucket")
         bytes_too = {} if p.is_utf8 else {"dtype": "bytes"}

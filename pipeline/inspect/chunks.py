@@ -13,7 +13,7 @@ from transforms.parse.array_text import arrays_of
 from transforms.parse.carriers import pieces
 from transforms.parse.form import JSON, Form
 from transforms.parse.typed import is_text
-from transforms.rows.ragged import Ragged, is_list, unwrapped
+from transforms.rows.ragged import Ragged, bare_type, is_list, unwrapped
 
 
 @dataclass(frozen=True)
@@ -130,10 +130,8 @@ def name_of(kind: pa.DataType) -> str:
     """
     if typed.is_uuid(kind):
         return "uuid"
-    if isinstance(kind, pa.BaseExtensionType):
-        return name_of(kind.storage_type)
-    if pa.types.is_dictionary(kind):
-        return name_of(kind.value_type)
+    if bare_type(kind) is not kind:
+        return name_of(bare_type(kind))
     if is_list(kind):
         size = f"[{kind.list_size}]" if pa.types.is_fixed_size_list(kind) else ""
         return f"list<{name_of(kind.value_type)}>{size}"

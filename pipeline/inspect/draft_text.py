@@ -93,9 +93,7 @@ def head(draft: Draft, sample: Sample, seen: Seen | None = None) -> list[str]:
         lines.append(f"It rejects {rejected:,} of these {what}. The first by each column:")
         lines += [f"  {tried.column.key!r}: {tried.first}" for tried in draft.columns if tried.first]
     if not sample.is_whole:
-        lines.append(
-            "Rows that the sample lacks may hold what these columns reject: seqcols check tells, before a run."
-        )
+        lines.append("Rows outside the sample may hold what these columns reject: seqcols check tells, before a run.")
     return lines
 
 

@@ -1,4 +1,4 @@
-"""The analysis cache: what was found in a file is kept, so that the file is not read again for the statistics.
+"""The analysis cache: the analysis of a file is kept, so that the file is not read again for the statistics.
 
 Beside the accumulators of tf.Transform's analyzers (for moments exact sums, for a vocabulary its counted words) stands what was
 counted. A folder holds one subfolder for every set of columns (`spec.text.digest`), and in it
@@ -198,7 +198,7 @@ def datasets(root: beam.Pipeline, analysis: Analysis, parts: Sequence[beam.PColl
 
 
 def keep(analysis: Analysis, found: Mapping[DatasetKey, DatasetCache]) -> list[beam.PCollection]:
-    """Writes what was found in the parts that were read, as pieces that no index names yet."""
+    """Writes the analysis of the parts that were read, as pieces that no index names yet."""
     made = []
     for k in range(len(analysis.parts)):
         for n, (key, accumulators) in enumerate(found[_new(k)].cache_dict.items()):

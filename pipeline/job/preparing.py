@@ -240,7 +240,7 @@ def look_at(inputs: Inputs, request: Request) -> tuple[str, ...]:
 
 
 def rehearse(spec: Spec) -> None:
-    """Traces the serving model, so that what cannot be served is found before anything is read."""
+    """Traces the serving model, so that a spec that cannot be served fails before anything is read."""
     from transforms.serve import model as serving  # which imports TensorFlow
 
     try:

@@ -131,7 +131,7 @@ def _with_tables_in_reach(plan: Plan) -> Plan:
 
 
 def _levels_before(request: Request, plan: Plan) -> int:
-    """Returns how many levels of statistics are found by passes of their own, before the job.
+    """Returns how many levels of statistics are computed by passes of their own, before the job.
 
     tf.Transform can find all of them in one pipeline, and does so on an engine; the local runner would hold the whole data in
     memory meanwhile. What a cache has of the files is tf.Transform's to choose.

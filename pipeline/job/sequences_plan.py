@@ -40,7 +40,7 @@ MANY: Final = 256
 
 @dataclass(frozen=True)
 class FieldsRead:
-    """What is read of events, in place of a spec."""
+    """The features to read of events, in place of a spec."""
 
     read_features: Mapping[str, str]
     columns: Sequence[Column] = ()
@@ -98,7 +98,7 @@ class EventsPlan:
 
     @property
     def fields(self) -> FieldsRead:
-        """What is read of the events."""
+        """The features to read of the events."""
         return fields_read(self.grouping.incoming)
 
     @property

@@ -39,7 +39,7 @@ BATCH_ROWS: Final = 1 << 16
 """Events in a batch, at most: of rows, which are longer, fewer are enough."""
 
 MADE: Final = "sequences.json"
-"""What the pipeline has made, in the staging folder."""
+"""File in the staging folder that lists the sequences which the pipeline wrote."""
 
 
 def build(root: beam.Pipeline, plan: EventsPlan, tuning: Tuning, end: Any = None) -> beam.PCollection:

@@ -54,7 +54,7 @@ class Planned:
 
     @property
     def events(self) -> dict[str, Any] | None:
-        """What became of the events that the rows were made of, and what making sequences of them takes; None for no events.
+        """The fate of the events behind the rows, and the cost of turning them into sequences; None without events.
 
         `rows`, `dropped` and `sequences` as in the ledger; `partitions`: how many parts their keys are dealt to; `disk_bytes`:
         about how much room they need meanwhile.
@@ -92,7 +92,7 @@ def plan(
       buckets: the largest number of length buckets.
 
     Returns:
-      What was found; no groups where the pass failed, which the outcome tells.
+      The plan; it has no groups where the pass failed, as the outcome tells.
 
     Raises:
       UsageError: the request cannot be carried out.

@@ -37,7 +37,7 @@ from transforms.rows import digests, origin
 from transforms.rows.tally import Tally, from_list, listed, without_times
 
 FOUND: Final = "dropped-events"
-"""What was found, in the staging folder."""
+"""Name of the results in the staging folder."""
 
 
 def may_be_there(events: Events, dropped: Mapping[str, int]) -> bool:

@@ -38,7 +38,7 @@ COUNTS: Final = {
     "non_finite": "not finite",
     "nulls": "null",
 }
-ROWS: Final = {"present": "hold the feature", "absent": "lack it (accepted)", "empty": "hold nothing (accepted)"}
+ROWS: Final = {"present": "hold the feature", "absent": "do not have it (accepted)", "empty": "hold nothing (accepted)"}
 
 
 def view(

@@ -24,7 +24,7 @@ WHY: Final = {
     "rejected": "without a key or a time, or not readable",
     EXCLUDED: "named by --exclude-events",
 }
-"""What the fate of an event means; of one that is not here nothing is said."""
+"""Explanations of the fates of events; a fate that is not here needs none."""
 
 TITLES: Final = {
     EVENTS: ("Events of a key", "keys", "events"),
@@ -34,7 +34,7 @@ TITLES: Final = {
     SESSION_TIMES: ("Time from the first event of a session to its last", "sessions", ""),
     STEPS: ("Steps of a sequence, as written", "sequences", "steps"),
 }
-"""What is counted: the title of its picture, what it is counted over, and its unit; nothing for times."""
+"""For each figure: the title of its chart, the things that it is counted over, and its unit; empty for times."""
 
 
 def view(

@@ -15,7 +15,7 @@ MOST_BARS: Final = 190
 """The most bars; a phone shows one every two pixels."""
 
 COLOURS: Final = 4
-"""Splits take turns with so many colours."""
+"""Number of colours, in which splits take turns."""
 
 _WEEK: Final = 7 * DAY
 _MONDAY: Final = 4 * DAY
@@ -120,7 +120,7 @@ def _steps(low: int, high: int, step: int) -> np.ndarray:
 
 
 def _months(low: int, high: int, months: int) -> np.ndarray:
-    """Returns the beginnings of months, or of every so many of them."""
+    """Returns the beginnings of spans of a number of months."""
     first, last = (int(np.datetime64(at, "s").astype("datetime64[M]").astype(np.int64)) for at in (low, high - 1))
     # NumPy counts months from January 1970; years, tens and hundreds of years begin with those of the calendar.
     since = (first + 1970 * 12) // months * months - 1970 * 12

@@ -29,7 +29,7 @@ TRIMMED_BYTES: Final = 64 << 20
 
 
 class Partition(NamedTuple):
-    """What became of the events of a partition.
+    """The sequences of a partition, and the fate of its events.
 
     Attributes:
       table: the sequences, ordered by key, split and time.

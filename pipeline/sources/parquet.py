@@ -162,7 +162,7 @@ def _group(file: Any, part: int, wanted: Mapping[str, Sequence[int]], limits: Li
 def _readable(
     found: Iterator[Any], file: Any, part: int, wanted: Mapping[str, Sequence[int]], where: str
 ) -> Iterator[Any]:
-    """Yields what is found; where that fails for a feature that pyarrow cannot read, though the file is whole, it says which."""
+    """Yields the batches; where that fails for a feature that pyarrow cannot read, though the file is whole, it says which."""
     try:
         yield from found
     except pa.ArrowException as error:

@@ -1,6 +1,6 @@
 """Verify the files of a data set: all that the manifest names is there as it was published, and the counts add up.
 
-Needs neither TensorFlow nor the inputs. Whatever is wrong is found in one go, not only what is wrong first.
+Needs neither TensorFlow nor the inputs. Reports everything that is wrong in one go, not only the first fault.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ def files(root: str, stream: TextIO | None = None) -> Verified:
 
 
 def compare(done: Verified, inputs: Sequence[str] = (), most: int = DEFAULT_ROWS, stream: TextIO | None = None) -> None:
-    """Compares rows of a data set whose files were verified, and notes what was found; see `pipeline.verify.rows`.
+    """Compares rows of a data set whose files were verified, and notes the faults; see `pipeline.verify.rows`.
 
     Raises:
       JobError: they cannot be compared.

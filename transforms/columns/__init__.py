@@ -6,15 +6,11 @@ from `transforms`) by that name.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Final, Union
+from typing import TYPE_CHECKING, Any, Final
 
-from pydantic import Field
-
-from transforms import problems
 from transforms.columns import (
     bucketized,
     embedding,
-    from_tensorflow,
     hash_bucket,
     identity,
     indicator,
@@ -28,7 +24,8 @@ from transforms.columns import (
     weighted,
 )
 from transforms.columns.base import Column, KeyedColumn
-from transforms.columns.categorical import Categorical, KeyedCategorical
+from transforms.columns.categorical import Categorical
+from transforms.columns.complete import completed
 from transforms.columns.from_tensorflow import constructor
 from transforms.columns.numeric_base import NumericBase
 from transforms.columns.results import Output
@@ -55,28 +52,12 @@ TYPES: Final[dict[str, type[Column]]] = {
     "passthrough_column": passthrough.Passthrough,
 }
 
-problems.COLUMN_TYPES.update(TYPES)
-from_tensorflow.TYPES.update(TYPES)
-
 CLASSES: Final = {kind.__name__: kind for kind in TYPES.values()}
-
-
-def _any(base: Any) -> Any:
-    """Returns the union of the types that derive from a class, discriminated by `type`."""
-    kinds = tuple(kind for kind in TYPES.values() if issubclass(kind, base))
-    return Annotated[Union[kinds], Field(discriminator="type")]  # noqa: UP007
-
-
-# The types that wrappers can wrap: their fields name these, which are known once the table is.
-for _kind in TYPES.values():
-    _inner = {"AnyCategorical": Categorical, "AnyIds": KeyedCategorical, "AnyNumeric": NumericBase}
-    _kind.model_rebuild(_types_namespace={name: _any(base) for name, base in _inner.items()})
 
 if TYPE_CHECKING:
     AnyColumn = Column
-    AnyCategorical = Categorical
 else:
-    AnyColumn = _any(Column)
+    AnyColumn = completed(TYPES)
 
 
 def __getattr__(name: str) -> Any:

@@ -16,8 +16,9 @@ from transforms.columns.base import Column, KeyedColumn, NumericDtype, Shape, fa
 from transforms.columns.results import Checked
 from transforms.columns.steps import rows_without
 from transforms.errors import SpecError, SpecFault
-from transforms.normalizers import Function, Normalizer, NormalizerField, Statistics
+from transforms.normalizers import Function, Normalizer, Statistics
 from transforms.normalizers.asks import Ask
+from transforms.normalizers.field import NormalizerField
 from transforms.parse.form import Form
 from transforms.rows.ragged import Ragged
 

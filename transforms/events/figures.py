@@ -23,7 +23,7 @@ EVENTS, GAPS, STEPS = "events", "gaps", "steps"
 SESSIONS, SESSION_EVENTS, SESSION_TIMES = "sessions", "session_events", "session_times"
 
 WHATS: Final = (EVENTS, GAPS, STEPS, SESSIONS, SESSION_EVENTS, SESSION_TIMES)
-"""What is counted in buckets: events of a key, times from one event of a key to the next, steps of a sequence that is written;
+"""The figures that are counted in buckets: events of a key, times from one to the next, steps of a sequence that is written;
 with `sessions`, sessions of a key, events of a session, and times from its first event to its last."""
 
 MOST_BINS: Final = SLOTS // 4

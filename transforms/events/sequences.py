@@ -88,7 +88,7 @@ def sequences(
 
 @dataclass(frozen=True)
 class Working:
-    """What sequences were cut from.
+    """Sequences together with the events that they were cut from.
 
     Attributes:
       events: those that have a key and a time.

@@ -21,7 +21,7 @@ class Most(NamedTuple):
     """The most events of a key that decide on its sequence.
 
     Attributes:
-      events: so many of its last events.
+      events: how many of its last events count.
       fate: what becomes of those before them, a number in `transforms.events.accounting.FATES`.
     """
 
@@ -74,7 +74,7 @@ def kept(events: Events, table: pa.Table, most: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Trimmed:
-    """What was trimmed of some keys, for the figures of all events.
+    """The events that were trimmed from some keys, for the figures of all events.
 
     Attributes:
       keys: the fields of the keys, one row per key and time that it was trimmed.

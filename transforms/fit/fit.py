@@ -1,4 +1,4 @@
-"""Fit: the statistics of a data set, found by tf.Transform, and the directory of the graph that uses them.
+"""Fit: the statistics of a data set, computed by tf.Transform, and the directory of the graph that uses them.
 
 One implementation for the main job (files), for `Fit` (any PCollection) and for `transforms.ml_transform`.
 

@@ -75,7 +75,7 @@ def arrays_of(text: pa.Array, present: np.ndarray, form: Form) -> Arrays:
 
 @dataclass(frozen=True)
 class _Scanned:
-    """What stands in texts; see `transforms.kernels.array_text`.
+    """The arrays that texts hold; see `transforms.kernels.array_text`.
 
     Attributes:
       forms: int64 `[rows]`.

@@ -22,7 +22,7 @@ from transforms.parse.step_limit import MAX_STEPS, too_long
 from transforms.parse.text import ARRAY_TEXT
 from transforms.parse.typed import LeafFault, is_text
 from transforms.rows.marks import NO_TEXT
-from transforms.rows.ragged import Ragged, is_list, splits_of, unwrapped
+from transforms.rows.ragged import Ragged, bare_type, is_list, splits_of, unwrapped
 from transforms.rows.rejection import Fault
 
 
@@ -110,9 +110,7 @@ def column_type_error(kind: pa.DataType, form: Form) -> str:
 
 def _bare(kind: pa.DataType) -> pa.DataType:
     """Returns a type without what only decorates it."""
-    if isinstance(kind, pa.BaseExtensionType) and not typed.is_uuid(kind):
-        kind = kind.storage_type
-    return kind.value_type if pa.types.is_dictionary(kind) else kind
+    return kind if typed.is_uuid(kind) else bare_type(kind)
 
 
 def _is_text_or_null(kind: pa.DataType) -> bool:

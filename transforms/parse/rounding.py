@@ -37,7 +37,7 @@ class Rounded:
         return self.whole > 0 or (self.different - self.left) * FEW > self.different
 
     def __add__(self, other: Rounded) -> Rounded:
-        """Adds up what was found in several batches."""
+        """Adds up the findings of several batches."""
         return Rounded(self.different + other.different, self.left + other.left, self.whole + other.whole)
 
 

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.rows.marks import unreadable
-from transforms.rows.ragged import Ragged, is_list
+from transforms.rows.ragged import Ragged, bare_type, is_list
 
 FILE_KEY: Final = b"seqcols.file"
 FORMAT_KEY: Final = b"seqcols.record_format"
@@ -110,10 +110,8 @@ def _lacks_kernels(kind: pa.DataType) -> bool:
     odd = (types.is_run_end_encoded, types.is_string_view, types.is_binary_view, types.is_union)
     if any(test(kind) for test in odd):
         return True
-    if isinstance(kind, pa.BaseExtensionType):
-        return _lacks_kernels(kind.storage_type)
-    if types.is_dictionary(kind):
-        return _lacks_kernels(kind.value_type)
+    if bare_type(kind) is not kind:
+        return _lacks_kernels(bare_type(kind))
     return any(_lacks_kernels(kind.field(k).type) for k in range(kind.num_fields))
 
 

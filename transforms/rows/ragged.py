@@ -80,6 +80,17 @@ def unwrapped(array: pa.Array) -> pa.Array:
     return array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
 
 
+def bare_type(kind: pa.DataType) -> pa.DataType:
+    """Returns the type of the values that a type only decorates, as `unwrapped` returns them.
+
+    >>> bare_type(pa.dictionary(pa.int32(), pa.string()))
+    DataType(string)
+    """
+    if isinstance(kind, pa.BaseExtensionType):
+        kind = kind.storage_type
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
 def is_list(kind: pa.DataType) -> bool:
     """Tells whether a type is one of Arrow's lists."""
     types = pa.types

@@ -71,7 +71,7 @@ EXPLANATIONS: Final[dict[str, Explanation]] = {
         "`dtype: bytes`, or convert at the source",
     ),
     "missing": Explanation(
-        "the row lacks a column that must be there",
+        "the row has no value for a column that must have one",
         "no feature `x` with `required: true`; a `numeric_column` without `default_value`; an event without its key or time",
         "a `default_value`, or `required: false`",
     ),

@@ -19,7 +19,7 @@ from transforms.serve import fields, parsing, records
 from transforms.serve.records import BYTES, FLOATS, INTEGERS, NO_KIND
 
 _KIND: Final = {"int64": INTEGERS, "string": BYTES, dtypes.DIGITS: BYTES}
-"""What a column asks for (`_asked`) to the kind that holds such values; for all others it is floats."""
+"""The dtype that a column asks for (`_asked`) to the kind of value that holds it; for every other dtype, floats."""
 
 
 class RequestFeatures(NamedTuple):

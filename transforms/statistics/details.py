@@ -127,13 +127,13 @@ class Details:
         return self
 
     def outcome(self) -> np.ndarray:
-        """Returns what was found for the graph: bytes `[PARTS * asks]`, serialized tensors, those of a key by fingerprint."""
+        """Returns the results for the graph: bytes `[PARTS * asks]`, serialized tensors, those of a key by fingerprint."""
         self._settle(0)
         parts = [part for ask, group in zip(self.asks, self.groups, strict=True) for part in _serialized(ask, group)]
         return np.array([tf.io.serialize_tensor(part).numpy() for part in parts], object)
 
     def readable(self) -> list[dict[str, Any]]:
-        """Returns what was found for people, ask by ask (see `by_key.readable`)."""
+        """Returns the results for people, ask by ask (see `by_key.readable`)."""
         self._settle(0)
         return [readable(ask, group) for ask, group in zip(self.asks, self.groups, strict=True)]
 
@@ -156,7 +156,7 @@ def _fingerprint(keys: tf.Tensor) -> tf.Tensor:
 
 
 def statistics_of(detail: Any, ask: Ask, steps: Steps) -> Statistics:
-    """Returns what one ask found, inside the graph.
+    """Returns the statistics of one ask, inside the graph.
 
     Args:
       detail: bytes `[PARTS]`, the ask's part of `Details.outcome`.

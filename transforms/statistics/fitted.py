@@ -84,7 +84,7 @@ class Fitted:
         return replace(self, tables=(*self.tables, table))
 
     def with_details(self, asks: Sequence[Ask], details: Sequence[Any]) -> Fitted:
-        """Adds what was found for some asks."""
+        """Adds the results of some asks."""
         return replace(self, details={**self.details, **dict(zip(asks, details, strict=True))})
 
     def with_vocabulary(self, name: str, vocabulary: Vocabulary) -> Fitted:

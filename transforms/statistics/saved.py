@@ -69,7 +69,7 @@ def read_words(spec: Spec, folder: str) -> dict[str, tuple[bytes, ...]]:
 
 
 def read_level(spec: Spec, folder: str, level: int) -> Level:
-    """Returns what a pass found of one level and wrote down in a folder."""
+    """Returns the statistics of one level that a pass wrote to a folder."""
     table = details = None
     if table_width(spec, level):
         with FileSystems.open(joined(folder, moments_file(level))) as file:

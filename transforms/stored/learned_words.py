@@ -16,7 +16,7 @@ PRUNED_AT: Final = 100_000
 
 @dataclass(frozen=True)
 class Choice:
-    """What a vocabulary learns.
+    """The rule by which a vocabulary learns words.
 
     Attributes:
       known: words that it has already, in the order of their ids.

@@ -35,7 +35,7 @@ _FACTS: Final = b"seqcols"
 
 @dataclass(frozen=True)
 class Kept:
-    """What a data set keeps of a vocabulary.
+    """A vocabulary as a data set keeps it.
 
     Attributes:
       words: the words in the order of their ids.

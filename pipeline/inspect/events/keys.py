@@ -40,7 +40,7 @@ FEW_KINDS: Final = 20
 MANY: Final = 100
 
 SIGN: Final = 4
-"""What a habit of the events in time or in the files says, and what a field needs to be the key; less only breaks ties."""
+"""Points for a habit of the events in time or in the files, and those that a field needs to be the key; fewer only break ties."""
 
 STAYS: Final = 0.6
 """Agreement beyond chance from which on a field belongs to the key (see `togetherness`)."""

@@ -26,7 +26,7 @@ THINGS: Final = _listed(
 """Things that are measured or that report by themselves."""
 
 VISITS: Final = _listed("session sess sid cookie visit trip journey conversation thread case incident episode")
-"""What lasts for a while, and may belong to somebody who comes again."""
+"""Things that last for a while, and may belong to somebody who comes again."""
 
 KINDS: Final = frozenset(
     {"device", "client", "host", "station", "account", "profile", "car", "vehicle", "case", "instance", "unit"}
@@ -42,7 +42,7 @@ PROPERTIES: Final = _listed(
     "measurement temperature temp humidity pressure voltage current power speed weight height length width depth "
     "duration latency lat lon lng latitude longitude position rank index rate ratio percent"
 )
-"""What is said of an event or of its owner, however often it repeats."""
+"""Properties of an event or of its owner, however often they repeat."""
 
 IDS: Final = _listed("id ids uuid guid key hash no nr number num code serial sn name")
 """Words after the one that says what a field is."""

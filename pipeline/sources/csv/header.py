@@ -19,7 +19,7 @@ from transforms.errors import JobError
 from transforms.rows import origin
 
 DELIMITERS: Final = (",", ";", "\t", "|", "\x01")
-"""What may separate cells without being named; the last is Hive's own."""
+"""Delimiters that are recognised without being named; the last is Hive's own."""
 
 _NAMED: Final = re.compile(rb"sep=([\x01-\x09\x20\x21\x23-\x7e])(\r\n|\n|\r)")
 """The line before the header with which a file names its delimiter, as spreadsheets write and read it."""
