@@ -134,6 +134,27 @@ def vocabulary_command(directory: str, column: str, as_json: bool, debug: bool) 
     printed()
 
 
+@click.command("head")
+@click.argument("directory")
+@click.option("-n", "rows", type=click.IntRange(min=1), default=5, show_default=True, help="How many rows to print.")
+@click.option("--split", default="", help="Split whose rows are printed; by default the first one.")
+@DEBUG
+def head_command(directory: str, rows: int, split: str, debug: bool) -> None:
+    """Print the first rows of the data set in DIRECTORY: of sequences the steps without padding, and words for ids.
+
+    Of a longer list only the first values. Masks are left out: they say what padding is.
+
+    Exit codes: 0 done, 1 failed, 2 wrong use.
+    """
+    with reported(debug):
+        from pipeline.command import head
+
+        shown, notes = head.lines(directory, rows, split)
+        say(*shown)
+        say(*(f"seqcols: {note}" for note in notes), err=True)
+    printed()
+
+
 @click.command("rejects")
 @click.argument("directory")
 @click.option("--reason", default="", help="Only rows that were rejected for this reason (seqcols explain lists them).")
@@ -210,6 +231,7 @@ COMMANDS: Final = (
     verify_command,
     compare_command,
     undo_append_command,
+    head_command,
     vocabulary_command,
     rejects_command,
     repair_command,
