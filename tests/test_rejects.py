@@ -174,7 +174,19 @@ def test_a_file_that_does_not_fit_its_places_is_refused(mixed, tmp_path, text, e
     said = call(*arguments)
     places = places_file(str(path))
     assert (said.exit_code, said.stderr) == (1, f"seqcols: error: {path}: {error.replace('PLACES', places)}\n")
+    held = Path(places).read_bytes()
+    pq.write_table(pa.table({"row": [1, 2]}), places)
+    said = call(*arguments)
+    assert said.exit_code == 1 and said.stderr.endswith(f"{places}: expected the columns 'file' and 'row', got row\n")
+    Path(places).write_bytes(held[:-9])
+    said = call(*arguments)
+    assert said.exit_code == 1 and f"{places}: damaged, cut short" in said.stderr
+    other = path.rename(tmp_path / "m.txt")
+    Path(places_file(str(other))).write_bytes(held)
+    said = call(arguments[0], other, *arguments[2:])
+    assert said.exit_code == 1 and "m.txt: its name does not say its format" in said.stderr
     Path(places).unlink()
+    path.write_text(text)
     said = call(*arguments)
     assert said.exit_code == 2 and f"with the file of places {places} beside it" in said.stderr
 

@@ -17,7 +17,8 @@ from pipeline.dataset.target import refuse_file, write_file
 from pipeline.sources.base import Read
 from pipeline.sources.formats import SOURCES
 from pipeline.sources.limits import WIDEST
-from transforms.errors import JobError
+from pipeline.sources.parquet import opened
+from transforms.errors import JobError, listed
 from transforms.rows import origin
 
 PLACES: Final = pa.schema([("file", pa.string()), ("row", pa.int64())])
@@ -130,8 +131,14 @@ def read(path: str) -> Iterator[pa.RecordBatch]:
     Raises:
       JobError: it cannot be read, or does not have a record for each place, in order; or has another header.
     """
-    places = pq.read_table(places_file(path))
-    source = next(one for one in SOURCES.values() if path.endswith(one.suffixes))
+    beside = places_file(path)
+    with opened(beside) as file:
+        places = file.read()
+    if places.schema.names != PLACES.names:
+        raise JobError(f"{beside}: expected the columns 'file' and 'row', got {listed(places.schema.names)}")
+    source = next((one for one in SOURCES.values() if path.endswith(one.suffixes)), None)
+    if source is None:
+        raise JobError(f"{path}: its name does not say its format: expected the one that seqcols rejects gave it")
     features = dict.fromkeys([] if source.record_formats else source.features(path, WIDEST), "string")
     header = (places.schema.metadata or {}).get(_HEADER, b"")
     found, rows = [], 0
@@ -143,7 +150,7 @@ def read(path: str) -> Iterator[pa.RecordBatch]:
                     raise JobError(f"{path}: expected the header {header.decode()!r}, as it was, got {now.decode()!r}")
                 found.append(pa.table({"at": numbers, "record": records}))
     if rows != len(places):
-        what = f"has {rows:,} rows, expected the {len(places):,} of {places_file(path)}, in their order"
+        what = f"has {rows:,} rows, expected the {len(places):,} of {beside}, in their order"
         raise JobError(f"{path}: {what}; those that cannot be mended may stay as they are")
     if rows:
         records = pa.concat_tables(found).sort_by("at")["record"]
