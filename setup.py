@@ -16,7 +16,7 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.11,<3.12",
     package_dir={"": "."},
-    packages=find_packages(include=["pipeline*", "transforms*"]),
+    packages=find_packages(include=["pipeline*", "seqcols*", "transforms*"]),
     package_data={"": ["py.typed", "*.json", "*.yaml", "*.html.j2"]},
     include_package_data=False,
     zip_safe=False,
@@ -55,5 +55,5 @@ setup(
         "torch": ["torch>=2.3"],  # the first that takes NumPy 2
         "bench": ["polars", "altair", "vl-convert-python"],
     },
-    entry_points={"console_scripts": ["seqcols = pipeline.command.cli:main"]},
+    entry_points={"console_scripts": ["seqcols = seqcols.__main__:main"]},
 )

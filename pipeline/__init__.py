@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pipeline.job.executing import Outcome
     from pipeline.job.request import Request
     from pipeline.job.running import check, run
-    from pipeline.job.sequences import sequences
+    from pipeline.job.sequences import sequences as run_sequences
     from pipeline.planning.plan import plan
     from pipeline.shuffle.group_events import GroupEvents
 
@@ -29,7 +29,7 @@ _LATE = {
     "plan": ("pipeline.planning.plan", "plan"),
     "read_manifest": ("pipeline.dataset.manifest", "read"),
     "run": ("pipeline.job.running", "run"),
-    "sequences": ("pipeline.job.sequences", "sequences"),
+    "run_sequences": ("pipeline.job.sequences", "sequences"),
 }
 
 
@@ -54,5 +54,5 @@ __all__ = [
     "plan",
     "read_manifest",
     "run",
-    "sequences",
+    "run_sequences",
 ]

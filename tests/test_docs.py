@@ -196,6 +196,12 @@ def test_exit_codes_are_those_of_the_command():
     assert stated == wanted
 
 
+@pytest.mark.parametrize("path", [*PAGES, *sorted((ROOT / "docs/examples").glob("*.py"))], ids=lambda path: path.name)
+def test_users_import_from_seqcols(path: Path):
+    """In all that is shown: other modules only for what is not public in seqcols."""
+    assert not re.search(r"^(>>> )?from (pipeline|pipeline\.loaders|transforms) import", path.read_text(), re.MULTILINE)
+
+
 def test_the_readme_is_read_in_ten_minutes():
     assert TEXTS["README.md"].count("\n") <= 200
 

@@ -126,7 +126,7 @@ def apply(
 ) -> Applied:
     """Parses, validates, normalises and densifies rows in memory: the same code that the job runs.
 
-    >>> from transforms import sequence_numeric_column
+    >>> from seqcols import sequence_numeric_column
     >>> done = apply([{"x": [1.0, 2.0]}, {"x": [3.0]}, {"x": [float("nan")]}], [sequence_numeric_column("x")])
     >>> done["x"].tolist(), done.rejected["reason"].to_pylist()
     ([[[1.0], [2.0]], [[3.0], [0.0]]], ['non_finite'])

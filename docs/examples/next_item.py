@@ -14,9 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from one_model import save
-from pipeline import Request, load, read_manifest, run
-from pipeline.loaders import numpy_batches
-from transforms import make_events
+from seqcols import Request, load, make_events, numpy_batches, read_manifest, run
 
 SPEC = load(os.path.join(os.path.dirname(os.path.abspath(__file__)), "next_item.yaml"))
 T = SPEC.sequence_groups["history"].max_length

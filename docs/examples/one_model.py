@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from pipeline import read_manifest
+from seqcols import read_manifest
 
 
 class OneModel(tf.Module):

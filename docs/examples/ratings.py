@@ -16,9 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from one_model import as_records, save
-from pipeline import Request, load, read_manifest, run
-from pipeline.loaders import numpy_batches
-from transforms import make_events, sequences
+from seqcols import Request, load, make_events, numpy_batches, read_manifest, run, sequences
 
 SPEC = load(os.path.join(os.path.dirname(os.path.abspath(__file__)), "ratings.yaml"))
 T = SPEC.sequence_groups["seen"].max_length

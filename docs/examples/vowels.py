@@ -15,9 +15,16 @@ import pyarrow.parquet as pq
 import tensorflow as tf
 
 from one_model import save
-from pipeline import Request, run
-from pipeline.loaders import numpy_batches, tf_dataset
-from transforms import SequenceGroup, make_spec, passthrough_column, sequence_numeric_column
+from seqcols import (
+    Request,
+    SequenceGroup,
+    make_spec,
+    numpy_batches,
+    passthrough_column,
+    run,
+    sequence_numeric_column,
+    tf_dataset,
+)
 
 SPEAKERS = 9
 EPOCHS = 60

@@ -9,7 +9,7 @@ import click
 
 from pipeline.command.actions import end, find_functions, prepare
 from pipeline.command.exits import DRIFTED, FAILED, printed, reported, say, stop
-from pipeline.command.options import DEBUG, MOVED_INPUTS, WORKERS, comparing
+from pipeline.command.options import DEBUG, MOVED_INPUTS, OVERWRITE, WORKERS, comparing
 
 
 @click.command("verify")
@@ -134,6 +134,64 @@ def vocabulary_command(directory: str, column: str, as_json: bool, debug: bool) 
     printed()
 
 
+@click.command("head")
+@click.argument("directory")
+@click.option("-n", "rows", type=click.IntRange(min=1), default=5, show_default=True, help="How many rows to print.")
+@click.option("--split", default="", help="Split whose rows are printed; by default the first one.")
+@DEBUG
+def head_command(directory: str, rows: int, split: str, debug: bool) -> None:
+    """Print the first rows of the data set in DIRECTORY: of sequences the steps without padding, and words for ids.
+
+    Of a longer list only the first values. Masks are left out: they say what padding is.
+
+    Exit codes: 0 done, 1 failed, 2 wrong use.
+    """
+    with reported(debug):
+        from pipeline.command import head
+
+        shown, notes = head.lines(directory, rows, split)
+        say(*shown)
+        say(*(f"seqcols: {note}" for note in notes), err=True)
+    printed()
+
+
+@click.command("rejects")
+@click.argument("directory")
+@click.option("--reason", default="", help="Only rows that were rejected for this reason (seqcols explain lists them).")
+@click.option("--column", default="", help="Only rows that were rejected for this column.")
+@click.option("--split", default="", help="Only rows of this split.")
+@click.option("--events", is_flag=True, help="Rejected events, of a data set that was made of events.")
+@click.option(
+    "--output",
+    "-o",
+    default="",
+    help="File to write the original records to, in their own format, which the end of its name says: .jsonl, .csv, .tsv, "
+    ".tfrecord, or .parquet for rows of Parquet and Avro. What repair knows them by goes to a file beside it.",
+)
+@OVERWRITE
+@DEBUG
+def rejects_command(directory: str, output: str, overwrite: bool, debug: bool, **chosen: Any) -> None:
+    """Print the rejected rows of the data set in DIRECTORY: file, row, reason, what was expected, and the record shortened.
+
+    With --output writes their original records instead, as they were, ready to be mended and put through repair.
+
+    Exit codes: 0 done, 1 failed, 2 wrong use.
+    """
+    with reported(debug):
+        from pipeline.command import rejected
+        from pipeline.dataset.target import refuse_file
+
+        refuse_file(output, overwrite)
+        rejects = rejected.Rejects(rejected.opened(directory), **chosen)
+        if output:
+            say(*rejected.write(rejects, output, overwrite))
+        else:
+            shown = rejected.lines(rejects)
+            say(*shown)
+            say(*(f"seqcols: {note}" for note in rejected.notes(rejects, len(shown) // 2)), err=True)
+    printed()
+
+
 @click.command("repair")
 @click.argument("rejected")
 @click.option("--columns", required=True, help="Columns file to read the rows with.")
@@ -144,7 +202,8 @@ def vocabulary_command(directory: str, column: str, as_json: bool, debug: bool) 
 def repair_command(debug: bool, columns: str, **options: Any) -> None:
     """Process the rejected rows of a data set again with --columns, and add those that pass to the data set.
 
-    REJECTED is DIR/rejected of a data set, or a Parquet file of its rejected rows with mended records, or of its rejected events.
+    REJECTED is DIR/rejected of a data set, or a file of mended records of its rejected rows, or events: one that rejects --output
+    has written, or a Parquet file with the columns file, row and record.
     The statistics of the data set stay as they are; columns that would change rows already written are refused, and so are events
     that would change sequences: for these the command that runs again with them is printed.
 
@@ -168,4 +227,12 @@ def repair_command(debug: bool, columns: str, **options: Any) -> None:
     end(outcome, debug)
 
 
-COMMANDS: Final = (verify_command, compare_command, undo_append_command, vocabulary_command, repair_command)
+COMMANDS: Final = (
+    verify_command,
+    compare_command,
+    undo_append_command,
+    head_command,
+    vocabulary_command,
+    rejects_command,
+    repair_command,
+)

@@ -192,7 +192,7 @@ _WRITING: Final = [
     _WAIT,
 ]
 
-_OVERWRITE: Final = click.option("--overwrite", is_flag=True, help="Replace an existing file.")
+OVERWRITE: Final = click.option("--overwrite", is_flag=True, help="Replace an existing file.")
 
 _COMPARING: Final = [
     click.argument("one", metavar="DIR"),
@@ -211,7 +211,7 @@ _COMPARING: Final = [
         "Above it the exit code is 4.",
     ),
     click.option("--output", "-o", default="", help="File to write a page to, for a browser."),
-    _OVERWRITE,
+    OVERWRITE,
     click.option("--json", "as_json", is_flag=True, help="Print all figures as JSON."),
     DEBUG,
 ]
@@ -219,7 +219,7 @@ _COMPARING: Final = [
 _INSPECTING: Final = [
     click.argument("inputs", metavar="FILES...", nargs=-1, required=True),
     click.option("--output", "-o", default="", help="File to write the draft to; if omitted, it is printed."),
-    _OVERWRITE,
+    OVERWRITE,
     _valued("--rows", click.IntRange(min=1), INSPECTED_ROWS, "How many rows to sample, spread over the files."),
     click.option(
         "--events/--no-events",

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import UsageError
+from pipeline.inputs import originals
 from pipeline.inputs.match import Inputs, SkippedFile
 from pipeline.sources.formats import SOURCES
 from pipeline.sources.limits import WIDEST
@@ -22,13 +23,16 @@ Places = Mapping[str, np.ndarray]
 
 
 def batches_of(paths: Sequence[str], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """Yields some columns of files of rejected rows.
+    """Yields some columns of files of rejected rows, or of files of mended records (see `pipeline.inputs.originals`).
 
     Raises:
       JobError: a file cannot be read, or does not have a column.
     """
     source = SOURCES["parquet"]
     for path in paths:
+        if originals.has_places(path):
+            yield from (batch.select(columns) for batch in originals.read(path))
+            continue
         features = source.features(path, WIDEST)
         for name in columns:
             if name not in features:

@@ -23,6 +23,7 @@ from pipeline.dataset.manifest_entries import spec_of
 from pipeline.dataset.splits import NO_SPLITS, Splits
 from pipeline.dataset.target import refuse_pattern
 from pipeline.errors import UsageError
+from pipeline.inputs import originals
 from pipeline.inputs.match import Inputs, match
 from pipeline.inputs.places import among, places_of
 from pipeline.job.progress import now
@@ -46,7 +47,7 @@ class Repair:
 
     Attributes:
       rejected: the directory `rejected/` of a data set, the data set's own, or files (a pattern) with rejected rows of it whose
-        records somebody has mended, or with such events.
+        records somebody has mended, or with such events; also in their own format, as `seqcols rejects --output` writes them.
       spec: the columns to read the rows with now.
       output: directory of the data set; may be left out if `rejected` tells it.
       inputs: patterns of the input files of the data set, if they have moved from where the manifest says.
@@ -182,7 +183,10 @@ def planned(asked: Repair, columns_text: str) -> RepairPlan:
 def _located(asked: Repair) -> tuple[str, Inputs]:
     """Returns the directory of the data set, and files with mended records."""
     given = plain_path(asked.rejected).rstrip("/")
-    if not layout.exists(given) or given.endswith(".parquet"):
+    if not layout.exists(given) or given.endswith(".parquet") or os.path.isfile(given):
+        if os.path.isfile(given) and not given.endswith(".parquet") and not originals.has_places(given):
+            beside = f"{originals.places_file(given)} beside it, which seqcols rejects --output writes"
+            raise UsageError(f"{asked.rejected!r}: expected a Parquet file, or one with the file of places {beside}")
         if not asked.output:
             raise UsageError(
                 f"{asked.rejected!r}: --output: expected the directory of the data set that these rows are of"

@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
+from pipeline.inputs.originals import opened_ipc
 from pipeline.sources import folders
 from pipeline.sources.base import Decoded
 from pipeline.sources.formats import SOURCES
@@ -18,7 +19,7 @@ from transforms.rows import digests, origin, paths
 
 def _decoded_ipc(records: Sequence[bytes], path: str, features: Mapping[str, str], header: str) -> Decoded:
     """Yields rows of columnar sources, numbered from 0; those of one schema in one batch."""
-    found = [_opened(record, path) for record in records]
+    found = [opened_ipc(record, path) for record in records]
     groups: dict[str, list[int]] = {}
     for k, batch in enumerate(found):
         groups.setdefault(batch.schema.to_string(), []).append(k)
@@ -35,18 +36,6 @@ def _decoded_ipc(records: Sequence[bytes], path: str, features: Mapping[str, str
 
 def _empty(table: pa.Table) -> pa.Array:
     return pa.array([{}] * table.num_rows, pa.struct([]))
-
-
-def _opened(record: bytes, path: str) -> pa.RecordBatch:
-    try:
-        with pa.ipc.open_stream(record) as stream:
-            batch = stream.read_next_batch()
-            batch.validate(full=True)
-    except (pa.ArrowException, OSError, StopIteration) as error:
-        raise JobError(f"a rejected row of {path}: its record is no Arrow IPC stream of one row ({error})") from error
-    if batch.num_rows != 1:
-        raise JobError(f"a rejected row of {path}: its record holds {batch.num_rows} rows, expected one")
-    return batch
 
 
 DECODERS: Final[dict[str, Callable[[Sequence[bytes], str, Mapping[str, str], str], Decoded]]] = {

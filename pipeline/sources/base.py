@@ -146,6 +146,13 @@ class Source(ABC):
         """
         return size * UNPACKED if bare_name(path) != path.lower() else size
 
+    def as_written(self, records: Sequence[bytes]) -> bytes:
+        """Returns records as they stand in a file, one after the other, of one of `record_formats`: what `decoded` takes.
+
+        The header, where the format has one, is a line before them.
+        """
+        raise NotImplementedError
+
     def has_rows(self, path: str, limits: Limits = DEFAULTS) -> bool:
         """Returns whether a file has rows. Of an empty shard it is no matter what its schema says.
 

@@ -170,7 +170,7 @@ class Bucketized(Wrapper, Categorical):
 def bucketized_column(source_column: Any, boundaries: Any = None, num_quantiles: Any = None) -> Bucketized:
     """Builds a `Bucketized` column of a numeric one.
 
-    >>> from transforms import sequence_numeric_column
+    >>> from seqcols import sequence_numeric_column
     >>> bucketized_column(sequence_numeric_column("x"), (0, 1)).id_count
     3
 

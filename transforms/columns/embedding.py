@@ -255,7 +255,7 @@ def embedding_column(
 ) -> Embedding:
     """Builds an `Embedding` with TensorFlow's own arguments; the others by keyword.
 
-    >>> from transforms import sequence_categorical_column_with_identity
+    >>> from seqcols import sequence_categorical_column_with_identity
     >>> embedding_column(sequence_categorical_column_with_identity("items", 10), 4).metadata["id_count"]
     10
 

@@ -111,7 +111,7 @@ def counts_of(steps: StepIds, width: int) -> tf.Tensor:
 def indicator_column(categorical_column: Any) -> Indicator:
     """Builds an `Indicator` of a categorical column.
 
-    >>> from transforms import sequence_categorical_column_with_identity
+    >>> from seqcols import sequence_categorical_column_with_identity
     >>> indicator_column(sequence_categorical_column_with_identity("items", 10)).name
     'items_indicator'
 

@@ -107,7 +107,7 @@ def shared_embeddings(
 ) -> list[SharedEmbedding]:
     """Builds the columns of a shared embedding with TensorFlow's own arguments, in the order of the columns of ids.
 
-    >>> from transforms import sequence_categorical_column_with_identity
+    >>> from seqcols import sequence_categorical_column_with_identity
     >>> ids = [sequence_categorical_column_with_identity(key, 10) for key in ("seen", "liked")]
     >>> shared_embeddings(ids, 4)[0].collection
     'liked_seen_shared_embedding'

@@ -190,7 +190,7 @@ def _rows_that_differ(
 def weighted_categorical_column(categorical_column: Any, weight_feature_key: str, dtype: Any = "float32") -> Weighted:
     """Builds a `Weighted` column with TensorFlow's own arguments.
 
-    >>> from transforms import sequence_categorical_column_with_identity
+    >>> from seqcols import sequence_categorical_column_with_identity
     >>> weighted_categorical_column(sequence_categorical_column_with_identity("items", 10), "seconds").name
     'items_weighted_by_seconds'
 

@@ -73,7 +73,7 @@ class CSV(Source):
 
     def decoded(self, records: Sequence[bytes], path: str, features: Mapping[str, str], header: str) -> Decoded:
         """See the base class: records are the texts of rows, the header is the first line of the file."""
-        ended = [record if record.endswith((b"\n", b"\r")) else record + b"\n" for record in records]
+        ended = _ended(records)
         head, _ = opened([header.encode() + b"\n"], path, LARGEST_BYTES)
         found = [_one(record, head.delimiter) for record in ended]
         fine = np.array([len(one.malformed) == 1 and not one.problem and not _are_blank(one, 0, 1)[0] for one in found])
@@ -87,6 +87,15 @@ class CSV(Source):
         kept = pa.array([records[k] for k in bad.tolist()], _BYTES)
         why = dict.fromkeys(range(len(bad)), "expected the text of one row")
         yield from with_origins([], why, kept, bad, path, _format(path), head.text)
+
+    def as_written(self, records: Sequence[bytes]) -> bytes:
+        """See the base class."""
+        return b"".join(_ended(records))
+
+
+def _ended(records: Sequence[bytes]) -> list[bytes]:
+    """Returns the texts of rows, each with its line end: the last of a file may have none."""
+    return [record if record.endswith((b"\n", b"\r")) else record + b"\n" for record in records]
 
 
 def _format(path: str) -> str:

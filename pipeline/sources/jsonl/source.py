@@ -61,6 +61,10 @@ class JSONLines(Source):
         """See the base class. There is no header."""
         yield from _decoded(JSONDecoder(features), records, path, 0)
 
+    def as_written(self, records: Sequence[bytes]) -> bytes:
+        """See the base class."""
+        return b"".join(record + b"\n" for record in records)
+
 
 def begins_object(head: bytes) -> bool:
     """Returns whether the first bytes of a file are those of a JSON object: it is not packed then."""

@@ -67,6 +67,10 @@ class TFRecordSource(Source):
         """See the base class. There is no header."""
         yield from _Decoder(features, path).decoded(pa.array(records, pa.large_binary()), 0)
 
+    def as_written(self, records: Sequence[bytes]) -> bytes:
+        """See the base class."""
+        return framing.framed(records)
+
 
 def _opened(path: str, limits: Limits) -> Content:
     # A plain file whose first record is 560,927 bytes long begins like a gzip file; its checksum tells.
