@@ -6,6 +6,7 @@ import csv
 import gzip
 import json
 import shutil
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -361,6 +362,22 @@ def test_a_folder_is_no_split_unless_it_is_named(tmp_path, monkeypatch):
         assert ([file.path for file in found.files], found.splits) == ([f"{tmp_path}/day=27/h=1/a.jsonl"], {}), given
     found = match_named(["train=day=27", "test=2"], None)
     assert sorted(found.splits.values()) == ["test", "train"]
+
+
+def test_a_remote_folder_is_asked_once_for_each_thing(monkeypatch):
+    Objects.put(f"{SCHEME}://once/in/a.jsonl", b"{}\n")
+    asked: Counter[tuple[str, str]] = Counter()
+
+    def counting(name: str, call: Any) -> Any:
+        return lambda self, path: (asked.update([(name, path)]), call(self, path))[1]
+
+    for name in ("_list", "exists"):
+        monkeypatch.setattr(Objects, name, counting(name, getattr(Objects, name)))
+    assert len(match([f"{SCHEME}://once/in/"]).files) == 1
+    with pytest.raises(JobError, match="is a directory without files"):
+        match([f"{SCHEME}://once/none/"])
+    assert asked["_list", f"{SCHEME}://once/in/"] == asked["_list", f"{SCHEME}://once/none/"] == 1
+    assert max(asked.values()) == 1
 
 
 @pytest.mark.parametrize("name", ["a.parquet", "a.avro", "a.jsonl.gz", "a.jsonl"])

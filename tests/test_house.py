@@ -13,7 +13,7 @@ import pytest
 
 from tests.test_contributing import ROOT
 
-LAYERS = 11
+LAYERS = 10
 """Seen from the top, with `transforms` as one room."""
 
 

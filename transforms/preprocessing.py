@@ -52,6 +52,7 @@ def make_preprocessing_fn(
     spec = make_spec(columns, sequence_groups)
 
     def preprocessing_fn(inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns the outputs of a batch of features."""
         given = {key: _as_request(key, inputs, form) for key, form in parsing.forms(spec).items()}
         one = next(iter(given.values()))
         raw, good = admitted(spec, given, tf.ones([one.nrows()], tf.bool))

@@ -90,6 +90,7 @@ def densify_stage(
     validate = validate_stage(spec, max_steps)
 
     def run(batch: pa.RecordBatch) -> Iterator[Stage]:
+        """Yields the stages of a batch."""
         if stage_of(batch) != b"validated":
             done = list(validate(batch))
             yield from (Stage(stage.batch.slice(0, 0), stage.rejected, stage.tally) for stage in done)

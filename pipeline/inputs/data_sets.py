@@ -36,11 +36,13 @@ class DataSets:
         """
         for name in names_of(path):
             for folder in parents(name):
-                if (folder in folders or not trees.is_remote(path)) and self._is_one(folder):
+                if (folder in folders or not trees.is_remote(path)) and self.holds(folder):
                     return folder
         return ""
 
-    def _is_one(self, folder: str) -> bool:
+    def holds(self, folder: str) -> bool:
+        """Returns whether a folder holds a manifest of ours."""
+        folder = folder.rstrip("/")
         if folder not in self._known:
             self._known[folder] = is_data_set(folder)
         return self._known[folder]

@@ -15,7 +15,7 @@ from pipeline.dataset import manifest
 from pipeline.dataset.layout import EXAMPLES, SEQUENCES
 from pipeline.errors import UsageError
 from pipeline.inputs import patterns
-from pipeline.inputs.data_sets import DataSets, is_data_set, names_of, parents
+from pipeline.inputs.data_sets import DataSets, names_of, parents
 from pipeline.inputs.patterns import Place
 from pipeline.sources.base import size_of
 from transforms.errors import JobError, nearest
@@ -109,13 +109,13 @@ def match(given: Sequence[str], allow_empty: bool = False, split: str = "") -> I
     times: Counter[str] = Counter()
     notes, inside, data_sets = [], {}, DataSets()
     for one in given:
-        place, found, folders, hidden = _found(one, split)
+        place, found, folders, hidden = _found(one, split, data_sets)
         if place.literal:
             notes.append(f"input {one!r}: {_no_pattern(place)}")
         if hidden:
             notes.append(f"input {one!r}: {_no_data(hidden)}")
         if not found:
-            _refuse_nothing(one, place, allow_empty, hidden)
+            _refuse_nothing(one, place, allow_empty, hidden, data_sets)
             notes.append(f"input {one!r}: no file matches")
         for file in found:
             # A symbolic link is the file that it leads to.
@@ -209,7 +209,7 @@ def refuse_written(option: str, inputs: Inputs, places: Mapping[str, str]) -> No
             )
 
 
-def _found(given: str, split: str) -> tuple[Place, list[InputFile], set[str] | None, list[str]]:
+def _found(given: str, split: str, data_sets: DataSets) -> tuple[Place, list[InputFile], set[str] | None, list[str]]:
     """Returns the files that a path or pattern stands for.
 
     Returns:
@@ -219,7 +219,7 @@ def _found(given: str, split: str) -> tuple[Place, list[InputFile], set[str] | N
     try:
         place = patterns.place_of(given)
         there = not place.pattern and FileSystems.exists(place.root)
-        if not place.pattern and (not there or os.path.isdir(place.root)) and is_data_set(place.root):
+        if not place.pattern and (not there or os.path.isdir(place.root)) and data_sets.holds(place.root):
             return place, _of_data_set(given, place.root, split), None, []
         if place.pattern or not there or os.path.isdir(place.root):
             found = patterns.matched(replace(place, pattern=place.pattern or patterns.EVERYTHING))
@@ -259,10 +259,10 @@ def _of_data_set(given: str, root: str, split: str) -> list[InputFile]:
     return found
 
 
-def _refuse_nothing(given: str, place: Place, allow_empty: bool, hidden: Sequence[str]) -> None:
+def _refuse_nothing(given: str, place: Place, allow_empty: bool, hidden: Sequence[str], data_sets: DataSets) -> None:
     """Refuses what matches no file, unless it is a pattern, a folder or a data set, and may be empty."""
     is_folder = given.endswith("/") if place.is_remote else not place.pattern and os.path.isdir(place.root)
-    holds_data_set = is_data_set(place.root)
+    holds_data_set = data_sets.holds(place.root)
     if allow_empty and (place.pattern or is_folder or holds_data_set):
         return
     why = "is a directory without files" if is_folder and not holds_data_set else "no file matches"

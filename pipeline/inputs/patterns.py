@@ -112,7 +112,7 @@ def matched(place: Place) -> Matched:
     matches, is_data, start = expression(place.pattern).match, _data_test(place.pattern), _start(place)
     entries = {entry.path: entry for entry in trees.entries_below(place.root)} if place.is_remote else {}
     made = Matched([], [], set())
-    for path in entries or trees.files_below(place.root):
+    for path in entries if place.is_remote else trees.files_below(place.root):
         if path.endswith(f"/{MANIFEST}"):
             made.folders.add(path.removesuffix(f"/{MANIFEST}"))
         if not matches(path[start:]):

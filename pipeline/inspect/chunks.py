@@ -13,7 +13,8 @@ from transforms.parse.array_text import arrays_of
 from transforms.parse.carriers import pieces
 from transforms.parse.form import JSON, Form
 from transforms.parse.typed import is_text
-from transforms.rows.ragged import Ragged, bare_type, is_list, unwrapped
+from transforms.rows import keys
+from transforms.rows.ragged import Ragged, bare_type, is_list, simple
 
 
 @dataclass(frozen=True)
@@ -69,12 +70,7 @@ def chunk_of(array: pa.Array) -> Chunk:
 
 
 def _plain(array: pa.Array) -> pa.Array:
-    if typed.is_uuid(array.type):
-        return typed.text_of_uuids(array.storage)
-    array = unwrapped(array)
-    if pa.types.is_fixed_size_binary(array.type):
-        return array.cast(pa.large_binary())
-    return array.cast(pa.float32()) if pa.types.is_float16(array.type) else array
+    return typed.text_of_uuids(array.storage) if typed.is_uuid(array.type) else simple(array)
 
 
 def _meaning(kind: pa.DataType) -> str:
@@ -106,9 +102,7 @@ def _with_arrays(chunk: Chunk, text: pa.Array) -> Chunk:
     """Returns a chunk with the values of arrays in place of each text; where some are lists of lists, with those only."""
     found = arrays_of(text, np.ones(len(text), bool), Form("", "bytes"))
     lists = found.lists if found.lists_of_lists is None else found.lists_of_lists
-    held = chunk.steps > 0
-    places = pa.array(np.cumsum(held) - 1, pa.int64(), mask=~held)
-    return replace(chunk_of(lists.take(places)), kind=chunk.kind, present=chunk.present)
+    return replace(chunk_of(keys.spread(lists, chunk.steps > 0)), kind=chunk.kind, present=chunk.present)
 
 
 def nature(kind: pa.DataType) -> str:

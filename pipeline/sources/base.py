@@ -97,7 +97,7 @@ class Source(ABC):
         """Reads a split. What a row becomes depends on that row alone, never on its neighbours.
 
         Args:
-          split: one of `splits`.
+          split: one of `parts`.
           features: feature key to the carrier (`int64`, `float32` or `string`) that is expected. The carrier
             is a first guess that only speed depends on: values come in the type that they have in the file. Others
             need not be read.

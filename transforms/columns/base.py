@@ -39,6 +39,7 @@ def dtype_among(allowed: tuple[str, ...], what: str) -> Any:
     """Returns a pydantic validator of a dtype, by any of its names, that is one of those allowed."""
 
     def convert(value: Any) -> str:
+        """Returns the name of a dtype."""
         try:
             name = dtypes.dtype_name(value)
         except TypeError:

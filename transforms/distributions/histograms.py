@@ -182,6 +182,7 @@ def counter(spec: Spec, around: Mapping[str, Centre], words: Mapping[str, int], 
     ids, most = id_outputs(spec), most_ids(spec)
 
     def count(batch: pa.RecordBatch, arrays: Mapping[str, np.ndarray]) -> Counts:
+        """Counts the values of a batch, and of what became of it."""
         made: Counts = {(ROWS, ROWS, -1): np.array([batch.num_rows])}
         if one_in > 1 and origin.DIGEST_COLUMN in batch.schema.names:
             chosen = np.flatnonzero(batch.column(origin.DIGEST_COLUMN).to_numpy() % np.uint64(one_in) == 0)

@@ -29,7 +29,7 @@ from transforms.parse.rounding import LOOKED_AT, Rounded, rounded
 from transforms.parse.text import numbers_from_text, utf8
 from transforms.parse.typed import LeafFault, is_text, where
 from transforms.rows.marks import MIXED, NO_TEXT, NUMBERS
-from transforms.rows.ragged import Ragged, unwrapped
+from transforms.rows.ragged import Ragged, simple
 
 LARGEST_EXACT_FLOAT: Final = 2.0**53
 
@@ -128,14 +128,10 @@ def expected(dtype: str) -> str:
 
 
 def _plain(values: pa.Array) -> pa.Array:
-    """Unwraps what only decorates values: extension types but UUIDs, dictionaries, marks of rows of Python's; and float16."""
+    """Returns `simple` values, without marks of rows of Python's; UUIDs as they are."""
     if typed.is_uuid(values.type):
         return values
-    values = unwrapped(values)
-    if pa.types.is_float16(values.type):
-        return values.cast(pa.float32())
-    if pa.types.is_fixed_size_binary(values.type):
-        return values.cast(pa.large_binary())
+    values = simple(values)
     return values.flatten()[0] if values.type in (NO_TEXT, NUMBERS, MIXED) else values
 
 

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from transforms.kernels.times_of_text import times_of_text
 from transforms.kernels.values import read_only
+from transforms.parse import typed
 from transforms.parse.units import UNITS
 from transforms.problems import shown
 from transforms.rows.fields import is_text, text_buffers
@@ -76,22 +77,11 @@ def times_of(array: pa.Array, unit: str, zone: str = "UTC") -> Times:
         return _of_text(array, unit, zone, valid)
     if pa.types.is_floating(kind):
         return _of_floats(pc.fill_null(array, math.nan).to_numpy().astype(np.float64), unit)
-    good = valid
-    if array.null_count:
-        array = pc.fill_null(array, pa.scalar(0, pa.int64()).cast(_storage(kind)).cast(kind))
-    if pa.types.is_date32(kind):
-        return Times(array.view(pa.int32()).to_numpy().astype(np.int64) * 86400, UNITS["s"], good, ~valid)
-    if pa.types.is_date64(kind) or pa.types.is_timestamp(kind):
-        tick = UNITS["ms" if pa.types.is_date64(kind) else kind.unit]
-        return Times(array.view(pa.int64()).to_numpy(), tick, good, ~valid)
-    values = array.to_numpy()
-    if kind == pa.uint64():
-        good = valid & (values < 2**63)
+    if typed.is_time(kind):
+        return Times(*typed.ticks(array), valid, ~valid)
+    values = pc.fill_null(array, 0).to_numpy()
+    good = valid & (values < 2**63) if kind == pa.uint64() else valid
     return Times(values.astype(np.int64), UNITS[unit], good, ~valid)
-
-
-def _storage(kind: pa.DataType) -> pa.DataType:
-    return pa.int32() if pa.types.is_date32(kind) else pa.int64()
 
 
 def _local(array: pa.Array, zone: str) -> pa.Array:

@@ -148,8 +148,8 @@ def _whole_decimals(values: pa.Array) -> tuple[pa.Array, list[LeafFault]]:
 
 
 def _of_times(values: pa.Array, whole: bool, unit: str) -> tuple[pa.Array, list[LeafFault]]:
-    ticks, tick = _ticks(values)
-    return of_ticks(ticks, tick, np.array(pc.is_valid(values).to_numpy(zero_copy_only=False)), whole, unit)
+    counted, tick = ticks(values)
+    return of_ticks(counted, tick, np.array(pc.is_valid(values).to_numpy(zero_copy_only=False)), whole, unit)
 
 
 def of_ticks(
@@ -199,14 +199,14 @@ def _multiplied(
     return pa.array(exact, mask=~(there & ~beyond)), [fault]
 
 
-def _ticks(values: pa.Array) -> tuple[np.ndarray, int]:
-    """Returns times as what their type counts, int64, and how many nanoseconds that is."""
+def ticks(values: pa.Array) -> tuple[np.ndarray, int]:
+    """Returns times as what their type counts, int64, and how many nanoseconds that is; 0 for a null."""
     kind = values.type
     if pa.types.is_date32(kind):
         return pc.fill_null(values.view(pa.int32()), 0).to_numpy().astype(np.int64) * _DAY, UNITS["s"]
     stored = pa.int32() if pa.types.is_time32(kind) else pa.int64()
     counted = pc.fill_null(values.view(stored), 0).to_numpy()
-    return counted.astype(np.int64), UNITS["ms" if pa.types.is_date64(kind) else kind.unit]
+    return counted.astype(np.int64, copy=False), UNITS["ms" if pa.types.is_date64(kind) else kind.unit]
 
 
 def where(mask: pa.Array) -> np.ndarray:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from transforms.rows import origin
-from transforms.rows.ragged import unwrapped
+from transforms.rows.ragged import simple
 
 
 def field_names(table: pa.Table | pa.RecordBatch) -> list[str]:
@@ -30,16 +29,14 @@ def plain(column: pa.Array | pa.ChunkedArray) -> pa.Array:
         whole = (
             column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks or [pa.nulls(0, column.type)])
         )
-    whole = unwrapped(origin.plain(pa.RecordBatch.from_arrays([whole], ["x"])).column(0))
+    whole = simple(origin.plain(pa.RecordBatch.from_arrays([whole], ["x"])).column(0))
     if pa.types.is_string(whole.type) or pa.types.is_binary(whole.type):
         whole = whole.cast(pa.large_string() if pa.types.is_string(whole.type) else pa.large_binary())
-    if pa.types.is_fixed_size_binary(whole.type):
-        whole = whole.cast(pa.large_binary())
-    return pc.cast(whole, pa.float32()) if pa.types.is_float16(whole.type) else whole
+    return whole
 
 
 def is_text(kind: pa.DataType) -> bool:
-    """Tells whether an plain array holds text or bytes."""
+    """Tells whether a plain array holds text or bytes."""
     return pa.types.is_large_string(kind) or pa.types.is_large_binary(kind)
 
 

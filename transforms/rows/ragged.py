@@ -91,6 +91,14 @@ def bare_type(kind: pa.DataType) -> pa.DataType:
     return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
+def simple(array: pa.Array) -> pa.Array:
+    """Returns unwrapped values in types that Arrow has kernels for: fixed-size binaries as any others, float16 as float32."""
+    array = unwrapped(array)
+    if pa.types.is_fixed_size_binary(array.type):
+        return array.cast(pa.large_binary())
+    return array.cast(pa.float32()) if pa.types.is_float16(array.type) else array
+
+
 def is_list(kind: pa.DataType) -> bool:
     """Tells whether a type is one of Arrow's lists."""
     types = pa.types

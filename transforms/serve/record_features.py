@@ -81,6 +81,7 @@ class _Reader:
         self._bad = [fields.where(~self._found.good)]
 
     def request(self) -> RequestFeatures:
+        """Returns the features of the records."""
         slot, held = self._slots()
         step_slot = tf.gather(slot, self._found.steps.entry)
         values = self._values(slot, step_slot)
