@@ -38,6 +38,12 @@ def test_an_unknown_reason_is_refused(reason, hint):
     assert f"unknown reason '{reason}'{hint}" in done.stderr
 
 
+def test_help_is_of_one_command():
+    assert "Read --input by the columns file" in call("help", "run").output
+    done = call("help", "run", "chek")
+    assert (done.exit_code, done.stdout) == (2, "") and "help: expected one command, got 'run chek'" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [

@@ -14,7 +14,7 @@ import pytest
 from pipeline.dataset import events_ledger, manifest
 from pipeline.dataset.layout import ALIVE, Layout
 from pipeline.errors import UsageError
-from pipeline.inputs.places import among, places_of
+from pipeline.inputs.places import among, named, places_of
 from pipeline.job.request import Request
 from pipeline.job.running import check, run
 from pipeline.job.sequences import sequences as make_sequences
@@ -85,7 +85,7 @@ def test_what_is_not_there_cannot_be_excluded(shop, tmp_path):
     beyond = places(tmp_path / "beyond.parquet", [(shop / "a.jsonl", 299), (shop / "a.jsonl", 300)])
     outcome = make_sequences(asked(beyond))
     assert outcome.status == "failed"
-    assert outcome.message.endswith("a.jsonl: expected the 2 rows that are named, it has 1 of them")
+    assert outcome.message.endswith("a.jsonl: expected the 2 rows that are named, got 1 of them")
     other = places(tmp_path / "other.parquet", [(shop / "a.json", 0)])
     with pytest.raises(
         UsageError, match=r"--exclude-events: .*a.json' is no file that --input reads; did you mean .*a.j"
@@ -93,14 +93,14 @@ def test_what_is_not_there_cannot_be_excluded(shop, tmp_path):
         make_sequences(asked(other))
     for path, message in (
         (places(tmp_path / "text.parquet", [("a", "first")]), "integers in 'row', got"),
-        (places(tmp_path / "null.parquet", [("a", None)], row=pa.int64()), "a row number from 0 on in every row"),
-        (places(tmp_path / "less.parquet", [("a", -1)]), "a row number from 0 on in every row"),
+        (places(tmp_path / "null.parquet", [("a", None)], row=pa.int64()), "from 0 on in every row, got 'a' and None"),
+        (places(tmp_path / "less.parquet", [("a", 3), ("b", -1)]), "from 0 on in every row, got 'b' and -1"),
         (str(tmp_path / "none.parquet"), "no file matches"),
     ):
         with pytest.raises(JobError, match=message):
             make_sequences(asked(path))
     pq.write_table(pa.table({"file": ["a"]}), tmp_path / "short.parquet")
-    with pytest.raises(JobError, match="no column 'row'"):
+    with pytest.raises(JobError, match="no column 'row'; it has file"):
         make_sequences(asked(str(tmp_path / "short.parquet")))
     spec = make_spec([sequence_numeric_column("hours")])
     with pytest.raises(UsageError, match="--exclude-events: applies to events"):
@@ -144,6 +144,16 @@ def test_places_are_read_once_each(tmp_path):
     found = places_of([places(tmp_path / "a.parquet", [("b", 3), ("a", 9), ("b", 1), ("b", 3)], row=pa.uint8())])
     assert {file: rows.tolist() for file, rows in found.items()} == {"a": [9], "b": [1, 3]}
     assert among(found, "b", found["a"]).tolist() == [False] and among(found, "c", found["a"]).tolist() == [False]
+
+
+def test_rows_of_many_files_that_take_turns_are_named(tmp_path):
+    pairs = [(f"file {k * 7 % 500}", k) for k in range(2000)]
+    found = places_of([places(tmp_path / "a.parquet", pairs[::3])])
+    assert {(file, row) for file, rows in found.items() for row in rows.tolist()} == set(pairs[::3])
+    files, rows = zip(*pairs, strict=True)
+    batch = pa.RecordBatch.from_pydict({"file": list(files), "row": list(rows)})
+    assert named(found, batch).tolist() == [k % 3 == 0 for k in range(2000)]
+    assert not len(named(found, batch.slice(0, 0))) and places_of([]) == {}
 
 
 def test_only_what_was_excluded_may_be_lost(shop, tmp_path):

@@ -18,7 +18,7 @@ import pytest
 from pipeline.dataset import distributions, leftovers
 from pipeline.dataset.manifest import read as read_manifest
 from pipeline.errors import UsageError
-from pipeline.repair.plan import Repair
+from pipeline.repair.plan import Repair, located
 from pipeline.repair.running import repair
 from pipeline.verify.verify import verify
 from tests.faults.formats import KINDS, example
@@ -369,6 +369,16 @@ def test_what_is_damaged_is_not_carried_over(finished, tmp_path, name):
     (root / name).write_bytes(data)
     with pytest.raises(JobError, match=f"{name.split('/')[0]}: is not what was published: seqcols verify says more"):
         repair(Repair(str(root), spec(normalizer_fn="z_score", non_finite="fill")))
+
+
+def test_a_folder_above_is_that_of_what_a_link_leads_to(tmp_path, monkeypatch):
+    (tmp_path / "far" / "deep").mkdir(parents=True)
+    (tmp_path / "far" / "out" / "rejected").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "far" / "deep")
+    (tmp_path / "m.parquet").touch()
+    monkeypatch.chdir(tmp_path)
+    asked = Repair("link/../out/rejected", spec()), Repair("m.parquet", spec(), "link/../out")
+    assert [located(one)[0] for one in asked] == [str(tmp_path / "far" / "out")] * 2
 
 
 def test_rows_that_are_not_of_the_data_set_are_refused(finished, tmp_path):

@@ -234,5 +234,6 @@ def test_what_cannot_be_handed_over(more, why):
 def test_a_request_shows_itself_briefly():
     many = make_spec([sequence_numeric_column(f"x{k}") for k in range(250)])
     shown = repr(Request(many, ["in/*"], "out", workers=2))
+    assert repr(Request(None, ["in"], "out")) == "Request(no columns, inputs=['in'], output='out')"  # type: ignore[arg-type]
     assert shown.startswith("Request(x0, x1, ") and len(shown) < 200
     assert shown.endswith(" and 230 more, inputs=['in/*'], output='out', workers=2)")

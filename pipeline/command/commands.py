@@ -124,6 +124,9 @@ def help_command(context: click.Context, command: tuple[str, ...]) -> None:
     """Print the help of COMMAND, or of all commands."""
     asked = context.parent
     assert asked is not None
+    if len(command) > 1:
+        with reported(False):
+            raise UsageError(f"help: expected one command, got {' '.join(command)!r}")
     if command:
         name, found, _ = cli.resolve_command(asked, list(command))
         asked = click.Context(found, asked, name, max_content_width=asked.max_content_width)

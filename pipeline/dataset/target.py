@@ -136,7 +136,7 @@ def checked_directory(option: str, given: str) -> str:
     where, given = f"{option} {given!r}", plain_path(given)
     is_url = URL.match(given) is not None
     # A pattern may also come in with the directory that a relative path begins in.
-    path = given.rstrip("/") if is_url else _absolute(given)
+    path = given.rstrip("/") if is_url else absolute(given)
     refuse_pattern(where, path)
     if "\\" in path:  # it parts folders for Beam, and escapes what follows for TensorFlow
         raise UsageError(f"{where}: a backslash is not allowed")
@@ -157,8 +157,8 @@ def checked_directory(option: str, given: str) -> str:
     return path
 
 
-def _absolute(given: str) -> str:
-    """Returns a path without `..`, each of which is the folder above what the system finds so far, also behind a link."""
+def absolute(given: str) -> str:
+    """Returns a whole path without `..`, each of which is the folder above what the system finds so far, also behind a link."""
     parts = os.path.join(os.getcwd(), given).split("/")
     if ".." in parts:
         end = len(parts) - parts[::-1].index("..")

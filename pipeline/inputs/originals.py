@@ -62,7 +62,7 @@ def opened_ipc(record: bytes, path: str) -> pa.RecordBatch:
     except (pa.ArrowException, OSError, StopIteration) as error:
         raise JobError(f"a rejected row of {path}: its record is no Arrow IPC stream of one row ({error})") from error
     if batch.num_rows != 1:
-        raise JobError(f"a rejected row of {path}: its record holds {batch.num_rows} rows, expected one")
+        raise JobError(f"a rejected row of {path}: expected a record of one row, got {batch.num_rows}")
     return batch
 
 

@@ -14,7 +14,7 @@ from pipeline.inputs import originals
 from pipeline.inputs.match import Inputs, SkippedFile
 from pipeline.sources.formats import SOURCES
 from pipeline.sources.limits import WIDEST
-from transforms.errors import JobError, nearest
+from transforms.errors import JobError, listed, nearest
 
 PLACE: Final = ("file", "row")
 
@@ -36,7 +36,8 @@ def batches_of(paths: Sequence[str], columns: Sequence[str]) -> Iterator[pa.Reco
         features = source.features(path, WIDEST)
         for name in columns:
             if name not in features:
-                raise JobError(f"{path}: no file of rejected rows: it has no column {name!r}")
+                hint = nearest(name, features) or f"; it has {listed(list(features))}"
+                raise JobError(f"{path}: no file of rejected rows: it has no column {name!r}{hint}")
         for split in source.parts(path):
             for read in source.read(split, dict.fromkeys(columns, "string"), WIDEST):
                 assert read.batch is not None
@@ -67,12 +68,21 @@ def _by_file(path: str, files: pa.Array, rows: pa.Array) -> Iterator[tuple[str, 
     except pa.ArrowException:
         kinds = f"{files.type} and {rows.type}"
         raise JobError(f"{path}: expected text in the column 'file' and integers in 'row', got {kinds}") from None
-    if names.null_count or numbers.null_count or pc.any(pc.less(numbers, 0)).as_py():
-        raise JobError(f"{path}: expected a file and a row number from 0 on in every row")
+    at = pc.index(pc.or_(names.is_null(), pc.fill_null(pc.less(numbers, 0), True)), True).as_py()
+    if at >= 0:
+        got = f"{names[at].as_py()!r} and {numbers[at].as_py()!r}"
+        raise JobError(f"{path}: expected a file and a row number from 0 on in every row, got {got}")
+    numbers = numbers.to_numpy()
+    for name, own in _positions(names):
+        yield name, numbers[own]
+
+
+def _positions(names: pa.Array) -> Iterator[tuple[str, np.ndarray]]:
+    """Yields each name and the positions that have it, ascending."""
     coded = names.dictionary_encode()
-    which, numbers = coded.indices.to_numpy(), numbers.to_numpy()
-    for k, name in enumerate(coded.dictionary.to_pylist()):
-        yield name, numbers[which == k]
+    which = coded.indices.to_numpy()
+    ends = np.cumsum(np.bincount(which, minlength=len(coded.dictionary)))
+    return zip(coded.dictionary.to_pylist(), np.split(np.argsort(which, kind="stable"), ends[:-1]), strict=False)
 
 
 def refuse_other_files(option: str, places: Places, inputs: Inputs, skipped: Sequence[SkippedFile]) -> None:
@@ -81,19 +91,16 @@ def refuse_other_files(option: str, places: Places, inputs: Inputs, skipped: Seq
     Raises:
       UsageError: naming the first such file.
     """
-    known = [*(file.path for file in inputs.files), *(file.path for file in skipped)]
-    other = next((file for file in places if file not in set(known)), None)
+    known = dict.fromkeys([*(file.path for file in inputs.files), *(file.path for file in skipped)])
+    other = next((file for file in places if file not in known), None)
     if other is not None:
         raise UsageError(f"{option}: {other!r} is no file that --input reads{nearest(other, known)}")
 
 
 def named(places: Places, rows: pa.RecordBatch) -> np.ndarray:
     """Returns which rows of a table with the columns `file` and `row` are named, bool `[rows]`."""
-    coded = rows.column("file").dictionary_encode()
-    which, numbers = coded.indices.to_numpy(), rows.column("row").to_numpy()
-    found = np.zeros(rows.num_rows, bool)
-    for k, file in enumerate(coded.dictionary.to_pylist()):
-        own = which == k
+    numbers, found = rows.column("row").to_numpy(), np.zeros(rows.num_rows, bool)
+    for file, own in _positions(rows.column("file")):
         found[own] = among(places, file, numbers[own])
     return found
 

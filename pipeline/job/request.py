@@ -109,7 +109,7 @@ class Request:
 
     def __repr__(self) -> str:
         """The columns by name, and what is not the default."""
-        columns = listed([column.name for column in self.spec.columns]) or "no columns"
+        columns = listed([column.name for column in self.spec.columns] if self.spec is not None else []) or "no columns"
         told = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "spec"}
         usual = {one.name: one.default for one in fields(self)}
         given = "".join(f", {name}={value!r}" for name, value in told.items() if value != usual[name])

@@ -74,9 +74,7 @@ def _not_excluded(made: Sequences) -> str:
     for file, numbers in made.plan.excluded.items():
         found = made.ledger["files"].get(file, {"rows": {}})["rows"].get(EXCLUDED, 0)
         if found != len(numbers) and file not in gone:
-            return (
-                f"--exclude-events: {file}: expected the {len(numbers):,} rows that are named, it has {found:,} of them"
-            )
+            return f"--exclude-events: {file}: expected the {len(numbers):,} rows that are named, got {found:,} of them"
     return ""
 
 

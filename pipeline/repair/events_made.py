@@ -79,7 +79,7 @@ def _grouped(
         others = dropped_events.of_keys(plan, incoming, keys, request, stream)
     alone, were, old = grouping.grouped(others)
     if alone.num_rows:
-        raise JobError(f"{plan.before.root!r}: has not the sequences that its events make: run the job again")
+        raise JobError(f"{plan.before.root!r}: does not hold the sequences that its events make: run the job again")
     table, now, new = grouping.grouped([*others, *_blocks(grouping, found.added)])
     held = [mended_events.key_texts(incoming, batch) for batch in table.to_batches()]
     found = found.grouped(pa.chunked_array(held, pa.large_binary()).unique())

@@ -163,10 +163,11 @@ def _told_apart(before: Manifest, incoming: Incoming, mended: MendedEvents) -> M
         texts, rows = key_texts(incoming, batch), rows + batch.num_rows
         held.append(texts.filter(pc.is_in(texts, wanted)).unique())
     if rows != before.sequences["rows"]:
-        where = before.path(layout.SEQUENCES)
-        raise JobError(f"{where}: is not what was published: seqcols verify says more")
-    known = pa.chunked_array(held, pa.large_binary()).unique()
-    refused, added = _divided(mended.good, known)
+        where, known = before.path(layout.SEQUENCES), before.sequences["rows"]
+        raise JobError(
+            f"{where}: expected the {known:,} sequences of the manifest, got {rows:,}: seqcols verify says more"
+        )
+    refused, added = _divided(mended.good, pa.chunked_array(held, pa.large_binary()).unique())
     return replace(mended, added=added, refused=refused)
 
 

@@ -6,7 +6,6 @@ ledger of the whole is that of the first run, in which every rejected row is now
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -21,7 +20,7 @@ from pipeline.dataset.layout import Layout
 from pipeline.dataset.manifest import Manifest
 from pipeline.dataset.manifest_entries import spec_of
 from pipeline.dataset.splits import NO_SPLITS, Splits
-from pipeline.dataset.target import refuse_pattern
+from pipeline.dataset.target import absolute, refuse_pattern
 from pipeline.errors import UsageError
 from pipeline.inputs import originals
 from pipeline.inputs.match import Inputs, match
@@ -141,7 +140,7 @@ def planned(asked: Repair, columns_text: str) -> RepairPlan:
       JobError: the data set, or a file, cannot be read.
       SpecError: the columns would make other features, or ask for statistics that the data set does not have.
     """
-    root, found = _located(asked)
+    root, found = located(asked)
     refuse_pattern(f"{asked.rejected!r}", root)
     mended = tuple(file.path for file in found.files)
     before = manifest.read_examples(root)
@@ -180,7 +179,7 @@ def planned(asked: Repair, columns_text: str) -> RepairPlan:
     return _with_statistics(plan, old)
 
 
-def _located(asked: Repair) -> tuple[str, Inputs]:
+def located(asked: Repair) -> tuple[str, Inputs]:
     """Returns the directory of the data set, and files with mended records."""
     given = plain_path(asked.rejected).rstrip("/")
     if not layout.exists(given) or given.endswith(".parquet") or os.path.isfile(given):
@@ -192,10 +191,10 @@ def _located(asked: Repair) -> tuple[str, Inputs]:
                 f"{asked.rejected!r}: --output: expected the directory of the data set that these rows are of"
             )
         output = plain_path(asked.output)
-        return os.path.abspath(output) if "://" not in output else output, match([asked.rejected])
+        return absolute(output) if "://" not in output else output, match([asked.rejected])
     root = given[: -len(layout.REJECTED) - 1] if given.endswith(f"/{layout.REJECTED}") else given
     root = "." if given == layout.REJECTED else root
-    return os.path.abspath(root) if "://" not in root else root, Inputs(())
+    return absolute(root) if "://" not in root else root, Inputs(())
 
 
 def _are_events(before: Manifest, mended: Sequence[str]) -> bool:

@@ -106,10 +106,11 @@ def kept_of(table: pa.RecordBatch, mended: Mapping[tuple[str, int], bytes]) -> I
       The rows, and bool `[rows]`: whether a row could not be decoded, or had no split, so that no column was checked.
     """
     names = ["file", "record_format", "header", *([SPLIT] if SPLIT in table.schema.names else [])]
-    keys = list(zip(*(table.column(name).to_pylist() for name in names), strict=True))
-    for key in dict.fromkeys(keys):
-        chosen = np.flatnonzero([one == key for one in keys])
-        own = table.take(pa.array(chosen))
+    found_at: dict[tuple[Any, ...], list[int]] = {}
+    for k, key in enumerate(zip(*(table.column(name).to_pylist() for name in names), strict=True)):
+        found_at.setdefault(key, []).append(k)
+    for key, chosen in found_at.items():
+        own = table.take(pa.array(chosen, pa.int64()))
         own = own.take(pa.array(np.argsort(own.column("row").to_numpy(), kind="stable")))
         file, record_format, header, *split = key
         numbers = own.column("row").to_numpy()
