@@ -6,6 +6,7 @@ ledger of the whole is that of the first run, in which every rejected row is now
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
