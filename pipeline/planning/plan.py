@@ -13,8 +13,8 @@ from typing import Any, Final, TextIO
 
 import numpy as np
 
-from pipeline.columns_file.reader import loads
 from pipeline.dataset import layout, manifest
+from pipeline.dataset.columns import read_columns
 from pipeline.errors import UsageError
 from pipeline.job import running
 from pipeline.job.executing import Outcome
@@ -128,7 +128,7 @@ def plan_of(root: str, budget: float = DEFAULT_BUDGET, buckets: int = DEFAULT_BU
     check_values(budget, buckets)
     found = manifest.read_examples(root.rstrip("/") or "/")
     try:
-        spec = loads(str(found.content["columns"]), "the columns in the manifest")
+        spec = read_columns(found)
     except SpecError as error:
         why = str(error).splitlines()[0]
         raise JobError(f"{root!r}: the columns cannot be read back from the manifest: {why}") from error

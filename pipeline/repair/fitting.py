@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from pipeline.columns_file.reader import loads
+from pipeline.dataset.columns import read_columns
 from pipeline.dataset.manifest import Manifest
 from pipeline.dataset.manifest_entries import buckets_of
 from transforms.columns.numeric_base import numeric_of
@@ -20,7 +20,7 @@ def spec_of(before: Manifest) -> Spec:
       JobError: its manifest describes them only, since YAML cannot hold them.
     """
     try:
-        return loads(str(before.content["columns"]), "the columns in the manifest")
+        return read_columns(before)
     except SpecError as error:
         why = str(error).splitlines()[0]
         raise JobError(f"{before.root!r}: the columns cannot be read back from the manifest: {why}") from error

@@ -16,6 +16,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from pipeline.columns_file.writer import split_text
 from pipeline.dataset import distributions, layout, manifest
+from pipeline.dataset.columns import for_its_rows
 from pipeline.dataset.graphs import STATISTICS, refuse_changed
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.manifest import Manifest
@@ -146,6 +147,7 @@ def planned(asked: Repair, columns_text: str) -> RepairPlan:
     if not before.content["transform"]:
         raise UsageError(f"{root!r}: has no row that was written, and so no statistics: run the job again")
     refuse_changed(before, "transform")
+    asked = replace(asked, spec=for_its_rows(before, asked.spec))
     old = fitting.spec_of(before)
     sizes = {name: fitting.size(before, old, name) for name in asked.spec.group_names}
     fitting.refuse_other_features(asked.spec, sizes, before)

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline.columns_file.reader import loads
 from pipeline.dataset import samples
+from pipeline.dataset.columns import read_columns
 from pipeline.dataset.layout import SEQUENCES
 from pipeline.dataset.manifest import Manifest
 from pipeline.dataset.samples import SampledRows
@@ -125,7 +125,7 @@ def _replaced(manifest: Manifest) -> set[str]:
 
 def _spec(manifest: Manifest) -> Spec:
     try:
-        return loads(str(manifest.content.get("columns", "")), "the columns in the manifest")
+        return read_columns(manifest)
     except SpecError as error:
         why = str(error).splitlines()[0]
         raise JobError(f"{manifest.root!r}: the columns cannot be read back from the manifest: {why}") from error
