@@ -193,6 +193,8 @@ def _meant(name: str, known: Sequence[str]) -> str:
     words = re.findall("[a-z]+", name.lower())
     if words == ["dry", "run"]:
         return "; seqcols check reads and validates as run does, and writes nothing"
+    if words == ["undo", "append"]:
+        return "; seqcols undo-append DIR takes the last append back"
     others = {option: re.findall("[a-z]+", option.lower()) for option in known}
     misspelt = [option for option, other in others.items() if _alike(words, other)]
     if _of_another_run(words):

@@ -54,7 +54,7 @@ def splits_of_append(before: Manifest, spec: Spec, inputs: Inputs) -> Splits:
 
 
 def repeated(before: Manifest, first: Mapping[str, Any], own: Mapping[str, Any], names: Mapping[str, str]) -> list[str]:
-    """Returns the files that an earlier run has read already, as they are now: by path, size and digest.
+    """Returns the files that an earlier run has read already, as they are now: by path, number of rows and digest.
 
     Args:
       before: the data set.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,6 +21,7 @@ from transforms.distributions.facts import Facts
 from transforms.errors import JobError, SpecError
 from transforms.spec.spec import Spec
 from transforms.stored import trees
+from transforms.stored.files import plain_path
 
 GRAPHS = {"transform": layout.TRANSFORM, "serving": layout.SERVING}
 """The graphs of a data set: their names in its manifest, and in a staging folder."""
@@ -90,7 +92,8 @@ def read_given(root: str) -> GivenTransform:
       UsageError: it has no written rows, and so no transform.
       JobError: there is no such data set, or it, or what it says of its rows, is not what was published.
     """
-    found = manifest.read_examples(root.rstrip("/") or "/")
+    root = plain_path(root)
+    found = manifest.read_examples(root.rstrip("/") if "://" in root else os.path.abspath(root))
     if not found.content["transform"] or not found.content["serving"]:
         raise UsageError(f"{root!r}: has no row that was written, and so no statistics")
     if set(GRAPHS) - set(found.content.get("graph_sha256", {})):
