@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 from pipeline.dataset import ledger, statistics
@@ -163,3 +165,9 @@ def rendered(
         "skipped_files": book["skipped_files"],
     }
     return page(view(spec, manifest, book, stats, known, examples, **more))
+
+
+def sides_of(root: str | Path) -> list[tuple[str, str]]:
+    """Returns the two sides of the comparison in the report of a data set: directory and rows."""
+    text = re.sub("<[^>]+>", "", (Path(root) / "report.html").read_text())
+    return re.findall(r"(\S+), run \S+, published \S+; ([\d,]+) rows", text)

@@ -24,6 +24,7 @@ from pipeline.repair.plan import Repair
 from pipeline.repair.running import repair
 from pipeline.verify import verify
 from tests.jobs import arrays_of, assert_balanced, call, done, read_arrays, read_json, read_rejected, run_job
+from tests.reports import sides_of
 from tests.test_split_jobs import COLUMNS, rows_of, write
 from transforms import SequenceGroup, make_spec
 from transforms.errors import JobError
@@ -241,10 +242,19 @@ def test_from_the_command_line_without_columns(case, tmp_path):
     assert result.exit_code == 0, result.output
     outcome = run(Request(None, [str(case.days[2])], str(root), append=True))  # type: ignore[arg-type]
     assert outcome.status == "done" and read_manifest(str(root)).rows == 120
-    assert (
-        "comparison" in (root / "report.html").read_text().lower()
-        or "compared" in (root / "report.html").read_text().lower()
-    )
+    assert sides_of(root) == [(str(root), "40"), (str(root), "40")]  # the fitted rows, and those of this append
+
+
+def test_the_next_run_over_it_fits_again(case, tmp_path):
+    root, cache = tmp_path / "out", str(tmp_path / "cache")
+    done(SPEC, case.days[0], root, cache=cache)
+    done(SPEC, case.days[1], root, append=True)
+    done(SPEC, case.days[:2], root, overwrite=True, cache=cache)
+    content = read_manifest(str(root)).content
+    statistics = read_json(root, content["statistics"])
+    assert [own["kind"] for own in content["runs"]] == ["run"] and statistics["of"]["from_cache"] == 1
+    done(SPEC, case.days[:2], tmp_path / "fresh")
+    assert statistics["columns"] == read_json(tmp_path / "fresh", "statistics.json")["columns"]
 
 
 def test_a_file_that_does_not_belong_to_the_others_is_refused_under_a_path_that_was_read(tmp_path, monkeypatch):

@@ -19,6 +19,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from pipeline.command.tf_examples import write_examples
 from pipeline.dataset.manifest import named_files
 from pipeline.dataset.manifest import read as read_manifest
+from pipeline.loaders import numpy_batches
 from tests.buckets import Bucket, cloud_storage, s3
 from tests.jobs import arrays_of, assert_balanced, call, read_json, read_rejected
 from transforms.stored.trees import files_below
@@ -70,7 +71,7 @@ def store(request, given) -> Iterator[Bucket]:
     FileSystems.set_options(before)
 
 
-def ran(given: str, output: str, number: int, *more: str) -> Any:
+def ran(given: str, output: str, number: int, *more: Any) -> Any:
     return call("run", "--input", f"{given}/day{number}.tfrecord", "--output", output, *more)
 
 
@@ -113,6 +114,7 @@ def test_days_in_a_bucket(store, given, tmp_path, command_line):
     assert_alike(there, here, store, "out", tmp_path / "1")
     both(2, "--transform", "DIR", name="tomorrow")
     assert_alike(f"{store.url}/tomorrow", tmp_path / "tomorrow", store, "tomorrow", tmp_path / "2")
+    tools(store, there, here, tmp_path)
     both(2, "--append")
     assert_alike(there, here, store, "out", tmp_path / "3")
     again = ran(f"{store.url}/given", there, 2, "--append")
@@ -126,6 +128,20 @@ def test_days_in_a_bucket(store, given, tmp_path, command_line):
             assert undone.exit_code == 0, undone.stderr
         assert_alike(there, here, store, "out", tmp_path / str(step))
     assert call("undo-append", there).exit_code == 2
+
+
+def tools(store: Bucket, there: str, here: Path, folder: Path) -> None:
+    """Words, a vocabulary that grows, comparing and loading: from the bucket as from the disk."""
+    assert call("vocabulary", there, "word").stdout == call("vocabulary", here, "word").stdout
+    assert call("compare", there, there, "--max-drift", "0").exit_code == 0
+    batches = numpy_batches([there, f"{store.url}/tomorrow"], 7, split="train")
+    found = [read_manifest(root).split("train").rows for root in (there, f"{store.url}/tomorrow")]
+    assert sum(len(batch["id"]) for batch in batches) == sum(found)
+    grown = folder / "grown.yaml"
+    grown.write_text(COLUMNS.replace("num_oov", f"extends: '{there}', num_oov"))
+    assert ran(f"{store.url}/given", f"{store.url}/grown", 2, grown).exit_code == 0
+    words = [read_manifest(root).vocabularies["word"].texts for root in (there, f"{store.url}/grown")]
+    assert words[1][: len(words[0])] == words[0] and len(words[1]) > len(words[0])
 
 
 def killed_append_leaves_what_was_there(store: Bucket, there: str, folder: Path) -> None:

@@ -424,6 +424,8 @@ def test_an_option_of_another_command_is_not_its_own_nearest_name(folder, option
         ("--max-record", "; did you mean '--max-record-bytes'?"),
         ("--train-input", "; did you mean '--input'?"),
         ("--dry-run", "; seqcols check reads and validates as run does, and writes nothing"),
+        ("--undo-append", "; seqcols undo-append DIR takes the last append back"),
+        ("--fit", "; --transform DIR uses columns, statistics and vocabularies of a finished data set"),
         ("--zzzzzz", ""),
     ],
 )

@@ -110,6 +110,8 @@ def test_words_are_compared_by_word_and_those_of_one_side_are_not_lost(compared)
     shares = [Counter(row["colour"] for row in good(second)) for second in (False, True)]
     found = part(compared, "colour")
     assert found.drift == pytest.approx(shares[0]["red"] / 392)
+    assert figures(found)["out of vocabulary or range"] == pytest.approx((shares[0]["mauve"] / 392, 0.0))
+    assert shares[0]["mauve"] == 20
     labels = {label: sides for label, *sides in found.measures[0].categories}
     assert labels["word 'green'"] == pytest.approx([own["green"] / 392 for own in shares])
     assert labels[next(label for label in labels if label.startswith("word 'red', of "))] == [

@@ -15,6 +15,7 @@ import pytest
 from pipeline.columns_file.reader import loads
 from pipeline.command.commands import cli
 from pipeline.command.demo import make_sample
+from tests.faults.run import LOOPS, MARKS
 from tests.jobs import call
 from tests.marks import slow_but
 from transforms.columns import TYPES
@@ -239,3 +240,11 @@ def test_the_plan_is_the_one_shown(demo: Path):
     made = lines(plan(Request(load("build/demo/columns.yaml"), ["build/demo/input/*.tfrecord"])))
     shown = "\n".join(made).split("\n\nsequence group 'room'")[0]
     assert f"\n{shown}\n```" in TEXTS["docs/lengths.md"]
+
+
+def test_every_loop_of_faults_has_its_row():
+    """`make faults ARGS=--write` writes them; a loop that was added since has a row that says that it was not run."""
+    written = TEXTS["docs/faults.md"].split(MARKS[0])[1].split(MARKS[1])[0].strip().splitlines()[2:]
+    rows = [row.strip("| ").split(" | ") for row in written]
+    assert [row[:2] for row in rows] == [[loop.fault, loop.happens] for loop in LOOPS]
+    assert [row for row in rows if not re.search(r" [\d,]+\b|not run at full figures", row[2])] == []

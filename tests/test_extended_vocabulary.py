@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ from hypothesis import strategies as st
 
 from pipeline import read_manifest
 from pipeline.columns_file.reader import load
-from tests.jobs import done, read_arrays, read_json
+from pipeline.loaders import numpy_batches
+from tests.jobs import call, done, read_arrays, read_json
 from tests.object_store import SCHEME, Objects
 from transforms.columns import constructor, embedding_column, indicator_column
 from transforms.errors import SpecError
@@ -292,6 +294,39 @@ def test_five_days_and_all_of_them_at_once(tmp_path):
         assert asset.read_bytes() == b"".join(word + b"\n" for word in found.texts)
     ones, fours = (np.sort(read_arrays(tmp_path / f"all{n}")["w"], axis=0) for n in (1, 4))
     np.testing.assert_array_equal(ones, fours)
+
+
+def test_what_was_extended_may_go_or_grow(tmp_path):
+    """A finished data set is read back by its own words: transformed, appended to, repaired, verified, compared, loaded."""
+    for day in range(3):
+        day_of(tmp_path, day)
+    pq.write_table(pa.table({"w": pa.array([None], pa.list_(pa.string()))}), tmp_path / "day1-none.parquet")
+    text = (
+        "columns: [{type: indicator_column, categorical_column: {type: sequence_categorical_column_with_learned_vocabulary, "
+        "key: w, top_k: 9, num_oov_buckets: 2, extends: out0, REQUIRED}}]\nsequence_groups: {sequence: {max_length: 12}}\n"
+    )
+    columns, mended = tmp_path / "columns.yaml", tmp_path / "mended.yaml"
+    columns.write_text(text.replace("REQUIRED", "required: true"))
+    mended.write_text(text.replace("REQUIRED", "required: false"))
+    out0, out1, out2 = (tmp_path / f"out{k}" for k in range(3))
+    done(make_spec([learned("w", top_k=20)], SequenceGroup(max_length=12)), tmp_path / "day0-*.parquet", out0)
+    arguments = "--format", "parquet", "--max-rejected", "1", "--output", out1
+    assert not call("run", columns, "--input", tmp_path / "day1-*.parquet", *arguments).exit_code
+    known = read_json(out1, "manifest.json")["vocabularies"]["w_indicator"]["known"]
+    assert known == 20 and read_manifest(str(out1)).outputs[0].shape == (12, 31)
+
+    more = tmp_path / "day2-*.parquet"
+    done(make_spec([learned("w", top_k=30)], SequenceGroup(max_length=12)), more, out0, overwrite=True)
+    done(load(columns), more, out1, append=True)  # with columns that were read after it had grown
+    shutil.rmtree(out0)
+    for asked in (("--append", "--again", "--output", out1), (columns, "--transform", out1, "--output", out2)):
+        result = call("run", *asked, "--input", more)
+        assert not result.exit_code, result.output
+    assert sum(len(batch["w_indicator"]) for batch in numpy_batches([str(out1), str(out2)], 50)) == 4 * 40
+    assert not call("repair", out1 / "rejected", "--columns", mended).exit_code
+    assert read_manifest(str(out1)).content["rejected"]["rows"] == 0 and read_manifest(str(out1)).rows == 3 * 40 + 1
+    for root in (out1, out2):
+        assert not call("verify", root).exit_code and not call("compare", root, root, "--max-drift", "0").exit_code
 
 
 def before_of(folder: Path, day: int) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 
 from pipeline.command.tf_examples import write_examples
 from pipeline.dataset.manifest import read as read_manifest
+from pipeline.job import writing
 from pipeline.job.request import Request
 from pipeline.job.running import check
 from pipeline.job.writing import Shard, WriteShards
@@ -320,6 +322,29 @@ def test_an_empty_data_set(tmp_path):
     )
     assert read_manifest(str(tmp_path / "out")).bucket(2).files == []
     assert verify(str(tmp_path / "out")).faults == []
+
+
+def test_a_bundle_has_few_shards_open_and_loses_no_row(tmp_path, monkeypatch):
+    """Buckets times splits can be thousands; with most open at two, the one with the most rows ends."""
+    monkeypatch.setattr(writing, "MOST_OPEN", 2)
+    columns = make_spec(sequence_numeric_column("x"), SequenceGroup(max_length=4, bucket_by_length=(1, 2, 3)))
+    full = dense(apply([{"x": [1.0] * n} for n in (1, 2, 2, 3, 4)], columns))
+    batch = full.append_column(origin.DIGEST_COLUMN, pa.array([1, 2, 4, 8, 16], pa.uint64()))
+    bundle = WriteShards(str(tmp_path), "run", "parquet", columns)
+    bundle.start_bundle()
+    parts, most = [], 0
+    for _ in range(3):
+        for part in bundle.process(batch):
+            parts.append(part)
+            most = max(most, len(bundle._shards))
+    most = max(most, len(bundle._shards))
+    parts += [one.value for one in bundle.finish_bundle() if not isinstance(one, TaggedOutput)]
+    assert most == 2 and len(parts) > 4 and len(listing(tmp_path)) == len(parts)
+    assert [part.length for part in parts[:2]] == [2, 1]
+    totals = Counter[int]()
+    for part in parts:
+        totals[part.length] += part.row_digest
+    assert totals == {1: 3, 2: 18, 3: 24, 4: 48} and sum(part.rows for part in parts) == 15
 
 
 def test_a_bundle_has_a_shard_for_each_bucket_and_begins_others_when_they_are_full(tmp_path):

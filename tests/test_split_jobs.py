@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.columns_file.reader import dumps
 from pipeline.compare.comparison import compare
 from pipeline.compare.described import read as described
 from pipeline.dataset.manifest import read as read_manifest
@@ -27,7 +28,7 @@ from pipeline.planning.plan import plan
 from pipeline.repair.plan import Repair
 from pipeline.repair.running import repair
 from pipeline.verify import verify
-from tests.jobs import arrays_of, assert_balanced, done, read_json, read_rejected, run_job
+from tests.jobs import arrays_of, assert_balanced, call, done, read_json, read_rejected, run_job
 from transforms import (
     SequenceGroup,
     make_spec,
@@ -135,6 +136,19 @@ def test_train_alone_gives_the_statistics(case, tmp_path):
         for number, made, length in zip(arrays["id"], arrays["x"], arrays["sequence_length"], strict=True):
             wanted = (np.array(by_id[number], np.float32) - values.mean()) / values.std()
             np.testing.assert_allclose(made[:length, 0], wanted, rtol=1e-5, atol=1e-6)
+
+
+def test_train_alone_gives_the_quantiles(case, tmp_path):
+    columns = [passthrough_column("id", "int64"), sequence_numeric_column("x", normalizer_fn="robust")]
+    done(make_spec(columns, split=BY_USER), case.files, tmp_path / "out")
+    values = np.concatenate([np.array(row["x"], np.float32) for row in case.good("train")]).astype(np.float64)
+    low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
+    for name in NAMES:
+        arrays = arrays_of(read_manifest(str(tmp_path / "out")).split(name))
+        by_id = {row["id"]: row["x"] for row in case.good(name)}
+        for number, made, length in zip(arrays["id"], arrays["x"], arrays["sequence_length"], strict=True):
+            wanted = (np.array(by_id[number], np.float32) - middle) / (high - low)
+            np.testing.assert_allclose(made[:length, 0], wanted, rtol=1e-5, atol=1e-5)
 
 
 def test_the_ledger_balances_by_split(case):
@@ -267,12 +281,15 @@ def test_a_repair_finds_the_split_anew(case, tmp_path):
 
 def test_named_inputs(case, tmp_path):
     spec = make_spec(COLUMNS)
-    outcome = done(spec, [f"train={case.files[0]}", f"test={case.files[1]}"], tmp_path / "out", max_rejected=0.05)
-    assert {n: own["rows"]["read"] for n, own in outcome.ledger["splits"].items()} == {"train": 151, "test": 150}
+    more = write(tmp_path / "c.jsonl", rows_of(4, 10))
+    inputs = [f"train={case.files[0]}", f"train={more}", f"test={case.files[1]}"]
+    outcome = done(spec, inputs, tmp_path / "out", max_rejected=0.05)
+    assert {n: own["rows"]["read"] for n, own in outcome.ledger["splits"].items()} == {"train": 161, "test": 150}
     manifest = read_manifest(str(tmp_path / "out"))
     assert {Path(i["path"]).name: i["split"] for i in manifest.content["inputs"]} == {
         "a.jsonl": "train",
         "b.jsonl": "test",
+        "c.jsonl": "train",
     }
     rejected = read_rejected(manifest.rejected_files)
     assert set(zip(rejected["reason"].to_pylist(), rejected["split"].to_pylist(), strict=True)) == {
@@ -280,7 +297,7 @@ def test_named_inputs(case, tmp_path):
         ("bad_record", "train"),
         ("not_a_number", "test"),
     }
-    alone = done(spec, case.files[0], tmp_path / "alone")
+    alone = done(spec, [case.files[0], more], tmp_path / "alone")
     assert alone.ledger["columns"] == outcome.ledger["splits"]["train"]["columns"]
     for what in ("mean", "variance"):
         assert (
@@ -323,6 +340,9 @@ def test_a_file_of_another_split_does_not_count_for_the_statistics(case, tmp_pat
     asked = {"statistics_inputs": [str(more), str(train)]}
     outcome = done(make_spec(COLUMNS), [f"train={train}", f"test={test}"], tmp_path / "out", **asked)
     assert outcome.ledger["splits"]["train"]["rows"]["read"] == 151
+    counted = [row for row in (*case.rows[:9], *case.rows[:150]) if row["x"] != ["bad"]]
+    statistics = read_json(tmp_path / "out", "statistics.json")
+    assert statistics["columns"]["x"]["count"] == [sum(len(row["x"]) for row in counted)]
 
 
 def test_what_is_a_path_and_what_a_name(tmp_path, monkeypatch):
@@ -422,6 +442,14 @@ def test_words_are_learned_from_train(tmp_path):
     done(spec, [f"train={train}", f"test={test}"], tmp_path / "out")
     manifest = read_manifest(str(tmp_path / "out"))
     assert arrays_of(manifest.split("test"))["w"].tolist() == [[2, 0, -1]]
+    columns = tmp_path / "columns.yaml"
+    columns.write_text(dumps(spec))
+    asked = ("--input", f"train={train}", "--input", f"test={test}", "--statistics-split", "test")
+    result = call("run", columns, *asked, "--output", tmp_path / "of_test")
+    assert result.exit_code == 0, result.output
+    manifest = read_manifest(str(tmp_path / "of_test"))
+    assert manifest.vocabularies["w"].texts == [b"a", b"c"]
+    assert arrays_of(manifest.split("train"))["w"].tolist() == [[0, 0]]  # T is that of test, too
 
 
 def test_the_cache_knows_the_rule(tmp_path, case):

@@ -19,6 +19,7 @@ from pipeline.repair.plan import Repair
 from pipeline.repair.running import repair
 from pipeline.verify import verify
 from tests.jobs import arrays_of, assert_balanced, call, done, read_arrays, read_json, read_rejected, run_job
+from tests.reports import sides_of
 from tests.test_split_jobs import BY_USER, COLUMNS, rows_of, split_of, write
 from transforms import (
     SequenceGroup,
@@ -112,10 +113,7 @@ def test_it_says_whose_figures_they_are(case):
     assert statistics == {**read_json(case.folder / "both", "statistics.json"), "transform": entry}
     for name in ("graph_sha256", "vocabularies", "embeddings"):
         assert case.manifest.content[name] == before.content[name]
-    assert (
-        "Compared with" in (case.root / "report.html").read_text()
-        or "compare" in (case.root / "report.html").read_text()
-    )
+    assert sides_of(case.root) == [(before.root, "200"), (str(case.root), "61")]  # the rows of train, and its own
     with pytest.raises(UsageError, match=r"was made by the transform of '.*both', whose T it has: plan that one"):
         plan_of(str(case.root))
 
@@ -238,14 +236,16 @@ def test_functions_are_not_traced_again(case, tmp_path):
     assert all(one[name].tobytes() == two[name].tobytes() for name in one)
 
 
-def test_a_rule_divides_new_rows_as_it_did_the_old_ones(case, tmp_path):
+def test_a_rule_divides_new_rows_as_it_did_the_old_ones(case, tmp_path, monkeypatch):
     spec = make_spec(COLUMNS, split=BY_USER)
     done(spec, case.train, tmp_path / "first")
     tomorrow = rows_of(7, 50)
     path = write(tmp_path / "tomorrow.jsonl", tomorrow)
-    result = call("run", "--transform", tmp_path / "first", "--input", path, "--output", tmp_path / "second")
+    monkeypatch.chdir(tmp_path)
+    result = call("run", "--transform", "first", "--input", path, "--output", tmp_path / "second")
     assert result.exit_code == 0, result.output
     manifest = read_manifest(str(tmp_path / "second"))
+    assert manifest.content["transform_of"]["data_set"] == str(tmp_path / "first")
     wanted = split_of(tomorrow)
     for name in manifest.splits:
         ids = arrays_of(manifest.split(name))["id"].tolist() if manifest.split(name).files else []

@@ -42,7 +42,7 @@ def spec_of(second: bool) -> Spec:
 
 
 def rows_of(second: bool, count: int = 400) -> list[dict[str, Any]]:
-    """Rows of either day: on the second pressure is higher, an item rises, a colour goes, sequences are longer."""
+    """Rows of either day: on the second pressure is higher, an item rises, colours go (one unknown), sequences are longer."""
     generator = np.random.default_rng(5 + second)
     made: list[dict[str, Any]] = []
     for k in range(count):
@@ -63,6 +63,8 @@ def rows_of(second: bool, count: int = 400) -> list[dict[str, Any]]:
             row["item"] = [500 + k]
             row["pressure"] = [1013.0]
             row["pair"] = [0.0, 0.0]
+        if k % 20 == 7 and not second:
+            row["colour"] = "mauve"
         if k % 10 == 3 and second:
             del row["age"]
         made.append(row)

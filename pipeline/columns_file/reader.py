@@ -23,6 +23,7 @@ from pipeline.columns_file.yaml_lines import Document, read_yaml
 from transforms.columns import TYPES, AnyColumn, Column
 from transforms.columns.base import SequenceMixin
 from transforms.columns.identity import SequenceIdentity
+from transforms.columns.learned_vocabulary import ONCE, Once
 from transforms.columns.numeric_base import numeric_of
 from transforms.columns.passthrough import Passthrough
 from transforms.errors import SpecError, SpecFault, nearest
@@ -65,11 +66,12 @@ class ColumnsFile(Spec):
     version: Annotated[Literal[1], BeforeValidator(version_of_layout)] = 1
 
 
-def load(path: str | Path) -> Spec:
+def load(path: str | Path, once: Once | None = None) -> Spec:
     """Reads a columns file.
 
     Args:
       path: a YAML 1.2 file in UTF-8, local or on one of Beam's file systems (`gs://...`).
+      once: see `loads`.
 
     Returns:
       The spec. Functions that it names are not imported: see `check_functions`.
@@ -79,10 +81,10 @@ def load(path: str | Path) -> Spec:
     """
     name = plain_path(str(path))
     folder = name.rpartition("/")[0] if "://" in name else os.path.dirname(os.path.abspath(name))
-    return _checked(read_yaml(read_text(name), name, MOST_VALUES, ELSEWHERE), name, folder)
+    return _checked(read_yaml(read_text(name), name, MOST_VALUES, ELSEWHERE), name, folder, once)
 
 
-def loads(text: str, name: str = "columns file") -> Spec:
+def loads(text: str, name: str = "columns file", once: Once | None = None) -> Spec:
     """Reads the text of a columns file.
 
     >>> loads("columns: [{type: sequence_numeric_column, key: churn}]").columns[0].name
@@ -91,11 +93,12 @@ def loads(text: str, name: str = "columns file") -> Spec:
     Args:
       text: YAML 1.2.
       name: stands for the path in faults that concern the whole text.
+      once: what columns of a finished data set extended when it was made; by default `extends` is read.
 
     Raises:
       SpecError: with every fault found, in the order of their lines.
     """
-    return _checked(read_yaml(text, name), name)
+    return _checked(read_yaml(text, name), name, once=once)
 
 
 def read_text(name: str) -> str:
@@ -120,14 +123,14 @@ def read_text(name: str) -> str:
         raise SpecError([SpecFault(name, message, line)]) from None
 
 
-def _checked(document: Document, name: str, folder: str | None = None) -> Spec:
+def _checked(document: Document, name: str, folder: str | None = None, once: Once | None = None) -> Spec:
     data = document.data if folder is None else _beside(document.data, folder)
     if not isinstance(data, dict):
         raise SpecError([*document.faults, SpecFault(name, f"expected a mapping with 'columns', got {shown(data)}", 1)])
     found: list[Problem] = []
     spec: Spec | None
     try:
-        file = ColumnsFile.model_validate(data)
+        file = ColumnsFile.model_validate(data, context={ONCE: once})
         spec = Spec(sequence_groups=file.sequence_groups, columns=file.columns, split=file.split, events=file.events)
     except ValidationError as error:
         found = problems(error, ColumnsFile, data, noun="key")

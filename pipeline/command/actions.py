@@ -119,11 +119,13 @@ def _is_given(context: click.Context, name: str) -> bool:
 def _asked(columns: str, debug: bool, **asked: Any) -> Request:
     """Returns what a command asks for, checked as far as that needs neither TensorFlow nor the input."""
     from pipeline.columns_file.reader import load, located
+    from pipeline.dataset.columns import once_of
     from transforms.errors import SpecError
 
     _refuse_format()
     _open_files_with(asked.get("beam_args", ()))
-    spec = load(columns) if columns else None
+    uses = asked.get("output") if asked.get("append") else asked.get("transform")
+    spec = load(columns, once_of(uses) if uses else None) if columns else None
     if spec is not None and not (asked.get("transform") or asked.get("append")):
         find_functions(columns, spec, debug)
     request = Request(spec, columns_file=columns, **asked)  # type: ignore[arg-type]  # None: the columns of the data set
@@ -191,6 +193,8 @@ def _meant(name: str, known: Sequence[str]) -> str:
     words = re.findall("[a-z]+", name.lower())
     if words == ["dry", "run"]:
         return "; seqcols check reads and validates as run does, and writes nothing"
+    if words == ["undo", "append"]:
+        return "; seqcols undo-append DIR takes the last append back"
     others = {option: re.findall("[a-z]+", option.lower()) for option in known}
     misspelt = [option for option, other in others.items() if _alike(words, other)]
     if _of_another_run(words):

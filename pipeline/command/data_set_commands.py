@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import Any, Final
 
@@ -211,9 +212,12 @@ def repair_command(debug: bool, columns: str, **options: Any) -> None:
     """
     with reported(debug, columns):
         from pipeline.columns_file.reader import load
+        from pipeline.dataset.columns import once_of
         from pipeline.job.request import check_workers
 
-        spec = load(columns)
+        given = options["rejected"].rstrip("/")
+        named = (given.removesuffix("rejected").rstrip("/") or ".") if re.search("(^|/)rejected$", given) else given
+        spec = load(columns, once_of(options["output"] or named))
         find_functions(columns, spec, debug)
         check_workers(options["workers"])
         prepare(debug)

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.columns_file.reader import loads
 from pipeline.command.shown import as_text
+from pipeline.dataset.columns import read_columns
 from pipeline.dataset.manifest import Manifest, read_examples
 from pipeline.errors import UsageError
 from pipeline.loaders import numpy_batches
@@ -54,7 +54,7 @@ def lines(root: str, rows: int, split: str) -> tuple[list[str], list[str]]:
 def _spec(found: Manifest) -> Spec | None:
     """Returns the columns of a data set, which say what group a feature belongs to; None where YAML cannot hold them."""
     try:
-        return loads(str(found.content["columns"]), "the columns in the manifest")
+        return read_columns(found)
     except SpecError:
         return None
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from pipeline.columns_file.reader import loads
 from pipeline.dataset import distributions, layout, manifest
+from pipeline.dataset.columns import read_columns
 from pipeline.dataset.ledger import of_files
 from pipeline.dataset.manifest import Manifest
 from pipeline.errors import UsageError
@@ -122,7 +122,7 @@ def described(found: Manifest, name: str = "", fitted: bool = False) -> Describe
             f"distributions are those of {counted:,} of {of:,} rows, one in {facts.one_in}, chosen by their digests"
         )
     try:
-        spec: Spec | None = loads(str(found.content["columns"]), "the columns in the manifest")
+        spec: Spec | None = read_columns(found)
     except SpecError as error:
         spec = None
         notes.append(f"its columns cannot be read back from the manifest: {str(error).splitlines()[0]}")

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipeline.columns_file.reader import loads
 from pipeline.dataset.splits import Splits
 from transforms.columns import Output
-from transforms.errors import JobError, SpecError
 from transforms.spec.spec import Spec
 
 
@@ -73,16 +71,3 @@ def sequences_of(
         "files": plain,
         "rejected": {"rows": book["rows"]["rejected"], "files": [shard.entry(root) for shard in rejected]},
     }
-
-
-def spec_of(root: str, content: Mapping[str, Any]) -> Spec:
-    """Reads the columns of a data set back from its manifest.
-
-    Raises:
-      JobError: its manifest describes them only, since YAML cannot hold them.
-    """
-    try:
-        return loads(str(content.get("columns", "")), "the columns in the manifest")
-    except SpecError as error:
-        why = str(error).splitlines()[0]
-        raise JobError(f"{root!r}: the columns cannot be read back from the manifest: {why}") from error

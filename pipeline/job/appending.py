@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from pipeline.columns_file.reader import loads
 from pipeline.columns_file.writer import split_text
 from pipeline.dataset import ledger
+from pipeline.dataset.columns import read_columns
 from pipeline.dataset.layout import is_shard_of
 from pipeline.dataset.manifest import Manifest
 from pipeline.dataset.publish import PLAIN_NAMES
@@ -36,7 +36,7 @@ def splits_of_append(before: Manifest, spec: Spec, inputs: Inputs) -> Splits:
       UsageError: inputs name splits that the data set does not have, or name none where it has some.
     """
     try:
-        rule = loads(str(before.content["columns"]), "the columns in the manifest").split
+        rule = read_columns(before).split
     except SpecError:  # of columns that YAML cannot hold
         rule = spec.split
     if spec.split != rule:
@@ -54,7 +54,7 @@ def splits_of_append(before: Manifest, spec: Spec, inputs: Inputs) -> Splits:
 
 
 def repeated(before: Manifest, first: Mapping[str, Any], own: Mapping[str, Any], names: Mapping[str, str]) -> list[str]:
-    """Returns the files that an earlier run has read already, as they are now: by path, size and digest.
+    """Returns the files that an earlier run has read already, as they are now: by path, number of rows and digest.
 
     Args:
       before: the data set.

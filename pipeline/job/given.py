@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from pipeline.columns_file.reader import loads
 from pipeline.compare.described import Described, described
 from pipeline.dataset import distributions, graphs, layout, manifest
+from pipeline.dataset.columns import read_columns
 from pipeline.dataset.graphs import STATISTICS
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.manifest import Manifest
@@ -20,6 +21,7 @@ from transforms.distributions.facts import Facts
 from transforms.errors import JobError, SpecError
 from transforms.spec.spec import Spec
 from transforms.stored import trees
+from transforms.stored.files import plain_path
 
 GRAPHS = {"transform": layout.TRANSFORM, "serving": layout.SERVING}
 """The graphs of a data set: their names in its manifest, and in a staging folder."""
@@ -90,13 +92,12 @@ def read_given(root: str) -> GivenTransform:
       UsageError: it has no written rows, and so no transform.
       JobError: there is no such data set, or it, or what it says of its rows, is not what was published.
     """
-    found = manifest.read_examples(root.rstrip("/") or "/")
+    root = plain_path(root)
+    found = manifest.read_examples(root.rstrip("/") if "://" in root else os.path.abspath(root))
     if not found.content["transform"] or not found.content["serving"]:
-        raise UsageError(f"--transform {root!r}: has no row that was written, and so no statistics")
+        raise UsageError(f"{root!r}: has no row that was written, and so no statistics")
     if set(GRAPHS) - set(found.content.get("graph_sha256", {})):
-        raise UsageError(
-            f"--transform {root!r}: an older seqcols wrote it, without digests of its graphs: run the job again"
-        )
+        raise UsageError(f"{root!r}: an older seqcols wrote it, without digests of its graphs: run the job again")
     graphs.refuse_changed(found)
     return GivenTransform(found, distributions.read(found))
 
@@ -108,11 +109,11 @@ def columns_of(given: GivenTransform) -> Spec:
       JobError: they cannot be read back from its manifest.
     """
     try:
-        return loads(str(given.of.content["columns"]), "the columns in the manifest")
+        return read_columns(given.of)
     except SpecError as error:
         why = str(error).splitlines()[0]
         raise JobError(
-            f"--transform {given.of.root!r}: its columns cannot be read back from the manifest, give them, too: {why}"
+            f"{given.of.root!r}: its columns cannot be read back from the manifest, give them, too: {why}"
         ) from error
 
 
@@ -128,7 +129,7 @@ def refuse_other_columns(given: GivenTransform, spec: Spec, text: str) -> None:
       SpecError: the columns differ; the error names the differences.
     """
     try:
-        before = loads(str(given.of.content["columns"]), "the columns in the manifest")
+        before = read_columns(given.of)
     except SpecError:  # functions without a name cannot be read back: compare the features instead
         before = None
     where = f"the columns differ from those of {given.of.root!r}, whose transform is asked for: "

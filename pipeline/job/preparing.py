@@ -12,6 +12,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from pipeline.columns_file.reader import dumps
 from pipeline.dataset import layout, manifest
+from pipeline.dataset.columns import for_its_rows
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.splits import Splits
 from pipeline.dataset.target import checked_output, interrupted_run, published_run
@@ -43,6 +44,8 @@ def plan_run(request: Request, stream: TextIO | None, made: Sequences | None) ->
     engines.refuse(request, options)
     place = made.plan.place if made else place_of(request)
     given = given_of(request, place)
+    if given is not None:
+        request = replace(request, spec=for_its_rows(given.of, request.spec))
     replaces = replaced(request, place)
     inputs, others, skipped = (made.inputs, Inputs(()), ()) if made else screened(request, place.output, stream)
     if request.append and given is not None:
@@ -100,8 +103,8 @@ def given_of(request: Request, place: Layout) -> GivenTransform | None:
     if not request.uses:
         return None
     given = read_given(place.output if request.append else request.transform)
-    plain = request.spec.model_copy(update={"split": None})
-    refuse_other_columns(given, request.spec, columns_text(plain))
+    spec = for_its_rows(given.of, request.spec)
+    refuse_other_columns(given, spec, columns_text(spec.model_copy(update={"split": None})))
     return given
 
 

@@ -43,6 +43,9 @@ REJECTED_OUTPUTS: Final = [
 SPLIT_OUTPUT: Final = Output("split", "string", (), "values", "split")
 """The column that rejected rows also have if a data set has splits."""
 
+MOST_OPEN: Final = 256
+"""Shards that a bundle has open at a time: of 64 splits with 64 length buckets there could be 4,096, each an open file."""
+
 
 @dataclass(frozen=True)
 class Shard:
@@ -85,11 +88,15 @@ class OpenShard:
       outputs: the features, with the T of the data set.
       length: T of the length bucket that it belongs to, 0 for none.
       split: the split that its rows belong to; empty for none.
+
+    Attributes:
+      rows: how many it has so far.
     """
 
     def __init__(self, writer: Writer, outputs: tuple[Output, ...], length: int, split: str):
         self.writer = writer
         self._outputs, self._length, self._split, self._digest = outputs, length, split, 0
+        self.rows = 0
         self._sampler = samples.Sampler(samples.BUCKET_WINDOW if length or split else samples.WINDOW)
 
     def write(self, batch: pa.RecordBatch, digest: int, sampled: bool) -> int:
@@ -98,6 +105,7 @@ class OpenShard:
         if sampled:
             self._sampler.add(batch)
         self._digest += digest
+        self.rows += written
         return written
 
     def close(self) -> Shard:
@@ -136,7 +144,8 @@ class Target:
 class WriteShards(beam.DoFn):
     """Writes batches to shards; yields a `Shard` for every file, and rows and steps written tagged `TALLIES`.
 
-    A bundle has a shard open for each combination of split and length bucket that it has rows of.
+    A bundle has a shard open for each combination of split and length bucket that it has rows of. Beyond `MOST_OPEN` the one with
+    the most rows is closed, and another is begun if there are more rows of its kind.
 
     Args:
       folder: where the shards go.
@@ -171,6 +180,8 @@ class WriteShards(beam.DoFn):
         for length, part in self._parts(batch):
             key = split, length
             if key not in self._shards:
+                if len(self._shards) >= MOST_OPEN:
+                    yield self._shards.pop(max(self._shards, key=lambda one: self._shards[one].rows)).close()
                 self._shards[key] = self._open(batch, split, length)
             shard = self._shards[key]
             digest = digests.total(part.column("digest" if self._spec is None else origin.DIGEST_COLUMN))

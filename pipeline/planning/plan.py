@@ -14,7 +14,7 @@ from typing import Any, Final, TextIO
 import numpy as np
 
 from pipeline.dataset import layout, manifest
-from pipeline.dataset.manifest_entries import spec_of
+from pipeline.dataset.columns import spec_of
 from pipeline.errors import UsageError
 from pipeline.job import running
 from pipeline.job.executing import Outcome
@@ -127,7 +127,7 @@ def plan_of(root: str, budget: float = DEFAULT_BUDGET, buckets: int = DEFAULT_BU
     """
     check_values(budget, buckets)
     found = manifest.read_examples(root.rstrip("/") or "/")
-    spec = spec_of(root, found.content)
+    spec = spec_of(found)
     if not spec.group_names:
         raise UsageError(f"{root!r}: its columns have no sequence, and so no T")
     if "transform_of" in found.content:

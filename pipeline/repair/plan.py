@@ -16,10 +16,10 @@ from apache_beam.io.filesystems import FileSystems
 
 from pipeline.columns_file.writer import split_text
 from pipeline.dataset import distributions, layout, manifest
+from pipeline.dataset.columns import for_its_rows, spec_of
 from pipeline.dataset.graphs import STATISTICS, refuse_changed
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.manifest import Manifest
-from pipeline.dataset.manifest_entries import spec_of
 from pipeline.dataset.splits import NO_SPLITS, Splits
 from pipeline.dataset.target import absolute, refuse_pattern
 from pipeline.errors import UsageError
@@ -151,7 +151,8 @@ def planned(asked: Repair, columns_text: str) -> RepairPlan:
     if not before.content["transform"]:
         raise UsageError(f"{root!r}: has no row that was written, and so no statistics: run the job again")
     refuse_changed(before, "transform")
-    old = spec_of(root, before.content)
+    asked = replace(asked, spec=for_its_rows(before, asked.spec))
+    old = spec_of(before)
     sizes = {name: fitting.size(before, old, name) for name in asked.spec.group_names}
     fitting.refuse_other_features(asked.spec, sizes, before)
     fitting.refuse_other_normalizers(asked.spec, old)

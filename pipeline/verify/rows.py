@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.dataset import samples
+from pipeline.dataset.columns import spec_of
 from pipeline.dataset.layout import SEQUENCES
 from pipeline.dataset.manifest import Manifest
-from pipeline.dataset.manifest_entries import spec_of
 from pipeline.dataset.samples import SampledRows
 from pipeline.inputs.match import Inputs, match, where_now
 from pipeline.sinks.formats import SINKS
@@ -90,7 +90,7 @@ def compare(manifest: Manifest, inputs: Sequence[str], most: int, tell: Tell = l
             "the sequences that the rows were made of were not kept (--no-keep-sequences): no rows are compared"
         ]
         return done
-    spec = spec_of(manifest.root, manifest.content)
+    spec = spec_of(manifest)
     chosen = _chosen(manifest, most)
     if not chosen:
         raise JobError(f"{manifest.root!r}: its manifest does not say where rows come from")

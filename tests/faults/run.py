@@ -161,7 +161,7 @@ LOOPS: Final = [
     ),
     Loop(
         "an output path with `..`, glob characters, symbolic links, 10,000 names",
-        "refused, or exactly there: no file elsewhere is touched",
+        "refused, or exactly there, `..` resolved first: no file elsewhere is touched",
         "tests.faults.paths 10000",
     ),
     Loop(

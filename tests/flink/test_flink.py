@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from pipeline.job.executing import Outcome
 from pipeline.verify.verify import verify
 from tests.jobs import arrays_of, assert_balanced, done, listing, read_arrays, read_json, read_rejected
 from tests.test_events import COMMITS, bits
+from tests.test_extended_vocabulary import by_hand, day_of
 from tests.test_job_real import HISTORY, LPC, SPEAKER, columns
 from transforms import (
     SequenceGroup,
@@ -147,6 +149,26 @@ def test_an_extended_vocabulary_is_the_same_as_here(cluster, real_data, tmp_path
     assert words[1].texts == words[2].texts and words[1].texts[:1_000] == words[0].texts
     np.testing.assert_array_equal(words[1].counts, words[2].counts)
     assert before["vocabularies"]["paths"]["first_bucket"] == ours["vocabularies"]["paths"]["first_bucket"] == 5_000
+
+
+def test_five_days_of_words_are_what_they_are_by_hand(cluster, tmp_path):
+    """Each day extends the one before; and day five by one run over all five, which extends the first."""
+    group, known, first, every = SequenceGroup(max_length=12), list[bytes](), list[bytes](), Counter[bytes]()
+    more = {"key": "w", "reserve": 40, "num_oov_buckets": 5, "frequency_threshold": 12}
+
+    def words_of(files: Path, name: str, **before: str) -> Sequence[bytes]:
+        spec = make_spec([sequence_categorical_column_with_learned_vocabulary(**more, **before)], group)
+        done(spec, files, tmp_path / name, beam_args=cluster.options)
+        return read_manifest(str(tmp_path / name)).vocabularies["w"].texts
+
+    for number in range(5):
+        files, counts = day_of(tmp_path, number)
+        before = {"extends": str(tmp_path / f"out{number - 1}")} if number else {}
+        known, _ = by_hand(counts, known, None, 12, 40)
+        assert words_of(files, f"out{number}", **before) == known
+        first, every = first or known, every + counts
+    found = words_of(tmp_path / "day*.parquet", "all", extends=str(tmp_path / "out0"))
+    assert found == by_hand(every, first, None, 12, 40)[0]
 
 
 EVENTS = make_spec(

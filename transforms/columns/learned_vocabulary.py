@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self
 
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import Field, PrivateAttr, ValidationInfo, model_validator
 
 from transforms.columns.base import Column, SequenceMixin, dtype_among
 from transforms.columns.categorical import WORD_DTYPES, text_of
@@ -24,6 +24,12 @@ if TYPE_CHECKING:
     from transforms.columns.steps import RawTensors
     from transforms.columns.vocabulary_lookup import Vocabulary
     from transforms.columns.window import Window
+
+Once = Callable[[str, str, str], Extended]
+"""What a column extended when a data set was made: by `vocabulary_name`, path and dtype (`word_files.extended_once`)."""
+
+ONCE: Final = "extended_once"
+"""Where the context of validation has a `Once`, for columns of a finished data set: the path may be gone since, or have grown."""
 
 
 class LearnedVocabularyBase(VocabularyBase):
@@ -56,10 +62,14 @@ class LearnedVocabularyBase(VocabularyBase):
     _extended: Extended = PrivateAttr(default=Extended())
 
     @model_validator(mode="after")
-    def _arguments_fit(self) -> Self:
+    def _arguments_fit(self, info: ValidationInfo) -> Self:
+        once: Once | None = (info.context or {}).get(ONCE)
         if self.extends is not None:
             try:
-                self._extended = extended(self.extends, self.key, self.dtype)
+                if once is not None:
+                    self._extended = once(self.vocabulary_name, self.extends, self.dtype)
+                else:
+                    self._extended = extended(self.extends, self.key, self.dtype)
             except ValueError as error:
                 raise ValueError(f"extends {error}") from None
         known = len(self._extended.words.words)

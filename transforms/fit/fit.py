@@ -84,7 +84,9 @@ def save_transform(
       A PCollection with one element, there when the graph is saved; and what is to be kept in the cache, by part.
     """
     config = adapter(spec)
-    preprocess = preprocessing_fn.preprocessing_fn(spec, staging, data is not None or bool(given), given, words)
+    preprocess = preprocessing_fn.preprocessing_fn(
+        spec, staging, data is not None or bool(given) or words is not None, given, words
+    )
     cache: Mapping[DatasetKey, DatasetCache] = {}
     made = joined(scratch, "transform") if scratch else target
     context = tft_beam.Context(temp_dir=joined(scratch or staging, "tft"), force_tf_compat_v1=False)

@@ -189,6 +189,33 @@ def _of_data_set(path: str, stamp: tuple[float, int, str], key: str, dtype: str)
         raise ValueError(f"{path!r} word {error.place + 1}: {error.why}") from None
 
 
+def extended_once(root: str, entries: Mapping[str, Any], name: str, path: str, dtype: str) -> Extended:
+    """Returns what a column extended when a finished data set was made: the first of its words. None are known without a graph.
+
+    Args:
+      root: folder of the saved graph of the data set; an empty string for none.
+      entries: what its manifest lists of the vocabularies.
+      name: the `vocabulary_name` of the column.
+      path: what it extended.
+      dtype: of the words.
+
+    Raises:
+      ValueError: the file with the words cannot be read, or is damaged.
+    """
+    table = f"{FOLDER}/{file_of(name)}"
+    entry = next((one for one in entries.values() if one.get("table") == table), None)
+    if entry is None or not root:
+        return Extended(path=path)
+    words = _first_words(root, json.dumps(dict(entry)), dtype)
+    return Extended(words, path, (entry.get("extends") or {}).get("first_bucket"))
+
+
+@lru_cache(maxsize=32)
+def _first_words(root: str, entry: str, dtype: str) -> WordList:
+    found = json.loads(entry)
+    return WordList.of(kept(root, found).words[: found.get("known", 0)], dtype)
+
+
 def _is_data_set(path: str) -> bool:
     if "://" not in path:
         return os.path.isdir(path)
