@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from transforms.columns.window import Window
 
 Once = Callable[[str, str, str], Extended]
-"""The words that a column extended when a data set was made, by `vocabulary_name`, path and dtype (`word_files.extended_once`)."""
+"""Words that a column extended when a data set was made, by `vocabulary_name`, path and dtype (`word_files.extended_once`)."""
 
 ONCE: Final = "extended_once"
 """Where the context of validation has a `Once`, for columns of a finished data set: the path may be gone since, or have grown."""
