@@ -25,7 +25,7 @@ from transforms.kernels.values import FLOATS, look, read_only
 from transforms.parse.array_text import arrays_of
 from transforms.parse.form import Form
 from transforms.rows import digests, origin
-from transforms.rows.keys import partitions
+from transforms.rows.keys import hashes, partitions
 from transforms.statistics.moments import Moments
 
 _CARRIERS: Final = {"int64": pa.int64(), "float32": pa.float32(), "string": pa.large_binary(), "bool": pa.bool_()}
@@ -69,7 +69,7 @@ def compile_all() -> None:
     batch = origin.with_origin(pa.RecordBatch.from_pydict({"x": [1]}), "a", 0)
     digests.without_file(digests.attach(batch, ["x"]).column(origin.DIGEST_COLUMN), "a", np.zeros(1, np.int64))
     arrays_of(pa.array(["[1]"]), np.ones(1, bool), Form("x", "float32"))
-    partitions([pa.array([1]), pa.array([1])], 1)
+    partitions(hashes([pa.array([1]), pa.array([1])]), 1)
     cells, numbers = np.zeros(1, np.int64), np.zeros(1, np.uint64)
     summed(read_only(cells), read_only(numbers), cells.copy(), numbers.copy())
     counted(pa.table({"key": [1], "time": ["1"], "value": [1.0], "whole": [1]}), make_events(_EVENTS), {}, 1)

@@ -64,7 +64,8 @@ def case(seed: str) -> tuple[pa.Table, dict[str, Any], dict[str, datetime], int]
 
 def grouped(grouping: Grouping, batches: list[pa.RecordBatch], count: int) -> tuple[pa.Table, Tally, Figures]:
     """What becomes of batches, each of a file of its own, that go through blocks as bytes."""
-    gatherer, parts, tally = Gatherer(grouping.incoming, count), [[] for _ in range(count)], Counter()
+    gatherer = Gatherer(grouping.incoming, count, grouping.most)
+    parts, tally = [[] for _ in range(count)], Counter()
     for k, batch in enumerate(batches):
         given = digests.attach(origin.with_origin(batch, f"file {k}", 0), grouping.incoming.kinds)
         tally[f"file {k}", "digest", "read"] = digests.total(given.column(origin.DIGEST_COLUMN))
@@ -75,6 +76,7 @@ def grouped(grouping: Grouping, batches: list[pa.RecordBatch], count: int) -> tu
             parts[number].append(block.packed())
     for number, block in gatherer.flush():
         parts[number].append(block.packed())
+    add(tally, gatherer.tally)
     made = [grouping.grouped(map(unpacked, part)) for part in parts]
     for part in made:
         add(tally, part.tally)
@@ -328,3 +330,37 @@ def test_gathered_batches_are_cut_by_size(monkeypatch):
     assert 0 < rows < 200
     assert rows + sum(block.batch.num_rows for _, block in gatherer.flush()) == 200
     assert list(gatherer.flush()) == []
+
+
+@pytest.mark.parametrize("spec", [{"windows": {"last": 5}}, {"longer": "last"}, {}], ids=str)
+def test_a_key_that_would_fill_a_partition_is_trimmed_before_the_shuffle(spec: dict[str, Any], monkeypatch):
+    """Of its events those that decide on its sequence travel, of each bundle, and what was counted of the others."""
+    monkeypatch.setattr(blocks, "GATHERED_BYTES", 100_000)
+    rng = np.random.default_rng(7)
+    users = np.where(rng.random(60_000) < 0.9, 3, rng.integers(0, 5_000, 60_000))
+    table = pa.table({"user": users, "at": rng.permutation(60_000), "item": rng.integers(0, 9, 60_000).astype(str)})
+    section = {**SHOPPING, **spec}
+    grouping = Grouping(incoming_of(section, table.schema), {}, 40)
+    assert grouping.most is not None
+    gatherer, parts = Gatherer(grouping.incoming, 4, grouping.most), [[] for _ in range(4)]
+    batches = [origin.with_origin(batch, "f", 0) for batch in table.to_batches(max_chunksize=1000)]
+    for batch in batches:
+        given = digests.attach(batch, grouping.incoming.kinds)
+        for number, block in gatherer.add(grouping.incoming.ready(given)[0], "f"):
+            parts[number].append(block.packed())
+    for number, block in gatherer.flush():
+        parts[number].append(block.packed())
+    travelled = sum(unpacked(data).batch.num_rows for part in parts for data in part)
+    rare = int(np.count_nonzero(users != 3))
+    assert rare < travelled < rare + 100 * (grouping.most.events + 1)
+    assert sum(n for key, n in gatherer.tally.items() if key[1] == "events") == 60_000 - travelled
+    made, tally = [grouping.grouped(map(unpacked, part)) for part in parts], gatherer.tally
+    for part in made:
+        add(tally, part.tally)
+    whole = sequences(table, section, max_steps=40)
+    assert sorted(row for part in made for row in bits(part.table)) == sorted(bits(whole.table))
+    assert {rule: tally["f", "events", rule] for rule in DROPPED} == whole.counts.dropped
+    untrimmed = Gatherer(grouping.incoming, 1)
+    own = [block for batch in batches for _, block in untrimmed.add(grouping.incoming.ready(batch)[0], "f")]
+    at_once = grouping.grouped([*own, *(block for _, block in untrimmed.flush())])
+    assert together(part.figures for part in made).as_json() == at_once.figures.as_json()

@@ -56,7 +56,7 @@ class Shuffle(beam.PTransform):
     def expand(self, events: beam.PCollection) -> GroupedEvents:
         """Partitions, shuffles and groups."""
         as_dicts = _are_dicts(events.element_type)
-        partition = _Partition(self.grouping.incoming, self._partitions, self._folder)
+        partition = _Partition(self.grouping, self._partitions, self._folder)
         found = events | "Partition" >> beam.ParDo(partition).with_outputs(REJECTED, TALLIES, main=_BLOCKS)
         group = _Group(self.grouping, as_dicts)
         if self._folder:
@@ -137,12 +137,13 @@ def _are_dicts(kind: Any) -> bool:
 class _Partition(beam.DoFn):
     """Events to blocks. They go to an engine as `(partition, bytes)`, or to a file in a folder, of which a `BlockFile` tells."""
 
-    def __init__(self, incoming: Incoming, partitions: int, folder: str):
-        self._incoming, self._partitions, self._folder = incoming, partitions, folder
+    def __init__(self, grouping: Grouping, partitions: int, folder: str):
+        self._incoming, self._most = grouping.incoming, grouping.most
+        self._partitions, self._folder = partitions, folder
 
     def start_bundle(self) -> None:
         """Begins with nothing gathered."""
-        self._gatherer = Gatherer(self._incoming, self._partitions)
+        self._gatherer = Gatherer(self._incoming, self._partitions, self._most)
         self._writer = BlockWriter(self._folder)
         self._tally: Tally = Counter()
         self._rows: list[Mapping[str, Any]] = []
@@ -190,6 +191,7 @@ class _Partition(beam.DoFn):
         written = self._writer.close()
         if written is not None:
             yield in_global_window(written)
+        add(self._tally, self._gatherer.tally)
         if self._tally:
             yield TaggedOutput(TALLIES, in_global_window(self._tally))
 

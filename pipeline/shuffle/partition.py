@@ -10,16 +10,13 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from pipeline.shuffle.blocks import FILE_COLUMN, Block
+from pipeline.shuffle.blocks import FILE_COLUMN, Block, by_fate
 from transforms.events import trim
-from transforms.events.accounting import FATES
 from transforms.events.counted import counted
 from transforms.events.figures import Figures
 from transforms.events.incoming import Incoming
 from transforms.events.sequences import sequences
 from transforms.events.trim import Most, Trimmed, most_needed
-from transforms.kernels.partitions import summed
-from transforms.kernels.values import read_only
 from transforms.parse.step_limit import MAX_STEPS
 from transforms.rows import origin
 from transforms.rows.tally import Tally, add
@@ -58,6 +55,11 @@ class Grouping:
     max_steps: int = MAX_STEPS
 
     @property
+    def most(self) -> Most | None:
+        """The most events of a key that decide on its sequence."""
+        return most_needed(self.incoming.events, bool(self.borders), self.max_steps)
+
+    @property
     def schema(self) -> pa.Schema:
         """The schema of the sequences."""
         none = pa.table({name: pa.nulls(0, kind) for name, kind in self.incoming.kinds.items()})
@@ -71,8 +73,7 @@ class Grouping:
           blocks: the events, in any order.
         """
         held, limit = _Held(), TRIMMED_BYTES
-        most = most_needed(self.incoming.events, bool(self.borders), self.max_steps)
-        tally: Tally = Counter()
+        most, tally = self.most, Counter[tuple[Any, ...]]()
         for block in blocks:
             held.add(block)
             if most is not None and held.size > limit:
@@ -112,6 +113,7 @@ class _Held:
         names = [self._names.setdefault(name, len(self._names)) for name in block.files]
         self._files.append(np.array(names, np.int64)[block.batch.column(FILE_COLUMN).to_numpy()])
         self.batches.append(block.batch)
+        self.trimmed += [block.trimmed] if block.trimmed is not None else []
         self.size += block.batch.nbytes
 
     @property
@@ -133,21 +135,6 @@ class _Held:
         return tally
 
     def counted(self, fates: np.ndarray) -> Tally:
-        """Counts events by what became of them, 0 for those that nothing has become of yet.
-
-        Returns:
-          `(file, "events", fate)`, how many, and `(file, "event_digest", fate)`, the sum of their digests.
-        """
-        files = np.concatenate(self._files)
+        """Counts events by what became of them; see `pipeline.shuffle.blocks.by_fate`."""
         digests = np.concatenate([batch.column(origin.DIGEST_COLUMN).to_numpy() for batch in self.batches])
-        cells = files * len(FATES) + fates
-        count, sums = (np.zeros(len(self._names) * len(FATES), dtype) for dtype in (np.int64, np.uint64))
-        with np.errstate(over="ignore"):  # sums of digests are modulo 2^64
-            summed(read_only(cells), read_only(digests), count, sums)
-        names, tally = list(self._names), Counter[tuple[Any, ...]]()
-        for cell in np.flatnonzero(count).tolist():
-            file, fate = names[cell // len(FATES)], FATES[cell % len(FATES)]
-            if fate:
-                tally[file, "events", fate] = int(count[cell])
-                tally[file, "event_digest", fate] = int(sums[cell])
-        return tally
+        return by_fate(list(self._names), np.concatenate(self._files), digests, fates)

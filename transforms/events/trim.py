@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -48,6 +48,24 @@ def most_needed(events: Events, has_borders: bool, max_steps: int) -> Most | Non
     # One more says that there were too many.
     most = max_steps + ahead + (events.longer == "reject")
     return Most(max(most, events.min_events + ahead), LONGER)
+
+
+_CELLS: Final = 1 << 16
+
+
+def suspects(hashes: np.ndarray, most: int) -> np.ndarray:
+    """Returns the rows of every key that has more than so many, and of some that have not, int64, ascending.
+
+    >>> suspects(np.array([7, 1, 7, 7, 2], np.uint64), 2).tolist()
+    [0, 2, 3]
+
+    Args:
+      hashes: uint64 `[rows]`, of their keys.
+      most: how many.
+    """
+    cells = (hashes % np.uint64(_CELLS)).astype(np.int64)
+    many = np.bincount(cells, minlength=_CELLS) > most
+    return np.flatnonzero(many[cells]) if many.any() else np.zeros(0, np.int64)
 
 
 def kept(events: Events, table: pa.Table, most: int) -> np.ndarray:

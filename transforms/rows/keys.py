@@ -87,18 +87,17 @@ def hashes(arrays: Sequence[pa.Array]) -> np.ndarray:
     return fingerprints(texts(arrays))
 
 
-def partitions(arrays: Sequence[pa.Array], count: int) -> tuple[np.ndarray, np.ndarray]:
+def partitions(found: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Sorts rows by the partition of their key, its hash modulo `count`.
 
     Args:
-      arrays: the key's fields, `[n]` each, without nulls.
+      found: uint64 `[n]`, the hashes of their keys (see `hashes`).
       count: how many partitions there are, 1 or more.
 
     Returns:
       The rows, int64 `[n]`, those of one partition in the order that they came in; and where each partition's begin, and the last
       one's end, int64 `[count + 1]`.
     """
-    found = hashes(arrays)
     begins, order = np.zeros(count + 1, np.int64), np.zeros(len(found), np.int64)
     partition(read_only(found), count, begins, order)
     return order, begins
