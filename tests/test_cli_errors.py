@@ -348,7 +348,7 @@ def test_verifying_a_damaged_data_set(folder):
 def test_a_bug_is_one_line_too(folder, monkeypatch):
     from pipeline.columns_file import reader as columns_file
 
-    def broken(path: Any) -> Any:
+    def broken(*given: Any) -> Any:
         raise KeyError("some\nkey")
 
     monkeypatch.setattr(columns_file, "load", broken)
