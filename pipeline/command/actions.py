@@ -118,14 +118,13 @@ def _is_given(context: click.Context, name: str) -> bool:
 
 def _asked(columns: str, debug: bool, **asked: Any) -> Request:
     """Returns what a command asks for, checked as far as that needs neither TensorFlow nor the input."""
-    from pipeline.columns_file.reader import load, located
-    from pipeline.dataset.columns import once_of
+    from pipeline.columns_file.reader import located
+    from pipeline.dataset.columns import of_request
     from transforms.errors import SpecError
 
     _refuse_format()
     _open_files_with(asked.get("beam_args", ()))
-    uses = asked.get("output") if asked.get("append") else asked.get("transform")
-    spec = load(columns, once_of(uses) if uses else None) if columns else None
+    spec = of_request(columns, asked) if columns else None
     if spec is not None and not (asked.get("transform") or asked.get("append")):
         find_functions(columns, spec, debug)
     request = Request(spec, columns_file=columns, **asked)  # type: ignore[arg-type]  # None: the columns of the data set

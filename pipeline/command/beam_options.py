@@ -83,14 +83,11 @@ def request_of(options: PipelineOptions, beam_args: Sequence[str] = ()) -> Reque
       UsageError: there is no columns file.
       SpecError: there are faults in it.
     """
-    from pipeline.columns_file.reader import load
-    from pipeline.dataset.columns import once_of
+    from pipeline.dataset.columns import of_request
 
     given = options.view_as(SeqcolsOptions)
     if not given.columns:
         raise UsageError("--columns: expected a columns file")
     asked = {str(option.name): getattr(given, str(option.name)) for option in of_a_job()}
     asked = {name: value for name, value in asked.items() if value is not None}
-    uses = asked.get("output") if asked.get("append") else asked.get("transform")
-    spec = load(given.columns, once_of(str(uses)) if uses else None)
-    return Request(spec, beam_args=beam_args, columns_file=given.columns, **asked)
+    return Request(of_request(given.columns, asked), beam_args=beam_args, columns_file=given.columns, **asked)

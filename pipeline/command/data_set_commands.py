@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from typing import Any, Final
 
@@ -212,12 +211,10 @@ def repair_command(debug: bool, columns: str, **options: Any) -> None:
     """
     with reported(debug, columns):
         from pipeline.columns_file.reader import load
-        from pipeline.dataset.columns import once_of
+        from pipeline.dataset.columns import data_set_of, once_of
         from pipeline.job.request import check_workers
 
-        given = options["rejected"].rstrip("/")
-        named = (given.removesuffix("rejected").rstrip("/") or ".") if re.search("(^|/)rejected$", given) else given
-        spec = load(columns, once_of(options["output"] or named))
+        spec = load(columns, once_of(options["output"] or data_set_of(options["rejected"])))
         find_functions(columns, spec, debug)
         check_workers(options["workers"])
         prepare(debug)

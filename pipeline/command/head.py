@@ -11,11 +11,12 @@ import numpy as np
 from pipeline.command.shown import as_text
 from pipeline.dataset.columns import read_columns
 from pipeline.dataset.manifest import Manifest, read_examples
+from pipeline.dataset.splits import unknown_split
 from pipeline.errors import UsageError
 from pipeline.loaders import numpy_batches
 from transforms import escaping
 from transforms.columns import Output
-from transforms.errors import SpecError, nearest
+from transforms.errors import SpecError
 from transforms.spec.spec import Spec, length_name
 
 Row = dict[str, Any]
@@ -35,8 +36,7 @@ def lines(root: str, rows: int, split: str) -> tuple[list[str], list[str]]:
     """
     found = read_examples(root)
     if split and split not in found.splits:
-        known = f"one of {', '.join(found.splits)}" if found.splits else "none, as this data set has no splits"
-        raise UsageError(f"--split: expected {known}, got {split!r}{nearest(split, found.splits)}")
+        raise UsageError(f"--split: {unknown_split(split, found.splits)}")
     chosen = split or next(iter(found.splits), "")
     own = found.split(chosen) if chosen else found
     spec = _spec(found)

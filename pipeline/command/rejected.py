@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from pipeline.command.shown import as_text
 from pipeline.dataset import layout, leftovers
 from pipeline.dataset.manifest import Manifest, read
+from pipeline.dataset.splits import unknown_split
 from pipeline.errors import UsageError
 from pipeline.inputs import originals
 from pipeline.inputs.places import batches_of
@@ -104,8 +105,7 @@ class Rejects:
         if self.split and self.events:
             raise UsageError("--split: rejected events are in no split")
         if self.split and self.split not in found.splits:
-            known = f"one of {', '.join(found.splits)}" if found.splits else "none, as this data set has no splits"
-            raise UsageError(f"--split: expected {known}, got {self.split!r}{nearest(self.split, found.splits)}")
+            raise UsageError(f"--split: {unknown_split(self.split, found.splits)}")
 
     @property
     def total(self) -> int:

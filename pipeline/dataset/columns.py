@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
 
-from pipeline.columns_file.reader import dumps, loads
+from pipeline.columns_file import reader
 from transforms.columns.learned_vocabulary import Once, learners
 from transforms.errors import JobError, SpecError
 from transforms.spec.spec import Spec
@@ -22,11 +23,15 @@ def read_columns(found: Manifest) -> Spec:
     Raises:
       SpecError: its manifest describes them only, since YAML cannot hold them; or it is damaged.
     """
-    return loads(str(found.content.get("columns", "")), _NAME, once_of(found))
+    return reader.loads(str(found.content.get("columns", "")), _NAME, once_of(found))
 
 
-def spec_of(found: Manifest) -> Spec:
+def spec_of(found: Manifest, hint: str = "") -> Spec:
     """Reads the columns of a data set, which are asked for.
+
+    Args:
+      found: the data set.
+      hint: what to do where they cannot be read.
 
     Raises:
       JobError: its manifest describes them only, since YAML cannot hold them; or it is damaged.
@@ -35,7 +40,7 @@ def spec_of(found: Manifest) -> Spec:
         return read_columns(found)
     except SpecError as error:
         why = str(error).splitlines()[0]
-        raise JobError(f"{found.root!r}: the columns cannot be read back from the manifest: {why}") from error
+        raise JobError(f"{found.root!r}: the columns cannot be read back from the manifest{hint}: {why}") from error
 
 
 def for_its_rows(found: Manifest, spec: Spec) -> Spec:
@@ -43,9 +48,25 @@ def for_its_rows(found: Manifest, spec: Spec) -> Spec:
     if all(learner.extends is None for learner in learners(spec.columns).values()):
         return spec
     try:
-        return loads(dumps(spec), _NAME, once_of(found))
+        return reader.loads(reader.dumps(spec), _NAME, once_of(found))
     except SpecError:  # of columns that YAML cannot hold
         return spec
+
+
+def of_request(columns: str, asked: Mapping[str, Any]) -> Spec:
+    """Reads the columns file of a run with some options: what it extends is that of the data set whose transform is used."""
+    uses = asked.get("output") if asked.get("append") else asked.get("transform")
+    return reader.load(columns, once_of(str(uses)) if uses else None)
+
+
+def data_set_of(rejected: str) -> str:
+    """Returns the directory of the data set that a folder of rejected rows is in, or that is named itself.
+
+    >>> data_set_of("out/rejected/"), data_set_of("rejected"), data_set_of("out")
+    ('out', '.', 'out')
+    """
+    folder, _, last = rejected.rstrip("/").rpartition("/")
+    return (folder or ".") if last == "rejected" else rejected.rstrip("/")
 
 
 def once_of(found: Manifest | str) -> Once:

@@ -16,11 +16,11 @@ from pipeline.dataset import embeddings, manifest_entries, vocabularies
 from pipeline.dataset.embeddings import DescribedEmbedding
 from pipeline.dataset.layout import EXAMPLES, MANIFEST, REJECTED, SEQUENCES, SHARDED, exists, json_bytes, read_bytes
 from pipeline.dataset.manifest_fields import DIGEST, FORMAT_VERSION, damage, last_lines, version_for
-from pipeline.dataset.splits import NO_SPLITS, Splits
+from pipeline.dataset.splits import NO_SPLITS, Splits, unknown_split
 from pipeline.dataset.vocabularies import ByColumn, Vocabulary
 from transforms.columns import Output
 from transforms.densify.length_buckets import outputs_in
-from transforms.errors import JobError, nearest
+from transforms.errors import JobError
 from transforms.reprs import table
 from transforms.splits.rule import Split
 from transforms.stored.files import plain_path
@@ -97,8 +97,7 @@ class Manifest:
           ValueError: there is no such split.
         """
         if name not in self.splits:
-            known = f"one of {', '.join(self.splits)}" if self.splits else "none, as this data set has no splits"
-            raise ValueError(f"expected the name of a split, {known}, got {name!r}{nearest(str(name), self.splits)}")
+            raise ValueError(f"split: {unknown_split(name, self.splits)}")
         files = [entry for entry in self._entries if entry["split"] == name]
         examples = {**self.content["examples"], "rows": sum(entry["rows"] for entry in files), "files": files}
         content = {key: value for key, value in self.content.items() if key != "splits"}

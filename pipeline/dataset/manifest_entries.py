@@ -1,4 +1,4 @@
-"""Entries of a manifest, made of what a run knows; and the columns, read back from theirs."""
+"""Entries of a manifest, made of what a run knows."""
 
 from __future__ import annotations
 

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from transforms.errors import nearest
 from transforms.rows.tally import Tally, add, by_split
 from transforms.splits.rule import Split
+
+
+def unknown_split(name: object, names: Collection[str]) -> str:
+    """Returns what is wrong with a name that no split of a data set has.
+
+    >>> unknown_split("tst", ["train", "test"]), unknown_split("test", [])
+    ("expected one of train, test, got 'tst'; did you mean 'test'?", "expected none, as this data set has no splits, got 'test'")
+    """
+    known = f"one of {', '.join(names)}" if names else "none, as this data set has no splits"
+    return f"expected {known}, got {name!r}{nearest(str(name), names)}"
+
 
 _READ: Final = (("rows", "read"), ("digest", "read"))
 

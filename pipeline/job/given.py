@@ -11,7 +11,7 @@ from typing import Any
 
 from pipeline.compare.described import Described, described
 from pipeline.dataset import distributions, graphs, layout, manifest
-from pipeline.dataset.columns import read_columns
+from pipeline.dataset.columns import read_columns, spec_of
 from pipeline.dataset.graphs import STATISTICS
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.manifest import Manifest
@@ -108,13 +108,7 @@ def columns_of(given: GivenTransform) -> Spec:
     Raises:
       JobError: they cannot be read back from its manifest.
     """
-    try:
-        return read_columns(given.of)
-    except SpecError as error:
-        why = str(error).splitlines()[0]
-        raise JobError(
-            f"{given.of.root!r}: its columns cannot be read back from the manifest, give them, too: {why}"
-        ) from error
+    return spec_of(given.of, ", give them, too")
 
 
 def refuse_other_columns(given: GivenTransform, spec: Spec, text: str) -> None:

@@ -43,9 +43,7 @@ def plan_run(request: Request, stream: TextIO | None, made: Sequences | None) ->
     FileSystems.set_options(options)  # files are looked at before there is a pipeline
     engines.refuse(request, options)
     place = made.plan.place if made else place_of(request)
-    given = given_of(request, place)
-    if given is not None:
-        request = replace(request, spec=for_its_rows(given.of, request.spec))
+    request, given = given_of(request, place)
     replaces = replaced(request, place)
     inputs, others, skipped = (made.inputs, Inputs(()), ()) if made else screened(request, place.output, stream)
     if request.append and given is not None:
@@ -93,19 +91,19 @@ def place_of(request: Request) -> Layout:
     return Layout(checked_output(request.output, request.overwrite or request.append), layout.new_run_id())
 
 
-def given_of(request: Request, place: Layout) -> GivenTransform | None:
-    """Returns the data set whose transform is requested; None if the run fits its own.
+def given_of(request: Request, place: Layout) -> tuple[Request, GivenTransform | None]:
+    """Returns the request, with columns for the rows of the data set whose transform it asks for, and that; None for its own.
 
     Raises:
       UsageError: it has no transform.
       SpecError: it was written with other columns.
     """
     if not request.uses:
-        return None
+        return request, None
     given = read_given(place.output if request.append else request.transform)
     spec = for_its_rows(given.of, request.spec)
     refuse_other_columns(given, spec, columns_text(spec.model_copy(update={"split": None})))
-    return given
+    return replace(request, spec=spec), given
 
 
 def splits_of(request: Request, inputs: Inputs) -> Splits:

@@ -75,7 +75,7 @@ def _run_on_events(request: Request, stream: TextIO | None) -> Outcome:
     FileSystems.set_options(options)
     engines.refuse(request, options)
     place = place_of(request)
-    given_of(request, place)
+    request, _ = given_of(request, place)
     rehearse(request.spec)
     place = scratch.placed(place, request, options)
     plan = sequences.planned(request, place, stream)

@@ -16,7 +16,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from pipeline.columns_file.writer import split_text
 from pipeline.dataset import distributions, layout, manifest
-from pipeline.dataset.columns import for_its_rows, spec_of
+from pipeline.dataset.columns import data_set_of, for_its_rows, spec_of
 from pipeline.dataset.graphs import STATISTICS, refuse_changed
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.manifest import Manifest
@@ -194,8 +194,7 @@ def located(asked: Repair) -> tuple[str, Inputs]:
             )
         output = plain_path(asked.output)
         return absolute(output) if "://" not in output else output, match([asked.rejected])
-    root = given[: -len(layout.REJECTED) - 1] if given.endswith(f"/{layout.REJECTED}") else given
-    root = "." if given == layout.REJECTED else root
+    root = data_set_of(given)
     return absolute(root) if "://" not in root else root, Inputs(())
 
 

@@ -208,9 +208,9 @@ def _positive(counted: Counted) -> Counted:
 
 
 def _end_of_last(counted: Counted) -> int:
-    """Returns the largest number of the last bucket that is not empty, 0 where all are."""
+    """Returns the largest number of the last bucket that is not empty, 0 where all are; exact beyond 2^53, too."""
     last = int(counted[0][-1]) if len(counted[0]) else 0
-    return last + (1 << max(last.bit_length() - 6, 0)) - 1
+    return last + (1 << max(last.bit_length() - BUCKETS_AN_OCTAVE.bit_length(), 0)) - 1
 
 
 def _at_width(part: Figures, width: int) -> Counted:

@@ -135,9 +135,8 @@ def _whole_decimals(values: pa.Array) -> tuple[pa.Array, list[LeafFault]]:
     digits = pa.decimal256(76, 0)
     wide = values.cast(pa.decimal256(76, values.type.scale))
     whole = wide.cast(digits, safe=False)  # not pc.floor: which types and digits it takes hangs on other rows
-    other = pc.not_equal(
-        whole.cast(wide.type, safe=False).view(digits), wide.view(digits)
-    )  # equal takes no negative scale
+    again = whole.cast(wide.type, safe=False)
+    other = pc.not_equal(again.view(digits), wide.view(digits))  # as integers: equal takes no negative scale
     odd = where(other)
     if not len(odd):
         return whole, []

@@ -121,9 +121,8 @@ def _drafted(sample: Sample, fields: Mapping[str, Field], made: Section, policy:
         made.events = made.events.model_copy(update={"features": {made.gap: made.since}})
         return _drafted(sample, fields, made, policy)
     made.events = made.events.model_copy(update={"features": features or made.events.features})
-    if not np.array_equal(
-        good, _readable(fields, made)
-    ):  # a run rejects nothing for values of a field that it does not read
+    # A run rejects nothing for values of a field that it does not read.
+    if not np.array_equal(good, _readable(fields, made)):
         return _drafted(sample, fields, made, policy)
     spec = make_spec(columns.spec.columns, columns.spec.sequence_groups, events=made.events)
     bad = int((~good).sum()) + grouped.counts.rejected
