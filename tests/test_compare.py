@@ -15,7 +15,7 @@ import pytest
 from pipeline.compare import categories, limits, text, view
 from pipeline.compare.comparison import Comparison, compare
 from pipeline.compare.described import Described, described, read
-from pipeline.compare.limits import Limits
+from pipeline.compare.limits import DriftLimits
 from pipeline.compare.measures import Compared
 from pipeline.dataset.manifest import read as read_manifest
 from pipeline.errors import UsageError
@@ -213,7 +213,7 @@ def test_limits_that_are_none(given, message):
 
 
 def test_limits_of_a_name_with_an_equals_sign():
-    assert limits.parsed(["a=b=0.5", "0"]) == Limits(0.0, {"a=b": 0.5})
+    assert limits.parsed(["a=b=0.5", "0"]) == DriftLimits(0.0, {"a=b": 0.5})
 
 
 def test_a_limit_of_a_misspelt_column_is_refused(days):

@@ -98,3 +98,17 @@ def test_a_docstring_says_what_a_thing_is():
     files = [path for room in ("pipeline", "transforms", "deploy") for path in Path(ROOT, room).rglob("*.py")]
     opening = re.compile(r'^\s*r?"""What', re.MULTILINE)
     assert [str(path) for path in files if opening.search(path.read_text(encoding="utf-8"))] == []
+
+
+TWICE = {"IdEmbedding"}
+"""One layer, for Keras and for PyTorch."""
+
+
+def test_a_class_name_stands_for_one_thing():
+    places: dict[str, list[str]] = {}
+    for room in ("pipeline", "seqcols", "transforms", "deploy"):
+        for path in Path(ROOT, room).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.ClassDef):
+                    places.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
+    assert {name: where for name, where in places.items() if len(where) > 1 and name not in TWICE} == {}

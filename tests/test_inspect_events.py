@@ -26,7 +26,7 @@ from tests.jobs import call, done
 from tests.marks import slow_but, tried
 from transforms.columns.passthrough import Passthrough
 from transforms.errors import SpecError
-from transforms.events.features import Figure, Since, Values
+from transforms.events.features import SequenceFigure, Since, Values
 from transforms.events.spec import Events
 
 START = datetime.datetime(2024, 3, 1, tzinfo=datetime.UTC)
@@ -148,7 +148,7 @@ def test_clicks(tmp_path, end):
     assert spec.events is not None
     assert spec.events.key == ("user_id",) and spec.events.order_by == ("time",)
     assert spec.events.features is not None
-    assert spec.events.features["country"] == Figure("last", "country")
+    assert spec.events.features["country"] == SequenceFigure("last", "country")
     assert spec.events.features["page"] == Values(("page",))
     assert "event_id" not in spec.events.features
     assert rejected(outcome) == 0 and outcome.ledger["rows"]["read"] == 80
@@ -516,7 +516,7 @@ def test_booleans_decimals_and_times_are_features(tmp_path):
     )
     spec, outcome = drafted(tmp_path, written(tmp_path, "parquet", table))
     assert spec.events is not None and spec.events.features is not None
-    assert spec.events.features["member"] == Figure("last", "member")
+    assert spec.events.features["member"] == SequenceFigure("last", "member")
     kinds = {column.key: column.type_name for column in spec.columns}
     assert kinds == {
         "user": "passthrough_column",

@@ -21,7 +21,7 @@ from pipeline.command.tf_examples import encode
 from pipeline.dataset import graphs, samples
 from pipeline.job.request import FORMATS
 from pipeline.sources.tfrecord.framing import framed
-from pipeline.verify.rows import Compared
+from pipeline.verify.rows import RowsCompared
 from pipeline.verify.verify import verify
 from tests.jobs import done
 from tests.marks import slow_but
@@ -152,7 +152,7 @@ def written(path: Path, manifest: dict[str, Any]) -> None:
     put_manifest(path, manifest)
 
 
-def compared(root: Path, *more: Any, **options: Any) -> Compared:
+def compared(root: Path, *more: Any, **options: Any) -> RowsCompared:
     """What was found of the rows of a data set whose files are as its manifest says."""
     done = verify(str(root), *more, **options)
     assert done.files.faults == []

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 
 from pipeline.dataset.manifest import Manifest
-from pipeline.dataset.vocabularies import Vocabulary
+from pipeline.dataset.vocabularies import DataSetVocabulary
 from pipeline.errors import UsageError
 from pipeline.text_table import table
 from transforms import escaping
 from transforms.errors import listed, nearest
 
 
-def vocabulary_of(found: Manifest, column: str) -> Vocabulary:
+def vocabulary_of(found: Manifest, column: str) -> DataSetVocabulary:
     """Returns the vocabulary of a column.
 
     Raises:
@@ -25,7 +25,7 @@ def vocabulary_of(found: Manifest, column: str) -> Vocabulary:
     raise UsageError(f"{found.root!r} has no vocabulary of a column {column!r}{hint}")
 
 
-def lines(vocabulary: Vocabulary) -> list[str]:
+def lines(vocabulary: DataSetVocabulary) -> list[str]:
     """Returns the words as a table, in the order of their ids, with their counts if these are known."""
     words = [escaping.value(word.decode("utf-8", "surrogateescape")) for word in vocabulary.texts]
     ids = [str(k) for k in range(len(words))]
@@ -35,7 +35,7 @@ def lines(vocabulary: Vocabulary) -> list[str]:
     return table([("word", "id", "count"), *zip(words, ids, counts, strict=True)])
 
 
-def document(vocabulary: Vocabulary) -> str:
+def document(vocabulary: DataSetVocabulary) -> str:
     """Returns the words as JSON, whole, a line each; bytes that are no UTF-8 as Python's `surrogateescape` carries them."""
     counts = [None] * len(vocabulary) if vocabulary.counts is None else vocabulary.counts.tolist()
     texts = (word.decode("utf-8", "surrogateescape") if isinstance(word, bytes) else word for word in vocabulary.words)
@@ -43,7 +43,7 @@ def document(vocabulary: Vocabulary) -> str:
     return "[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]"
 
 
-def notes(vocabulary: Vocabulary) -> list[str]:
+def notes(vocabulary: DataSetVocabulary) -> list[str]:
     """Returns what else there is to know of it, a line each."""
     made, entry = [], vocabulary.entry
     if vocabulary.counts is None:

@@ -11,7 +11,7 @@ from transforms.errors import nearest
 
 
 @dataclass(frozen=True)
-class Limits:
+class DriftLimits:
     """The largest drift that is allowed.
 
     Attributes:
@@ -27,11 +27,11 @@ class Limits:
         return self.by_name.get(name, self.default)
 
 
-def parsed(given: Sequence[str]) -> Limits:
+def parsed(given: Sequence[str]) -> DriftLimits:
     """Parses limits from the command line: `0.1` for all, `NAME=0.1` for one.
 
     >>> parsed(["0.1", "price=0.3"])
-    Limits(default=0.1, by_name={'price': 0.3})
+    DriftLimits(default=0.1, by_name={'price': 0.3})
 
     Raises:
       UsageError: a limit is not a number from 0 to 1, or is given twice.
@@ -51,10 +51,10 @@ def parsed(given: Sequence[str]) -> Limits:
             by_name[name] = limit
         else:
             default = limit
-    return Limits(default, by_name)
+    return DriftLimits(default, by_name)
 
 
-def refuse_unknown(limits: Limits, comparison: Comparison) -> None:
+def refuse_unknown(limits: DriftLimits, comparison: Comparison) -> None:
     """Refuses limits for names that neither side has.
 
     Raises:
@@ -67,7 +67,7 @@ def refuse_unknown(limits: Limits, comparison: Comparison) -> None:
             raise UsageError(f"--max-drift: neither side has a column or sequence group {name!r}{hint}")
 
 
-def beyond(limits: Limits, comparison: Comparison) -> list[str]:
+def beyond(limits: DriftLimits, comparison: Comparison) -> list[str]:
     """Returns a line for everything that exceeds its limit; what has a limit but cannot be compared counts as exceeding it."""
     made = []
     for one in comparison.parts:

@@ -17,7 +17,7 @@ from pipeline.dataset.embeddings import DescribedEmbedding
 from pipeline.dataset.layout import EXAMPLES, MANIFEST, REJECTED, SEQUENCES, SHARDED, exists, json_bytes, read_bytes
 from pipeline.dataset.manifest_fields import DIGEST, FORMAT_VERSION, damage, last_lines, version_for
 from pipeline.dataset.splits import NO_SPLITS, Splits, unknown_split
-from pipeline.dataset.vocabularies import ByColumn, Vocabulary
+from pipeline.dataset.vocabularies import ByColumn, DataSetVocabulary
 from transforms.columns import Output
 from transforms.densify.length_buckets import outputs_in
 from transforms.errors import JobError
@@ -182,8 +182,8 @@ class Manifest:
         ]
 
     @cached_property
-    def vocabularies(self) -> ByColumn[Vocabulary]:
-        """The vocabularies by column: words to ids and back (see `pipeline.dataset.vocabularies.Vocabulary`).
+    def vocabularies(self) -> ByColumn[DataSetVocabulary]:
+        """The vocabularies by column: words to ids and back (see `pipeline.dataset.vocabularies.DataSetVocabulary`).
 
         Those of columns with a learned vocabulary, a list or a file, and of columns made of them. An empty data set has none.
         """

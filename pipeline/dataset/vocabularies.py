@@ -92,7 +92,7 @@ def notes(entries: Mapping[str, Any]) -> list[str]:
 
 
 @dataclass(frozen=True, repr=False)
-class Vocabulary:
+class DataSetVocabulary:
     """The words of a column, and the ids that stand for them in its data set.
 
     Attributes:
@@ -246,7 +246,7 @@ def shown_by_column(content: Mapping[str, Any], root: str) -> dict[str, Callable
     return {name: own.shown for name, own in of_manifest(content, root).items()} if root else {}
 
 
-def of_manifest(content: Mapping[str, Any], root: str) -> ByColumn[Vocabulary]:
+def of_manifest(content: Mapping[str, Any], root: str) -> ByColumn[DataSetVocabulary]:
     """Returns the vocabularies of a data set by column.
 
     Args:
@@ -261,4 +261,4 @@ def of_manifest(content: Mapping[str, Any], root: str) -> ByColumn[Vocabulary]:
         spec = loads(content["columns"], "the columns of the manifest")
         found = {column.name: own for column in spec.columns if (own := vocabulary_of(column)) is not None}
         entries = {name: {**_facts(found[name], entry["words"]), **entry} for name, entry in entries.items()}
-    return ByColumn({name: Vocabulary(name, entry, root) for name, entry in entries.items()})
+    return ByColumn({name: DataSetVocabulary(name, entry, root) for name, entry in entries.items()})

@@ -9,7 +9,7 @@ from pipeline.columns_file.reader import LARGEST, MOST_VALUES
 from pipeline.columns_file.writer import block, events_rows, group_row, quoted, row
 from pipeline.inspect.draft import Draft
 from pipeline.inspect.events.section import Section
-from pipeline.inspect.events.seen import Seen
+from pipeline.inspect.events.seen import SeenEvents
 from pipeline.inspect.sample import Sample
 from transforms import escaping
 from transforms.errors import JobError
@@ -17,7 +17,7 @@ from transforms.errors import JobError
 WIDTH = 110
 
 
-def text(draft: Draft, sample: Sample, seen: Seen | None = None) -> str:
+def text(draft: Draft, sample: Sample, seen: SeenEvents | None = None) -> str:
     """Returns the columns file; where it would be too large for one, without the comments.
 
     Args:
@@ -41,7 +41,7 @@ def text(draft: Draft, sample: Sample, seen: Seen | None = None) -> str:
     return made
 
 
-def _text(draft: Draft, sample: Sample, commented: bool, seen: Seen | None) -> str:
+def _text(draft: Draft, sample: Sample, commented: bool, seen: SeenEvents | None) -> str:
     lines = [*_comment(head(draft, sample, seen), ""), "version: 1"]
     if seen is not None:
         lines += _events(seen.section, commented)
@@ -76,7 +76,7 @@ def _events(section: Section, commented: bool) -> list[str]:
     return lines
 
 
-def head(draft: Draft, sample: Sample, seen: Seen | None = None) -> list[str]:
+def head(draft: Draft, sample: Sample, seen: SeenEvents | None = None) -> list[str]:
     """Returns comments on the sample that was drafted from, and on the rows of it that the draft rejects."""
     lines = [f"Drafted by seqcols inspect from {of_sample(sample)}."]
     what = "rows"

@@ -11,7 +11,7 @@ from pipeline.inputs import match as input_files
 from pipeline.inspect import table
 from pipeline.inspect.draft import draft
 from pipeline.inspect.draft_text import text
-from pipeline.inspect.events.seen import Seen, see
+from pipeline.inspect.events.seen import SeenEvents, see
 from pipeline.inspect.profile import Profile, profiles
 from pipeline.inspect.sample import Sample, take
 from pipeline.sources.limits import DEFAULTS, INSPECTED_ROWS, Limits
@@ -62,7 +62,7 @@ class Inspected:
     sample: Sample
     profiles: list[Profile]
     notes: Sequence[str] = ()
-    seen: Seen | None = None
+    seen: SeenEvents | None = None
 
     @property
     def table(self) -> list[str]:

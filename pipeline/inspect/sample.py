@@ -73,7 +73,7 @@ def take(paths: Sequence[str], most: int = INSPECTED_ROWS, limits: Limits = DEFA
         schemas: dict[str, Mapping[str, pa.DataType]] = dict(zip(told, features, strict=True))
     depths: dict[str, int] = {}
     while True:
-        reader = _Reader(sources, schemas, most, limits, depths)
+        reader = _SampleReader(sources, schemas, most, limits, depths)
         reader.run()
         # What a row of a file without a schema holds is known only of rows that were looked at.
         short = {path: n for path, n in reader.made.read.items() if path not in schemas and n > depths[path]}
@@ -82,7 +82,7 @@ def take(paths: Sequence[str], most: int = INSPECTED_ROWS, limits: Limits = DEFA
         depths |= short
 
 
-class _Reader:
+class _SampleReader:
     """Reads one sample: files, or their parts, in turn, a batch of each.
 
     `depths`: of files without a schema, the number of first rows whose features are read; added to.

@@ -9,7 +9,7 @@ import numpy as np
 from pipeline import text_table
 from pipeline.inspect.candidates import number, shown_word
 from pipeline.inspect.draft_text import of_sample
-from pipeline.inspect.events.seen import Seen
+from pipeline.inspect.events.seen import SeenEvents
 from pipeline.inspect.profile import Profile
 from pipeline.inspect.sample import Sample
 from transforms import escaping
@@ -17,7 +17,7 @@ from transforms import escaping
 HEADS = ("feature", "type", "rows", "empty", "min", "median", "95%", "max", "nulls", "non-finite", "values")
 
 
-def lines(sample: Sample, profiles: Sequence[Profile], seen: Seen | None = None) -> list[str]:
+def lines(sample: Sample, profiles: Sequence[Profile], seen: SeenEvents | None = None) -> list[str]:
     """Returns the table: rows that hold a feature, how long it is in them, and what its values are.
 
     Lengths are of the rows that hold the feature, empty ones included; 95 % of them are at most as long as it says. Numbers go
@@ -29,7 +29,7 @@ def lines(sample: Sample, profiles: Sequence[Profile], seen: Seen | None = None)
     return made if seen is None else [*made, "", _events(seen)]
 
 
-def _events(seen: Seen) -> str:
+def _events(seen: SeenEvents) -> str:
     """Returns what was seen of events: the draft says why."""
     events = seen.section.events
     of = "" if seen.sample.is_whole else " in the sample"

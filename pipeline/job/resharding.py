@@ -14,7 +14,7 @@ from apache_beam.pvalue import AsList
 
 from pipeline.dataset import pieces
 from pipeline.job import staged
-from pipeline.job.writing import Shard, Target
+from pipeline.job.writing import Shard, ShardTarget
 from transforms.columns import Output
 from transforms.rows import digests, origin
 from transforms.spec.spec import Spec
@@ -47,7 +47,7 @@ class Reshard(beam.PTransform):
       sampled: whether it is noted where some rows come from.
     """
 
-    def __init__(self, target: Target, spec: Spec, count: int, sampled: bool):
+    def __init__(self, target: ShardTarget, spec: Spec, count: int, sampled: bool):
         super().__init__()
         self._target, self._spec, self._count, self._sampled = target, spec, count, sampled
 
@@ -60,7 +60,7 @@ class Reshard(beam.PTransform):
 
 
 class _WriteRuns(beam.DoFn):
-    def __init__(self, target: Target, spec: Spec, sampled: bool):
+    def __init__(self, target: ShardTarget, spec: Spec, sampled: bool):
         self._target, self._spec, self._sampled = target, spec, sampled
 
     def process(self, run: Run) -> Iterator[Shard]:

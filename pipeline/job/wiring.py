@@ -38,7 +38,7 @@ from pipeline.job.resharding import Reshard
 from pipeline.job.splitting import DivideRows, with_split
 from pipeline.job.staged import STAGED_BYTES
 from pipeline.job.verdict import check_analysis
-from pipeline.job.writing import Target, WriteShards
+from pipeline.job.writing import ShardTarget, WriteShards
 from pipeline.sinks.formats import SINKS
 from pipeline.sources.limits import DEFAULTS, Limits
 from transforms.beam import COUNTS, GOOD, MOMENTS, REJECTED, TALLIES, Densify, Validate
@@ -225,7 +225,7 @@ def write_pass(
         moments_of=splits.statistics,
     )
     dense = read.good | "Densify" >> densify
-    target = Target(place.at(layout.EXAMPLES), place.run_id, sink)
+    target = ShardTarget(place.at(layout.EXAMPLES), place.run_id, sink)
     if shards is None:
         write = WriteShards(target.folder, target.run_id, sink, spec, shard_bytes, sampled)
     else:

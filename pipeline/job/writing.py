@@ -117,7 +117,7 @@ class OpenShard:
 
 
 @dataclass(frozen=True)
-class Target:
+class ShardTarget:
     """Where shards go, and what writes them.
 
     Attributes:
@@ -150,7 +150,7 @@ class WriteShards(beam.DoFn):
     Args:
       folder: where the shards go.
       run_id: begins their names.
-      sink: name of the sink; empty to stage batches (see `Target`).
+      sink: name of the sink; empty to stage batches (see `ShardTarget`).
       spec: the columns; None for tables of rejected rows.
       shard_bytes: a shard is closed once it has this many bytes, and another one begun.
       sampled: whether it is noted where some rows come from (see `pipeline.dataset.samples`).
@@ -165,7 +165,7 @@ class WriteShards(beam.DoFn):
         shard_bytes: int = DEFAULT_SHARD_BYTES,
         sampled: bool = True,
     ):
-        self._target = Target(folder, run_id, sink)
+        self._target = ShardTarget(folder, run_id, sink)
         self._spec, self._shard_bytes, self._sampled = spec, shard_bytes, sampled and spec is not None
         self._shards: dict[tuple[str, int], OpenShard] = {}
 

@@ -20,7 +20,7 @@ from pipeline.inputs.data_sets import names_of, parents
 from pipeline.inputs.match import match, where_now
 from pipeline.inputs.places import Places, places_of
 from pipeline.job.request import DEFAULT_MAX_REJECTED
-from pipeline.repair.mended_events import MendedEvents, Part
+from pipeline.repair.mended_events import MendedEvents, MendedFile
 from pipeline.repair.plan import RepairPlan
 from pipeline.sources.limits import DEFAULT_MAX_STEPS
 from transforms.errors import JobError
@@ -60,9 +60,9 @@ def notes(plan: RepairPlan, found: MendedEvents) -> list[str]:
     return [*lines, *dropped, f"to make these sequences again with them{more}: {command}"]
 
 
-def _refused(parts: Sequence[Part], of_one: str, of_several: str) -> list[str]:
+def _refused(parts: Sequence[MendedFile], of_one: str, of_several: str) -> list[str]:
     """Returns a line for each file: its events, and what is said of their key, or of their keys."""
-    by_file: dict[str, list[Part]] = {}
+    by_file: dict[str, list[MendedFile]] = {}
     for part in parts:
         if len(part.rows):
             by_file.setdefault(part.file, []).append(part)

@@ -14,9 +14,9 @@ from pipeline.dataset import distributions, events_ledger, layout
 from pipeline.dataset.layout import Layout
 from pipeline.inputs.places import named, places_of
 from pipeline.job.request import Request
-from pipeline.job.writing import Shard, Target, rejected_outputs
+from pipeline.job.writing import Shard, ShardTarget, rejected_outputs
 from pipeline.repair import again, dropped_events, mended_events
-from pipeline.repair.mended_events import MendedEvents, Part
+from pipeline.repair.mended_events import MendedEvents, MendedFile
 from pipeline.repair.plan import MadeSequences, RepairPlan
 from pipeline.shuffle.blocks import Block, Gatherer
 from pipeline.shuffle.group_events import BATCH_BYTES
@@ -92,7 +92,7 @@ def _grouped(
     return found, table, changes, exchanged(whole, old, new) if whole else None
 
 
-def _blocks(grouping: Grouping, parts: Sequence[Part]) -> list[Block]:
+def _blocks(grouping: Grouping, parts: Sequence[MendedFile]) -> list[Block]:
     gatherer = Gatherer(grouping.incoming, 1)
     found = [block for part in parts for block in gatherer.add(part.batch, part.file)]
     return [block for _, block in (*found, *gatherer.flush())]
@@ -122,7 +122,7 @@ def _write_sequences(place: Layout, table: pa.Table) -> list[Shard]:
 def _write_rejected(plan: RepairPlan, found: MendedEvents) -> tuple[list[Shard], Tally]:
     """Writes the events that are rejected now; returns the file, if there is one, and a count of those that were."""
     places, seen = places_of(plan.mended), Counter[tuple[object, ...]]()
-    target = Target(plan.place.at(layout.REJECTED), plan.place.run_id, "parquet")
+    target = ShardTarget(plan.place.at(layout.REJECTED), plan.place.run_id, "parquet")
     shard = target.begin(None, tuple(rejected_outputs(False)), 0, "")
     rows = 0
     for batch in mended_events.rejected_events(plan.before):

@@ -25,7 +25,7 @@ from transforms.rows.fields import plain
 from transforms.spec.spec import Spec
 
 
-class Part(NamedTuple):
+class MendedFile(NamedTuple):
     """Mended events of one file.
 
     Attributes:
@@ -40,10 +40,10 @@ class Part(NamedTuple):
     rows: np.ndarray
     keys: pa.Array
 
-    def where(self, chosen: np.ndarray) -> Part:
+    def where(self, chosen: np.ndarray) -> MendedFile:
         """Returns some of them, bool `[events]`."""
         mask = pa.array(chosen)
-        return Part(self.file, self.batch.filter(mask), self.rows[chosen], self.keys.filter(mask))
+        return MendedFile(self.file, self.batch.filter(mask), self.rows[chosen], self.keys.filter(mask))
 
 
 @dataclass(frozen=True)
@@ -60,11 +60,11 @@ class MendedEvents:
     """
 
     before: pa.Table
-    good: Sequence[Part]
+    good: Sequence[MendedFile]
     bad: pa.Table
-    added: Sequence[Part] = ()
-    refused: Sequence[Part] = ()
-    dropped: Sequence[Part] = ()
+    added: Sequence[MendedFile] = ()
+    refused: Sequence[MendedFile] = ()
+    dropped: Sequence[MendedFile] = ()
 
     def grouped(self, keys: pa.Array) -> MendedEvents:
         """Returns them with those dropped whose keys are none of `keys`, which have sequences now."""
@@ -138,7 +138,7 @@ def read(before: Manifest, incoming: Incoming, mended: Sequence[str]) -> MendedE
                     ready, unfit = incoming.ready(batch)
                     numbers = origin.row_numbers(batch)
                     left = numbers if unfit is None else numbers[~np.isin(numbers, unfit.column("row").to_numpy())]
-                    good.append(Part(kept.file, ready, left, key_texts(incoming, ready)))
+                    good.append(MendedFile(kept.file, ready, left, key_texts(incoming, ready)))
                     bad += [] if unfit is None else [unfit.replace_schema_metadata()]
                 bad += [] if undecoded is None else [undecoded]
     return _told_apart(before, incoming, MendedEvents(chosen, good, pa.Table.from_batches(bad, rejection.SCHEMA)))
@@ -171,7 +171,7 @@ def _told_apart(before: Manifest, incoming: Incoming, mended: MendedEvents) -> M
     return replace(mended, added=added, refused=refused)
 
 
-def _divided(parts: Sequence[Part], keys: pa.Array) -> tuple[list[Part], list[Part]]:
+def _divided(parts: Sequence[MendedFile], keys: pa.Array) -> tuple[list[MendedFile], list[MendedFile]]:
     """Returns events whose keys are among some, and the others."""
     masks = [pc.is_in(part.keys, keys).to_numpy(zero_copy_only=False) for part in parts]
     pairs = list(zip(parts, masks, strict=True))

@@ -33,7 +33,7 @@ Tell = Callable[[str, int], None]
 
 
 @dataclass
-class Compared:
+class RowsCompared:
     """The result of comparing rows with the input.
 
     Attributes:
@@ -70,7 +70,9 @@ class _Shard:
         return self.entry.get("T") or 0
 
 
-def compare(manifest: Manifest, inputs: Sequence[str], most: int, tell: Tell = lambda path, count: None) -> Compared:
+def compare(
+    manifest: Manifest, inputs: Sequence[str], most: int, tell: Tell = lambda path, count: None
+) -> RowsCompared:
     """Compares sample rows of a data set, whose files were verified, with what its serving model makes of the same rows.
 
     Args:
@@ -82,7 +84,7 @@ def compare(manifest: Manifest, inputs: Sequence[str], most: int, tell: Tell = l
     Raises:
       JobError: an input cannot be read, or the model.
     """
-    done = Compared(features=len(manifest.outputs))
+    done = RowsCompared(features=len(manifest.outputs))
     if not manifest.rows:
         return done
     if manifest.sequences and not manifest.sequence_files:
@@ -151,7 +153,7 @@ def _found_inputs(manifest: Manifest, inputs: Inputs, needed: set[str]) -> dict[
 
 
 def _compare(
-    manifest: Manifest, spec: Spec, model: ServedModel, shard: _Shard, where: dict[str, str], done: Compared
+    manifest: Manifest, spec: Spec, model: ServedModel, shard: _Shard, where: dict[str, str], done: RowsCompared
 ) -> str:
     """Compares the samples of one shard; returns the first difference, or an empty string."""
     positions = np.concatenate([np.arange(s.position, s.position + s.size) for s in shard.samples])
@@ -176,7 +178,7 @@ def _compare_file(
     rows_out: np.ndarray,
     shard: _Shard,
     written: list[pa.RecordBatch],
-    done: Compared,
+    done: RowsCompared,
 ) -> str:
     """Compares rows of one input file, ascending, with the rows of the shard that they became."""
     wanted = {key: form.carrier for key, form in spec.features.items()}

@@ -11,7 +11,7 @@ from pipeline.job import progress
 from pipeline.verify import files as verify_files
 from pipeline.verify import rows as verify_rows
 from pipeline.verify.files import Files
-from pipeline.verify.rows import Compared
+from pipeline.verify.rows import RowsCompared
 
 DEFAULT_ROWS: Final = 1000
 
@@ -31,7 +31,7 @@ class Verified:
 
     root: str
     files: Files
-    compared: Compared | None = None
+    compared: RowsCompared | None = None
 
     @property
     def faults(self) -> list[str]:
@@ -95,7 +95,7 @@ def lines(done: Verified) -> list[str]:
     return made
 
 
-def _compared(found: Compared) -> list[str]:
+def _compared(found: RowsCompared) -> list[str]:
     lines = [
         f"compared {found.rows:,} rows, {found.features} features, {found.values:,} values",
         f"{found.as_requests:,} rows as serialized records, {found.rows - found.as_requests:,} as tensors",

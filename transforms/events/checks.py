@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from transforms.errors import SpecFault
 from transforms.events.columns import can_sum, one_type
-from transforms.events.features import Figure, Values
+from transforms.events.features import SequenceFigure, Values
 from transforms.events.make_events import field_faults
 from transforms.events.spec import Events
 from transforms.parse import times
@@ -48,7 +48,7 @@ def _unfit(events: Events, kinds: Mapping[str, pa.DataType]) -> list[tuple[tuple
         if isinstance(feature, Values) and one_type(of) is None:
             why = f"expected fields of types that one list can hold, got {', '.join(map(str, of))}"
             found.append((("features", name), why))
-        elif isinstance(feature, Figure) and feature.figure == "sum" and not can_sum(of[0]):
+        elif isinstance(feature, SequenceFigure) and feature.figure == "sum" and not can_sum(of[0]):
             found.append((("features", name), f"expected numbers to sum, {feature.field!r} is {of[0]}"))
     return found
 

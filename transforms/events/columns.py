@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.events.clocks import clock
-from transforms.events.features import SINCE, Clock, Feature, Figure, Since, Values
+from transforms.events.features import SINCE, Clock, Feature, SequenceFigure, Since, Values
 from transforms.events.order import ranks
 from transforms.kernels import event_steps
 from transforms.kernels.values import read_only
@@ -21,7 +21,7 @@ from transforms.rows.ragged import Ragged
 
 
 @dataclass(frozen=True)
-class Steps:
+class SequenceSteps:
     """The steps of sequences.
 
     Attributes:
@@ -47,7 +47,7 @@ class Steps:
 
     def column(self, feature: Feature) -> pa.Array:
         """Returns a feature as a column, one row per sequence."""
-        if isinstance(feature, Figure):
+        if isinstance(feature, SequenceFigure):
             return self._figure(feature)
         present = np.ones(len(self.splits) - 1, bool)
         return Ragged(self._each_step(feature), self.splits, present).to_list_array()
@@ -65,7 +65,7 @@ class Steps:
         event_steps.since(times, read_only(self.splits), SINCE.index(feature.since), *by, out)
         return pa.array(out)
 
-    def _figure(self, feature: Figure) -> pa.Array:
+    def _figure(self, feature: SequenceFigure) -> pa.Array:
         if feature.figure == "count":
             return pa.array(np.diff(self.splits))
         values = self.values(feature.field)

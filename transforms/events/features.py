@@ -83,7 +83,7 @@ class Clock:
 
 
 @dataclass(frozen=True)
-class Figure:
+class SequenceFigure:
     """One value of the whole sequence: a context feature.
 
     Attributes:
@@ -104,7 +104,7 @@ class Figure:
         return {self.figure: self.field or EVENTS}
 
 
-Feature: TypeAlias = Values | Since | Clock | Figure
+Feature: TypeAlias = Values | Since | Clock | SequenceFigure
 
 
 def feature_of(value: Any) -> Feature:
@@ -116,7 +116,7 @@ def feature_of(value: Any) -> Feature:
     Raises:
       ValueError: it describes none; the message says what was probably meant.
     """
-    if isinstance(value, Values | Since | Clock | Figure):
+    if isinstance(value, Values | Since | Clock | SequenceFigure):
         value = value.written()
     if isinstance(value, str) and value:
         return Values((value,))
@@ -148,8 +148,8 @@ def _of_mapping(value: Mapping[Any, Any]) -> Feature:
     if kind == "clock":
         return Clock(_named(kind, _clock, value[kind]), _named("timezone", _timezone, value.get("timezone", UTC)))
     if kind == "count":
-        return Figure(kind, _named(kind, _all_events, value[kind]))
-    return Figure(kind, _named(kind, _field, value[kind]))
+        return SequenceFigure(kind, _named(kind, _all_events, value[kind]))
+    return SequenceFigure(kind, _named(kind, _field, value[kind]))
 
 
 def _meant(name: str) -> str:

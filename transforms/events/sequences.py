@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from transforms.errors import SpecError, SpecFault
 from transforms.events import accounting, checks, order
-from transforms.events.columns import Steps, taken, target
+from transforms.events.columns import SequenceSteps, taken, target
 from transforms.events.cuts import Cut, Listed, cut, listed, unique
 from transforms.events.frames import Frame, table_of
 from transforms.events.make_events import make_events
@@ -132,7 +132,13 @@ def grouped(
     over = _names(whole, made.order[made.too_long[:, 0]], made.too_long[:, 2], names)
     count = len(made.begins)
     found = Grouped(
-        _written(spec, whole, made, Steps(whole.field, whole.times.values, whole.times.tick, positions, splits), names),
+        _written(
+            spec,
+            whole,
+            made,
+            SequenceSteps(whole.field, whole.times.values, whole.times.tick, positions, splits),
+            names,
+        ),
         rejected,
         pa.table({**over, "steps": made.too_long[:, 3]}),
         accounting.Counts.of(every, count, len(positions), count * (spec.target.next if spec.target else 0)),
@@ -180,7 +186,7 @@ def _borders(spec: Events, borders: Mapping[str, Any], tick: int) -> list[int]:
     return found
 
 
-def _written(spec: Events, whole: EventTable, made: Cut, steps: Steps, names: Sequence[str]) -> pa.Table:
+def _written(spec: Events, whole: EventTable, made: Cut, steps: SequenceSteps, names: Sequence[str]) -> pa.Table:
     columns = _names(whole, made.order[made.begins], made.splits, names)
     columns |= {name: steps.column(feature) for name, feature in spec.features_of(whole.names).items()}
     if spec.target is not None:

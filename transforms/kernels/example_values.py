@@ -16,7 +16,7 @@ _NUMBER, _FLOAT = 0x08, 0x0D
 _BIT: Final = 0x80
 
 
-class Values(NamedTuple):
+class ValueArrays(NamedTuple):
     """The arrays that values are written to. Each feature has a range of its own in those that it needs.
 
     Attributes:
@@ -124,7 +124,7 @@ def fill(
       slots: int64 `[features]`, the slot of each.
       nested: bool `[features]`, whether it is a feature list.
       kinds: int64 `[features]`, the kind of its values; in no row does it have values of another.
-      out: takes them, a `Values`.
+      out: takes them, a `ValueArrays`.
       at: int64 `[features]`, the place of its first value; moved to the place after the last.
       data: int64 `[features]`, that of its first byte in `data`, likewise.
       step: int64 `[features]`, that of its first step, likewise.

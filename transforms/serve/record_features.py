@@ -68,10 +68,10 @@ def read(serialized: tf.Tensor, forms: Mapping[str, Form]) -> RequestFeatures:
       serialized: string `[batch]`.
       forms: name to how it is parsed.
     """
-    return _Reader(serialized, forms).request()
+    return _RecordReader(serialized, forms).request()
 
 
-class _Reader:
+class _RecordReader:
     """Reads one batch."""
 
     def __init__(self, serialized: tf.Tensor, forms: Mapping[str, Form]):

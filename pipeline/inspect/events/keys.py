@@ -14,7 +14,7 @@ from pipeline.inspect.draft import MOST_REJECTED
 from pipeline.inspect.events import names
 from pipeline.inspect.events.fields import Field
 from pipeline.inspect.events.spread import Spread, spread, togetherness
-from pipeline.inspect.events.times import Time
+from pipeline.inspect.events.times import TimeCandidate
 from transforms.events.keys import numbered
 from transforms.rows import keys as row_keys
 from transforms.rows.fields import is_text
@@ -61,7 +61,7 @@ OWNERS: Final = (
 
 
 @dataclass(frozen=True)
-class Candidate:
+class KeyCandidate:
     """A field that was looked at as the key.
 
     Attributes:
@@ -103,12 +103,14 @@ class Key:
     """
 
     fields: tuple[str, ...]
-    chosen: Candidate
+    chosen: KeyCandidate
     why: tuple[str, ...]
     others: Mapping[str, str]
 
 
-def candidates(fields: Mapping[str, Field], time: Time, is_whole: bool, times: Collection[str] = ()) -> list[Candidate]:
+def candidates(
+    fields: Mapping[str, Field], time: TimeCandidate, is_whole: bool, times: Collection[str] = ()
+) -> list[KeyCandidate]:
     """Returns the fields that might be the key, those with most signs first; the ones that cannot be at the end.
 
     Args:
@@ -124,10 +126,10 @@ def candidates(fields: Mapping[str, Field], time: Time, is_whole: bool, times: C
     return sorted(made, key=lambda one: (not one.against, one.signs, one.spread.distinct), reverse=True)
 
 
-def _candidate(field: Field, time: Time) -> Candidate:
+def _candidate(field: Field, time: TimeCandidate) -> KeyCandidate:
     codes = codes_of(field)
     there = (codes >= 0) & time.times.good
-    return Candidate(field, codes, spread(codes[there], time.times.values[there], field.profile.are_numbers))
+    return KeyCandidate(field, codes, spread(codes[there], time.times.values[there], field.profile.are_numbers))
 
 
 def codes_of(field: Field) -> np.ndarray:
@@ -144,7 +146,7 @@ def codes_of(field: Field) -> np.ndarray:
     return codes
 
 
-def _judged(one: Candidate, is_whole: bool) -> Candidate:
+def _judged(one: KeyCandidate, is_whole: bool) -> KeyCandidate:
     (owner, said), is_id = _owner(one), names.is_id(one.name)
     against = _against(one, owner, is_whole)
     if against:
@@ -168,7 +170,7 @@ def _judged(one: Candidate, is_whole: bool) -> Candidate:
     return replace(made, against=f"{number(found.distinct)} values, and no sign that events belong to one")
 
 
-def _owner(one: Candidate) -> tuple[str, int]:
+def _owner(one: KeyCandidate) -> tuple[str, int]:
     """Returns what a field is by its name, and how much that says; nothing for what is no owner."""
     word = names.head(one.name)
     if word in names.KINDS and not names.is_id(one.name) and one.spread.distinct < FEW_KINDS:
@@ -176,7 +178,7 @@ def _owner(one: Candidate) -> tuple[str, int]:
     return next(((what, said) for listed, what, said in OWNERS if word in listed), ("", 0))
 
 
-def _against(one: Candidate, owner: str, is_whole: bool) -> str:
+def _against(one: KeyCandidate, owner: str, is_whole: bool) -> str:
     """Returns why a field cannot be the key, or nothing."""
     found = one.spread
     if one.absent > MOST_REJECTED:
@@ -199,7 +201,7 @@ def _against(one: Candidate, owner: str, is_whole: bool) -> str:
     return "all events of a value have one time" if found.moments <= 1 else ""
 
 
-def choose(found: list[Candidate]) -> Key | None:
+def choose(found: list[KeyCandidate]) -> Key | None:
     """Returns the key of `candidates`, or None where no field says whose the events are."""
     if not found or found[0].against:
         return None
@@ -214,11 +216,11 @@ def choose(found: list[Candidate]) -> Key | None:
     return Key((best.name, *([second.name] if second else ())), best, tuple(why), others)
 
 
-def _size(one: Candidate) -> str:
+def _size(one: KeyCandidate) -> str:
     return f"{number(one.spread.distinct)} values, each in {one.spread.each:.1f} of the sample's events"
 
 
-def _why_not(one: Candidate, best: Candidate) -> str:
+def _why_not(one: KeyCandidate, best: KeyCandidate) -> str:
     if one.against:
         return one.against
     if _within(one, best)[1] <= LOOSE:
@@ -226,12 +228,12 @@ def _why_not(one: Candidate, best: Candidate) -> str:
     return f"{_size(one)}: key: [{one.name}], if the histories of these are wanted"
 
 
-def _within(one: Candidate, other: Candidate) -> tuple[float, float]:
+def _within(one: KeyCandidate, other: KeyCandidate) -> tuple[float, float]:
     there = (one.codes >= 0) & (other.codes >= 0)
     return togetherness(one.codes[there], other.codes[there]) if there.any() else (float("nan"), 0.0)
 
 
-def _second(best: Candidate, found: list[Candidate]) -> tuple[Candidate | None, str]:
+def _second(best: KeyCandidate, found: list[KeyCandidate]) -> tuple[KeyCandidate | None, str]:
     """Returns a field that divides the owner's events into several histories, and why; None for none.
 
     Nearly all events have it. An owner's events mostly stay with one value of it, but not all do; and what they are about belongs
@@ -256,11 +258,11 @@ def _second(best: Candidate, found: list[Candidate]) -> tuple[Candidate | None, 
     return None, ""
 
 
-def _is_word(one: Candidate) -> bool:
+def _is_word(one: KeyCandidate) -> bool:
     """Whether a field's values are names of something: text, or ids."""
     return not one.field.profile.are_numbers or names.is_id(one.name)
 
 
-def may_be_hidden(one: Candidate) -> bool:
+def may_be_hidden(one: KeyCandidate) -> bool:
     """Whether more rows could show that a field is a key: it is one by its name, and repeats a little in a part of the rows."""
     return bool(_owner(one)[0] and one.spread.distinct >= 2 and one.spread.repeated >= HIDDEN)

@@ -11,10 +11,10 @@ import numpy as np
 from pipeline.inspect.candidates import LEAST_KEYS
 from pipeline.inspect.events import names
 from pipeline.inspect.events.fields import Field
-from pipeline.inspect.events.keys import Candidate, Key, codes_of
+from pipeline.inspect.events.keys import Key, KeyCandidate, codes_of
 from pipeline.inspect.events.spread import togetherness
-from pipeline.inspect.events.times import Time
-from transforms.events.features import Feature, Figure, Since, Values
+from pipeline.inspect.events.times import TimeCandidate
+from transforms.events.features import Feature, SequenceFigure, Since, Values
 from transforms.events.keys import numbered
 from transforms.events.spec import Events
 from transforms.events.spec import Time as Unit
@@ -51,7 +51,11 @@ class Section:
 
 
 def section(
-    fields: Mapping[str, Field], key: Key, found: Collection[Candidate], time: Time, others: Collection[Time]
+    fields: Mapping[str, Field],
+    key: Key,
+    found: Collection[KeyCandidate],
+    time: TimeCandidate,
+    others: Collection[TimeCandidate],
 ) -> Section:
     """Returns the section for events of a key and a time.
 
@@ -82,7 +86,7 @@ def section(
             continue
         features[name] = Values((name,))
         if _is_same(seen.codes if seen is not None else codes_of(one), owners):
-            features[name] = Figure("last", name)
+            features[name] = SequenceFigure("last", name)
             same.append(name)
     is_even, since = len(np.unique(gaps)) < 2 and bool(features), Since("since_previous", unit)
     if not is_even:
@@ -111,7 +115,7 @@ def _owners(codes: list[np.ndarray]) -> np.ndarray:
     return made
 
 
-def _counts(one: Candidate, owners: np.ndarray, time: Time) -> bool:
+def _counts(one: KeyCandidate, owners: np.ndarray, time: TimeCandidate) -> bool:
     """Whether a field numbers the events of a key: it is whole, never the same in two of them, and grows with their time."""
     numbers = one.field.numbers
     if numbers is None or not one.field.profile.are_integers:
@@ -126,7 +130,7 @@ def _counts(one: Candidate, owners: np.ndarray, time: Time) -> bool:
     return bool(later.sum() >= LEAST_KEYS and (steps != 0).all() and (steps[later] > 0).mean() >= GROWS)
 
 
-def _orders(one: Candidate) -> bool:
+def _orders(one: KeyCandidate) -> bool:
     """Whether a counter orders events by its numbers: text goes by its bytes, `"10"` before `"9"`."""
     values = one.field.values
     return not is_text(values.type) or np.array_equal(numbered([values])[0], one.codes)
@@ -161,7 +165,7 @@ def _free(wanted: str, fields: Collection[str]) -> str:
     return name
 
 
-def _is_id(one: Candidate, is_counter: bool) -> bool:
+def _is_id(one: KeyCandidate, is_counter: bool) -> bool:
     """Whether a field names events and says nothing else of them: it is another one in every row."""
     found, profile = one.spread, one.field.profile
     if found.distinct < found.rows or found.rows < LEAST_KEYS:
@@ -177,7 +181,7 @@ def _is_same(codes: np.ndarray, owners: np.ndarray) -> bool:
     return mixed <= SAME and agreement > 0.9 and several.sum() >= LEAST_KEYS
 
 
-def _why_order(time: Time, others: Collection[Time], ties: float, breaker: str) -> list[str]:
+def _why_order(time: TimeCandidate, others: Collection[TimeCandidate], ties: float, breaker: str) -> list[str]:
     made = [f"{time.field.name!r}: {time.why}"]
     made += [f"not {one.field.name!r}: {one.why}" for one in others]
     if ties:
@@ -186,7 +190,7 @@ def _why_order(time: Time, others: Collection[Time], ties: float, breaker: str) 
     return made
 
 
-def _why_features(same: list[str], gap: str, time: Time) -> list[str]:
+def _why_features(same: list[str], gap: str, time: TimeCandidate) -> list[str]:
     said = f"{gap!r} is the time since the previous event" if gap else "the time between two events is always the same"
     made = [f"every other field has a value for each event; {said}"]
     if same:

@@ -38,7 +38,7 @@ SMALL: Final = 64
 
 
 @dataclass(frozen=True)
-class Seen:
+class SeenEvents:
     """Events.
 
     Attributes:
@@ -56,7 +56,7 @@ class Seen:
     bad: int
 
 
-def see(sample: Sample, found: Sequence[Profile], paths: Sequence[str], limits: Limits) -> Seen | None:
+def see(sample: Sample, found: Sequence[Profile], paths: Sequence[str], limits: Limits) -> SeenEvents | None:
     """Returns the events that the rows of a sample are, with a draft; None where they are none.
 
     They are if no row has several values of a feature, there is a time, and some field says whose they are (see `keys`).
@@ -83,7 +83,7 @@ def see(sample: Sample, found: Sequence[Profile], paths: Sequence[str], limits: 
 
 def _seen(
     sample: Sample, found: Sequence[Profile], held: event_fields.Held, limits: Limits
-) -> tuple[Seen | None, bool]:
+) -> tuple[SeenEvents | None, bool]:
     """Returns the events, None for none; and whether more rows could show some."""
     fields, left_out = event_columns.fields_of(sample, found, held, limits)
     found_times = times(fields)
@@ -100,7 +100,7 @@ def _seen(
     return _drafted(sample, fields, made, policy), False
 
 
-def _drafted(sample: Sample, fields: Mapping[str, Field], made: Section, policy: grouping.Policy) -> Seen:
+def _drafted(sample: Sample, fields: Mapping[str, Field], made: Section, policy: grouping.Policy) -> SeenEvents:
     """Makes sequences of the sample's events, and drafts columns for them; the section keeps the features that one reads."""
     good = _readable(fields, made)
     events = pa.table({name: fields[name].values for name in made.events.fields}).filter(pa.array(good))
@@ -126,7 +126,7 @@ def _drafted(sample: Sample, fields: Mapping[str, Field], made: Section, policy:
         return _drafted(sample, fields, made, policy)
     spec = make_spec(columns.spec.columns, columns.spec.sequence_groups, events=made.events)
     bad = int((~good).sum()) + grouped.counts.rejected
-    return Seen(sample, made, replace(columns, spec=spec, left_out={}), len(table), bad)
+    return SeenEvents(sample, made, replace(columns, spec=spec, left_out={}), len(table), bad)
 
 
 def _readable(fields: Mapping[str, Field], made: Section) -> np.ndarray:

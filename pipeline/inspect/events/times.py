@@ -27,7 +27,7 @@ NAMES: Final = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns"
 
 
 @dataclass(frozen=True)
-class Time:
+class TimeCandidate:
     """A field that may be the time of events.
 
     Attributes:
@@ -45,7 +45,7 @@ class Time:
     is_date: bool = True
 
 
-def times(fields: Mapping[str, Field]) -> list[Time]:
+def times(fields: Mapping[str, Field]) -> list[TimeCandidate]:
     """Returns the fields that may be the time, the best one first.
 
     It is there in nearly all rows. One whose name is that of a time goes before others, and of several the one that differs most
@@ -55,13 +55,13 @@ def times(fields: Mapping[str, Field]) -> list[Time]:
     return sorted(found, key=_rank, reverse=True)
 
 
-def _rank(time: Time) -> tuple[bool, bool, bool, int]:
+def _rank(time: TimeCandidate) -> tuple[bool, bool, bool, int]:
     own = set(names.words(time.field.name))
     different = len(np.unique(time.times.values[time.times.good]))
     return time.is_date, not own & names.LESS, bool(own & names.TIMES), different
 
 
-def _time(field: Field) -> Time | None:
+def _time(field: Field) -> TimeCandidate | None:
     if not is_time(field.values.type):
         return None
     if field.is_moment:
@@ -74,7 +74,7 @@ def _time(field: Field) -> Time | None:
     return None
 
 
-def _of_numbers(field: Field, numbers: np.ndarray) -> Time | None:
+def _of_numbers(field: Field, numbers: np.ndarray) -> TimeCandidate | None:
     finite = numbers[np.isfinite(numbers)]
     if not len(finite):
         return None
@@ -90,10 +90,10 @@ def _of_numbers(field: Field, numbers: np.ndarray) -> Time | None:
     return _checked(field, "s", why, False)
 
 
-def _checked(field: Field, unit: str, why: str, is_date: bool) -> Time | None:
+def _checked(field: Field, unit: str, why: str, is_date: bool) -> TimeCandidate | None:
     """Returns a time, unless too many rows have none that can be read."""
     read = times_of(field.values, unit)
     good = read.good.mean() if len(read.good) else 0.0
     if good < 1 - MOST_REJECTED or len(np.unique(read.values[read.good])) < 2:
         return None
-    return Time(field, unit, read, why, is_date)
+    return TimeCandidate(field, unit, read, why, is_date)

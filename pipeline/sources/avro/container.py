@@ -72,7 +72,7 @@ _DAMAGED: Final = (ValueError, zlib.error, pa.ArrowException, *(e for p in PACKI
 
 
 @dataclass(frozen=True)
-class Block:
+class RecordBlock:
     """Records that stand one after another.
 
     Attributes:
@@ -123,7 +123,7 @@ class Container:
         except (KeyError, ValueError, RecursionError) as error:
             raise broken(path, "the header holds no schema", error) from error
 
-    def blocks(self) -> Iterator[Block]:
+    def blocks(self) -> Iterator[RecordBlock]:
         """Reads the rest of the file.
 
         Raises:
@@ -137,7 +137,7 @@ class Container:
             data = self._take(size)
             if self._take(SYNC_BYTES) != self._sync:
                 raise broken(self._where, "damaged: the sync marker after it is another one")
-            yield Block(self._unpacked(data), count, self._where)
+            yield RecordBlock(self._unpacked(data), count, self._where)
 
     def _metadata(self) -> dict[str, bytes]:
         found: dict[str, bytes] = {}

@@ -45,7 +45,7 @@ class Avro(Source):
         """See the base class. First comes a batch without rows that has all fields of the schema."""
         with open_input(split.path) as handle:
             container = Container(handle, split.path, limits)
-            table = _Table(split.path, container.schema)
+            table = _RecordTable(split.path, container.schema)
             yield Read(table.empty(), None, 0)
             row, seen = 0, 0
             for held in _batches(table.records(container), limits):
@@ -60,7 +60,7 @@ class Avro(Source):
     def features(self, path: str, limits: Limits = DEFAULTS, sample: int = 1000) -> dict[str, pa.DataType]:
         """See the base class. The schema tells; no row is read. A union of several types has the null type."""
         with open_input(path) as handle:
-            return _Table(path, Container(handle, path, limits).schema).types
+            return _RecordTable(path, Container(handle, path, limits).schema).types
 
     def unpacked_bytes(self, path: str, size: int, features: Collection[str], limits: Limits = DEFAULTS) -> int:
         """See the base class: its blocks may be packed."""
@@ -81,7 +81,7 @@ def _batches(records: Iterator[tuple[_Row, int]], limits: Limits) -> Iterator[li
         yield held
 
 
-class _Table:
+class _RecordTable:
     """Decodes the records of one file.
 
     Attributes:

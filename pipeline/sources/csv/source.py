@@ -49,7 +49,7 @@ class CSV(Source):
         """See the base class. First comes a batch without rows that has all features of the header."""
         content = Content(split.path, limits, is_text)
         header, found = opened(content, split.path, limits.max_record_bytes)
-        table = _Table(split.path, header, features)
+        table = _CellTable(split.path, header, features)
         seen = content.consumed
         yield Read(table.empty(), None, seen)
         row = 0
@@ -81,7 +81,7 @@ class CSV(Source):
         if own:
             offsets = np.cumsum([0, *(len(one.text) for one in own)])
             whole = Records(b"".join(one.text for one in own), offsets, np.concatenate([one.malformed for one in own]))
-            table = _Table(path, head, features)
+            table = _CellTable(path, head, features)
             yield from table.rows(whole, 0, len(own), 0, np.flatnonzero(fine))
         bad = np.flatnonzero(~fine)
         kept = pa.array([records[k] for k in bad.tolist()], _BYTES)
@@ -112,7 +112,7 @@ def _spans(offsets: np.ndarray, limits: Limits) -> Iterator[tuple[int, int]]:
         start = stop
 
 
-class _Table:
+class _CellTable:
     """Records of one file to batches: the cells of the features asked for, and the records that are no rows."""
 
     def __init__(self, path: str, header: Header, features: Mapping[str, str]):

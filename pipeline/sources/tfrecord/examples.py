@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from pipeline.sources.batches import Part, of_rows
 from transforms.kernels import example_values, examples
-from transforms.kernels.example_values import Values
+from transforms.kernels.example_values import ValueArrays
 from transforms.kernels.examples import BYTES, FLOATS, INTEGERS, Scanned
 from transforms.kernels.names import Names
 from transforms.rows.ragged import Ragged, splits_of
@@ -210,7 +210,7 @@ def _columns(
         at[kinds == own], room[own] = _places(totals[kinds == own], own == BYTES)
     data, size = _places(sizes, False)
     step, step_count = _places(step_totals, True)
-    out = Values(
+    out = ValueArrays(
         np.empty(room[INTEGERS], np.int64),
         np.empty(4 * room[FLOATS], np.uint8),
         np.empty(room[BYTES], np.int64),
@@ -242,7 +242,7 @@ def _places(sizes: np.ndarray, one_before: bool) -> tuple[np.ndarray, int]:
     return splits[:-1] + one_before, int(splits[-1])
 
 
-def _values(out: Values, kind: int, first: int, last: int) -> pa.Array:
+def _values(out: ValueArrays, kind: int, first: int, last: int) -> pa.Array:
     """Returns values as an array that holds nothing but them: a pickle, else, holds all columns with each."""
     if kind == INTEGERS:
         buffers = [None, pa.py_buffer(out.integers[first:last])]

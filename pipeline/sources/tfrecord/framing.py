@@ -58,7 +58,7 @@ def is_header(data: bytes) -> bool:
 
 
 @dataclass(frozen=True)
-class Cut:
+class FramedRecords:
     """Records that stand one after another in a text.
 
     Attributes:
@@ -76,9 +76,9 @@ class Cut:
     def __len__(self) -> int:
         return len(self.starts)
 
-    def slice(self, first: int, last: int) -> Cut:
+    def slice(self, first: int, last: int) -> FramedRecords:
         """Returns some of the records. Copies nothing."""
-        return Cut(self.text, self.starts[first:last], self.ends[first:last], self.checksums[first:last])
+        return FramedRecords(self.text, self.starts[first:last], self.ends[first:last], self.checksums[first:last])
 
 
 def records(blocks: Iterable[bytes], path: str, max_record_bytes: int, unit: str = "byte") -> Iterator[bytes]:
@@ -88,7 +88,7 @@ def records(blocks: Iterable[bytes], path: str, max_record_bytes: int, unit: str
             yield found.text[start:end].tobytes()
 
 
-def cuts(blocks: Iterable[bytes], path: str, max_record_bytes: int, unit: str = "byte") -> Iterator[Cut]:
+def cuts(blocks: Iterable[bytes], path: str, max_record_bytes: int, unit: str = "byte") -> Iterator[FramedRecords]:
     """Cuts blocks into records and checks both checksums of each.
 
     Args:
@@ -127,17 +127,17 @@ def cuts(blocks: Iterable[bytes], path: str, max_record_bytes: int, unit: str = 
             raise broken(path, f"cut short: {missing} bytes of the record at {unit} {start} are missing")
 
 
-def _cut(text: np.ndarray, longest: int) -> tuple[Cut, int, bool]:
+def _cut(text: np.ndarray, longest: int) -> tuple[FramedRecords, int, bool]:
     """Returns the records that stand whole and sound at the beginning, where they end, and whether a damaged one follows."""
     from transforms.kernels import framing
 
     room = len(text) // (HEADER_BYTES + FOOTER_BYTES)
     starts, ends, checksums = np.empty(room, np.int64), np.empty(room, np.int64), np.empty(room, np.uint64)
     count, at, damaged = framing.cut(text, longest, starts, ends, checksums)
-    return Cut(text, starts, ends, checksums).slice(0, count), at, damaged
+    return FramedRecords(text, starts, ends, checksums).slice(0, count), at, damaged
 
 
-def between(found: Iterable[Cut], first: int, last: int | None) -> Iterator[Cut]:
+def between(found: Iterable[FramedRecords], first: int, last: int | None) -> Iterator[FramedRecords]:
     """Yields the records from one number to another, or to the end. Reads nothing behind them."""
     at = 0
     for cut in found:
@@ -149,13 +149,13 @@ def between(found: Iterable[Cut], first: int, last: int | None) -> Iterator[Cut]
             return
 
 
-def gathered(found: Iterable[Cut], limits: Limits) -> Iterator[tuple[pa.Array, np.ndarray]]:
+def gathered(found: Iterable[FramedRecords], limits: Limits) -> Iterator[tuple[pa.Array, np.ndarray]]:
     """Gathers records up to the limits of a batch. A record larger than they allow is a batch of its own.
 
     Yields:
       The records, large_binary `[records]`, and their CRC-32C, uint64 `[records]`.
     """
-    held: list[Cut] = []
+    held: list[FramedRecords] = []
     count = size = 0
     for cut in found:
         sizes = splits_of(cut.ends - cut.starts)
@@ -175,7 +175,7 @@ def gathered(found: Iterable[Cut], limits: Limits) -> Iterator[tuple[pa.Array, n
         yield _joined(held, size)
 
 
-def _joined(held: list[Cut], size: int) -> tuple[pa.Array, np.ndarray]:
+def _joined(held: list[FramedRecords], size: int) -> tuple[pa.Array, np.ndarray]:
     from transforms.kernels import framing
 
     data, at = np.empty(size, np.uint8), 0

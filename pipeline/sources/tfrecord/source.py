@@ -77,7 +77,7 @@ def _opened(path: str, limits: Limits) -> Content:
     return Content(path, limits, framing.is_header)
 
 
-def _cuts(content: Content, path: str, limits: Limits) -> Iterator[framing.Cut]:
+def _cuts(content: Content, path: str, limits: Limits) -> Iterator[framing.FramedRecords]:
     return framing.cuts(content, path, limits.max_record_bytes, content.unit)
 
 
