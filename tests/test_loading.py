@@ -44,3 +44,17 @@ def test_after_others_have_loaded_it(seen, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow", sys.modules.get("tensorflow", object()))
     loading.load()
     assert seen == [("tensorflow_transform.beam", True, None)]
+
+
+def test_what_a_command_loads_before_and_after(seen, monkeypatch):
+    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
+    with loading.unwatched():
+        seen.append(("before", gc.isenabled(), None))
+        loading.load()
+        seen.append(("after", gc.isenabled(), None))
+    assert [one[:2] for one in seen] == [
+        ("before", False),
+        ("tensorflow_transform.beam", False),
+        ("after", False),
+        ("freeze", True),
+    ]

@@ -34,24 +34,34 @@ OF_ANOTHER_RUN: Final = re.compile(r"stats?|statist\w*|transform\w*|fit(ted)?|no
 def carry_out(what: str, columns: str, debug: bool = False, **asked: Any) -> None:
     """Runs or checks, prints the summary and exits with the code that the outcome has."""
     with reported(debug, columns):
-        request = _asked(columns, debug, **asked)
-        outcome = _execute(what, request, debug)
+        with loading.unwatched():
+            request = _asked(columns, debug, **asked)
+            if what == "run":  # before TensorFlow is loaded: nobody should wait for "holds a finished data set"
+                checked_output(request.output, request.overwrite or request.append)
+            prepare(debug)
+            import pipeline.job.running as runs
+            from pipeline.command import summary
+        with silence.workers(debug or not request.has_processes) as stream:
+            outcome = (runs.run if what == "run" else runs.check)(request, stream)
+        say(*(f"seqcols: {note}" for note in outcome.notes), err=True)
+        say(*summary.lines(what, request, outcome))
     end(outcome, debug)
 
 
 def make_sequences(events: str, debug: bool = False, **asked: Any) -> None:
     """Makes sequences of events, prints the summary and exits with the code that the outcome has."""
     with reported(debug, events):
-        from pipeline.columns_file.events_file import load_events
+        with loading.unwatched():
+            from pipeline.columns_file.events_file import load_events
 
-        _open_files_with(asked.get("beam_args", ()))
-        request = Request(load_events(events).spec, columns_file=events, **asked)
-        check_options(request)
-        _refuse_unknown(request.beam_args)
-        checked_output(request.output, request.overwrite)
-        prepare(debug)
-        from pipeline.command import summary
-        from pipeline.job.sequences import sequences
+            _open_files_with(asked.get("beam_args", ()))
+            request = Request(load_events(events).spec, columns_file=events, **asked)
+            check_options(request)
+            _refuse_unknown(request.beam_args)
+            checked_output(request.output, request.overwrite)
+            prepare(debug)
+            from pipeline.command import summary
+            from pipeline.job.sequences import sequences
 
         with silence.workers(debug or not request.has_processes) as stream:
             outcome = sequences(request, stream)
@@ -212,22 +222,6 @@ def _alike(words: Sequence[str], others: Sequence[str]) -> bool:
     from transforms.errors import nearest
 
     return len(words) == len(others) and all(nearest(word, [other]) for word, other in zip(words, others, strict=True))
-
-
-def _execute(what: str, request: Request, debug: bool) -> Outcome:
-    if what == "run":
-        checked_output(
-            request.output, request.overwrite or request.append
-        )  # before TensorFlow is loaded: nobody should wait for "holds a finished data set"
-    prepare(debug)
-    import pipeline.job.running as runs
-    from pipeline.command import summary
-
-    with silence.workers(debug or not request.has_processes) as stream:
-        outcome = (runs.run if what == "run" else runs.check)(request, stream)
-    say(*(f"seqcols: {note}" for note in outcome.notes), err=True)
-    say(*summary.lines(what, request, outcome))
-    return outcome
 
 
 def prepare(debug: bool) -> None:

@@ -6,29 +6,38 @@ are loaded, a second of six, and whenever a quarter more has come to be, as when
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import os
 import sys
+from collections.abc import Iterator
 
 
-def load() -> None:
-    """Loads TensorFlow, Beam and tf.Transform, and never looks for garbage among what is there then.
+@contextlib.contextmanager
+def unwatched() -> Iterator[None]:
+    """Never looks for garbage in the block, nor, from its end on, among what is there then.
 
-    TensorFlow gives an operation one thread then, unless `TF_NUM_INTRAOP_THREADS` says otherwise: what runs side by side are the
-    workers, and dealing out the little that an operation does to a batch costs more than it brings.
-
-    In a process that has loaded TensorFlow before, both stay as they are: what else is there may be garbage by now.
+    In a process that has loaded TensorFlow before, all stays as it is: what else is there may be garbage by now.
     """
-    first = "tensorflow" not in sys.modules
-    if first:
-        os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
-    alone = first and gc.isenabled()
+    alone = "tensorflow" not in sys.modules and gc.isenabled()
     if alone:
         gc.disable()
     try:
-        importlib.import_module("tensorflow_transform.beam")
+        yield
     finally:
         if alone:
             gc.enable()
             gc.freeze()
+
+
+def load() -> None:
+    """Loads TensorFlow, Beam and tf.Transform, unwatched.
+
+    TensorFlow gives an operation one thread then, unless `TF_NUM_INTRAOP_THREADS` says otherwise: what runs side by side are the
+    workers, and dealing out the little that an operation does to a batch costs more than it brings.
+    """
+    if "tensorflow" not in sys.modules:
+        os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+    with unwatched():
+        importlib.import_module("tensorflow_transform.beam")
