@@ -29,8 +29,7 @@ def read(data_set, split):
     rows = read_manifest(data_set).split(split).rows
     (windows,) = numpy_batches(data_set, rows, split=split)
     after = np.append(windows["paths"][:, 1:], np.full((rows, 1), -1), axis=1)
-    words = read_manifest(data_set).vocabularies["paths"]
-    after[np.arange(rows), windows["history_length"] - 1] = words.to_ids(windows["target_path"])
+    after[np.arange(rows), windows["history_length"] - 1] = windows["target_path"]
     return windows, after
 
 

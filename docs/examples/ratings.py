@@ -50,8 +50,7 @@ def make_up(path):
 def read(data_set, split):
     """Returns the windows of a split, and the number of the film after each."""
     (windows,) = numpy_batches(data_set, read_manifest(data_set).split(split).rows, split=split)
-    films = read_manifest(data_set).vocabularies["movies"]
-    return {name: windows[name] for name in INPUTS}, films.to_ids(windows["target_movieId"])
+    return {name: windows[name] for name in INPUTS}, windows["target_movieId"]
 
 
 def make_model(films):

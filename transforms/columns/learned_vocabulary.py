@@ -48,6 +48,8 @@ class LearnedVocabularyBase(VocabularyBase):
       default_value: the id of an unknown word, -1 for none. Not with `num_oov_buckets`.
       dtype: `string` (checked to be UTF-8), `bytes`, or an integer dtype: integers are counted as their decimal text.
       statistics_over: whether to count the words of `"kept"` steps, or of `"all"` steps, truncated ones included.
+      vocabulary_of: the name of the column whose learned vocabulary this column has, too: the words of its own feature do not
+        count. All arguments above but `dtype`, which must be the same, are then those of that column (see `shared_words`).
     """
 
     path_fields: ClassVar[tuple[str, ...]] = ("extends",)
@@ -59,10 +61,18 @@ class LearnedVocabularyBase(VocabularyBase):
     default_value: Annotated[int, Field(strict=True, lt=2**63)] = -1
     dtype: Annotated[str, dtype_among(WORD_DTYPES, "string, bytes or an integer dtype")] = "string"
     statistics_over: Literal["kept", "all"] = "kept"
+    vocabulary_of: Annotated[str, Field(strict=True, min_length=1)] | None = None
     _extended: Extended = PrivateAttr(default=Extended())
+    _vocabulary_name: str = PrivateAttr(default="")
 
     @model_validator(mode="after")
     def _arguments_fit(self, info: ValidationInfo) -> Self:
+        if self.vocabulary_of is not None:
+            if self.extends is not None:
+                raise ValueError(
+                    f"extends does not apply with vocabulary_of: the words are those of {self.vocabulary_of!r}"
+                )
+            return self
         once: Once | None = (info.context or {}).get(ONCE)
         if self.extends is not None:
             try:
@@ -83,6 +93,12 @@ class LearnedVocabularyBase(VocabularyBase):
             )
         self.check_default(self.default_value, self.default_value != -1, self._most_words)
         return self
+
+    def with_words_of(self, source: LearnedVocabularyBase, arguments: dict[str, Any]) -> Self:
+        """Returns the same column with the vocabulary, and these arguments, of another one."""
+        made = self.model_copy(update=arguments)
+        made._extended, made._vocabulary_name = source.extended, source.vocabulary_name
+        return made
 
     @property
     def _most_words(self) -> int | None:
@@ -132,6 +148,8 @@ class LearnedVocabularyBase(VocabularyBase):
 
         Columns that learn the same words, which indicator and embedding columns of one feature do, have one name.
         """
+        if self._vocabulary_name:
+            return self._vocabulary_name
         parts = [
             self.key,
             f"top_{self.top_k}" if self.top_k else "",
@@ -189,7 +207,7 @@ def learners(columns: Iterable[Column]) -> dict[str, LearnedVocabularyBase]:
     """Returns the columns, and parts of columns, that learn vocabularies: one for each vocabulary, by its name."""
     found: dict[str, LearnedVocabularyBase] = {}
     for column in columns:
-        if isinstance(column, LearnedVocabularyBase):
+        if isinstance(column, LearnedVocabularyBase) and column.vocabulary_of is None:
             found.setdefault(column.vocabulary_name, column)
         found = {**learners(column.parts), **found}
     return found
@@ -233,7 +251,7 @@ def sequence_categorical_column_with_learned_vocabulary(
       default_value: the id of an unknown word, -1 for none.
       dtype: `string`, `bytes` or an integer dtype.
       statistics_over: `"kept"` or `"all"` steps.
-      **more: `extends`, `reserve`, and the other arguments of `SequenceLearnedVocabulary`.
+      **more: `extends`, `reserve`, `vocabulary_of`, and the other arguments of `SequenceLearnedVocabulary`.
 
     Raises:
       TypeError: an argument has the wrong type.

@@ -13,6 +13,7 @@ from transforms.columns.from_tensorflow import converted, is_tensorflow
 from transforms.columns.learned_vocabulary import extension_faults
 from transforms.columns.numeric_base import numeric_of
 from transforms.columns.shared_embedding import collection_faults
+from transforms.columns.shared_words import reference_faults
 from transforms.errors import SpecError, SpecFault, listed, nearest
 from transforms.events.make_events import name_faults, split_faults
 from transforms.events.spec import Events
@@ -90,7 +91,7 @@ def cross_faults(spec: Spec) -> list[SpecFault]:
         faults += [SpecFault(f"split.{field}", message) for field, message in spec.split.faults(made_of_events)]
     if spec.events is not None:
         faults += [*name_faults(spec.events), *split_faults(spec.events, spec.split), *_sequence_faults(spec)]
-    return [*faults, *collection_faults(spec.columns), *extension_faults(spec.columns)]
+    return [*faults, *collection_faults(spec.columns), *extension_faults(spec.columns), *reference_faults(spec.columns)]
 
 
 def _sequence_faults(spec: Spec) -> list[SpecFault]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any, Final
 
-from pydantic import ConfigDict, Field, field_serializer
+from pydantic import ConfigDict, Field, field_serializer, field_validator
 
 from transforms import dtypes, reprs
 from transforms.columns import AnyColumn, Column, Output
 from transforms.columns.numeric_base import numeric_of
+from transforms.columns.shared_words import bound
 from transforms.events.spec import SPLIT, Events, events_to_dict
 from transforms.groups import SequenceGroup
 from transforms.models import Model
@@ -40,6 +41,11 @@ class Spec(Model):
     columns: list[AnyColumn] = Field(min_length=1)
     split: Split | None = None
     events: Events | None = None
+
+    @field_validator("columns")
+    @classmethod
+    def _with_their_vocabularies(cls, columns: list[Column]) -> list[Column]:
+        return bound(columns)
 
     @field_serializer("events", when_used="unless-none")
     def _events_as_written(self, events: Events) -> dict[str, Any]:
