@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeGuard
 
@@ -59,6 +59,17 @@ class Framed:
 
     table: pa.Table
     others: Mapping[str, list[Any]] = field(default_factory=dict)
+
+    def slice(self, start: int, stop: int) -> Framed:
+        """Returns rows from one up to another."""
+        return Framed(
+            self.table.slice(start, stop - start), {name: held[start:stop] for name, held in self.others.items()}
+        )
+
+    def select(self, names: Sequence[str]) -> Framed:
+        """Returns some columns, all rows of them."""
+        table = self.table.select([name for name in self.table.schema.names if name in names])
+        return Framed(table, {name: held for name, held in self.others.items() if name in names})
 
     def whole(self) -> pa.Table:
         """Returns all columns as a table.

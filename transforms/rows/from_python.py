@@ -37,16 +37,12 @@ def batches_of(
       TypeError: the data are no rows, a row is no mapping, or a key is no text.
       ValueError: a name is reserved, or stands twice.
     """
+    if isinstance(data, pa.RecordBatch):
+        frames.check_names(data.schema.names)
+        yield data if origin.ROW_COLUMN in data.schema.names else origin.with_origin(data, "", 0)
+        return
     if frames.is_frame(data):
-        made = frames.framed(data)
-        batches = [data] if isinstance(data, pa.RecordBatch) else made.table.to_batches(max_chunksize=BATCH_ROWS)
-        first = 0
-        for batch in batches:
-            if made.others:
-                yield from _with_others(batch, made.others, first)
-            else:
-                yield batch if origin.ROW_COLUMN in batch.schema.names else origin.with_origin(batch, "", first)
-            first += batch.num_rows
+        yield from batches_of_frame(frames.framed(data))
         return
     if not frames.may_be_rows(data):
         raise frames.no_rows(data)
@@ -59,6 +55,17 @@ def batches_of(
             first, pending = first + BATCH_ROWS, []
     if pending:
         yield from from_dicts(pending, first, features)
+
+
+def batches_of_frame(frame: frames.Framed) -> Iterator[pa.RecordBatch]:
+    """Yields the rows of a frame as `batches_of` does."""
+    first = 0
+    for batch in frame.table.to_batches(max_chunksize=BATCH_ROWS):
+        if frame.others:
+            yield from _with_others(batch, frame.others, first)
+        else:
+            yield batch if origin.ROW_COLUMN in batch.schema.names else origin.with_origin(batch, "", first)
+        first += batch.num_rows
 
 
 def _checked(row: Any) -> Mapping[str, Any]:
