@@ -11,10 +11,11 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # a script begins where i
 import pdoc
 
 import pipeline
+import pipeline.inspect
 import pipeline.loaders
 import transforms
 
-PACKAGES = (transforms, pipeline, pipeline.loaders)
+PACKAGES = (transforms, pipeline, pipeline.inspect, pipeline.loaders)
 
 
 def main(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Everything that users import, of `transforms`, `pipeline` and `pipeline.loaders`. Beam and TensorFlow load only when needed.
+"""Everything that users import, of `transforms`, `pipeline` and faces inside it. Beam and TensorFlow load only when needed.
 
 >>> import seqcols
 >>> done = seqcols.apply([{"x": [1.0, 3.0]}], [seqcols.sequence_numeric_column("x")])
@@ -18,10 +18,14 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pipeline import *  # noqa: F403
+    from pipeline.inspect import *  # noqa: F403
     from pipeline.loaders import *  # noqa: F403
     from transforms import *  # noqa: F403
 
-_LOADERS = ("Batches", "numpy_batches", "tf_dataset", "torch_dataset")  # `pipeline.loaders` itself imports Beam
+_FACES = {  # their names cannot be those of `pipeline`: the first imports Beam, and the second would hide its function
+    "pipeline.loaders": ("Batches", "numpy_batches", "tf_dataset", "torch_dataset"),
+    "pipeline.inspect": ("Inspected", "inspect"),
+}
 
 
 def _hidden() -> str:
@@ -39,9 +43,10 @@ def _hidden() -> str:
 def __getattr__(name: str) -> Any:
     if name == "__all__":
         faces = [importlib.import_module(face).__all__ for face in ("pipeline", "transforms")]
-        return sorted({*_LOADERS, *faces[0], *faces[1]})
+        return sorted({*faces[0], *faces[1]}.union(*_FACES.values()))
     if not name.startswith("_"):
-        for face in ("pipeline.loaders",) if name in _LOADERS else ("pipeline", "transforms"):
+        own = [face for face, names in _FACES.items() if name in names]
+        for face in own or ("pipeline", "transforms"):
             module = importlib.import_module(face)
             if name in module.__all__:
                 return getattr(module, name)

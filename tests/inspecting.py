@@ -19,7 +19,7 @@ import tensorflow as tf
 from pipeline.columns_file.reader import load, loads
 from pipeline.command.tf_examples import encode
 from pipeline.inputs.preflight import look
-from pipeline.inspect.inspect import Inspected, Inspection, inspect
+from pipeline.inspect.inspection import Inspected, Inspection, inspect_files
 from pipeline.job.executing import Outcome
 from pipeline.job.request import Request
 from pipeline.job.running import check
@@ -113,7 +113,7 @@ WRITERS: dict[str, Callable[[Path, Rows], None]] = {
 
 def inspected(*inputs: str | Path, **more: Any) -> Inspected:
     """Looks at files."""
-    return inspect(Inspection([str(path) for path in inputs], **more))
+    return inspect_files(Inspection([str(path) for path in inputs], **more))
 
 
 def drafted(folder: Path, *inputs: str | Path, **more: Any) -> tuple[Spec, Outcome]:

@@ -89,7 +89,7 @@ import pyarrow as pa
 from pipeline import Request, run
 from pipeline.columns_file.reader import dumps, load
 from pipeline.columns_file.schema import json_schema
-from pipeline.inspect.inspect import Inspection, inspect
+from pipeline.inspect.inspection import Inspection, inspect_files
 from pipeline.loaders import numpy_batches
 from pipeline.verify.verify import verify
 from transforms import MeanRatio, apply, indicator_column, sequence_word_length_column
@@ -112,7 +112,7 @@ for name in ("rows.arrow", "rows"):  # known by the end of its name, and by its 
     with pa.ipc.new_file(name, table.schema) as file:
         file.write_table(table, max_chunksize=30)
 
-assert [profile.name for profile in inspect(Inspection(["rows.arrow"])).profiles] == ["x", "w"]
+assert [profile.name for profile in inspect_files(Inspection(["rows.arrow"])).profiles] == ["x", "w"]
 assert run(Request(spec, ["rows.arrow", "rows"], "out", format="arrow", max_rejected=0.5)).status == "done"
 found = verify("out")
 assert not found.faults and found.files.rows == 150 and found.compared.rows == 150, found

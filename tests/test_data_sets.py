@@ -18,7 +18,7 @@ from pipeline.dataset import manifest
 from pipeline.errors import UsageError
 from pipeline.inputs.data_sets import is_data_set, parents
 from pipeline.inputs.match import Inputs, match, refuse_written
-from pipeline.inspect.inspect import Inspection, inspect
+from pipeline.inspect.inspection import Inspection, inspect_files
 from pipeline.job.request import Request
 from pipeline.job.running import check, count, run
 from tests import prepared
@@ -136,7 +136,7 @@ class TestItsOwnOutput:
     def test_the_draft_that_inspect_writes(self, tmp_path):
         name = rows(tmp_path / "x.jsonl")
         with pytest.raises(UsageError, match=r"^FILES: '.*/x.jsonl' is part of --output '.*x.jsonl', which is written"):
-            inspect(Inspection([str(name)], output=os.path.relpath(name), overwrite=True))
+            inspect_files(Inspection([str(name)], output=os.path.relpath(name), overwrite=True))
 
 
 class TestAnotherDataSet:

@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.dataset import statistics
-from pipeline.inspect.inspect import Inspection, inspect
+from pipeline.inspect.inspection import Inspection, inspect_files
 from pipeline.job import rounding_notes
 from pipeline.job.request import Request
 from pipeline.job.running import check
@@ -337,7 +337,7 @@ def test_rounded_integers_are_those_that_meet(values):
 def test_inspect_says_it_and_drafts_float64(tmp_path):
     rows = [{"gaps": [v, None], "whole": [int(v) * 10**6]} for v in SECONDS.tolist()]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "in.parquet")
-    text = inspect(Inspection([str(tmp_path / "in.parquet")])).text()
+    text = inspect_files(Inspection([str(tmp_path / "in.parquet")])).text()
     assert "float32 makes 400 different values 16: dtype float64" in " ".join(text.replace("#", " ").split())
     assert "dtype: float64" in text and "dtype: int64" in text
 

@@ -18,7 +18,7 @@ import pytest
 from pipeline.command import tf_examples
 from pipeline.command.exits import _unforeseen
 from pipeline.dataset import stores
-from pipeline.inspect import inspect
+from pipeline.inspect import inspection
 from pipeline.job.cache_files import WritePiece
 from pipeline.job.failures import message_of, of_a_disk
 from tests.jobs import run_job
@@ -85,7 +85,7 @@ def piece(path: Path) -> None:
 
 
 WRITERS: dict[str, Callable[[Path], object]] = {
-    "draft.yaml": lambda path: inspect.write(inspect.Inspection([], str(path), overwrite=True), "text"),
+    "draft.yaml": lambda path: inspection.write(inspection.Inspection([], str(path), overwrite=True), "text"),
     "sample.tfrecord": lambda path: tf_examples.write_examples(str(path), [b"record"]),
     "moments.json": lambda path: preprocessing_fn._written(Packed(()), str(path)),
     "details.json": lambda path: details_analyzer._written(DETAILS, str(path)),

@@ -242,7 +242,7 @@ def test_a_row_depends_on_that_row_alone(rows, data):
 
 def test_rows_must_be_mappings():
     column = sequence_numeric_column("x")
-    for data in ({"x": [1.0]}, [[1.0]], pd.DataFrame({"x": [[1.0]]}), ["x"]):
+    for data in ({"x": [1.0]}, [[1.0]], pd.Series([[1.0]], name="x"), ["x"]):
         with pytest.raises(TypeError, match="expected"):
             apply(data, [column])  # type: ignore[arg-type]
 

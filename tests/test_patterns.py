@@ -21,7 +21,7 @@ from pipeline.dataset.layout import Layout
 from pipeline.errors import UsageError
 from pipeline.inputs.match import InputFile, match
 from pipeline.inputs.patterns import Place, place_of
-from pipeline.inspect.inspect import Inspection, inspect
+from pipeline.inspect.inspection import Inspection, inspect_files
 from pipeline.job import cache, cleaning, scratch
 from pipeline.job.request import Request
 from pipeline.job.running import check
@@ -181,7 +181,7 @@ def test_a_job_in_a_directory_that_looks_like_a_pattern(tmp_path, monkeypatch):
 
 def test_inspect(tmp_path):
     rows(tmp_path / "run1" / "x.jsonl", 1)
-    assert inspect(Inspection([str(rows(tmp_path / "run[1]" / "x.jsonl", 3))])).sample.rows == 3
+    assert inspect_files(Inspection([str(rows(tmp_path / "run[1]" / "x.jsonl", 3))])).sample.rows == 3
 
 
 class TestDataSets:

@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 
 import pipeline
+import pipeline.inspect
 import pipeline.loaders
 import transforms
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = (transforms, pipeline, pipeline.loaders)
+PACKAGES = (transforms, pipeline, pipeline.inspect, pipeline.loaders)
 
 
 @pytest.fixture(scope="module")

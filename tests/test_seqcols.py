@@ -12,12 +12,13 @@ from typing import assert_type
 import pytest
 
 import pipeline
+import pipeline.inspect
 import pipeline.loaders
 import seqcols
 import transforms
 
 ROOT = Path(__file__).resolve().parent.parent
-FACES = (pipeline, pipeline.loaders, transforms)
+FACES = (pipeline, pipeline.inspect, pipeline.loaders, transforms)
 
 
 def python(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -51,6 +52,7 @@ def as_type_checkers_see_them(request: pipeline.Request, events: list[dict[str, 
     assert_type(seqcols.run(request), pipeline.Outcome)
     assert_type(seqcols.numpy_batches("out", 8), pipeline.loaders.Batches)
     assert_type(seqcols.sequences(events, {}), transforms.Grouped)
+    assert_type(seqcols.inspect(events), pipeline.inspect.Inspected)
 
 
 @pytest.mark.parametrize("other", ["transforms.py", "pipeline.py", "pipeline/__init__.py"])

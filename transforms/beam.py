@@ -2,8 +2,8 @@
 
 Each takes a PCollection of rows (dicts, `beam.Row`, NamedTuples and others with a schema) or of Arrow batches (RecordBatch,
 Table) and gives the same kind back, in several outputs: the good rows (`GOOD`), `REJECTED`, and what was counted (`TALLIES`,
-`MOMENTS`, `COUNTS`). A row with a schema comes back as a `beam.Row`, and so does a rejected one. Kinds may stand side by side. A
-later stage does what an earlier one has not done yet, so each works by itself.
+`MOMENTS`, `COUNTS`). A row with a schema comes back as a `beam.Row`, and so does a rejected one; a frame of pandas or Polars as a
+Table. Kinds may stand side by side. A later stage does what an earlier one has not done yet, so each works by itself.
 
 >>> parsed = rows | Parse([sequence_numeric_column("x", delimiter=",")])  # doctest: +SKIP
 >>> parsed.good, parsed.rejected  # doctest: +SKIP
@@ -29,6 +29,7 @@ from transforms.groups import SequenceGroup
 from transforms.parse.parse import canonical_type
 from transforms.parse.step_limit import MAX_STEPS
 from transforms.rows import metrics, origin
+from transforms.rows.frames import ArrowStream, is_frame
 from transforms.rows.from_python import BATCH_ROWS, batches_of, check_keys, from_dicts, row_dict
 from transforms.rows.staged import stage_and_kind, staged_dict, staged_row
 from transforms.rows.tally import Tally, add, under
@@ -73,7 +74,7 @@ class StageFn(beam.DoFn):
         self._window: Any = GlobalWindow()
 
     def process(self, element: Any, window: Any = beam.DoFn.WindowParam) -> Iterator[Any]:
-        """Takes a RecordBatch, a Table or a row; yields good batches or rows, and rejected ones tagged `REJECTED`."""
+        """Takes a RecordBatch, a frame or a row; yields good batches or rows, and rejected ones tagged `REJECTED`."""
         self._window = window
         if isinstance(element, pa.RecordBatch):
             for stage in self._counted(element):
@@ -81,8 +82,8 @@ class StageFn(beam.DoFn):
                     yield stage.batch
                 if stage.rejected is not None:
                     yield TaggedOutput(REJECTED, stage.rejected)
-        elif isinstance(element, pa.Table):
-            yield from self._run_table(element)
+        elif is_frame(element):
+            yield from self._run_frame(element)
         else:
             if isinstance(element, Mapping):
                 check_keys(element)
@@ -119,9 +120,9 @@ class StageFn(beam.DoFn):
                 histograms.add(self._counts, under(split, stage.counts))
             yield stage
 
-    def _run_table(self, table: pa.Table) -> Iterator[Any]:
-        """A table becomes one table: its stage and the file it came from stand in the schema."""
-        stages = [stage for batch in batches_of(table) for stage in self._counted(batch)]
+    def _run_frame(self, frame: ArrowStream) -> Iterator[Any]:
+        """A frame becomes one table: its stage and the file it came from stand in the schema."""
+        stages = [stage for batch in batches_of(frame) for stage in self._counted(batch)]
         good = [stage.batch for stage in stages if stage.batch.num_rows]
         rejected = [stage.rejected for stage in stages if stage.rejected is not None]
         if self._arrow:

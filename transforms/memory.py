@@ -20,7 +20,8 @@ from transforms.densify.collect import fit
 from transforms.groups import DEFAULT_GROUP, SequenceGroup
 from transforms.normalizers.asks import Ask
 from transforms.parse.step_limit import MAX_STEPS
-from transforms.rows import origin
+from transforms.rows import exports, origin
+from transforms.rows.frames import ArrowStream
 from transforms.rows.from_python import batches_of
 from transforms.rows.rejection import SCHEMA
 from transforms.rows.tally import Tally, add
@@ -89,6 +90,32 @@ class Applied:
         """Returns where steps stand, bool `[rows, T]`."""
         return self.arrays[mask_name(group)]
 
+    def to_arrow(self) -> pa.Table:
+        """Returns the outputs as an Arrow table, a row for each accepted row: `rows` says which of those given it is.
+
+        Columns are in their declared dtypes (bfloat16, which Arrow does not have, as float32), without nulls; what is `[T, 2]` in
+        a row is a fixed-size list of T fixed-size lists of 2. Lengths are int64, masks fixed-size lists of booleans.
+        """
+        return exports.table_of(self.arrays, {output.name: output.dtype for output in self.outputs})
+
+    def to_pandas(self) -> Any:
+        """Returns the outputs as a frame of pandas, a row for each accepted row: `rows` says which of those given it is.
+
+        What is `[T, 2]` in a row is a cell with an array of that shape, in its dtype; `numpy.stack` of a column is the output.
+
+        Raises:
+          ModuleNotFoundError: pandas is not installed.
+        """
+        return exports.pandas_of_arrays(self.arrays)
+
+    def to_polars(self) -> Any:
+        """Returns the outputs as a frame of Polars, as `to_arrow` has them; sequences are of its type Array.
+
+        Raises:
+          ModuleNotFoundError: Polars is not installed.
+        """
+        return exports.polars_of(self.to_arrow())
+
     def sequence_input(self, group: str = DEFAULT_GROUP) -> tuple[np.ndarray, np.ndarray]:
         """Returns what TensorFlow's `SequenceFeatures` returns: `(sequence_input, sequence_length)`.
 
@@ -112,7 +139,8 @@ class Applied:
         return np.concatenate(flat, axis=2), self.lengths(group)
 
 
-Rows: TypeAlias = Iterable[Mapping[str, Any]] | pa.RecordBatch | pa.Table
+Rows: TypeAlias = Iterable[Mapping[str, Any]] | ArrowStream
+"""Dicts, or a frame: of pandas, Polars or Arrow."""
 
 
 def apply(
@@ -132,7 +160,9 @@ def apply(
     ([[[1.0], [2.0]], [[3.0], [0.0]]], ['non_finite'])
 
     Args:
-      data: rows as dicts, or Arrow.
+      data: rows as dicts, whose values may be NumPy arrays and tensors, or a frame: of pandas, Polars or Arrow (Table,
+        RecordBatch, RecordBatchReader). A frame means what a job reads from Parquet that its own library writes of it: in
+        pandas NaN is absent, and of the index the levels with a name are features.
       columns: the columns, or a spec.
       sequence_groups: policies by group; one policy is that of the default group.
       fitted: statistics from before. Without (and without `transform`) they are computed from these rows.

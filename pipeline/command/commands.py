@@ -76,13 +76,13 @@ def inspect_command(debug: bool, **options: Any) -> None:
     Exit codes: 0 done, 1 failed, 2 wrong use.
     """
     with reported(debug):
-        from pipeline.inspect.inspect import Inspection, inspect, refuse_output, write
+        from pipeline.inspect.inspection import Inspection, inspect_files, refuse_output, write
 
         asked = Inspection(**options)
         refuse_output(asked)
         temporary.begin()
         with silence.workers(debug):  # tf.SequenceExamples may need TensorFlow
-            done = inspect(asked)
+            done = inspect_files(asked)
         say(*(f"seqcols: {note}" for note in done.notes), err=True)
         say(*done.table, "", err=not asked.output)
         if asked.output:

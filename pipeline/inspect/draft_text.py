@@ -99,6 +99,8 @@ def head(draft: Draft, sample: Sample, seen: SeenEvents | None = None) -> list[s
 
 def of_sample(sample: Sample) -> str:
     """Returns what a sample is of, for people."""
+    if sample.of:
+        return f"{sample.rows:,} rows, {'all rows of' if sample.is_whole else 'spread evenly over'} {sample.of}"
     count = sample.rows + sample.bad
     files = f"{sample.files:,} file{'s' * (sample.files != 1)}"
     if not sample.is_whole and sum(map(bool, sample.read.values())) != sample.files:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
@@ -38,6 +38,7 @@ class Sample:
       read: file to the number of its rows in the sample.
       schemas: file to its features and their types, of the files that say so for all their rows.
       is_whole: whether the sample is all rows of all files.
+      of: what it is of, where these are no files, as people call it.
     """
 
     batches: list[pa.RecordBatch] = field(default_factory=list)
@@ -47,6 +48,7 @@ class Sample:
     read: dict[str, int] = field(default_factory=dict)
     schemas: dict[str, Mapping[str, pa.DataType]] = field(default_factory=dict)
     is_whole: bool = False
+    of: str = ""
 
     @property
     def rows(self) -> int:
@@ -143,23 +145,24 @@ class _SampleReader:
             parts = alive
         return True
 
-    def _features(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Returns a batch without its origin, those of its features that are in structs under their paths."""
-        found = {name: paths.column(batch, name) for name in self.made.names if name not in origin.RESERVED}
-        held = {name: column for name, column in found.items() if column is not None}
-        return pa.RecordBatch.from_arrays(list(held.values()), names=list(held))
-
     def _add(self, path: str, read: Read) -> bool:
         left = self._most - self._taken
         batch = None if read.batch is None else origin.plain(read.batch.slice(0, left))
         bad = 0 if read.rejected is None else min(read.rejected.num_rows, left - (batch.num_rows if batch else 0))
         if batch is not None and batch.num_rows:
-            self.made.batches.append(of_rows(self._features(batch), batch.num_rows))
+            self.made.batches.append(features_of(batch, self.made.names))
             self._size += self.made.batches[-1].nbytes
         self.made.bad += bad
         count = bad + (batch.num_rows if batch is not None else 0)
         self.made.read[path] = self.made.read.get(path, 0) + count
         return count == read.rows and self._size <= MOST_BYTES
+
+
+def features_of(batch: pa.RecordBatch, names: Iterable[str]) -> pa.RecordBatch:
+    """Returns a batch without its origin, those of its features that are in structs under their paths."""
+    found = {name: paths.column(batch, name) for name in names if name not in origin.RESERVED}
+    held = {name: column for name, column in found.items() if column is not None}
+    return of_rows(pa.RecordBatch.from_arrays(list(held.values()), names=list(held)), batch.num_rows)
 
 
 def _carrier(kind: pa.DataType) -> str:

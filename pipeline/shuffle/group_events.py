@@ -23,6 +23,7 @@ from transforms.events.make_events import make_events, resolved
 from transforms.events.spec import Events
 from transforms.parse.step_limit import MAX_STEPS
 from transforms.rows import origin
+from transforms.rows.frames import is_frame
 from transforms.rows.from_python import BATCH_ROWS, batches_of, check_keys, from_dicts
 from transforms.rows.tally import Tally, add, count_rejected
 
@@ -77,10 +78,10 @@ class Shuffle(beam.PTransform):
 class GroupEvents(Shuffle):
     """Makes sequences of events: all events of a key come together, as in `transforms.sequences`, to the same bits.
 
-    Takes RecordBatches or Tables of events, or dicts, one an event. Gives `good`, the sequences, as RecordBatches (as dicts
-    where the input's type says that it has dicts); `rejected`, events without a key or a time and those with a value of another
-    type (see `transforms.rows.rejection.SCHEMA`); `tallies`, what became of each event (see `Partition`); and `figures` of the
-    events, which `transforms.events.figures.together` adds up.
+    Takes events: RecordBatches, Tables, frames of pandas or Polars, or dicts, one an event. Gives `good`, the sequences, as
+    RecordBatches (as dicts where the input's type says that it has dicts); `rejected`, events without a key or a time and those
+    with a value of another type (see `transforms.rows.rejection.SCHEMA`); `tallies`, what became of each event (see `Partition`);
+    and `figures` of the events, which `transforms.events.figures.together` adds up.
 
     Blocks of Arrow, one a partition and batch, cross the pipeline's GroupByKey. An engine may hold a partition whole; Beam's
     in-process runner holds all of them in memory, unless `folder` says where they go as files instead.
@@ -149,8 +150,8 @@ class _Partition(beam.DoFn):
         self._rows: list[Mapping[str, Any]] = []
 
     def process(self, element: Any) -> Iterator[Any]:
-        """Takes a RecordBatch, a Table or a dict."""
-        if isinstance(element, pa.RecordBatch | pa.Table):
+        """Takes a RecordBatch, another frame or a dict."""
+        if is_frame(element):
             for batch in batches_of(element):
                 yield from self._take(batch)
             return

@@ -17,12 +17,11 @@ from pipeline.sources.base import broken
 from pipeline.sources.limits import WIDEST
 from pipeline.sources.parquet import ParquetSource, opened
 from transforms.columns.results import Output
+from transforms.rows.exports import arrow_type
 from transforms.spec.parse_specs import known_shape
 
 ROW_GROUP_BYTES: Final = 16 << 20
 """Arrow data in a row group: what a reader holds at once."""
-
-_ARROW_NAMES: Final = {"string": "large_string", "bytes": "large_binary", "bfloat16": "float32"}
 
 
 @dataclass(frozen=True)
@@ -193,7 +192,7 @@ def arrow_schema(outputs: Sequence[Output]) -> pa.Schema:
 
 
 def _arrow_type(output: Output) -> pa.DataType:
-    value = pa.type_for_alias(_ARROW_NAMES.get(output.dtype, output.dtype))
+    value = arrow_type(output.dtype)
     if 0 in known_shape(
         output
     ):  # every sequence is empty; pyarrow 25 ends the process when it writes fixed lists of nothing

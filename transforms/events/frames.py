@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 
-Frame: TypeAlias = Any
-"""A pyarrow Table or RecordBatch, anything with `__arrow_c_stream__` (a frame of pandas or Polars), or dicts, one per event."""
+from transforms.rows import frames
+from transforms.rows.frames import ArrowStream
+from transforms.rows.from_python import as_arrow
 
-_INDEX: Final = "__index_level_"
-"""The prefix of a pandas index without a name, which nobody asked for."""
+Frame: TypeAlias = ArrowStream | Iterable[Mapping[str, Any]]
+"""A frame of pandas, Polars or Arrow, or dicts, one per event."""
 
 
 def table_of(data: Frame) -> pa.Table:
@@ -19,29 +20,17 @@ def table_of(data: Frame) -> pa.Table:
 
     Raises:
       TypeError: the data are not events.
-      ValueError: two fields have the same name, or values of dicts have types that Arrow cannot hold in one column.
+      ValueError: two fields have the same name, or values of one field have types that Arrow cannot hold in one column.
     """
-    if isinstance(data, pa.Table):
-        table = data
-    elif isinstance(data, pa.RecordBatch):
-        table = pa.Table.from_batches([data])
-    elif hasattr(data, "__arrow_c_stream__"):
-        table = pa.table(data)
-        table = table.select([name for name in table.schema.names if not name.startswith(_INDEX)])
-    else:
-        table = _of_dicts(data)
-    names = table.schema.names
-    if len(set(names)) < len(names):
-        raise ValueError(f"expected fields of different names, got {', '.join(names)}")
-    return table
+    return frames.framed(data).whole() if frames.is_frame(data) else _of_dicts(data)
 
 
 def _of_dicts(data: Any) -> pa.Table:
-    rows = None if isinstance(data, Mapping | str | bytes) or not isinstance(data, Iterable) else list(data)
+    rows = list(data) if frames.may_be_rows(data) else None
     if rows is None or not all(isinstance(row, Mapping) for row in rows):
-        raise TypeError(f"expected events (Arrow, a frame of pandas or Polars, or dicts), got {type(data).__name__}")
+        raise frames.no_rows(data, "events")
     names = list(dict.fromkeys(name for row in rows for name in row))
     try:
-        return pa.table({name: pa.array([row.get(name) for row in rows]) for name in names})
+        return pa.table({name: pa.array([as_arrow(row.get(name)) for row in rows]) for name in names})
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
         raise ValueError(f"expected values of one type in each field: {error}") from None

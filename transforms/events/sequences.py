@@ -20,7 +20,7 @@ from transforms.events.table import EventTable
 from transforms.parse.step_limit import MAX_STEPS
 from transforms.parse.times import moment
 from transforms.problems import path_of
-from transforms.rows import keys, origin, rejection
+from transforms.rows import exports, keys, origin, rejection
 
 FIRST_SPLIT: Final = "train"
 """The split before the first border."""
@@ -53,6 +53,28 @@ class Grouped:
         """The number of sequences, and their counts."""
         names = ", ".join(self.table.schema.names)
         return f"Grouped({self.counts.sequences:,} sequences of {self.counts.read:,} events; {names})"
+
+    def to_arrow(self) -> pa.Table:
+        """Returns the sequences as an Arrow table, which is `table`; sequences are lists of any length."""
+        return self.table
+
+    def to_pandas(self) -> Any:
+        """Returns the sequences as a frame of pandas; sequences are cells with an array.
+
+        Columns that have integers or booleans beside nulls, which pandas would change, keep their Arrow dtype.
+
+        Raises:
+          ModuleNotFoundError: pandas is not installed.
+        """
+        return exports.pandas_of_table(self.table)
+
+    def to_polars(self) -> Any:
+        """Returns the sequences as a frame of Polars; sequences are of its type List.
+
+        Raises:
+          ModuleNotFoundError: Polars is not installed.
+        """
+        return exports.polars_of(self.table)
 
 
 def sequences(

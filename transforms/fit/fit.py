@@ -195,8 +195,8 @@ class Fitting(NamedTuple):
 class Fit(beam.PTransform):
     """Finds the statistics of a PCollection and saves the transform directory.
 
-    Takes what `Densify` takes: dicts, Rows, RecordBatches or Tables, raw, parsed or validated. Windows are ignored: the
-    statistics are those of all rows. Without any accepted row the pipeline fails.
+    Takes what `Densify` takes: dicts, Rows, RecordBatches, Tables, or frames of pandas or Polars; raw, parsed or validated.
+    Windows are ignored: the statistics are those of all rows. Without any accepted row the pipeline fails.
 
     Args:
       columns: one column, several, or a whole spec.

@@ -10,7 +10,8 @@ from uuid import UUID
 import numpy as np
 import pyarrow as pa
 
-from transforms.rows import origin, paths
+from transforms.rows import frames, origin, paths
+from transforms.rows.frames import ArrowStream
 from transforms.rows.marks import MIXED, NO_TEXT, NUMBERS, unreadable
 
 BATCH_ROWS: Final = 1024
@@ -18,39 +19,63 @@ BATCH_ROWS: Final = 1024
 _NUMPY_TIMES: Final = {np.datetime64, np.timedelta64}
 _UNITS: Final = ("s", "ms", "us", "ns")
 
+_PYTHON: Final = frozenset({bool, bytes, dict, float, int, list, str, tuple, type(None)})
+"""Types that Arrow takes as they are."""
+
 
 def batches_of(
-    data: Iterable[Mapping[str, Any]] | pa.RecordBatch | pa.Table, features: Iterable[str] = ()
+    data: Iterable[Mapping[str, Any]] | ArrowStream, features: Iterable[str] = ()
 ) -> Iterator[pa.RecordBatch]:
     """Yields rows as Arrow batches that number them from 0; `features`: see `from_dicts`.
 
+    Args:
+      data: dicts, or a frame: of pandas, Polars, or Arrow. A row of a frame's column that no type of Arrow holds is of the type
+        that it has by itself, as a dict's.
+      features: see `from_dicts`.
+
     Raises:
-      TypeError: a row is no mapping, or a key is no text.
+      TypeError: the data are no rows, a row is no mapping, or a key is no text.
       ValueError: a name is reserved, or stands twice.
     """
-    if isinstance(data, pa.RecordBatch | pa.Table):
-        batches = [data] if isinstance(data, pa.RecordBatch) else data.to_batches(max_chunksize=BATCH_ROWS)
-        first = 0
-        for batch in batches:
-            if len(set(batch.schema.names)) < batch.num_columns:
-                raise ValueError(f"expected columns of different names, got {', '.join(batch.schema.names)}")
-            yield batch if origin.ROW_COLUMN in batch.schema.names else origin.with_origin(batch, "", first)
-            first += batch.num_rows
+    if isinstance(data, pa.RecordBatch):
+        frames.check_names(data.schema.names)
+        yield data if origin.ROW_COLUMN in data.schema.names else origin.with_origin(data, "", 0)
         return
-    if isinstance(data, Mapping):
-        raise TypeError(f"expected rows (an iterable of dicts, or Arrow), got {type(data).__name__}")
+    if frames.is_frame(data):
+        yield from batches_of_frame(frames.framed(data))
+        return
+    if not frames.may_be_rows(data):
+        raise frames.no_rows(data)
     pending: list[Mapping[str, Any]] = []
     first = 0
     for row in data:
-        if not isinstance(row, Mapping):
-            raise TypeError(f"expected a row to be a dict, got {type(row).__name__}")
-        check_keys(row)
-        pending.append(row)
+        pending.append(_checked(row))
         if len(pending) == BATCH_ROWS:
             yield from from_dicts(pending, first, features)
             first, pending = first + BATCH_ROWS, []
     if pending:
         yield from from_dicts(pending, first, features)
+
+
+def batches_of_frame(frame: frames.Framed) -> Iterator[pa.RecordBatch]:
+    """Yields the rows of a frame as `batches_of` does."""
+    first = 0
+    for batch in frame.table.to_batches(max_chunksize=BATCH_ROWS):
+        if frame.others:
+            yield from _with_others(batch, frame.others, first)
+        else:
+            yield batch if origin.ROW_COLUMN in batch.schema.names else origin.with_origin(batch, "", first)
+        first += batch.num_rows
+
+
+def _checked(row: Any) -> Mapping[str, Any]:
+    """Returns a row as a mapping, its keys checked."""
+    if isinstance(row, Mapping):
+        check_keys(row)
+        return row
+    if not hasattr(row, "_asdict"):
+        raise frames.no_row(row)
+    return row_dict(row)
 
 
 def row_dict(row: Any) -> dict[str, Any]:
@@ -117,8 +142,22 @@ def from_dicts(
 
 def _batch(data: Sequence[Mapping[str, Any]]) -> pa.RecordBatch:
     keys = list(dict.fromkeys(key for row in data for key in row))
-    columns = {key: _array([_plain(row.get(key)) for row in data]) for key in keys}
+    columns = {key: _array([as_arrow(row.get(key)) for row in data]) for key in keys}
     return pa.RecordBatch.from_pydict(columns) if columns else pa.RecordBatch.from_struct_array(_empty(len(data)))
+
+
+def _with_others(batch: pa.RecordBatch, others: Mapping[str, Sequence[Any]], first: int) -> Iterator[pa.RecordBatch]:
+    """Yields rows of a frame together with their values in columns of several types."""
+    last = first + batch.num_rows
+    own = [
+        dict(zip(others, values, strict=True)) for values in zip(*(v[first:last] for v in others.values()), strict=True)
+    ]
+    done = 0
+    for part in from_dicts(own, first):
+        rows = batch.slice(done, part.num_rows)
+        done += part.num_rows
+        columns = {**dict(zip(rows.schema.names, rows.columns, strict=True)), **{n: part.column(n) for n in others}}
+        yield origin.with_origin(pa.RecordBatch.from_pydict(columns), "", first + done - part.num_rows)
 
 
 def _with_paths(batch: pa.RecordBatch, data: Sequence[Mapping[str, Any]], found: Sequence[str]) -> pa.RecordBatch:
@@ -131,7 +170,7 @@ def _with_paths(batch: pa.RecordBatch, data: Sequence[Mapping[str, Any]], found:
         if all(path in row for row in data):
             continue
         try:
-            values = [_plain(paths.picked(row, path)) for row in data]
+            values = [as_arrow(paths.picked(row, path)) for row in data]
         except TypeError:
             if len(data) > 1:
                 raise
@@ -147,9 +186,40 @@ def _empty(count: int) -> pa.StructArray:
     return pa.array([{}] * count, pa.struct([]))
 
 
-def _plain(value: Any) -> Any:
-    """NumPy arrays of two dimensions, which Arrow does not take, become lists of arrays."""
-    return list(value) if isinstance(value, np.ndarray) and value.ndim == 2 else value
+def as_arrow(value: Any) -> Any:
+    """Returns a value as Arrow takes it: arrays and tensors as arrays of one dimension, lists of such, or scalars."""
+    if type(value) in _PYTHON or isinstance(value, np.generic):
+        return value
+    if type(value) is np.ndarray and value.ndim == 1 and value.dtype.kind != "V":
+        return value
+    if isinstance(value, pa.Array | pa.ChunkedArray):
+        return value.to_pylist()
+    if hasattr(type(value), "to_list"):  # a RaggedTensor, a Series
+        return _inside(value.to_list())
+    if not hasattr(type(value), "__array__"):
+        return value
+    try:
+        return _of_array(value)
+    except (RuntimeError, TypeError, ValueError):  # a tensor that holds no values, for example
+        return value
+
+
+def _inside(value: Any) -> Any:
+    """Returns lists with each value in them as `as_arrow` returns it."""
+    return [_inside(item) for item in value] if isinstance(value, list | tuple) else as_arrow(value)
+
+
+def _of_array(value: Any) -> Any:
+    if np.ma.is_masked(value):  # to NumPy alone, what is masked is there
+        return [None if one is np.ma.masked else _of_array(one) for one in value] if value.ndim else None
+    if hasattr(type(value), "detach"):  # a tensor of PyTorch: not its gradient, and in the machine's own memory
+        value = value.detach().cpu()
+    array = np.asarray(value)
+    if array.dtype.name == "bfloat16":  # Arrow does not have it, and float32 holds all its values
+        array = array.astype(np.float32)
+    if array.ndim == 0:
+        return array[()]
+    return array if array.ndim == 1 else [_of_array(part) for part in array]
 
 
 def _array(values: list[Any]) -> pa.Array:
@@ -204,17 +274,20 @@ def _as_text(row: Mapping[str, Any]) -> pa.RecordBatch:
 
 
 def _alone(value: Any) -> pa.Array:
-    try:
-        return _array([_plain(value)])
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError, TypeError, ValueError):
-        return _unfit(value)
+    for plain in (as_arrow, _inside):
+        try:
+            return _array([plain(value)])
+        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError, TypeError, ValueError):
+            pass
+    return _unfit(value)
 
 
-def _unfit(value: Any) -> pa.Array:
+def _unfit(given: Any) -> pa.Array:
     """Returns a value, or lists of values, that Arrow does not convert: numbers of any size, times of NumPy, UUIDs in lists.
 
     What no column takes becomes a type that says so: `MIXED`, `NO_TEXT`, or a struct.
     """
+    value = _inside(given)
     leaves = list(_leaves(value))
     kinds = {type(leaf) for leaf in leaves} - {type(None)}
     try:
@@ -222,7 +295,7 @@ def _unfit(value: Any) -> pa.Array:
             stored = pa.array([_mapped(value, lambda leaf: leaf.bytes)])
             return stored.cast(_nested(pa.binary(16), stored.type)).cast(_nested(pa.uuid(), stored.type))
         if kinds & {np.ndarray, *_NUMPY_TIMES}:
-            return _array([_plain(_in_units(value))])
+            return _array([as_arrow(_in_units(value))])
         if kinds == {int} and all(leaf is None or 0 <= leaf < 2**64 for leaf in leaves):
             return pa.array([value], _nested(pa.uint64(), pa.array([_mapped(value, bool)]).type))
         if kinds and kinds <= {int, float}:
@@ -233,7 +306,7 @@ def _unfit(value: Any) -> pa.Array:
             return pa.array([_mapped(value, _half_text)])
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError, TypeError, ValueError):
         pass  # values beside lists, for example
-    return pa.array([unreadable(value)])
+    return pa.array([unreadable(given)])
 
 
 def _half_text(leaf: str) -> dict[str, bytes]:

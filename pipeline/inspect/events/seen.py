@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ from pipeline.inspect.events.fields import Field
 from pipeline.inspect.events.section import Section, section
 from pipeline.inspect.events.times import times
 from pipeline.inspect.profile import Profile, profiles
-from pipeline.inspect.sample import Sample, take
+from pipeline.inspect.sample import Sample
 from pipeline.inspect.trial import Tried
 from pipeline.sources.limits import Limits
 from transforms.columns import TYPES
@@ -56,7 +56,13 @@ class SeenEvents:
     bad: int
 
 
-def see(sample: Sample, found: Sequence[Profile], paths: Sequence[str], limits: Limits) -> SeenEvents | None:
+def see(
+    sample: Sample,
+    found: Sequence[Profile],
+    held_of: Callable[[Sample], event_fields.Held],
+    more: Callable[[int], Sample],
+    limits: Limits,
+) -> SeenEvents | None:
     """Returns the events that the rows of a sample are, with a draft; None where they are none.
 
     They are if no row has several values of a feature, there is a time, and some field says whose they are (see `keys`).
@@ -64,7 +70,8 @@ def see(sample: Sample, found: Sequence[Profile], paths: Sequence[str], limits: 
     Args:
       sample: the rows.
       found: what each feature holds in them.
-      paths: the files.
+      held_of: returns the fields of what a sample is of.
+      more: returns a sample of a number of rows.
       limits: the largest records and files to accept.
 
     Raises:
@@ -72,10 +79,10 @@ def see(sample: Sample, found: Sequence[Profile], paths: Sequence[str], limits: 
     """
     if not sample.rows or not event_columns.is_of_events(found):
         return None
-    held = event_fields.held(paths, limits, sample.schemas)
+    held = held_of(sample)
     made, hidden = _seen(sample, found, held, limits)
     if made is None and hidden and not sample.is_whole:
-        sample = take(paths, MORE * (sample.rows + sample.bad), limits)
+        sample = more(MORE * (sample.rows + sample.bad))
         found = profiles(sample)
         made, _ = _seen(sample, found, held, limits) if event_columns.is_of_events(found) else (None, False)
     return made
@@ -111,6 +118,7 @@ def _drafted(sample: Sample, fields: Mapping[str, Field], made: Section, policy:
         dict.fromkeys(table.schema.names),
         files=sample.files,
         is_whole=sample.is_whole,
+        of=sample.of,
     )
     found = profiles(rows)
     given = {one.name: _given(one, made, sample.is_whole, frozenset(rows.names)) for one in found}

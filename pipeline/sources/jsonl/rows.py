@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -144,8 +144,13 @@ def kinds(lines: Sequence[bytes]) -> dict[str, pa.DataType]:
 
     A feature that never holds anything has a null type. Lines that are no JSON object count for nothing.
     """
+    return kinds_of(from_dicts(list(_objects(lines))))
+
+
+def kinds_of(batches: Iterable[pa.RecordBatch]) -> dict[str, pa.DataType]:
+    """Returns every feature in some batches with its type, as `kinds` does."""
     found: dict[str, pa.DataType] = {}
-    for batch in from_dicts(list(_objects(lines))):
+    for batch in batches:
         for field in batch.schema:
             if field.name not in origin.RESERVED and (field.name not in found or not _says(found[field.name])):
                 found[field.name] = field.type
