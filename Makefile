@@ -17,7 +17,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help env demo test test-all coverage flink-test report-test torch-test reference template test-parity fuzz faults lint format lock bench bench-memory bench-files clean
+.PHONY: help env demo test test-all coverage flink-test report-test torch-test docs template test-parity fuzz faults lint format lock bench bench-memory bench-files clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{ printf "%-16s%s\n", $$1, $$2 }'
@@ -125,9 +125,8 @@ build/torch-env/.made: tests/torch.lock
 		"$$(build/torch-env/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/main.pth"
 	@touch $@
 
-reference: env ## write the reference of everything public, made of docstrings, into build/reference
-	@$(BIN)/python docs/reference.py build/reference
-	@echo "build/reference/index.html"
+docs: env ## make one site of the docs and the reference, in build/docs/site; a link that leads nowhere is an error
+	@$(BIN)/python docs/site/make.py build/docs
 
 template: env ## make the parameters of the Dataflow template anew from the program's options
 	@$(BIN)/python -m pipeline.command.template > deploy/dataflow/metadata.json

@@ -51,7 +51,7 @@ setup(
             *BUCKETS,
         ],
         "lint": ["ruff", "mypy", "import-linter"],
-        "docs": ["pdoc"],
+        "docs": ["pdoc", "zensical>=0.0.73,<0.1"],
         "torch": ["torch>=2.3"],  # the first that takes NumPy 2
         "bench": ["polars", "altair", "vl-convert-python"],
     },

@@ -229,7 +229,7 @@ def test_the_launcher_asks_for_a_run_as_the_command_does(tmp_path, capsys):
 
 
 def test_the_image_is_made_from_the_lock():
-    text = (DATAFLOW / "Dockerfile").read_text()
+    text = (DATAFLOW.parent / "Dockerfile").read_text()
     assert "--require-hashes -r requirements.lock" in text
     assert "FLEX_TEMPLATE_PYTHON_PY_FILE=/template/launch.py" in text
     assert not re.search(r"^ENV .*REQUIREMENTS_FILE", text, re.MULTILINE)

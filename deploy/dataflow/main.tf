@@ -34,7 +34,13 @@ variable "input_buckets" {
 variable "launchers" {
   type        = list(string)
   default     = []
-  description = "Who may launch jobs, for example user:ada@example.org."
+  description = "Who may launch jobs and read what they wrote, for example user:ada@example.org."
+}
+
+variable "builders" {
+  type        = list(string)
+  default     = []
+  description = "Who may push images and write templates, for example user:ada@example.org."
 }
 
 provider "google" {
@@ -43,7 +49,7 @@ provider "google" {
 }
 
 resource "google_project_service" "needed" {
-  for_each           = toset(["artifactregistry.googleapis.com", "cloudbuild.googleapis.com", "dataflow.googleapis.com"])
+  for_each           = toset(["artifactregistry.googleapis.com", "compute.googleapis.com", "dataflow.googleapis.com"])
   service            = each.key
   disable_on_destroy = false
 }
@@ -105,7 +111,7 @@ resource "google_artifact_registry_repository_iam_member" "pull" {
   member     = google_service_account.worker.member
 }
 
-# People: they launch jobs as the worker, and need none of its rights.
+# Who launches does so as the worker, and needs none of its rights: only to read the template, and what a job wrote.
 resource "google_service_account_iam_member" "launch" {
   for_each           = toset(var.launchers)
   service_account_id = google_service_account.worker.name
@@ -120,12 +126,40 @@ resource "google_project_iam_member" "launch" {
   member   = each.key
 }
 
+resource "google_storage_bucket_iam_member" "launch" {
+  for_each = toset(var.launchers)
+  bucket   = google_storage_bucket.work.name
+  role     = "roles/storage.objectViewer"
+  member   = each.key
+}
+
+# Who builds pushes images and writes the template's file: no jobs, no data sets.
+resource "google_artifact_registry_repository_iam_member" "push" {
+  for_each   = toset(var.builders)
+  repository = google_artifact_registry_repository.images.name
+  location   = var.region
+  role       = "roles/artifactregistry.writer"
+  member     = each.key
+}
+
+resource "google_storage_bucket_iam_member" "templates" {
+  for_each = toset(var.builders)
+  bucket   = google_storage_bucket.work.name
+  role     = "roles/storage.objectUser"
+  member   = each.key
+
+  condition {
+    title      = "templates"
+    expression = "resource.name.startsWith(\"projects/_/buckets/${google_storage_bucket.work.name}/objects/templates/\")"
+  }
+}
+
 output "worker" {
   value       = google_service_account.worker.email
   description = "For --service-account-email."
 }
 
 output "repository" {
-  value       = "${google_artifact_registry_repository.images.location}/${google_artifact_registry_repository.images.repository_id}"
-  description = "Location and name of the image repository."
+  value       = "${var.region}-docker.pkg.dev/${var.project}/${google_artifact_registry_repository.images.repository_id}"
+  description = "What the names of images begin with."
 }
