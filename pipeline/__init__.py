@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pipeline.columns_file.reader import dumps, load
+    from pipeline.dataset.exported import ExportedModel, export_model
     from pipeline.dataset.manifest import Manifest
     from pipeline.dataset.manifest import read as read_manifest
     from pipeline.errors import UsageError
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pipeline.shuffle.group_events import GroupEvents
 
 _LATE = {
+    "ExportedModel": ("pipeline.dataset.exported", "ExportedModel"),
     "GroupEvents": ("pipeline.shuffle.group_events", "GroupEvents"),
     "Manifest": ("pipeline.dataset.manifest", "Manifest"),
     "Outcome": ("pipeline.job.executing", "Outcome"),
@@ -25,6 +27,7 @@ _LATE = {
     "UsageError": ("pipeline.errors", "UsageError"),
     "check": ("pipeline.job.running", "check"),
     "dumps": ("pipeline.columns_file.reader", "dumps"),
+    "export_model": ("pipeline.dataset.exported", "export_model"),
     "load": ("pipeline.columns_file.reader", "load"),
     "plan": ("pipeline.planning.plan", "plan"),
     "read_manifest": ("pipeline.dataset.manifest", "read"),
@@ -43,6 +46,7 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = [
+    "ExportedModel",
     "GroupEvents",
     "Manifest",
     "Outcome",
@@ -50,6 +54,7 @@ __all__ = [
     "UsageError",
     "check",
     "dumps",
+    "export_model",
     "load",
     "plan",
     "read_manifest",

@@ -8,6 +8,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -95,8 +96,48 @@ def test_examples_give_what_they_show(name: str, demo: Path, capsys: pytest.Capt
     assert runner.summarize(verbose=False).failed == 0, capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("command_line")
+def test_the_client_gets_what_the_job_wrote(demo: Path):
+    """The client of docs/serving.md, from a server on this machine that goes by the rules of TensorFlow Serving."""
+    import numpy as np
+    import tensorflow as tf
+
+    from pipeline.dataset.manifest import read
+    from tests import rest
+    from tests.jobs import arrays_of
+
+    assert call("export", "build/demo/output", "build/demo/client/1", "--without", "subscribed").exit_code == 0
+    ((_, code),) = snippets("docs/serving.md", "python client")
+    namespace: dict[str, Any] = {}
+    rows, viewers = [], []
+    for record in tf.data.TFRecordDataset("build/demo/input/viewers-00000-of-00002.tfrecord").take(40):
+        found = tf.train.Example.FromString(record.numpy()).features.feature
+        watched = list(found["watched"].float_list.value)
+        rows.append(
+            {
+                "videos": list(found["videos"].int64_list.value),
+                "watched": [watched[k : k + 2] for k in range(0, len(watched), 2)],
+                "temperature": list(found["temperature"].float_list.value),
+            }
+        )
+        viewers.append(found["viewer"].bytes_list.value[0])
+    with rest.serving(watch=rest.Model("build/demo/client/1")) as address:
+        exec(code.replace("http://models:8501/v1/models", address), namespace)
+        together = namespace["ask"](rows)
+        alone = [namespace["ask"]([row])[0] for row in rows[:3]]
+    assert alone == together[:3]
+    written = arrays_of(read("build/demo/output"))
+    place = {viewer: k for k, viewer in enumerate(written["viewer"])}
+    assert sum(viewer in place for viewer in viewers) > 30
+    for made, viewer in zip(together, viewers, strict=True):
+        assert made["__valid__"] == (viewer in place)
+        for name, array in written.items():
+            if viewer in place and name not in ("viewer", "subscribed"):
+                assert np.array_equal(np.array(made[name], array.dtype), array[place[viewer]], equal_nan=True), name
+
+
 def test_no_snippet_is_marked_by_mistake():
-    known = {"", "yaml", "yaml pipeline", "python run", "pycon run", "sh run", "sh paste", "mermaid"}
+    known = {"", "yaml", "yaml pipeline", "python run", "python client", "pycon run", "sh run", "sh paste", "mermaid"}
     infos = {match["info"] for text in TEXTS.values() for match in FENCE.finditer(text)}
     assert {
         re.sub(r"^(python file|text line) .*", "", info) for info in infos

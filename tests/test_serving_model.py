@@ -29,6 +29,7 @@ from transforms import (
     sequence_categorical_column_with_identity,
     sequence_numeric_column,
 )
+from transforms.serve import inputs
 from transforms.serve import model as serving
 from transforms.serve.model import VALID
 
@@ -383,7 +384,7 @@ def test_names_that_differ_in_case_only(tmp_path):
 
 def test_names_that_tensorflow_refuses_fail_before_the_first_pass(tmp_path, monkeypatch):
     """Should there be any: here the names of arguments are made as they were once, with regard to case."""
-    monkeypatch.setattr(serving, "_input_name", lambda key, taken: key)
+    monkeypatch.setattr(inputs, "_input_name", lambda key, taken, parts: key)
     (tmp_path / "a.tfrecord").write_bytes(framed([example({"x": [1.0], "X": [2.0]})]))
     spec = make_spec([sequence_numeric_column("x"), sequence_numeric_column("X")], SequenceGroup(max_length=2))
     with pytest.raises(SpecError, match="expected names that TensorFlow takes"):

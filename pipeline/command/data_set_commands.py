@@ -228,6 +228,35 @@ def repair_command(debug: bool, columns: str, **options: Any) -> None:
     end(outcome, debug)
 
 
+@click.command("export")
+@click.argument("directory")
+@click.argument("model")
+@click.option("--words", is_flag=True, help="Also give the words of ids, of columns with a vocabulary.")
+@click.option(
+    "--without",
+    multiple=True,
+    help="Column that requests do not have, such as a label; may be repeated. It is not given either.",
+)
+@DEBUG
+def export_command(directory: str, model: str, words: bool, without: tuple[str, ...], debug: bool) -> None:
+    """Write the serving model of the data set in DIRECTORY to MODEL, a new directory, for TensorFlow Serving: models/NAME/1.
+
+    The model in DIRECTORY/serving takes all columns, and gives ids. This one can do with fewer, and give words as well. Prints
+    what its signature for JSON takes.
+
+    Exit codes: 0 done, 1 failed, 2 wrong use.
+    """
+    with reported(debug):
+        prepare(debug)
+        from pipeline.dataset.exported import export_model
+        from pipeline.text_table import table
+
+        done = export_model(directory, model, words, without)
+        rows = [(name, *map(str, kind)) for name, kind in done.takes.items()]
+        say(f"model: {done.path}", "", *table([("input of 'padded'", "dtype", "shape"), *rows], left=(0, 1, 2)))
+    printed()
+
+
 COMMANDS: Final = (
     verify_command,
     compare_command,
@@ -236,4 +265,5 @@ COMMANDS: Final = (
     vocabulary_command,
     rejects_command,
     repair_command,
+    export_command,
 )

@@ -1,4 +1,4 @@
-"""The serving model: from serialized tf.Examples, or ragged tensors, to the dense features that the job wrote.
+"""The serving model: from serialized tf.Examples, ragged tensors or padded lists to the dense features that the job wrote.
 
 A SavedModel that needs TensorFlow alone. It holds the graph that tf.Transform saved, between what a request is parsed with
 (`transforms.serve.parsing`) and what makes every feature dense, in its declared dtype. What the job would reject comes out as an
@@ -8,9 +8,8 @@ empty row with `VALID` false: a graph cannot leave rows out.
 from __future__ import annotations
 
 import math
-import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 import tensorflow as tf
@@ -21,8 +20,10 @@ from transforms.densify.dense_batch import final_outputs
 from transforms.densify.graph import TRANSFORM_FN, called, to_arrays
 from transforms.densify.spoiled import largest_written, spoiling_columns, written_values
 from transforms.errors import SpecError, SpecFault
-from transforms.serve import parsing, record_features
+from transforms.serve import inputs, parsing, record_features
+from transforms.serve.left_out import filled, spec_without, without_left_out
 from transforms.serve.valid import admitted
+from transforms.serve.words import Words
 from transforms.spec.spec import Spec, length_name
 from transforms.stored import trees
 
@@ -31,6 +32,7 @@ VALID: Final = "__valid__"
 
 SIGNATURE: Final = tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
 RAGGED: Final = "ragged"
+PADDED: Final = "padded"
 
 
 class ServingModel(tf.Module):
@@ -39,21 +41,33 @@ class ServingModel(tf.Module):
     Args:
       spec: the columns.
       transform_dir: directory of the graph that a job saved, on this machine.
+      words: the words of columns, by name: it then also gives the words of ids (see `Words`).
+      without: names of columns that requests do not have: it gives neither them nor groups that have no others.
 
     Attributes:
       outputs: the dense features, without pass-through columns, with their shapes (T known) and dtypes.
+
+    Raises:
+      ValueError: see `spec_without`.
     """
 
-    def __init__(self, spec: Spec, transform_dir: str):
+    def __init__(
+        self,
+        spec: Spec,
+        transform_dir: str,
+        words: Mapping[str, Sequence[bytes]] | None = None,
+        without: Collection[str] = (),
+    ):
         super().__init__()
-        self._spec = spec
+        self._spec, self._asked = spec, spec_without(spec, without) if without else spec
         self._loaded = tf.saved_model.load(f"{transform_dir.rstrip('/')}/{TRANSFORM_FN}")
         del self._loaded.signatures  # which would be saved again, an operation for every input and output
         self._graph = called(self._loaded, spec)
-        self._forms = parsing.forms(spec)
+        self._forms = parsing.forms(self._asked)
         self.outputs = self._outputs()
+        self._words = Words(words, self.outputs, self._asked) if words else None
         self._together = outputs_together(self.outputs, spec)
-        features = parsing.request_specs(spec)
+        features = parsing.request_specs(self._asked)
         # Traced once, and called by all that can be called from outside. There is no Python for autograph to look at.
         rows = tf.function(
             self._answer, [features, tf.TensorSpec([None], tf.bool), tf.TensorSpec([], tf.bool)], autograph=False
@@ -64,10 +78,10 @@ class ServingModel(tf.Module):
     def signatures(self) -> dict[str, Any]:
         """Returns what a server can call, by name."""
         examples = tf.TensorSpec([None], tf.string, name="examples")
-        parts = {name: tensor for _, named in input_parts(self._spec).items() for name, tensor in named.items()}
         return {
             SIGNATURE: tf.function(self._from_examples, [examples], autograph=False),
-            RAGGED: tf.function(self._from_components, autograph=False).get_concrete_function(**parts),
+            RAGGED: _concrete(self._from_ragged_parts, inputs.ragged_inputs(self._asked)),
+            PADDED: _concrete(self._from_padded, inputs.padded_inputs(self._asked)),
         }
 
     def _outputs(self) -> list[Output]:
@@ -77,44 +91,36 @@ class ServingModel(tf.Module):
             nothing[key] = tf.RaggedTensor.from_row_lengths(tf.zeros([0], kind), tf.constant([0], tf.int64))
         passed = self._spec.passed_through
         found = final_outputs(self._spec, to_arrays(self._graph(nothing)))
-        return [output for output in found if output.name not in passed]
+        return [output for output in without_left_out(found, self._asked) if output.name not in passed]
 
     def _from_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         """Serialized tf.Examples or tf.SequenceExamples, string `[batch]`."""
         found = record_features.read(examples, self._forms)
-        good = [found.good, *(found.present[key] for key in required_features(self._spec))]
+        good = [found.good, *(found.present[key] for key in required_features(self._asked))]
         return self._apart(self._rows(found.features, tf.reduce_all(tf.stack(good), axis=0), tf.constant(True)))
 
     def _from_ragged(self, features: Mapping[str, tf.RaggedTensor]) -> dict[str, tf.Tensor]:
         one = next(iter(features.values()))
         return self._apart(self._rows(features, tf.ones([one.nrows()], tf.bool), tf.constant(False)))
 
-    def _from_components(self, **parts: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Ragged tensors as their parts, which is what a signature takes: see `input_parts`."""
-        given, rows, sizes = {}, [], []
-        for key, named in input_parts(self._spec).items():
-            values, splits, *inner = (parts[name] for name in named)
-            for steps in inner:
-                values = tf.RaggedTensor.from_row_splits(values, steps)
-            rows.append(splits)
-            sizes.append(values.nrows() if inner else tf.size(values, tf.int64))
-            given[key] = values
-        splits = _checked_splits(tf.stack(rows), tf.stack(sizes))
-        for (key, values), own in zip(given.items(), tf.unstack(splits, num=len(rows)), strict=True):
-            given[key] = tf.RaggedTensor.from_row_splits(values, own, validate=False)
-        return self._from_ragged(given)
+    def _from_ragged_parts(self, **given: tf.Tensor) -> dict[str, tf.Tensor]:
+        return self._from_ragged(inputs.ragged(self._asked, given))
+
+    def _from_padded(self, **given: tf.Tensor) -> dict[str, tf.Tensor]:
+        features, good = inputs.padded(self._asked, given)
+        return self._apart(self._rows(features, good, tf.constant(False)))
 
     def _answer(self, given: Mapping[str, tf.RaggedTensor], good: tf.Tensor, marked: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns the outputs, and which rows are valid; `good` says which can be; `marked`: see `requests`.
 
         What `outputs_together` lays together comes as one tensor, by the name of the first.
         """
-        raw, good = admitted(self._spec, given, good, marked)
-        made = self._graph(raw)
+        raw, good = admitted(self._asked, given, good, marked)
+        made = self._graph(filled(self._spec, self._asked, raw))
         rows = tf.size(good)
         dense = {o.name: _dense(made[o.name], o, rows) for o in self.outputs if o.kind != "mask"}
-        good = tf.logical_and(good, _unspoilt(self._spec, dense))
-        answer = {VALID: good}
+        good = tf.logical_and(good, _unspoilt(self._asked, dense))
+        answer = {VALID: good, **(self._words.of(dense) if self._words else {})}
         for outputs in self._together:
             first, *more = outputs
             # A mask is computed from the length again: to split hundreds, stack them and split them again costs more.
@@ -127,7 +133,7 @@ class ServingModel(tf.Module):
 
     def _apart(self, answer: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Returns every output by name, and which rows are valid, of what `_answer` returned."""
-        made = {VALID: answer[VALID]}
+        made = {name: answer[name] for name in (VALID, *(self._words.names if self._words else ()))}
         for outputs in self._together:
             given, names = answer[outputs[0].name], [output.name for output in outputs]
             made |= zip(names, tf.unstack(given, num=len(names)) if len(names) > 1 else [given], strict=True)
@@ -156,41 +162,26 @@ def required_features(spec: Spec) -> list[str]:
     return list(dict.fromkeys(column.key for column in columns if getattr(column, "required", False)))
 
 
-def input_parts(spec: Spec) -> dict[str, dict[str, tf.TensorSpec]]:
-    """Returns the parts of every feature of a request by name: flat values, row splits, then splits of the steps.
-
-    TensorFlow tells the names of arguments apart without regard to case.
-    """
-    made: dict[str, dict[str, tf.TensorSpec]] = {}
-    taken: set[str] = set()
-    for key, kind in parsing.request_specs(spec).items():
-        name = _input_name(key, taken)
-        named = {name: tf.TensorSpec([None], kind.dtype, name)}
-        for part in ("row_splits", "step_splits")[: kind.ragged_rank]:
-            named[f"{name}_{part}"] = tf.TensorSpec([None], tf.int64, f"{name}_{part}")
-        taken |= {part.lower() for part in named}
-        made[key] = named
-    return made
-
-
 def rehearse(spec: Spec) -> None:
     """Saves a model that computes nothing, with the inputs and outputs of the serving model: before a job, not after it.
 
     Raises:
       SpecError: TensorFlow refuses their names.
     """
-    parts = {name: tensor for named in input_parts(spec).values() for name, tensor in named.items()}
     passed = spec.passed_through
     outputs = [output.name for output in spec.outputs() if output.name not in passed] + [VALID]
 
     def nothing(**given: tf.Tensor) -> dict[str, tf.Tensor]:
-        made = tf.zeros(tf.shape(next(iter(given.values()))))
+        made = tf.zeros(tf.shape(next(iter(given.values())))[:1])
         return dict.fromkeys(outputs, made)
 
     try:
-        function = tf.function(nothing, autograph=False).get_concrete_function(**parts)
+        signatures = {
+            RAGGED: _concrete(nothing, inputs.ragged_inputs(spec)),
+            PADDED: _concrete(nothing, inputs.padded_inputs(spec)),
+        }
         with tempfile.TemporaryDirectory(prefix="seqcols-") as folder:
-            tf.saved_model.save(tf.Module(), folder, signatures={RAGGED: function})
+            tf.saved_model.save(tf.Module(), folder, signatures=signatures)
     except (ValueError, TypeError) as error:
         why = " ".join(str(error).split())[:300]
         raise SpecError(
@@ -198,27 +189,37 @@ def rehearse(spec: Spec) -> None:
         ) from error
 
 
-def save(spec: Spec, transform_dir: str, target: str) -> None:
-    """Writes the serving model of a graph that a job saved.
+def save(
+    spec: Spec,
+    transform_dir: str,
+    target: str,
+    words: Mapping[str, Sequence[bytes]] | None = None,
+    without: Collection[str] = (),
+) -> dict[str, Any]:
+    """Writes the serving model of a graph that a job saved; returns its signatures.
 
     Args:
       spec: the columns.
       transform_dir: directory of the transform.
       target: directory of the SavedModel.
+      words: see `ServingModel`.
+      without: see `ServingModel`.
+
+    Raises:
+      ValueError: see `spec_without`.
     """
     # Vocabularies are copied from the graph's folder when the model is saved, so that must be there still.
     with trees.fetched(transform_dir) as graph, trees.written(target) as folder:
-        model = ServingModel(spec, graph)
-        tf.saved_model.save(model, folder, signatures=model.signatures())
+        model = ServingModel(spec, graph, words, without)
+        signatures = model.signatures()
+        tf.saved_model.save(model, folder, signatures=signatures)
+        return signatures
 
 
-def _input_name(key: str, taken: set[str]) -> str:
-    """Returns a name that TensorFlow takes for an argument: letters of ASCII, digits and underscores, a letter first."""
-    name = re.sub(r"[^A-Za-z0-9]", "_", key)
-    name = name if name[0].isalpha() else f"arg_{name}"
-    while taken & {part.lower() for part in (name, f"{name}_row_splits", f"{name}_step_splits")}:
-        name += "_"
-    return name
+def _concrete(function: Any, named: inputs.Inputs) -> Any:
+    """Returns a function of the inputs of features as one that can be saved as a signature."""
+    specs = {name: tensor for own in named.values() for name, tensor in own.items()}
+    return tf.function(function, autograph=False).get_concrete_function(**specs)
 
 
 def _unspoilt(spec: Spec, dense: Mapping[str, tf.Tensor]) -> tf.Tensor:
@@ -233,20 +234,6 @@ def _unspoilt(spec: Spec, dense: Mapping[str, tf.Tensor]) -> tf.Tensor:
     for largest, found in alike.items():  # no comparison with NaN holds
         good.append(tf.reduce_all(tf.abs(tf.concat(found, axis=1)) <= largest, axis=1))
     return tf.reduce_all(tf.stack(good), axis=0)
-
-
-def _checked_splits(splits: tf.Tensor, sizes: tf.Tensor) -> tf.Tensor:
-    """Returns row splits, int64 `[features, batch + 1]`, of features with the numbers of values or steps in `sizes`.
-
-    They are checked together, because a check of each feature by itself takes thirty operations.
-    """
-    checks = [
-        tf.debugging.assert_equal(splits[:, 0], tf.zeros_like(sizes), "row splits must begin with 0"),
-        tf.debugging.assert_equal(splits[:, -1], sizes, "row splits must end with the number of values"),
-        tf.debugging.assert_non_negative(splits[:, 1:] - splits[:, :-1], "row splits must not descend"),
-    ]
-    with tf.control_dependencies(checks):
-        return tf.identity(splits)
 
 
 def _dense(tensor: Any, output: Output, rows: tf.Tensor) -> tf.Tensor:
