@@ -10,6 +10,7 @@ from pipeline.compare.columns import column
 from pipeline.compare.described import Described
 from pipeline.compare.measures import Compared, Figure, names, numbers, only_in, pair, share
 from transforms.distributions.spans import Spans, of_lengths
+from transforms.rows.fates import fates, faulty
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,11 @@ def compare(one: Described, other: Described) -> Comparison:
     names = list(dict.fromkeys([*one.ledger["columns"], *other.ledger["columns"]]))
     groups = list(dict.fromkeys([*one.statistics["groups"], *other.statistics["groups"]]))
     books = [side.ledger["rows"] for side in sides]
-    rows = [Figure(what, pair([book[what] for book in books])) for what in ("read", "written", "rejected")]
-    rows.append(Figure("share rejected", pair([share(book["rejected"], book["read"]) for book in books]), "share"))
-    reasons = sorted({reason for book in books for reason in book["rejected_by_reason"]})
+    counts = [fates(book) for book in books]
+    whats = [what for what in counts[0] if what != "dropped" or any(own[what] for own in counts)]
+    rows = [Figure(what, pair([own[what] for own in counts])) for what in whats]
+    rows.append(Figure("share rejected", pair([share(own["rejected"], own["read"]) for own in counts]), "share"))
+    reasons = sorted({reason for book in books for reason in faulty(book["rejected_by_reason"])})
     return Comparison(
         sides,
         rows,
