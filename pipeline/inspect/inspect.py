@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from pipeline.dataset.target import refuse_file, write_file
 from pipeline.errors import UsageError
@@ -15,6 +17,9 @@ from pipeline.inspect.events.seen import Seen, see
 from pipeline.inspect.profile import Profile, profiles
 from pipeline.inspect.sample import Sample, take
 from pipeline.sources.limits import DEFAULTS, INSPECTED_ROWS, Limits
+
+MOST_NAMED: Final = 4
+"""Inputs that the next command names; more were hardly typed."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,13 @@ class Inspection:
     max_record_bytes: int = DEFAULTS.max_record_bytes
     max_unpack_ratio: float = DEFAULTS.max_unpack_ratio
     events: bool = True
+
+    @property
+    def next_command(self) -> str:
+        """The command that tries the draft on all rows."""
+        named = self.inputs if len(self.inputs) <= MOST_NAMED else ["FILES"]
+        inputs = (word for given in named for word in ("--input", given))
+        return shlex.join(["seqcols", "check", self.output or "COLUMNS.yaml", *inputs])
 
     @property
     def limits(self) -> Limits:
