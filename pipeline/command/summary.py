@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from pipeline.command.meant import meant
 from pipeline.dataset import events_ledger, layout
 from pipeline.dataset.ledger import splits_of
 from pipeline.dataset.notebook import COLUMN_HEADS, columns_of
@@ -16,6 +17,7 @@ from transforms.rows import fates
 if TYPE_CHECKING:
     from pipeline.job.executing import Outcome
     from pipeline.job.request import Request
+    from transforms.spec.spec import Spec
 
 REPEATED_SHOWN = 5
 """Files that were matched several times and are named."""
@@ -33,7 +35,7 @@ def lines(what: str, request: Request | None, outcome: Outcome) -> list[str]:
     if outcome.ledger.get("columns"):
         parts += [[_rows(what, outcome)], *_splits(what, outcome), _columns(outcome.ledger)]
     if outcome.rejected_examples:
-        parts.append(_rejects(outcome))
+        parts.append(_rejects(outcome, request.spec if request is not None else None))
     parts += _of_files(outcome)
     if what == "run":
         parts.append(_places(request, outcome))
@@ -129,7 +131,7 @@ def _columns(book: Mapping[str, Any]) -> list[str]:
     return table(lines)
 
 
-def _rejects(outcome: Outcome) -> list[str]:
+def _rejects(outcome: Outcome, spec: Spec | None = None) -> list[str]:
     lines = ["rejected rows, the first of every reason (seqcols explain REASON says more):"]
     books = (outcome.ledger.get("events", {}), outcome.ledger)  # of a run that came to its rows theirs are shown
     counts = {reason: n for book in books for reason, n in book.get("rejected_by_reason", {}).items()}
@@ -140,6 +142,9 @@ def _rejects(outcome: Outcome) -> list[str]:
             where = f"{os.path.basename(row['file'])} row {row['row']}"
             column = f" column '{escaping.value(row['column'])}':" if row["column"] else ""
             lines.append(f"    {where}{column} {row['value']} - {row['message']}")
+        if spec is not None:
+            read = outcome.ledger.get("rows", {}).get("read", 0)
+            lines += [f"    {hint}" for hint in [meant(spec, reason, examples, counts.get(reason, 0), read)] if hint]
     return lines
 
 

@@ -51,7 +51,7 @@ EXPLANATIONS: Final[dict[str, Explanation]] = {
     "not_a_number": Explanation(
         "the text is not a number",
         '`["21.5", "n/a"]`; `["3.0"]` in a column of ids; `"1,,2"`',
-        "clean the text at the source; write gaps as `nan` and use `non_finite: fill`",
+        "clean the text at the source; write gaps as `nan` and use `non_finite: fill`; for words, a vocabulary or hash buckets",
     ),
     "not_an_integer": Explanation(
         "the number has a fraction (or is not finite) and the column holds integers",
