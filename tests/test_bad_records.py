@@ -21,7 +21,7 @@ from tests.faults.outcomes import Outcomes, of_file, of_rows
 from tests.faults.record_formats import ALL, PARQUET, RECORDS, file_name, good_row, typed
 from tests.jobs import recovered
 from transforms import escaping
-from transforms.rows.reasons import REASONS
+from transforms.rows.reasons import DROPPED, REASONS
 from transforms.splits.assign import NO_SPLIT
 
 CASES = [(format, bad) for format in ALL for bad in in_format(format)]
@@ -34,8 +34,8 @@ def test_every_format_has_its_kinds(format):
 
 
 def test_every_reason_has_its_row():
-    assert {bad.reason for bad in BAD} == set(REASONS) - {NO_SPLIT, "not_a_time"}, (
-        "splits and events have tests of their own"
+    assert {bad.reason for bad in BAD} == set(REASONS) - {NO_SPLIT, "not_a_time", *DROPPED}, (
+        "splits, events and dropped rows have tests of their own"
     )
 
 

@@ -424,6 +424,7 @@ def test_an_option_of_another_command_is_not_its_own_nearest_name(folder, option
         ("--max-record", "; did you mean '--max-record-bytes'?"),
         ("--train-input", "; did you mean '--input'?"),
         ("--dry-run", "; seqcols check reads and validates as run does, and writes nothing"),
+        ("--dryrun", "; seqcols check reads and validates as run does, and writes nothing"),
         ("--undo-append", "; seqcols undo-append DIR takes the last append back"),
         ("--fit", "; --transform DIR uses columns, statistics and vocabularies of a finished data set"),
         ("--zzzzzz", ""),
@@ -431,6 +432,35 @@ def test_an_option_of_another_command_is_not_its_own_nearest_name(folder, option
 )
 def test_who_has_nearly_written_an_option_is_told(folder, option, hint):
     run(2, f"unknown option '{option}'{hint}", option, "x", debug=False)
+
+
+@pytest.mark.parametrize("option", ["--dry_run", "--dry_run=true"])
+def test_what_only_dataflow_can_try_does_not_run_here(folder, option):
+    (line,) = said(call("run", "c.yaml", "--input", "in.tfrecord", "--output", "out", option))
+    assert line == (
+        "seqcols: error: --dry_run: is an option of Dataflow alone; "
+        "seqcols check reads and validates as run does, and writes nothing"
+    )
+    assert not Path("out").exists()
+
+
+@pytest.mark.parametrize("data", [b"this is no TFRecord file at all", b'{"x": 1}\n{"x": 2}\n', b"PAR1\x00\xff"])
+@pytest.mark.parametrize("name", ["rows.tfrecord", "rows.jsonl.gz", "ROWS.parquet"])
+def test_rows_in_place_of_the_columns_file(folder, name, data):
+    Path(name).write_bytes(data)
+    (line,) = said(call("check", name, "--input", "in.tfrecord"))
+    assert line == (
+        f"seqcols: error: COLUMNS: '{name}' is a file with rows, expected a columns file (YAML); "
+        "--input names the rows, and seqcols inspect drafts the columns"
+    )
+
+
+def test_the_columns_file_in_place_of_rows(folder):
+    (line,) = said(call("check", "c.yaml", "--input", "c.yaml"))
+    assert line.endswith(
+        "/c.yaml: a YAML file, as a columns file is, expected TFRecord, Parquet, Avro, CSV, or JSON Lines (one object a line); "
+        "the columns file is given without --input"
+    )
 
 
 def test_help_says_that_the_inputs_count_too(folder):

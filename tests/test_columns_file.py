@@ -363,6 +363,10 @@ FAULTS: list[tuple[str, list[str]]] = [
         [("line 5: sequence_groups.g.truncate: truncate: reject needs a max_length that is a number, got 'longest'")],
     ),
     (
+        GROUP + "    max_length: 3\n    shorter: drop\n",
+        ["line 6: sequence_groups.g.shorter: shorter: drop needs a min_length of 1 or more, got 0"],
+    ),
+    (
         GROUP + "    max_length: 3\n    min_length: 4\n",
         [("line 6: sequence_groups.g.min_length: expected at most max_length, 3, got 4")],
     ),

@@ -40,18 +40,18 @@ SHOWN = """\
 row 0
   user          'ann\\\\x1b'
   items         ['tea', 'milk', '(unknown words)'] and 2 of padding
-  x             [[1.5], [2]] and 18 of padding
+  x             [1.5, 2] and 18 of padding
   y             [[1, 2]]
-  n             [3]
+  n             3
   items_length  3
   x_length      2
   y_length      1
 row 1
   user          'ben'
   items         [] and 5 of padding
-  x             [[0], [1], [2], [3], [4], [5], [6], [7], ...]
+  x             [0, 1, 2, 3, 4, 5, 6, 7, ...]
   y             [[0.5, 0.5]]
-  n             [4]
+  n             4
   items_length  0
   x_length      20
   y_length      1
@@ -87,8 +87,8 @@ def test_rows_of_splits_and_length_buckets(folder):
     done(columns, [f"train={source}", f"test={folder / 'b.jsonl'}"], root)
     said = call("head", root)
     assert said.exit_code == 0 and said.stdout.splitlines()[1:5:3] == [
-        "  x                [[1.5], [2]] and 2 of padding",
-        "  x                [[0], [1], [2], [3], [4], [5], [6], [7], ...]",
+        "  x                [1.5, 2] and 2 of padding",
+        "  x                [0, 1, 2, 3, 4, 5, 6, 7, ...]",
     ]
     assert said.stderr.splitlines() == [
         "seqcols: 2 of 2 rows of the split train",

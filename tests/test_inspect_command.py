@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,6 +14,7 @@ import pytest
 from pipeline.columns_file.reader import LARGEST, load, loads
 from pipeline.command.demo import make_sample
 from pipeline.command.tf_examples import write_examples
+from pipeline.inspect.inspect import Inspection
 from tests.inspecting import inspected
 from tests.jobs import call
 from transforms.errors import JobError
@@ -43,6 +45,19 @@ def test_the_draft_goes_to_stdout_and_the_table_to_stderr(folder):
     assert result.exit_code == 0, result.output
     assert [column.key for column in loads(result.stdout).columns] == ["id", "videos"]
     assert result.stderr.startswith("sample: 9 rows, all rows of 1 file\n\nfeature ")
+    assert result.stderr.endswith("\nnext: seqcols check COLUMNS.yaml --input in.tfrecord\n")
+
+
+def test_the_next_command_is_named_and_can_be_pasted(folder):
+    assert Inspection(["a b/*.csv", "c"], output="d e.yaml").next_command == (
+        "seqcols check 'd e.yaml' --input 'a b/*.csv' --input c"
+    )
+    assert Inspection([f"{k}.csv" for k in range(500)]).next_command == "seqcols check COLUMNS.yaml --input FILES"
+    said = call("inspect", "in.tfrecord", "-o", "c.yaml")
+    *_, line = said.stdout.splitlines()
+    assert line == "next: seqcols check c.yaml --input in.tfrecord"
+    done = call(*shlex.split(line)[2:])
+    assert done.exit_code == 0 and "9 read" in done.stdout, done.output
 
 
 @pytest.mark.slow
@@ -50,7 +65,9 @@ def test_a_file_is_written_and_the_table_goes_to_stdout(folder):
     result = call("inspect", "in.tfrecord", "-o", "columns.yaml")
     assert result.exit_code == 0 and result.stderr == ""
     assert result.stdout.startswith("sample: 9 rows, ")
-    assert result.stdout.endswith("\n\ncolumns file: columns.yaml\n")
+    assert result.stdout.endswith(
+        "\n\ncolumns file: columns.yaml\nnext: seqcols check columns.yaml --input in.tfrecord\n"
+    )
     assert Path("columns.yaml").read_text() == call("inspect", "in.tfrecord").stdout
     assert call("run", "columns.yaml", "--input", "in.tfrecord", "--output", "out").exit_code == 0
 

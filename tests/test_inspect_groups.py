@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.inspect.grouping import groups, hints
 from pipeline.inspect.trial import Tried
+from tests.inspecting import drafted, parquet
 from transforms.columns import numeric_column, sequence_numeric_column
 
 LENGTHS = st.lists(st.integers(0, 2), min_size=3, max_size=3)
@@ -41,3 +45,31 @@ def test_hints():
         "c": "2 values for each of 'a' in 100.00% of the rows: perhaps shape: [2], group: a",
         "d": "5 values in every row: if these are no steps, perhaps a numeric_column with shape: [5]",
     }
+
+
+TIMES = [[1000 * k + 7 * n for n in range(1 + k % 9)] for k in range(120)]
+TIMES[50] = list(range(300))
+
+
+@pytest.mark.parametrize(
+    ("name", "times", "truncate"),
+    [
+        ("ts", TIMES, "tail"),
+        ("ts", [[n // 2 for n in own] for own in TIMES], "tail"),  # ties
+        ("ts", [[f"2024-03-01T00:{n % 60:02}" for n, _ in enumerate(own[:50])] for own in TIMES[:50]] * 3, "tail"),
+        ("ts", [*TIMES[:-1], [3, 2, 1]], "head"),
+        ("ts", [own[::-1] for own in TIMES], "head"),
+        ("ts", [[own[0]] * len(own) for own in TIMES], "head"),  # nothing rises
+        ("rank", TIMES, "head"),
+    ],
+)
+def test_the_latest_steps_stay_where_rows_are_in_the_order_of_time(tmp_path, name, times, truncate):
+    rows: list[dict[str, Any]] = [{name: own, "item": [f"{n % 7}a" for n, _ in enumerate(own)]} for own in times]
+    parquet(tmp_path / "in.parquet", rows)
+    spec, outcome = drafted(tmp_path, tmp_path / "in.parquet", events=False)
+    (group,) = spec.sequence_groups.values()
+    assert group.truncate == truncate
+    text = " ".join((tmp_path / "drafted.yaml").read_text().replace("#", "").split())
+    said = f"'{name}' never falls: the last steps are the latest" in text
+    assert said == (truncate == "tail")
+    assert outcome.ledger["rows"]["rejected"] == 0

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -164,3 +167,17 @@ def test_two_runs_at_once():
     """A few trials; `make faults` has a hundred of each kind."""
     races.main(6)
     assert Objects.held
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("runner", [[], ["--runner", "DirectRunner"]])
+def test_a_run_leaves_nothing_in_the_temporary_directory(tmp_path, runner):
+    """Not even empty folders: Beam, tf.Transform and TensorFlow each make some."""
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps({"x": [k, 1.0]}) + "\n" for k in range(9)))
+    (tmp_path / "c.yaml").write_text("columns: [{type: sequence_numeric_column, key: x, normalizer_fn: z_score}]\n")
+    (tmp_path / "temporary").mkdir()
+    arguments = ["run", "c.yaml", "--input", "in.jsonl", "--output", f"file://{tmp_path}/out", *runner]
+    environment = {**os.environ, "TMPDIR": str(tmp_path / "temporary")}
+    subprocess.run([sys.executable, "-m", "seqcols", *arguments], cwd=tmp_path, env=environment, check=True)
+    assert read(str(tmp_path / "out")).rows == 9
+    assert not os.listdir(tmp_path / "temporary")

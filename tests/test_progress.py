@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from pipeline.job import progress
-from pipeline.job.progress import Note, read_notes, shown
+from pipeline.job.progress import Note, read_notes, shown, waiting
 
 LINE = re.compile(r"^pass (\d)/(\d) (\w+): ([\d,]+) rows, (\d+)%(, [\d,]+ rows/s)?(, [\d,]+ s left)?$")
 
@@ -101,6 +101,27 @@ def test_the_thread_ends_also_when_the_work_fails(tmp_path):
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
+
+
+def test_what_is_waited_for_is_said_at_once_and_wiped_away():
+    stream = Terminal()
+    with pytest.raises(ZeroDivisionError), waiting("loading TensorFlow", stream):
+        assert stream.getvalue() == "loading TensorFlow ..."
+        raise ZeroDivisionError
+    assert stream.getvalue() == "loading TensorFlow ...\r\x1b[2K"
+    for other in (io.StringIO(), None):
+        with waiting("loading TensorFlow", other):
+            pass
+        assert other is None or other.getvalue() == ""
+
+
+def test_a_terminal_that_is_gone_fails_nothing():
+    class Gone(Terminal):
+        def write(self, text: str) -> int:
+            raise OSError("gone")
+
+    with waiting("loading TensorFlow", Gone()):
+        pass
 
 
 def test_bars_on_a_terminal(tmp_path, monkeypatch):

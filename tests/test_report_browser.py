@@ -25,6 +25,7 @@ from transforms import (
     make_spec,
     passthrough_column,
     sequence_categorical_column_with_identity,
+    sequence_categorical_column_with_vocabulary_list,
     sequence_numeric_column,
 )
 from transforms.distributions.facts import Timed
@@ -59,6 +60,7 @@ def page(tmp_path_factory) -> str:
     kinds: list[Any] = [sequence_numeric_column(name, non_finite="fill", group="g") for name in names]
     kinds += [sequence_numeric_column(f"pair {k}", shape=(2,), group="g") for k in range(4)]
     kinds += [sequence_categorical_column_with_identity(f"id {k}", 5000, group="g") for k in range(5)]
+    kinds += [sequence_categorical_column_with_vocabulary_list("words", ["a", "b"], group="g")]
     kinds += [categorical_column_with_vocabulary_list("word", ["a", "b"], num_oov_buckets=2), passthrough_column("key")]
     rows = []
     for k in range(400):
@@ -66,6 +68,7 @@ def page(tmp_path_factory) -> str:
         row: dict[str, Any] = {name: generator.normal(0, 10, steps).tolist() for name in names}
         row |= {f"pair {i}": generator.normal(0, [1, 1000], (steps, 2)).reshape(-1).tolist() for i in range(4)}
         row |= {f"id {i}": np.minimum(generator.zipf(1.5, steps), 5000 + k % 2).tolist() for i in range(5)}
+        row["words"] = ["a"] * steps
         rows.append({**row, "word": "abc"[k % 3], "key": HOSTILE[k % len(HOSTILE)]})
     spec = make_spec(kinds, {"g": SequenceGroup(max_length=64)})
     times = [

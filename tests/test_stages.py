@@ -46,6 +46,7 @@ REJECTED: list[tuple[dict[str, Any], list[Any], str, str, dict[str, Any]]] = [
     ({"non_finite": "keep"}, [1.0] * 4, "too_long", "4 steps", {"max_length": 3, "truncate": "reject"}),
     ({}, [1.0], "too_short", "1 steps", {"min_length": 2}),
     ({}, [], "too_short", "0 steps", {"min_length": 1}),
+    ({}, [1.0], "dropped_short", "1 steps", {"min_length": 2, "shorter": "drop"}),
     ({"dtype": "int32"}, [2, 2**31], "integer_overflow", "2147483648", {}),
     ({"dtype": "int64"}, [2, 3.5], "not_an_integer", "3.5", {}),
     ({}, ["1", "1e", "x"], "not_a_number", "1e", {}),

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline.compare.comparison import compare
+from pipeline.compare.described import described
 from pipeline.dataset.manifest import read as read_manifest
 from pipeline.errors import UsageError
 from pipeline.job.request import Request
@@ -116,6 +118,31 @@ def test_it_says_whose_figures_they_are(case):
     assert sides_of(case.root) == [(before.root, "200"), (str(case.root), "61")]  # the rows of train, and its own
     with pytest.raises(UsageError, match=r"was made by the transform of '.*both', whose T it has: plan that one"):
         plan_of(str(case.root))
+
+
+def test_a_comparison_has_no_figures_of_other_rows(case):
+    both = read_manifest(str(case.folder / "both"))
+    train, test = ([json.loads(line) for line in path.read_text().splitlines()] for path in (case.train, case.test))
+    steps = [[len(row["x"]) for row in rows if row["x"] != ["bad"]] for rows in (train, test)]
+    for other in (described(case.manifest), described(both.split("test"))):  # whose statistics are of train, too
+        made = compare(described(both.split("train")), other)
+        group, column = ({f.label: f.sides for f in part.figures} for part in (made.groups[0], made.columns[1]))
+        assert group["mean length"] == pytest.approx([np.mean(lengths) for lengths in steps])
+        assert group["longest"] == (max(steps[0]), 30)
+        mean = np.mean(np.concatenate([row["x"] for row in train]))
+        assert column["mean"] == pytest.approx((mean, None))
+
+
+def test_the_comparison_of_events_has_the_rows_that_were_fitted(tmp_path):
+    columns = [sequence_numeric_column("price", normalizer_fn="z_score")]
+    events = {"key": ["user"], "order_by": ["at"], "features": {"price": "price"}}
+    spec = make_spec(columns, SequenceGroup(max_length=4), events=events)
+    for name, users in (("old", 7), ("new", 3)):
+        rows = [{"user": k % users, "at": k, "price": float(k)} for k in range(6 * users)]
+        write(tmp_path / f"{name}.jsonl", rows)
+    done(spec, tmp_path / "old.jsonl", tmp_path / "old")
+    done(spec, tmp_path / "new.jsonl", tmp_path / "out", transform=str(tmp_path / "old"))
+    assert sides_of(tmp_path / "out") == [(str(tmp_path / "old"), "7"), (str(tmp_path / "out"), "3")]
 
 
 def test_the_data_set_may_go(case, tmp_path):

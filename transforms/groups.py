@@ -33,7 +33,10 @@ class SequenceGroup(Model):
         when used in memory).
       truncate: what happens to a row longer than T. `"head"` keeps the first T steps, `"tail"` the last T, `"reject"`
         rejects the row.
-      min_length: the fewest steps that a row may have; a shorter one is rejected, also one without the sequence.
+      min_length: the fewest steps that a row may have; one without the sequence has none.
+      shorter: what happens to a row shorter than `min_length`. `"reject"` rejects it. `"drop"` leaves it out as a row that is
+        meant to be: it is kept and counted as a rejected row is, with a reason of its own, but is none of those of which
+        a job takes only so many.
       bucket_by_length: T of the length buckets, ascending. A job writes a row to the files of the first bucket whose T is at
         least the number of its kept steps, padded to that T and no further. The last bucket is that of `max_length`, which
         must be a number; it need not be listed. Only one group of a spec may have buckets. Elsewhere (serving, in memory, in
@@ -50,6 +53,7 @@ class SequenceGroup(Model):
     max_length: MaxLength = "longest"
     truncate: Literal["head", "tail", "reject"] = "head"
     min_length: Annotated[int, Field(strict=True, ge=0, lt=2**31)] = 0
+    shorter: Literal["reject", "drop"] = "reject"
     bucket_by_length: (
         Annotated[
             tuple[Steps, ...],

@@ -22,6 +22,7 @@ from transforms.parse.parse import Parsed, parse
 from transforms.parse.step_limit import MAX_STEPS
 from transforms.rows import origin, paths, rejection
 from transforms.rows.ragged import Ragged
+from transforms.rows.reasons import DROPPED
 from transforms.rows.rejection import Fault
 from transforms.rows.tally import Tally, add, count_lengths, count_rejected, presence
 from transforms.spec.spec import Spec
@@ -92,6 +93,7 @@ def validate_batch(batch: pa.RecordBatch, spec: Spec, known: Mapping[str, Ragged
     groups = spec.by_group
     for name, columns in groups.items():
         faults += _group_faults(name, spec.group(name), {column.name: checked[column.name] for column in columns})
+    faults.sort(key=lambda fault: fault.reason in DROPPED)  # a row that is wrong is rejected, whatever would drop it
     rejection.refuse_fatal(batch, faults)
     good, rejected = rejection.split(batch, faults)
     tally = count_rejected(rejected)
@@ -133,7 +135,8 @@ def _group_faults(name: str, group: SequenceGroup, members: dict[str, Checked]) 
     short = np.flatnonzero(steps[0] < group.min_length)
     if len(short):
         shown = [f"{k} steps" for k in steps[0, short]]
-        faults.append(Fault("too_short", names[0], short, shown, f"expected at least {group.min_length} (min_length)"))
+        reason = "dropped_short" if group.shorter == "drop" else "too_short"
+        faults.append(Fault(reason, names[0], short, shown, f"expected at least {group.min_length} (min_length)"))
     return faults
 
 

@@ -31,6 +31,9 @@ OF_ANOTHER_RUN: Final = re.compile(r"stats?|statist\w*|transform\w*|fit(ted)?|no
 """Words with which people ask for the statistics of another run: `--statistics-from`, `--fit`, `--transform-from`."""
 
 
+_DRY_RUN: Final = "seqcols check reads and validates as run does, and writes nothing"
+
+
 def carry_out(what: str, columns: str, debug: bool = False, **asked: Any) -> None:
     """Runs or checks, prints the summary and exits with the code that the outcome has."""
     with reported(debug, columns):
@@ -134,7 +137,11 @@ def _asked(columns: str, debug: bool, **asked: Any) -> Request:
 
     _refuse_format()
     _open_files_with(asked.get("beam_args", ()))
-    spec = of_request(columns, asked) if columns else None
+    try:
+        spec = of_request(columns, asked) if columns else None
+    except SpecError:
+        _refuse_data(columns)
+        raise
     if spec is not None and not (asked.get("transform") or asked.get("append")):
         find_functions(columns, spec, debug)
     request = Request(spec, columns_file=columns, **asked)  # type: ignore[arg-type]  # None: the columns of the data set
@@ -144,6 +151,19 @@ def _asked(columns: str, debug: bool, **asked: Any) -> Request:
         raise (SpecError(located(error.faults, columns)) if columns else error) from None
     _refuse_unknown(request.beam_args)
     return request
+
+
+def _refuse_data(columns: str) -> None:
+    """Refuses a file with rows in place of the columns file."""
+    from pipeline.sources.formats import SOURCES
+    from pipeline.sources.packings import bare_name
+
+    ends = [end for source in SOURCES.values() for end in source.suffixes]
+    if bare_name(columns).endswith(tuple(ends)):
+        raise UsageError(
+            f"COLUMNS: {columns!r} is a file with rows, expected a columns file (YAML); "
+            "--input names the rows, and seqcols inspect drafts the columns"
+        )
 
 
 def find_functions(columns: str, spec: Spec, debug: bool) -> None:
@@ -183,6 +203,8 @@ def _refuse_unknown(arguments: Sequence[str]) -> None:
     for options in PipelineOptions.__subclasses__():
         if options is not SeqcolsOptions:  # what is left of ours is misspelt
             options._add_argparse_args(parser)
+    if any(word.startswith("--dry_run") for word in arguments) and not any("Dataflow" in word for word in arguments):
+        raise UsageError(f"--dry_run: is an option of Dataflow alone; {_DRY_RUN}")  # others would run all the same
     unknown = parser.parse_known_args(list(arguments))[1]
     if unknown:
         known = [name for action in parser._actions for name in action.option_strings]
@@ -200,8 +222,8 @@ def _meant(name: str, known: Sequence[str]) -> str:
     from transforms.errors import nearest
 
     words = re.findall("[a-z]+", name.lower())
-    if words == ["dry", "run"]:
-        return "; seqcols check reads and validates as run does, and writes nothing"
+    if _asks_for_a_dry_run(name):
+        return f"; {_DRY_RUN}"
     if words == ["undo", "append"]:
         return "; seqcols undo-append DIR takes the last append back"
     others = {option: re.findall("[a-z]+", option.lower()) for option in known}
@@ -211,6 +233,10 @@ def _meant(name: str, known: Sequence[str]) -> str:
         if not misspelt:
             return "; --transform DIR uses columns, statistics and vocabularies of a finished data set"
     return nearest(name, misspelt or [option for option in known if option != ADDS_FILES])
+
+
+def _asks_for_a_dry_run(name: str) -> bool:
+    return re.sub("[^a-z]", "", name.lower()) == "dryrun"
 
 
 def _of_another_run(words: Sequence[str]) -> bool:
@@ -226,8 +252,11 @@ def _alike(words: Sequence[str], others: Sequence[str]) -> bool:
 
 def prepare(debug: bool) -> None:
     """Gets ready for a job: where temporary files lie, and what the libraries may say, which are loaded."""
+    from pipeline.job.progress import waiting
+
     temporary.begin()
-    if debug:
-        loading.load()
-    else:
-        silence.quiet_logs()
+    with waiting("loading TensorFlow", sys.stderr):
+        if debug:
+            loading.load()
+        else:
+            silence.quiet_logs()

@@ -87,10 +87,11 @@ def inspect_command(debug: bool, **options: Any) -> None:
         say(*done.table, "", err=not asked.output)
         if asked.output:
             write(asked, done.text())
-            say(f"columns file: {asked.output}")
+            say(f"columns file: {asked.output}", f"next: {asked.next_command}")
         else:
             click.echo(done.text().encode(), nl=False)  # a columns file is UTF-8, whatever the terminal is
             printed()
+            say("", f"next: {asked.next_command}", err=True)
 
 
 @cli.command("plan", context_settings=BEAM_OPTIONS)

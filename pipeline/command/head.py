@@ -89,8 +89,10 @@ def _told(found: Manifest, spec: Spec | None, row: Row) -> list[str]:
 
 
 def _shown(spec: Spec | None, row: Row, output: Output) -> str:
-    """Returns a feature of a row: of a sequence the steps that are no padding."""
+    """Returns a feature of a row: of a sequence the steps that are no padding, and one value where a step holds no more."""
     values = row[output.name]
+    if output.shape[output.sequence :] == (1,):
+        values = values[..., 0]
     group = spec.group_of(output) if spec and output.sequence else None
     if spec is None or group is None:
         return as_text(values.tolist() if isinstance(values, np.ndarray | np.generic) else values)

@@ -23,8 +23,8 @@ from pipeline.inputs.places import batches_of
 from pipeline.sources.formats import SOURCES
 from transforms import escaping
 from transforms.errors import listed, nearest
-from transforms.rows import origin, rejection
-from transforms.rows.reasons import EXPLANATIONS
+from transforms.rows import fates, origin, rejection
+from transforms.rows.reasons import DROPPED, EXPLANATIONS
 from transforms.stored.files import plain_path
 
 _SCHEMA: Final = pa.schema(
@@ -60,10 +60,10 @@ def opened(directory: str) -> Manifest:
     book = max((name for name in names if name.endswith(_LEDGER)), default="")
     if not book:
         return read(directory)
-    ledger, run = layout.read_json(f"{root}/{book}"), book.removesuffix(_LEDGER)
+    content, run = layout.read_json(f"{root}/{book}"), book.removesuffix(_LEDGER)
     files = [{"path": name} for name in names if name.startswith(run) and name != book]
-    rejected = {"rows": ledger["rows"]["rejected"], "files": files}
-    return Manifest(root, {"rejected": rejected, "ledger": book, "splits": {"rows": ledger.get("splits", {})}})
+    rejected = {"rows": content["rows"]["rejected"], "files": files}
+    return Manifest(root, {"rejected": rejected, "ledger": book, "splits": {"rows": content.get("splits", {})}})
 
 
 def _is_published(found: Manifest) -> bool:
@@ -76,7 +76,7 @@ class Rejects:
 
     Attributes:
       found: the data set, or what is left of a run (see `opened`).
-      reason: the reason that they were rejected for; empty for any.
+      reason: the reason that they were rejected for; empty for any that is a fault, those of dropped rows are none.
       column: the column that they were rejected for; empty for any.
       split: the split that they are of; empty for any.
       events: whether rejected events are meant, and not rows.
@@ -111,7 +111,16 @@ class Rejects:
     def total(self) -> int:
         """How many rows, or events, were rejected."""
         content = self.found.sequences if self.events else self.found.content
-        return int(content[layout.REJECTED]["rows"])
+        return int(content[layout.REJECTED]["rows"]) - self.dropped
+
+    @property
+    def dropped(self) -> int:
+        """How many rows were dropped, which lie beside the rejected ones."""
+        return 0 if self.events else fates.dropped(self._ledger["rows"])
+
+    @property
+    def _ledger(self) -> Any:
+        return layout.read_json(self.found.path(self.found.content["ledger"]))
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yields them, in `_SCHEMA`.
@@ -124,14 +133,15 @@ class Rejects:
         for batch in batches_of(files, [*_SCHEMA.names, *(["split"] if self.split else [])]):
             self.columns.update(batch.column("column").unique().to_pylist())
             chosen = [pc.equal(batch.column(name), value) for name, value in wanted.items() if value]
+            if not self.reason:
+                chosen.append(pc.invert(pc.is_in(batch.column("reason"), pa.array(DROPPED))))
             some = batch.filter(functools.reduce(pc.and_, chosen)) if chosen else batch
             if some.num_rows:
                 yield some.select(_SCHEMA.names).cast(_SCHEMA)
         self._refuse_unknown()
 
     def _refuse_unknown(self) -> None:
-        ledger = layout.read_json(self.found.path(self.found.content["ledger"]))
-        known = sorted({*self.columns, *([] if self.events else ledger.get("columns", ()))} - {""})
+        known = sorted({*self.columns, *([] if self.events else self._ledger.get("columns", ()))} - {""})
         if self.column and self.column not in known:
             hint = nearest(self.column, known) or (f"; expected one of {listed(known)}" if known else "")
             raise UsageError(f"--column: {self.found.root!r} has no column {self.column!r}{hint}")
@@ -151,7 +161,13 @@ def lines(rejects: Rejects) -> list[str]:
 
 def notes(rejects: Rejects, shown: int) -> list[str]:
     """Returns how many of all these are, and what else there is to know, a line each."""
-    found, made = rejects.found, [f"{shown:,} of {rejects.total:,} rejected {'events' if rejects.events else 'rows'}"]
+    found = rejects.found
+    if rejects.reason in DROPPED:
+        made = [f"{shown:,} of {rejects.dropped:,} dropped rows"]
+    else:
+        made = [f"{shown:,} of {rejects.total:,} rejected {'events' if rejects.events else 'rows'}"]
+        if rejects.dropped:
+            made.append(f"{rejects.dropped:,} rows were dropped, which --reason {' or '.join(DROPPED)} shows")
     others = 0 if rejects.events or not found.sequences else found.sequences[layout.REJECTED]["rows"]
     if others:
         made.append(f"{others:,} events were rejected, which --events shows")

@@ -6,14 +6,18 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from pipeline.command.meant import meant
 from pipeline.dataset import events_ledger, layout
+from pipeline.dataset.ledger import splits_of
 from pipeline.dataset.notebook import COLUMN_HEADS, columns_of
 from pipeline.text_table import table
 from transforms import escaping
+from transforms.rows import fates
 
 if TYPE_CHECKING:
     from pipeline.job.executing import Outcome
     from pipeline.job.request import Request
+    from transforms.spec.spec import Spec
 
 REPEATED_SHOWN = 5
 """Files that were matched several times and are named."""
@@ -31,7 +35,7 @@ def lines(what: str, request: Request | None, outcome: Outcome) -> list[str]:
     if outcome.ledger.get("columns"):
         parts += [[_rows(what, outcome)], *_splits(what, outcome), _columns(outcome.ledger)]
     if outcome.rejected_examples:
-        parts.append(_rejects(outcome))
+        parts.append(_rejects(outcome, request.spec if request is not None else None))
     parts += _of_files(outcome)
     if what == "run":
         parts.append(_places(request, outcome))
@@ -84,7 +88,10 @@ def of_repair(outcome: Outcome) -> list[str]:
     if outcome.status != "done":
         return []
     rows = outcome.repaired
-    what = f"{rows['written']:,} of {rows['read']:,} rejected rows are written now, {rows['rejected']:,} are rejected again"
+    counts = fates.fates(rows)
+    left = f", {counts['dropped']:,} dropped" if counts["dropped"] else ""
+    again = f"{counts['rejected']:,} are rejected again{left}"
+    what = f"{rows['written']:,} of {rows['read']:,} rejected rows are written now, {again}"
     if "events" in rows:
         own = rows["events"]
         refused = f", {own['refused']:,} refused" if own["refused"] else ""
@@ -100,42 +107,44 @@ def of_repair(outcome: Outcome) -> list[str]:
 
 
 def _rows(what: str, outcome: Outcome) -> str:
-    rows = outcome.ledger["rows"]
-    share = f" ({rows['rejected'] / rows['read']:.2%})" if rows["read"] else ""
     wrote = "written" if what == "run" else "accepted"
     passes = f", {outcome.passes} pass{'es' * (outcome.passes > 1)}" if what == "run" and outcome.passes else ""
     balance = "; the ledger balances" if outcome.status == "done" else ""
-    counts = f"{rows['read']:,} read, {rows['written']:,} {wrote}, {rows['rejected']:,} rejected"
-    return f"rows: {counts}{share}{passes}{balance}"
+    return f"rows: {fates.told(outcome.ledger['rows'], wrote)}{passes}{balance}"
 
 
 def _splits(what: str, outcome: Outcome) -> list[list[str]]:
     """Returns the rows of each split as a table; nothing if there are no splits."""
     wrote = "written" if what == "run" else "accepted"
-    lines: list[tuple[str, ...]] = [("split", "rows read", wrote, "rejected")]
-    for name, own in outcome.ledger.get("splits", {}).items():
-        lines.append((name, *(f"{own['rows'][one]:,}" for one in ("read", "written", "rejected"))))
-    return [table(lines)] if len(lines) > 1 else []
+    counts = {name: fates.fates(own["rows"]) for name, own in splits_of(outcome.ledger)}
+    heads = {"read": "rows read", "written": wrote, "rejected": "rejected", "dropped": "dropped"}
+    if not any(own["dropped"] for own in counts.values()):
+        del heads["dropped"]
+    lines = [("split", *heads.values()), *((name, *(f"{own[one]:,}" for one in heads)) for name, own in counts.items())]
+    return [table(lines)] if counts else []
 
 
-def _columns(ledger: Mapping[str, Any]) -> list[str]:
+def _columns(book: Mapping[str, Any]) -> list[str]:
     lines: list[tuple[str, ...]] = [("column", *COLUMN_HEADS)]
-    for name, *counts in columns_of(ledger):
+    for name, *counts in columns_of(book):
         lines.append((escaping.value(name), *(f"{count:,}" for count in counts)))
     return table(lines)
 
 
-def _rejects(outcome: Outcome) -> list[str]:
+def _rejects(outcome: Outcome, spec: Spec | None = None) -> list[str]:
     lines = ["rejected rows, the first of every reason (seqcols explain REASON says more):"]
     books = (outcome.ledger.get("events", {}), outcome.ledger)  # of a run that came to its rows theirs are shown
     counts = {reason: n for book in books for reason, n in book.get("rejected_by_reason", {}).items()}
     counts |= outcome.ledger.get("rows", {}).get("rejected_by_reason", {})
-    for reason, examples in outcome.rejected_examples.items():
+    for reason, examples in fates.faulty(outcome.rejected_examples).items():
         lines.append(f"  {reason}: {counts.get(reason, len(examples)):,}")
         for row in examples:
             where = f"{os.path.basename(row['file'])} row {row['row']}"
             column = f" column '{escaping.value(row['column'])}':" if row["column"] else ""
             lines.append(f"    {where}{column} {row['value']} - {row['message']}")
+        if spec is not None:
+            read = outcome.ledger.get("rows", {}).get("read", 0)
+            lines += [f"    {hint}" for hint in [meant(spec, reason, examples, counts.get(reason, 0), read)] if hint]
     return lines
 
 

@@ -58,11 +58,11 @@ def _figures(name: str, sides: tuple[Described, Described]) -> list[Figure]:
     held = [side.statistics["columns"].get(name, {}) for side in sides]
     if all("mean" in one for one in held):
         figures = [{what: flat(one[what]) for what in ("mean", "variance", "min", "max")} for one in held]
-        width = {len(one["mean"]) for one in figures}
-        for k in range(min(*width, MOST_DIMENSIONS) if len(width) > 1 else min(width.pop(), MOST_DIMENSIONS)):
+        width = min(len(one["mean"]) for one in figures)
+        for k in range(min(width, MOST_DIMENSIONS)):
             of = f" of dimension {k}" if len(figures[0]["mean"]) > 1 else ""
             for what, label in (("mean", "mean"), ("variance", "deviation"), ("min", "least"), ("max", "largest")):
-                own = [one[what][k] for one in figures]
+                own = [one[what][k] if side.is_fitted else None for one, side in zip(figures, sides, strict=True)]
                 if what == "variance":
                     own = [None if v is None else max(v, 0.0) ** 0.5 for v in own]
                 made.append(Figure(label + of, pair(own), "number"))

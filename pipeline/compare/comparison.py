@@ -10,6 +10,7 @@ from pipeline.compare.columns import column
 from pipeline.compare.described import Described
 from pipeline.compare.measures import Compared, Figure, names, numbers, only_in, pair, share
 from transforms.distributions.spans import Spans, of_lengths
+from transforms.rows.fates import fates, faulty
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,11 @@ def compare(one: Described, other: Described) -> Comparison:
     names = list(dict.fromkeys([*one.ledger["columns"], *other.ledger["columns"]]))
     groups = list(dict.fromkeys([*one.statistics["groups"], *other.statistics["groups"]]))
     books = [side.ledger["rows"] for side in sides]
-    rows = [Figure(what, pair([book[what] for book in books])) for what in ("read", "written", "rejected")]
-    rows.append(Figure("share rejected", pair([share(book["rejected"], book["read"]) for book in books]), "share"))
-    reasons = sorted({reason for book in books for reason in book["rejected_by_reason"]})
+    counts = [fates(book) for book in books]
+    whats = [what for what in counts[0] if what != "dropped" or any(own[what] for own in counts)]
+    rows = [Figure(what, pair([own[what] for own in counts])) for what in whats]
+    rows.append(Figure("share rejected", pair([share(own["rejected"], own["read"]) for own in counts]), "share"))
+    reasons = sorted({reason for book in books for reason in faulty(book["rejected_by_reason"])})
     return Comparison(
         sides,
         rows,
@@ -65,9 +68,10 @@ def _group(name: str, sides: tuple[Described, Described]) -> Compared:
     fault = only_in(sides, [group is not None for group in held], "a sequence group")
     if fault:
         return Compared(name, "sequence group", types, fault=fault)
-    lengths, notes = [], []
+    lengths, notes, extremes = [], [], []
     for side, group, called in zip(sides, held, names(sides), strict=True):
         own = side.facts.lengths.get(name) if side.facts else None
+        extremes.append(_mean_and_longest(side, name, group))
         if own is None:
             own = {length: rows for length, rows in group["histogram"]}
             if "of" in side.statistics:
@@ -76,22 +80,32 @@ def _group(name: str, sides: tuple[Described, Described]) -> Compared:
     if types[0] != types[1]:
         notes.append(f"another T: {held[0]['T']}, {held[1]['T']}")
     spans = [of_lengths(histogram) for histogram in lengths]
-    return Compared(
-        name, "sequence group", types, _of_lengths(spans, lengths, held), [numbers("lengths", spans)], notes
-    )
+    figures = _of_lengths(spans, lengths, extremes)
+    return Compared(name, "sequence group", types, figures, [numbers("lengths", spans)], notes)
+
+
+def _mean_and_longest(side: Described, name: str, group: Mapping[str, Any]) -> tuple[float | None, float | None]:
+    """Returns figures of the lengths of a side's own rows; None where nothing but those of other rows is known."""
+    if side.facts is None or name not in side.facts.sums:
+        return (group["mean"], group["max"]) if side.is_fitted else (None, None)
+    total, longest = side.facts.sums[name]
+    rows = sum(side.facts.lengths[name].values())
+    return (total / rows, longest) if rows else (None, None)
 
 
 def _of_lengths(
-    spans: Sequence[Spans], lengths: Sequence[Mapping[int, int]], held: Sequence[Mapping[str, Any]]
+    spans: Sequence[Spans],
+    lengths: Sequence[Mapping[int, int]],
+    extremes: Sequence[tuple[float | None, float | None]],
 ) -> list[Figure]:
     middle = [side.quantile(0.5) if side.total else None for side in spans]
     high = [side.quantile(0.95) if side.total else None for side in spans]
     empty = [share(own.get(0, 0), side.total) for own, side in zip(lengths, spans, strict=True)]
     return [
         Figure("rows", pair([side.total for side in spans])),
-        Figure("mean length", pair([group["mean"] for group in held]), "number"),
+        Figure("mean length", pair([mean for mean, _ in extremes]), "number"),
         Figure("median length", pair(middle), "number"),
         Figure("95 % at most", pair(high), "number"),
-        Figure("longest", pair([group["max"] for group in held]), "number"),
+        Figure("longest", pair([longest for _, longest in extremes]), "number"),
         Figure("empty", pair(empty), "share"),
     ]

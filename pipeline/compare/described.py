@@ -36,6 +36,7 @@ class Described:
       spec: its columns; None if they cannot be read back.
       words: the vocabulary of each column that has one, as far as it is known: the place of a word is its id.
       notes: what is unknown, and why; one line each.
+      is_fitted: whether the statistics are of its own rows, and not of the data set or split whose transform it has.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Described:
     spec: Spec | None = None
     words: Mapping[str, tuple[bytes, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    is_fitted: bool = True
 
     def column(self, name: str) -> Column | None:
         """Returns a column; None if it does not exist or is not known."""
@@ -106,8 +108,8 @@ def described(found: Manifest, name: str = "", fitted: bool = False) -> Describe
     ledger, statistics = (_json(found, what, keys) for what, keys in _NEEDED.items())
     split = found.content.get("split", "")
     if fitted:
-        own = {file.get("name", file["path"]) for file in found.content["inputs"] if "run" not in file}
-        ledger = of_files(ledger, own)
+        appended = {file.get("name", file["path"]) for file in found.content["inputs"] if "run" in file}
+        ledger = of_files(ledger, set(ledger["files"]) - appended)  # of events it has the files of their sequences
     ledger = ledger["splits"][split] if split else ledger
     facts = _facts(found, split, fitted)
     notes = []
@@ -128,8 +130,9 @@ def described(found: Manifest, name: str = "", fitted: bool = False) -> Describe
         notes.append(f"its columns cannot be read back from the manifest: {str(error).splitlines()[0]}")
     words, more = _words(found, spec, facts) if spec else ({}, [])
     created = str(found.content.get("created", ""))
+    is_fitted = "transform" not in statistics and split in ("", statistics.get("split", ""))
     known = (name or found.root, str(found.content["run"]), created, ledger, statistics)
-    return Described(*known, facts, spec, words, (*notes, *more))
+    return Described(*known, facts, spec, words, (*notes, *more), is_fitted)
 
 
 def _facts(found: Manifest, split: str, fitted: bool) -> Facts | None:

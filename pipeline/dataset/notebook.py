@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from transforms.reprs import table
+from transforms.rows.fates import fates
 from transforms.rows.reasons import REASONS
 
 COLUMN_HEADS: Final = ("values", "kept", "truncated", "rejected", "padded", "replaced", "filled")
@@ -35,8 +36,9 @@ class Ledger(dict[str, Any]):
 
 def rows_of(ledger: Mapping[str, Any]) -> str:
     """Returns the rows of a ledger as a line."""
-    rows = ledger["rows"]
-    return f"{rows['read']:,} rows read, {rows['written']:,} written, {rows['rejected']:,} rejected"
+    rows = fates(ledger["rows"])
+    left = f", {rows['dropped']:,} dropped" if rows["dropped"] else ""
+    return f"{rows['read']:,} rows read, {rows['written']:,} written, {rows['rejected']:,} rejected{left}"
 
 
 def columns_of(ledger: Mapping[str, Any]) -> list[tuple[Any, ...]]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from pipeline.inspect import grouping
 from pipeline.inspect.candidates import Candidate, candidates, shown_word
+from pipeline.inspect.events import names
 from pipeline.inspect.grouping import Group
 from pipeline.inspect.profile import Profile
 from pipeline.inspect.sample import Sample
@@ -95,6 +96,8 @@ def _column(
     if why:
         return None, why
     made, why = best(given or candidates(profile, sample.is_whole, outputs), sample)
+    if made is not None:
+        made.are_times = profile.are_times or names.is_time(profile.name)
     return made, why or _why_unfit(profile)
 
 

@@ -61,7 +61,7 @@ def groups(
       columns: the columns.
       bad: bool `[rows]`, rows that do not count.
       outputs: names that no output of a group may have.
-      policy: what T is by the steps of rows; None for `usual`.
+      policy: what T is by the steps of rows; None for `in_order`.
     """
     by_steps: dict[bytes, list[Tried]] = {}
     for tried in columns:
@@ -74,7 +74,7 @@ def groups(
         taken |= {length_name(name), mask_name(name)}
         assert members[0].steps is not None
         steps = members[0].steps[~bad]
-        made.append(Group(name, members, steps, *(policy or usual)(steps, members)))
+        made.append(Group(name, members, steps, *(policy or in_order)(steps, members)))
     return made
 
 
@@ -86,9 +86,14 @@ def _name(wanted: str, taken: set[str]) -> str:
     return name
 
 
-def usual(
-    steps: np.ndarray, members: Sequence[Tried], truncate: Literal["head", "tail"] = "head"
-) -> tuple[SequenceGroup, str]:
+def in_order(steps: np.ndarray, members: Sequence[Tried]) -> tuple[SequenceGroup, str]:
+    """Returns the policy of a group as `usual` does; of longer rows the last steps stay where these are the latest."""
+    times = next((tried.column.key for tried in members if tried.ascends and tried.are_times), "")
+    policy, why = usual(steps, members, "tail" if times else "head")
+    return policy, f"{why}; {times!r} never falls: the last steps are the latest" if times else why
+
+
+def usual(steps: np.ndarray, members: Sequence[Tried], truncate: Literal["head", "tail"]) -> tuple[SequenceGroup, str]:
     """Returns the policy of a group: its T is the longest row, unless few rows are much longer than all others; and why.
 
     Args:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pipeline.columns_file.reader import loads
 from pipeline.dataset.target import refuse_file, write_file
@@ -25,6 +26,10 @@ from transforms.errors import listed
 
 if TYPE_CHECKING:
     from transforms.spec.spec import Spec
+
+
+MOST_NAMED: Final = 4
+"""Inputs that the next command names; more were hardly typed."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,13 @@ class Inspection:
     max_record_bytes: int = DEFAULTS.max_record_bytes
     max_unpack_ratio: float = DEFAULTS.max_unpack_ratio
     events: bool = True
+
+    @property
+    def next_command(self) -> str:
+        """The command that tries the draft on all rows."""
+        named = self.inputs if len(self.inputs) <= MOST_NAMED else ["FILES"]
+        inputs = (word for given in named for word in ("--input", given))
+        return shlex.join(["seqcols", "check", self.output or "COLUMNS.yaml", *inputs])
 
     @property
     def limits(self) -> Limits:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.inspect.candidates import Candidate
 from pipeline.inspect.sample import Sample
@@ -21,6 +23,9 @@ from transforms.rows.rejection import Fault
 TOLERATED: Final = 0.01
 """Share of rows that a column may reject and still be drafted: what is wrong there are the rows."""
 
+ENOUGH_RISES: Final = 10
+"""Steps at which values rise, and none at which they fall, that show that they are in order: chance is one in a thousand."""
+
 
 @dataclass
 class Tried:
@@ -32,6 +37,8 @@ class Tried:
       bad: bool `[rows]`, the rows that it rejects.
       steps: int64 `[rows]`, their steps; None for a context column.
       first: the first fault, as text; empty without any.
+      ascends: whether the values of no row fall from one step to the next, and often enough rise.
+      are_times: whether the values are times, as far as their type or the feature's name says.
     """
 
     column: Column
@@ -39,6 +46,8 @@ class Tried:
     bad: np.ndarray
     steps: np.ndarray | None
     first: str = ""
+    ascends: bool = False
+    are_times: bool = False
 
     @property
     def share(self) -> float:
@@ -78,6 +87,7 @@ def _tried(candidate: Candidate, sample: Sample) -> Tried:
     column, key = candidate.column, candidate.column.key
     bad, steps = [np.zeros(0, bool)], [np.zeros(0, np.int64)]
     first = ""
+    order: Counter[str] = Counter()
     for batch in sample.batches:
         stored = batch.column(key) if key in batch.schema.names else pa.nulls(batch.num_rows)
         parsed = parse(stored, column.features[key])
@@ -85,16 +95,32 @@ def _tried(candidate: Candidate, sample: Sample) -> Tried:
         first = first or _first(parsed.faults)
         _refuse(good, parsed.faults)
         accepted = np.flatnonzero(good)  # as in a run, the rules are for rows that could be parsed
-        checked = column.check({key: Ragged.of(parsed.array.take(pa.array(accepted)))})
+        taken = parsed.array.take(pa.array(accepted))
+        order += _order(taken) if column.is_sequence else {}
+        checked = column.check({key: Ragged.of(taken)})
         first = first or _first(checked.faults)
         _refuse(good, checked.faults, accepted)
         bad.append(~good)
         steps.append(np.zeros(batch.num_rows, np.int64))
         if checked.steps is not None:
             steps[-1][accepted] = checked.steps
-    return Tried(
+    made = Tried(
         column, candidate.why, np.concatenate(bad), np.concatenate(steps) if column.is_sequence else None, first
     )
+    made.ascends = not order["falls"] and order["rises"] >= ENOUGH_RISES
+    return made
+
+
+def _order(lists: pa.Array) -> Counter[str]:
+    """Returns how often a value is larger than the one before it in its row, and how often smaller; nothing of lists in lists."""
+    values = lists.flatten()
+    if pa.types.is_nested(values.type) or len(values) < 2:
+        return Counter()
+    rows = lists.value_parent_indices().to_numpy()
+    same = pa.array(rows[1:] == rows[:-1])
+    before, after = values[:-1], values[1:]
+    found = {"rises": pc.greater(after, before), "falls": pc.less(after, before)}
+    return Counter({what: pc.sum(pc.and_(same, pairs)).as_py() or 0 for what, pairs in found.items()})
 
 
 def _refuse(good: np.ndarray, faults: Sequence[Fault], positions: np.ndarray | None = None) -> None:

@@ -122,6 +122,27 @@ def counted(total: int, stream: TextIO | None) -> Iterator[Callable[[str, int], 
         yield lambda path, count: progress.update(task, advance=count, description=one_line(os.path.basename(path)))
 
 
+@contextlib.contextmanager
+def waiting(what: str, stream: TextIO | None) -> Iterator[None]:
+    """Says on a terminal what is being done while the block runs, and wipes that away at its end; elsewhere says nothing."""
+    shows = stream is not None and stream.isatty()
+
+    def show(text: str) -> None:
+        if shows and stream is not None:
+            with contextlib.suppress(OSError, ValueError):  # a terminal that is gone must not fail the work
+                print(text, end="", file=stream, flush=True)
+
+    show(f"{what} ...")
+    try:
+        yield
+    finally:
+        show(_WIPED)
+
+
+_WIPED: Final = "\r\x1b[2K"
+"""What takes a terminal to the beginning of a line, and erases it."""
+
+
 def say_what_is_compiled(stream: TextIO | None) -> None:
     """Says that kernels are compiled first, where they are: looking at the input needs them already."""
     from transforms.kernels import compiled

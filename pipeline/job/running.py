@@ -31,7 +31,7 @@ from pipeline.job.preparing import (
     screened,
     splits_of,
 )
-from pipeline.job.progress import now, say_what_is_compiled
+from pipeline.job.progress import now, say_what_is_compiled, waiting
 from pipeline.job.request import Request, check_values
 from pipeline.job.sequences_plan import Sequences
 from pipeline.job.verdict import DONE, FAILED
@@ -96,7 +96,9 @@ def _run_on_events(request: Request, stream: TextIO | None) -> Outcome:
 
 def _run_on_rows(request: Request, stream: TextIO | None, made: Sequences | None = None) -> Outcome:
     """Runs the job on the rows of its input, or on sequences, whose run has begun already."""
-    plan = plan_run(request, stream, made)
+    # Screening has a bar of its own.
+    with waiting("looking at the input", None if request.on_bad_file == "skip" else stream):
+        plan = plan_run(request, stream, made)
     before = _levels_before(request, plan)
     outcome = Outcome(
         FAILED,

@@ -15,7 +15,7 @@ from pipeline.job.sequences_plan import Sequences
 from transforms.errors import JobError, nearest
 from transforms.escaping import first_of
 from transforms.events.accounting import EXCLUDED
-from transforms.rows import digests
+from transforms.rows import digests, fates
 from transforms.rows.tally import Tally, add
 from transforms.spec import dense_rows
 
@@ -117,9 +117,10 @@ def too_many_rejected(book: Mapping[str, Any], allowed: float, noun: str = "rows
     """Returns why a run, or one of its splits, has too many rejects, or an empty string. Exactly the allowed share is allowed."""
     named = (("", book), *((f"split {name!r}: ", own) for name, own in ledger.splits_of(book)))
     for what, rows in ((what, own["rows"]) for what, own in named):
+        rejected = rows["rejected"] - fates.dropped(rows)
         # Counts are compared, not shares: 3 of 30 is no more than 0.1, whatever floats make of it.
-        if rows["rejected"] > round(allowed * rows["read"], 9):
-            share = f"{rows['rejected']:,} of {rows['read']:,} {noun} rejected ({rows['rejected'] / rows['read']:.2%})"
+        if rejected > round(allowed * rows["read"], 9):
+            share = f"{rejected:,} of {rows['read']:,} {noun} rejected ({rejected / rows['read']:.2%})"
             return f"{what}{share}, --max-rejected allows {allowed:.2%}"
     return ""
 
@@ -137,7 +138,9 @@ def nothing_written(plan: Plan, book: Mapping[str, Any]) -> str:
         return ""
     allowed = "appends nothing" if plan.appends else "publishes an empty data set"
     hint = "" if rows["read"] or what else f" (--allow-empty {allowed})"
-    return f"no rows to write{what}: {rows['read']:,} read, {rows['rejected']:,} rejected{hint}"
+    counts = fates.fates(rows)
+    left = f", {counts['dropped']:,} dropped" if counts["dropped"] else ""
+    return f"no rows to write{what}: {counts['read']:,} read, {counts['rejected']:,} rejected{left}{hint}"
 
 
 def refuse_absent(plan: Plan, book: Mapping[str, Any]) -> None:

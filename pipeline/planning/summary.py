@@ -11,6 +11,7 @@ from pipeline.dataset import events_ledger
 from pipeline.planning.plan import Planned
 from pipeline.text_table import table
 from transforms import escaping
+from transforms.rows.fates import fates
 
 BAR: Final = 40
 """Characters of the longest bar."""
@@ -22,9 +23,11 @@ def lines(planned: Planned) -> list[str]:
     if planned.events is not None:
         parts.append(_events(planned.events))
     if planned.outcome is not None and planned.outcome.ledger:
-        rows = planned.outcome.ledger["rows"]
+        rows = fates(planned.outcome.ledger["rows"])
         why = "; seqcols check tells why" if rows["rejected"] else ""
-        parts.append([f"rows: {rows['read']:,} read, {rows['rejected']:,} rejected, whose lengths do not count{why}"])
+        left = f" and {rows['dropped']:,} dropped" if rows["dropped"] else ""
+        counts = f"{rows['read']:,} read, {rows['rejected']:,} rejected{left}"
+        parts.append([f"rows: {counts}, whose lengths do not count{why}"])
     for name, group in planned.groups.items():
         parts += _group(name, group, planned.budget)
     return [escaping.one_line(line) for part in parts for line in ("", *part)][1:]

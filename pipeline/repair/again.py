@@ -24,6 +24,7 @@ from pipeline.repair.mended_events import MendedEvents, MendedFile
 from pipeline.repair.plan import RepairPlan
 from pipeline.sources.limits import DEFAULT_MAX_STEPS
 from transforms.errors import JobError
+from transforms.rows.fates import dropped
 from transforms.rows.origin import DIGEST_COLUMN
 from transforms.splits.rule import TRAIN
 
@@ -139,7 +140,7 @@ def _max_rejected(before: Manifest) -> list[str]:
     """Returns the share of rejects that the run may have: more than the usual one where the data set has more."""
     book: Mapping[str, Any] = layout.read_json(before.path(before.content["ledger"]))
     counts = [own["rows"] for own in (book, book["events"], *book.get("splits", {}).values())]
-    share = max(rows["rejected"] / rows["read"] for rows in counts if rows["read"])
+    share = max((rows["rejected"] - dropped(rows)) / rows["read"] for rows in counts if rows["read"])
     return [str(math.ceil(share * 100) / 100)] if share > DEFAULT_MAX_REJECTED else []
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from pipeline.report.figures import share
+from transforms.rows.fates import fates, faulty
 
 MOST_FILES: Final = 100
 """Input files that are listed."""
@@ -30,12 +31,13 @@ def reasons(
             "of_rejected": round(100 * count / rejected, 1),
             "examples": examples.get(reason, []),
         }
-        for reason, count in sorted(by_reason.items(), key=lambda pair: -pair[1])
+        for reason, count in sorted(faulty(by_reason).items(), key=lambda pair: -pair[1])
         if count
     ]
 
 
-def file(name: str, rows: Mapping[str, int]) -> dict[str, str]:
+def file(name: str, rows: Mapping[str, Any]) -> dict[str, str]:
     """Returns the rows of a file, or of a split."""
-    counts = {what: f"{rows[what]:,}" for what in ("read", "written", "rejected")}
-    return {"name": name, **counts, "share": share(rows["rejected"], rows["read"])}
+    counts = fates(rows)
+    told = {what: f"{count:,}" for what, count in counts.items()}
+    return {"name": name, **told, "share": share(counts["rejected"], counts["read"])}

@@ -12,6 +12,7 @@ from pipeline.report.rows import MOST_FILES, file, reasons
 from transforms.distributions.facts import Facts
 from transforms.distributions.spans import of_lengths
 from transforms.events.figures import Figures
+from transforms.rows.fates import fates, faulty
 from transforms.spec.spec import Spec
 
 OPEN_COLUMNS: Final = 12
@@ -42,7 +43,7 @@ def view(
       examples_of_events: the first rejected events of every reason.
       words: by column, a function from ids to what people call them: the words of its vocabulary.
     """
-    rows = ledger["rows"]
+    by_reason, rows = ledger["rows"]["rejected_by_reason"], fates(ledger["rows"])
     lengths = {name: group["T"] for name, group in statistics["groups"].items()}
     groups = [_group(name, lengths.get(name), spec, ledger, facts, k) for k, name in enumerate(spec.group_names)]
     by_name = {group["name"]: group for group in groups}
@@ -66,12 +67,12 @@ def view(
         "version": manifest["seqcols"],
         "format": manifest["format"],
         "runs": manifest["runs"],
-        "rows": {what: f"{rows[what]:,}" for what in ("read", "written", "rejected")},
+        "rows": {what: f"{count:,}" for what, count in rows.items()},
         "rejected_share": share(rows["rejected"], rows["read"]),
         "shards": len(manifest["examples"]["files"]),
         "bytes": size(sum(entry["bytes"] for entry in manifest["examples"]["files"])),
         "times": _times(facts),
-        "reasons": reasons(rows["rejected_by_reason"], rows["rejected"], rows["read"], examples),
+        "reasons": reasons(by_reason, rows["rejected"], rows["read"], examples),
         "events": events.view(ledger["events"], spec.events, figures, spec.split, examples_of_events or {})
         if "events" in ledger
         else None,
@@ -95,7 +96,7 @@ def view(
 
 
 def _split(name: str, rows: Mapping[str, Any], written: int) -> dict[str, str]:
-    why = ", ".join(f"{reason} {count:,}" for reason, count in rows["rejected_by_reason"].items())
+    why = ", ".join(f"{reason} {count:,}" for reason, count in faulty(rows["rejected_by_reason"]).items())
     return {**file(name, rows), "of_all": share(rows["written"], written), "reasons": why or "\N{EN DASH}"}
 
 

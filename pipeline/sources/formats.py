@@ -98,4 +98,8 @@ def _format_of(head: bytes, path: str) -> str:
             raise JobError(f"{path}: {what}{_READ}")
     if text.splitlines()[:1] == [b"{"]:
         raise JobError(f"{path}: a JSON object that takes several lines{_READ}")
-    return "jsonl" if begins_object(head) else "tfrecord"
+    if begins_object(head):
+        return "jsonl"
+    if bare_name(path).endswith((".yaml", ".yml")):
+        raise JobError(f"{path}: a YAML file, as a columns file is{_READ}; the columns file is given without --input")
+    return "tfrecord"

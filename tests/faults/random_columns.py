@@ -159,7 +159,7 @@ def _policy(rng: Rng, fits: bool) -> SequenceGroup:
     return SequenceGroup(
         max_length=rng.choice([1, 3, 5, "longest"] if fits else [1, 3, 5]),
         truncate=rng.choice(["head", "tail", "tail", "reject"]),
-        min_length=rng.choice([0, 0, 0, 0, 1]),
+        **rng.choice([{}, {}, {}, {"min_length": 1}, {"min_length": 1, "shorter": "drop"}]),
         padding=rng.choice(["post", "pre"]),
         concatenate=rng.random() < 0.2,
         mask=rng.random() < 0.8,

@@ -160,8 +160,8 @@ LOOPS: Final = [
         "pytest tests/test_repair.py",
     ),
     Loop(
-        "an output path with `..`, glob characters, symbolic links, 10,000 names",
-        "refused, or exactly there, `..` resolved first: no file elsewhere is touched",
+        "an output path that ends, `..` resolved first, in a data set, at a link or in glob characters, 10,000 names",
+        "refused, any other is exactly there: no file elsewhere is touched",
         "tests.faults.paths 10000",
     ),
     Loop(

@@ -24,6 +24,9 @@ class Explanation:
 NEVER_PARSED: Final = ("bad_record", "no_split")
 """The codes of rows that are rejected before their features are parsed: nothing of them is counted by column."""
 
+DROPPED: Final = ("dropped_short",)
+"""The codes of rows that are left out because the columns say so: kept and counted as rejected rows are, but no faults."""
+
 EXPLANATIONS: Final[dict[str, Explanation]] = {
     "bad_record": Explanation(
         "the record cannot be decoded at all",
@@ -48,7 +51,7 @@ EXPLANATIONS: Final[dict[str, Explanation]] = {
     "not_a_number": Explanation(
         "the text is not a number",
         '`["21.5", "n/a"]`; `["3.0"]` in a column of ids; `"1,,2"`',
-        "clean the text at the source; write gaps as `nan` and use `non_finite: fill`",
+        "clean the text at the source; write gaps as `nan` and use `non_finite: fill`; for words, a vocabulary or hash buckets",
     ),
     "not_an_integer": Explanation(
         "the number has a fraction (or is not finite) and the column holds integers",
@@ -118,7 +121,12 @@ EXPLANATIONS: Final[dict[str, Explanation]] = {
     "too_short": Explanation(
         "the sequence is shorter than min_length",
         "1 step with `min_length: 2`",
-        "a smaller `min_length`; if many rows are meant to be left out, a larger `--max-rejected`",
+        "a smaller `min_length`; `shorter: drop` if such rows are meant to be left out",
+    ),
+    "dropped_short": Explanation(
+        "the sequence is shorter than min_length, and the group drops such rows: no fault, and --max-rejected does not count it",
+        "1 step with `min_length: 2, shorter: drop`",
+        "nothing; to have the rows after all, a smaller `min_length`, also in a repair",
     ),
 }
 """Reason code to what it says. Codes are stable: files and dashboards hold them."""

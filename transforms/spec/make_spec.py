@@ -142,6 +142,9 @@ def _group_faults(spec: Spec) -> list[SpecFault]:
         elif policy.fixed_length is not None and policy.min_length > policy.fixed_length:
             message = f"expected at most max_length, {policy.fixed_length}, got {policy.min_length}"
             faults.append(SpecFault(path_of((*path, "min_length")), message))
+        elif policy.shorter == "drop" and not policy.min_length:
+            message = "shorter: drop needs a min_length of 1 or more, got 0"
+            faults.append(SpecFault(path_of((*path, "shorter")), message))
         elif policy.fixed_length is None and policy.truncate == "reject":
             message = "truncate: reject needs a max_length that is a number, got 'longest'"
             faults.append(SpecFault(path_of((*path, "truncate")), message))
