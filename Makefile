@@ -67,6 +67,10 @@ test-all: env ## run all tests, the slow ones too: kills, buckets, processes, mo
 	@echo "running all tests (about half an hour)"
 	@$(BIN)/pytest -m "not flink and not browser and not torch" $(ARGS)
 
+test-pythons: wheel build/lock-env/.made ## the same jobs on every Python here, from the lock and the wheel (3 GB each, once; ARGS="--only 3.12")
+	@echo "running the same jobs on every Python of this machine (some minutes each)"
+	@$(BIN)/python -m tests.pythons.run --uv $(CURDIR)/build/lock-env/bin/uv $(ARGS)
+
 coverage: env ## run what make test runs, and say which lines that touches (build/coverage/index.html)
 	@echo "running the tests, without those marked slow, and counting lines"
 	@$(BIN)/pytest --cov --cov-report=term:skip-covered --cov-report=html:build/coverage $(ARGS)
