@@ -1,23 +1,25 @@
-# Every step that a person or a build machine runs. Needs make and Python 3.11; nothing else.
+# Every step that a person or a build machine runs. Needs make and a Python of 3.11 to 3.13; nothing else.
 
-# The first of these that is a Python 3.11; `make PYTHON=/path/to/python` overrides.
-PYTHON ?= $(shell for p in python3.11 python3; do \
-	"$$p" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done)
+IS_OURS = -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null
+
+# The newest that runs (a shim of pyenv may be there for a Python that is not); `make PYTHON=/path/to/python` overrides.
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+	"$$p" $(IS_OURS) && { echo "$$p"; break; }; done)
 
 BIN := .venv/bin
 LOCKED := .venv/.locked
 INSTALLED := .venv/.installed
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --progress-bar off --disable-pip-version-check --no-input
 
-CHECK_PYTHON = "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || \
-	{ echo "make: seqcols needs Python 3.11: install it, or say where it is with make PYTHON=/path/to/python3.11" >&2; exit 1; }
+CHECK_PYTHON = "$(PYTHON)" $(IS_OURS) || \
+	{ echo "make: seqcols needs Python 3.11, 3.12 or 3.13: install it, or say where it is with make PYTHON=/path/to/python" >&2; exit 1; }
 
 # Passed on to the tool: `make test ARGS="-k padding -n 0"`, `make lock ARGS=--upgrade`.
 ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help env demo test test-all coverage flink-test report-test torch-test docs template test-parity fuzz faults lint format lock bench bench-memory bench-files clean
+.PHONY: help env demo test test-all test-pythons coverage wheel flink-test report-test torch-test docs template test-parity fuzz faults lint format lock bench bench-memory bench-files clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{ printf "%-16s%s\n", $$1, $$2 }'
@@ -48,6 +50,12 @@ $(INSTALLED): $(LOCKED) setup.py
 	@$(BIN)/python -m pipeline.compile_kernels
 	@touch $@
 
+# The sdist is made first and the wheel of what is in it, in a folder of its own: nothing of an earlier build gets in.
+wheel: env ## build the sdist and the wheel, into dist
+	@rm -rf dist; mkdir -p build
+	@$(BIN)/python -m build --no-isolation --outdir dist . >build/wheel.log 2>&1 || { cat build/wheel.log; exit 1; }
+	@ls dist/*
+
 demo: env ## run the whole pipeline on made-up data, into build/demo
 	@$(BIN)/seqcols demo build/demo
 
@@ -58,6 +66,10 @@ test: env ## run the tests but the slow ones, which takes some minutes (ARGS="-k
 test-all: env ## run all tests, the slow ones too: kills, buckets, processes, models trained (about half an hour)
 	@echo "running all tests (about half an hour)"
 	@$(BIN)/pytest -m "not flink and not browser and not torch" $(ARGS)
+
+test-pythons: wheel build/lock-env/.made ## the same jobs on every Python here, from the lock and the wheel (3 GB each, once; ARGS="--only 3.12")
+	@echo "running the same jobs on every Python of this machine (some minutes each)"
+	@$(BIN)/python -m tests.pythons.run --uv $(CURDIR)/build/lock-env/bin/uv $(ARGS)
 
 coverage: env ## run what make test runs, and say which lines that touches (build/coverage/index.html)
 	@echo "running the tests, without those marked slow, and counting lines"
@@ -80,19 +92,20 @@ format: env ## format the code and fix what can be fixed by itself
 	@$(BIN)/ruff check --fix-only .
 	@$(BIN)/ruff format .
 
-# setuptools and wheel are for installing seqcols itself without build isolation. The resolver has an environment of its
+# One lock for every Python in setup.py's range: what differs among them stands in markers. setuptools and wheel are for
+# installing seqcols itself without build isolation. The resolver has an environment of its
 # own, so that a lock which does not install can be mended.
 lock: build/lock-env/.made ## rewrite requirements.lock, keeping its versions where they still fit (ARGS=--upgrade: newest)
 	@echo "resolving requirements.lock"
 	@cp requirements.lock build/requirements.lock
 	@printf 'setuptools>=77\nwheel\n' | build/lock-env/bin/uv pip compile --quiet --no-config --no-header \
-		--python build/lock-env/bin/python --python-version 3.11 --python-platform linux --generate-hashes \
-		--extra test --extra lint --extra bench --extra docs $(ARGS) --output-file build/requirements.lock setup.py -
+		--python build/lock-env/bin/python --universal --python-version 3.11 --generate-hashes \
+		--extra test --extra lint --extra bench --extra docs --extra release $(ARGS) --output-file build/requirements.lock setup.py -
 	@! grep -nF -e '://' -e '$(CURDIR)' build/requirements.lock
 	@cp build/requirements.lock requirements.lock
 	@cp tests/torch.lock build/torch.lock
 	@echo 'torch>=2.3' | build/lock-env/bin/uv pip compile --quiet --no-config --no-header \
-		--python build/lock-env/bin/python --python-version 3.11 --python-platform linux --generate-hashes \
+		--python build/lock-env/bin/python --universal --python-version 3.11 --generate-hashes \
 		--constraint requirements.lock $(ARGS) --output-file build/torch.lock -
 	@! grep -nF -e '://' -e '$(CURDIR)' build/torch.lock
 	@cp build/torch.lock tests/torch.lock

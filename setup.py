@@ -10,11 +10,22 @@ BUCKETS = ["boto3", "moto", "flask", "flask-cors", "gcp-storage-emulator"]
 
 setup(
     name="seqcols",
-    version="0.1.0.dev0",
+    version="0.2.0",
     description="Dense, masked, normalised sequence columns for training: an Apache Beam batch pipeline.",
     license="Apache-2.0",
     license_files=["LICENSE"],
-    python_requires=">=3.11,<3.12",
+    # From below, protobuf: on 3.10 Beam and tf.Transform want different ones. From above, wheels: TensorFlow has none for 3.14.
+    python_requires=">=3.11,<3.14",
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Intended Audience :: Developers",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Typing :: Typed",
+    ],
     package_dir={"": "."},
     packages=find_packages(include=["pipeline*", "seqcols*", "transforms*"]),
     package_data={"": ["py.typed", "*.json", "*.yaml", "*.html.j2"]},
@@ -35,6 +46,7 @@ setup(
         "jinja2",
         "numba>=0.68,<0.69",
         "numpy",
+        "pandas<3",  # Beam 2.77's readers of CSV and JSON ask DataFrame for `first`, which pandas 3 has no more
     ],
     extras_require={
         "s3": ["boto3"],
@@ -52,6 +64,7 @@ setup(
         ],
         "lint": ["ruff", "mypy", "import-linter"],
         "docs": ["pdoc", "zensical>=0.0.73,<0.1"],
+        "release": ["build"],
         "torch": ["torch>=2.3"],  # the first that takes NumPy 2
         "bench": ["polars", "altair", "vl-convert-python"],
     },

@@ -14,7 +14,7 @@ import pytest
 from pipeline.columns_file.reader import LARGEST, load, loads
 from pipeline.command.demo import make_sample
 from pipeline.command.tf_examples import write_examples
-from pipeline.inspect.inspect import Inspection
+from pipeline.inspect.inspection import Inspection
 from tests.inspecting import inspected
 from tests.jobs import call
 from transforms.errors import JobError

@@ -148,7 +148,7 @@ def expression(pattern: str) -> re.Pattern[str]:
     Raises:
       re.error: it is none.
     """
-    with warnings.catch_warnings():  # Python 3.11 has one for `[[]`, which is how to say [
+    with warnings.catch_warnings():  # Python has one for `[[]`, which is how to say [
         warnings.simplefilter("ignore", FutureWarning)
         return re.compile(FileSystem.translate_pattern(pattern))
 

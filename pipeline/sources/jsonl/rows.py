@@ -30,7 +30,7 @@ _DIGITS: Final = bytes(48 if 48 <= k <= 57 else 32 for k in range(256))
 
 _ZEROS: Final = b"0" * 19
 _MOST_DIGITS: Final = 4000
-"""Python 3.11 reads no integers of more than 4,300 digits."""
+"""Python reads no integers of more than 4,300 digits."""
 
 _DEEPEST: Final = 8
 _TOO_DEEP: Final = {"nested": "too deep"}
