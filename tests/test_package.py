@@ -13,9 +13,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-from apache_beam.options.pipeline_options import PipelineOptions
-from apache_beam.runners.portability import stager
+from apache_beam.runners.portability import local_job_service
 
+from pipeline.command.demo import make_sample
 from tests.pythons import job
 from tests.test_contributing import ROOT
 
@@ -79,7 +79,9 @@ def environment(folder: Path) -> Path:
 def installed(python: Path, package: Path) -> None:
     """Installs a package as a worker does what was staged, but from no index: a worker may have one, a test has not."""
     command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-index", "--no-deps"]
-    done = subprocess.run([*command, "--no-build-isolation", package], capture_output=True, text=True, check=False)
+    # Among the libraries pip sees the editable install of this checkout, and must leave it where it is.
+    command += ["--no-build-isolation", "--ignore-installed", package]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
 
 
@@ -113,18 +115,24 @@ def test_the_wheel_runs_where_no_checkout_is(built, tmp_path):
     assert drafted.strip() == (ROOT / "pipeline/columns.schema.json").read_text().strip()
 
 
-def test_beam_stages_what_a_worker_can_install(built, tmp_path, monkeypatch):
-    """`--setup_file`: what Beam's stager builds of the unpacked sdist, installed as a worker's start-up installs it."""
+def test_beam_brings_it_to_workers(built, tmp_path):
+    """`--setup_file` of a job with its workers here; then what came to the job service, installed as a container does it."""
     with tarfile.open(only(built, "*.tar.gz")) as sdist:
         sdist.extractall(tmp_path, filter="data")
     setup = only(tmp_path, "seqcols-*") / "setup.py"
-    monkeypatch.chdir(tmp_path)
-    options = PipelineOptions([f"--setup_file={setup}"])
-    resources = stager.Stager.create_job_resources(options, str(tmp_path))
-    staged = {name: path for path, name, _ in stager.Stager.extract_staging_tuple_iter(resources)}
-    assert [*staged] == ["workflow.tar.gz", "submission_environment_dependencies.txt"]
+    columns, pattern, _ = make_sample(str(tmp_path / "demo"))
+    job_service = local_job_service.LocalJobServicer(str(tmp_path / "staging"))
+    port = job_service.start_grpc_server()
+    try:
+        command = [sys.executable, "-m", "seqcols", "run", columns, "--input", pattern, "--output", tmp_path / "out"]
+        command += ["--runner=PortableRunner", f"--job_endpoint=localhost:{port}", "--environment_type=LOOPBACK"]
+        done = subprocess.run([*command, f"--setup_file={setup}"], capture_output=True, text=True, check=False)
+    finally:
+        job_service.stop()
+    assert done.returncode == 0, done.stderr[-3000:]
+    package = tmp_path / "workflow.tar.gz"
+    only(tmp_path / "staging", "*/*-workflow.tar.gz").rename(package)
     python = environment(tmp_path / "env")
-    installed(python, Path(staged["workflow.tar.gz"]))
+    installed(python, package)
     outside(python, "-I", "-c", WHERE, cwd=tmp_path)
-    outside(python, "-I", "-m", "seqcols", "demo", "demo", cwd=tmp_path)
-    outside(python, "-I", "-m", "seqcols", "verify", "demo/output", cwd=tmp_path)
+    assert "all equal" in outside(python, "-I", "-m", "seqcols", "verify", tmp_path / "out", cwd=tmp_path)
