@@ -140,7 +140,7 @@ def waiting(what: str, stream: TextIO | None) -> Iterator[None]:
 
 
 _WIPED: Final = "\r\x1b[2K"
-"""What takes a terminal to the beginning of a line, and erases it."""
+"""The characters that take a terminal to the beginning of a line, and erase it."""
 
 
 def say_what_is_compiled(stream: TextIO | None) -> None:

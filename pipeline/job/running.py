@@ -94,10 +94,14 @@ def _run_on_events(request: Request, stream: TextIO | None) -> Outcome:
     return done
 
 
+def _looking(request: Request, stream: TextIO | None) -> contextlib.AbstractContextManager[None]:
+    """Says what is waited for before the bars of a run; screening has a bar of its own."""
+    return waiting("looking at the input", None if request.on_bad_file == "skip" else stream)
+
+
 def _run_on_rows(request: Request, stream: TextIO | None, made: Sequences | None = None) -> Outcome:
     """Runs the job on the rows of its input, or on sequences, whose run has begun already."""
-    # Screening has a bar of its own.
-    with waiting("looking at the input", None if request.on_bad_file == "skip" else stream):
+    with _looking(request, stream):
         plan = plan_run(request, stream, made)
     before = _levels_before(request, plan)
     outcome = Outcome(
@@ -189,7 +193,8 @@ def count(request: Request, stream: TextIO | None, title: str) -> Outcome:
         rehearse(request.spec)
         needs_analysis(request.spec)  # traces the normalizer functions, so that a broken one is found
         if request.spec.events is None:
-            inputs, _, skipped = screened(request, folder, stream)
+            with _looking(request, stream):
+                inputs, _, skipped = screened(request, folder, stream)
             with cleaning.run_in(place):
                 return _counted(request, place, inputs, skipped, stream, title)
         plan, outcome = sequences.planned(request, place, stream), Outcome(FAILED)

@@ -71,14 +71,15 @@ class Numeric(NumericBase):
         absent = values.lengths == 0
         finite = self.check_finite(values)
         faults = [*self.missing_faults(values), *finite.faults]
+        expected = "expected a value" if width == 1 else f"expected {width} values"
         if self.default_value is None and absent.any():
             rows = np.flatnonzero(absent)
-            message = f"expected {width} values (the column has no default_value)"
+            message = f"{expected} (the column has no default_value)"
             faults.append(Fault("missing", self.name, rows, ["absent"] * len(rows), message))
         wrong = np.flatnonzero(~absent & (values.lengths != width))
         if len(wrong):
             shown = [f"{n} values" for n in values.lengths[wrong]]
-            message = f"expected {width} values (shape {list(self.shape)})"
+            message = f"{expected} (shape {list(self.shape)})"
             faults.append(Fault("wrong_value_count", self.name, wrong, shown, message))
         return Checked(faults, completed=np.where(absent, width, 0), flags=finite.flags)
 
