@@ -23,7 +23,7 @@ from transforms.errors import SpecError, SpecFault
 from transforms.serve import inputs, parsing, record_features
 from transforms.serve.left_out import filled, spec_without, without_left_out
 from transforms.serve.valid import admitted
-from transforms.serve.words import Words
+from transforms.serve.words import WordsBeside
 from transforms.spec.spec import Spec, length_name
 from transforms.stored import trees
 
@@ -41,7 +41,7 @@ class ServingModel(tf.Module):
     Args:
       spec: the columns.
       transform_dir: directory of the graph that a job saved, on this machine.
-      words: the words of columns, by name: it then also gives the words of ids (see `Words`).
+      words: the words of columns, by name: it then also gives the words of ids (see `WordsBeside`).
       without: names of columns that requests do not have: it gives neither them nor groups that have no others.
 
     Attributes:
@@ -65,7 +65,7 @@ class ServingModel(tf.Module):
         self._graph = called(self._loaded, spec)
         self._forms = parsing.forms(self._asked)
         self.outputs = self._outputs()
-        self._words = Words(words, self.outputs, self._asked) if words else None
+        self._words = WordsBeside(words, self.outputs, self._asked) if words else None
         self._together = outputs_together(self.outputs, spec)
         features = parsing.request_specs(self._asked)
         # Traced once, and called by all that can be called from outside. There is no Python for autograph to look at.
