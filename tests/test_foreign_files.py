@@ -11,12 +11,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from pipeline.columns_file.reader import loads
 from pipeline.inputs.match import match
 from pipeline.inputs.preflight import look
 from pipeline.sources.formats import source_for
 from pipeline.sources.limits import DEFAULTS
 from tests.foreign.cases import CASES, Case, table
-from tests.jobs import done, listing, read_arrays, run_job
+from tests.jobs import call, done, listing, read_arrays, run_job
 from transforms import JobError, SequenceGroup, apply, make_spec
 from transforms.rows import origin
 from transforms.spec.spec import Spec
@@ -123,6 +124,31 @@ def test_in_a_whole_job(path, tmp_path):
         for one, k in zip(got, order, strict=True):
             other = values.expected[k]
             assert is_same(one, other), (name, one, other)
+
+
+UNDRAFTED = {"duckdb/v2.parquet": "has a column that pyarrow cannot read", "arrow/empty.parquet": "has no rows"}
+
+
+@pytest.mark.parametrize("case", [case for case in READ if case.path not in UNDRAFTED], ids=lambda case: case.path)
+def test_a_draft(case, tmp_path, command_line):
+    made = call("inspect", FILES / case.path, "-o", tmp_path / "columns.yaml")
+    assert made.exit_code == 0, made.output
+    assert loads((tmp_path / "columns.yaml").read_text()).columns
+
+
+@pytest.mark.parametrize(
+    ("path", "comment"),
+    [
+        ("java/snappy.avro", ": times in seconds (time_unit takes others)"),
+        ("spark/types.parquet", ": times in seconds (time_unit takes others)"),
+        ("bigquery/rows-000000000000.json", "all of them times (numeric_column with time_unit reads them)"),
+        ("polars/plain.csv", "all of them times (numeric_column with time_unit reads them)"),
+    ],
+)
+def test_a_draft_says_what_are_times(path, comment, tmp_path, command_line):
+    call("inspect", FILES / path, "-o", tmp_path / "columns.yaml")
+    text = (tmp_path / "columns.yaml").read_text()
+    assert comment in " ".join(line.strip().removeprefix("# ") for line in text.splitlines())
 
 
 def test_every_file_has_a_case():
