@@ -451,6 +451,13 @@ CASES = [
         [whole("id", 2, 1), steps("items", [], [12, 7]), word("shop", NOTHING, "a b/ü")],
     ),
     Case("duckdb/plain.csv", DUCKDB, "CSV, lists as text", _DUCKDB_CSV),
+    Case(
+        "duckdb/plain.csv",
+        DUCKDB,
+        "CSV, lists of text without quotes, `[a, b c]`",
+        [whole("id"), words("words", delimiter="json")],
+        {0: "wrong_type", 1: "wrong_type"},
+    ),
     Case("duckdb/odd.csv", DUCKDB, r"CSV, `\|`, nulls as `\N`", _DUCKDB_CSV),
     Case("duckdb/zstd.csv.zst", DUCKDB, "CSV, zstd", _DUCKDB_CSV),
     Case("duckdb/lines.json", DUCKDB, "JSON Lines", _DUCKDB_JSON),
@@ -694,6 +701,13 @@ CASES = [
             number("at", WHEN, ABSENT, ABSENT, time_unit="s"),
             word("name", 'say "hi", ü', "", NOTHING),
         ],
+    ),
+    Case(
+        "databases/copy.csv",
+        POSTGRES,
+        "arrays as text, `{1,2}`",
+        [whole("id", 3), steps("items", [], delimiter="json")],
+        {0: "wrong_type", 1: "wrong_type"},
     ),
     Case(
         "databases/marked.csv",
