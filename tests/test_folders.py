@@ -8,7 +8,7 @@ import json
 import shutil
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import polars as pl
@@ -84,7 +84,7 @@ class TestWhatIsData:
 
     SPARK = (
         "_SUCCESS", "._SUCCESS.crc", "day=1/part-0.parquet", "day=1/.part-0.parquet.crc", "_temporary/0/part-0.parquet",
-        "_x=1/part-1.parquet", "_delta_log/0.json", ".hive-staging_1/part-0.parquet", "day=2_$folder$",
+        "_x=1/part-1.parquet", "_log/0.json", ".hive-staging_1/part-0.parquet", "day=2_$folder$",
         "day=2/a.parquet._COPYING_", "day=2/part-0.parquet",
     )  # fmt: skip
 
@@ -101,9 +101,9 @@ class TestWhatIsData:
             ("_SUCCESS", ["_SUCCESS"]),
             ("_S*", ["_SUCCESS"]),
             ("*/_*", []),
-            ("_delta_log", ["_delta_log/0.json"]),
-            ("_delta_log/*", ["_delta_log/0.json"]),
-            ("_d*/**", ["_delta_log/0.json"]),
+            ("_log", ["_log/0.json"]),
+            ("_log/*", ["_log/0.json"]),
+            ("_l*/**", ["_log/0.json"]),
             ("day=1/.part*", ["day=1/.part-0.parquet.crc"]),
             ("*/.part*", ["day=1/.part-0.parquet.crc"]),
             (".hive*/*", [".hive-staging_1/part-0.parquet"]),
@@ -140,6 +140,47 @@ class TestWhatIsData:
         assert match([f"{tmp_path}/empty", f"{tmp_path}/day"], allow_empty=True).files == ()
         with pytest.raises(JobError, match="no file matches"):
             match([f"{tmp_path}/nowhere"], allow_empty=True)
+
+
+class TestTables:
+    """Of lakes: their folders keep rows that are deleted (`tests/test_foreign_files.py` has tables that the tools wrote)."""
+
+    MARKS: ClassVar = {
+        "_delta_log/00000000000000000000.json": "a Delta Lake table",
+        ".hoodie/hoodie.properties": "an Apache Hudi table",
+        "metadata/v1.metadata.json": "an Apache Iceberg table",
+        "metadata/00000-6d225e9d.metadata.json.gz": "an Apache Iceberg table",
+    }
+
+    @pytest.mark.parametrize("mark", MARKS)
+    @pytest.mark.parametrize("given", ["", "**", "t", "t/", "t/day=1", "t/day=1/*.parquet", "t/*/*.parquet"])
+    def test_are_refused(self, given, mark, tmp_path):
+        touch(tmp_path, f"t/{mark}", "t/day=1/a.parquet", "other/a.parquet")
+        with pytest.raises(JobError) as error:
+            match([f"{tmp_path}/{given}"])
+        assert str(error.value).startswith(
+            f"input '{tmp_path}/{given}': '{tmp_path}/t' is {self.MARKS[mark]}, in whose"
+        )
+
+    @pytest.mark.parametrize("mark", MARKS)
+    def test_what_is_named_itself_or_lies_elsewhere_is_read(self, mark, tmp_path):
+        touch(
+            tmp_path, f"t/{mark}", "t/day=1/a.parquet", "other/b.parquet", "my_delta_log/c.parquet", "metadata/d.json"
+        )
+        for given in (f"t/{mark}", "t/day=1/a.parquet", "other", "my_delta_log", "metadata"):
+            assert len(found(tmp_path, given)) == 1
+        folder = mark.partition("/")[0]
+        assert found(tmp_path, f"t/{folder}/*") == [f"t/{mark}"]
+
+    def test_in_an_object_store(self, monkeypatch):
+        monkeypatch.setattr(Objects, "held", {})
+        root = f"{SCHEME}://bucket/export"
+        for name in ("t/_delta_log/0.json", "t/day=1/a.parquet", "other/b.parquet"):
+            Objects.put(f"{root}/{name}", b"x")
+        for given in (root, f"{root}/t", f"{root}/t/**"):
+            with pytest.raises(JobError, match=f"{root}/t' is a Delta Lake table"):
+                match([given])
+        assert [file.path for file in match([f"{root}/other"]).files] == [f"{root}/other/b.parquet"]
 
 
 class TestWhatFoldersSay:

@@ -91,6 +91,12 @@ def test_a_columnar_file_with_the_name_of_a_packed_one(tmp_path):
         (b"PK\x03\x04\x14", "a ZIP archive, or a spreadsheet"),
         (b"ARROW1\0\0", "an Arrow IPC (Feather) file"),
         (b"\x93NUMPY\x01\0", "a NumPy file"),
+        (b"FEA1\0\0\0\0", "a Feather file of version 1"),
+        (b"PARE\x15\0", "an encrypted Parquet file"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1", "a spreadsheet, or another document of Microsoft Office"),
+        (b"\x89HDF\r\n", "an HDF5 file"),
+        ('{"x": 1}\n'.encode("utf-16"), "UTF-16 text"),
+        (b"1\x0112\x027\n2\x01\\N\n", "text, whose name does not say that it is CSV (.csv, .tsv) with a header"),
     ],
 )
 def test_other_formats_are_named(tmp_path, data, what):
@@ -100,6 +106,20 @@ def test_other_formats_are_named(tmp_path, data, what):
             JobError, match=re.escape(f"/{name}: {what}, expected TFRecord, Parquet, Avro, CSV, or JSON Lines")
         ):
             source_for(str(tmp_path / name))
+
+
+@pytest.mark.parametrize(
+    ("suffix", "packer"), [("lz4", "lz4"), ("snappy", "Snappy"), ("br", "Brotli"), ("7z", "7-Zip")]
+)
+def test_packings_that_are_not_read_are_named(tmp_path, suffix, packer):
+    for name in (f"a.json.{suffix}", f"a.csv.{suffix.upper()}"):
+        path = tmp_path / name
+        path.write_bytes(b"\x00\x00\x01\x02packed")
+        with pytest.raises(JobError, match=f"{name}: packed with {packer}, expected one of gzip, bz2, xz, zstd, zlib$"):
+            source_for(str(path))
+    plain_one = tmp_path / f"b.json.{suffix}"  # its name lies
+    plain_one.write_bytes(b'{"x": 1}\n')
+    assert set(source_for(str(plain_one)).features(str(plain_one))) == {"x"}
 
 
 @pytest.mark.parametrize("suffix", CODECS)

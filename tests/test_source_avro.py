@@ -12,7 +12,7 @@ import tracemalloc
 import uuid
 import zlib
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
+from decimal import Context, Decimal
 from pathlib import Path
 from typing import Any
 
@@ -307,15 +307,34 @@ def test_types_that_arrow_has_not(tmp_path):
     }
     row = {**row, "self": None, "wide": Decimal(5)}
     path = write(tmp_path / "a.avro", schema, [row, {**row, "self": row}])
-    kinds = {name: UNREADABLE for name in ("self", "bag", "wide")}
+    kinds = {name: UNREADABLE for name in ("self", "bag")}
     mixed = pa.struct([("a", UNREADABLE), ("b", pa.int64())])
     kinds |= {"mixed": mixed, "mixes": pa.large_list(mixed)}
-    assert SOURCE.features(path) == {**kinds, "same": pa.large_string(), "nothing": pa.null()}
+    assert SOURCE.features(path) == {**kinds, "same": pa.large_string(), "nothing": pa.null(), "wide": pa.null()}
     first, second = read(path)
+    assert first["wide"] == Decimal(5)
     assert first["bag"] == unreadable({"a": 1, "b": b"x"}) and first["self"] is None and first["same"] == "A"
     assert next(iter(second["self"].values())).startswith("{'self': None, 'bag'")
     assert first["mixed"] == {"a": unreadable(1), "b": 2}  # a field of several types leaves its neighbours alone
     assert first["mixes"] == [{"a": unreadable(b"s"), "b": 3}]
+
+
+def test_decimals_of_more_digits_than_arrow_has(tmp_path):
+    """As BigQuery's BIGNUMERIC: each row has the digits that it needs, and one that needs more leaves the others alone."""
+    wide = {"type": "bytes", "logicalType": "decimal", "precision": 100, "scale": 38}
+    values = [
+        Decimal("0.125"),
+        Decimal("-5"),
+        Decimal("12345678901234567890123456789012345678.5"),
+        None,
+        Decimal(10) ** 50,
+    ]
+    schema = record(("x", union("null", wide)), ("y", array(wide)))
+    path = write(tmp_path / "a.avro", schema, [{"x": x, "y": [Decimal("0.5")]} for x in values])
+    rows = read(path)
+    assert [row["x"] for row in rows][:4] == values[:4]
+    assert rows[4]["x"] == unreadable(Decimal(10**50).quantize(Decimal(1).scaleb(-38), context=Context(prec=100)))
+    assert [row["y"] for row in rows] == [[Decimal("0.5")]] * 5
 
 
 def logical(kind: str, means: str, **more: Any) -> dict[str, Any]:

@@ -330,7 +330,7 @@ def test_a_file_of_a_header_alone_has_no_rows(tmp_path):
         (b"a,,\n", "has 2 columns named ''"),
         (b"x,__row__\n", "the column name '__row__' is reserved"),
         (b"x,\xff\n", "the header is not UTF-8 text"),
-        ("x,y\n".encode("utf-16"), "the header is not UTF-8 text"),
+        ("x,y\n".encode("utf-16"), "UTF-16 text, expected UTF-8"),
         (b'x,"y"z\n1,2\n', "the header has something after a closing quote"),
         (b'x,"y\n1,2\n', "the header cannot be read: a quote is open until the end of the file"),
     ],

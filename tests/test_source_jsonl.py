@@ -625,3 +625,12 @@ def test_a_job_over_json_lines(tmp_path):
     }
     assert {r["record"] for r in rejected} == {data[k] for k in bad}
     assert {r["record_format"] for r in rejected} == {"json"}
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])
+def test_utf_16_is_named(tmp_path, encoding):
+    """As Windows PowerShell writes it: not a line of it is JSON, and every row would be rejected."""
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b"\xfe\xff" * (encoding != "utf-16") + '{"x": 1}\n'.encode(encoding))
+    with pytest.raises(JobError, match=r"a\.jsonl: UTF-16 text, expected UTF-8$"):
+        SOURCE.features(str(path))

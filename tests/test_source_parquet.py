@@ -257,3 +257,48 @@ def test_a_footer_that_names_fewer_rows_is_noticed(tmp_path):
 
 def whole_of(path: Any) -> pa.Table:
     return whole([step for split in SOURCE.parts(str(path)) for step in SOURCE.read(split, ALL, Limits())])
+
+
+class TestInt96:
+    """Times as Spark, Hive and Impala write them: all years exactly, in lists and structs too."""
+
+    NEVER, FIRST, FINE = 253402214400 * 10**6, -62135596800 * 10**6, 1709209815250000001
+
+    def path(self, tmp_path: Path, times: pa.Array, **options: Any) -> str:
+        data = pa.table({"x": times, "y": pa.array(range(len(times)))})
+        return write(tmp_path / "a.parquet", data, use_deprecated_int96_timestamps=True, **options)
+
+    def read(self, path: str) -> list[Any]:
+        return [value for step in read_x(path) for value in step.batch.column("x").to_pylist()]
+
+    @pytest.mark.parametrize("depth", ["plain", "lists", "structs", "lists of structs"])
+    def test_beyond_what_nanoseconds_count(self, tmp_path, depth):
+        times = pa.array([self.NEVER, None, 0, self.FIRST, 1709209815250001], pa.timestamp("us"))
+        wrapped = {
+            "plain": times,
+            "lists": pa.array([[t] for t in times.to_pylist()], pa.list_(times.type)),
+            "structs": pa.StructArray.from_arrays([pa.array(["a"] * 5), times], ["name", "at"]),
+            "lists of structs": pa.array([[{"at": t, "n": 1}] for t in times.to_pylist()]),
+        }[depth]
+        assert self.read(self.path(tmp_path, wrapped)) == wrapped.to_pylist()
+
+    def test_nanoseconds_stay(self, tmp_path):
+        times = pa.array([self.FINE, None, -self.FINE], pa.timestamp("ns"))
+        (batch,) = [step.batch for step in read_x(self.path(tmp_path, times))]
+        assert batch.column("x").equals(times)
+
+    def test_both_in_a_row_group_are_refused(self, tmp_path):
+        fine, never = pa.array([self.FINE], pa.timestamp("ns")), pa.array([self.NEVER], pa.timestamp("us"))
+        path = write(tmp_path / "a.parquet", pa.table({"x": fine, "z": never}), use_deprecated_int96_timestamps=True)
+        (part,) = SOURCE.parts(path)
+        with pytest.raises(
+            JobError, match=r"a.parquet: row group 0: INT96 times before 1677 or after 2262 beside times"
+        ):
+            list(SOURCE.read(part, dict.fromkeys("xz", "float32"), Limits()))
+        for name, values in (("x", fine), ("z", never)):
+            (step,) = SOURCE.read(part, {name: "float32"}, Limits())
+            assert whole([step]).column(name).combine_chunks().equals(values)
+
+
+def read_x(path: str) -> list[Any]:
+    return [step for split in SOURCE.parts(path) for step in SOURCE.read(split, {"x": "float32"}, Limits())]

@@ -223,6 +223,7 @@ def _found(given: str, split: str, data_sets: DataSets) -> tuple[Place, list[Inp
             return place, _of_data_set(given, place.root, split), None, []
         if place.pattern or not there or os.path.isdir(place.root):
             found = patterns.matched(replace(place, pattern=place.pattern or patterns.EVERYTHING))
+            found.tables.update(patterns.table_above(place.root))
         else:
             found = patterns.Matched([patterns.metadata(place.root)], [], set())
     except JobError:
@@ -231,6 +232,7 @@ def _found(given: str, split: str, data_sets: DataSets) -> tuple[Place, list[Inp
         raise JobError(f"input {given!r}: cannot be listed: {error}") from error
     for entry in found.entries:
         _refuse_other(given, entry.path)
+        _refuse_table(given, entry.path, found.tables)
     around = found.folders | {place.root, *parents(place.root)}
     return place, list(map(_file, found.entries)), around, found.hidden
 
@@ -281,6 +283,16 @@ def _no_data(hidden: Sequence[str]) -> str:
 
 def _no_pattern(place: Place) -> str:
     return f"{place.literal!r} is there, and is not taken for a pattern"
+
+
+def _refuse_table(pattern: str, path: str, tables: Mapping[str, str]) -> None:
+    """Refuses what a folder or a pattern finds in a table whose files of earlier versions lie beside those of the last one."""
+    for folder, what in tables.items():
+        if path.startswith(f"{folder}/") and not path[len(folder) + 1 :].startswith(patterns.BESIDE):
+            raise JobError(
+                f"input {pattern!r}: {folder!r} is {what}, in whose folder are rows that were deleted or replaced, too; "
+                f"give the files of one version by their own paths"
+            )
 
 
 def _refuse_other(pattern: str, path: str) -> None:

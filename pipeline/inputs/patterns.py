@@ -11,7 +11,7 @@ import os
 import re
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from apache_beam.io.filesystem import FileMetadata, FileSystem
@@ -32,6 +32,16 @@ HIDDEN: Final = ("_", ".")
 
 _UNFINISHED: Final = ("._COPYING_", "_$folder$")
 """How the names of files end that Hadoop is still copying, or that stand for a folder in an object store."""
+
+TABLES: Final = {
+    re.compile(r"(?:(.+?)/)?_delta_log/.*"): "a Delta Lake table",
+    re.compile(r"(?:(.+?)/)?\.hoodie/.*"): "an Apache Hudi table",
+    re.compile(r"(?:(.+?)/)?metadata/v?\d+[^/]*\.metadata\.json(?:\.gz)?"): "an Apache Iceberg table",
+}
+"""Paths of what a table's folder holds beside data, with that folder, and what it is. A table keeps rows that were deleted."""
+
+BESIDE: Final = ("_delta_log/", ".hoodie/", "metadata/")
+"""Folders in which these lie."""
 
 
 @dataclass(frozen=True)
@@ -96,11 +106,13 @@ class Matched:
       entries: Beam's `FileMetadata` (path, size, time of change) of the files that the pattern matches.
       hidden: others that it matches, whose names say that they are no data, by their paths below the root.
       folders: all folders that hold a `manifest.json`.
+      tables: folder of a table (see `TABLES`) to what it is.
     """
 
     entries: list[Any]
     hidden: list[str]
     folders: set[str]
+    tables: dict[str, str] = field(default_factory=dict)
 
 
 def matched(place: Place) -> Matched:
@@ -115,6 +127,7 @@ def matched(place: Place) -> Matched:
     for path in entries if place.is_remote else trees.files_below(place.root):
         if path.endswith(f"/{MANIFEST}"):
             made.folders.add(path.removesuffix(f"/{MANIFEST}"))
+        made.tables.update(_table_of(path, start))
         if not matches(path[start:]):
             continue
         if not is_data(path[start:]):
@@ -123,6 +136,29 @@ def matched(place: Place) -> Matched:
         with contextlib.suppress(OSError):  # it may be gone by now, or lead nowhere
             made.entries.append(entries.get(path) or metadata(path))
     return made
+
+
+def _table_of(path: str, start: int) -> dict[str, str]:
+    """Returns the folder of the table that a path belongs to, by its part from `start` on, and what that is; else nothing."""
+    for marks, what in TABLES.items() if any(name in path for name in BESIDE) else ():
+        if found := marks.fullmatch(path[start:]):
+            return {(path[:start] + (found[1] or "")).rstrip("/"): what}
+    return {}
+
+
+def table_above(root: str) -> dict[str, str]:
+    """Returns the folder of a table that a folder of this machine lies in, and what that is; else nothing.
+
+    An object store is not asked: it takes a request for every folder above.
+    """
+    while not trees.is_remote(root) and root != os.path.dirname(root):
+        root = os.path.dirname(root)
+        for name in BESIDE:
+            with contextlib.suppress(OSError):  # most often there is no such folder
+                for one in os.listdir(os.path.join(root, name)):
+                    if table := _table_of(os.path.join(root, name, one), len(root.rstrip("/")) + 1):
+                        return table
+    return {}
 
 
 def _data_test(pattern: str) -> Callable[[str], bool]:

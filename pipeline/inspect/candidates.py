@@ -167,6 +167,8 @@ class _Chooser:
         """Yields columns of words."""
         p = self.profile
         what = f"{number(p.distinct)} different {'words' if p.is_utf8 else 'byte strings'} in {number(p.count)}"
+        if p.has_only_times:
+            what += f", all of them times ({self._kind('numeric_column')} with time_unit reads them)"
         few = p.distinct <= MOST_LEARNED and p.count >= REPEATED * p.distinct
         if few and p.is_utf8 and not p.has_odd_words:
             kind = self._kind("categorical_column_with_learned_vocabulary")

@@ -15,6 +15,7 @@ from pipeline.inspect.chunks import Chunk, chunk_of, name_of, nature, split
 from pipeline.inspect.sample import Sample
 from transforms.parse.rounding import Rounded, rounded
 from transforms.parse.text import ARRAY_TEXT, FLOAT_TEXT, INTEGER_TEXT
+from transforms.parse.times import times_of
 
 
 @dataclass
@@ -61,6 +62,7 @@ class Profile:
       distinct: how many different integers or texts there are; 0 for floats.
       top: the most frequent of them, of several the one that is the smallest as bytes; and how often it stands there.
       has_odd_words: whether a text is empty, or has a line break in it: words that no vocabulary takes.
+      has_only_times: whether all text is a time, which a column reads that is given a `time_unit`.
     """
 
     name: str
@@ -81,6 +83,7 @@ class Profile:
     distinct: int = 0
     top: tuple[bytes, int] = (b"", 0)
     has_odd_words: bool = False
+    has_only_times: bool = False
 
     @property
     def held(self) -> int:
@@ -241,6 +244,7 @@ def _count_words(made: Profile, parts: Sequence[pa.Array]) -> None:
     made.top = (first.as_py(), most.as_py())
     odd = pc.match_substring_regex(values, rb"[\r\n]|^$")
     made.has_odd_words = bool(pc.any(odd).as_py())
+    made.has_only_times = bool(times_of(values, "s").good.all()) and made.number_text < made.count
 
 
 def _as_bytes(part: pa.Array) -> pa.Array:

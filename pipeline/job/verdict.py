@@ -152,7 +152,8 @@ def refuse_absent(plan: Plan, book: Mapping[str, Any]) -> None:
     parsed = ledger.parsed(book["rows"])
     for column in plan.spec.columns:
         if parsed and not column.optional and not book["columns"][column.name]["present"]:
-            hint = nearest(column.key, plan.feature_names) or f"; the first file has {', '.join(plan.feature_names)}"
+            first = f"; the first file, {plan.inputs.files[0].path}, has {', '.join(plan.feature_names)}"
+            hint = nearest(column.key, plan.feature_names) or first
             raise JobError(f"column {column.name!r}: the feature {column.key!r} is absent in all {parsed:,} rows{hint}")
     names = {file.path: plan.inputs.names.get(file.path, file.path) for file in plan.inputs.files}
     preflight.refuse_odd_files(book, names, plan.spec.columns, plan.limits)

@@ -19,6 +19,9 @@ from transforms.errors import JobError
 UNPACKED: Final = 10
 """How many times its size a packed file is taken to unpack to."""
 
+UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
+"""The first bytes of text in UTF-16, as Windows writes it; no text in UTF-8 begins so."""
+
 
 @dataclass(frozen=True)
 class FilePart:
@@ -199,6 +202,16 @@ def size_of(path: str) -> int:
         return int(FileSystems.get_filesystem(path).size(path))
     except (OSError, ValueError) as error:
         raise broken(path, "cannot be read", error) from error
+
+
+def refuse_utf16(head: bytes, path: str) -> None:
+    """Refuses text in UTF-16 by its first bytes.
+
+    Raises:
+      JobError: it is.
+    """
+    if head.startswith(UTF_16):
+        raise JobError(f"{path}: UTF-16 text, expected UTF-8")
 
 
 class BrokenFile(JobError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from pipeline.sources.base import FilePart, Read, Source, broken, open_input, size_of
 from pipeline.sources.limits import DEFAULTS, Limits
+from pipeline.sources.parquet_times import MICROSECONDS, NANOSECONDS, of_int96, unit_of
 from transforms.errors import JobError
 from transforms.rows import origin, paths
 
@@ -59,8 +60,7 @@ class ParquetSource(Source):
     def read(self, split: FilePart, features: Mapping[str, str], limits: Limits) -> Iterator[Read]:
         """See the base class. A feature that the file does not have is absent from the batches."""
         where = f"{split.path}: row group {split.part}"
-        with opened(split.path, where) as file:
-            wanted = _wanted(split.path, file.schema_arrow, features)
+        with _exact(split, features, where) as (file, wanted):
             found = _readable(_group(file, split.part, wanted, limits), file, split.part, wanted, where)
             expected, done, spent = next(found), 0, 0
             most = min(limits.max_batch_bytes, limits.max_record_bytes)
@@ -86,18 +86,42 @@ class ParquetSource(Source):
     def features(self, path: str, limits: Limits = DEFAULTS, sample: int = 1000) -> dict[str, pa.DataType]:
         """See the base class. The schema tells; no row is read."""
         with opened(path) as file:
-            return {field.name: field.type for field in file.schema_arrow}
+            return {field.name: origin.plain_type(field.type) for field in file.schema_arrow}
 
 
 @contextmanager
-def opened(path: str, where: str = "") -> Iterator[Any]:
-    """Opens a Parquet file; what Arrow raises until it is closed becomes a JobError that names the place."""
+def _exact(split: FilePart, features: Collection[str], where: str) -> Iterator[tuple[Any, dict[str, list[int]]]]:
+    """Opens a file so that the times of a row group are exact; with it comes `_wanted`."""
+    with ExitStack() as stack:
+        file = stack.enter_context(opened(split.path, where))
+        wanted = _wanted(split.path, file.schema_arrow, features)
+        if times := of_int96(file, list(itertools.chain.from_iterable(wanted.values()))):
+            coarse = stack.enter_context(opened(split.path, where, MICROSECONDS))
+            file = file if unit_of(coarse, file, split.part, times, where) == NANOSECONDS else coarse
+        yield file, wanted
+
+
+@contextmanager
+def opened(path: str, where: str = "", int96: str = NANOSECONDS) -> Iterator[Any]:
+    """Opens a Parquet file; what Arrow raises until it is closed becomes a JobError that names the place.
+
+    Args:
+      path: the file.
+      where: the place.
+      int96: the unit of times that have none of their own.
+    """
     import pyarrow.parquet as pq
 
     with open_input(path) as handle:
         try:
             # Unbuffered, Arrow would hold a row group's compressed columns whole; pre-buffered as well.
-            yield pq.ParquetFile(handle, page_checksum_verification=True, pre_buffer=False, buffer_size=_BUFFER_BYTES)
+            yield pq.ParquetFile(
+                handle,
+                page_checksum_verification=True,
+                pre_buffer=False,
+                buffer_size=_BUFFER_BYTES,
+                coerce_int96_timestamp_unit=int96,
+            )
         except pa.ArrowNotImplementedError as error:
             raise JobError(f"{where or path}: cannot be read by pyarrow {pa.__version__} ({error})") from error
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
@@ -162,20 +186,21 @@ def _group(file: Any, part: int, wanted: Mapping[str, Sequence[int]], limits: Li
 def _readable(
     found: Iterator[Any], file: Any, part: int, wanted: Mapping[str, Sequence[int]], where: str
 ) -> Iterator[Any]:
-    """Yields the batches; where that fails for a feature that pyarrow cannot read, though the file is whole, it says which."""
+    """Yields the batches; where that fails for a feature that is damaged, or that pyarrow cannot read, it says which."""
     try:
         yield from found
-    except pa.ArrowException as error:
+    except (pa.ArrowException, OSError) as error:
         for name, numbers in wanted.items():
             try:
                 for _ in _batches(file, part, _PROBED_ROWS, [numbers]):
                     pass
-            except pa.ArrowException as own:
+            except (pa.ArrowException, OSError) as own:
                 if isinstance(own, pa.ArrowNotImplementedError) or str(own).startswith(_NULL_IN_FIXED):
                     kind = file.schema_arrow.field(name).type
                     hint = "" if isinstance(own, pa.ArrowNotImplementedError) else "; lists of any size can be null"
                     what = f"the feature {name!r} ({kind}) cannot be read by pyarrow {pa.__version__} ({own})"
                     raise JobError(f"{where}: {what}{hint}") from error
+                raise type(own)(f"the feature {name!r}: {own}") from error
         raise
 
 

@@ -81,6 +81,15 @@ def plain(batch: pa.RecordBatch) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields, batch.schema.metadata))
 
 
+def plain_type(kind: pa.DataType) -> pa.DataType:
+    """Returns the type of a column of `plain`.
+
+    >>> plain_type(pa.list_(pa.string_view()))
+    LargeListType(large_list<item: large_string>)
+    """
+    return _plain(pa.nulls(0, kind)).type if _lacks_kernels(kind) else kind
+
+
 def _plain(array: pa.Array) -> pa.Array:
     kind, types = array.type, pa.types
     if not _lacks_kernels(kind):

@@ -8,7 +8,7 @@
 | array | large_list |
 | map, record | map (no column takes it), struct |
 | union of null and one type | that type, with nulls |
-| decimal | decimal128 or decimal256 |
+| decimal | decimal128 or decimal256; with more digits than that (BigQuery's BIGNUMERIC) what each row needs, `VARYING` here |
 | date, time-millis, time-micros | date32, time32, time64 |
 | timestamp-millis, -micros, -nanos | timestamp of that unit in UTC; local-timestamp-...: without a time zone |
 | uuid | the text as it is; of 16 fixed bytes Arrow's uuid |
@@ -229,5 +229,5 @@ def _is_settled(kind: pa.DataType) -> bool:
 
 def _decimal(precision: int, scale: int) -> pa.DataType:
     if precision > _MOST_DIGITS:
-        return UNREADABLE
+        return VARYING
     return pa.decimal128(precision, scale) if precision <= 38 else pa.decimal256(precision, scale)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from pipeline.sources.base import broken
+from pipeline.sources.base import broken, refuse_utf16
 from pipeline.sources.csv import records as csv_records
 from pipeline.sources.csv.records import BOM, Records
 from pipeline.sources.packings import bare_name
@@ -104,6 +104,7 @@ def _delimited(blocks: Iterator[bytes], path: str) -> tuple[str, str, int, Itera
         if not block:
             break
         head += block
+    refuse_utf16(head, path)
     mark = len(BOM) if head.startswith(BOM) else 0
     named = _NAMED.match(head, mark)
     if named:

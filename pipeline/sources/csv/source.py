@@ -22,16 +22,22 @@ from transforms.rows import origin
 _TEXT: Final = pa.large_string()
 _BYTES: Final = pa.large_binary()
 
+_NULLS: Final = ["", r"\N"]
+"""Cells without quotes that are no value; the second one is written by Hive, MySQL, PostgreSQL and many others on request."""
+
+_AFTER_QUOTE: Final = "expected nothing after a closing quote"
+_ESCAPED: Final = "; a quote in a cell is written twice, not after a backslash (Spark: option 'escape')"
+
 
 @dataclass(frozen=True)
 class CSV(Source):
     r"""Reads CSV (`.csv`) and TSV (`.tsv`, the delimiter is a tab) files, each as one split.
 
     The first line names the features. Every value is text, which columns parse: nothing is inferred. A cell without
-    anything in it is an absent feature, `""` is an empty text. A row with another number of cells than the header,
-    or with something after a closing quote, is rejected. A last row that has no line end and too few cells was cut short,
-    and the file with it. An empty line is no row; in a file of one column it is a row without that feature. A byte order
-    mark is skipped.
+    anything in it, or with `\N`, is an absent feature, `""` is an empty text. A row with another number of cells than the
+    header, or with something after a closing quote, is rejected. A last row that has no line end and too few cells was cut
+    short, and the file with it. An empty line is no row; in a file of one column it is a row without that feature. A byte
+    order mark is skipped.
 
     Batches hold the features asked for as bytes, because nobody has looked yet whether they are UTF-8: the column
     that reads them does. The record of a row is its own text, line end included.
@@ -137,7 +143,8 @@ class _CellTable:
             cells = f"{wrong[len(records) - 1]} of {len(self._names)} cells and no line end"
             raise broken(self._path, f"cut short: its last row, at byte {at} of the text, has {cells}")
         bad = {k: f"expected {len(self._names)} cells, got {cells}" for k, cells in wrong.items()}
-        bad |= dict.fromkeys(np.flatnonzero(malformed).tolist(), "expected nothing after a closing quote")
+        for k in np.flatnonzero(malformed).tolist():
+            bad[k] = _AFTER_QUOTE + (_ESCAPED if b'\\"' in records[k].as_py() else "")
         good = np.ones(len(records), bool)
         good[list(bad)] = False
         parsed = np.delete(good, list(wrong))
@@ -238,7 +245,7 @@ def _read_csv(text: pa.Buffer, names: list[str], wanted: Sequence[str], delimite
     convert = arrow_csv.ConvertOptions(
         column_types=dict.fromkeys(wanted, _BYTES),
         include_columns=wanted or names[:1],
-        null_values=[""],
+        null_values=_NULLS,
         strings_can_be_null=True,
         quoted_strings_can_be_null=False,
         auto_dict_encode=False,

@@ -10,7 +10,7 @@ from typing import ClassVar, Final
 import numpy as np
 import pyarrow as pa
 
-from pipeline.sources.base import Decoded, FilePart, Read, Source, broken, size_of
+from pipeline.sources.base import Decoded, FilePart, Read, Source, broken, refuse_utf16, size_of
 from pipeline.sources.batches import batches, screened, with_origins
 from pipeline.sources.compression import Content
 from pipeline.sources.jsonl.rows import BLANK, JSONDecoder, is_json, kinds
@@ -100,6 +100,7 @@ def lines_of(blocks: Iterable[bytes], path: str, most: int, unit: str = "byte") 
         if done or not block:  # everything up to the last line end; at the end of the file, everything
             text = b"".join([*held, block[:done]])
             if start == 0:
+                refuse_utf16(text, path)
                 text, start = text.removeprefix(_BOM), len(_BOM) if text.startswith(_BOM) else 0
             if not block and text.strip(BLANK) and not is_json(text):
                 raise broken(path, f"cut short: the last line, at {unit} {start}, has no line end and is no JSON")
