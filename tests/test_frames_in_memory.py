@@ -509,6 +509,8 @@ def test_frames_of_events_are_elements_of_a_pipeline():
 class Tensor:
     """As PyTorch has them: no array while a gradient is kept."""
 
+    dtype = "torch.float32"
+
     def __init__(self, values: Any, kept: bool = True):
         self.values, self.kept = values, kept
 

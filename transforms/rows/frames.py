@@ -178,7 +178,9 @@ def _of_library(data: Any) -> Framed:
         return Framed(_with_rows(pa.table(data.drop(list(others))), data.height), others)
     try:
         table = pa.table(data)
-    except pa.ArrowInvalid:  # Arrow data, but no structs
+    except pa.ArrowInvalid as error:
+        if "non-struct" not in str(error):  # what its own library could not read, for example
+            raise
         raise no_rows(data) from None
     check_names(table.schema.names)
     return Framed(table)
