@@ -11,6 +11,8 @@ from typing import Any
 
 import apache_beam as beam
 import numpy as np
+import pandas
+import polars
 import pyarrow as pa
 import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
@@ -51,6 +53,8 @@ SOURCES: dict[str, list[Any]] = {
     "dicts": ROWS,
     "Rows": [beam.Row(**row) for row in ROWS],
     "batches": [pa.RecordBatch.from_pylist([{**row, "w": str(row["w"])} for row in ROWS[k : k + 7]]) for k in range(0, 40, 7)],
+    "pandas": [pandas.DataFrame(ROWS)],
+    "Polars": [polars.DataFrame([{**row, "w": str(row["w"])} for row in ROWS])],
     "Tables": [pa.Table.from_pylist([{**row, "w": str(row["w"])} for row in ROWS])],
 }  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import itertools
 import json
 import pickle
@@ -10,6 +11,7 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -448,6 +450,26 @@ def test_arguments_that_make_no_sense(parquet, load, more, message):
     with pytest.raises(UsageError, match=message) as raised:
         load(parquet, **arguments)
     assert "\n" not in str(raised.value)
+
+
+def test_the_loaders_take_the_same_arguments_by_name(parquet):
+    """With the same defaults; PyTorch's has ranks in place of shards. A wrong name is one of the loader that was called."""
+    given = inspect.signature(numpy_batches).parameters
+    for load in (tf_dataset, torch_dataset):
+        own = dict(inspect.signature(load).parameters)
+        for name in ("rank", "world_size", "num_workers") if load is torch_dataset else ():
+            del own[name]
+        left_out = {"shards", "shard"} if load is torch_dataset else set()
+        assert own == {name: one for name, one in given.items() if name not in left_out}
+        assert all(one.kind is one.KEYWORD_ONLY for name, one in own.items() if name not in ("root", "batch_size"))
+        with pytest.raises(TypeError, match=rf"^{load.__name__}\(\) got an unexpected keyword argument 'shufle'"):
+            load(str(parquet), 4, **{"shufle": 1})
+
+
+def test_many_features_are_shown_briefly(parquet):
+    batches = numpy_batches(str(parquet), 4)
+    many = replace(batches, outputs=[replace(batches.outputs[0], name=f"feature {k}") for k in range(500)])
+    assert repr(many).endswith(" and 480 more)") and len(repr(many)) < 1000
 
 
 def test_pytorch_that_is_missing_is_said_in_one_line(parquet, monkeypatch):

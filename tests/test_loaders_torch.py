@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from pipeline.loaders import torch_dataset
 from tests import loader_sets
 from tests.loader_sets import ROWS, assert_same, expected
 from transforms import JobError
+from transforms.rows.from_python import batches_of
 
 pytestmark = pytest.mark.torch
 
@@ -97,6 +99,41 @@ def test_the_length_is_known_where_the_number_of_workers_is(root, workers, more)
         len(torch_dataset(root, 8))
     with pytest.raises(TypeError, match="the batches have no end: epochs is None"):
         len(torch_dataset(root, 8, num_workers=0, epochs=None))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_loader_that_batches_again_is_warned_of(root, workers):
+    from torch.utils.data import DataLoader
+
+    dataset = torch_dataset(root, 4, **ALONE)
+    message = (
+        r"^torch_dataset gives whole batches, and the DataLoader makes batches of 3 of them: give it batch_size=None$"
+    )
+    if workers:  # where the warning goes to stderr of that process; the values are PyTorch's all the same
+        again = next(iter(DataLoader(dataset, batch_size=3, num_workers=workers)))
+    else:
+        with pytest.warns(UserWarning, match=message):
+            again = next(iter(DataLoader(dataset, batch_size=3)))
+    assert again["number"].shape == (3, 4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert loaded(dataset, num_workers=workers)[0]["number"].shape == (4,)
+
+
+def test_tensors_are_values_of_rows():
+    import torch
+
+    values = {
+        "x": torch.tensor([1.5, 2.5], requires_grad=True),
+        "half": torch.tensor([1.5, 3e38], dtype=torch.bfloat16),
+        "pairs": torch.ones(3, 2, dtype=torch.int32),
+        "one": torch.tensor(3),
+        "list": [torch.tensor(1), torch.tensor(2)],
+    }
+    (batch,) = batches_of([values])
+    made = {name: batch.column(name)[0].as_py() for name in values}
+    large = float(torch.tensor(3e38, dtype=torch.bfloat16))
+    assert made == {"x": [1.5, 2.5], "half": [1.5, large], "pairs": [[1, 1]] * 3, "one": 3, "list": [1, 2]}
 
 
 def test_several_data_sets(root, tmp_path):

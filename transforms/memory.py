@@ -17,6 +17,7 @@ from transforms.columns.learned_vocabulary import LearnedVocabularyBase
 from transforms.columns.vocabulary_lookup import Vocabulary, Words, keep_in
 from transforms.densify import dense_batch, graph, spoiled
 from transforms.densify.collect import fit
+from transforms.errors import listed
 from transforms.groups import DEFAULT_GROUP, SequenceGroup
 from transforms.normalizers.asks import Ask
 from transforms.parse.step_limit import MAX_STEPS
@@ -64,7 +65,7 @@ class Applied:
 
     def __repr__(self) -> str:
         """Rows and outputs, without their values."""
-        outputs = ", ".join(f"{o.name} {o.dtype} {list(self.arrays[o.name].shape)}" for o in self.outputs)
+        outputs = listed(f"{o.name} {o.dtype} {list(self.arrays[o.name].shape)}" for o in self.outputs)
         return f"Applied({len(self.rows):,} rows, {self.rejected.num_rows:,} rejected; {outputs})"
 
     def _repr_html_(self) -> str:

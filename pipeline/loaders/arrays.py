@@ -20,6 +20,7 @@ from pipeline.loaders.reading import blocks as read_blocks
 from pipeline.sinks.base import Sink
 from pipeline.sinks.formats import SINKS
 from transforms.columns import Output
+from transforms.errors import listed
 
 
 class DataFile(NamedTuple):
@@ -72,9 +73,9 @@ class Batches:
 
     def __repr__(self) -> str:
         """The rows, and what a batch has."""
-        of = ", ".join(repr(manifest.root) for manifest in self.manifests)
+        of = listed(repr(manifest.root) for manifest in self.manifests)
         shard = f"shard {self.shard} of {self.shards}, " if self.shards > 1 else ""
-        features = ", ".join(f"{output.name} {output.dtype} {list(output.shape)}" for output in self.outputs)
+        features = listed(f"{output.name} {output.dtype} {list(output.shape)}" for output in self.outputs)
         return f"Batches({self.rows:,} rows of {of}, {shard}batches of {self.batch_size}; {features})"
 
     @property

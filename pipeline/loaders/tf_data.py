@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 import tensorflow as tf
 
@@ -21,18 +21,41 @@ MOST_AT_ONCE: Final = 4
 """Files that are read side by side where the order does not matter."""
 
 
-def tf_dataset(root: Roots, batch_size: int, *, epochs: int | None = 1, **more: Any) -> tf.data.Dataset:
-    """Opens a finished data set as a `tf.data.Dataset`, of any format and on any Beam file system.
+def tf_dataset(
+    root: Roots,
+    batch_size: int,
+    *,
+    features: Sequence[str] | None = None,
+    shuffle: int = 0,
+    seed: int = 0,
+    epochs: int | None = 1,
+    shards: int = 1,
+    shard: int = 0,
+    drop_remainder: bool = False,
+    even: bool = False,
+    bucket: int | None = None,
+    verify: bool = False,
+    split: str | None = None,
+) -> tf.data.Dataset:
+    """Opens a finished data set as a `tf.data.Dataset`, of any format and on any Beam file system; `numpy_batches` says more.
 
     TFRecords are read and parsed by TensorFlow itself, where it knows the file system; all else through `numpy_batches`.
 
     Args:
       root: directory of the data set, or of several with the same transform, as `numpy_batches` takes them.
       batch_size: rows in a batch.
+      features: the features to read, in this order; None for all.
+      shuffle: size in rows of the pool that rows are shuffled through; 0 for the order of the manifest.
+      seed: decides the order.
       epochs: how many epochs one iteration goes through, each in a different order; None for no end.
-      **more: `features`, `shuffle`, `seed`, `shards`, `shard`, `drop_remainder`, `even`, `bucket`, `split` and `verify`, as
-        `numpy_batches` takes them. For `tf.distribute`, give each input pipeline its own shard
-        (`distribute_datasets_from_function`): TensorFlow's sharding is turned off, as the rows are divided already.
+      shards: the number of trainers that the rows are divided among. For `tf.distribute`, give each input pipeline its own
+        shard (`distribute_datasets_from_function`): TensorFlow's sharding is turned off, as the rows are divided already.
+      shard: the number of this shard, from 0.
+      drop_remainder: whether rows that do not fill a last batch are left out.
+      even: whether every shard gives equally many batches.
+      bucket: T of the length bucket to read.
+      verify: whether all files are read and compared with the manifest first.
+      split: the split to read.
 
     Returns:
       A data set of dicts from feature name to a tensor `[batch_size, *shape]` in the manifest's dtype. Shapes are static, that
@@ -44,7 +67,21 @@ def tf_dataset(root: Roots, batch_size: int, *, epochs: int | None = 1, **more: 
         while it is iterated, as an error of TensorFlow: fewer or more rows than the manifest says, too.
       UsageError: an argument has a value that is not allowed.
     """
-    batches = numpy_batches(root, batch_size, epochs=epochs, **more)
+    batches = numpy_batches(
+        root,
+        batch_size,
+        features=features,
+        shuffle=shuffle,
+        seed=seed,
+        epochs=epochs,
+        shards=shards,
+        shard=shard,
+        drop_remainder=drop_remainder,
+        even=even,
+        bucket=bucket,
+        verify=verify,
+        split=split,
+    )
     made = _of_records(batches) if _reads(batches) else _of_blocks(batches)
     made = made.take(len(batches)).apply(tf.data.experimental.assert_cardinality(len(batches)))
     options = tf.data.Options()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch.utils.data import IterableDataset, get_worker_info
+from torch.utils.data._utils.collate import collate, default_collate_fn_map
 
 from pipeline.errors import UsageError
 from pipeline.loaders.arrays import Batches, check_count
@@ -70,7 +72,7 @@ class TorchBatches(IterableDataset):
             epoch=int(self._epoch.item()),
         )
 
-    def __iter__(self) -> Iterator[dict[str, Any]]:
+    def __iter__(self) -> Iterator[TorchBatch]:
         """Begins an epoch, or the number of epochs that `epochs` says; in a worker of a DataLoader, the rows of that worker.
 
         Raises:
@@ -84,9 +86,23 @@ class TorchBatches(IterableDataset):
         return map(tensors, self._own(workers or 1, number))
 
 
-def tensors(batch: Arrays) -> dict[str, Any]:
+class TorchBatch(dict[str, Any]):
+    """A batch: a dict that a `DataLoader` notices when it batches it again."""
+
+
+def tensors(batch: Arrays) -> TorchBatch:
     """Returns arrays as tensors that share their memory; text as nested lists."""
-    return {name: _tensor(array) for name, array in batch.items()}
+    return TorchBatch({name: _tensor(array) for name, array in batch.items()})
+
+
+def _batched_again(batches: Sequence[TorchBatch], *, collate_fn_map: Any = None) -> Any:
+    """A batch of batches, as PyTorch makes it, with a warning: only a DataLoader with a batch size of its own asks for it."""
+    again = f"the DataLoader makes batches of {len(batches)} of them"
+    warnings.warn(f"torch_dataset gives whole batches, and {again}: give it batch_size=None", stacklevel=2)
+    return collate([dict(batch) for batch in batches], collate_fn_map=collate_fn_map)
+
+
+default_collate_fn_map[TorchBatch] = _batched_again  # as PyTorch's `default_collate` says to do for types of one's own
 
 
 def _tensor(array: np.ndarray) -> Any:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from pipeline.errors import UsageError
 from pipeline.loaders.arrays import numpy_batches
@@ -19,12 +20,20 @@ def torch_dataset(
     rank: int | None = None,
     world_size: int | None = None,
     num_workers: int | None = None,
-    **more: Any,
+    features: Sequence[str] | None = None,
+    shuffle: int = 0,
+    seed: int = 0,
+    epochs: int | None = 1,
+    drop_remainder: bool = False,
+    even: bool = False,
+    bucket: int | None = None,
+    verify: bool = False,
+    split: str | None = None,
 ) -> TorchBatches:
     """Opens a finished data set for a `DataLoader(dataset, batch_size=None, num_workers=...)`.
 
-    It gives whole batches, so the loader must not batch them again: `batch_size=None`. The rows are divided among all workers of
-    all ranks, every row to one of them; all ranks must have the same number of workers.
+    It gives whole batches, so the loader must not batch them again: `batch_size=None`. (If it does, there is a warning.) The rows
+    are divided among all workers of all ranks, every row to one of them; all ranks must have the same number of workers.
 
     Args:
       root: directory of the data set, or of several with the same transform, as `numpy_batches` takes them.
@@ -34,9 +43,15 @@ def torch_dataset(
       world_size: the number of ranks; None likewise, or 1.
       num_workers: the number of workers of the `DataLoader`, 0 for none. It is needed for `len` only, as each worker makes its
         own batches; None gives no length.
-      **more: `features`, `shuffle`, `seed`, `epochs`, `drop_remainder`, `even`, `bucket`, `split` and `verify`, as
-        `numpy_batches` takes them. With `even` every worker of every rank gives equally many batches,
-        which `DistributedDataParallel` needs.
+      features: the features to read, in this order; None for all.
+      shuffle: size in rows of the pool that rows are shuffled through; 0 for the order of the manifest.
+      seed: decides the order.
+      epochs: how many epochs one iteration goes through, each in a different order; None for no end.
+      drop_remainder: whether rows that do not fill a last batch are left out.
+      even: whether every worker of every rank gives equally many batches, which `DistributedDataParallel` needs.
+      bucket: T of the length bucket to read.
+      verify: whether all files are read and compared with the manifest first.
+      split: the split to read. Of all these, `numpy_batches` says more.
 
     Returns:
       An iterable data set, with a length where `num_workers` is given, of dicts from feature name to a tensor
@@ -59,7 +74,22 @@ def torch_dataset(
         raise UsageError(f"rank, world_size: expected both or neither, got rank={rank!r}, world_size={world_size!r}")
     if rank is None or world_size is None:
         rank, world_size = _of_torch()
-    return TorchBatches(numpy_batches(root, batch_size, shards=world_size, shard=rank, **more), num_workers)
+    batches = numpy_batches(
+        root,
+        batch_size,
+        features=features,
+        shuffle=shuffle,
+        seed=seed,
+        epochs=epochs,
+        shards=world_size,
+        shard=rank,
+        drop_remainder=drop_remainder,
+        even=even,
+        bucket=bucket,
+        verify=verify,
+        split=split,
+    )
+    return TorchBatches(batches, num_workers)
 
 
 def _of_torch() -> tuple[int, int]:

@@ -178,7 +178,9 @@ def _of_library(data: Any) -> Framed:
         return Framed(_with_rows(pa.table(data.drop(list(others))), data.height), others)
     try:
         table = pa.table(data)
-    except pa.ArrowInvalid:  # Arrow data, but no structs
+    except pa.ArrowInvalid as error:
+        if "non-struct" not in str(error):  # what its own library could not read, for example
+            raise
         raise no_rows(data) from None
     check_names(table.schema.names)
     return Framed(table)
@@ -190,9 +192,10 @@ def _of_pandas(frame: Any) -> Framed:
     A range is an index, too: `to_parquet` would leave it to pandas to count again.
     """
     names = list(map(str, frame.columns))  # numbers, or tuples of several levels, otherwise
-    levels = [str(name) for name in frame.index.names if name is not None and str(name) not in names]
+    of_index = [None if name is None else str(name) for name in frame.index.names]
+    levels = [name for name in of_index if name is not None and name not in names]
     check_names([*names, *levels])
-    frame = frame.set_axis(names, axis="columns")
+    frame = frame.set_axis(names, axis="columns").rename_axis(index=of_index)
     try:
         return Framed(_from_pandas(frame, bool(levels)))
     except _REFUSED:

@@ -214,6 +214,7 @@ def _of_array(value: Any) -> Any:
         return [None if one is np.ma.masked else _of_array(one) for one in value] if value.ndim else None
     if hasattr(type(value), "detach"):  # a tensor of PyTorch: not its gradient, and in the machine's own memory
         value = value.detach().cpu()
+        value = value.float() if str(value.dtype) == "torch.bfloat16" else value  # which PyTorch has no array for
     array = np.asarray(value)
     if array.dtype.name == "bfloat16":  # Arrow does not have it, and float32 holds all its values
         array = array.astype(np.float32)
