@@ -22,7 +22,7 @@ from tests.test_contributing import ROOT
 PACKAGES = ("pipeline", "seqcols", "transforms")
 BESIDE = ("LICENSE", "MANIFEST.in", "README.md", "pyproject.toml", "setup.py")
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 
 @pytest.fixture(scope="module")

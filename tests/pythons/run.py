@@ -40,7 +40,8 @@ def places(version: str) -> Iterator[Path]:
     if on_path:
         yield Path(on_path)
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
-    yield from sorted(pyenv.glob(f"versions/{version}.*/bin/python{version}"), reverse=True)
+    own = pyenv.glob(f"versions/{version}.*/bin/python{version}")
+    yield from sorted(own, key=lambda path: (len(str(path)), path), reverse=True)  # 3.12.10 is newer than 3.12.9
 
 
 def found(version: str) -> Path | None:
