@@ -14,7 +14,7 @@ import tensorflow as tf
 from rich.progress import Progress
 
 from pipeline.columns_file.reader import loads
-from tests.benchmarks import chart, compare, data, groups, jobs, run, tables, wide
+from tests.benchmarks import chart, compare, data, groups, jobs, latency, run, tables, wide
 from tests.benchmarks.goals import GOALS, Goal
 from tests.benchmarks.jobs import JOBS, OURS, TFT
 from tests.benchmarks.measured import Measured, measure
@@ -179,6 +179,7 @@ def test_columns_files_are_what_they_seem():
     for job in JOBS:
         assert all(loads(job.columns_of(name)).columns for name in job.sizes)
     assert len(loads(wide.columns_file()).columns) == 250
+    assert [len(loads(columns).columns) for columns in latency.COLUMNS.values()] == [1, 20, 250]
     with pytest.raises(ValueError, match="sequence_numeric_colum'"):
         loads(jobs.MISSPELT)
 

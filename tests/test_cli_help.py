@@ -47,7 +47,7 @@ def test_help_is_of_one_command():
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ("seqcols expl", ["explain"]),
+        ("seqcols exp", ["explain", "export"]),
         ("seqcols explain out", ["out_of_range"]),
         ("seqcols run --max-s", ["--max-steps"]),
         ("seqcols run --format p", ["parquet"]),

@@ -17,6 +17,7 @@ import tensorflow as tf
 from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 
+from pipeline import export_model
 from tests import rest
 from tests.jobs import Arrays, done, read_arrays
 from tests.rest import RestError
@@ -98,7 +99,15 @@ def written(data_set: Path) -> Arrays:
 
 @pytest.fixture(scope="module")
 def model(data_set: Path) -> rest.Model:
-    return rest.Model(str(data_set / "serving"))
+    return rest.Model(export_model(str(data_set), str(data_set.parent / "model")).path)
+
+
+@pytest.fixture(scope="module")
+def plain(data_set: Path) -> rest.Model:
+    """The model that every data set has, which takes no lists."""
+    made = rest.Model(str(data_set / "serving"))
+    assert {"serving_default", "ragged"} < made.signatures.keys() and "padded" not in made.signatures
+    return made
 
 
 def json_of(value: Any) -> Any:
@@ -212,9 +221,11 @@ def test_a_row_that_the_job_would_reject_is_invalid_and_harms_no_other(model, wr
         (lambda one: one.update(viewer=1), "does not have named input: viewer"),
         (lambda one: one.update(ids=[1.5]), "1.5 is not of expected type: int64"),
         (lambda one: one.update(label=None), "None is not of expected type: string"),
-        (lambda one: one.update(x=[[1.0, 2.0, 3.0]]), "not compatible with expected shape"),
-        (lambda one: one.update(x=[], x_length=0), "not compatible with expected shape"),
-        (lambda one: one.update(ids=[[1]]), "not compatible with expected shape"),
+        (lambda one: one.update(x=[[1.0, 2.0, 3.0]]), "steps of the shape of their column"),
+        (lambda one: one.update(x=[], x_length=0), "same rank|must match|Shapes of all inputs"),
+        (lambda one: one["tags_step_length"].append(1), "a number of ids for every step"),
+        (lambda one: one.update(ids=[[1]]), "Shapes of all inputs must match"),
+        (lambda one: one.update(x=[1.0], ids=[[1]]), "Shapes of all inputs must match"),
     ],
 )
 def test_what_no_row_can_be_is_refused(model, change, message):
@@ -250,7 +261,7 @@ def record(row: Mapping[str, Any]) -> bytes:
     return made.SerializeToString()
 
 
-def test_serialized_records_as_base64(model, written):
+def test_serialized_records_as_base64(plain, written):
     """All that a record holds: no float64, which comes out as of float32."""
     records = [json_of(record(one)) for one in DRAWN]
     narrow = {name: array for name, array in written.items() if name != "exact"}
@@ -260,7 +271,7 @@ def test_serialized_records_as_base64(model, written):
         {"inputs": records},
         {"inputs": {"examples": records}},
     ):
-        made = json.loads(model.predict(json.dumps(request)))
+        made = json.loads(plain.predict(json.dumps(request)))
         assert made.keys() == ({"predictions"} if "instances" in request else {"outputs"})
         rows: Any = made.get("predictions")
         if rows is None:
@@ -270,8 +281,8 @@ def test_serialized_records_as_base64(model, written):
         same(rows, narrow, range(ROWS))
 
 
-def test_base64_that_is_no_record_is_an_invalid_row(model, written):
-    made = asked(model, "serving_default", instances=[json_of(b"garbage"), json_of(record(DRAWN[2]))])
+def test_base64_that_is_no_record_is_an_invalid_row(plain, written):
+    made = asked(plain, "serving_default", instances=[json_of(b"garbage"), json_of(record(DRAWN[2]))])
     assert [one[VALID] for one in made] == [False, True]
 
 

@@ -241,8 +241,8 @@ def repair_command(debug: bool, columns: str, **options: Any) -> None:
 def export_command(directory: str, model: str, words: bool, without: tuple[str, ...], debug: bool) -> None:
     """Write the serving model of the data set in DIRECTORY to MODEL, a new directory, for TensorFlow Serving: models/NAME/1.
 
-    The model in DIRECTORY/serving takes all columns, and gives ids. This one can do with fewer, and give words as well. Prints
-    what its signature for JSON takes.
+    Unlike the model in DIRECTORY/serving it takes JSON lists, and can do without columns, and give words as well. Prints what its
+    signature for JSON takes.
 
     Exit codes: 0 done, 1 failed, 2 wrong use.
     """

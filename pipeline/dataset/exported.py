@@ -1,4 +1,4 @@
-"""A serving model made anew from a data set, for a server: as the one in `serving/`, and with what was asked for on top."""
+"""The serving model of a data set once more, for a server: with a signature for JSON, fewer columns, words beside ids."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def export_model(directory: str, model: str, words: bool = False, without: Seque
     with tempfile.TemporaryDirectory(prefix=".seqcols-", dir=above) as folder:
         made = os.path.join(folder, "model")
         try:
-            padded = serving.save(spec, found.path(graph), made, given, without)[serving.PADDED]
+            padded = serving.save(spec, found.path(graph), made, given, without, padded=True)[serving.PADDED]
         except ValueError as error:
             raise UsageError(f"{directory!r}: {error}") from error
         except (OSError, tf.errors.OpError) as error:

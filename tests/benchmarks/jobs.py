@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from tests.benchmarks import data, events, groups, wide
+from tests.benchmarks import data, events, groups, latency, wide
 from tests.benchmarks.measured import Measured, ours
 
 OURS: Final = "seqcols"
@@ -36,7 +36,7 @@ class Job:
     """A job that several contenders do.
 
     Attributes:
-      key: J1 to J5.
+      key: J1 to J6.
       title: what is done.
       sizes: the rows that each contender gets, growing.
       modules: the peer's module for each contender that is a peer.
@@ -178,6 +178,17 @@ JOBS: Final = [
         block=500_000,
         options={OURS: ["--no-keep-sequences"]},
         makes_rows=True,
+    ),
+    Job(
+        "J6",
+        "one request, with 1, 20 and 250 of the columns of J3",
+        {name: [1_000] for name in latency.COLUMNS},
+        {},
+        {},
+        columns=latency.COLUMNS,
+        rows_of=wide.batch,
+        repeats=1,
+        figures=latency.served,
     ),
 ]
 

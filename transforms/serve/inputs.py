@@ -82,15 +82,17 @@ def _input_name(key: str, taken: set[str], parts: Sequence[str]) -> str:
 
 def ragged(spec: Spec, given: Mapping[str, tf.Tensor]) -> Raw:
     """Returns the features of the inputs of `ragged_inputs`; row splits that are none fail the whole request."""
-    made, rows, sizes = {}, [], []
+    made, rows, rowed = {}, [], {}
     for key, named in ragged_inputs(spec).items():
         values, splits, *inner = (given[name] for name in named)
+        rowed[key] = inner[0][1:] if inner else values  # as long as there are values, or steps, to be split
         for steps in inner:
             values = tf.RaggedTensor.from_row_splits(values, steps)
         rows.append(splits)
-        sizes.append(values.nrows() if inner else tf.size(values, tf.int64))
         made[key] = values
-    splits = tf.unstack(_checked_splits(tf.stack(rows), tf.stack(sizes)), num=len(rows))
+    shapes = _shapes(rowed)
+    sizes = tf.concat([shapes[key] for key in made], axis=0)
+    splits = tf.unstack(_checked_splits(tf.stack(rows), sizes), num=len(rows))
     return {
         key: tf.RaggedTensor.from_row_splits(values, own, validate=False)
         for (key, values), own in zip(made.items(), splits, strict=True)
@@ -118,13 +120,10 @@ def padded(spec: Spec, given: Mapping[str, tf.Tensor]) -> tuple[Raw, tf.Tensor]:
       The features; and bool `[batch]`, the rows whose lengths fit their lists. A list with another length comes out empty.
     """
     inputs, forms = padded_inputs(spec), parsing.forms(spec)
-    # A server does not look whether the shapes of a request are those of the signature.
-    values = {
-        key: tf.ensure_shape(given[name], named[name].shape) for key, named in inputs.items() for name in [*named][:1]
-    }
+    values = {key: given[next(iter(named))] for key, named in inputs.items()}
     more = {key: [given[name] for name in list(named)[1:]] for key, named in inputs.items()}
     lengths = tf.stack([length for length, *_ in more.values()])
-    most = _checked_sizes(values, tf.size(lengths[0], tf.int64))
+    most = _checked_sizes(values, inputs, tf.size(lengths[0], tf.int64))
     fits = (lengths >= 0) & (lengths <= most[:, tf.newaxis])
     lengths = tf.where(fits, lengths, 0)
     good = [tf.reduce_all(fits, axis=0)]
@@ -134,7 +133,8 @@ def padded(spec: Spec, given: Mapping[str, tf.Tensor]) -> tuple[Raw, tf.Tensor]:
     for keys in _by_dtype(flat).values():
         at = [places[key] for key in keys]
         width = np.array([forms[key].step_width if _is_wide(forms[key]) else 1 for key in keys], np.int64)
-        lines = [tf.reshape(values[key], [-1]) for key in keys]
+        line = tf.constant([-1])  # one for all
+        lines = [tf.reshape(values[key], line) for key in keys]
         kept = _kept(lines, tf.gather(most, at) * width, tf.gather(lengths, at) * width[:, np.newaxis])
         made |= zip(keys, kept, strict=True)
     for key in values.keys() - flat.keys():
@@ -150,16 +150,35 @@ def _by_dtype(values: Mapping[str, tf.Tensor]) -> dict[tf.DType, list[str]]:
     return made
 
 
-def _checked_sizes(values: Mapping[str, tf.Tensor], rows: tf.Tensor) -> tf.Tensor:
-    """Returns N of padded lists `[batch, N, ...]`, int64 `[features]`. A feature of another batch fails the whole request."""
-    shapes: dict[str, tf.Tensor] = {}
-    for keys in _by_dtype(values).values():  # one operation for all of a dtype
-        shapes |= zip(keys, tf.shape_n([values[key] for key in keys], out_type=tf.int64), strict=True)
-    first = np.cumsum([0, *(len(given.shape) for given in values.values())])[:-1]
-    together = tf.concat([shapes[key] for key in values], axis=0)
-    check = tf.debugging.assert_equal(tf.gather(together, first), rows, "expected as many rows in every feature")
-    with tf.control_dependencies([check]):
-        return tf.gather(together, first + 1)
+def _shapes(values: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """Returns the shape of each tensor, int64 `[rank]`: by one operation for all of a dtype."""
+    made: dict[str, tf.Tensor] = {}
+    for keys in _by_dtype(values).values():
+        made |= zip(keys, tf.shape_n([values[key] for key in keys], out_type=tf.int64), strict=True)
+    return made
+
+
+def _checked_sizes(values: Mapping[str, tf.Tensor], inputs: Inputs, rows: tf.Tensor) -> tf.Tensor:
+    """Returns N of padded lists `[batch, N, ...]`, int64 `[features]`.
+
+    A server does not look whether the shapes of a request are those of the signature: others fail the whole request here. Nor
+    may the features be looked at one by one: hundreds of operations would be loaded for it.
+    """
+    shapes, by_rank = _shapes(values), dict[int, list[str]]()
+    for key, own in values.items():
+        by_rank.setdefault(len(own.shape), []).append(key)
+    found, checks = [], []
+    for rank, keys in by_rank.items():
+        sizes = tf.ensure_shape(tf.stack([shapes[key] for key in keys]), [len(keys), rank])  # fails for other ranks
+        found.append(sizes[:, 1])
+        checks.append(tf.debugging.assert_equal(sizes[:, 0], rows, "expected as many rows in every feature"))
+        if rank > 2:
+            own = [next(iter(inputs[key].values())).shape[2] for key in keys]  # None where a step may have any number
+            widths = tf.where([width is None for width in own], sizes[:, 2], [width or 0 for width in own])
+            checks.append(tf.debugging.assert_equal(sizes[:, 2], widths, "expected steps of the shape of their column"))
+    order = [key for keys in by_rank.values() for key in keys]
+    with tf.control_dependencies(checks):
+        return tf.gather(tf.concat(found, axis=0), [order.index(key) for key in values])
 
 
 def _kept(lists: list[tf.Tensor], most: tf.Tensor, lengths: tf.Tensor) -> list[tf.RaggedTensor]:
@@ -188,6 +207,9 @@ def _nested(values: tf.Tensor, lengths: tf.Tensor, steps: tf.Tensor) -> tuple[tf
       steps: the ids of every step, int64 `[batch, N]`.
     """
     there = tf.sequence_mask(lengths, tf.shape(values)[1])
+    check = tf.debugging.assert_equal(tf.shape(steps), tf.shape(there), "expected a number of ids for every step")
+    with tf.control_dependencies([check]):
+        steps = tf.identity(steps)
     fits = (steps >= 0) & (steps <= tf.shape(values, tf.int64)[2])
     held = tf.boolean_mask(tf.where(fits, steps, 0), there)
     inner = tf.RaggedTensor.from_tensor(tf.boolean_mask(values, there), lengths=held)

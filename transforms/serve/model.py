@@ -43,6 +43,7 @@ class ServingModel(tf.Module):
       transform_dir: directory of the graph that a job saved, on this machine.
       words: the words of columns, by name: it then also gives the words of ids (see `WordsBeside`).
       without: names of columns that requests do not have: it gives neither them nor groups that have no others.
+      padded: whether it takes padded lists, too. With 250 columns it then takes a third longer to load, and so to write.
 
     Attributes:
       outputs: the dense features, without pass-through columns, with their shapes (T known) and dtypes.
@@ -57,8 +58,10 @@ class ServingModel(tf.Module):
         transform_dir: str,
         words: Mapping[str, Sequence[bytes]] | None = None,
         without: Collection[str] = (),
+        padded: bool = False,
     ):
         super().__init__()
+        self._padded = padded
         self._spec, self._asked = spec, spec_without(spec, without) if without else spec
         self._loaded = tf.saved_model.load(f"{transform_dir.rstrip('/')}/{TRANSFORM_FN}")
         del self._loaded.signatures  # which would be saved again, an operation for every input and output
@@ -78,11 +81,13 @@ class ServingModel(tf.Module):
     def signatures(self) -> dict[str, Any]:
         """Returns what a server can call, by name."""
         examples = tf.TensorSpec([None], tf.string, name="examples")
-        return {
+        made = {
             SIGNATURE: tf.function(self._from_examples, [examples], autograph=False),
             RAGGED: _concrete(self._from_ragged_parts, inputs.ragged_inputs(self._asked)),
-            PADDED: _concrete(self._from_padded, inputs.padded_inputs(self._asked)),
         }
+        if self._padded:
+            made[PADDED] = _concrete(self._from_padded, inputs.padded_inputs(self._asked))
+        return made
 
     def _outputs(self) -> list[Output]:
         """Finds T and the dtypes that normalizers gave, from a row without any feature."""
@@ -172,16 +177,13 @@ def rehearse(spec: Spec) -> None:
     outputs = [output.name for output in spec.outputs() if output.name not in passed] + [VALID]
 
     def nothing(**given: tf.Tensor) -> dict[str, tf.Tensor]:
-        made = tf.zeros(tf.shape(next(iter(given.values())))[:1])
+        made = tf.zeros(tf.shape(next(iter(given.values()))))
         return dict.fromkeys(outputs, made)
 
     try:
-        signatures = {
-            RAGGED: _concrete(nothing, inputs.ragged_inputs(spec)),
-            PADDED: _concrete(nothing, inputs.padded_inputs(spec)),
-        }
+        function = _concrete(nothing, inputs.ragged_inputs(spec))
         with tempfile.TemporaryDirectory(prefix="seqcols-") as folder:
-            tf.saved_model.save(tf.Module(), folder, signatures=signatures)
+            tf.saved_model.save(tf.Module(), folder, signatures={RAGGED: function})
     except (ValueError, TypeError) as error:
         why = " ".join(str(error).split())[:300]
         raise SpecError(
@@ -195,6 +197,7 @@ def save(
     target: str,
     words: Mapping[str, Sequence[bytes]] | None = None,
     without: Collection[str] = (),
+    padded: bool = False,
 ) -> dict[str, Any]:
     """Writes the serving model of a graph that a job saved; returns its signatures.
 
@@ -204,13 +207,14 @@ def save(
       target: directory of the SavedModel.
       words: see `ServingModel`.
       without: see `ServingModel`.
+      padded: see `ServingModel`.
 
     Raises:
       ValueError: see `spec_without`.
     """
     # Vocabularies are copied from the graph's folder when the model is saved, so that must be there still.
     with trees.fetched(transform_dir) as graph, trees.written(target) as folder:
-        model = ServingModel(spec, graph, words, without)
+        model = ServingModel(spec, graph, words, without, padded)
         signatures = model.signatures()
         tf.saved_model.save(model, folder, signatures=signatures)
         return signatures

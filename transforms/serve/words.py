@@ -14,7 +14,7 @@ from transforms.columns.window import mask_of
 from transforms.spec.spec import Spec, length_name
 
 UNKNOWN: Final = "[UNK]"
-"""The word of a step without a known word: its word is unknown, or it has none. As in Keras' `StringLookup`."""
+"""The text for a step without a known word: its word is unknown, or it has none. As in Keras' `StringLookup`."""
 
 
 class WordsBeside(tf.Module):
