@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.command.meant import meant
+from pipeline.command.summary import meant
 from tests.jobs import call
 from transforms import (
     categorical_column_with_identity,
@@ -22,7 +22,7 @@ from transforms import (
 from transforms.columns import Column
 
 IDS = sequence_categorical_column_with_identity("x", 10)
-WORDS = "if these are words: {}categorical_column_with_vocabulary_list, ..._learned_vocabulary or ..._hash_bucket"
+WORDS = "if these are words: {}categorical_column_with_learned_vocabulary, or another column of words"
 STEPS = "if these are the steps of a sequence: sequence_{}"
 
 
@@ -32,7 +32,7 @@ STEPS = "if these are the steps of a sequence: sequence_{}"
         (IDS, "not_a_number", WORDS.format("sequence_")),
         (indicator_column(IDS), "not_a_number", WORDS.format("sequence_")),
         (categorical_column_with_identity("x", 10), "not_a_number", WORDS.format("")),
-        (numeric_column("x"), "wrong_value_count", STEPS.format("numeric_column, or as many in every row: shape: [N]")),
+        (numeric_column("x"), "wrong_value_count", STEPS.format("numeric_column; if each row has as many: shape: [N]")),
         (
             categorical_column_with_identity("x", 10),
             "wrong_value_count",
@@ -46,9 +46,9 @@ STEPS = "if these are the steps of a sequence: sequence_{}"
 def test_the_column_that_was_meant(column: Column, reason: str, expected: str):
     spec = make_spec([column, sequence_numeric_column("y")])
     rows: list[dict[str, Any]] = [{"column": column.name}]
-    assert meant(spec, reason, rows, 5, 10) == expected
-    assert meant(spec, reason, rows, 4, 10) == ""  # then it is the rows that are wrong
-    assert meant(spec, reason, [*rows, {"column": "y"}], 10, 10) == ""
+    assert meant(spec, reason, rows, 0.5) == expected
+    assert meant(spec, reason, rows, 0.4) == ""  # then it is the rows that are wrong
+    assert meant(spec, reason, [*rows, {"column": "y"}], 1.0) == ""
 
 
 def test_it_is_said_below_the_rows(tmp_path: Path, command_line: None):

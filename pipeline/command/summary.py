@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pipeline.command.meant import meant
 from pipeline.dataset import events_ledger, layout
 from pipeline.dataset.ledger import splits_of
 from pipeline.dataset.notebook import COLUMN_HEADS, columns_of
@@ -21,6 +20,9 @@ if TYPE_CHECKING:
 
 REPEATED_SHOWN = 5
 """Files that were matched several times and are named."""
+
+MOST = 0.5
+"""Share of the rows that are rejected for one reason, from which on the column is thought to be wrong and not the rows."""
 
 
 def lines(what: str, request: Request | None, outcome: Outcome) -> list[str]:
@@ -143,9 +145,24 @@ def _rejects(outcome: Outcome, spec: Spec | None = None) -> list[str]:
             column = f" column '{escaping.value(row['column'])}':" if row["column"] else ""
             lines.append(f"    {where}{column} {row['value']} - {row['message']}")
         if spec is not None:
-            read = outcome.ledger.get("rows", {}).get("read", 0)
-            lines += [f"    {hint}" for hint in [meant(spec, reason, examples, counts.get(reason, 0), read)] if hint]
+            share = counts.get(reason, 0) / max(outcome.ledger.get("rows", {}).get("read", 0), 1)
+            lines += [f"    {hint}" for hint in [meant(spec, reason, examples, share)] if hint]
     return lines
+
+
+def meant(spec: Spec, reason: str, examples: Sequence[Mapping[str, Any]], share: float) -> str:
+    """Returns what to declare instead of a column that rejects most rows for a reason; an empty string where nobody knows.
+
+    Args:
+      spec: the columns.
+      reason: the reason.
+      examples: some rows that were rejected for it.
+      share: the share of all rows that was.
+    """
+    names = {row["column"] for row in examples}
+    if share < MOST or len(names) != 1:
+        return ""
+    return next((column.meant(reason) for column in spec.columns if column.name in names), "")
 
 
 def _places(request: Request | None, outcome: Outcome) -> list[str]:

@@ -219,6 +219,10 @@ class Column(Model, ABC):
     def dense(self, raw: RawTensors, window: Window | None, fitted: Findings) -> dict[str, tf.Tensor]:
         """Builds the column's outputs inside the graph, `[batch, ...]`, from raw values `[batch, (values)]` by feature."""
 
+    def meant(self, reason: str) -> str:
+        """Returns what was probably meant where the column rejects most rows for a reason; an empty string where nobody knows."""
+        return next(filter(None, (part.meant(reason) for part in self.parts)), "")
+
     def passed_through(self, values: Ragged) -> pa.Array:
         """Returns the values to write for a column outside the graph, `[rows]`, from its canonical values."""
         raise NotImplementedError

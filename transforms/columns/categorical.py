@@ -166,6 +166,12 @@ class KeyedCategorical(Categorical, KeyedColumn):
         completed = np.maximum(self.max_ids - values.lengths, 0)
         return Checked(faults, None, completed, empty, checked.flags)
 
+    def meant(self, reason: str) -> str:
+        """See the base class."""
+        if reason == "wrong_value_count" and not self.is_sequence:
+            return f"if these are the steps of a sequence: sequence_{self.type_name}"
+        return super().meant(reason)
+
     def check_words(self, values: Ragged, empty: np.ndarray | None) -> Checked:
         """Applies the rules of the family to the values but for `empty` places (bool, as long as the values; None for none)."""
         return Checked([])

@@ -75,6 +75,13 @@ class IdentityBase(KeyedCategorical):
         faults = faulty_rows(self, "out_of_range", values, outside, message)
         return Checked([replace(fault, fatal=fatal) for fault in faults])
 
+    def meant(self, reason: str) -> str:
+        """See the base class."""
+        if reason == "not_a_number":
+            start = self.type_name.removesuffix("identity")
+            return f"if these are words: {start}learned_vocabulary, or another column of words"
+        return super().meant(reason)
+
     def wrong_words(self, words: tf.Tensor) -> tf.Tensor | None:
         """See the base class."""
         import tensorflow as tf

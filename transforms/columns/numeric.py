@@ -83,6 +83,14 @@ class Numeric(NumericBase):
             faults.append(Fault("wrong_value_count", self.name, wrong, shown, message))
         return Checked(faults, completed=np.where(absent, width, 0), flags=finite.flags)
 
+    def meant(self, reason: str) -> str:
+        """See the base class."""
+        if reason == "wrong_value_count":
+            return (
+                f"if these are the steps of a sequence: sequence_{self.type_name}; if each row has as many: shape: [N]"
+            )
+        return super().meant(reason)
+
     def valid(self, raw: RawTensors) -> tf.Tensor:
         """See the base class."""
         import tensorflow as tf
