@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pipeline.columns_file.reader import dumps, load
+    from pipeline.compare.comparison import compare_data_sets
     from pipeline.dataset.exported import ExportedModel, export_model
     from pipeline.dataset.manifest import Manifest
     from pipeline.dataset.manifest import read as read_manifest
@@ -26,6 +27,7 @@ _LATE = {
     "Request": ("pipeline.job.request", "Request"),
     "UsageError": ("pipeline.errors", "UsageError"),
     "check": ("pipeline.job.running", "check"),
+    "compare_data_sets": ("pipeline.compare.comparison", "compare_data_sets"),
     "dumps": ("pipeline.columns_file.reader", "dumps"),
     "export_model": ("pipeline.dataset.exported", "export_model"),
     "load": ("pipeline.columns_file.reader", "load"),
@@ -53,6 +55,7 @@ __all__ = [
     "Request",
     "UsageError",
     "check",
+    "compare_data_sets",
     "dumps",
     "export_model",
     "load",

@@ -14,6 +14,7 @@ from transforms.spec.spec import Spec
 
 if TYPE_CHECKING:
     from transforms.beam import Densify, Parse, Validate
+    from transforms.columns.from_tensorflow import converted
     from transforms.events.make_events import make_events
     from transforms.events.sequences import Grouped, sequences
     from transforms.events.spec import Events
@@ -34,6 +35,7 @@ _LATE = {
     "SequenceColumns": "transforms.ml_transform",
     "Validate": "transforms.beam",
     "apply": "transforms.memory",
+    "converted": "transforms.columns.from_tensorflow",
     "make_events": "transforms.events.make_events",
     "make_output_parse_example_spec": "transforms.spec.parse_specs",
     "make_parse_example_spec": "transforms.spec.parse_specs",
@@ -77,6 +79,7 @@ __all__ = [  # noqa: PLE0604  # the names of the table, too
     "SpecFault",
     "Validate",
     "apply",
+    "converted",
     "make_events",
     "make_output_parse_example_spec",
     "make_parse_example_spec",

@@ -64,13 +64,12 @@ def compare_command(
     """
     with reported(debug):
         from pipeline.compare import limits, text
-        from pipeline.compare.comparison import compare
-        from pipeline.compare.described import read_two
+        from pipeline.compare.comparison import compare_data_sets
         from pipeline.dataset.target import refuse_file, write_file
 
         allowed = limits.parsed(max_drift)
         refuse_file(output, overwrite)
-        compared = compare(*read_two(one, other, splits))
+        compared = compare_data_sets(one, other, splits)
         limits.refuse_unknown(allowed, compared)
         if output:
             from pipeline.compare.view import html

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.compare.columns import column
-from pipeline.compare.described import Described
+from pipeline.compare.described import Described, read_two
 from pipeline.compare.measures import Compared, Figure, names, numbers, only_in, pair, share
 from transforms.distributions.spans import Spans, of_lengths
 from transforms.rows.fates import fates, faulty
@@ -35,6 +35,24 @@ class Comparison:
     def parts(self) -> list[Compared]:
         """Groups and columns, those that have drifted most first; before them those that cannot be compared."""
         return sorted([*self.groups, *self.columns], key=lambda one: (not one.fault, -(one.drift or 0.0)))
+
+
+def compare_data_sets(one: str, other: str = "", splits: Sequence[str] = ()) -> Comparison:
+    """Compares two data sets, or two splits of one, as `seqcols compare` does.
+
+    Args:
+      one: a directory.
+      other: another one; an empty string for the same.
+      splits: no split, that of both, or that of each.
+
+    Returns:
+      `.parts` are the groups and columns, those with the largest `drift` first; `.rows` and `.reasons` count rows.
+
+    Raises:
+      UsageError: it cannot be told which two to compare, or there is no such split.
+      JobError: there is no data set, or its manifest, ledger or statistics are damaged.
+    """
+    return compare(*read_two(one, other, splits))
 
 
 def compare(one: Described, other: Described) -> Comparison:
