@@ -292,6 +292,10 @@ def test_nan_in_cells_is_null_whatever_arrow_holds():
     made = apply(pandas.DataFrame({"x": cells}), filled)
     assert made["x"].tolist() == [[[1.0, 0.0], [2.0, 3.0]], [[0.0, 0.0]] * 2, [[4.0, 5.0], [0.0, 0.0]]]
     assert made["x_observed"][0].tolist() == [[True, False], [True, True]]
+    whole = sequence_numeric_column("x", (2,), dtype="int64")
+    assert apply(pandas.DataFrame({"x": cells}), whole).rejected["reason"].to_pylist() == ["null_value"]
+    lists = pandas.DataFrame({"x": [[[1.0, NAN], [2.0, 3.0]], None, [[4.0, 5.0]]]})  # which Arrow holds
+    assert apply(lists, whole).rejected["reason"].to_pylist() == ["null_value"]
     made = apply(pandas.DataFrame({"x": pandas.Series([1.0, NAN, "a"], dtype=object)}), [OPTIONAL])
     assert made["x"].tolist() == [[1.0], [-1.0]] and made.rejected["row"].to_pylist() == [2]
 
