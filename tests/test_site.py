@@ -106,7 +106,6 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory) -> Path:
-    pytest.importorskip("zensical", reason="zensical is not installed: make env installs requirements.lock")
     folder = tmp_path_factory.mktemp("site")
     done = subprocess.run(
         [sys.executable, str(SITE / "make.py"), str(folder)], cwd=ROOT, capture_output=True, text=True, check=False
