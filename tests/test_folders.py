@@ -34,6 +34,7 @@ from tests.object_store import SCHEME, Objects
 from transforms import (
     JobError,
     SequenceGroup,
+    categorical_column_with_identity,
     categorical_column_with_vocabulary_list,
     make_spec,
     numeric_column,
@@ -339,6 +340,28 @@ def check_rows(root: Path, rows: list[dict[str, Any]]) -> None:
     assert arrays["id"].reshape(-1).tolist() == [row["id"] for row in rows]
     assert arrays["day"].reshape(-1).tolist() == [row["day"] for row in rows]
     assert arrays["shop"].reshape(-1).tolist() == [row["shop"] if row["shop"] < 2 else -1 for row in rows]
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+def test_the_same_rows_of_another_day_are_others(suffix, tmp_path):
+    """What a folder says is a part of the digest of a file's contents, by which an append knows what it has read before."""
+    spec = make_spec(
+        [sequence_numeric_column("x"), categorical_column_with_identity("day", 10)], SequenceGroup(max_length=2)
+    )
+    for folder in ("day=1", "day=2", "moved/day=1"):
+        (tmp_path / folder).mkdir(parents=True)
+        write(tmp_path / folder / f"a.{suffix}", [{"x": [1.0]}, {"x": [2.0]}])
+    done(spec, tmp_path / "day=1", tmp_path / "out")
+    done(spec, tmp_path / "day=2", tmp_path / "out", append=True)
+    assert sorted(read_arrays(tmp_path / "out")["day"].tolist()) == [1, 1, 2, 2]
+    assert (
+        "has the rows of this file already" in run_job(spec, tmp_path / "day=1", tmp_path / "out", append=True).message
+    )
+    inputs = read_json(tmp_path / "out", "ledger.json")["files"]
+    assert len({file["content_digest"] for file in inputs.values()}) == 2
+    done(spec, tmp_path / "moved", tmp_path / "again")
+    (moved,) = read_json(tmp_path / "again", "ledger.json")["files"].values()
+    assert moved["content_digest"] in {file["content_digest"] for file in inputs.values()}
 
 
 def test_a_split_that_folders_say(tmp_path):

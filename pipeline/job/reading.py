@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import apache_beam as beam
@@ -16,6 +17,7 @@ from pipeline.inputs.preflight import Reads, refuse_schema
 from pipeline.job import allocator
 from pipeline.job.progress import Note, now
 from pipeline.sources.base import FilePart
+from pipeline.sources.folders import features_of
 from pipeline.sources.formats import source_for
 from pipeline.sources.limits import Limits
 from transforms.beam import GOOD, REJECTED, TALLIES, in_global_window, typed
@@ -69,6 +71,12 @@ def parts_of(path: str, limits: Limits) -> list[FilePart]:
     return source_for(path, limits).parts(path)
 
 
+def _said(path: str, features: Collection[str]) -> int:
+    """Returns a digest of what the folders of a file say of its rows, 0 for nothing: records do not hold it, columns do."""
+    values = {name: value for name, value in sorted(features_of(path).items()) if name in features}
+    return int(digests.of_text(json.dumps(values))) if values else 0
+
+
 class _Read(beam.DoFn):
     def __init__(
         self,
@@ -97,6 +105,7 @@ class _Read(beam.DoFn):
         features = self._spec.read_features
         held: dict[str, pa.DataType] | None = None  # the schema, of the first batch; it counts once there are rows
         checked = not source.has_schema
+        said = 0 if source.has_schema else _said(split.path, features)
         for read in source.read(split, features, self._limits):
             count = 0
             if read.batch is not None and held is None:
@@ -108,7 +117,7 @@ class _Read(beam.DoFn):
                 count += read.batch.num_rows
                 batch = digests.attach(origin.plain(digests.renamed(read.batch, name)), features)
                 numbers, marks = origin.row_numbers(batch), batch.column(origin.DIGEST_COLUMN)
-                self._count_digests(name, marks, numbers)
+                self._count_digests(name, marks, numbers, said)
                 left = self._left(batch, name, numbers, marks)
                 if left.num_rows:
                     yield left
@@ -116,7 +125,7 @@ class _Read(beam.DoFn):
                 count += read.rejected.num_rows
                 rejected = digests.attach_rejected(rejection.of_file(read.rejected, name))
                 numbers, marks = rejected.column("row").to_numpy(), rejected.column("digest")
-                self._count_digests(name, marks, numbers)
+                self._count_digests(name, marks, numbers, said)
                 left = self._left(rejected, name, numbers, marks)
                 self._tally.update(count_rejected(left))
                 if left.num_rows:
@@ -124,9 +133,9 @@ class _Read(beam.DoFn):
             self._tally[name, "rows", "read"] += count
             self._note.add(count, read.size)
 
-    def _count_digests(self, name: str, found: pa.Array, numbers: np.ndarray) -> None:
+    def _count_digests(self, name: str, found: pa.Array, numbers: np.ndarray, said: int) -> None:
         self._tally[name, "digest", "read"] += digests.total(found)
-        self._tally[name, "digest", "content"] += digests.without_file(found, name, numbers)
+        self._tally[name, "digest", "content"] += digests.without_file(found, name, numbers) + said * len(numbers)
 
     def _left(self, batch: pa.RecordBatch, name: str, numbers: np.ndarray, marks: pa.Array) -> pa.RecordBatch:
         """Returns rows without those that are excluded, which are counted."""

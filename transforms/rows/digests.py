@@ -59,7 +59,7 @@ def of_records(rejected: pa.RecordBatch | pa.Table) -> np.ndarray:
     They are those that `attach` gave the rows, but for records of columnar sources (`arrow-ipc`).
     """
     names = rejected.column("file").to_pylist()
-    files = np.array([_of_name(name) for name in names], np.uint64)
+    files = np.array([of_text(name) for name in names], np.uint64)
     return _of_places(files, rejected.column("row").to_numpy(), contents(_one(rejected.column("record"))))
 
 
@@ -77,7 +77,7 @@ def of_rows(file: str, numbers: np.ndarray, content: np.ndarray) -> np.ndarray:
       numbers: int64 `[rows]`, their numbers in it.
       content: uint64 `[rows]`, see `contents`.
     """
-    return _of_places(_of_name(file), numbers, content)
+    return _of_places(of_text(file), numbers, content)
 
 
 def _of_places(files: np.ndarray | np.uint64, numbers: np.ndarray, content: np.ndarray) -> np.ndarray:
@@ -113,7 +113,7 @@ def renamed(batch: pa.RecordBatch, name: str) -> pa.RecordBatch:
 def _contents_of(digests: pa.Array, file: str, numbers: np.ndarray) -> np.ndarray:
     """Returns the content that each digest was computed of (see `of_rows`)."""
     found = digests.to_numpy(zero_copy_only=False)
-    return _unmixed(found) - _mixed(numbers.astype(np.uint64) * SPREAD + _of_name(file))
+    return _unmixed(found) - _mixed(numbers.astype(np.uint64) * SPREAD + of_text(file))
 
 
 def total(digests: pa.Array) -> int:
@@ -214,7 +214,8 @@ def _unmixed(numbers: np.ndarray) -> np.ndarray:
 
 
 @lru_cache(maxsize=1024)
-def _of_name(file: str) -> np.uint64:
+def of_text(text: str) -> np.uint64:
+    """Returns a hash of text, such as the name of a file."""
     return np.uint64(
-        int.from_bytes(hashlib.blake2b(file.encode(errors="surrogatepass"), digest_size=8).digest(), "little")
+        int.from_bytes(hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=8).digest(), "little")
     )
