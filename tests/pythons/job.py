@@ -59,16 +59,40 @@ def answers(model: str, records: str) -> str:
     return done.stdout.strip()
 
 
+REJECTED = """
+import glob, json, os, sys
+import pyarrow.parquet as pq
+
+rows = [row for path in glob.glob(sys.argv[1] + "/*") for row in pq.read_table(path).to_pylist()]
+names = ("row", "reason", "column", "value", "message")
+print(json.dumps(sorted([os.path.basename(row["file"]), *map(str, map(row.get, names))] for row in rows)))
+"""
+"""Rejected rows without their records: the demo writes its tf.Examples anew, with their features in an order of no meaning."""
+
+
+def digest(content: bytes) -> str:
+    """Returns the SHA-256 of some bytes."""
+    return hashlib.sha256(content).hexdigest()
+
+
 def written(root: Path) -> dict[str, list[str]]:
-    """Returns digests of a data set: of its files of examples and of rejected rows, its statistics and its ledger."""
-    made = {}
-    for name in ("examples", "rejected", "statistics.json", "ledger.json"):
-        files = [path for path in (root / name, *(root / name).rglob("*")) if path.is_file()]
-        digests = sorted(
-            hashlib.sha256(path.read_bytes()).hexdigest() for path in files
-        )  # names of files are never the same
-        made[f"{root.parent.name}: {name}"] = digests
-    return made
+    """Returns digests of what a job must make alike every time: its files of examples, its statistics, rejected rows and counts.
+
+    Two runs of one Python differ in the rest of a ledger: its digests of rows are of records and of names of files, which are new
+    every time.
+    """
+    ledger = json.loads((root / "ledger.json").read_text(encoding="utf-8"))
+    counts = json.dumps({name: ledger[name] for name in ("rows", "columns")}, sort_keys=True)
+    command = [sys.executable, "-I", "-c", REJECTED, str(root / "rejected")]
+    rejected = subprocess.run(command, capture_output=True, check=True).stdout
+    examples = [path.read_bytes() for path in (root / "examples").rglob("*") if path.is_file()]
+    name = root.parent.name
+    return {
+        f"{name}: examples": sorted(map(digest, examples)),
+        f"{name}: statistics": [digest((root / "statistics.json").read_bytes())],
+        f"{name}: counts": [digest(counts.encode())],
+        f"{name}: rejected": [digest(rejected)],
+    }
 
 
 def main(folder: Path) -> None:

@@ -86,7 +86,7 @@ def digests_of(version: str, python: Path, wheel: Path, uv: str) -> Digests:
     own = environment_of(version, python, uv)
     install = [uv, "pip", "install", "--quiet", "--no-config", "--python", own, "--no-deps", "--reinstall", wheel]
     carried_out(install, "installing the wheel")
-    folder = ROOT / "build" / "pythons" / "jobs"  # one for all: ledgers and rejected rows name files by whole paths
+    folder = ROOT / "build" / "pythons" / "jobs"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     made: Digests = json.loads(carried_out([own, "-I", ROOT / "tests/pythons/job.py", folder], "the jobs"))
