@@ -16,6 +16,7 @@ import pyarrow as pa
 import pytest
 import tensorflow as tf
 
+from pipeline.command.tf_examples import encode
 from pipeline.sources.compression import unpacked
 from pipeline.sources.formats import SOURCES, source_for
 from pipeline.sources.limits import Limits
@@ -312,3 +313,11 @@ def test_the_name_or_the_first_bytes_choose_the_source(tmp_path):
         ):
             source_for(str(tmp_path / name))
     assert pickle.loads(pickle.dumps(SOURCE)) == SOURCE
+
+
+def test_examples_of_python_rows_are_the_same_bytes_in_every_process():
+    """Protocol buffers leave the order of a map open, and take another one in every process."""
+    names = [f"feature_{k:02}" for k in range(40)]
+    record = encode(dict.fromkeys(reversed(names), 1))
+    places = [record.index(name.encode()) for name in names]
+    assert places == sorted(places)

@@ -31,7 +31,7 @@ def encode(row: Mapping[str, Any]) -> bytes:
             feature.float_list.SetInParent()
         else:
             feature.bytes_list.value.extend(v if isinstance(v, bytes) else str(v).encode() for v in values)
-    return bytes(example.SerializeToString())
+    return bytes(example.SerializeToString(deterministic=True))
 
 
 def write_examples(path: str, rows: Iterable[Mapping[str, Any] | bytes]) -> None:
