@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from pipeline.columns_file.reader import LARGEST, check_functions, dumps, load, loads
 from tests.column_strategies import columns_data, specs
 from tests.marks import tried
-from transforms.columns import TYPES, Column, Numeric, Passthrough, SequenceIdentity, SequenceNumeric
+from transforms.columns import TYPES, Column, Numeric, Passthrough, SequenceIdentity, SequenceNumeric, constructor
 from transforms.columns.numeric_base import numeric_of
+from transforms.columns.vocabulary_base import vocabulary_of
 from transforms.errors import SpecError
 from transforms.escaping import one_line
 from transforms.groups import SequenceGroup
@@ -421,11 +422,11 @@ FAULTS: list[tuple[str, list[str]]] = [
     ),
     (
         NUMERIC + "    shape: !!python/tuple [2]\n",
-        ["line 4: columns[0].shape: expected no tag but !!str, got '!!python/tuple'"],
+        ["line 4: columns[0].shape: expected no tag but !!str and !!binary, got '!!python/tuple'"],
     ),
     (
         NUMERIC + '    key2: !!python/object/apply:os.system ["true"]\n',
-        ["line 4: columns[0].key2: expected no tag but !!str, got '!!python/object/apply:os.system'"],
+        ["line 4: columns[0].key2: expected no tag but !!str and !!binary, got '!!python/object/apply:os.system'"],
     ),
     (NUMERIC + "    shape: *s\n", ["line 4: columns[0].shape: the alias *s names nothing above"]),
     (NUMERIC + "    shape: &s [*s]\n", ["line 4: columns[0].shape[0]: the alias *s stands inside what it names"]),
@@ -855,3 +856,11 @@ def test_what_a_file_cannot_hold():
         f"columns[4].normalizer_fn[1]: {named} a lambda",
         "columns[5].default_value: expected a number (a columns file holds no NaN), got nan",
     ]
+
+
+def test_words_that_are_no_text_are_written_and_read_back():
+    column = constructor("sequence_categorical_column_with_vocabulary_list")
+    spec = make_spec([column("x", [b"a", b"\xff", "ä".encode()], dtype="bytes")])
+    before, after = (vocabulary_of(one.columns[0]) for one in (spec, loads(dumps(spec))))
+    assert before and after and before.listed == after.listed
+    assert "!!binary" in dumps(spec)

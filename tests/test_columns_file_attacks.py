@@ -16,7 +16,7 @@ from tests.marks import slow_but
 from transforms import SpecError
 
 COLUMN = "columns: [{type: sequence_numeric_column, key: a, EXTRA}]\n"
-TAG = "expected no tag but !!str"
+TAG = "expected no tag but !!str and !!binary"
 
 LAUGHS = "a: &a [lol, lol, lol, lol, lol, lol, lol, lol, lol]\n" + "".join(
     f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n" for before, name in zip("abcdefgh", "bcdefghi", strict=True)
@@ -52,7 +52,10 @@ ATTACKS: dict[str, tuple[str | bytes, list[str]]] = {
     ),
     "include": ("columns: !include /etc/passwd", [f"line 1: columns: {TAG}, got '!include'"]),
     "env": (COLUMN.replace("EXTRA", "group: !ENV $HOME"), [f"line 1: columns[0].group: {TAG}, got '!ENV'"]),
-    "binary": (COLUMN.replace("EXTRA", "group: !!binary aGk="), [f"line 1: columns[0].group: {TAG}, got '!!binary'"]),
+    "binary": (
+        COLUMN.replace("EXTRA", "group: !!binary aGk="),
+        ["line 1: columns[0].group: expected a string, got b'hi'"],
+    ),
     "a tag of its own": (
         "%TAG ! tag:yaml.org,2002:python/\n---\ncolumns: !object/apply:os.system [id]",
         [f"line 3: columns: {TAG}, got '!!python/object/apply:os.system'", "line 3: columns[0]: expected a column"],
@@ -114,7 +117,7 @@ ATTACKS: dict[str, tuple[str | bytes, list[str]]] = {
         COLUMN.replace("EXTRA", f"shape: {'9' * 900}"),
         ["line 1: columns[0].shape: expected an int < 2147483648"],
     ),
-    "a long tag": ("!" * 50_000, ["line 1: expected no tag but !!str", "line 1: expected a mapping"]),
+    "a long tag": ("!" * 50_000, ["line 1: expected no tag but !!str and !!binary", "line 1: expected a mapping"]),
     "an open quote": ('"' + "a\n" * 100_000, ["line 100001: not YAML: found unexpected end of stream"]),
     # Text
     "not UTF-8": (b"columns:\n- \xff\xfe", ["line 2: expected UTF-8 text, got the byte 0xff"]),

@@ -59,6 +59,14 @@ def test_aliases():
     assert (document.data, document.faults) == ({"a": {"b": [1]}, "c": [{"b": [1]}, {"b": [1]}], "d": "d"}, [])
 
 
+def test_bytes():
+    document = read_yaml('a: [!!binary /w==, !!binary "YQ\\\n  ==", b]\n', "f")
+    assert document.data == {"a": [b"\xff", b"a", "b"]} and not document.faults
+    document = read_yaml("a: !!binary ä\nb: !!binary a\nc: !!binary [x]\n", "f")
+    assert [(fault.path, fault.line) for fault in document.faults] == [("a", 1), ("b", 2), ("c", 3)]
+    assert "expected base64 after !!binary, got 'ä'" in document.faults[0].message
+
+
 def test_limits(monkeypatch: pytest.MonkeyPatch):
     assert read_yaml("[" * DEEPEST + "]" * DEEPEST, "f").faults == []
     for text in ("[" * 10**5, "- " * 10**5, "{a: " * 10**4, "? " * 10**4):

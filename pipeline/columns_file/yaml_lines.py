@@ -9,6 +9,7 @@ off.
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -42,6 +43,7 @@ DEEPEST: Final = 50
 LONGEST_NUMBER: Final = 1000
 
 _TEXT_TAG: Final = "tag:yaml.org,2002:str"
+_BYTES_TAG: Final = "tag:yaml.org,2002:binary"
 
 # YAML 1.2.2, section 10.3.2: what a plain scalar is in the core schema.
 _INT: Final = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", re.ASCII)
@@ -202,9 +204,9 @@ class _Builder:
     def _node(self, event: NodeEvent, location: Location, line: int) -> None:
         self.count += 1
         tag = getattr(event, "tag", None)
-        if tag is not None and not (tag == _TEXT_TAG and isinstance(event, ScalarEvent)):
+        if tag is not None and not (tag in (_TEXT_TAG, _BYTES_TAG) and isinstance(event, ScalarEvent)):
             short = str(tag).replace("tag:yaml.org,2002:", "!!")
-            self._fault(location, f"expected no tag but !!str, got {shown(short)}", line)
+            self._fault(location, f"expected no tag but !!str and !!binary, got {shown(short)}", line)
         if isinstance(event, AliasEvent):
             value, size = self._aliased(event.anchor, location, line)
             self.count += size
@@ -241,6 +243,8 @@ class _Builder:
         return (*frame.location, "?" if frame.key is None else frame.key)
 
     def _scalar(self, event: ScalarEvent, location: Location, line: int) -> Any:
+        if event.tag == _BYTES_TAG:
+            return self._bytes(event.value, location, line)
         try:
             # JSON, which is YAML too, writes some characters as two escapes: surrogates.
             text = event.value.encode("utf-16", "surrogatepass").decode("utf-16")
@@ -256,6 +260,14 @@ class _Builder:
         if value != value:
             self._fault(location, f"expected a number, got {event.value}", line)
         return value
+
+    def _bytes(self, text: str, location: Location, line: int) -> bytes:
+        """Returns what YAML writes as `!!binary`, as words that are no UTF-8 are written."""
+        try:
+            return base64.b64decode("".join(text.split()), validate=True)
+        except ValueError:
+            self._fault(location, f"expected base64 after !!binary, got {shown(text)}", line)
+            return b""
 
     def _aliased(self, anchor: str, location: Location, line: int) -> tuple[Any, int]:
         if anchor in self.anchors:
