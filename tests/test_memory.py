@@ -272,3 +272,13 @@ def test_more_rows_than_a_batch():
     made = apply(({"x": [float(k)] * (k % 3)} for k in range(2500)), [sequence_numeric_column("x", ())])
     assert made.rows.tolist() == list(range(2500))
     assert made["x"].tolist() == [[float(k)] * (k % 3) + [0.0] * (2 - k % 3) for k in range(2500)]
+
+
+def test_outputs_by_name():
+    done = apply([{"x": [1.0]}], [sequence_numeric_column("x")])
+    assert list(done) == list(done.keys()) == ["x", "sequence_length", "sequence_mask"]
+    assert dict(done)["x"].tolist() == [[[1.0]]] and "x" in done and "y" not in done
+    with pytest.raises(
+        KeyError, match="no output 'sequence_lenght'; did you mean 'sequence_length'[?]; known: x, sequence_length"
+    ):
+        done["sequence_lenght"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, KeysView, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -17,7 +17,7 @@ from transforms.columns.learned_vocabulary import LearnedVocabularyBase
 from transforms.columns.vocabulary_lookup import Vocabulary, Words, keep_in
 from transforms.densify import dense_batch, graph, spoiled
 from transforms.densify.collect import fit
-from transforms.errors import listed
+from transforms.errors import listed, nearest
 from transforms.groups import DEFAULT_GROUP, SequenceGroup
 from transforms.normalizers.asks import Ask
 from transforms.parse.step_limit import MAX_STEPS
@@ -80,8 +80,22 @@ class Applied:
         return made + reprs.table(heads, [[row[head] for head in heads] for row in first], "rejected, the first")
 
     def __getitem__(self, name: str) -> np.ndarray:
-        """Returns one output."""
+        """Returns one output.
+
+        Raises:
+          KeyError: there is no such output.
+        """
+        if name not in self.arrays:
+            raise KeyError(f"no output {name!r}{nearest(str(name), self.arrays)}; known: {listed(self.arrays)}")
         return self.arrays[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Goes through the names of the outputs: `dict(applied)` is what a model is given."""
+        return iter(self.arrays)
+
+    def keys(self) -> KeysView[str]:
+        """Returns the names of the outputs."""
+        return self.arrays.keys()
 
     def lengths(self, group: str = DEFAULT_GROUP) -> np.ndarray:
         """Returns the kept steps of each row, int64 `[rows]`."""
