@@ -279,6 +279,6 @@ def test_outputs_by_name():
     assert list(done) == list(done.keys()) == ["x", "sequence_length", "sequence_mask"]
     assert dict(done)["x"].tolist() == [[[1.0]]] and "x" in done and "y" not in done
     with pytest.raises(
-        KeyError, match="no output 'sequence_lenght'; did you mean 'sequence_length'[?]; known: x, sequence_length"
+        KeyError, match=r"no output 'sequence_lenght'; did you mean 'sequence_length'[?]; known: x, sequence_length"
     ):
         done["sequence_lenght"]
