@@ -16,6 +16,7 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
@@ -44,6 +45,7 @@ from transforms import (
 )
 from transforms.beam import GOOD, REJECTED
 from transforms.rows import frames
+from transforms.rows.from_python import batches_of
 
 pandas = pytest.importorskip("pandas")
 polars = pytest.importorskip("polars")
@@ -354,6 +356,36 @@ def test_names_of_pandas_that_are_no_text():
     assert apply(own, numeric_column("collect"))["collect"].tolist() == [[2.0]]
 
 
+def test_names_of_several_levels_are_those_of_parquet(tmp_path):
+    levels = [("sum", 2024), ("sum", datetime.date(2024, 1, 1)), ("mean", 0.5), ("mean", None)]
+    frame = pandas.DataFrame([[1.0, 2.0, 3.0, 4.0]], columns=pandas.MultiIndex.from_tuples(levels))
+    frame.to_parquet(tmp_path / "a.parquet")
+    assert frames.framed(frame).table.schema.names == pq.read_schema(tmp_path / "a.parquet").names
+    assert apply(frame, numeric_column("('sum', '2024')"))["('sum', '2024')"].tolist() == [[1.0]]
+
+
+def test_rejected_rows_keep_categories_that_are_no_words():
+    frame = pandas.DataFrame({"x": [1.0, 2.0, None, 9.0], "bin": pandas.cut([1, 2, 3, 9], [0, 2, 4])})
+    done = apply(frame, categorical_column_with_identity("x", num_buckets=2))
+    assert done.rejected["reason"].to_pylist() == ["out_of_range", "out_of_range"]
+    records = [pa.ipc.open_stream(record).read_all() for record in done.rejected["record"].to_pylist()]
+    assert [record["x"].to_pylist() for record in records] == [[2.0], [9.0]]
+    assert [record["bin"].to_pylist() for record in records] == [[{"left": 0, "right": 2}], [None]]
+    edges = apply(frame, numeric_column("bin.right", default_value=-1.0))
+    assert edges["bin.right"].tolist() == [[2.0], [2.0], [4.0], [-1.0]]
+
+
+def test_rejected_rows_keep_dictionaries_of_structs():
+    words = pa.array([{"a": 1}, {"a": 2}, {"a": 3}])
+    coded = pa.DictionaryArray.from_arrays(pa.array([2, None, 0, 2]), words)
+    done = apply(
+        pa.table({"x": [9.0, 9.0, 1.0, 9.0], "word": coded}), categorical_column_with_identity("x", num_buckets=2)
+    )
+    records = [pa.ipc.open_stream(record).read_all() for record in done.rejected["record"].to_pylist()]
+    assert [record["word"].to_pylist() for record in records] == [[{"a": 3}], [None], [{"a": 3}]]
+    assert records[0]["word"].chunk(0).dictionary.to_pylist() == [{"a": 3}]
+
+
 @pytest.mark.parametrize(
     ("frame", "message"),
     [
@@ -425,6 +457,22 @@ def test_chunks_readers_and_other_libraries():
     reader = pa.RecordBatchReader.from_batches(table.schema, chunks.to_batches())
     for data in (chunks, parts, batch, reader, Streams(chunks), Hands(batch), table.to_pandas(), rows):
         assert outcome(apply(data, FLOATS)) == whole
+
+
+def test_chunks_of_few_rows_are_gathered():
+    """Each batch costs some milliseconds, however few rows it has."""
+    table = pa.table({"x": pa.array([[float(k)] for k in range(3000)]), "word": ["a", "b"] * 1500})
+    ones = pa.concat_tables([table.slice(k, 1) for k in range(3000)])
+    sevens = [table.slice(k, 7) for k in range(0, 3000, 7)]
+    coded = pa.concat_tables([one.set_column(1, "word", one["word"].dictionary_encode()) for one in sevens])
+    for data in (ones, coded):
+        batches = list(batches_of(data))
+        assert len(batches) <= 4 and max(batch.num_rows for batch in batches) <= 1024
+        assert [batch["word"].to_pylist() for batch in batches] == [
+            table["word"].slice(first, batch.num_rows).to_pylist()
+            for first, batch in zip(np.cumsum([0, *(b.num_rows for b in batches)]).tolist(), batches, strict=False)
+        ]
+        assert outcome(apply(data, FLOATS)) == outcome(apply(table, FLOATS))
 
 
 NO_ROWS: list[tuple[Any, str]] = [

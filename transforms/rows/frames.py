@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from transforms import escaping
 from transforms.rows import origin
+from transforms.rows.ragged import bare_type, unwrapped
 
 _INDEX: Final = "__index_level_"
 """The prefix of what Arrow names an index of pandas without a name, which nobody asked for."""
@@ -191,8 +192,8 @@ def _of_pandas(frame: Any) -> Framed:
 
     A range is an index, too: `to_parquet` would leave it to pandas to count again.
     """
-    names = list(map(str, frame.columns))  # numbers, or tuples of several levels, otherwise
-    of_index = [None if name is None else str(name) for name in frame.index.names]
+    names = list(map(_name, frame.columns))
+    of_index = [None if name is None else _name(name) for name in frame.index.names]
     levels = [name for name in of_index if name is not None and name not in names]
     check_names([*names, *levels])
     frame = frame.set_axis(names, axis="columns").rename_axis(index=of_index)
@@ -215,8 +216,20 @@ def _of_pandas(frame: Any) -> Framed:
     return Framed(_with_rows(pa.table(columns), len(frame)), others)
 
 
+def _name(given: Any) -> str:
+    """Returns the name of a column of pandas as its Parquet has it; of several levels, the text of a tuple of texts."""
+    if isinstance(given, tuple):
+        return str(tuple(one if one is None or one != one else _name(one) for one in given))
+    return given.decode("utf-8", "backslashreplace") if isinstance(given, bytes) else str(given)
+
+
 def _from_pandas(frame: Any, index: bool) -> pa.Table:
     table = pa.Table.from_pandas(frame, preserve_index=index).replace_schema_metadata()
+    for at, kind in enumerate(table.schema.types):
+        if isinstance(bare_type(bare_type(kind)), pa.StructType):
+            # Intervals, also as categories, whose words Arrow's streams cannot be read with: structs, with paths to their ends.
+            made = [unwrapped(unwrapped(chunk)) for chunk in table.column(at).chunks]
+            table = table.set_column(at, table.schema.names[at], pa.chunked_array(made, bare_type(bare_type(kind))))
     return _with_rows(table.select([n for n in table.schema.names if not n.startswith(_INDEX)]), len(frame))
 
 

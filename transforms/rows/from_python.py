@@ -60,12 +60,30 @@ def batches_of(
 def batches_of_frame(frame: frames.Framed) -> Iterator[pa.RecordBatch]:
     """Yields the rows of a frame as `batches_of` does."""
     first = 0
-    for batch in frame.table.to_batches(max_chunksize=BATCH_ROWS):
+    for batch in _gathered(frame.table.to_batches(max_chunksize=BATCH_ROWS)):
         if frame.others:
             yield from _with_others(batch, frame.others, first)
         else:
             yield batch if origin.ROW_COLUMN in batch.schema.names else origin.with_origin(batch, "", first)
         first += batch.num_rows
+
+
+def _gathered(pieces: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Yields batches, small ones that follow each other as one: thousands of chunks would take longer than their rows."""
+    pending: list[pa.RecordBatch] = []
+    for piece in pieces:
+        if pending and sum(one.num_rows for one in pending) + piece.num_rows > BATCH_ROWS:
+            yield from _joined(pending)
+            pending = []
+        pending.append(piece)
+    yield from _joined(pending)
+
+
+def _joined(pieces: list[pa.RecordBatch]) -> list[pa.RecordBatch]:
+    try:
+        return pieces if len(pieces) < 2 else [pa.concat_batches(pieces)]
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):  # too large, or of a type that Arrow does not join
+        return pieces
 
 
 def _checked(row: Any) -> Mapping[str, Any]:

@@ -198,7 +198,11 @@ def _compact(array: pa.Array) -> pa.Array:
     """Drops the words of a dictionary that no row uses: each rejected row would carry all of them."""
     if not pa.types.is_dictionary(array.type):
         return array
-    return array.dictionary_decode().dictionary_encode().cast(array.type)
+    # By number: Arrow encodes no structs and no types of libraries, which may be words as well (pandas' intervals).
+    indices = array.indices
+    used = indices.drop_null().unique()
+    numbers = pc.index_in(indices, used).cast(indices.type)
+    return pa.DictionaryArray.from_arrays(numbers, array.dictionary.take(used), ordered=array.type.ordered)
 
 
 def _ipc_bytes(batch: pa.RecordBatch) -> memoryview:
