@@ -816,3 +816,16 @@ print("fine")
 def test_neither_library_is_needed():
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False)
     assert done.stdout == "fine\n", done.stderr
+
+
+def test_a_frame_without_a_sequence_is_refused_as_a_file_is():
+    column = sequence_numeric_column("videos")
+    with pytest.raises(
+        ValueError, match=r"^column 'videos': the frame has no feature 'videos'; did you mean 'vidoes'\?$"
+    ):
+        apply(pa.table({"vidoes": [[1.0]]}), [column])
+    with pytest.raises(ValueError, match=r"the frame has no feature 'videos'; it has other$"):
+        apply(pa.table({"other": [1]}), [column])
+    optional = sequence_numeric_column("videos", required=False)
+    assert apply(pa.table({"other": [1]}), [optional]).lengths().tolist() == [0]
+    assert apply([{"other": 1}], [column]).lengths().tolist() == [0]  # a dict says nothing of other rows

@@ -21,8 +21,8 @@ from transforms.errors import listed, nearest
 from transforms.groups import DEFAULT_GROUP, SequenceGroup
 from transforms.normalizers.asks import Ask
 from transforms.parse.step_limit import MAX_STEPS
-from transforms.rows import exports, origin
-from transforms.rows.frames import ArrowStream
+from transforms.rows import exports, origin, paths
+from transforms.rows.frames import ArrowStream, is_frame
 from transforms.rows.from_python import batches_of
 from transforms.rows.rejection import SCHEMA
 from transforms.rows.tally import Tally, add
@@ -186,12 +186,14 @@ def apply(
 
     Raises:
       SpecError: the columns do not work together.
-      TypeError, ValueError: the data are no rows.
+      TypeError, ValueError: the data are no rows, or a frame is without a sequence that is not `required: false`.
     """
     spec = make_spec(columns, sequence_groups)
     tally: Tally = Counter()
     accepted, rejected = [], []
     for batch in batches_of(data, spec.features):
+        if is_frame(data):
+            _refuse_absent(batch, spec)
         parsed = parse_batch(batch, spec.columns, max_steps)
         valid = validate_batch(parsed.batch, spec, parsed.views)
         tally["", "rows", "read"] += batch.num_rows
@@ -212,6 +214,16 @@ def apply(
     table = pa.Table.from_batches(rejected) if rejected else SCHEMA.empty_table()
     order = np.argsort(table["row"].to_numpy(), kind="stable")
     return Applied(spec, final, outputs, origin.row_numbers(batch), table.take(order), tally, fitted)
+
+
+def _refuse_absent(batch: pa.RecordBatch, spec: Spec) -> None:
+    """Refuses a frame that has features, but no sequence that is needed: every row would be empty. A job refuses such a file."""
+    names = [name for name in batch.schema.names if name not in origin.RESERVED]
+    for column in spec.sequence_columns:
+        for key in column.features:
+            if names and not column.optional and paths.column(batch, key) is None:
+                hint = nearest(key, names) or f"; it has {listed(names)}"
+                raise ValueError(f"column {column.name!r}: the frame has no feature {key!r}{hint}")
 
 
 def _graph(
