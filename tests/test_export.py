@@ -145,6 +145,11 @@ def test_what_cannot_be_left_out(names, message):
         spec_without(SPEC, names)
 
 
+def test_one_name_is_no_list_of_letters(data_set, tmp_path):  # noqa: F811
+    with pytest.raises(UsageError, match=r"no column 'sd'"):  # not of `s` and `d`
+        export_model(str(data_set), str(tmp_path / "model"), without="sd")
+
+
 def test_one_column_has_to_be_left():
     spec = make_spec([sequence_categorical_column_with_identity("ids", 5)], SequenceGroup(max_length=2))
     with pytest.raises(ValueError, match="no column is left that a request could have"):
@@ -155,6 +160,13 @@ def test_one_column_has_to_be_left():
 def test_places_for_a_model(data_set, model):  # noqa: F811
     with pytest.raises(UsageError, match="MODEL"):
         export_model(str(data_set), model)
+
+
+def test_no_model_in_a_folder_that_a_run_replaces(data_set):  # noqa: F811
+    for folder in ("serving", "transform", "examples/models"):
+        with pytest.raises(UsageError, match=r"^MODEL .* is a folder of the data set in .*, choose another directory$"):
+            export_model(str(data_set), f"{data_set}/{folder}/2")
+        assert not Path(f"{data_set}/{folder}/2").exists()
 
 
 def test_no_data_set(tmp_path):

@@ -18,11 +18,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import read_manifest
-from pipeline.columns_file.reader import load
+from pipeline.columns_file.reader import load, loads
 from pipeline.loaders import numpy_batches
 from tests.jobs import call, done, read_arrays, read_json
 from tests.object_store import SCHEME, Objects
 from transforms.columns import constructor, embedding_column, indicator_column
+from transforms.columns.learned_vocabulary import LearnedVocabularyBase, learners
 from transforms.errors import SpecError
 from transforms.groups import SequenceGroup
 from transforms.memory import apply
@@ -30,7 +31,8 @@ from transforms.spec import text
 from transforms.spec.make_spec import make_spec
 from transforms.stored import learned_words
 from transforms.stored.learned_words import Choice, Counted
-from transforms.stored.word_files import Kept, digest_of
+from transforms.stored.vocabularies import WordList
+from transforms.stored.word_files import Extended, Kept, digest_of
 
 learned = constructor("sequence_categorical_column_with_learned_vocabulary")
 WORDS = [b"a", b"b", b"bb", b"B", "é".encode(), b" ", b"c d", b"e\nf", b"g\r", b"", b"\0", b"\xff"]
@@ -327,6 +329,29 @@ def test_what_was_extended_may_go_or_grow(tmp_path):
     assert read_manifest(str(out1)).content["rejected"]["rows"] == 0 and read_manifest(str(out1)).rows == 3 * 40 + 1
     for root in (out1, out2):
         assert not call("verify", root).exit_code and not call("compare", root, root, "--max-drift", "0").exit_code
+
+
+def test_what_a_columns_file_extends_is_asked_for_once(tmp_path):
+    """A column by itself, and in another: a spec that is made of them must not read again what may be gone, or have grown."""
+    one = f"{{type: sequence_categorical_column_with_learned_vocabulary, key: w, extends: {tmp_path / 'gone'}}}"
+    embedded = f"{{type: embedding_column, dimension: 2, categorical_column: {one}}}"
+    target = "{type: categorical_column_with_learned_vocabulary, key: t, vocabulary_of: w}"
+    asked = []
+
+    def once(name: str, path: str, dtype: str) -> Extended:
+        asked.append(path)
+        return Extended(WordList.of((b"tea", b"rum"), dtype), path, 2)
+
+    for column in (one, embedded):
+        spec = loads(f"columns: [{column}, {target}]", once=once)
+        assert all(own.choice.known == (b"tea", b"rum") for own in learners(spec.columns).values())
+        made = make_spec(spec.columns)
+        assert made == spec
+        for bound in (spec.columns[1], made.columns[1]):
+            assert isinstance(bound, LearnedVocabularyBase) and bound.extended.words.words == (b"tea", b"rum")
+        with pytest.raises(SpecError, match="gone': no such file"):
+            loads(f"columns: [{column}, {target}]")
+    assert asked == [str(tmp_path / "gone")] * 2
 
 
 def before_of(folder: Path, day: int) -> dict[str, Any]:

@@ -78,6 +78,16 @@ def test_the_vocabulary_may_be_that_of_a_part():
         np.testing.assert_array_equal(made["t"], alone)
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_the_column_with_the_name_comes_before_parts_with_it(first):
+    rows = [*rows_of(1), {"x": ["new"], "t": "new"}]  # `new` is no word of the others, and has an id of its bucket
+    parts = [indicator_column(learned("x", top_k=8, num_oov_buckets=1)), embedding_column(learned("x", top_k=2), 4)]
+    own = [learned("x", top_k=8, num_oov_buckets=50)]
+    made = apply(rows, [*(own + parts if first else parts + own), context("t", vocabulary_of="x")])
+    alone = apply(rows, [*own, context("t", vocabulary_of="x")])
+    assert made["t"].tolist() == alone["t"].tolist() and made["t"][-1] == made["x"][-1, 0] >= 8
+
+
 @pytest.mark.parametrize(
     "columns, path, message",
     [
@@ -119,6 +129,15 @@ def test_the_vocabulary_may_be_that_of_a_part():
                 context("t", vocabulary_of="x"),
                 indicator_column(learned("x", top_k=3)),
                 embedding_column(learned("x"), 2),
+            ],
+            "columns[0].vocabulary_of",
+            "'x' has 2 learned vocabularies",
+        ),
+        (  # one vocabulary, but one word has two ids
+            [
+                context("t", vocabulary_of="x"),
+                embedding_column(learned("x", top_k=3, num_oov_buckets=2), 4),
+                indicator_column(learned("x", top_k=3, num_oov_buckets=9)),
             ],
             "columns[0].vocabulary_of",
             "'x' has 2 learned vocabularies",
@@ -185,6 +204,10 @@ columns:
     assert entries["t"]["sha256"] == entries["x"]["sha256"] and entries["t"]["file"] == entries["x"]["file"]
     assert read_manifest(str(out)).vocabularies["t"].to_ids(["w3"]).tolist() == [ids["w3"]]
     assert not call("verify", out).exit_code
+    # What is counted is the sequence: a reader must not take it for the target.
+    for column, said in {"t": "the counts are those of column 'x', whose vocabulary this is", "x": ""}.items():
+        printed = call("vocabulary", out, column).output
+        assert said in printed and ("whose vocabulary" in printed) == bool(said)
 
     assert not call("run", columns, "--transform", out, "--input", tmp_path / "day2.jsonl", "--output", later).exit_code
     assert read_arrays(later, "n")["t"].tolist() == wanted(2, ids)

@@ -49,6 +49,8 @@ def notes(vocabulary: DataSetVocabulary) -> list[str]:
     if vocabulary.counts is None:
         why = "an older seqcols kept none" if "file" in entry else "the words were given, not learned"
         made.append(f"no counts: {why}")
+    if of := entry.get("vocabulary_of"):
+        made.append(f"the counts are those of column {of!r}, whose vocabulary this is")
     if entry["num_oov_buckets"]:
         first, last = entry["first_bucket"], entry["first_bucket"] + entry["num_oov_buckets"] - 1
         made.append(f"unknown words have the id{f's {first} to {last}' if last > first else f' {first}'}")

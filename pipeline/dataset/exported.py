@@ -11,7 +11,7 @@ from typing import Any
 
 from pipeline.dataset.columns import spec_of
 from pipeline.dataset.manifest import read
-from pipeline.dataset.target import checked_directory
+from pipeline.dataset.target import checked_directory, refuse_inside
 from pipeline.errors import UsageError
 from transforms.errors import JobError
 
@@ -31,18 +31,18 @@ class ExportedModel:
     gives: dict[str, tuple[str, tuple[int | None, ...]]]
 
 
-def export_model(directory: str, model: str, words: bool = False, without: Sequence[str] = ()) -> ExportedModel:
+def export_model(directory: str, model: str, words: bool = False, without: Sequence[str] | str = ()) -> ExportedModel:
     """Writes the serving model of a data set to a directory of its own. It appears there in one step, whole.
 
     Args:
       directory: the data set.
       model: a new directory of this machine. A server watches the one above it, and takes numbers for versions: `models/watch/1`.
       words: whether the model also gives the words of the ids of vocabularies.
-      without: columns that requests do not have, such as a label: the model neither takes nor gives them.
+      without: columns that requests do not have, such as a label, or the one: the model neither takes nor gives them.
 
     Raises:
       JobError: there is no such data set, or its graph or its words cannot be read.
-      UsageError: there is a file or a directory already; or a column cannot be left out.
+      UsageError: there is a file or a directory already, or it were in a folder of a data set; or a column cannot be left out.
     """
     path = _checked(model)
     found = read(directory.rstrip("/") or "/")
@@ -50,6 +50,7 @@ def export_model(directory: str, model: str, words: bool = False, without: Seque
     if not graph:
         raise JobError(f"{directory!r}: has no graph, because it has no rows")
     given = {name: own.texts for name, own in found.vocabularies.items()} if words else {}
+    left_out = [without] if isinstance(without, str) else without
     import tensorflow as tf  # takes seconds
 
     from transforms.serve import model as serving
@@ -59,7 +60,7 @@ def export_model(directory: str, model: str, words: bool = False, without: Seque
     with tempfile.TemporaryDirectory(prefix=".seqcols-", dir=above) as folder:
         made = os.path.join(folder, "model")
         try:
-            padded = serving.save(spec, found.path(graph), made, given, without, padded=True)[serving.PADDED]
+            padded = serving.save(spec, found.path(graph), made, given, left_out, padded=True)[serving.PADDED]
         except ValueError as error:
             raise UsageError(f"{directory!r}: {error}") from error
         except (OSError, tf.errors.OpError) as error:
@@ -78,6 +79,7 @@ def _checked(model: str) -> str:
         raise UsageError(
             f"MODEL {model!r}: is there already; a server takes a new version from a directory with a higher number"
         )
+    refuse_inside(f"MODEL {model!r}", path)
     return path
 
 

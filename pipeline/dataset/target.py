@@ -50,7 +50,7 @@ def checked_output(given: str, overwrite: bool = False) -> str:
             if os.path.islink(os.path.join(path, name).rstrip("/")):
                 where = os.path.join(path, name).rstrip("/")
                 raise UsageError(f"--output {given!r}: {where!r} is a symbolic link, give the directory itself")
-    _refuse_inside(given, path)
+    refuse_inside(f"--output {given!r}", path)
     run = published_run(path)
     if not overwrite and run not in (None, interrupted_run(path)):
         raise UsageError(f"--output {path!r}: holds a finished data set; --overwrite replaces it")
@@ -62,14 +62,16 @@ def checked_output(given: str, overwrite: bool = False) -> str:
     return path
 
 
-def _refuse_inside(given: str, path: str) -> None:
-    """Refuses a directory that is, or lies in, a folder of another data set."""
+def refuse_inside(where: str, path: str) -> None:
+    """Refuses a directory that is, or lies in, a folder of a data set: what is there goes with the next run.
+
+    Raises:
+      UsageError: it does.
+    """
     above, _, name = path.rpartition("/")
     while above and not above.endswith("/"):
         if name in OWN_FOLDERS and _is_data_set(above):
-            raise UsageError(
-                f"--output {given!r}: {name!r} is a folder of the data set in {above!r}, choose another directory"
-            )
+            raise UsageError(f"{where}: {name!r} is a folder of the data set in {above!r}, choose another directory")
         above, _, name = above.rpartition("/")
 
 

@@ -35,9 +35,10 @@ def described(spec: Spec, transform: str) -> dict[str, Any]:
     Returns:
       `words`, how many there are; `sha256`, that of the words, a line each; `table`, the path under the directory of the graph of
       a Parquet file with `word` and `count`, in the order of the ids; `key`, the feature; `dtype`; `reserve`; `num_oov_buckets`,
-      and `first_bucket`, the first id of these; `default_value`, the id of an unknown word where there are none; `padding_id`. Of
-      a learned one also `file`, a text file, one word a line (of no words the one line that tf.Transform puts there), `extends`
-      (`path`, `sha256`), how many words were `known`, how many are `new`, and how many were `left_out` for want of room.
+      and `first_bucket`, the first id of these; `default_value`, the id of an unknown word where there are none; `padding_id`;
+      `vocabulary_of`, the column whose words were counted, where that is another one. Of a learned one also `file`, a text file,
+      one word a line (of no words the one line that tf.Transform puts there), `extends` (`path`, `sha256`), how many words were
+      `known`, how many are `new`, and how many were `left_out` for want of room.
     """
     found = {column.name: vocabulary_of(column) for column in spec.columns if transform}
     return {name: _entry(column, transform) for name, column in found.items() if column is not None}
@@ -64,7 +65,7 @@ def _under(folder: str, path: str) -> str:
 
 
 def _facts(column: VocabularyBase, words: int) -> dict[str, Any]:
-    reserve = getattr(column, "reserve", None)
+    reserve, of = (getattr(column, name, None) for name in ("reserve", "vocabulary_of"))
     return {
         "key": column.key,
         "dtype": column.word_dtype,
@@ -73,6 +74,7 @@ def _facts(column: VocabularyBase, words: int) -> dict[str, Any]:
         "first_bucket": (reserve or max(words, 1)) if column.num_oov_buckets else None,  # of no words: see NO_WORDS
         "default_value": column.unknown_id,
         "padding_id": column.padding,
+        **({"vocabulary_of": of} if of else {}),
     }
 
 
@@ -128,6 +130,7 @@ class DataSetVocabulary:
     def counts(self) -> np.ndarray | None:
         """How often each word stands in the data, int64 `[words]`; a word that was known before and is in no row has 0.
 
+        They are counted in the feature that the words were learned from, which with `vocabulary_of` is that of the other column.
         None where nobody counted: of words that were given, and in older data sets.
         """
         return self._kept.counts

@@ -74,7 +74,7 @@ class LearnedVocabularyBase(VocabularyBase):
                 )
             return self
         once: Once | None = (info.context or {}).get(ONCE)
-        if self.extends is not None:
+        if self.extends is not None and self._extended.path != self.extends:  # a spec validates its columns once more
             try:
                 if once is not None:
                     self._extended = once(self.vocabulary_name, self.extends, self.dtype)

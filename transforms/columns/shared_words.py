@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from transforms.columns.base import Column
-from transforms.columns.learned_vocabulary import LearnedVocabularyBase, learners
+from transforms.columns.learned_vocabulary import LearnedVocabularyBase
 from transforms.errors import SpecFault, listed, nearest
 
 TAKEN_OVER: Final = (
@@ -39,11 +39,18 @@ def _bound(column: Column, sources: dict[str, list[LearnedVocabularyBase]]) -> C
 
 
 def _sources(columns: Sequence[Column]) -> dict[str, list[LearnedVocabularyBase]]:
-    """Returns the columns, and parts of columns, that learn a vocabulary, by name: one for each vocabulary."""
-    made: dict[str, list[LearnedVocabularyBase]] = {}
-    for learner in learners(columns).values():
-        made.setdefault(learner.name, []).append(learner)
-    return made
+    """Returns the columns that learn a vocabulary, by name.
+
+    Under a name there is the column itself, or else the parts of columns that have it: one for each vocabulary and its arguments.
+    """
+    parts: dict[str, dict[Any, LearnedVocabularyBase]] = {}
+    for part in (part for column in columns for part in _inner(column)):
+        if isinstance(part, LearnedVocabularyBase) and part.vocabulary_of is None:
+            # What the words are learned by is in the name of the vocabulary; what becomes of unknown words is not.
+            kind = (part.vocabulary_name, *(getattr(part, name) for name in TAKEN_OVER))
+            parts.setdefault(part.name, {}).setdefault(kind, part)
+    whole = {c.name: [c] for c in columns if isinstance(c, LearnedVocabularyBase) and c.vocabulary_of is None}
+    return {name: list(alike.values()) for name, alike in parts.items()} | whole
 
 
 def reference_faults(columns: Sequence[Column]) -> list[SpecFault]:
