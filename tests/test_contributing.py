@@ -31,7 +31,6 @@ def test_the_example_is_known_to_its_file_and_to_the_table():
         "transforms/columns/hash_bucket.py",
         "transforms/columns/__init__.py",
         "pipeline/inspect/candidates.py",  # proposes it for some features
-        "pipeline/command/meant.py",  # proposes it where words are no ids
     } | naming("to_hash_bucket_fast")
     assert (ROOT / "tests/cases/hash_bucket.py").exists()
     table = (ROOT / "transforms/columns/__init__.py").read_text(encoding="utf-8")
@@ -41,7 +40,6 @@ def test_the_example_is_known_to_its_file_and_to_the_table():
 KNOW_TYPES = {
     "transforms/problems.py": "names types in messages about what can stand inside another column",
     "transforms/rows/reasons.py": "gives an example of each reason",
-    "pipeline/command/meant.py": "says in a message which column was probably meant",
     "transforms/spec/make_spec.py": "says in a message which column makes numbers of ids",
     "pipeline/columns_file/reader.py": "needs two columns, any, to stand in for faulty ones",
     "pipeline/inspect/candidates.py": "proposes types for features",

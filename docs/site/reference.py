@@ -7,11 +7,14 @@ from pathlib import Path
 import pdoc
 
 import pipeline
+import pipeline.inspect
 import pipeline.loaders
 import seqcols
 import transforms
 
-NAMES = list(dict.fromkeys([*transforms.__all__, *pipeline.__all__, *pipeline.loaders.__all__]))
+NAMES = list(
+    dict.fromkeys([*transforms.__all__, *pipeline.__all__, *pipeline.inspect.__all__, *pipeline.loaders.__all__])
+)
 """Everything that users import, of `seqcols`, in the order of the page."""
 
 

@@ -73,7 +73,8 @@ class Batches:
 
     def __repr__(self) -> str:
         """The rows, and what a batch has."""
-        of = listed(repr(manifest.root) for manifest in self.manifests)
+        first, *more = self.manifests
+        of = f"{first.root!r}{f' and {len(more)} more' if more else ''}"
         shard = f"shard {self.shard} of {self.shards}, " if self.shards > 1 else ""
         features = listed(f"{output.name} {output.dtype} {list(output.shape)}" for output in self.outputs)
         return f"Batches({self.rows:,} rows of {of}, {shard}batches of {self.batch_size}; {features})"
