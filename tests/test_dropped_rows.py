@@ -136,3 +136,9 @@ def test_a_row_of_two_groups_is_dropped_only_if_nothing_is_wrong_with_it():
     ]
     made = apply(rows, columns, groups)
     assert made.rejected["reason"].to_pylist() == ["length_mismatch", "dropped_short"]
+
+
+def test_where_no_row_is_wrong_no_examples_are_announced(tmp_path):
+    pq.write_table(pa.Table.from_pylist([ROWS[k] for k in (2, 4, 5)]), tmp_path / "good.parquet")
+    done = call("check", columns(tmp_path), "--input", tmp_path / "good.parquet")
+    assert done.exit_code == 0 and "1 dropped" in done.output and "rejected rows" not in done.output

@@ -111,7 +111,7 @@ def test_the_column_with_the_name_comes_before_parts_with_it(first):
         (
             [context("t", vocabulary_of="x"), constructor("sequence_numeric_column")("x")],
             "columns[0].vocabulary_of",
-            "got 'x', a sequence_numeric_column",
+            "got 'x', which is of type sequence_numeric_column",
         ),
         (
             [context("t", vocabulary_of="x", top_k=5), learned("x", top_k=3)],

@@ -36,7 +36,7 @@ def lines(what: str, request: Request | None, outcome: Outcome) -> list[str]:
         parts.append(events_ledger.lines(outcome.ledger["events"]))
     if outcome.ledger.get("columns"):
         parts += [[_rows(what, outcome)], *_splits(what, outcome), _columns(outcome.ledger)]
-    if outcome.rejected_examples:
+    if fates.faulty(outcome.rejected_examples):
         parts.append(_rejects(outcome, request.spec if request is not None else None))
     parts += _of_files(outcome)
     if what == "run":
@@ -64,7 +64,7 @@ def of_sequences(outcome: Outcome) -> list[str]:
     if outcome.status == "handed_over":
         return lines("sequences", None, outcome)
     parts = [events_ledger.lines(outcome.ledger["events"])]
-    if outcome.rejected_examples:
+    if fates.faulty(outcome.rejected_examples):
         parts.append(_rejects(outcome))
     parts += _of_files(outcome)
     if outcome.status == "done":
@@ -103,7 +103,7 @@ def of_repair(outcome: Outcome) -> list[str]:
     if outcome.ledger.get("events"):
         parts.append(events_ledger.lines(outcome.ledger["events"]))
     parts += [[_rows("run", outcome)], _columns(outcome.ledger)]
-    if outcome.rejected_examples:
+    if fates.faulty(outcome.rejected_examples):
         parts.append(_rejects(outcome))
     return [escaping.one_line(line) for part in parts for line in ("", *part)][1:]
 

@@ -31,7 +31,12 @@ class ExportedModel:
     gives: dict[str, tuple[str, tuple[int | None, ...]]]
 
 
-def export_model(directory: str, model: str, words: bool = False, without: Sequence[str] | str = ()) -> ExportedModel:
+def export_model(
+    directory: str | os.PathLike[str],
+    model: str | os.PathLike[str],
+    words: bool = False,
+    without: Sequence[str] | str = (),
+) -> ExportedModel:
     """Writes the serving model of a data set to a directory of its own. It appears there in one step, whole.
 
     Args:
@@ -44,6 +49,7 @@ def export_model(directory: str, model: str, words: bool = False, without: Seque
       JobError: there is no such data set, or its graph or its words cannot be read.
       UsageError: there is a file or a directory already, or it were in a folder of a data set; or a column cannot be left out.
     """
+    directory, model = os.fspath(directory), os.fspath(model)
     path = _checked(model)
     found = read(directory.rstrip("/") or "/")
     spec, graph = spec_of(found), found.content.get("transform")

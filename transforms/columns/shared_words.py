@@ -89,7 +89,11 @@ def _why_none(name: str, columns: Sequence[Column], sources: dict[str, list[Lear
     expected = f"expected the name of a column that learns a vocabulary ({known}), got {name!r}"
     if isinstance(other, LearnedVocabularyBase):
         return f"{expected}, which has the vocabulary of {other.vocabulary_of!r} itself"
-    return f"{expected}, a {other.type_name}" if other is not None else f"{expected}{nearest(name, sources)}"
+    return (
+        f"{expected}, which is of type {other.type_name}"
+        if other is not None
+        else f"{expected}{nearest(name, sources)}"
+    )
 
 
 def _differences(column: LearnedVocabularyBase, source: LearnedVocabularyBase) -> Iterator[tuple[str, str]]:
