@@ -110,9 +110,9 @@ def test_batches_are_bounded_and_lazy():
 
 
 def test_arrow_is_numbered_and_not_numbered_twice():
-    table = pa.table({"x": pa.chunked_array([list(range(5000)), [1], [2, 3]])})
+    table = pa.table({"x": pa.chunked_array([list(range(BATCH_ROWS)), [1], [2, 3]])})
     many, few = (origin.row_numbers(batch).tolist() for batch in batches_of(table))  # small chunks come together
-    assert many == list(range(5000)) and few == [5000, 5001, 5002]
+    assert many == list(range(BATCH_ROWS)) and few == [BATCH_ROWS, BATCH_ROWS + 1, BATCH_ROWS + 2]
     batch = origin.with_origin(pa.record_batch({"x": [1, 2]}), "f", 40)
     (same,) = batches_of(batch)
     assert origin.row_numbers(same).tolist() == [40, 41]

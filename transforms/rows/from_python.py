@@ -71,11 +71,13 @@ def batches_of_frame(frame: frames.Framed) -> Iterator[pa.RecordBatch]:
 def _gathered(pieces: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Yields batches, small ones that follow each other as one: thousands of chunks would take longer than their rows."""
     pending: list[pa.RecordBatch] = []
+    count = 0
     for piece in pieces:
-        if pending and sum(one.num_rows for one in pending) + piece.num_rows > BATCH_ROWS:
+        if pending and count + piece.num_rows > BATCH_ROWS:
             yield from _joined(pending)
-            pending = []
+            pending, count = [], 0
         pending.append(piece)
+        count += piece.num_rows
     yield from _joined(pending)
 
 
