@@ -94,3 +94,9 @@ def test_help_of_a_misspelt_command():
 @pytest.mark.parametrize("option", ["-V", "--version"])
 def test_the_version(option):
     assert call(option).output == f"seqcols, version {version('seqcols')}\n"
+
+
+def test_help_loads_nothing_that_takes_long():
+    code = "import sys, pipeline.command.commands; print(sorted({'numpy', 'pyarrow', 'pydantic', 'transforms'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

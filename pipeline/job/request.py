@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final
 from pipeline.dataset.target import checked_directory
 from pipeline.errors import UsageError
 from pipeline.sources.limits import DEFAULTS, LARGEST_BYTES, Limits
-from transforms.errors import listed
 
 if TYPE_CHECKING:
     from transforms.spec.spec import Spec
@@ -109,6 +108,8 @@ class Request:
 
     def __repr__(self) -> str:
         """The columns by name, and what is not the default."""
+        from transforms.errors import listed  # loads the columns, which help need not
+
         columns = listed([column.name for column in self.spec.columns] if self.spec is not None else []) or "no columns"
         told = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "spec"}
         usual = {one.name: one.default for one in fields(self)}
