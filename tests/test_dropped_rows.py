@@ -99,6 +99,20 @@ def test_dropped_rows_are_shown_where_they_are_asked_for_and_come_back_by_a_repa
     assert f"{told}, 2 are rejected again, {len(left)} dropped" in mended.stdout
     assert sorted(read_arrays(root)["id"].tolist()) == sorted({*GOOD, *SHORT} - set(left))
     assert call("verify", root).exit_code == 0
+    assert "rejected or dropped</th>" in (root / "report.html").read_text()  # of each run they are one number
+
+
+def test_an_append_drops_rows_too(source, tmp_path):
+    root, more = tmp_path / "out", tmp_path / "more.parquet"
+    pq.write_table(pa.Table.from_pylist([{"id": 50 + k, "x": [1.0] * n} for k, n in enumerate((1, 2, 0, 3))]), more)
+    assert call("run", columns(tmp_path), "--input", source, "--output", root).exit_code == 0
+    done = call("run", "--append", "--input", more, "--output", root)
+    assert done.exit_code == 0, done.output
+    assert sorted(read_arrays(root)["id"].tolist()) == [*GOOD, 51, 53]
+    rows = read_json(root, "ledger.json")["rows"]
+    assert rows["rejected_by_reason"] == {"dropped_short": len(SHORT) + 2, "non_finite": 2}
+    assert call("verify", root).exit_code == 0
+    assert call("compare", root, root, "--max-drift", "0").exit_code == 0
 
 
 def test_splits_tell_dropped_rows_apart(source, tmp_path):

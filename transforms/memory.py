@@ -192,7 +192,7 @@ def apply(
     tally: Tally = Counter()
     accepted, rejected = [], []
     for batch in batches_of(data, spec.features):
-        if is_frame(data):
+        if is_frame(data) and not tally["", "rows", "read"]:
             _refuse_absent(batch, spec)
         parsed = parse_batch(batch, spec.columns, max_steps)
         valid = validate_batch(parsed.batch, spec, parsed.views)

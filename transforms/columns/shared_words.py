@@ -81,19 +81,16 @@ def _why_none(name: str, columns: Sequence[Column], sources: dict[str, list[Lear
     if name in sources:
         return f"{name!r} has {len(sources[name])} learned vocabularies, of columns with different arguments"
     other = next((column for column in columns if column.name == name), None)
-    if other is None and any(
-        column.name.startswith("\0") for column in columns
-    ):  # stand-ins for what is not valid itself
+    stand_ins = any(column.name.startswith("\0") for column in columns)  # for what is not valid itself
+    if other is None and stand_ins:
         return ""
     known = f"known: {listed(sorted(sources))}" if sources else "there is none"
     expected = f"expected the name of a column that learns a vocabulary ({known}), got {name!r}"
     if isinstance(other, LearnedVocabularyBase):
         return f"{expected}, which has the vocabulary of {other.vocabulary_of!r} itself"
-    return (
-        f"{expected}, which is of type {other.type_name}"
-        if other is not None
-        else f"{expected}{nearest(name, sources)}"
-    )
+    if other is not None:
+        return f"{expected}, which is of type {other.type_name}"
+    return f"{expected}{nearest(name, sources)}"
 
 
 def _differences(column: LearnedVocabularyBase, source: LearnedVocabularyBase) -> Iterator[tuple[str, str]]:

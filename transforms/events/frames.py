@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from transforms.rows import frames
 from transforms.rows.frames import ArrowStream
-from transforms.rows.from_python import as_arrow
+from transforms.rows.python_values import as_arrow
 
 Frame: TypeAlias = ArrowStream | Iterable[Mapping[str, Any]]
 """A frame of pandas, Polars or Arrow, or dicts, one per event."""

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from transforms import escaping
 from transforms.rows import origin
+from transforms.rows.python_values import NOT_TAKEN
 from transforms.rows.ragged import bare_type, unwrapped
 
 _INDEX: Final = "__index_level_"
@@ -32,15 +33,6 @@ _STEPS: Final = {
     "to_table": "call .to_table() first",
 }
 """Methods of what is nearly a frame (a Series, frames that are not computed yet), and the advice to those who give one."""
-
-_REFUSED: Final = (
-    pa.ArrowInvalid,
-    pa.ArrowTypeError,
-    pa.ArrowNotImplementedError,
-    OverflowError,
-    TypeError,
-    ValueError,
-)
 
 
 class ArrowStream(Protocol):
@@ -199,17 +191,17 @@ def _of_pandas(frame: Any) -> Framed:
     frame = frame.set_axis(names, axis="columns").rename_axis(index=of_index)
     try:
         return Framed(_from_pandas(frame, bool(levels)))
-    except _REFUSED:
+    except NOT_TAKEN:
         pass
     try:
         index = _from_pandas(frame.iloc[:, :0], bool(levels))
-    except _REFUSED as error:
+    except NOT_TAKEN as error:
         raise ValueError(f"the index: expected values of one type: {escaping.one_line(str(error.args[0]))}") from None
     columns, others = dict(zip(index.schema.names, index.columns, strict=True)), {}
     for at, name in enumerate(names):
         try:
             columns[name] = _from_pandas(frame.iloc[:, [at]], False).column(0)
-        except _REFUSED:
+        except NOT_TAKEN:
             column = frame.iloc[:, at]
             given = zip(column.to_list(), column.isna().to_list(), strict=True)
             others[name] = [None if absent else _without_nan(value) for value, absent in given]
