@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import fields
 
 import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from pipeline import Request, UsageError, run
 from pipeline.command import summary
@@ -67,6 +69,23 @@ def test_they_stand_in_the_options_of_the_pipeline():
     ours = made.view_as(SeqcolsOptions)
     assert (ours.inputs, ours.output, ours.max_steps, ours.overwrite) == (["a"], "out", 9, False)
     assert made.view_as(StandardOptions).runner == "DirectRunner"
+
+
+MEET = threading.Barrier(2)
+
+
+def _meet(_):
+    from tests.test_beam_options import MEET  # a worker's copy of this module's globals has another one
+
+    MEET.wait(60)
+
+
+def test_local_workers_work_side_by_side():
+    """Beam warns that they do not when its runner calls them directly: each of the two waits here for the other."""
+    request = Request(make_spec([sequence_numeric_column("x")]), ["a"], "out")
+    with beam.Pipeline(FnApiRunner(), options=options_for(request, workers=2)) as root:
+        one_each = root | beam.Create([0, 1], reshuffle=False) | beam.Map(lambda k: (k, k)) | beam.GroupByKey()
+        one_each | beam.Map(_meet)
 
 
 @pytest.mark.parametrize(
