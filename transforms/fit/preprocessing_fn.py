@@ -18,8 +18,10 @@ from transforms.densify.densify import densify
 from transforms.densify.graph import carried
 from transforms.fit.combining import Combined, Extracted
 from transforms.fit.details_analyzer import analyze_details, by_ask
+from transforms.fit.tft_metadata import annotates_nothing
 from transforms.fit.vocabulary_analyzer import analyze_vocabulary
 from transforms.normalizers.asks import Ask
+from transforms.normalizers.function import Function
 from transforms.spec.spec import Spec, length_name
 from transforms.statistics import moments
 from transforms.statistics.contributed import Contribution, Packed
@@ -121,7 +123,7 @@ def level_fn(spec: Spec, folder: str, given: Sequence[Level]) -> Callable[[RawTe
         fit(spec, inputs, Analyzers(spec, folder, given), levels=len(given) + 1)
         return {"nothing": tf.zeros_like(next(iter(inputs.values())).row_lengths())}
 
-    return preprocess
+    return annotates_nothing(preprocess)
 
 
 def preprocessing_fn(
@@ -147,7 +149,8 @@ def preprocessing_fn(
         made = densify(spec, inputs, fitted)
         return carried(static(spec, made, fitted))
 
-    return preprocess
+    # A person's function may do with its values whatever tf.Transform offers.
+    return preprocess if any(isinstance(link, Function) for link in spec.normalizers) else annotates_nothing(preprocess)
 
 
 def static(spec: Spec, made: Mapping[str, tf.Tensor], fitted: Fitted) -> dict[str, tf.Tensor | tf.RaggedTensor]:
