@@ -712,3 +712,32 @@ def test_a_column_of_a_type_that_it_cannot_take_stops_the_job(tmp_path):
     write(tmp_path / "c.avro", record(("n", "int")), [{"n": 1}])
     with pytest.raises(JobError, match=r"c\.avro: column 'm': the file has no feature 'm'"):
         run_job(spec, [tmp_path / "b.avro", tmp_path / "c.avro"], tmp_path / "out")
+
+
+def whole_of(schema: Any, block: bytes, rows: int) -> bytes:
+    """A container with one block, whatever is in it."""
+    head = avro_container(schema, [], "null", 16_000).split(SYNC)[0] + SYNC
+    return head + avro_bytes(rows) + avro_bytes(len(block)) + block + SYNC
+
+
+def test_a_record_that_holds_itself_is_read(tmp_path):
+    schema = record(("id", "long"), ("next", union("null", "R")))
+    row = {"id": 1, "next": {"id": 2, "next": {"id": 3, "next": None}}}
+    (found,) = [step.batch for step in reads(write(tmp_path / "a", schema, [row])) if step.batch.num_rows]
+    assert found.column("id").to_pylist() == [1]
+
+
+@pytest.mark.parametrize(
+    ("schema", "block"),
+    [
+        (record(("id", "long"), ("next", union("null", "R"))), b"\x02\x02" * 100_000 + b"\x02\x00"),
+        (record(("id", "long"), ("all", array("R"))), b"\x02\x02" * 100_000 + b"\x02\x00"),
+        (record(("id", "R"), ("x", "long")), b"\x02" * 9),  # no data are of it: it never ends
+    ],
+    ids=["union", "array", "endless"],
+)
+def test_one_that_does_so_without_end_does_not_end_the_process(schema, block, tmp_path):
+    """fastavro's compiled decoder runs out of the stack."""
+    (tmp_path / "a").write_bytes(whole_of(schema, block, 1))
+    with pytest.raises(JobError, match="row 0 holds values in values, too many levels to be decoded"):
+        reads(tmp_path / "a")

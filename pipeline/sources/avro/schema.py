@@ -91,6 +91,28 @@ def parse(schema: Any, text: str = "string") -> tuple[Any, dict[str, pa.DataType
     return parsed, dict(fields)
 
 
+def decoder(schema: Any) -> Any:
+    """Returns fastavro's function that decodes a record of a schema that it has parsed.
+
+    Where a type that holds itself does so some thousand times over, the compiled one of fastavro 1.13 runs out of the stack, and
+    the process ends. The one in Python raises a RecursionError, at some 240 levels.
+    """
+    from fastavro import _read_py, schemaless_reader
+
+    return _read_py.schemaless_reader if _holds_itself(schema) else schemaless_reader
+
+
+def _holds_itself(schema: Any, within: tuple[str, ...] = ()) -> bool:
+    """Tells whether a schema that fastavro has parsed has a type that is a part of itself, in one of its records or anywhere."""
+    if isinstance(schema, list):
+        return any(_holds_itself(branch, within) for branch in schema)
+    if isinstance(schema, str):
+        return schema in within
+    own = (*within, schema["name"]) if "name" in schema else within
+    parts = [field["type"] for field in schema.get("fields", ())]
+    return any(_holds_itself(part, own) for part in (*parts, schema.get("items", []), schema.get("values", [])))
+
+
 def _bare(schema: Any, text: str) -> Any:
     """Returns a schema without what reading does not need.
 

@@ -111,15 +111,17 @@ class _RecordTable:
 
     def records(self, container: Container) -> Iterator[tuple[_Row, int]]:
         """Yields each record with its size in bytes."""
-        from fastavro import schemaless_reader
-
-        row = 0
+        decode, row = avro_schema.decoder(self._schema), 0
         for block in container.blocks():
             data, start = io.BytesIO(block.data), 0
             for _ in range(block.count):
                 try:
                     # Only keys of maps are still text by now; no column reads them.
-                    record: Any = schemaless_reader(data, self._schema, None, handle_unicode_errors="backslashreplace")
+                    record: Any = decode(data, self._schema, None, handle_unicode_errors="backslashreplace")
+                except RecursionError as error:
+                    raise broken(
+                        block.where, f"row {row} holds values in values, too many levels to be decoded"
+                    ) from error
                 except Exception as error:  # whatever fastavro falls over where data are damaged
                     why = f"damaged: row {row} cannot be decoded"
                     raise broken(block.where, why, error) from error
