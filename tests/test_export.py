@@ -147,7 +147,8 @@ def test_what_cannot_be_left_out(names, message):
 
 def test_one_name_is_no_list_of_letters(data_set, tmp_path):  # noqa: F811
     with pytest.raises(UsageError, match=r"no column 'sd'"):  # not of `s` and `d`
-        export_model(str(data_set), str(tmp_path / "model"), without="sd")
+        export_model(str(data_set), str(tmp_path / "models" / "1"), without="sd")
+    assert not (tmp_path / "models").exists()
 
 
 def test_one_column_has_to_be_left():

@@ -322,7 +322,7 @@ def test_examples_if_asked(tmp_path, command_line):
     assert loads(there.stdout).events is not None and loads(asked.stdout).events is None
     assert "events: 60 sequences, one for each 'userId', ordered by 'timestamp'" in there.stderr.splitlines()
     assert "events:" not in asked.stderr
-    assert "If every row is an example, use --no-events." in flowing(there.stdout)
+    assert "If every row is an example: --no-events, or events=False." in flowing(there.stdout)
 
 
 # Keys

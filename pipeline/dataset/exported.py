@@ -56,19 +56,22 @@ def export_model(
     if not graph:
         raise JobError(f"{directory!r}: has no graph, because it has no rows")
     given = {name: own.texts for name, own in found.vocabularies.items()} if words else {}
-    left_out = [without] if isinstance(without, str) else without
+    without = [without] if isinstance(without, str) else without
     import tensorflow as tf  # takes seconds
 
+    from transforms.serve import left_out
     from transforms.serve import model as serving
 
+    try:
+        left_out.spec_without(spec, without)
+    except ValueError as error:  # before there is a directory
+        raise UsageError(f"{directory!r}: {error}") from error
     above = os.path.dirname(path)
     os.makedirs(above, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".seqcols-", dir=above) as folder:
         made = os.path.join(folder, "model")
         try:
-            padded = serving.save(spec, found.path(graph), made, given, left_out, padded=True)[serving.PADDED]
-        except ValueError as error:
-            raise UsageError(f"{directory!r}: {error}") from error
+            padded = serving.save(spec, found.path(graph), made, given, without, padded=True)[serving.PADDED]
         except (OSError, tf.errors.OpError) as error:
             raise JobError(f"{directory!r}: cannot be exported ({' '.join(str(error).split())[:300]})") from error
         _checked(model)

@@ -84,7 +84,7 @@ def head(draft: Draft, sample: Sample, seen: SeenEvents | None = None) -> list[s
         what = "sequences"
         lines.append(
             "Every row is an event: one value of each feature, a time, and a key that repeats. The sample's events make "
-            f"{seen.sequences:,} sequences. If every row is an example, use --no-events."
+            f"{seen.sequences:,} sequences. If every row is an example: --no-events, or events=False."
         )
         if seen.bad:
             lines.append(f"{seen.bad:,} of the rows are rejected: no key, no time, or a value of another type.")
