@@ -31,11 +31,12 @@ class Centre:
 
     def taken_from(self, values: np.ndarray) -> np.ndarray:
         """Returns the distance of values `[n, width]` from the centre, float32, taken in the values' own dtype."""
-        if not any(self.values):
-            return values.astype(np.float32, copy=False)
         if values.dtype.kind == "i":
-            return (values - np.array([round(value) for value in self.values], np.int64)).astype(np.float32)
-        return (values - np.array(self.values, values.dtype)).astype(np.float32, copy=False)
+            centre = np.array([round(value) for value in self.values], np.int64)
+        else:
+            centre = np.array(self.values, values.dtype)
+        with np.errstate(over="ignore"):  # of a float64 that no float32 holds: infinity
+            return (values - centre if any(self.values) else values).astype(np.float32, copy=False)
 
 
 def centres(spec: Spec, table: np.ndarray | None) -> dict[str, Centre]:
