@@ -149,6 +149,25 @@ def test_rows_of_beams_own_readers(kind, tmp_path):
 
 
 @pytest.mark.slow
+def test_text_of_digits_in_csv_is_kept_by_a_dtype(tmp_path):
+    """`001` is the number 1 to pandas, which a pass-through column of text rejects, unless the reader is told."""
+    (tmp_path / "rows.csv").write_text("viewer,items,price\n001,3|1,1.5\n002,7,0.5\n")
+    reading = (
+        READING.replace("READER", "ReadFromCsv").replace("MORE", "delimiter: '|', ").replace("PROVIDERS", PROVIDERS)
+    )
+    found = {}
+    for name, told in {"numbers": "", "text": ", dtype: {viewer: str}"}.items():
+        text = reading.replace("rows.*", f"rows.*{told}").replace("FOLDER/good", f"FOLDER/{name}-good")
+        text = text.replace("FOLDER/bad", f"FOLDER/{name}-bad").replace("FOLDER", str(tmp_path))
+        options = PipelineOptions(["--no_save_main_session"], pickle_library="cloudpickle")
+        with beam.Pipeline(FnApiRunner(), options=options) as pipeline:
+            yaml_transform.expand_pipeline(pipeline, text)
+        good, bad = read_back(tmp_path, f"{name}-good"), read_back(tmp_path, f"{name}-bad")
+        found[name] = sorted(row["viewer"] for row in good), {row["reason"] for row in bad}
+    assert found == {"numbers": ([], {"wrong_type"}), "text": (["001", "002"], set())}
+
+
+@pytest.mark.slow
 def test_csv_read_by_beam_in_python(tmp_path):
     """Cells are what pandas takes them for (`001` is 1), and an empty one is a null."""
     (tmp_path / "rows.csv").write_text("viewer,items,price\n001,3|1,1.5\n002,12,2.5\n003,7,\n")
