@@ -129,7 +129,8 @@ def read(path: str) -> Iterator[pa.RecordBatch]:
       path: the file, as `write` has named it.
 
     Raises:
-      JobError: it cannot be read, or does not have a record for each place, in order; or has another header.
+      JobError: it cannot be read, or has more or fewer records than places, or another header. Whether the order has changed,
+        nobody can tell from mended records.
     """
     beside = places_file(path)
     with opened(beside) as file:
