@@ -225,6 +225,15 @@ def test_few_bad_rows_do_not_spoil_a_column(folder):
     assert words.type_name == "categorical_column_with_learned_vocabulary"
 
 
+def test_a_long_bad_value_is_shortened_in_the_draft(folder):
+    """As it is in a run's rejected rows: one list of many values would fill the head of the file."""
+    rows = [{"x": [1.5, 2.0]}] * 299 + [{"x": ["n/a", *range(1000)]}]
+    Path("in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    text = inspected("in.jsonl").text()
+    assert "'x': wrong_type: ['n/a', 0, 1, 2, " in text and "... - expected" in text.replace("\n#  ", "")
+    assert "999" not in text and "seqcols: what" not in text
+
+
 @pytest.mark.slow
 def test_wide_data(folder):
     """Where comments would make the file too large, it has none; where there are too many columns, that is said."""

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from transforms import dtypes
 from transforms.parse import carriers
+from transforms.rows.marks import unreadable
 
 
 def reasons(made: carriers.Leaves) -> dict[int, str]:
@@ -159,3 +160,8 @@ def test_a_null_among_values_of_a_wrong_type_is_still_a_null(dtype):
 def test_texts_never_fail(values):
     shown = carriers.texts(pa.array(values, pa.binary()), np.arange(len(values)))
     assert shown == ["null" if v is None else v.decode("utf-8", "surrogateescape") for v in values]
+
+
+def test_the_name_of_a_mark_is_not_shown_to_people():
+    shown = carriers.texts(pa.array([unreadable(["n/a", 20.5]), None, unreadable([{"a": 1}, 2.0])]), np.arange(3))
+    assert shown == ["['n/a', 20.5]", "null", "[{'a': 1}, 2.0]"]

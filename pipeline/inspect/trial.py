@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from pipeline.inspect.candidates import Candidate
 from pipeline.inspect.sample import Sample
 from pipeline.sources.formats import source_for
+from transforms import escaping
 from transforms.columns import Column
 from transforms.parse.parse import column_type_error, parse
 from transforms.rows import paths
@@ -132,4 +133,4 @@ def _refuse(good: np.ndarray, faults: Sequence[Fault], positions: np.ndarray | N
 def _first(faults: Sequence[Fault]) -> str:
     """Returns one fault as text, or an empty string."""
     fault = next((fault for fault in faults if len(fault.rows)), None)
-    return f"{fault.reason}: {fault.values[0]} - {fault.message}" if fault else ""
+    return f"{fault.reason}: {escaping.value(fault.values[0])} - {fault.message}" if fault else ""

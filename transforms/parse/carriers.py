@@ -28,7 +28,7 @@ from transforms.parse import typed
 from transforms.parse.rounding import LOOKED_AT, Rounded, rounded
 from transforms.parse.text import numbers_from_text, utf8
 from transforms.parse.typed import LeafFault, is_text, where
-from transforms.rows.marks import MIXED, NO_TEXT, NUMBERS
+from transforms.rows.marks import MIXED, NO_TEXT, NUMBERS, is_mark
 from transforms.rows.ragged import Ragged, simple
 
 LARGEST_EXACT_FLOAT: Final = 2.0**53
@@ -79,6 +79,8 @@ def convert(values: pa.Array, dtype: str, reject_overflow: bool = True, unit: st
 def texts(values: pa.Array, positions: np.ndarray) -> list[str]:
     """Returns the values at some positions as text, for people."""
     chosen = _plain(values.take(pa.array(positions, pa.int64())))
+    if is_mark(chosen.type):  # the value as Python writes it; the name of the mark says nothing to people
+        chosen = chosen.flatten()[0]
     if typed.is_uuid(chosen.type):
         chosen = typed.text_of_uuids(chosen.storage)
     if pa.types.is_timestamp(chosen.type):  # whose zone in a row of Python's may be that of another one
