@@ -42,7 +42,7 @@ from tests.jobs import assert_balanced, read_arrays, read_json, read_rejected
 from tests.marks import slow_but, tried
 from tests.test_events import COMMITS, as_bytes, bits
 from tests.test_shuffle import case
-from transforms import make_spec, sequence_numeric_column, sequences
+from transforms import make_spec, passthrough_column, sequence_numeric_column, sequences
 from transforms.errors import JobError, SpecError
 from transforms.events.accounting import DROPPED
 from transforms.events.make_events import make_events
@@ -620,3 +620,13 @@ def test_a_file_of_events_alone(tmp_path):
         with pytest.raises(SpecError) as caught:
             events_file.load_events(path)
         assert message in str(caught.value)
+
+
+def test_columns_that_no_sequence_fits_are_refused_before_events_are_grouped(tmp_path):
+    at = pa.array([1, 2], pa.timestamp("us"))
+    pq.write_table(pa.table({"user": [1, 1], "at": at, "item": ["a", "b"]}), tmp_path / "a.parquet")
+    events = {**SHOPPING, "features": {"hours": {"since_previous": "h"}, "latest": {"last": "at"}}}
+    spec = make_spec([sequence_numeric_column("hours"), passthrough_column("latest")], events=events)
+    with pytest.raises(JobError, match=r"^events: column 'latest': expected values that fit string, got timestamp"):
+        run(Request(spec, [str(tmp_path / "a.parquet")], str(tmp_path / "out")))
+    assert os.listdir(tmp_path) == ["a.parquet"]

@@ -19,7 +19,7 @@ from pipeline.errors import UsageError
 from pipeline.inputs.match import InputFile, Inputs, SkippedFile, described, match, refuse_written
 from pipeline.inputs.named import match_named
 from pipeline.inputs.places import places_of, refuse_other_files
-from pipeline.inputs.preflight import sampled
+from pipeline.inputs.preflight import refuse_schema, sampled
 from pipeline.job import cleaning, engines, scratch, screening, sequences_wiring
 from pipeline.job.executing import HANDED_OVER, Outcome, conclude, execute, options_for, take_result, tuned
 from pipeline.job.preparing import place_of, refuse_other_command, replaced
@@ -95,6 +95,8 @@ def planned(request: Request, place: Layout, stream: TextIO | None) -> EventsPla
         split=spec.split,
         columns_file=request.columns_file,
     )
+    made = {field.name: field.type for field in plan.grouping.schema}
+    refuse_schema("events", made, spec)  # their files would be refused, when all events are grouped
     if not plan.folder:  # the disks are the engine's
         return plan
     plan = replace(plan, disk_bytes=bytes_needed(plan))

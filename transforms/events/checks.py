@@ -66,5 +66,5 @@ def event_faults(events: Events, table: pa.Table) -> list[Fault]:
     rows = np.flatnonzero(~found.good & ~found.missing)
     values = [str(value) for value in field_of(table, name).take(pa.array(rows)).to_pylist()]
     unit = next(name for name, size in UNITS.items() if size == found.tick)
-    message = f"expected {times.EXPECTED}, a whole number of {unit} within 64 bits"
+    message = f"expected {times.EXPECTED} that is a whole number of {unit} and fits 64 bits"
     return [*faults, Fault("not_a_time", name, rows, values, message)]
