@@ -170,9 +170,8 @@ def find_functions(columns: str, spec: Spec, debug: bool) -> None:
     """Makes modules beside the columns file importable, here and in workers, and checks the functions named."""
     from pipeline.columns_file.reader import check_functions
     from transforms.errors import SpecError
-    from transforms.normalizers import Function
 
-    if not any(isinstance(link, Function) for link in spec.normalizers):
+    if not spec.calls_functions:
         return
     prepare(debug)  # these modules load TensorFlow
     sys.path.insert(0, os.path.dirname(os.path.abspath(columns)))

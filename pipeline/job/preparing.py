@@ -31,7 +31,6 @@ from pipeline.job.sequences_plan import Sequences
 from pipeline.sources.base import BrokenFile
 from transforms.errors import JobError, SpecError, nearest
 from transforms.fit import preprocessing_fn
-from transforms.normalizers import Function
 from transforms.spec.spec import Spec
 from transforms.splits.rule import TRAIN, USUAL
 
@@ -254,7 +253,7 @@ def rehearse(spec: Spec) -> None:
 
 def needs_analysis(spec: Spec) -> bool:
     """Whether the data must be read first: for our statistics, or for analyzers that a normalizer function brings."""
-    if not any(isinstance(link, Function) for link in spec.normalizers):
+    if not spec.calls_functions:
         return spec.needs_analysis
     import tensorflow_transform as tft
 

@@ -21,7 +21,6 @@ from transforms.fit.details_analyzer import analyze_details, by_ask
 from transforms.fit.tft_metadata import annotates_nothing
 from transforms.fit.vocabulary_analyzer import analyze_vocabulary
 from transforms.normalizers.asks import Ask
-from transforms.normalizers.function import Function
 from transforms.spec.spec import Spec, length_name
 from transforms.statistics import moments
 from transforms.statistics.contributed import Contribution, Packed
@@ -149,8 +148,7 @@ def preprocessing_fn(
         made = densify(spec, inputs, fitted)
         return carried(static(spec, made, fitted))
 
-    # A person's function may do with its values whatever tf.Transform offers.
-    return preprocess if any(isinstance(link, Function) for link in spec.normalizers) else annotates_nothing(preprocess)
+    return preprocess if spec.calls_functions else annotates_nothing(preprocess)
 
 
 def static(spec: Spec, made: Mapping[str, tf.Tensor], fitted: Fitted) -> dict[str, tf.Tensor | tf.RaggedTensor]:

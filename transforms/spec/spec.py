@@ -16,6 +16,7 @@ from transforms.groups import SequenceGroup
 from transforms.models import Model
 from transforms.normalizers import Normalizer
 from transforms.normalizers.asks import Ask
+from transforms.normalizers.function import Function
 from transforms.parse.form import Form
 from transforms.splits.rule import Split
 
@@ -130,6 +131,11 @@ class Spec(Model):
     def normalizers(self) -> list[Normalizer]:
         """Every link of every column's chain of normalizers."""
         return [link for c in self.columns if (numeric := numeric_of(c)) is not None for link in numeric.links]
+
+    @property
+    def calls_functions(self) -> bool:
+        """Whether a normalizer is a person's function, which may use whatever TensorFlow and tf.Transform offer."""
+        return any(isinstance(link, Function) for link in self.normalizers)
 
     @property
     def needs_analysis(self) -> bool:
