@@ -1,4 +1,4 @@
-"""Clusters: options in commands to paste exist, images hold compiled kernels, manifests fit together, costs are current."""
+"""Clusters: options in commands to paste exist, images hold compiled kernels, manifests fit together."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from ruamel.yaml import YAML
 from deploy.flink import cluster
 from pipeline.command.beam_options import Parser, split
 from pipeline.command.template import metadata
-from tests.benchmarks import data, results
 from tests.test_contributing import ROOT
 from tests.test_docs import TEXTS, snippets
 
@@ -302,29 +301,3 @@ def test_all_that_a_manifest_leaves_open_is_put_in():
     put_in = "".join(code for code in blocks("deploy/flink/README.md"))
     left = {name for name in re.findall(r"^[^#\n]*?\$\{(\w+)\}", text, re.MULTILINE)}
     assert left == set(re.findall(r"\\\$\{(\w+)\}\|", put_in))
-
-
-# What it costs
-
-
-@pytest.mark.parametrize(
-    ("job", "kind", "sizes"), [("J1", "tfrecord", (800_000, 3_200_000)), ("J2", "parquet", (200_000, 800_000))]
-)
-def test_the_cost_of_1_tb_is_that_of_the_benchmarks(job, kind, sizes, tmp_path):
-    """Within a quarter: figures of a new measurement may differ by some percent."""
-    rows = 10_000  # a row group
-    data.make(tmp_path, rows, kind, files=1)
-    size = sum(path.stat().st_size for path in tmp_path.rglob(f"*.{kind}")) / rows
-    cpu = results.load(ROOT / "docs/benchmarks.json")[job].slope("seqcols", sizes, "cpu")
-    shown = re.search(rf"\({job}\) \| ([\d.]+) µs \| ([\d.]+) \| ([\d.]+) \|", TEXTS[DATAFLOW])
-    assert shown
-    assert float(shown[1]) == pytest.approx(cpu * 1e6, rel=0.25)
-    assert float(shown[2]) == pytest.approx(size, rel=0.05)
-    assert float(shown[3]) == pytest.approx(1e12 / float(shown[2]) * float(shown[1]) * 1e-6 / 3600, rel=0.02)
-
-
-def test_the_large_run_on_paper_is_that_of_the_benchmarks():
-    cpu = results.load(ROOT / "docs/benchmarks.json")["J1"].slope("seqcols", (800_000, 3_200_000), "cpu")
-    shown = re.search(r"some (\d+) core-hours, at (\d+) microseconds a row", TEXTS["deploy/README.md"])
-    assert shown and int(shown[2]) == pytest.approx(cpu * 1e6, rel=0.25)
-    assert int(shown[1]) == pytest.approx(11.5e9 * int(shown[2]) * 1e-6 / 3600, rel=0.02)

@@ -12,6 +12,7 @@ import argparse
 import datetime
 import os
 import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -149,6 +150,12 @@ def write(results: dict[str, Results], docs: Path = DOCS) -> None:
     page.write_text(f"{head}{MARKS[0]}\n\n{tables.page(JOBS, kept)}\n\n{MARKS[1]}{tail}", encoding="utf-8")
 
 
+def quoted() -> int:
+    """Tests the pages that quote figures, so that whoever measures is told which to write anew; returns the exit code."""
+    command = [sys.executable, "-m", "pytest", "-q", "tests/test_quoted_figures.py"]
+    return subprocess.run(command, cwd=DOCS.parent, check=False).returncode
+
+
 def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Returns the options."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -199,7 +206,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         out.print(tables.goals(results).rich())
     out.print(f"{len(results)} jobs in {(time.monotonic() - began) / 60:.0f} min; {description()}", highlight=False)
-    return 0
+    return quoted() if options.write else 0
 
 
 if __name__ == "__main__":
