@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from pipeline.command.silence import quiet_logs
 from pipeline.sinks.sequence_example import SequenceExample
+from pipeline.sources.compression import filled_from
 from pipeline.sources.limits import Limits
 from pipeline.sources.tfrecord import examples as example_records
 from pipeline.sources.tfrecord import framing
@@ -21,7 +22,7 @@ from transforms.events.make_events import make_events
 from transforms.kernels.fingerprints import fingerprints, of_integers
 from transforms.kernels.partitions import summed
 from transforms.kernels.sums import LAYOUTS
-from transforms.kernels.values import FLOATS, look, read_only
+from transforms.kernels.values import FLOATS, exceeds, look, read_only
 from transforms.parse.array_text import arrays_of
 from transforms.parse.form import Form
 from transforms.rows import digests, origin
@@ -54,7 +55,8 @@ def compile_all() -> None:
         writer.write(values)
         writer.close()
         blocks = [Path(path).read_bytes()]
-    for records, _ in framing.gathered(framing.cuts(blocks, path, len(blocks[0])), Limits()):
+    for cut in framing.cuts(filled_from(blocks), path, Limits()):
+        records = cut.array()
         for lists in example_records.with_lists(records).tolist():
             example_records.RecordDecoder(dict.fromkeys(_CARRIERS, "string")).decode(records, lists)
         example_records.kinds(records)
@@ -63,6 +65,8 @@ def compile_all() -> None:
         found.add(found)
     for dtype in (*FLOATS, "int64"):
         look(np.ones(1, dtype))
+    for dtype in FLOATS:
+        exceeds(np.ones(1, dtype), 1.0)
     fingerprints(pa.array(["a"]))
     of_integers(np.ones(1, np.int64))
     digests.contents(pa.array([["a"]]))

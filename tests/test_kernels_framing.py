@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 
 import google_crc32c
@@ -20,7 +21,7 @@ def text(data: bytes) -> np.ndarray:
 
 
 @settings(max_examples=tried(200))
-@given(st.binary(max_size=40), st.integers(0, 9), st.integers(0, 9))
+@given(st.binary(max_size=1000), st.integers(0, 9), st.integers(0, 9))
 def test_checksums_are_those_of_another_implementation(data, first, left):
     last = max(first, len(data) - left)
     assert crc.crc32c(text(data), first, last) == google_crc32c.value(data[first:last])
@@ -38,12 +39,12 @@ def test_a_step_is_eight_bytes(step):
         assert found == google_crc32c.value(data)
 
 
-def cut(data: bytes, longest: int = 1000) -> tuple[list[bytes], list[int], int, bool]:
-    room = len(data) // 16
-    starts, ends, checksums = np.empty(room, np.int64), np.empty(room, np.int64), np.empty(room, np.uint64)
-    count, at, damaged = framing.cut(text(data), longest, starts, ends, checksums)
-    pieces = [data[a:b] for a, b in zip(starts[:count].tolist(), ends[:count].tolist(), strict=True)]
-    return pieces, checksums[:count].tolist(), at, damaged
+def cut(data: bytes, longest: int = 1000, most: int = 1000, rows: int = 100) -> tuple[list[bytes], list[int], int, int]:
+    found, splits, checksums = text(data).copy(), np.empty(rows + 1, np.int64), np.empty(rows, np.uint64)
+    count, at, why = framing.cut(found, longest, most, splits, checksums)
+    pieces = [found[a:b].tobytes() for a, b in itertools.pairwise(splits[: count + 1].tolist())]
+    assert found[at:].tobytes() == data[at:]
+    return pieces, checksums[:count].tolist(), at, why
 
 
 RECORDS = [b"", b"a", b"abcdefgh", bytes(100), b"x" * 17]
@@ -51,16 +52,32 @@ RECORDS = [b"", b"a", b"abcdefgh", bytes(100), b"x" * 17]
 
 def test_records_and_their_checksums():
     data = framed(RECORDS)
-    assert cut(data) == (RECORDS, [google_crc32c.value(record) for record in RECORDS], len(data), False)
+    assert cut(data) == (RECORDS, [google_crc32c.value(record) for record in RECORDS], len(data), framing.ANOTHER)
     assert cut(data, longest=99)[0] == RECORDS[:3]
-    assert cut(b"") == ([], [], 0, False)
+    assert cut(b"") == ([], [], 0, framing.ANOTHER)
+
+
+@pytest.mark.parametrize(
+    ("rows", "most", "whole"), [(2, 1000, 2), (100, 9, 3), (100, 8, 2), (100, 0, 1), (100, 109, 4)]
+)
+def test_no_more_are_taken_than_there_is_room_for(rows, most, whole):
+    data = framed(RECORDS)
+    pieces, _, at, why = cut(data, rows=rows, most=most)
+    assert (pieces, why) == (RECORDS[:whole], framing.FULL)
+    assert cut(data[at:])[0] == RECORDS[whole:]
+    assert cut(framed([bytes(100), b"a"]), most=5)[0] == [bytes(100)]  # one record at least
 
 
 def test_a_text_cut_short_has_the_records_before():
     data, ends = framed(RECORDS), np.cumsum([len(record) + 16 for record in RECORDS]).tolist()
     for size in range(len(data)):
         whole = sum(end <= size for end in ends)
-        assert cut(data[:size]) == (RECORDS[:whole], cut(data)[1][:whole], ends[whole - 1] if whole else 0, False)
+        assert cut(data[:size]) == (
+            RECORDS[:whole],
+            cut(data)[1][:whole],
+            ends[whole - 1] if whole else 0,
+            framing.ANOTHER,
+        )
 
 
 def test_a_flipped_bit_ends_what_is_sound():
@@ -71,7 +88,8 @@ def test_a_flipped_bit_ends_what_is_sound():
         whole = sum(end <= at for end in ends)
         first = ends[whole - 1] if whole else 0
         found = cut(bytes(changed))
-        assert (found[0], found[2], found[3]) == (RECORDS[:whole], first, at - first >= framing.HEADER_BYTES)
+        why = framing.DAMAGED if at - first >= framing.HEADER_BYTES else framing.ANOTHER
+        assert (found[0], found[2], found[3]) == (RECORDS[:whole], first, why)
 
 
 @pytest.mark.parametrize("length", [2**63 - 1, 2**63, 2**64 - 1])
@@ -79,10 +97,4 @@ def test_a_length_beyond_all_bounds(length):
     header = length.to_bytes(8, "little")
     value = google_crc32c.value(header)
     masked = ((value >> 15 | value << 17) + 0xA282EAD8) & 0xFFFFFFFF
-    assert cut(header + masked.to_bytes(4, "little") + bytes(20), longest=2**63 - 1) == ([], [], 0, False)
-
-
-def test_pieces_are_gathered():
-    out = np.zeros(8, np.uint8)
-    at = framing.gather(text(b"abcdefgh"), np.array([1, 4, 4]), np.array([3, 4, 8]), out, 1)
-    assert (at, out.tobytes()) == (7, b"\0bcefgh\0")
+    assert cut(header + masked.to_bytes(4, "little") + bytes(20), longest=2**63 - 1) == ([], [], 0, framing.ANOTHER)

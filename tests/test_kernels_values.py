@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from transforms.kernels.values import FLOATS, look
+from transforms.kernels.values import FLOATS, exceeds, look
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 
@@ -24,6 +24,18 @@ def test_kinds_of_floats(dtype, data):
     values = data.draw(arrays.arrays(dtype, st.integers(0, 40)))
     small = (values != 0) & (np.abs(values) < np.finfo(dtype).smallest_normal)
     assert kinds(values) == (small.any(), (~np.isfinite(values)).any())
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@given(
+    data=st.data(),
+    largest=st.sampled_from([0.0, 1.5, float(np.finfo(np.float32).max), float(np.finfo(np.float64).max)]),
+)
+def test_what_is_too_large(dtype, data, largest):
+    values = data.draw(arrays.arrays(dtype, st.tuples(st.integers(0, 5), st.integers(0, 5))))
+    beyond = ~np.isfinite(values) | (np.abs(values.astype(np.float64)) > largest)
+    assert exceeds(values, largest) == beyond.any()
+    assert exceeds(values[:, ::2], largest) == beyond[:, ::2].any()
 
 
 @pytest.mark.parametrize("dtype", FLOATS)

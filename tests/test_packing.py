@@ -33,6 +33,20 @@ def content(path: Path, **limits: Any) -> bytes:
     return b"".join(Content(str(path), Limits(**limits)))
 
 
+@pytest.mark.parametrize("suffix", PACKERS)
+def test_a_content_fills_any_room(tmp_path, suffix, monkeypatch):
+    monkeypatch.setattr(compression, "BLOCK_BYTES", 1000)
+    path = tmp_path / f"rows.tfrecord{suffix}"
+    path.write_bytes(PACKERS[suffix](tfrecord(ROWS)))
+    for size in (1, 999, 1000, 1 << 20):
+        made, found = Content(str(path), Limits(), is_header), bytearray()
+        room = memoryview(bytearray(size))
+        while count := made.fill(room):
+            found += room[:count]
+        assert found == tfrecord(ROWS) and made.fill(room) == 0
+        assert made.consumed == path.stat().st_size
+
+
 def test_every_codec_is_tested():
     assert set(CODECS) == set(PACKERS) - {""}
 
@@ -227,7 +241,7 @@ def test_a_plain_file_that_begins_like_a_packed_one_is_plain(tmp_path):
         (tmp_path / "a").write_bytes(framed([data]))
         assert (tmp_path / "a").read_bytes().startswith(magic)
         made = Content(str(tmp_path / "a"), Limits(), is_header)
-        assert made.unit == "byte" and list(records(made, "a", 256 << 20)) == [data]
+        assert made.unit == "byte" and list(records(made.fill, "a", Limits())) == [data]
 
 
 def test_what_tensorflow_packs_with_zlib(tmp_path):

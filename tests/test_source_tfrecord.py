@@ -11,15 +11,17 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import google_crc32c
 import numpy as np
 import pyarrow as pa
 import pytest
 import tensorflow as tf
 
 from pipeline.command.tf_examples import encode
-from pipeline.sources.compression import unpacked
+from pipeline.sources.compression import filled_from, unpacked
 from pipeline.sources.formats import SOURCES, source_for
 from pipeline.sources.limits import Limits
+from pipeline.sources.tfrecord import framing
 from pipeline.sources.tfrecord.framing import framed, masked_crc
 from transforms.errors import JobError
 from transforms.rows import origin, rejection
@@ -120,6 +122,31 @@ def test_batches_keep_both_limits(tmp_path):
     assert sum(step.batch.num_rows for step in reads) == len(records)
     assert [step.batch.num_rows for step, size in zip(reads, sizes, strict=True) if size > 1000] == [1]
     assert max(len(step.batch) for step in read(write(tmp_path / "b", records), max_batch_rows=7)) == 7
+
+
+@pytest.mark.parametrize("at_once", [1, 100, 1000])
+@pytest.mark.parametrize(("rows", "size"), [(1, 1 << 20), (7, 1 << 20), (1000, 300), (7, 300), (1000, 1)])
+def test_batches_are_those_records_wherever_reading_stops(at_once, rows, size, monkeypatch):
+    """However much is read at a time, and where a record is larger than that."""
+    rng = random.Random(5)
+    records = [rng.randbytes(rng.choice((0, 1, 20, 90, 2500))) for _ in range(200)]
+    monkeypatch.setattr(framing, "LEAST_BYTES", at_once)
+    monkeypatch.setattr(framing, "MOST_BYTES", at_once)
+    limits, data = Limits(max_batch_rows=rows, max_batch_bytes=size), framed(records)
+    found = list(framing.cuts(filled_from(data[k : k + 70] for k in range(0, len(data), 70)), "a", limits))
+    assert [record for cut in found for record in cut.array().to_pylist()] == records
+    assert [int(sum_) for cut in found for sum_ in cut.checksums] == [google_crc32c.value(record) for record in records]
+    for cut in found:
+        assert len(cut) <= rows and (len(cut) == 1 or cut.splits[-1] - cut.splits[0] <= size)
+
+
+def test_batches_are_full(monkeypatch):
+    """What is left of one reading begins the batch of the next."""
+    monkeypatch.setattr(framing, "LEAST_BYTES", 1000)
+    monkeypatch.setattr(framing, "MOST_BYTES", 1000)
+    data = framed([bytes(20)] * 200)
+    found = framing.cuts(filled_from([data]), "a", Limits(max_batch_rows=7))
+    assert [len(cut) for cut in found] == [7] * 28 + [4]
 
 
 def test_every_cut_is_noticed_except_between_two_records(tmp_path):

@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 from transforms.densify import graph, tensors
+from transforms.kernels.buffers import ALIGNMENT
 
 DTYPES = [np.float32, np.float64, np.int64]
 
@@ -25,8 +26,8 @@ def test_a_shared_array_is_a_tensor_wherever_it_begins(dtype, count, first):
     assert made.dtype == tf.as_dtype(dtype) and made.shape == [count]
     np.testing.assert_array_equal(tf.add(made, 1), array + 1)
     back = tensors.array_of(made)
-    assert back.ctypes.data % tensors.ALIGNMENT == 0 and not back.flags.writeable
-    assert not count or (back.ctypes.data == array.ctypes.data) == (first * array.itemsize % tensors.ALIGNMENT == 0)
+    assert back.ctypes.data % ALIGNMENT == 0 and not back.flags.writeable
+    assert not count or (back.ctypes.data == array.ctypes.data) == (first * array.itemsize % ALIGNMENT == 0)
 
 
 def test_every_other_number():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 import pyarrow as pa
@@ -14,6 +15,7 @@ import pyarrow as pa
 from pipeline.sinks.base import OutputFile, Writer, Written
 from pipeline.sources.base import broken, open_input
 from pipeline.sources.compression import Blocks
+from pipeline.sources.limits import WIDEST
 from pipeline.sources.tfrecord import framing
 from transforms.rows import origin
 
@@ -21,6 +23,8 @@ SUFFIX: Final = ".batches"
 
 STAGED_BYTES: Final = 64 << 20
 """A file is closed past this many bytes, as rows from its middle are reached through all before them."""
+
+_LIMITS: Final = replace(WIDEST, max_record_bytes=sys.maxsize)
 
 _PACKED: Final = pa.ipc.IpcWriteOptions(compression="lz4")  # padding takes next to nothing
 
@@ -62,13 +66,14 @@ def read(path: str, start: int, stop: int) -> Iterator[pa.RecordBatch]:
       JobError: the file cannot be opened, is damaged, or ends before these rows do.
     """
     at = 0
-    for record in framing.records(Blocks(open_input(path), path), path, sys.maxsize):
-        with pa.ipc.open_stream(record) as stream:
-            batch = stream.read_next_batch()
-        first, at = at, at + batch.num_rows
-        if at > start:
-            low = max(start, first)
-            yield batch.slice(low - first, min(stop, at) - low)
-        if at >= stop:
-            return
+    with open_input(path) as handle:
+        for record in framing.records(Blocks(handle, path).readinto, path, _LIMITS):
+            with pa.ipc.open_stream(record) as stream:
+                batch = stream.read_next_batch()
+            first, at = at, at + batch.num_rows
+            if at > start:
+                low = max(start, first)
+                yield batch.slice(low - first, min(stop, at) - low)
+            if at >= stop:
+                return
     raise broken(path, f"ends after {at:,} rows, before the row {stop - 1:,}")

@@ -15,7 +15,7 @@ import pyarrow as pa
 from pipeline.sinks.contents import Contents
 from pipeline.sources.base import broken
 from pipeline.sources.batches import batches, halved
-from pipeline.sources.compression import Content, unpacked
+from pipeline.sources.compression import Content, filled_from, unpacked
 from pipeline.sources.limits import WIDEST
 from pipeline.sources.packings import codec_of
 from pipeline.sources.tfrecord import framing
@@ -31,10 +31,10 @@ def columns(
     """Yields columns of the rows wanted, and how many. Records before them are read, and not decoded."""
     decoder = RecordDecoder({name: field["dtype"] for name, field in parse_spec(outputs).items()})
     content = Content(path, WIDEST, framing.is_header)
-    found = framing.cuts(content, path, WIDEST.max_record_bytes, content.unit)
+    found = framing.cuts(content.fill, path, WIDEST, content.unit)
     at = start
-    for records, _ in framing.gathered(framing.between(found, start, stop), WIDEST):
-        parts, bad = decoder.decode(records, has_lists)
+    for records in framing.between(found, start, stop):
+        parts, bad = decoder.decode(records.array(), has_lists)
         if bad or len(parts) != 1:
             row = min(bad) if bad else len(parts[0].positions)
             raise broken(path, f"row {at + row} is not of the kinds that the manifest says")
@@ -47,7 +47,7 @@ def look_through(path: str, blocks: Iterator[bytes], kind: RecordChecks, found: 
     codec = codec_of(path, b"")
     data = unpacked(blocks, codec, path, WIDEST.max_unpack_ratio) if codec else blocks
     unit = "uncompressed byte" if codec else "byte"
-    for records in batches(framing.records(data, path, WIDEST.max_record_bytes, unit), WIDEST):
+    for records in batches(framing.records(filled_from(data), path, WIDEST, unit), WIDEST):
         for name, what in kind.faults(records, found.rows):
             found.features.setdefault(name, what)
         found.rows += len(records)

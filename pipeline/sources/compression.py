@@ -7,10 +7,11 @@ frames) are one file; one that was cut exactly between two of them looks like a 
 
 from __future__ import annotations
 
+import contextlib
 import io
 import itertools
 from collections.abc import Callable, Iterable, Iterator
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, cast
 
 from pipeline.sources.base import broken, open_input
 from pipeline.sources.limits import Limits
@@ -53,8 +54,24 @@ class Blocks:
                 yield block
 
     def _read(self, handle: BinaryIO) -> bytes:
-        try:
+        with self._named():
             return handle.read(self._size)
+
+    def readinto(self, room: memoryview) -> int:
+        """Reads the next bytes to where they are wanted, and returns how many; 0 at the end, which closes the file."""
+        if self._handle.closed:
+            return 0
+        with self._named():
+            size = cast(io.BufferedIOBase, self._handle).readinto(room)
+        self.consumed += size
+        if not size:
+            self._handle.close()
+        return size
+
+    @contextlib.contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             raise broken(self._path, f"cannot be read at byte {self.consumed}", error) from error
 
@@ -91,6 +108,7 @@ class Content:
         codec = "" if is_plain(head) else codec_of(path, head)
         whole = itertools.chain([head], blocks) if head else blocks
         self._blocks = unpacked(whole, codec, path, limits.max_unpack_ratio, block_bytes) if codec else whole
+        self._fill, self._plain = filled_from(itertools.islice(self._blocks, None if codec else 1)), not codec
         self.unit = "uncompressed byte" if codec else "byte"
 
     @property
@@ -101,6 +119,30 @@ class Content:
     def __iter__(self) -> Iterator[bytes]:
         """Returns the rest of the blocks, none of them empty."""
         return self._blocks
+
+    def fill(self, room: memoryview) -> int:
+        """Is a `Fill`, for whoever takes no blocks: a plain file is read to where its bytes are wanted, without a copy."""
+        return self._fill(room) or (self._file.readinto(room) if self._plain else 0)
+
+
+Fill = Callable[[memoryview], int]
+"""Puts what comes next of a content at the beginning of some bytes, and returns how many: at least one, but at its end."""
+
+
+def filled_from(blocks: Iterable[bytes]) -> Fill:
+    """Returns what fills with blocks, one after the other."""
+    left, rest = iter(blocks), memoryview(b"")
+
+    def fill(room: memoryview) -> int:
+        nonlocal rest
+        if not rest:
+            rest = memoryview(next(left, b""))
+        size = min(len(rest), len(room))
+        room[:size] = rest[:size]
+        rest = rest[size:]
+        return size
+
+    return fill
 
 
 def unpacked(blocks: Iterable[bytes], codec: str, path: str, max_ratio: float, block_bytes: int = 0) -> Iterator[bytes]:

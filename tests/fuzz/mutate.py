@@ -11,6 +11,8 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from pipeline.sources.compression import filled_from
+from pipeline.sources.limits import WIDEST
 from pipeline.sources.tfrecord import framing
 from tests.fuzz import avro
 from tests.fuzz.documents import index_file
@@ -135,7 +137,7 @@ def spoilt_records(data: bytes, others: Sequence[bytes], rng: Rng) -> bytes:
 
 
 def _records(data: bytes) -> list[bytes]:
-    return list(framing.records([data], "", 1 << 30))
+    return list(framing.records(filled_from([data]), "", WIDEST))
 
 
 def spoilt_parquet(data: bytes, others: Sequence[bytes], rng: Rng) -> bytes:

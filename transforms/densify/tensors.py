@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import numpy as np
 import pyarrow as pa
 import tensorflow as tf
 
-ALIGNMENT: Final = 64
-"""A tensor begins at a multiple of this many bytes, because TensorFlow's kernels load as much at once. So do Arrow's buffers."""
+from transforms.kernels.buffers import ALIGNMENT, aligned
 
 
 def shared(array: np.ndarray) -> tf.Tensor:
@@ -28,10 +25,7 @@ def shared(array: np.ndarray) -> tf.Tensor:
 
 def copied(array: np.ndarray) -> np.ndarray:
     """Returns a copy of an array `[n]` that a tensor can share."""
-    size = array.size * array.itemsize
-    room = np.empty(size + ALIGNMENT, np.uint8)
-    first = -room.ctypes.data % ALIGNMENT
-    made = room[first : first + size].view(array.dtype)
+    made = aligned(array.size, array.dtype)
     np.copyto(made, array)
     return made
 

@@ -1,9 +1,9 @@
-"""Buffers by their addresses: how a kernel takes any number of arrays, which Numba would compile it anew for."""
+"""Buffers and where they begin. By their addresses a kernel takes any number of arrays, which Numba would compile it anew for."""
 
 from __future__ import annotations
 
 import ctypes
-from typing import Any
+from typing import Any, Final
 
 import numba
 import numpy as np
@@ -12,6 +12,17 @@ from numba import types
 from numba.extending import intrinsic
 
 from transforms.kernels.compiled import kernel_with_arrays
+
+ALIGNMENT: Final = 64
+"""A tensor begins at a multiple of this many bytes, because TensorFlow's kernels load as much at once. So do Arrow's buffers."""
+
+
+def aligned(size: int, dtype: Any) -> np.ndarray:
+    """Returns an array `[size]` of anything, which a tensor can share: it begins at a multiple of `ALIGNMENT`."""
+    bytes_of = size * np.dtype(dtype).itemsize
+    room = np.empty(bytes_of + ALIGNMENT, np.uint8)
+    first = -room.ctypes.data % ALIGNMENT
+    return room[first : first + bytes_of].view(dtype)
 
 
 @intrinsic

@@ -1,6 +1,9 @@
 """CRC-32C: by the processor's own instruction where it has one, else by tables.
 
 The polynomial is Castagnoli's, reflected: 0x82F63B78 (https://www.rfc-editor.org/rfc/rfc3720#appendix-B.4).
+
+Checksums are linear: that of two texts, one behind the other, is that of the second, begun with 0, and what as many zeros would
+make of that of the first. So three lanes of a text go side by side, where each step else waits for the one before.
 """
 
 from __future__ import annotations
@@ -31,6 +34,20 @@ def _tables() -> np.ndarray:
 
 
 _TABLES: Final = _tables()
+
+LANE: Final = 128
+"""The bytes of a lane."""
+
+
+def _of_lanes() -> np.ndarray:
+    """Returns what each byte of a checksum becomes when a lane of zeros follows, the lowest first, uint64 `[4, 256]`."""
+    found = np.arange(256, dtype=np.uint64) << (8 * np.arange(4, dtype=np.uint64))[:, np.newaxis]
+    for _ in range(LANE):
+        found = _TABLES[0][found & 0xFF] ^ found >> 8
+    return found
+
+
+_LANES: Final = _of_lanes()
 
 
 @intrinsic
@@ -70,6 +87,15 @@ _step: Final = step_of_sse42 if has_instruction() else step_of_tables
 
 
 @kernel
+def _behind(crc: Any) -> Any:
+    """Returns what a lane of zeros makes of a checksum."""
+    found = np.uint64(0)
+    for k in range(4):
+        found ^= _LANES[k, np.int64(crc >> np.uint64(8 * k) & np.uint64(0xFF))]
+    return found
+
+
+@kernel
 def crc32c(text: Any, at: Any, end: Any) -> Any:
     """Returns the CRC-32C of `text[at:end]`, uint64.
 
@@ -79,6 +105,14 @@ def crc32c(text: Any, at: Any, end: Any) -> Any:
       end: where they end, within the text.
     """
     crc = _ALL
+    while at + 3 * LANE <= end:
+        second = third = np.uint64(0)
+        for k in range(at, at + LANE, 8):
+            crc = _step(crc, word_at(text, k))
+            second = _step(second, word_at(text, k + LANE))
+            third = _step(third, word_at(text, k + 2 * LANE))
+        crc = _behind(_behind(crc) ^ second) ^ third
+        at += 3 * LANE
     while at + 8 <= end:
         crc = _step(crc, word_at(text, at))
         at += 8

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from transforms.kernels.blocks import copied
+from transforms.kernels.blocks import bits, copied
 from transforms.kernels.buffers import address_of, bytes_at, integers_at
 from transforms.kernels.compiled import kernel, kernel_with_arrays
 from transforms.kernels.framing import FOOTER_BYTES, HEADER_BYTES, put_frame
@@ -205,14 +205,9 @@ def _field_size(size: int) -> int:
 
 
 @kernel
-def _varint_size(value: int) -> int:
+def _varint_size(value: int) -> Any:
     """Returns the bytes of an int64 as a varint, 7 bits in each; a negative one is a uint64 of 64 bits."""
-    if value < 0:
-        return 10
-    size = 1
-    for k in range(1, 9):
-        size += value >= 1 << 7 * k
-    return size
+    return np.int64((bits(np.uint64(value) | np.uint64(1)) * np.uint64(9) + np.uint64(64)) >> np.uint64(6))
 
 
 @kernel

@@ -16,6 +16,10 @@ HEADER_BYTES: Final = 12
 FOOTER_BYTES: Final = 4
 """The masked CRC-32C of the record."""
 
+REASONS = ANOTHER, DAMAGED, FULL = range(3)
+"""Why no more records are taken of a text: what follows is no whole record, be it a part of one, or a header that is damaged or
+claims too much; a whole one that is damaged; there is no room for more."""
+
 _LOW: Final = np.uint64(0xFFFFFFFF)
 
 
@@ -34,38 +38,41 @@ def _number(text: Any, at: Any) -> Any:
 
 
 @kernel
-def cut(text: Any, longest: Any, starts: Any, ends: Any, checksums: Any) -> Any:
-    """Finds the records that stand whole at the beginning of a text and checks both checksums of each.
+def cut(text: Any, longest: Any, most: Any, splits: Any, checksums: Any) -> Any:
+    """Takes whole records at the beginning of a text out of their frames, both checksums of each checked.
 
     https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details
 
     Args:
-      text: uint8.
+      text: uint8; the records are moved together at its beginning, over what stood around them.
       longest: the longest record allowed.
-      starts: takes where each record starts: int64, with room for `len(text) // 16`.
-      ends: takes where each ends, like `starts`.
-      checksums: takes the CRC-32C of each, uint64, like `starts`.
+      most: the most bytes of records to take; the first one may have more.
+      splits: takes where the records start and end, one behind the other: int64, one more than the most records to take.
+      checksums: takes the CRC-32C of each, uint64.
 
     Returns:
-      How many records there are. Where they end: there the text ends, or something else begins: a part of a record, a header
-      that is damaged or claims too much, or a whole record that is damaged. And whether it is the last of these.
+      How many records there are; where they ended in the text; and why no more were taken, one of `REASONS`.
     """
-    count, at, size = 0, np.int64(0), len(text)
+    count, at, place, size = 0, np.int64(0), np.int64(0), len(text)
+    splits[0] = 0
     while at + HEADER_BYTES + FOOTER_BYTES <= size:
         length = np.int64(word_at(text, at))
         if masked(crc32c(text, at, at + 8)) != _number(text, at + 8) or length < 0 or length > longest:
-            break
+            return count, at, ANOTHER
         if length > size - at - HEADER_BYTES - FOOTER_BYTES:
-            break
+            return count, at, ANOTHER
+        if count == len(checksums) or (count > 0 and place + length > most):
+            return count, at, FULL
         start = at + HEADER_BYTES
-        end = start + length
-        checksum = crc32c(text, start, end)
-        if masked(checksum) != _number(text, end):
-            return count, at, True
-        starts[count], ends[count], checksums[count] = start, end, checksum
+        checksum = crc32c(text, start, start + length)
+        if masked(checksum) != _number(text, start + length):
+            return count, at, DAMAGED
+        copied(text, start, length, text, place)
+        place += length
         count += 1
-        at = end + FOOTER_BYTES
-    return count, at, False
+        splits[count], checksums[count - 1] = place, checksum
+        at = start + length + FOOTER_BYTES
+    return count, at, ANOTHER
 
 
 @kernel
@@ -82,23 +89,3 @@ def _put_number(out: np.ndarray, at: int, number: Any, size: int) -> None:
     """Writes the lowest bytes of a uint64, the lowest first."""
     for k in range(size):
         out[at + k] = number >> np.uint64(8 * k) & np.uint64(0xFF)
-
-
-@kernel
-def gather(text: Any, starts: Any, ends: Any, out: Any, at: Any) -> Any:
-    """Copies pieces of a text one behind the other.
-
-    Args:
-      text: uint8.
-      starts: int64 `[n]`, where they start.
-      ends: int64 `[n]`, where they end, within the text.
-      out: takes them, uint8.
-      at: where in `out` the first of them goes; there must be room for all.
-
-    Returns:
-      Where the last of them ends.
-    """
-    for n in range(len(starts)):
-        copied(text, starts[n], ends[n] - starts[n], out, at)
-        at += ends[n] - starts[n]
-    return at

@@ -56,6 +56,17 @@ def look(values: np.ndarray, splits: np.ndarray = NO_ROWS, width: int = 1) -> Se
     return Seen(longest, uneven, subnormal=subnormal, non_finite=infinite)
 
 
+def exceeds(values: np.ndarray, largest: float) -> bool:
+    """Tells whether any of some float32 or float64 values is beyond a number in size, infinite or NaN.
+
+    >>> exceeds(np.array([1.0, -2.0]), 2.0), exceeds(np.array([1.0, -2.0]), 1.5), exceeds(np.array([np.nan]), np.inf)
+    (False, True, True)
+    """
+    unsigned, (without_sign, _, _) = _LIMITS[values.dtype.name]
+    most = np.array(min(largest, float(np.finfo(values.dtype).max)), values.dtype).view(unsigned)
+    return bool(_largest(read_only(values.reshape(-1)).view(unsigned), without_sign) > most)
+
+
 def _limits(unsigned: Any, mantissa: int) -> tuple[Any, tuple[np.uint64, np.uint64, np.uint64]]:
     """Returns, for bits without the sign, all of them, the largest subnormal number's and infinity's: all of the exponent."""
     sign, smallest = 1 << 8 * np.dtype(unsigned).itemsize - 1, 1 << mantissa
@@ -82,6 +93,15 @@ def _floats(bits: Any, unsigned: Any, most: Any, infinity: Any, splits: Any, wid
         least = min(least, size if size > 0 else infinity)
     longest, uneven = _rows(splits, width)
     return least <= most, largest >= infinity, longest, uneven
+
+
+@kernel
+def _largest(bits: Any, without_sign: Any) -> Any:
+    """Returns the largest of bits without their sign: of numbers in the order of their sizes, infinity and NaN behind them."""
+    largest = np.uint64(0)
+    for k in range(len(bits)):
+        largest = max(largest, np.uint64(bits[np.uintp(k)]) & without_sign)
+    return largest
 
 
 @kernel

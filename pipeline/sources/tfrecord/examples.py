@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from pipeline.sources.batches import Part, of_rows
 from transforms.kernels import example_values, examples
+from transforms.kernels.buffers import ALIGNMENT, aligned
 from transforms.kernels.example_values import ValueArrays
 from transforms.kernels.examples import BYTES, FLOATS, INTEGERS, Scanned
 from transforms.kernels.names import Names
@@ -27,6 +28,9 @@ TYPES: Final = {
 
 _KINDS: Final = {"int64": INTEGERS, "float32": FLOATS, "string": BYTES}
 _LEAVES: Final = {kind: TYPES[carrier].value_type for carrier, kind in _KINDS.items()}
+
+_APART: Final = {INTEGERS: ALIGNMENT // 8, FLOATS: ALIGNMENT // 4, BYTES: 1}
+"""The values of a feature start at a multiple of so many, so that tensors share them."""
 
 
 def texts_of(records: pa.Array) -> tuple[np.ndarray, np.ndarray]:
@@ -207,12 +211,12 @@ def _columns(
     at = np.zeros(len(slots), np.int64)
     room = dict.fromkeys(_LEAVES, 0)
     for own in room:
-        at[kinds == own], room[own] = _places(totals[kinds == own], own == BYTES)
+        at[kinds == own], room[own] = _places(totals[kinds == own], own == BYTES, _APART[own])
     data, size = _places(sizes, False)
     step, step_count = _places(step_totals, True)
     out = ValueArrays(
-        np.empty(room[INTEGERS], np.int64),
-        np.empty(4 * room[FLOATS], np.uint8),
+        aligned(room[INTEGERS], np.int64),
+        aligned(4 * room[FLOATS], np.uint8),
         np.empty(room[BYTES], np.int64),
         np.empty(size, np.uint8),
         np.empty(step_count, np.int64),
@@ -236,9 +240,15 @@ def _columns(
     return columns
 
 
-def _places(sizes: np.ndarray, one_before: bool) -> tuple[np.ndarray, int]:
-    """Returns where pieces of these sizes start, one behind the other, and where the last one ends; with one more before each."""
-    splits = splits_of(sizes + one_before)
+def _places(sizes: np.ndarray, one_before: bool, apart: int = 1) -> tuple[np.ndarray, int]:
+    """Returns where pieces of these sizes start, one behind the other, and where the last one ends.
+
+    Args:
+      sizes: int64 `[pieces]`.
+      one_before: whether there is room for one more before each.
+      apart: what each starts at a multiple of.
+    """
+    splits = splits_of(-(-(sizes + one_before) // apart) * apart)
     return splits[:-1] + one_before, int(splits[-1])
 
 

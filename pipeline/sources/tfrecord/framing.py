@@ -11,6 +11,7 @@ import struct
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Final
 
 import google_crc32c
@@ -18,11 +19,15 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.sources.base import BrokenFile, broken
+from pipeline.sources.compression import Fill
 from pipeline.sources.limits import Limits
-from transforms.rows.ragged import splits_of
 
 HEADER_BYTES: Final = 12
 FOOTER_BYTES: Final = 4
+
+LEAST_BYTES, MOST_BYTES = 64 << 10, 4 << 20
+"""How much of a file there is room for at a time, however few or many bytes a batch may have."""
+
 _LENGTH: Final = struct.Struct("<Q")
 _CRC: Final = struct.Struct("<I")
 
@@ -58,86 +63,87 @@ def is_header(data: bytes) -> bool:
 
 
 @dataclass(frozen=True)
-class FramedRecords:
-    """Records that stand one after another in a text.
+class Records:
+    """Records that stand one behind the other in a text.
 
     Attributes:
       text: uint8, with the records in it.
-      starts: int64 `[records]`, where each starts.
-      ends: int64 `[records]`, where it ends.
-      checksums: uint64 `[records]`, its CRC-32C.
+      splits: int64 `[records + 1]`, where each starts and ends.
+      checksums: uint64 `[records]`, the CRC-32C of each.
     """
 
     text: np.ndarray
-    starts: np.ndarray
-    ends: np.ndarray
+    splits: np.ndarray
     checksums: np.ndarray
 
     def __len__(self) -> int:
-        return len(self.starts)
+        return len(self.checksums)
 
-    def slice(self, first: int, last: int) -> FramedRecords:
+    def slice(self, first: int, last: int) -> Records:
         """Returns some of the records. Copies nothing."""
-        return FramedRecords(self.text, self.starts[first:last], self.ends[first:last], self.checksums[first:last])
+        return Records(self.text, self.splits[first : last + 1], self.checksums[first:last])
+
+    def array(self) -> pa.Array:
+        """Returns the records, large_binary `[records]`, and nothing but them. Copies no record."""
+        first, last = int(self.splits[0]), int(self.splits[-1])
+        buffers = [None, pa.py_buffer(self.splits - first), pa.py_buffer(self.text[first:last])]
+        return pa.Array.from_buffers(pa.large_binary(), len(self), buffers)
 
 
-def records(blocks: Iterable[bytes], path: str, max_record_bytes: int, unit: str = "byte") -> Iterator[bytes]:
+def records(fill: Fill, path: str, limits: Limits, unit: str = "byte") -> Iterator[bytes]:
     """Yields the records that `cuts` finds, one by one, with the same arguments."""
-    for found in cuts(blocks, path, max_record_bytes, unit):
-        for start, end in zip(found.starts.tolist(), found.ends.tolist(), strict=True):
+    for found in cuts(fill, path, limits, unit):
+        for start, end in pairwise(found.splits.tolist()):
             yield found.text[start:end].tobytes()
 
 
-def cuts(blocks: Iterable[bytes], path: str, max_record_bytes: int, unit: str = "byte") -> Iterator[FramedRecords]:
-    """Cuts blocks into records and checks both checksums of each.
+def cuts(fill: Fill, path: str, limits: Limits, unit: str = "byte") -> Iterator[Records]:
+    """Takes records out of their frames, up to the limits of a batch at once, and checks both checksums of each.
 
     Args:
-      blocks: the unpacked data.
+      fill: reads the unpacked data.
       path: name of the file, for errors.
-      max_record_bytes: the longest record allowed. A header that claims more is an error before anything is
-        allocated.
+      limits: the longest record allowed (a header that claims more is an error before anything is allocated), and the most in a
+        batch; a longer record is a batch of its own.
       unit: the unit of offsets in errors.
 
     Raises:
       JobError: anything but whole records.
     """
-    blocks = iter(blocks)
-    buffer, start = b"", 0  # buffer[0] stands at `start` in the data
-    while True:
-        found, at, damaged = _cut(np.frombuffer(buffer, np.uint8), max_record_bytes)
-        start += at
-        buffer = buffer[at:]
-        if len(found):
-            yield found
-        del found  # a long record would be held twice
-        if len(buffer) < HEADER_BYTES:
-            buffer = _filled(buffer, HEADER_BYTES, blocks)
-            if not buffer:
-                return
-        header = buffer[:HEADER_BYTES]
-        length = int.from_bytes(header[:8], "little")
-        if damaged:
-            raise broken(path, f"bad checksum (CRC-32C) of the record at {unit} {start}, {length} bytes long")
-        if header != _header(length) or length > max_record_bytes:
-            raise _bad_header(header, path, f"{unit} {start}", start == 0, max_record_bytes)
-        end = HEADER_BYTES + length + FOOTER_BYTES
-        buffer = _filled(buffer, end, blocks)
-        if len(buffer) < end:
-            missing = end - len(buffer)
-            raise broken(path, f"cut short: {missing} bytes of the record at {unit} {start} are missing")
-
-
-def _cut(text: np.ndarray, longest: int) -> tuple[FramedRecords, int, bool]:
-    """Returns the records that stand whole and sound at the beginning, where they end, and whether a damaged one follows."""
     from transforms.kernels import framing
 
-    room = len(text) // (HEADER_BYTES + FOOTER_BYTES)
-    starts, ends, checksums = np.empty(room, np.int64), np.empty(room, np.int64), np.empty(room, np.uint64)
-    count, at, damaged = framing.cut(text, longest, starts, ends, checksums)
-    return FramedRecords(text, starts, ends, checksums).slice(0, count), at, damaged
+    at_once = min(max(limits.max_batch_bytes, LEAST_BYTES), MOST_BYTES)
+    text, start = np.empty(0, np.uint8), 0  # what is read and not yet cut; it stands at `start` in the data
+    while True:
+        splits, checksums = np.empty(limits.max_batch_rows + 1, np.int64), np.empty(limits.max_batch_rows, np.uint64)
+        most = limits.max_record_bytes, limits.max_batch_bytes
+        count, size, why = framing.cut(text, *most, splits, checksums)
+        found, text, start = Records(text, splits[: count + 1], checksums[:count]), text[size:], start + size
+        if count:
+            yield found
+        del found  # a long record would be held twice
+        if why == framing.FULL and len(text) >= size:  # room for another batch like that one
+            continue
+        if why == framing.DAMAGED:
+            length = int.from_bytes(text[:8], "little")
+            raise broken(path, f"bad checksum (CRC-32C) of the record at {unit} {start}, {length} bytes long")
+        header = text[:HEADER_BYTES].tobytes()
+        end = HEADER_BYTES
+        if len(header) == HEADER_BYTES:
+            length = int.from_bytes(header[:8], "little")
+            if header != _header(length) or length > limits.max_record_bytes:
+                raise _bad_header(header, path, f"{unit} {start}", start == 0, limits.max_record_bytes)
+            end += length + FOOTER_BYTES
+        text = _filled(text, max(end, len(text) + 1), at_once, fill)
+        if not len(text):
+            return
+        if len(text) < HEADER_BYTES:
+            raise _bad_header(text.tobytes(), path, f"{unit} {start}", start == 0, limits.max_record_bytes)
+        if len(text) < end:
+            raise broken(path, f"cut short: {end - len(text)} bytes of the record at {unit} {start} are missing")
 
 
-def between(found: Iterable[FramedRecords], first: int, last: int | None) -> Iterator[FramedRecords]:
+def between(found: Iterable[Records], first: int, last: int | None) -> Iterator[Records]:
     """Yields the records from one number to another, or to the end. Reads nothing behind them."""
     at = 0
     for cut in found:
@@ -147,44 +153,6 @@ def between(found: Iterable[FramedRecords], first: int, last: int | None) -> Ite
             yield own
         if last is not None and at >= last:
             return
-
-
-def gathered(found: Iterable[FramedRecords], limits: Limits) -> Iterator[tuple[pa.Array, np.ndarray]]:
-    """Gathers records up to the limits of a batch. A record larger than they allow is a batch of its own.
-
-    Yields:
-      The records, large_binary `[records]`, and their CRC-32C, uint64 `[records]`.
-    """
-    held: list[FramedRecords] = []
-    count = size = 0
-    for cut in found:
-        sizes = splits_of(cut.ends - cut.starts)
-        first = 0
-        while first < len(cut):
-            room = int(np.searchsorted(sizes, sizes[first] + limits.max_batch_bytes - size, side="right")) - 1
-            last = min(max(room, first if held else first + 1), first + limits.max_batch_rows - count, len(cut))
-            if last > first:
-                held.append(cut.slice(first, last))
-                count, size = count + last - first, size + int(sizes[last] - sizes[first])
-            if last < len(cut):
-                yield _joined(held, size)
-                held, count, size = [], 0, 0
-            first = last
-        del cut  # its text is not for whoever waits for the next one to hold
-    if held:
-        yield _joined(held, size)
-
-
-def _joined(held: list[FramedRecords], size: int) -> tuple[pa.Array, np.ndarray]:
-    from transforms.kernels import framing
-
-    data, at = np.empty(size, np.uint8), 0
-    for cut in held:
-        at = framing.gather(cut.text, cut.starts, cut.ends, data, at)
-    splits = splits_of(np.concatenate([cut.ends - cut.starts for cut in held]))
-    buffers = [None, pa.py_buffer(splits), pa.py_buffer(data)]
-    checksums = np.concatenate([cut.checksums for cut in held])
-    return pa.Array.from_buffers(pa.large_binary(), len(checksums), buffers), checksums
 
 
 def _bad_header(header: bytes, path: str, where: str, is_first: bool, max_record_bytes: int) -> BrokenFile:
@@ -199,10 +167,24 @@ def _bad_header(header: bytes, path: str, where: str, is_first: bool, max_record
     return broken(path, f"bad checksum (CRC-32C) of the header of the record at {where}")
 
 
-def _filled(rest: bytes, size: int, blocks: Iterator[bytes]) -> bytes:
-    """Returns `rest` and enough further blocks to have `size` bytes, or all that are left."""
-    parts, have = [rest], len(rest)
-    while have < size and (block := next(blocks, b"")):
-        parts.append(block)
-        have += len(block)
-    return b"".join(parts)
+def _filled(text: np.ndarray, size: int, at_once: int, fill: Fill) -> np.ndarray:
+    """Returns a text with what follows it: at least `size` bytes in all, less only at the end, and more where it takes no wait.
+
+    Room is made as the data come: a header can claim more than there is.
+
+    Args:
+      text: what is at hand, no more than `at_once` or what an earlier call returned.
+      size: the bytes that are needed.
+      at_once: the bytes to have room for in any case.
+      fill: reads what follows.
+    """
+    room, end = text, len(text)
+    while True:
+        larger = np.empty(max(at_once, min(2 * end, size)), np.uint8)
+        larger[:end], room = room[:end], larger
+        view, more = room.data, 1
+        while end < min(size, len(room)) and more:
+            more = fill(view[end:])
+            end += more
+        if end >= size or not more:
+            return room[:end]

@@ -39,12 +39,12 @@ class TFRecordSource(Source):
         decoder = _Decoder(features, split.path)
         content = _opened(split.path, limits)
         first, seen = split.first_row, 0
-        for records, checksums in framing.gathered(_cuts(content, split.path, limits), limits):
+        for found in _cuts(content, split.path, limits):
             size, seen = content.consumed - seen, content.consumed
-            for batch, rejected in decoder.decoded(records, first, checksums):
+            for batch, rejected in decoder.decoded(found.array(), first, found.checksums):
                 yield Read(batch, rejected, size)
                 size = 0
-            first += len(records)
+            first += len(found)
 
     def screen(self, split: FilePart, features: Mapping[str, str], limits: Limits) -> Iterator[tuple[int, int]]:
         """See the base class. No record is decoded: one that cannot be is a rejected row."""
@@ -58,9 +58,8 @@ class TFRecordSource(Source):
         """See the base class. What is sampled is also bounded in bytes, as a batch is."""
         from pipeline.sources.tfrecord import examples as example_records
 
-        found = framing.between(_cuts(_opened(path, limits), path, limits), 0, sample)
-        for records, _ in framing.gathered(found, replace(limits, max_batch_rows=sample)):
-            return example_records.kinds(records)
+        for found in _cuts(_opened(path, limits), path, replace(limits, max_batch_rows=sample)):
+            return example_records.kinds(found.array())
         return {}
 
     def decoded(self, records: Sequence[bytes], path: str, features: Mapping[str, str], header: str) -> Decoded:
@@ -77,8 +76,8 @@ def _opened(path: str, limits: Limits) -> Content:
     return Content(path, limits, framing.is_header)
 
 
-def _cuts(content: Content, path: str, limits: Limits) -> Iterator[framing.FramedRecords]:
-    return framing.cuts(content, path, limits.max_record_bytes, content.unit)
+def _cuts(content: Content, path: str, limits: Limits) -> Iterator[framing.Records]:
+    return framing.cuts(content.fill, path, limits, content.unit)
 
 
 class _Decoder:
