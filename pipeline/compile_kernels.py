@@ -69,9 +69,10 @@ def compile_all() -> None:
         exceeds(np.ones(1, dtype), 1.0)
     fingerprints(pa.array(["a"]))
     of_integers(np.ones(1, np.int64))
-    digests.contents(pa.array([["a"]]))
-    batch = origin.with_origin(pa.RecordBatch.from_pydict({"x": [1]}), "a", 0)
-    digests.without_file(digests.attach(batch, ["x"]).column(origin.DIGEST_COLUMN), "a", np.zeros(1, np.int64))
+    for kind in (pa.large_string(), pa.int8(), pa.int16(), pa.int32(), pa.int64()):
+        digests.contents(pa.array([["1"]]).cast(pa.large_list(kind)))
+    batch = digests.attach(origin.with_origin(pa.RecordBatch.from_pydict({"x": [1]}), "a", 0), ["x"])
+    digests.without_file(digests.renamed(batch, "b").column(origin.DIGEST_COLUMN), "b", np.zeros(1, np.int64))
     arrays_of(pa.array(["[1]"]), np.ones(1, bool), Form("x", "float32"))
     partitions(hashes([pa.array([1]), pa.array([1])]), 1)
     cells, numbers = np.zeros(1, np.int64), np.zeros(1, np.uint64)

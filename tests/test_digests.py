@@ -111,13 +111,18 @@ def test_digests_are_those_that_plain_python_computes(rows):
     columns = [pa.array([row[k] for row in rows], kind) for k, kind in enumerate(kinds)]
     made = origin.with_origin(pa.RecordBatch.from_arrays(columns, ["a", "b", "c"]), "f", 7)
     name = int.from_bytes(hashlib.blake2b(b"f", digest_size=8).digest(), "little")
-    expected = []
+    expected, nameless = [], 0
     for number, row in enumerate(rows, 7):
         word = 0
         for value in row:
             word = (mixed((word + 0x9E3779B97F4A7C15) % 2**64) + content(value)) % 2**64
         expected.append(mixed((mixed((number * 0x9E3779B97F4A7C15 + name) % 2**64) + word) % 2**64))
-    assert digests.attach(made, ["a", "b", "c"]).column(origin.DIGEST_COLUMN).to_pylist() == expected
+        nameless += mixed((mixed(number * 0x9E3779B97F4A7C15 % 2**64) + word) % 2**64)
+    attached = digests.attach(made, ["a", "b", "c"])
+    assert attached.column(origin.DIGEST_COLUMN).to_pylist() == expected
+    numbers = origin.row_numbers(attached)
+    for one in (attached, digests.renamed(attached, "another")):
+        assert digests.without_file(one.column(origin.DIGEST_COLUMN), origin.file_of(one), numbers) == nameless % 2**64
 
 
 def batch(numbers: list[int], records: list[bytes], file: str = "a") -> pa.RecordBatch:

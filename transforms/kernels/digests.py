@@ -12,6 +12,7 @@ from transforms.kernels.crc import crc32c
 SPREAD: Final = np.uint64(0x9E3779B97F4A7C15)
 FIRST: Final = np.uint64(0xBF58476D1CE4E5B9)
 SECOND: Final = np.uint64(0x94D049BB133111EB)
+_FIRST_INVERSE, _SECOND_INVERSE = (np.uint64(pow(int(one), -1, 2**64)) for one in (FIRST, SECOND))
 
 
 @kernel
@@ -26,17 +27,18 @@ def mixed(word: Any) -> Any:
 
 
 @kernel
-def mix(words: Any, made: Any) -> None:
-    """Fills `made` with what `mixed` returns of each of `words`, `[n]` both."""
-    for k in range(len(made)):
-        made[np.uintp(k)] = mixed(words[np.uintp(k)])
+def unmixed(word: Any) -> Any:
+    """Takes `mixed` back: each of its steps has an inverse modulo 2^64."""
+    word = (word ^ word >> np.uint64(31) ^ word >> np.uint64(62)) * _SECOND_INVERSE
+    word = (word ^ word >> np.uint64(27) ^ word >> np.uint64(54)) * _FIRST_INVERSE
+    return word ^ word >> np.uint64(30) ^ word >> np.uint64(60)
 
 
 @kernel
 def spread(bits: Any, made: Any) -> None:
-    """Fills `made` with the bits of numbers, spread over 64; `[n]` both."""
+    """Fills `made` with the bits of numbers, unsigned integers of any size, spread over 64; `[n]` both."""
     for k in range(len(made)):
-        word = bits[np.uintp(k)] * FIRST
+        word = np.uint64(bits[np.uintp(k)]) * FIRST
         made[np.uintp(k)] = word ^ word >> np.uint64(32)
 
 
@@ -48,10 +50,42 @@ def add_column(content: Any, made: Any) -> None:
 
 
 @kernel
-def placed(places: Any, content: Any, made: Any) -> None:
-    """Fills `made` with the digest of each row, of a hash of its place and one of its content; `[rows]` all."""
+def placed(files: Any, numbers: Any, content: Any, made: Any) -> None:
+    """Fills `made` with the digest of each row.
+
+    Args:
+      files: a hash of each row's file, `[rows]`; or of all of them, `[1]`.
+      numbers: int64 `[rows]`, their numbers in it.
+      content: `[rows]`, a hash of each row's content.
+      made: `[rows]`, filled.
+    """
+    many = np.uintp(len(files) > 1)
     for k in range(len(made)):
-        made[np.uintp(k)] = mixed(mixed(places[np.uintp(k)]) + content[np.uintp(k)])
+        place = _place(files[np.uintp(k) * many], numbers[np.uintp(k)])
+        made[np.uintp(k)] = mixed(place + content[np.uintp(k)])
+
+
+@kernel
+def _place(file: Any, number: Any) -> Any:
+    return mixed(np.uint64(number) * SPREAD + file)
+
+
+@kernel
+def contents(file: Any, numbers: Any, digests: Any, made: Any) -> None:
+    """Fills `made`, `[rows]`, with the hashes of contents that digests were made of; arguments otherwise as of `placed`."""
+    for k in range(len(made)):
+        made[np.uintp(k)] = unmixed(digests[np.uintp(k)]) - _place(file, numbers[np.uintp(k)])
+
+
+@kernel
+def total_without_file(file: Any, numbers: Any, digests: Any) -> Any:
+    """Returns the sum of the digests that rows would have in a file whose hash is 0; arguments as of `contents`."""
+    total = np.uint64(0)
+    for k in range(len(digests)):
+        number = numbers[np.uintp(k)]
+        content = unmixed(digests[np.uintp(k)]) - _place(file, number)
+        total += mixed(_place(np.uint64(0), number) + content)
+    return total
 
 
 @kernel

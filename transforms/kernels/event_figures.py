@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from transforms.kernels.blocks import bits
 from transforms.kernels.compiled import kernel
 
 BUCKETS: Final = 64 + 57 * 32
@@ -23,12 +24,8 @@ _MOST: Final = np.uint64(2**63 - 1)
 def _place(number: Any) -> Any:
     """Returns the bucket of a uint64; those above 2^63 - 1 count as that."""
     number = min(number, _MOST)
-    octave, rest = 0, number >> np.uint64(6)
-    while rest >= np.uint64(256):
-        octave, rest = octave + 8, rest >> np.uint64(8)
-    while rest > np.uint64(0):
-        octave, rest = octave + 1, rest >> np.uint64(1)
-    return np.int64(number >> np.uint64(octave)) + 32 * octave
+    octave = bits(number >> np.uint64(6))
+    return np.int64((number >> octave) + np.uint64(32) * octave)
 
 
 @kernel
@@ -59,8 +56,11 @@ def count_gaps(begins: Any, ends: Any, order: Any, times: Any, counts: Any) -> A
     """
     longest = np.uint64(0)
     for run in range(len(begins)):
+        before = np.uint64(times[order[begins[run]]]) if begins[run] < ends[run] else np.uint64(0)
         for k in range(begins[run] + 1, ends[run]):
-            gap = np.uint64(times[order[k]]) - np.uint64(times[order[k - 1]])  # of any two int64, modulo 2^64
+            time = np.uint64(times[np.uintp(order[np.uintp(k)])])
+            gap = time - before  # of any two int64, modulo 2^64
+            before = time
             longest = max(longest, gap)
             counts[_place(gap)] += 1
     return np.int64(min(longest, _MOST))

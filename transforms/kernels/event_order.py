@@ -62,12 +62,12 @@ def sort_segments(begins: Any, ends: Any, keys: Any, order: Any, spare_keys: Any
 @kernel
 def _insert(keys: Any, order: Any, begin: Any, end: Any) -> None:
     for at in range(begin + 1, end):
-        key, what = keys[at], order[at]
+        key, what = keys[np.uintp(at)], order[np.uintp(at)]
         place = at
-        while place > begin and keys[place - 1] > key:
-            keys[place], order[place] = keys[place - 1], order[place - 1]
+        while place > begin and keys[np.uintp(place - 1)] > key:
+            keys[np.uintp(place)], order[np.uintp(place)] = keys[np.uintp(place - 1)], order[np.uintp(place - 1)]
             place -= 1
-        keys[place], order[place] = key, what
+        keys[np.uintp(place)], order[np.uintp(place)] = key, what
 
 
 @kernel
@@ -76,15 +76,19 @@ def _merge(keys: Any, order: Any, begin: Any, middle: Any, end: Any, spare_keys:
         return
     size = middle - begin
     for k in range(size):
-        spare_keys[k], spare_order[k] = keys[begin + k], order[begin + k]
+        spare_keys[np.uintp(k)], spare_order[np.uintp(k)] = keys[np.uintp(begin + k)], order[np.uintp(begin + k)]
     left, right, place = np.int64(0), middle, begin
-    while left < size:
-        if right < end and keys[right] < spare_keys[left]:
-            keys[place], order[place] = keys[right], order[right]
-            right += 1
-        else:
-            keys[place], order[place] = spare_keys[left], spare_order[left]
-            left += 1
+    while left < size and right < end:  # a choice without a branch, which the processor would foresee half of the time
+        key, what = spare_keys[np.uintp(left)], spare_order[np.uintp(left)]
+        other, other_what = keys[np.uintp(right)], order[np.uintp(right)]
+        second = other < key
+        keys[np.uintp(place)] = other if second else key
+        order[np.uintp(place)] = other_what if second else what
+        right += np.int64(second)
+        left += 1 - np.int64(second)
+        place += 1
+    for k in range(left, size):
+        keys[np.uintp(place)], order[np.uintp(place)] = spare_keys[np.uintp(k)], spare_order[np.uintp(k)]
         place += 1
 
 

@@ -17,7 +17,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.kernels import digests as kernels
-from transforms.kernels.digests import FIRST, SECOND, SPREAD
 from transforms.kernels.values import read_only
 from transforms.rows import origin, paths
 from transforms.rows.fields import text_buffers
@@ -25,8 +24,6 @@ from transforms.rows.ragged import Ragged, unwrapped
 
 _NULL: Final = np.uint64(0x9AE16A3B2F90404F)
 """Stands for a null, which has no bits of its own."""
-
-_FIRST_INVERSE, _SECOND_INVERSE = (np.uint64(pow(int(one), -1, 2**64)) for one in (FIRST, SECOND))
 
 
 def attach(batch: pa.RecordBatch, features: Collection[str]) -> pa.RecordBatch:
@@ -60,7 +57,8 @@ def of_records(rejected: pa.RecordBatch | pa.Table) -> np.ndarray:
     """
     names = rejected.column("file").to_pylist()
     files = np.array([of_text(name) for name in names], np.uint64)
-    return _of_places(files, rejected.column("row").to_numpy(), contents(_one(rejected.column("record"))))
+    content = contents(_one(rejected.column("record")))
+    return _filled(kernels.placed, len(content), files, rejected.column("row").to_numpy(), content)
 
 
 def attach_rejected(rejected: pa.RecordBatch) -> pa.RecordBatch:
@@ -77,11 +75,7 @@ def of_rows(file: str, numbers: np.ndarray, content: np.ndarray) -> np.ndarray:
       numbers: int64 `[rows]`, their numbers in it.
       content: uint64 `[rows]`, see `contents`.
     """
-    return _of_places(of_text(file), numbers, content)
-
-
-def _of_places(files: np.ndarray | np.uint64, numbers: np.ndarray, content: np.ndarray) -> np.ndarray:
-    return _filled(kernels.placed, len(content), numbers.astype(np.uint64) * SPREAD + files, content)
+    return _filled(kernels.placed, len(content), np.array([of_text(file)]), numbers, content)
 
 
 def _one(column: pa.Array | pa.ChunkedArray) -> pa.Array:
@@ -96,8 +90,9 @@ def without_file(digests: pa.Array, file: str, numbers: np.ndarray) -> int:
       file: the name of their file.
       numbers: int64 `[rows]`, their numbers in it.
     """
-    content = _contents_of(digests, file, numbers)
-    return int(np.add.reduce(_mixed(_mixed(numbers.astype(np.uint64) * SPREAD) + content), dtype=np.uint64))
+    found = digests.to_numpy(zero_copy_only=False)
+    with np.errstate(over="ignore"):  # where the kernels run as Python
+        return int(kernels.total_without_file(of_text(file), read_only(numbers), read_only(found)))
 
 
 def renamed(batch: pa.RecordBatch, name: str) -> pa.RecordBatch:
@@ -105,15 +100,12 @@ def renamed(batch: pa.RecordBatch, name: str) -> pa.RecordBatch:
     before, at = origin.file_of(batch), batch.schema.get_field_index(origin.DIGEST_COLUMN)
     if before != name and at >= 0:
         numbers = origin.row_numbers(batch)
-        found = of_rows(name, numbers, _contents_of(batch.column(at), before, numbers))
-        batch = batch.set_column(at, batch.schema.field(at), pa.array(found))
+        found = batch.column(at).to_numpy(zero_copy_only=False)
+        content = np.empty(len(found), np.uint64)
+        with np.errstate(over="ignore"):
+            kernels.contents(of_text(before), read_only(numbers), read_only(found), content)
+        batch = batch.set_column(at, batch.schema.field(at), pa.array(of_rows(name, numbers, content)))
     return origin.of_file(batch, name)
-
-
-def _contents_of(digests: pa.Array, file: str, numbers: np.ndarray) -> np.ndarray:
-    """Returns the content that each digest was computed of (see `of_rows`)."""
-    found = digests.to_numpy(zero_copy_only=False)
-    return _unmixed(found) - _mixed(numbers.astype(np.uint64) * SPREAD + of_text(file))
 
 
 def total(digests: pa.Array) -> int:
@@ -178,7 +170,7 @@ def _numbers(array: pa.Array) -> np.ndarray:
     plain = array.fill_null(False if pa.types.is_boolean(array.type) else 0) if array.null_count else array
     bits = plain.to_numpy(zero_copy_only=False)
     bits = np.ascontiguousarray(bits).view(f"u{bits.dtype.itemsize}")
-    return _filled(kernels.spread, len(bits), bits.astype(np.uint64, copy=False))
+    return _filled(kernels.spread, len(bits), bits)
 
 
 def _lists(view: Ragged) -> np.ndarray:
@@ -193,24 +185,12 @@ def _together(columns: Sequence[pa.Array], count: int) -> np.ndarray:
     return made
 
 
-def _mixed(numbers: np.ndarray) -> np.ndarray:
-    """Returns each number with its bits spread over all of its bits."""
-    return _filled(kernels.mix, len(numbers), numbers)
-
-
 def _filled(fill: Callable[..., None], count: int, *given: np.ndarray) -> np.ndarray:
     """Returns what a kernel fills an array of so many numbers with."""
     made = np.empty(count, np.uint64)
     with np.errstate(over="ignore"):  # where the kernels run as Python
         fill(*map(read_only, given), made)
     return made
-
-
-def _unmixed(numbers: np.ndarray) -> np.ndarray:
-    """Takes `_mixed` back: each of its steps has an inverse modulo 2^64."""
-    made = (numbers ^ numbers >> np.uint64(31) ^ numbers >> np.uint64(62)) * _SECOND_INVERSE
-    made = (made ^ made >> np.uint64(27) ^ made >> np.uint64(54)) * _FIRST_INVERSE
-    return np.asarray(made ^ made >> np.uint64(30) ^ made >> np.uint64(60))
 
 
 @lru_cache(maxsize=1024)
