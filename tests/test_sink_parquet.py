@@ -121,7 +121,7 @@ def test_row_groups_are_bounded(tmp_path):
     write(tmp_path / "a.parquet", *pieces, outputs=outputs)
     file = pq.ParquetFile(tmp_path / "a.parquet")
     counts = [file.metadata.row_group(k).num_rows for k in range(file.num_row_groups)]
-    assert sum(counts) == 10_000 and max(counts) * 4008 <= ROW_GROUP_BYTES and len(counts) <= 5
+    assert sum(counts) == 10_000 and max(counts) * 4008 <= ROW_GROUP_BYTES and len(counts) <= 8
     assert pq.read_table(tmp_path / "a.parquet").column("id").to_pylist() == list(range(10_000))
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from pipeline import stopping
+from pipeline import allocator, stopping
 
 
 def begin() -> None:
-    """Makes a process the command's: what signals do, and where output goes."""
+    """Makes a process the command's: what signals do, how memory is kept, and where output goes."""
     stopping.begin()
+    allocator.begin()
     import atexit
 
     from pipeline.command import streams

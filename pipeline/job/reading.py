@@ -12,9 +12,9 @@ import numpy as np
 import pyarrow as pa
 from apache_beam.pvalue import TaggedOutput
 
+from pipeline import allocator
 from pipeline.inputs.places import Places, among
 from pipeline.inputs.preflight import Reads, refuse_schema
-from pipeline.job import allocator
 from pipeline.job.progress import Note, now
 from pipeline.sources.base import FilePart
 from pipeline.sources.folders import features_of
@@ -92,7 +92,7 @@ class _Read(beam.DoFn):
 
     def setup(self) -> None:
         """Prepares the worker's memory for batches."""
-        allocator.keep_freed()
+        allocator.begin_pass()
 
     def start_bundle(self) -> None:
         self._tally: Tally = Counter()

@@ -27,6 +27,9 @@ GATHERED_BYTES: Final = 16 << 20
 BLOCK_BYTES: Final = 8 << 20
 """Arrow data of a block, at most."""
 
+HEAVY: Final = 32
+"""A key is trimmed before it travels where it has more than one of so many events, or of as many as there are partitions."""
+
 FILE_COLUMN: Final = "__seqcols_file"
 """Column of a block: the number of each event's file among those that the block names."""
 
@@ -179,7 +182,7 @@ class Gatherer:
         stays = np.ones(len(hashes), bool)
         if self._most is None:
             return stays, {}
-        rows = trim.suspects(hashes, max(self._most.events, len(hashes) // self._partitions))
+        rows = trim.suspects(hashes, max(self._most.events, len(hashes) // min(self._partitions, HEAVY)))
         if not len(rows):
             return stays, {}
         events, fields = self._incoming.events, list(self._incoming.kinds)

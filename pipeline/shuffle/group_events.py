@@ -11,6 +11,7 @@ import pyarrow as pa
 from apache_beam import typehints
 from apache_beam.pvalue import AsList, TaggedOutput
 
+from pipeline import allocator
 from pipeline.shuffle.blocks import Block, Gatherer, unpacked
 from pipeline.shuffle.files import BlockFile, BlockWriter
 from pipeline.shuffle.partition import Grouping
@@ -207,6 +208,10 @@ class _Group(beam.DoFn):
 
     def __init__(self, grouping: Grouping, as_dicts: bool):
         self._grouping, self._as_dicts = grouping, as_dicts
+
+    def setup(self) -> None:
+        """Prepares the worker's memory for partitions, which are larger than batches."""
+        allocator.begin_pass()
 
     def start_bundle(self) -> None:
         """Begins with nothing counted."""

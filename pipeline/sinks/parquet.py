@@ -20,7 +20,7 @@ from transforms.columns.results import Output
 from transforms.rows.exports import arrow_type
 from transforms.spec.parse_specs import known_shape
 
-ROW_GROUP_BYTES: Final = 16 << 20
+ROW_GROUP_BYTES: Final = 8 << 20
 """Arrow data in a row group: what a reader holds at once."""
 
 

@@ -63,7 +63,7 @@ def is_header(data: bytes) -> bool:
 
 
 @dataclass(frozen=True)
-class Records:
+class UnframedRecords:
     """Records that stand one behind the other in a text.
 
     Attributes:
@@ -79,9 +79,9 @@ class Records:
     def __len__(self) -> int:
         return len(self.checksums)
 
-    def slice(self, first: int, last: int) -> Records:
+    def slice(self, first: int, last: int) -> UnframedRecords:
         """Returns some of the records. Copies nothing."""
-        return Records(self.text, self.splits[first : last + 1], self.checksums[first:last])
+        return UnframedRecords(self.text, self.splits[first : last + 1], self.checksums[first:last])
 
     def array(self) -> pa.Array:
         """Returns the records, large_binary `[records]`, and nothing but them. Copies no record."""
@@ -97,7 +97,7 @@ def records(fill: Fill, path: str, limits: Limits, unit: str = "byte") -> Iterat
             yield found.text[start:end].tobytes()
 
 
-def cuts(fill: Fill, path: str, limits: Limits, unit: str = "byte") -> Iterator[Records]:
+def cuts(fill: Fill, path: str, limits: Limits, unit: str = "byte") -> Iterator[UnframedRecords]:
     """Takes records out of their frames, up to the limits of a batch at once, and checks both checksums of each.
 
     Args:
@@ -118,7 +118,7 @@ def cuts(fill: Fill, path: str, limits: Limits, unit: str = "byte") -> Iterator[
         splits, checksums = np.empty(limits.max_batch_rows + 1, np.int64), np.empty(limits.max_batch_rows, np.uint64)
         most = limits.max_record_bytes, limits.max_batch_bytes
         count, size, why = framing.cut(text, *most, splits, checksums)
-        found, text, start = Records(text, splits[: count + 1], checksums[:count]), text[size:], start + size
+        found, text, start = UnframedRecords(text, splits[: count + 1], checksums[:count]), text[size:], start + size
         if count:
             yield found
         del found  # a long record would be held twice
@@ -143,7 +143,7 @@ def cuts(fill: Fill, path: str, limits: Limits, unit: str = "byte") -> Iterator[
             raise broken(path, f"cut short: {end - len(text)} bytes of the record at {unit} {start} are missing")
 
 
-def between(found: Iterable[Records], first: int, last: int | None) -> Iterator[Records]:
+def between(found: Iterable[UnframedRecords], first: int, last: int | None) -> Iterator[UnframedRecords]:
     """Yields the records from one number to another, or to the end. Reads nothing behind them."""
     at = 0
     for cut in found:

@@ -76,7 +76,7 @@ def _opened(path: str, limits: Limits) -> Content:
     return Content(path, limits, framing.is_header)
 
 
-def _cuts(content: Content, path: str, limits: Limits) -> Iterator[framing.Records]:
+def _cuts(content: Content, path: str, limits: Limits) -> Iterator[framing.UnframedRecords]:
     return framing.cuts(content.fill, path, limits, content.unit)
 
 
