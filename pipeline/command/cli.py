@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from pipeline import allocator, stopping
+from pipeline import stopping
 
 
 def begin() -> None:
     """Makes a process the command's: what signals do, how memory is kept, and where output goes."""
     stopping.begin()
-    allocator.begin()
     import atexit
 
+    from pipeline import allocator
     from pipeline.command import streams
 
+    allocator.begin()
     atexit.register(stopping.ignore)  # registered first, so done last: from then on the exit code stands
     streams.begin()
 
