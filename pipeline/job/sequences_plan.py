@@ -29,7 +29,7 @@ from transforms.events.incoming import Incoming
 from transforms.spec.spec import Spec
 from transforms.splits.rule import Split
 
-PARTITION_BYTES: Final = 4 << 20
+PARTITION_BYTES: Final = 8 << 20
 """Input of a partition, as long as that makes no more than `MANY` of them."""
 
 LARGEST_PARTITION: Final = 64 << 20
