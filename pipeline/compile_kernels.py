@@ -20,7 +20,7 @@ from transforms.events.counted import counted
 from transforms.events.features import FIGURES, SINCE
 from transforms.events.make_events import make_events
 from transforms.kernels.fingerprints import fingerprints, of_integers
-from transforms.kernels.partitions import summed
+from transforms.kernels.partitions import count_runs, summed
 from transforms.kernels.sums import LAYOUTS
 from transforms.kernels.values import FLOATS, exceeds, look, read_only
 from transforms.parse.array_text import arrays_of
@@ -75,8 +75,10 @@ def compile_all() -> None:
     digests.without_file(digests.renamed(batch, "b").column(origin.DIGEST_COLUMN), "b", np.zeros(1, np.int64))
     arrays_of(pa.array(["[1]"]), np.ones(1, bool), Form("x", "float32"))
     partitions(hashes([pa.array([1]), pa.array([1])]), 1)
-    cells, numbers = np.zeros(1, np.int64), np.zeros(1, np.uint64)
-    summed(read_only(cells), read_only(numbers), cells.copy(), numbers.copy())
+    one, at = np.ones(1, np.int64), np.array([0, 1])
+    count_runs(read_only(at[:1]), read_only(at), read_only(one), np.zeros((1, 1), np.int64))
+    fates, numbers = np.zeros(1, np.int8), np.zeros(1, np.uint64)
+    summed(read_only(one), read_only(fates), read_only(numbers), np.zeros((1, 1), np.int64), numbers.reshape(1, 1))
     counted(pa.table({"key": [1], "time": ["1"], "value": [1.0], "whole": [1]}), make_events(_EVENTS), {}, 1)
 
 

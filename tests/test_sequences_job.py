@@ -325,7 +325,7 @@ def test_no_file_is_looked_at_for_nothing(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("size", "asked", "wanted"),
-    [(0, None, 1), (1, None, 1), (9 << 20, None, 2), (8 << 30, None, 256), (1 << 40, None, 1 << 14), (5, 9, 9)],
+    [(0, None, 1), (1, None, 1), (9 << 20, None, 3), (8 << 30, None, 256), (1 << 40, None, 1 << 14), (5, 9, 9)],
 )
 def test_the_number_of_partitions_goes_by_the_input(size, asked, wanted):
     request = Request(alone(SHOPPING), ["x"], "out", partitions=asked)

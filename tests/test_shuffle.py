@@ -21,9 +21,9 @@ import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from pipeline import GroupEvents
-from pipeline.shuffle import blocks, partition
-from pipeline.shuffle.blocks import Block, Gatherer, unpacked
-from pipeline.shuffle.files import BlockWriter
+from pipeline.shuffle import blocks, files, partition
+from pipeline.shuffle.blocks import Block, Dealt, Gatherer, unpacked
+from pipeline.shuffle.files import DealtWriter, read
 from pipeline.shuffle.partition import Grouping
 from tests.event_oracle import NANOSECONDS
 from tests.marks import tried
@@ -62,22 +62,49 @@ def case(seed: str) -> tuple[pa.Table, dict[str, Any], dict[str, datetime], int]
     return table, spec, borders, draw.choice([3, 1000])
 
 
-def grouped(grouping: Grouping, batches: list[pa.RecordBatch], count: int) -> tuple[pa.Table, Tally, Figures]:
-    """What becomes of batches, each of a file of its own, that go through blocks as bytes."""
-    gatherer = Gatherer(grouping.incoming, count, grouping.most)
-    parts, tally = [[] for _ in range(count)], Counter()
+def blocks_of(dealt: Dealt | None) -> list[tuple[int, Block]]:
+    return [] if dealt is None else list(dealt.blocks())
+
+
+class Shuffled:
+    """Partitions of events that have gone through a shuffle: as bytes, or through files in a folder, now and then another."""
+
+    def __init__(self, count: int, folder: str):
+        self._parts, self._closed = [[] for _ in range(count)], []
+        self._folder, self._writer = folder, DealtWriter(folder)
+
+    def take(self, dealt: Dealt | None, another: bool) -> None:
+        if not self._folder:
+            for number, block in blocks_of(dealt):
+                self._parts[number].append(block.packed())
+        elif dealt is not None:
+            self._writer.write(dealt)
+        if another:
+            self._closed.append(self._writer.close())
+            self._writer = DealtWriter(self._folder)
+
+    def partitions(self) -> list[Iterator[Block]]:
+        closed = [file for file in self._closed if file is not None]
+        return [read(closed, k) if self._folder else map(unpacked, part) for k, part in enumerate(self._parts)]
+
+
+def grouped(
+    grouping: Grouping, batches: list[pa.RecordBatch], count: int, folder: str = ""
+) -> tuple[pa.Table, Tally, Figures]:
+    """What becomes of batches, each of a file of its own, that go through a shuffle."""
+    gatherer, shuffled = Gatherer(grouping.incoming, count, grouping.most), Shuffled(count, folder)
+    tally = Counter()
     for k, batch in enumerate(batches):
         given = digests.attach(origin.with_origin(batch, f"file {k}", 0), grouping.incoming.kinds)
         tally[f"file {k}", "digest", "read"] = digests.total(given.column(origin.DIGEST_COLUMN))
         tally[f"file {k}", "rows", "read"] = given.num_rows
         ready, rejected = grouping.incoming.ready(given)
         tally.update(count_rejected(rejected))
-        for number, block in (*gatherer.add(ready, f"file {k}"), *(gatherer.flush() if k % 3 == 0 else ())):
-            parts[number].append(block.packed())
-    for number, block in gatherer.flush():
-        parts[number].append(block.packed())
+        shuffled.take(gatherer.add(ready, f"file {k}"), k % 2 == 0)
+        shuffled.take(gatherer.flush() if k % 3 == 0 else None, False)
+    shuffled.take(gatherer.flush(), True)
     add(tally, gatherer.tally)
-    made = [grouping.grouped(map(unpacked, part)) for part in parts]
+    made = [grouping.grouped(part) for part in shuffled.partitions()]
     for part in made:
         add(tally, part.tally)
     return pa.concat_tables([part.table for part in made]), tally, together([part.figures for part in made])
@@ -126,16 +153,19 @@ def cut_at_random(table: pa.Table, draw: random.Random) -> list[pa.RecordBatch]:
 
 
 @pytest.mark.parametrize("part", range(10))
-def test_partitions_of_random_events_give_what_memory_gives(part: int, monkeypatch):
+def test_partitions_of_random_events_give_what_memory_gives(part: int, tmp_path, monkeypatch):
+    """Through an engine's blocks, and through files."""
     monkeypatch.setattr(partition, "TRIMMED_BYTES", 500)  # so that heavy keys are trimmed on the way
     monkeypatch.setattr(blocks, "BLOCK_BYTES", 300)
+    monkeypatch.setattr(files, "BLOCK_BYTES", 400)
     for number in range(tried(60)):
         seed = f"shuffle {part} {number}"
         table, spec, borders, max_steps = case(seed)
         draw = random.Random(f"cut {seed}")
         batches = cut_at_random(table, draw)
         grouping = Grouping(incoming_of(spec, table.schema), borders, max_steps)
-        found, tally, _ = grouped(grouping, batches, draw.choice([1, 2, 7]))
+        folder = draw.choice(["", str(tmp_path / f"{number}")])
+        found, tally, _ = grouped(grouping, batches, draw.choice([1, 2, 7]), folder)
         whole = sequences(table, spec, borders=borders, max_steps=max_steps)
         assert sorted(bits(found)) == sorted(bits(whole.table)), seed
         assert found.schema == whole.table.schema, seed
@@ -243,35 +273,78 @@ def test_a_key_is_in_the_partition_of_its_hash_whatever_its_type():
         users = pa.array([5, 6, 7, 5]).cast(kind) if kind != pa.string() else pa.array(["5", "6", "7", "5"])
         batch = pa.RecordBatch.from_pydict({"user": users, "at": [1, 2, 3, 4], "item": list("abcd")})
         gatherer = Gatherer(incoming_of(SHOPPING, batch.schema), 4)
-        assert list(gatherer.add(batch, "f")) == []
-        found = {number: block.batch.column("item").to_pylist() for number, block in gatherer.flush()}
+        assert gatherer.add(batch, "f") is None
+        found = {number: block.batch.column("item").to_pylist() for number, block in blocks_of(gatherer.flush())}
         assert found == PARTITIONS
 
 
-def test_blocks_in_files_are_read_by_partition(tmp_path):
-    writer = BlockWriter(str(tmp_path / "made" / "now"))
+COLUMNS = {
+    "ints": pa.array([1, 2**62, -3, 4, 5], pa.int64()),
+    "some": pa.array([None, 7, None, 8, 9], pa.int16()),
+    "floats": pa.array([0.5, None, -0.0, 1e30, float("nan")], pa.float32()),
+    "flags": pa.array([True, None, False, True, False]),
+    "all_set": pa.array([True, True, False, True, False]),
+    "words": pa.array(["", None, "ab", "ç" * 50, "x"], pa.large_string()),
+    "bytes": pa.array([b"\0", b"", b"ab", b"xyz", b"-"], pa.large_binary()),
+    "nothing": pa.nulls(5),
+    "days": pa.array([0, 1, None, -3, 4], pa.date32()),
+    "when": pa.array([0, 1, 2, -3, 4], pa.timestamp("ns", "Asia/Tokyo")),
+    "prices": pa.array(["1.25", None, "-3.50", "0.00", "9.99"]).cast(pa.decimal128(38, 2)),
+    "wide": pa.array(["1.25", "7.00", "-3.50", "0.00", "9.99"]).cast(pa.decimal256(50, 2)),
+}
+
+
+@pytest.mark.parametrize("block_bytes", [1, 1 << 20])
+def test_columns_of_all_types_are_read_back_by_partition(block_bytes: int, tmp_path, monkeypatch):
+    """Also where one part of a column has nulls and another none; a partition without events is no block."""
+    monkeypatch.setattr(files, "BLOCK_BYTES", block_bytes)
+    batch = pa.RecordBatch.from_pydict(COLUMNS)
+    deals = {"f": ([4, 3, 2, 1, 0], [3, 2]), "g": ([1], [0, 1]), "h": ([3, 4, 0, 1], [1, 3])}
+    written = []
+    for names in ("f", "gh"):
+        writer = DealtWriter(str(tmp_path / "made" / "now"))
+        for name in names:
+            order, parts = deals[name]
+            whole = Block(batch, [name], np.array([len(order)]))
+            writer.write(Dealt(whole, np.array(order), np.array([[*parts, 0]]), {}))
+        written.append(writer.close())
+    for k, wanted_files in enumerate(["fh", "fgh"]):
+        found = list(read(written, k))
+        assert "".join(name for block in found for name in block.files) == wanted_files
+        rows = [order[: parts[0]] if k == 0 else order[parts[0] :] for order, parts in deals.values()]
+        assert [n for block in found for n in block.counts.tolist()] == [len(own) for own in rows if own]
+        wanted = batch.take(pa.array([row for own in rows for row in own]))
+        assert repr(pa.Table.from_batches([block.batch for block in found]).to_pylist()) == repr(wanted.to_pylist())
+        assert len(found) == (len(wanted_files) if block_bytes == 1 else 1)
+    assert list(read(written, 2)) == []
+    with pytest.raises(JobError, match=r"now/.*\.events: cannot be read \(No such file or directory\)"):
+        (tmp_path / "made" / "now").rename(tmp_path / "gone")
+        list(read(written, 0))
+
+
+def test_a_folder_is_made_with_the_first_events_and_a_short_file_is_told(tmp_path):
+    writer = DealtWriter(str(tmp_path / "made" / "now"))
     assert writer.close() is None and not (tmp_path / "made").exists()
-    writer = BlockWriter(str(tmp_path / "made" / "now"))
-    given = [
-        (number, Block(pa.RecordBatch.from_pydict({"x": [k]}), [f"f{k}"])) for k, number in enumerate([2, 0, 2, 1])
-    ]
-    writer.write(given)
+    writer.write(one_event())
     file = writer.close()
     assert file is not None
-    read = {n: [(b.batch.column("x").to_pylist(), b.files) for b in file.blocks(n)] for n in range(4)}
-    assert read == {0: [([1], ["f1"])], 1: [([3], ["f3"])], 2: [([0], ["f0"]), ([2], ["f2"])], 3: []}
-    with pytest.raises(JobError, match=r"now/.*\.blocks: cannot be read \(No such file or directory\)"):
-        (tmp_path / "made" / "now").rename(tmp_path / "gone")
-        list(file.blocks(0))
+    os.truncate(file.path, 7)
+    with pytest.raises(JobError, match=r"\.events: cannot be read \(it ends too early\)"):
+        list(read([file], 0))
 
 
-def test_a_full_disk_names_the_file_of_blocks(tmp_path, monkeypatch):
+def one_event() -> Dealt:
+    batch = pa.RecordBatch.from_pydict({"x": [1]})
+    return Dealt(Block(batch, ["f"], np.array([1])), np.array([0]), np.array([[1]]), {})
+
+
+def test_a_full_disk_names_the_file_of_events(tmp_path, monkeypatch):
     monkeypatch.setattr(secrets, "token_hex", lambda size: "a")
-    writer = BlockWriter(str(tmp_path))
-    (tmp_path / "a.blocks").symlink_to("/dev/full")
+    writer = DealtWriter(str(tmp_path))
+    (tmp_path / "a.events").symlink_to("/dev/full")
     monkeypatch.setattr("pipeline.shuffle.files.FLAGS", os.O_WRONLY)
-    with pytest.raises(JobError, match=r"a\.blocks: cannot be written \(No space left on device\)"):
-        writer.write([(0, Block(pa.RecordBatch.from_pydict({"x": [1]}), ["f"]))])
+    with pytest.raises(JobError, match=r"a\.events: cannot be written \(No space left on device\)"):
+        writer.write(one_event())
     writer.abandon()
 
 
@@ -321,21 +394,22 @@ def test_a_value_of_another_type_is_rejected_and_no_other(array: pa.Array, kind:
 def test_gathered_batches_are_cut_by_size(monkeypatch):
     monkeypatch.setattr(blocks, "GATHERED_BYTES", 1500)
     incoming = incoming_of(SHOPPING, pa.schema([("user", pa.int64()), ("at", pa.int64()), ("item", pa.string())]))
+    monkeypatch.setattr(blocks, "PART_BYTES", 500)
     gatherer, rows = Gatherer(incoming, 3), 0
     for k in range(10):
         batch = pa.RecordBatch.from_pydict({"user": np.arange(20), "at": np.arange(20), "item": [f"{k}"] * 20})
-        rows += sum(
-            block.batch.num_rows for _, block in gatherer.add(incoming.ready(origin.with_origin(batch, "f", 0))[0], "f")
-        )
+        dealt = gatherer.add(incoming.ready(origin.with_origin(batch, "f", 0))[0], "f")
+        rows += sum(block.batch.num_rows for _, block in blocks_of(dealt))
     assert 0 < rows < 200
-    assert rows + sum(block.batch.num_rows for _, block in gatherer.flush()) == 200
-    assert list(gatherer.flush()) == []
+    assert rows + sum(block.batch.num_rows for _, block in blocks_of(gatherer.flush())) == 200
+    assert gatherer.flush() is None
 
 
 @pytest.mark.parametrize("spec", [{"windows": {"last": 5}}, {"longer": "last"}, {}], ids=str)
 def test_a_key_that_would_fill_a_partition_is_trimmed_before_the_shuffle(spec: dict[str, Any], monkeypatch):
     """Of its events those that decide on its sequence travel, of each bundle, and what was counted of the others."""
     monkeypatch.setattr(blocks, "GATHERED_BYTES", 100_000)
+    monkeypatch.setattr(blocks, "PART_BYTES", 1)
     rng = np.random.default_rng(7)
     users = np.where(rng.random(60_000) < 0.9, 3, rng.integers(0, 5_000, 60_000))
     table = pa.table({"user": users, "at": rng.permutation(60_000), "item": rng.integers(0, 9, 60_000).astype(str)})
@@ -346,9 +420,9 @@ def test_a_key_that_would_fill_a_partition_is_trimmed_before_the_shuffle(spec: d
     batches = [origin.with_origin(batch, "f", 0) for batch in table.to_batches(max_chunksize=1000)]
     for batch in batches:
         given = digests.attach(batch, grouping.incoming.kinds)
-        for number, block in gatherer.add(grouping.incoming.ready(given)[0], "f"):
+        for number, block in blocks_of(gatherer.add(grouping.incoming.ready(given)[0], "f")):
             parts[number].append(block.packed())
-    for number, block in gatherer.flush():
+    for number, block in blocks_of(gatherer.flush()):
         parts[number].append(block.packed())
     travelled = sum(unpacked(data).batch.num_rows for part in parts for data in part)
     rare = int(np.count_nonzero(users != 3))
@@ -361,6 +435,6 @@ def test_a_key_that_would_fill_a_partition_is_trimmed_before_the_shuffle(spec: d
     assert sorted(row for part in made for row in bits(part.table)) == sorted(bits(whole.table))
     assert {rule: tally["f", "events", rule] for rule in DROPPED} == whole.counts.dropped
     untrimmed = Gatherer(grouping.incoming, 1)
-    own = [block for batch in batches for _, block in untrimmed.add(grouping.incoming.ready(batch)[0], "f")]
-    at_once = grouping.grouped([*own, *(block for _, block in untrimmed.flush())])
+    dealt = [*(untrimmed.add(grouping.incoming.ready(batch)[0], "f") for batch in batches), untrimmed.flush()]
+    at_once = grouping.grouped(block for own in dealt for _, block in blocks_of(own))
     assert together(part.figures for part in made).as_json() == at_once.figures.as_json()

@@ -12,6 +12,10 @@ import importlib
 import os
 import sys
 from collections.abc import Iterator
+from typing import Final
+
+_SETTINGS: Final = {"TF_NUM_INTRAOP_THREADS": "1", "TF_ENABLE_ONEDNN_OPTS": "0"}
+"""Of TensorFlow, which reads them when it is loaded."""
 
 
 @contextlib.contextmanager
@@ -35,9 +39,12 @@ def load() -> None:
     """Loads TensorFlow, Beam and tf.Transform, unwatched.
 
     TensorFlow gives an operation one thread then, unless `TF_NUM_INTRAOP_THREADS` says otherwise: what runs side by side are the
-    workers, and dealing out the little that an operation does to a batch costs more than it brings.
+    workers, and dealing out the little that an operation does to a batch costs more than it brings. It goes without oneDNN,
+    unless `TF_ENABLE_ONEDNN_OPTS` says otherwise: that is for products of matrices, of which a graph here has none, and takes a
+    quarter of a second to begin, and 30 MB in an allocator of its own.
     """
     if "tensorflow" not in sys.modules:
-        os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+        for name, value in _SETTINGS.items():
+            os.environ.setdefault(name, value)
     with unwatched():
         importlib.import_module("tensorflow_transform.beam")

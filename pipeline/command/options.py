@@ -137,7 +137,7 @@ _WAIT: Final = click.option(
 _PARTITIONS: Final = click.option(
     "--partitions",
     type=int,
-    help="With events: how many parts the keys are dealt to. By default one per 8 MiB of input, of large inputs per 64 MiB.",
+    help="With events: how many parts the keys are dealt to. By default one per 4 MiB of input, of large inputs per 64 MiB.",
 )
 
 _WRITING: Final = [

@@ -43,7 +43,7 @@ from transforms.errors import JobError
 from transforms.stored import trees
 
 BLOCKS: Final = "events"
-"""Folder of the blocks, in the run's scratch or staging folder."""
+"""Folder of the events as they are grouped, in the run's scratch or staging folder."""
 
 
 def planned(request: Request, place: Layout, stream: TextIO | None) -> EventsPlan:

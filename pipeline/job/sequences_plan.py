@@ -29,7 +29,7 @@ from transforms.events.incoming import Incoming
 from transforms.spec.spec import Spec
 from transforms.splits.rule import Split
 
-PARTITION_BYTES: Final = 8 << 20
+PARTITION_BYTES: Final = 4 << 20
 """Input of a partition, as long as that makes no more than `MANY` of them."""
 
 LARGEST_PARTITION: Final = 64 << 20
@@ -63,14 +63,14 @@ class EventsPlan:
       limits: the largest records and files to accept.
       max_rejected: the largest share of events that may be rejected.
       partitions: how many parts the keys are dealt to.
-      folder: where blocks lie as files meanwhile; empty where an engine shuffles them.
+      folder: where they lie in files meanwhile; empty where an engine shuffles them.
       text: the section as YAML, for a manifest of its own.
       allow_empty: whether no sequence at all is fine.
       kept: whether the sequences become a part of the data set.
       replaces: the run that is published in the directory when this one begins, None for none.
       skipped: broken files that were left out.
       screened: the files that were searched for broken ones, as they were then.
-      disk_bytes: about how many bytes of blocks the events are; 0 where an engine shuffles them.
+      disk_bytes: about how many bytes the events are there; 0 where an engine shuffles them.
       excluded: the events that are left out, by their places.
       excluded_by: the files that name those.
       split: the rule by which the sequences, or by time the events, are divided.
@@ -194,14 +194,14 @@ def partitions_of(request: Request, inputs: Inputs) -> int:
 
 
 def bytes_needed(plan: EventsPlan) -> int:
-    """Returns about how many bytes of blocks the events are."""
+    """Returns about how many bytes the events are in files of columns."""
     wanted = set(plan.grouping.incoming.kinds)
     sources = ((file, source_for(file.path, plan.limits)) for file in plan.inputs.files)
     return sum(source.unpacked_bytes(file.path, file.size, wanted, plan.limits) for file, source in sources)
 
 
 def refuse_small_disk(plan: EventsPlan) -> str:
-    """Returns a note that says how much room blocks need on this machine's disk, where they lie in files.
+    """Returns a note that says how much room events need on this machine's disk, where they lie in files.
 
     Raises:
       UsageError: there is less.

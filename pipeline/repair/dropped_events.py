@@ -26,7 +26,7 @@ from pipeline.job.verdict import FAILED
 from pipeline.job.wiring import Tuning
 from pipeline.repair.mended_events import key_texts
 from pipeline.repair.plan import RepairPlan
-from pipeline.shuffle.blocks import Block, Gatherer, unpacked
+from pipeline.shuffle.blocks import Block, Dealt, Gatherer, unpacked
 from pipeline.sources.limits import WIDEST
 from transforms.beam import GOOD, TALLIES, in_global_window
 from transforms.errors import JobError
@@ -121,13 +121,15 @@ class _OfKeys(beam.DoFn):
         """Takes events as they were read."""
         ready, _ = self._incoming.ready(batch)
         own = ready.filter(pc.is_in(key_texts(self._incoming, ready), self._keys))
-        for _, block in self._gatherer.add(own, origin.file_of(batch)):
-            yield block.packed().to_pybytes()
+        yield from _packed(self._gatherer.add(own, origin.file_of(batch)))
 
     def finish_bundle(self) -> Iterator[Any]:
         """Yields what was still gathered."""
-        for _, block in self._gatherer.flush():
-            yield in_global_window(block.packed().to_pybytes())
+        yield from map(in_global_window, _packed(self._gatherer.flush()))
+
+
+def _packed(dealt: Dealt | None) -> Iterator[bytes]:
+    return (block.packed().to_pybytes() for _, block in (dealt.blocks() if dealt is not None else ()))
 
 
 def _written_down(_: None, plan: RepairPlan, blocks: Sequence[bytes], tally: Tally) -> str:

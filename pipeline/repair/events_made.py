@@ -94,8 +94,8 @@ def _grouped(
 
 def _blocks(grouping: Grouping, parts: Sequence[MendedFile]) -> list[Block]:
     gatherer = Gatherer(grouping.incoming, 1)
-    found = [block for part in parts for block in gatherer.add(part.batch, part.file)]
-    return [block for _, block in (*found, *gatherer.flush())]
+    dealt = [*(gatherer.add(part.batch, part.file) for part in parts), gatherer.flush()]
+    return [block for own in dealt if own is not None for _, block in own.blocks()]
 
 
 def _counted(rejected: pa.Table) -> Tally:

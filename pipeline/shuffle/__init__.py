@@ -1,1 +1,1 @@
-"""Events by key: blocks of Arrow, a partition and batch each, through an engine's shuffle or through files of this machine."""
+"""Events by key: blocks of Arrow through an engine's shuffle, or columns in files of this machine."""

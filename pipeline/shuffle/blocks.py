@@ -6,6 +6,8 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Final
 
 import numpy as np
@@ -16,13 +18,16 @@ from transforms.events.accounting import FATES
 from transforms.events.figures import Figures
 from transforms.events.incoming import Incoming
 from transforms.events.trim import Most, Trimmed
-from transforms.kernels.partitions import summed
+from transforms.kernels.partitions import count_runs, summed
 from transforms.kernels.values import read_only
 from transforms.rows import keys, origin
 from transforms.rows.tally import Tally, add
 
-GATHERED_BYTES: Final = 16 << 20
-"""So much Arrow data is gathered before it is partitioned: blocks of many partitions are small enough as it is."""
+GATHERED_BYTES: Final = 8 << 20
+"""So much Arrow data is gathered before it is dealt to partitions, or more where these are many."""
+
+PART_BYTES: Final = 32 << 10
+"""So much is gathered for each partition: smaller blocks cost more than what is in them."""
 
 BLOCK_BYTES: Final = 8 << 20
 """Arrow data of a block, at most."""
@@ -30,10 +35,8 @@ BLOCK_BYTES: Final = 8 << 20
 HEAVY: Final = 32
 """A key is trimmed before it travels where it has more than one of so many events, or of as many as there are partitions."""
 
-FILE_COLUMN: Final = "__seqcols_file"
-"""Column of a block: the number of each event's file among those that the block names."""
-
 _FILES: Final = b"seqcols.files"
+_COUNTS: Final = b"seqcols.counts"
 _TRIMMED: Final = b"seqcols.trimmed"
 _FIGURES: Final = b"seqcols.figures"
 _EVENTS: Final = "__seqcols_events"
@@ -41,29 +44,89 @@ _EVENTS: Final = "__seqcols_events"
 
 @dataclass(frozen=True)
 class Block:
-    """Some events of one partition.
+    """Some events of one partition, those of a file side by side.
 
     Attributes:
-      batch: their fields, the digests of their rows, and `FILE_COLUMN`.
-      files: the files that they are from.
+      batch: their fields, and the digests of their rows.
+      files: the files that they are from; one may be named again.
+      counts: int64 `[files]`, how many are from each.
       trimmed: events of this partition that were dropped before; None for none.
     """
 
     batch: pa.RecordBatch
     files: Sequence[str]
+    counts: np.ndarray
     trimmed: Trimmed | None = None
 
     def packed(self) -> pa.Buffer:
         """Returns it as bytes: see `unpacked`."""
-        more = {} if self.trimmed is None else {_TRIMMED: _trimmed_packed(self.trimmed).to_pybytes()}
-        return _packed(self.batch, {_FILES: json.dumps(list(self.files)), **more})
+        noted = {_FILES: json.dumps(list(self.files)), _COUNTS: json.dumps(self.counts.tolist())}
+        if self.trimmed is not None:
+            noted[_TRIMMED] = _trimmed_packed(self.trimmed).to_pybytes()
+        return _packed(self.batch, noted)
+
+    def by_fate(self, fates: np.ndarray) -> Tally:
+        """Counts the events by what became of them, 0 for those that nothing has become of yet.
+
+        Args:
+          fates: int8 `[events]`, numbers in `transforms.events.accounting.FATES`.
+
+        Returns:
+          `(file, "events", fate)`, how many, and `(file, "event_digest", fate)`, the sum of their digests.
+        """
+        digests, ends = self.batch.column(origin.DIGEST_COLUMN).to_numpy(), np.cumsum(self.counts)
+        many, sums = (np.zeros((len(self.files), len(FATES)), dtype) for dtype in (np.int64, np.uint64))
+        with np.errstate(over="ignore"):  # sums of digests are modulo 2^64
+            summed(read_only(ends), read_only(fates), read_only(digests), many, sums)
+        tally = Counter[tuple[Any, ...]]()
+        for run, fate in np.argwhere(many).tolist():
+            if fate:
+                tally[self.files[run], "events", FATES[fate]] += int(many[run, fate])
+                tally[self.files[run], "event_digest", FATES[fate]] += int(sums[run, fate])
+        return tally
+
+    def filtered(self, stays: np.ndarray) -> Block:
+        """Returns those of its events that stay, bool `[events]`, with nothing trimmed."""
+        before = np.append(0, np.cumsum(stays))
+        ends = np.cumsum(self.counts)
+        return Block(self.batch.filter(pa.array(stays)), self.files, before[ends] - before[ends - self.counts])
 
 
 def unpacked(data: bytes) -> Block:
     """Returns the block that some bytes are of; its values stay in them."""
     batch, noted = _unpacked(data)
     trimmed = _trimmed_unpacked(noted[_TRIMMED]) if _TRIMMED in noted else None
-    return Block(batch, json.loads(noted[_FILES]), trimmed)
+    return Block(batch, json.loads(noted[_FILES]), np.array(json.loads(noted[_COUNTS]), np.int64), trimmed)
+
+
+@dataclass(frozen=True)
+class Dealt:
+    """Events that were gathered, dealt to partitions.
+
+    Attributes:
+      gathered: the events, as they came.
+      order: int64 `[events]`, their positions, partition after partition, each in the order that they came in.
+      counts: int64 `[files, partitions]`, how many are of each file and partition.
+      trimmed: events that were dropped before, by partition.
+    """
+
+    gathered: Block
+    order: np.ndarray
+    counts: np.ndarray
+    trimmed: Mapping[int, Trimmed]
+
+    def blocks(self) -> Iterator[tuple[int, Block]]:
+        """Yields the number of each partition that has events, ascending, and a block of it, or several."""
+        batch, ends = self.gathered.batch.take(pa.array(self.order)), np.cumsum(self.counts.sum(axis=0))
+        trimmed = dict(self.trimmed)
+        for k in np.flatnonzero(np.diff(ends, prepend=0)).tolist():
+            counts = self.counts[:, k]
+            part = batch.slice(int(ends[k] - counts.sum()), int(counts.sum()))
+            each = max(1, part.num_rows * BLOCK_BYTES // max(part.nbytes, 1))  # a heavy key makes a large one
+            until = np.cumsum(counts)
+            for start in range(0, part.num_rows, each):
+                own = np.clip(until, start, start + each) - np.clip(until - counts, start, start + each)
+                yield k, Block(part.slice(start, each), self.gathered.files, own, trimmed.pop(k, None))
 
 
 def _packed(batch: pa.RecordBatch, noted: Mapping[bytes, Any]) -> pa.Buffer:
@@ -89,31 +152,6 @@ def _trimmed_unpacked(data: bytes) -> Trimmed:
     return Trimmed(keys_of, batch.column(_EVENTS).to_numpy(), Figures.from_json(json.loads(noted[_FIGURES])))
 
 
-def by_fate(names: Sequence[str], files: np.ndarray, digests: np.ndarray, fates: np.ndarray) -> Tally:
-    """Counts events by what became of them, 0 for those that nothing has become of yet.
-
-    Args:
-      names: of files.
-      files: int64 `[events]`, the number of each event's file among them.
-      digests: uint64 `[events]`.
-      fates: int64 `[events]`, numbers in `transforms.events.accounting.FATES`.
-
-    Returns:
-      `(file, "events", fate)`, how many, and `(file, "event_digest", fate)`, the sum of their digests.
-    """
-    cells = files * len(FATES) + fates
-    count, sums = (np.zeros(len(names) * len(FATES), dtype) for dtype in (np.int64, np.uint64))
-    with np.errstate(over="ignore"):  # sums of digests are modulo 2^64
-        summed(read_only(cells), read_only(digests), count, sums)
-    tally = Counter[tuple[Any, ...]]()
-    for cell in np.flatnonzero(count).tolist():
-        file, fate = names[cell // len(FATES)], FATES[cell % len(FATES)]
-        if fate:
-            tally[file, "events", fate] = int(count[cell])
-            tally[file, "event_digest", fate] = int(sums[cell])
-    return tally
-
-
 class Gatherer:
     """Events, gathered until they are worth being partitioned.
 
@@ -126,58 +164,47 @@ class Gatherer:
       most: the most events of a key that decide on its sequence; None if each may.
 
     Attributes:
-      tally: what was counted of events that were trimmed (see `by_fate`).
+      tally: what was counted of events that were trimmed (see `Block.by_fate`).
     """
 
     def __init__(self, incoming: Incoming, partitions: int, most: Most | None = None):
         self._incoming, self._partitions, self._most = incoming, partitions, most
-        self._held: list[pa.RecordBatch] = []
-        self._files: list[str] = []
-        self._size = 0
+        self._held: list[tuple[str, pa.RecordBatch]] = []
+        self._size, self._enough = 0, max(GATHERED_BYTES, partitions * PART_BYTES)
         self.tally: Tally = Counter()
 
-    def add(self, batch: pa.RecordBatch, file: str) -> Iterator[tuple[int, Block]]:
-        """Takes events of one file, as `Incoming.ready` gives them; yields blocks of all that was gathered, if it is enough."""
-        if not batch.num_rows:
-            return
-        self._held.append(batch)
-        self._files.append(file)
-        self._size += batch.nbytes
-        if self._size >= GATHERED_BYTES:
-            yield from self.flush()
+    def add(self, batch: pa.RecordBatch, file: str) -> Dealt | None:
+        """Takes events of one file, as `Incoming.ready` gives them; deals out all that was gathered, if it is enough."""
+        if batch.num_rows:
+            self._held.append((file, batch))
+            self._size += batch.nbytes
+        return self.flush() if self._size >= self._enough else None
 
-    def flush(self) -> Iterator[tuple[int, Block]]:
-        """Yields the number of each partition that something was gathered of, ascending, and a block of it."""
+    def flush(self) -> Dealt | None:
+        """Deals out what was gathered; None for nothing."""
         if not self._held:
-            return
-        names = list(dict.fromkeys(self._files))
-        whole = self._gathered(names)
-        hashes = keys.hashes([whole.column(name) for name in self._incoming.events.key])
-        stays, trimmed = self._trim(whole, hashes, names)
+            return None
+        whole = self._gathered()
+        hashes = keys.hashes([whole.batch.column(name) for name in self._incoming.events.key])
+        stays, trimmed = self._trim(whole, hashes)
         if trimmed:
-            whole, hashes = whole.filter(pa.array(stays)), hashes[stays]
+            whole, hashes = whole.filtered(stays), hashes[stays]
         order, begins = keys.partitions(hashes, self._partitions)
-        whole = whole.take(pa.array(order))
-        for k in np.flatnonzero(np.diff(begins)).tolist():
-            part = whole.slice(int(begins[k]), int(begins[k + 1] - begins[k]))
-            each = max(1, part.num_rows * BLOCK_BYTES // max(part.nbytes, 1))  # a heavy key makes a large one
-            for start in range(0, part.num_rows, each):
-                yield k, Block(part.slice(start, each), names, trimmed.pop(k, None))
+        counts = np.zeros((len(whole.files), self._partitions), np.int64)
+        count_runs(read_only(order), read_only(begins), read_only(np.cumsum(whole.counts)), counts)
+        return Dealt(whole, order, counts, trimmed)
 
-    def _gathered(self, names: Sequence[str]) -> pa.RecordBatch:
-        """Returns all that was gathered, with digests and the number of each event's file; nothing is then."""
-        numbers = [names.index(file) for file in self._files]
-        whole = pa.Table.from_batches(self._held).combine_chunks().to_batches()[0]
-        files = np.repeat(np.array(numbers, np.int32), [batch.num_rows for batch in self._held])
-        self._held, self._files, self._size = [], [], 0
+    def _gathered(self) -> Block:
+        """Returns all that was gathered, with digests; nothing is then."""
+        held, self._held, self._size = self._held, [], 0
+        whole = pa.Table.from_batches([batch for _, batch in held]).combine_chunks().to_batches()[0]
         if origin.DIGEST_COLUMN not in whole.schema.names:
             nothing = pa.array(np.zeros(whole.num_rows, np.uint64))
             whole = whole.append_column(origin.DIGEST_COLUMN, nothing)
-        return whole.append_column(FILE_COLUMN, pa.array(files))
+        runs = [(file, [batch.num_rows for _, batch in own]) for file, own in groupby(held, key=itemgetter(0))]
+        return Block(whole, [file for file, _ in runs], np.array([sum(rows) for _, rows in runs], np.int64))
 
-    def _trim(
-        self, whole: pa.RecordBatch, hashes: np.ndarray, names: Sequence[str]
-    ) -> tuple[np.ndarray, dict[int, Trimmed]]:
+    def _trim(self, whole: Block, hashes: np.ndarray) -> tuple[np.ndarray, dict[int, Trimmed]]:
         """Returns which events stay, bool `[events]`, and of the others what is known of them, by partition."""
         stays = np.ones(len(hashes), bool)
         if self._most is None:
@@ -186,11 +213,10 @@ class Gatherer:
         if not len(rows):
             return stays, {}
         events, fields = self._incoming.events, list(self._incoming.kinds)
-        table = pa.Table.from_batches([whole.take(pa.array(rows))])
+        table = pa.Table.from_batches([whole.batch.take(pa.array(rows))])
         stays[rows] = trim.kept(events, table.select(fields), self._most.events)
-        gone = pa.Table.from_batches([whole.filter(pa.array(~stays))])
-        files, digests = gone.column(FILE_COLUMN).to_numpy(), gone.column(origin.DIGEST_COLUMN).to_numpy()
-        add(self.tally, by_fate(names, files.astype(np.int64), digests, np.full(len(gone), self._most.fate)))
+        add(self.tally, whole.by_fate(np.where(stays, 0, self._most.fate).astype(np.int8)))
+        gone = pa.Table.from_batches([whole.batch.filter(pa.array(~stays))])
         parts = hashes[~stays] % np.uint64(self._partitions)
         own = {int(k): gone.filter(pa.array(parts == k)).select(fields) for k in np.unique(parts)}
         return stays, {k: trim.counted(events, part) for k, part in own.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import apache_beam as beam
@@ -12,8 +12,8 @@ from apache_beam import typehints
 from apache_beam.pvalue import AsList, TaggedOutput
 
 from pipeline import allocator
-from pipeline.shuffle.blocks import Block, Gatherer, unpacked
-from pipeline.shuffle.files import BlockFile, BlockWriter
+from pipeline.shuffle.blocks import Dealt, Gatherer, unpacked
+from pipeline.shuffle.files import DealtFile, DealtWriter, read
 from pipeline.shuffle.partition import Grouping
 from transforms.beam import GOOD, REJECTED, TALLIES, in_global_window, typed
 from transforms.errors import SpecError
@@ -137,7 +137,7 @@ def _are_dicts(kind: Any) -> bool:
 
 
 class _Partition(beam.DoFn):
-    """Events to blocks. They go to an engine as `(partition, bytes)`, or to a file in a folder, of which a `BlockFile` tells."""
+    """Events to partitions: to an engine as `(partition, bytes)`, or to a file in a folder, of which a `DealtFile` tells."""
 
     def __init__(self, grouping: Grouping, partitions: int, folder: str):
         self._incoming, self._most = grouping.incoming, grouping.most
@@ -146,7 +146,7 @@ class _Partition(beam.DoFn):
     def start_bundle(self) -> None:
         """Begins with nothing gathered."""
         self._gatherer = Gatherer(self._incoming, self._partitions, self._most)
-        self._writer = BlockWriter(self._folder)
+        self._writer = DealtWriter(self._folder)
         self._tally: Tally = Counter()
         self._rows: list[Mapping[str, Any]] = []
 
@@ -177,11 +177,13 @@ class _Partition(beam.DoFn):
             yield TaggedOutput(REJECTED, rejected)
         yield from self._out(self._gatherer.add(ready, origin.file_of(batch)))
 
-    def _out(self, blocks: Iterable[tuple[int, Block]]) -> Iterator[tuple[int, bytes]]:
+    def _out(self, dealt: Dealt | None) -> Iterator[tuple[int, bytes]]:
+        if dealt is None:
+            return
         if self._folder:
-            self._writer.write(blocks)
+            self._writer.write(dealt)
         else:
-            yield from ((partition, block.packed().to_pybytes()) for partition, block in blocks)
+            yield from ((partition, block.packed().to_pybytes()) for partition, block in dealt.blocks())
 
     def finish_bundle(self) -> Iterator[Any]:
         """Yields what was still gathered, and what was counted."""
@@ -204,7 +206,7 @@ class _Partition(beam.DoFn):
 
 
 class _Group(beam.DoFn):
-    """The blocks of a partition to sequences. Takes `(partition, blocks)`, or a partition and on the side the files of all."""
+    """The blocks of a partition to sequences. Takes `(partition, blocks)`, or a partition and, on the side, all files."""
 
     def __init__(self, grouping: Grouping, as_dicts: bool):
         self._grouping, self._as_dicts = grouping, as_dicts
@@ -218,12 +220,9 @@ class _Group(beam.DoFn):
         self._tally: Tally = Counter()
         self._figures = Figures()
 
-    def process(self, element: Any, files: Sequence[BlockFile] | None = None) -> Iterator[Any]:
+    def process(self, element: Any, files: Sequence[DealtFile] | None = None) -> Iterator[Any]:
         """Groups one partition; yields batches of sequences, or dicts."""
-        if files is None:
-            blocks = (unpacked(data) for data in element[1])
-        else:
-            blocks = (block for file in files for block in file.blocks(element))
+        blocks = map(unpacked, element[1]) if files is None else read(files, element)
         table, tally, figures = self._grouping.grouped(blocks)
         add(self._tally, tally)
         self._figures = together([self._figures, figures])

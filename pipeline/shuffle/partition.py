@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from pipeline.shuffle.blocks import FILE_COLUMN, Block, by_fate
+from pipeline.shuffle.blocks import Block
 from transforms.events import trim
 from transforms.events.counted import counted
 from transforms.events.figures import Figures
@@ -18,10 +18,9 @@ from transforms.events.incoming import Incoming
 from transforms.events.sequences import sequences
 from transforms.events.trim import Most, Trimmed, most_needed
 from transforms.parse.step_limit import MAX_STEPS
-from transforms.rows import origin
 from transforms.rows.tally import Tally, add
 
-TRIMMED_BYTES: Final = 64 << 20
+TRIMMED_BYTES: Final = 12 << 20
 """Of a partition that grows past this, keys with more events than a sequence can hold are trimmed on the way."""
 
 
@@ -79,7 +78,7 @@ class Grouping:
             if most is not None and held.size > limit:
                 add(tally, held.trim(self.incoming, most))
                 limit = max(TRIMMED_BYTES, 2 * held.size)
-        if not held.batches:
+        if not held.blocks:
             return Partition(self.schema.empty_table(), tally, Figures())
         table = held.table.select(list(self.incoming.kinds))
         trimmed = trim.together(held.trimmed)
@@ -96,45 +95,49 @@ class _Held:
     """Events of one partition, as far as they have come.
 
     Attributes:
-      batches: their blocks.
+      blocks: they.
       size: bytes of these.
       trimmed: what was trimmed of them.
     """
 
     def __init__(self) -> None:
-        self.batches: list[pa.RecordBatch] = []
+        self.blocks: list[Block] = []
         self.trimmed: list[Trimmed] = []
-        self._files: list[np.ndarray] = []
-        self._names: dict[str, int] = {}
         self.size = 0
 
     def add(self, block: Block) -> None:
         """Takes a block."""
-        names = [self._names.setdefault(name, len(self._names)) for name in block.files]
-        self._files.append(np.array(names, np.int64)[block.batch.column(FILE_COLUMN).to_numpy()])
-        self.batches.append(block.batch)
+        self.blocks.append(block)
         self.trimmed += [block.trimmed] if block.trimmed is not None else []
         self.size += block.batch.nbytes
 
     @property
     def table(self) -> pa.Table:
         """All of them."""
-        return pa.Table.from_batches(self.batches)
+        return pa.Table.from_batches([block.batch for block in self.blocks])
 
     def trim(self, incoming: Incoming, most: Most) -> Tally:
         """Drops the events of heavy keys that decide on nothing; returns what was counted of them."""
-        table = self.table
-        kept = trim.kept(incoming.events, table.select(list(incoming.kinds)), most.events)
+        table = self.table.select(list(incoming.kinds))
+        kept = trim.kept(incoming.events, table, most.events)
         if kept.all():
             return Counter()
-        tally = self.counted(np.where(kept, 0, most.fate))
+        tally = self.counted(np.where(kept, 0, most.fate).astype(np.int8))
         self.trimmed.append(trim.counted(incoming.events, table.filter(pa.array(~kept))))
-        self._files = [np.concatenate(self._files)[kept]]
-        self.batches = table.filter(pa.array(kept)).combine_chunks().to_batches()
-        self.size = sum(batch.nbytes for batch in self.batches)
+        self.blocks = [block.filtered(own) for block, own in self._each(kept)]
+        self.size = sum(block.batch.nbytes for block in self.blocks)
         return tally
 
     def counted(self, fates: np.ndarray) -> Tally:
-        """Counts events by what became of them; see `pipeline.shuffle.blocks.by_fate`."""
-        digests = np.concatenate([batch.column(origin.DIGEST_COLUMN).to_numpy() for batch in self.batches])
-        return by_fate(list(self._names), np.concatenate(self._files), digests, fates)
+        """Counts events by what became of them; see `Block.by_fate`."""
+        tally: Tally = Counter()
+        for block, own in self._each(fates):
+            add(tally, block.by_fate(own))
+        return tally
+
+    def _each(self, of_events: np.ndarray) -> Iterator[tuple[Block, np.ndarray]]:
+        """Yields each block, and what an array has of its events."""
+        end = 0
+        for block in self.blocks:
+            begin, end = end, end + block.batch.num_rows
+            yield block, of_events[begin:end]

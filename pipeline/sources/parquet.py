@@ -20,8 +20,8 @@ from transforms.rows import origin, paths
 _WIDTHS: Final = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 8, "FLOAT": 4, "DOUBLE": 8}
 """Bytes that a value of a physical type takes in Arrow; for text and bytes the file's figure has to do."""
 
-_BESIDE: Final = 12
-"""Bytes that go with each row: its digest and the number of its file."""
+_BESIDE: Final = 8
+"""Bytes that go with each row: its digest."""
 
 _BUFFER_BYTES: Final = 1 << 18
 
@@ -173,14 +173,26 @@ def _batches(file: Any, part: int, rows_each: int, columns: Iterable[Sequence[in
 def _group(file: Any, part: int, wanted: Mapping[str, Sequence[int]], limits: Limits) -> Iterator[Any]:
     """Yields how many rows a row group has, by its metadata; then its rows, in batches.
 
-    The first row is read before the metadata: pyarrow 25 ends the process (std::terminate) when `column(k)` is asked of metadata
-    that are damaged in the wrong place, for example in a histogram. Reading finds the same damage and raises.
+    Where the schema does not tell the size of a row, the first row is read before the metadata of columns: pyarrow 25 ends the
+    process (std::terminate) when `column(k)` is asked of metadata that are damaged in the wrong place, say in a histogram.
+    Reading finds the same damage and raises. It also unpacks a page of each column, and its dictionary.
     """
-    next(_batches(file, part, 1, wanted.values()), None)
-    group = file.metadata.row_group(part)
+    group, numbers = file.metadata.row_group(part), list(itertools.chain.from_iterable(wanted.values()))
     yield group.num_rows
-    columns = [group.column(k) for numbers in wanted.values() for k in numbers]
-    yield from _batches(file, part, _batch_rows(group.num_rows, columns, limits), wanted.values())
+    row_bytes = _row_bytes(file, numbers)
+    if row_bytes is None:
+        next(_batches(file, part, 1, wanted.values()), None)
+        row_bytes = max(sum(_bytes_of(group.column(k)) for k in numbers) / max(group.num_rows, 1), 1)
+    rows = max(1, min(limits.max_batch_rows, int(limits.max_batch_bytes / row_bytes)))
+    yield from _batches(file, part, rows, wanted.values())
+
+
+def _row_bytes(file: Any, numbers: Iterable[int]) -> float | None:
+    """Returns how many bytes the values of some columns take in a row; None where the schema does not tell."""
+    columns = [file.schema.column(k) for k in numbers]
+    if any(column.max_repetition_level or column.physical_type not in _WIDTHS for column in columns):
+        return None
+    return max(sum(_WIDTHS[column.physical_type] for column in columns), 1)
 
 
 def _readable(
@@ -204,17 +216,12 @@ def _readable(
         raise
 
 
-def _batch_rows(rows_in: int, columns: Iterable[Any], limits: Limits) -> int:
-    """Returns how many rows of a row group make a batch.
+def _bytes_of(column: Any) -> int:
+    """Returns how many bytes a column of a row group takes.
 
     The file's uncompressed size says little of columns that repeat themselves: a run of a million zeros takes
     some bytes. How many values a column has is known, though.
     """
-    size = max(sum(map(_bytes_of, columns)), 1)
-    return max(1, min(limits.max_batch_rows, limits.max_batch_bytes * rows_in // size))
-
-
-def _bytes_of(column: Any) -> int:
     return int(max(column.total_uncompressed_size, column.num_values * _WIDTHS.get(column.physical_type, 4)))
 
 

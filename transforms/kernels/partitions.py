@@ -86,15 +86,37 @@ def partition(found: Any, count: Any, begins: Any, order: Any) -> None:
 
 
 @kernel
-def summed(cells: Any, numbers: Any, counts: Any, sums: Any) -> None:
-    """Counts rows by a number of theirs, and adds others up by it, modulo 2^64.
+def count_runs(order: Any, begins: Any, ends: Any, counts: Any) -> None:
+    """Counts the rows of each run that are in each partition.
 
     Args:
-      cells: int64 `[n]`, from 0.
-      numbers: uint64 `[n]`.
-      counts: int64, zeros, as many as there are cells; filled.
-      sums: uint64, as many; filled.
+      order: int64 `[n]`, rows by partition, ascending in each.
+      begins: int64 `[partitions + 1]`, where each partition begins in `order`, and where the last one ends.
+      ends: int64 `[runs]`, where each run of rows ends, the next one beginning there.
+      counts: int64 `[runs, partitions]`, zeros; filled.
     """
-    for k in range(len(cells)):
-        counts[cells[k]] += 1
-        sums[cells[k]] += numbers[k]
+    for part in range(len(begins) - 1):
+        run = np.int64(0)
+        for at in range(begins[part], begins[part + 1]):
+            while order[at] >= ends[run]:
+                run += 1
+            counts[run, part] += 1
+
+
+@kernel
+def summed(ends: Any, kinds: Any, numbers: Any, counts: Any, sums: Any) -> None:
+    """Counts the rows of each run by kind, and adds numbers of theirs up likewise, modulo 2^64.
+
+    Args:
+      ends: int64 `[runs]`, where each run of rows ends, the next one beginning there.
+      kinds: int8 `[n]`, from 0.
+      numbers: uint64 `[n]`.
+      counts: int64 `[runs, kinds]`, zeros; filled.
+      sums: uint64 `[runs, kinds]`, zeros; filled.
+    """
+    begin = np.int64(0)
+    for run in range(len(ends)):
+        for k in range(begin, ends[run]):
+            counts[run, kinds[k]] += 1
+            sums[run, kinds[k]] += numbers[k]
+        begin = ends[run]
