@@ -76,7 +76,7 @@ def compile_all() -> None:
     arrays_of(pa.array(["[1]"]), np.ones(1, bool), Form("x", "float32"))
     partitions(hashes([pa.array([1]), pa.array([1])]), 1)
     one, at = np.ones(1, np.int64), np.array([0, 1])
-    count_runs(read_only(at[:1]), read_only(at), read_only(one), np.zeros((1, 1), np.int64))
+    count_runs(read_only(at[:1]), read_only(at), read_only(one), at.copy(), *np.zeros((2, 1), np.uint32))
     fates, numbers = np.zeros(1, np.int8), np.zeros(1, np.uint64)
     summed(read_only(one), read_only(fates), read_only(numbers), np.zeros((1, 1), np.int64), numbers.reshape(1, 1))
     counted(pa.table({"key": [1], "time": ["1"], "value": [1.0], "whole": [1]}), make_events(_EVENTS), {}, 1)

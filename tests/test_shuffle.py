@@ -22,7 +22,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from pipeline import GroupEvents
 from pipeline.shuffle import blocks, files, partition
-from pipeline.shuffle.blocks import Block, Dealt, Gatherer, unpacked
+from pipeline.shuffle.blocks import Block, Dealt, Gatherer, Shares, unpacked
 from pipeline.shuffle.files import DealtWriter, read
 from pipeline.shuffle.partition import Grouping
 from tests.event_oracle import NANOSECONDS
@@ -157,7 +157,7 @@ def test_partitions_of_random_events_give_what_memory_gives(part: int, tmp_path,
     """Through an engine's blocks, and through files."""
     monkeypatch.setattr(partition, "TRIMMED_BYTES", 500)  # so that heavy keys are trimmed on the way
     monkeypatch.setattr(blocks, "BLOCK_BYTES", 300)
-    monkeypatch.setattr(files, "BLOCK_BYTES", 400)
+    monkeypatch.setattr(files, "READ_BYTES", 400)
     for number in range(tried(60)):
         seed = f"shuffle {part} {number}"
         table, spec, borders, max_steps = case(seed)
@@ -297,7 +297,7 @@ COLUMNS = {
 @pytest.mark.parametrize("block_bytes", [1, 1 << 20])
 def test_columns_of_all_types_are_read_back_by_partition(block_bytes: int, tmp_path, monkeypatch):
     """Also where one part of a column has nulls and another none; a partition without events is no block."""
-    monkeypatch.setattr(files, "BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr(files, "READ_BYTES", block_bytes)
     batch = pa.RecordBatch.from_pydict(COLUMNS)
     deals = {"f": ([4, 3, 2, 1, 0], [3, 2]), "g": ([1], [0, 1]), "h": ([3, 4, 0, 1], [1, 3])}
     written = []
@@ -305,8 +305,8 @@ def test_columns_of_all_types_are_read_back_by_partition(block_bytes: int, tmp_p
         writer = DealtWriter(str(tmp_path / "made" / "now"))
         for name in names:
             order, parts = deals[name]
-            whole = Block(batch, [name], np.array([len(order)]))
-            writer.write(Dealt(whole, np.array(order), np.array([[*parts, 0]]), {}))
+            whole = Block(batch, [name], np.array([len(batch)]))
+            writer.write(Dealt(whole, np.array(order), np.cumsum([0, *parts, 0]), {}))
         written.append(writer.close())
     for k, wanted_files in enumerate(["fh", "fgh"]):
         found = list(read(written, k))
@@ -322,6 +322,46 @@ def test_columns_of_all_types_are_read_back_by_partition(block_bytes: int, tmp_p
         list(read(written, 0))
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_a_partition_names_only_files_that_it_has_events_of(seed: int):
+    rng = np.random.default_rng(seed)
+    rows = rng.integers(0, 5, rng.integers(1, 30))  # of runs of files, some of which lost all their events
+    parts = rng.integers(0, 4, int(rows.sum()))
+    order, ends = np.argsort(parts, kind="stable"), np.cumsum(np.bincount(parts, minlength=5))
+    found = Shares.of(order, np.append(0, ends), rows)
+    of_row = np.repeat(np.arange(len(rows)), rows)
+    for k in range(5):
+        own = np.bincount(of_row[parts == k], minlength=len(rows))
+        wanted = [f"f{run}" for run in np.flatnonzero(own)], own[own > 0].tolist()
+        names, counts = found.share(k, [f"f{run}" for run in range(len(rows))])
+        assert (names, counts.tolist()) == wanted
+
+
+def test_files_are_open_one_at_a_time(tmp_path, monkeypatch):
+    """There is one for each worker and bundle, and each worker reads all."""
+    written = []
+    for _ in range(5):
+        writer = DealtWriter(str(tmp_path))
+        writer.write(one_event())
+        written.append(writer.close())
+    seen, really = [], (os.open, os.close)
+
+    def opened(*how: Any) -> int:
+        seen.append("open")
+        return really[0](*how)
+
+    def closed(file: int) -> None:
+        seen.append("close")
+        really[1](file)
+
+    monkeypatch.setattr(os, "open", opened)
+    monkeypatch.setattr(os, "close", closed)
+    found = [block.counts.tolist() for block in read(written, 0)]
+    monkeypatch.undo()
+    assert found == [[1] * 5]
+    assert seen == ["open", "close"] * 5
+
+
 def test_a_folder_is_made_with_the_first_events_and_a_short_file_is_told(tmp_path):
     writer = DealtWriter(str(tmp_path / "made" / "now"))
     assert writer.close() is None and not (tmp_path / "made").exists()
@@ -335,7 +375,7 @@ def test_a_folder_is_made_with_the_first_events_and_a_short_file_is_told(tmp_pat
 
 def one_event() -> Dealt:
     batch = pa.RecordBatch.from_pydict({"x": [1]})
-    return Dealt(Block(batch, ["f"], np.array([1])), np.array([0]), np.array([[1]]), {})
+    return Dealt(Block(batch, ["f"], np.array([1])), np.array([0]), np.array([0, 1]), {})
 
 
 def test_a_full_disk_names_the_file_of_events(tmp_path, monkeypatch):

@@ -63,14 +63,14 @@ class EventsPlan:
       limits: the largest records and files to accept.
       max_rejected: the largest share of events that may be rejected.
       partitions: how many parts the keys are dealt to.
-      folder: where they lie in files meanwhile; empty where an engine shuffles them.
+      folder: where the events lie in files while they are grouped; empty where an engine shuffles them.
       text: the section as YAML, for a manifest of its own.
       allow_empty: whether no sequence at all is fine.
       kept: whether the sequences become a part of the data set.
       replaces: the run that is published in the directory when this one begins, None for none.
       skipped: broken files that were left out.
       screened: the files that were searched for broken ones, as they were then.
-      disk_bytes: about how many bytes the events are there; 0 where an engine shuffles them.
+      disk_bytes: about how many bytes the events are in these files; 0 where an engine shuffles them.
       excluded: the events that are left out, by their places.
       excluded_by: the files that name those.
       split: the rule by which the sequences, or by time the events, are divided.

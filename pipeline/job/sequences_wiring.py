@@ -1,6 +1,6 @@
 """The graph that makes sequences of events: read, partition, group, write.
 
-files -> read -> partition -> (blocks: the engine's shuffle, or files) -> group -> write -> end
+files -> read -> partition -> (the engine's shuffle, or files) -> group -> write -> end
 |         |                                                                     |
 +---------+-> write rejected ---------------------------------------------------+
 """
@@ -60,7 +60,8 @@ def build(root: beam.Pipeline, plan: EventsPlan, tuning: Tuning, end: Any = None
     how = (plan.fields, limits, tuning.spread, tuning.notes, tuning.passes_before)
     read = files | "Read" >> ReadBatches(*how, excluded=plan.excluded)
     grouped = read[GOOD] | "Sequences" >> Shuffle(plan.grouping, plan.partitions, plan.folder)
-    write = WriteSequences(folder_of(plan), plan.place.run_id, plan.grouping.schema)
+    folder = folder_of(plan)
+    write = WriteSequences(folder, plan.place.run_id, plan.grouping.schema, packed=plan.kept or "://" in folder)
     written = grouped.good | "Write" >> beam.ParDo(write).with_outputs(TALLIES, main="parts")
     refused = (read[REJECTED], grouped.rejected)
     rejected = [_write_rejected(part, plan.place, k) for k, part in enumerate(refused)]
@@ -95,10 +96,11 @@ class WriteSequences(beam.DoFn):
       folder: where the files go.
       run_id: begins their names.
       schema: of the sequences.
+      packed: see `open_nested`.
     """
 
-    def __init__(self, folder: str, run_id: str, schema: pa.Schema):
-        self._folder, self._run_id, self._schema = folder, run_id, schema
+    def __init__(self, folder: str, run_id: str, schema: pa.Schema, packed: bool):
+        self._folder, self._run_id, self._schema, self._packed = folder, run_id, schema, packed
         self._file: RowGroups | None = None
 
     def start_bundle(self) -> None:
@@ -111,7 +113,7 @@ class WriteSequences(beam.DoFn):
         """Writes a batch."""
         if self._file is None:
             path = beam.io.filesystems.FileSystems.join(self._folder, layout.shard_name(self._run_id, SUFFIX))
-            self._file, self._size = open_nested(path, self._schema), 0
+            self._file, self._size = open_nested(path, self._schema, self._packed), 0
         self._tally["", "sequences", "written"] += self._file.write(batch)
         self._size += batch.nbytes
         if self._size > DEFAULT_SHARD_BYTES:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
@@ -44,12 +44,12 @@ _EVENTS: Final = "__seqcols_events"
 
 @dataclass(frozen=True)
 class Block:
-    """Some events of one partition, those of a file side by side.
+    """Some events of one partition, in runs of one file each.
 
     Attributes:
       batch: their fields, and the digests of their rows.
-      files: the files that they are from; one may be named again.
-      counts: int64 `[files]`, how many are from each.
+      files: the file of each run; one may have several.
+      counts: int64 `[runs]`, how many events each has.
       trimmed: events of this partition that were dropped before; None for none.
     """
 
@@ -99,6 +99,33 @@ def unpacked(data: bytes) -> Block:
     return Block(batch, json.loads(noted[_FILES]), np.array(json.loads(noted[_COUNTS]), np.int64), trimmed)
 
 
+class Shares(NamedTuple):
+    """The events of partitions by file.
+
+    Attributes:
+      starts: int64 `[partitions + 1]`, where what is said of each partition begins, and where that of the last ends.
+      files: uint32, numbers of files that have events in the partition.
+      counts: uint32, how many.
+    """
+
+    starts: np.ndarray
+    files: np.ndarray
+    counts: np.ndarray
+
+    @classmethod
+    def of(cls, order: np.ndarray, begins: np.ndarray, counts: np.ndarray) -> Self:
+        """Counts events that are dealt in an `order` with these `begins`; `counts` are those of files, as in `Block`."""
+        starts = np.zeros(len(begins), np.int64)
+        room = np.empty(len(order), np.uint32), np.empty(len(order), np.uint32)
+        count_runs(read_only(order), read_only(begins), read_only(np.cumsum(counts)), starts, *room)
+        return cls(starts, *(found[: starts[-1]].copy() for found in room))
+
+    def share(self, partition: int, names: Sequence[str]) -> tuple[list[str], np.ndarray]:
+        """Returns the names of a partition's files, and how many of its events each has, int64."""
+        own = slice(*self.starts[partition : partition + 2].tolist())
+        return [names[k] for k in self.files[own].tolist()], self.counts[own].astype(np.int64)
+
+
 @dataclass(frozen=True)
 class Dealt:
     """Events that were gathered, dealt to partitions.
@@ -106,27 +133,32 @@ class Dealt:
     Attributes:
       gathered: the events, as they came.
       order: int64 `[events]`, their positions, partition after partition, each in the order that they came in.
-      counts: int64 `[files, partitions]`, how many are of each file and partition.
+      begins: int64 `[partitions + 1]`, where each partition begins in the order, and where the last one ends.
       trimmed: events that were dropped before, by partition.
     """
 
     gathered: Block
     order: np.ndarray
-    counts: np.ndarray
+    begins: np.ndarray
     trimmed: Mapping[int, Trimmed]
+
+    @property
+    def shares(self) -> Shares:
+        """How many events of each partition each file has."""
+        return Shares.of(self.order, self.begins, self.gathered.counts)
 
     def blocks(self) -> Iterator[tuple[int, Block]]:
         """Yields the number of each partition that has events, ascending, and a block of it, or several."""
-        batch, ends = self.gathered.batch.take(pa.array(self.order)), np.cumsum(self.counts.sum(axis=0))
+        batch, shares = self.gathered.batch.take(pa.array(self.order)), self.shares
         trimmed = dict(self.trimmed)
-        for k in np.flatnonzero(np.diff(ends, prepend=0)).tolist():
-            counts = self.counts[:, k]
-            part = batch.slice(int(ends[k] - counts.sum()), int(counts.sum()))
+        for k in np.flatnonzero(np.diff(self.begins)).tolist():
+            files, counts = shares.share(k, self.gathered.files)
+            part = batch.slice(int(self.begins[k]), int(counts.sum()))
             each = max(1, part.num_rows * BLOCK_BYTES // max(part.nbytes, 1))  # a heavy key makes a large one
             until = np.cumsum(counts)
             for start in range(0, part.num_rows, each):
                 own = np.clip(until, start, start + each) - np.clip(until - counts, start, start + each)
-                yield k, Block(part.slice(start, each), self.gathered.files, own, trimmed.pop(k, None))
+                yield k, Block(part.slice(start, each), files, own, trimmed.pop(k, None))
 
 
 def _packed(batch: pa.RecordBatch, noted: Mapping[bytes, Any]) -> pa.Buffer:
@@ -189,10 +221,7 @@ class Gatherer:
         stays, trimmed = self._trim(whole, hashes)
         if trimmed:
             whole, hashes = whole.filtered(stays), hashes[stays]
-        order, begins = keys.partitions(hashes, self._partitions)
-        counts = np.zeros((len(whole.files), self._partitions), np.int64)
-        count_runs(read_only(order), read_only(begins), read_only(np.cumsum(whole.counts)), counts)
-        return Dealt(whole, order, counts, trimmed)
+        return Dealt(whole, *keys.partitions(hashes, self._partitions), trimmed)
 
     def _gathered(self) -> Block:
         """Returns all that was gathered, with digests; nothing is then."""

@@ -10,7 +10,6 @@ import itertools
 import os
 import secrets
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -18,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.shuffle.blocks import Block, Dealt
+from pipeline.shuffle.blocks import Block, Dealt, Shares
 from transforms.errors import JobError
 from transforms.events import trim
 from transforms.events.trim import Trimmed
@@ -28,11 +27,11 @@ from transforms.rows.ragged import splits_of
 FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 """A file of events is new, whoever writes it."""
 
-BLOCK_BYTES: Final = 12 << 20
-"""Of a partition that is larger than this, several blocks are read."""
+READ_BYTES: Final = 12 << 20
+"""A block is complete once it has this much of a partition."""
 
 _PIECES: Final = 1000
-"""Pieces of memory that one call of the system reads or writes; Linux takes 1,024."""
+"""Pieces of memory that one system call reads or writes; Linux takes 1,024."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +46,8 @@ class StoredDeal:
       begins: uint32 `[partitions + 1]`, the first event of each partition, and the end of the last.
       nulls: by column, whether it has any.
       texts: by column, int64 `[partitions + 1]`, the bytes of text before each partition, and in all; None where it has none.
-      files: the files that they are from; one may be named again.
-      counts: uint32 `[files, partitions]`, how many are of each file and partition.
+      files: the file of each run of the events as they came; one may have several.
+      shares: how many events of each partition each run has.
       trimmed: events that were dropped before, by partition.
     """
 
@@ -57,7 +56,7 @@ class StoredDeal:
     nulls: Sequence[bool]
     texts: Sequence[np.ndarray | None]
     files: Sequence[str]
-    counts: np.ndarray
+    shares: Shares
     trimmed: dict[int, Trimmed]
 
     def rows(self, partition: int) -> int:
@@ -70,7 +69,7 @@ class StoredDeal:
         return 0 if ends is None else int(ends[partition + 1] - ends[partition])
 
     def place(self, partition: int, widths: Sequence[int]) -> int:
-        """Returns where a partition begins, or the one before it ends; `widths` are those of the columns."""
+        """Returns where a partition begins, which is where the one before it ends; `widths` are those of the columns."""
         texts = sum(int(ends[partition]) for ends in self.texts if ends is not None)
         return self.at + int(self.begins[partition]) * (sum(widths) + sum(self.nulls)) + texts
 
@@ -118,16 +117,15 @@ class DealtWriter:
           JobError: the file cannot be written.
         """
         batch, order = dealt.gathered.batch, pa.array(dealt.order)
-        begins = np.append(0, np.cumsum(dealt.counts.sum(axis=0)))
-        stored = [_stored(column.take(order), begins) for column in batch.columns]
+        stored = [_stored(column.take(order), dealt.begins) for column in batch.columns]
         self._schema = batch.schema.remove_metadata()
         deal = StoredDeal(
             self._end,
-            begins.astype(np.uint32),
+            dealt.begins.astype(np.uint32),
             [own.has_nulls for own in stored],
             [own.texts for own in stored],
             dealt.gathered.files,
-            dealt.counts.astype(np.uint32),
+            dealt.shares,
             dict(dealt.trimmed),
         )
         self._deals.append(deal)
@@ -198,7 +196,7 @@ def _cut(buffer: Any, ends: np.ndarray) -> list[memoryview]:
 
 
 def read(files: Sequence[DealtFile], partition: int) -> Iterator[Block]:
-    """Reads the events of a partition, in blocks of at most about `BLOCK_BYTES`.
+    """Reads the events of a partition, in blocks (see `READ_BYTES`).
 
     Args:
       files: what has been written.
@@ -207,37 +205,39 @@ def read(files: Sequence[DealtFile], partition: int) -> Iterator[Block]:
     Raises:
       JobError: a file cannot be read.
     """
-    held, size = list[tuple[_Opened, StoredDeal]](), 0
-    with ExitStack() as opened:
-        for file in files:
-            own = [deal for deal in file.deals if deal.rows(partition)]
-            if not own:
+    held, size = list[tuple[DealtFile, StoredDeal]](), 0
+    for file in files:
+        widths = file.widths
+        for deal in file.deals:
+            if not deal.rows(partition):
                 continue
-            handle, widths = opened.enter_context(_Opened(file.path)), file.widths
-            for deal in own:
-                held.append((handle, deal))
-                size += deal.place(partition + 1, widths) - deal.place(partition, widths)
-                if size >= BLOCK_BYTES:
-                    yield _block(held, partition, file.schema)
-                    held, size = [], 0
-        if held:
-            yield _block(held, partition, files[0].schema)
+            held.append((file, deal))
+            size += deal.place(partition + 1, widths) - deal.place(partition, widths)
+            if size >= READ_BYTES:
+                yield _block(held, partition)
+                held, size = [], 0
+    if held:
+        yield _block(held, partition)
 
 
-def _block(held: Sequence[tuple[_Opened, StoredDeal]], partition: int, schema: pa.Schema) -> Block:
+def _block(held: Sequence[tuple[DealtFile, StoredDeal]], partition: int) -> Block:
+    schema = held[0][0].schema
     rows = sum(deal.rows(partition) for _, deal in held)
     rooms = [
         _Room(kind, rows, any(deal.nulls[k] for _, deal in held), sum(deal.text(k, partition) for _, deal in held))
         for k, kind in enumerate(schema.types)
     ]
     widths = [room.width for room in rooms]
-    for file, deal in held:
-        pieces = [piece for k, room in enumerate(rooms) for piece in room.pieces(deal, k, partition)]
-        file.fill(pieces, deal.place(partition, widths))
+    for path, own in itertools.groupby(held, key=lambda pair: pair[0].path):
+        with _Opened(path) as file:
+            for _, deal in own:
+                pieces = [piece for k, room in enumerate(rooms) for piece in room.pieces(deal, k, partition)]
+                file.fill(pieces, deal.place(partition, widths))
+    shares = [deal.shares.share(partition, deal.files) for _, deal in held]
     return Block(
         pa.RecordBatch.from_arrays([room.array() for room in rooms], schema=schema),
-        [name for _, deal in held for name in deal.files],
-        np.concatenate([deal.counts[:, partition] for _, deal in held]).astype(np.int64),
+        [name for names, _ in shares for name in names],
+        np.concatenate([counts for _, counts in shares]),
         trim.together([deal.trimmed[partition] for _, deal in held if partition in deal.trimmed]),
     )
 

@@ -95,7 +95,7 @@ class _Held:
     """Events of one partition, as far as they have come.
 
     Attributes:
-      blocks: they.
+      blocks: the blocks.
       size: bytes of these.
       trimmed: what was trimmed of them.
     """

@@ -21,13 +21,13 @@ TIMES_READ = 2
 """How often `examine` reads a file."""
 
 
-def open_nested(path: str, schema: pa.Schema) -> RowGroups:
-    """Creates a file.
+def open_nested(path: str, schema: pa.Schema, packed: bool = True) -> RowGroups:
+    """Creates a file; one that only this run reads, on this machine, need not be `packed`.
 
     Raises:
       JobError: it cannot be created.
     """
-    return RowGroups(OutputFile(path), schema)
+    return RowGroups(OutputFile(path), schema, packed=packed)
 
 
 def fields_of(schema: pa.Schema) -> dict[str, str]:

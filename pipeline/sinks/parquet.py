@@ -100,9 +100,10 @@ class RowGroups:
       file: the file underneath.
       schema: that of the batches.
       long: columns whose values may be long. They get neither a dictionary nor statistics, which hold several of them.
+      packed: whether it is worth time to make the file small; otherwise values lie as they are.
     """
 
-    def __init__(self, file: OutputFile, schema: pa.Schema, long: Collection[str] = ()):
+    def __init__(self, file: OutputFile, schema: pa.Schema, long: Collection[str] = (), packed: bool = True):
         import pyarrow.parquet as pq
 
         self._file, self._schema = file, schema
@@ -113,8 +114,9 @@ class RowGroups:
         self._writer = pq.ParquetWriter(
             pa.PythonFile(file, mode="w"),
             schema,
-            compression="zstd",
-            use_dictionary=[path for path, kind in leaves.items() if not pa.types.is_floating(kind)] or False,
+            compression="zstd" if packed else "none",
+            use_dictionary=(packed and [path for path, kind in leaves.items() if not pa.types.is_floating(kind)])
+            or False,
             write_statistics=list(leaves) or False,
             write_page_checksum=True,
         )

@@ -21,7 +21,10 @@ _WIDTHS: Final = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 8, "FLOAT": 4, 
 """Bytes that a value of a physical type takes in Arrow; for text and bytes the file's figure has to do."""
 
 _BESIDE: Final = 8
-"""Bytes that go with each row: its digest."""
+"""Bytes that go with each row: its digest. With each value goes one that says whether it is null."""
+
+_DECIMAL: Final = 16
+"""Bytes of a decimal in Arrow, however few it takes in a file."""
 
 _BUFFER_BYTES: Final = 1 << 18
 
@@ -79,9 +82,13 @@ class ParquetSource(Source):
         """See the base class: the metadata say it, of each column, and how many values it has where they repeat themselves."""
         with opened(path) as file:
             numbers = [k for columns in _wanted(path, file.schema_arrow, features).values() for k in columns]
-            groups = [file.metadata.row_group(k) for k in range(file.num_row_groups)]
-            own = sum(_bytes_of(group.column(k)) for group in groups for k in numbers)
-            return own + int(file.metadata.num_rows) * _BESIDE
+            rows, row_bytes = int(file.metadata.num_rows), _row_bytes(file, numbers)
+            if row_bytes is not None:
+                own = rows * row_bytes
+            else:
+                groups = [file.metadata.row_group(k) for k in range(file.num_row_groups)]
+                own = sum(_bytes_of(group.column(k)) for group in groups for k in numbers)
+            return own + rows * (_BESIDE + len(numbers))
 
     def features(self, path: str, limits: Limits = DEFAULTS, sample: int = 1000) -> dict[str, pa.DataType]:
         """See the base class. The schema tells; no row is read."""
@@ -179,20 +186,27 @@ def _group(file: Any, part: int, wanted: Mapping[str, Sequence[int]], limits: Li
     """
     group, numbers = file.metadata.row_group(part), list(itertools.chain.from_iterable(wanted.values()))
     yield group.num_rows
-    row_bytes = _row_bytes(file, numbers)
-    if row_bytes is None:
+    each = _row_bytes(file, numbers)
+    if each is None:
         next(_batches(file, part, 1, wanted.values()), None)
-        row_bytes = max(sum(_bytes_of(group.column(k)) for k in numbers) / max(group.num_rows, 1), 1)
-    rows = max(1, min(limits.max_batch_rows, int(limits.max_batch_bytes / row_bytes)))
+        size = max(sum(_bytes_of(group.column(k)) for k in numbers), 1)
+        fitting = limits.max_batch_bytes * group.num_rows // size
+    else:
+        fitting = limits.max_batch_bytes // each
+    rows = max(1, min(limits.max_batch_rows, fitting))
     yield from _batches(file, part, rows, wanted.values())
 
 
-def _row_bytes(file: Any, numbers: Iterable[int]) -> float | None:
+def _row_bytes(file: Any, numbers: Iterable[int]) -> int | None:
     """Returns how many bytes the values of some columns take in a row; None where the schema does not tell."""
     columns = [file.schema.column(k) for k in numbers]
     if any(column.max_repetition_level or column.physical_type not in _WIDTHS for column in columns):
         return None
-    return max(sum(_WIDTHS[column.physical_type] for column in columns), 1)
+    decimal = [column.logical_type.type == "DECIMAL" for column in columns]
+    widths = (
+        _DECIMAL if wide else _WIDTHS[column.physical_type] for column, wide in zip(columns, decimal, strict=True)
+    )
+    return max(sum(widths), 1)
 
 
 def _readable(

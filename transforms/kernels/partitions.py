@@ -86,21 +86,33 @@ def partition(found: Any, count: Any, begins: Any, order: Any) -> None:
 
 
 @kernel
-def count_runs(order: Any, begins: Any, ends: Any, counts: Any) -> None:
-    """Counts the rows of each run that are in each partition.
+def count_runs(order: Any, begins: Any, ends: Any, starts: Any, runs: Any, counts: Any) -> None:
+    """Counts the rows of each run that are in each partition, where there are any.
 
     Args:
       order: int64 `[n]`, rows by partition, ascending in each.
       begins: int64 `[partitions + 1]`, where each partition begins in `order`, and where the last one ends.
       ends: int64 `[runs]`, where each run of rows ends, the next one beginning there.
-      counts: int64 `[runs, partitions]`, zeros; filled.
+      starts: int64 `[partitions + 1]`, filled with where each partition's counts begin, and where the last one's end.
+      runs: uint32, room for `n` numbers of runs, filled.
+      counts: uint32, the same room, filled with how many rows of each of these runs.
     """
+    place = np.int64(0)
     for part in range(len(begins) - 1):
-        run = np.int64(0)
+        starts[part] = place
+        run, count = np.int64(0), np.int64(0)
         for at in range(begins[part], begins[part + 1]):
+            if order[at] >= ends[run] and count > 0:
+                runs[place], counts[place] = run, count
+                place += 1
+                count = np.int64(0)
             while order[at] >= ends[run]:
                 run += 1
-            counts[run, part] += 1
+            count += 1
+        if count > 0:
+            runs[place], counts[place] = run, count
+            place += 1
+    starts[len(begins) - 1] = place
 
 
 @kernel
