@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,16 @@ def test_splits_stand_alone(tmp_path):
     data = table(50)
     path = write(tmp_path / "a.parquet", data, row_group_size=20)
     assert whole(list(SOURCE.read(SOURCE.parts(path)[1], ALL, Limits()))).equals(data.slice(20, 20))
+
+
+def test_a_decimal_counts_as_what_it_takes_in_memory(tmp_path):
+    """In a file it may be an int32: a batch would be four times too large, and the room for events too small."""
+    path, prices = str(tmp_path / "x.parquet"), pa.array(map(Decimal, range(1000)), pa.decimal128(9))
+    pq.write_table(pa.table({"price": prices}), path, store_decimal_as_integer=True)
+    (split,) = SOURCE.parts(path)
+    steps = SOURCE.read(split, {"price": ""}, Limits(max_batch_bytes=1700))
+    assert [step.rows for step in steps] == [106] * 9 + [46]  # larger ones would be halved
+    assert SOURCE.unpacked_bytes(path, 0, ["price"]) == 1000 * (16 + 8 + 1)
 
 
 def test_batches_keep_both_limits(tmp_path):

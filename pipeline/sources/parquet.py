@@ -202,11 +202,8 @@ def _row_bytes(file: Any, numbers: Iterable[int]) -> int | None:
     columns = [file.schema.column(k) for k in numbers]
     if any(column.max_repetition_level or column.physical_type not in _WIDTHS for column in columns):
         return None
-    decimal = [column.logical_type.type == "DECIMAL" for column in columns]
-    widths = (
-        _DECIMAL if wide else _WIDTHS[column.physical_type] for column, wide in zip(columns, decimal, strict=True)
-    )
-    return max(sum(widths), 1)
+    kinds = ((column.logical_type.type, column.physical_type) for column in columns)
+    return max(sum(_DECIMAL if logical == "DECIMAL" else _WIDTHS[physical] for logical, physical in kinds), 1)
 
 
 def _readable(
