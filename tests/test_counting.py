@@ -36,7 +36,7 @@ def test_ordinary_rows_are_counted_as_others_are(lengths, policy, width):
         assert not checked.faults and checked.completed is None and not checked.flags
         good = np.ones(len(lengths), bool)
         other = replace(checked, completed=np.zeros(len(lengths), np.int64))
-        made = count_values(column, spec, view, checked, good)
+        made = count_values(column, spec, view, checked, good, {})
         assert made == count_values(column, spec, view, other, good)
         size = policy.fixed_length or 5
         assert made == {"rejected": 0, "truncated": sum(max(n - size, 0) for n in lengths) * each, "completed": 0}

@@ -24,6 +24,8 @@ from transforms import (
 from transforms.distributions import histograms
 from transforms.distributions.centres import Centre, centres
 from transforms.distributions.histograms import AFTER, BEFORE, BINS, COUNTED, IDS, ROWS, UNKNOWN, Counting
+from transforms.kernels import bins
+from transforms.kernels.values import read_only
 from transforms.rows import digests
 from transforms.rows.from_python import from_dicts
 from transforms.rows.origin import FILE_KEY
@@ -39,10 +41,19 @@ def counted(spec: Spec, rows: list[dict[str, Any]], one_in: int = 1) -> tuple[hi
     total: histograms.Counts = {}
     made = []
     for stage in densify_stage(spec, None, counting=Counting("", one_in))(batch):
-        histograms.add(total, stage.counts or {})
+        if stage.count:
+            stage.count(total)
         made.append(stage.batch)
     table = pa.Table.from_batches([one for one in made if one.num_rows])
-    return total, {name: table.column(name).to_pylist() for name in table.column_names}
+    return by_dimension(total), {name: table.column(name).to_pylist() for name in table.column_names}
+
+
+def by_dimension(counts: histograms.Counts) -> histograms.Counts:
+    return {
+        (name, what, first + k): own
+        for (name, what, first), of in counts.items()
+        for k, own in enumerate(of.reshape(-1, of.shape[-1]))
+    }
 
 
 def nearest_ends(values: list[float]) -> Counter[tuple[float, int]]:
@@ -216,8 +227,9 @@ def test_a_part_of_the_rows_is_chosen_by_the_row_alone():
         total: histograms.Counts = {}
         for batch in batches:
             for stage in count(batch):
-                histograms.add(total, stage.counts or {})
-        return total
+                if stage.count:
+                    stage.count(total)
+        return by_dimension(total)
 
     together = of([whole])
     apart = of([whole.slice(at, 7) for at in range(0, len(rows), 7)])
@@ -256,14 +268,47 @@ def test_values_far_from_zero_are_counted_around_their_mean():
     )
     found = centres(spec, table)
     assert found == {"far": Centre((1013.25, 0.0)), "near": Centre((0.0,)), "year": Centre((np.float32(2001.6),))}
-    assert found["far"].taken_from(np.array([[1013.5, 0.25]], np.float32)).tolist() == [[0.25, 0.25]]
-    assert found["year"].taken_from(np.array([[1999]])).tolist() == [[-3.0]]
+    assert found["far"].of(np.dtype(np.float32)).tolist() == [1013.25, 0.0]
+    assert found["year"].of(np.dtype(np.int64)).tolist() == [2002]
     assert centres(spec, None)["far"] == Centre((0.0, 0.0))
 
 
 def test_whole_numbers_of_more_than_24_bits_keep_their_distance_from_the_centre():
-    centre = Centre((1_700_000_001.0,))
-    assert centre.taken_from(np.array([[1_700_000_005]])).tolist() == [[4.0]]
+    spec = make_spec([sequence_numeric_column("x", dtype="int64")], SequenceGroup(max_length=2))
+    count = histograms.counter(spec, {"x": Centre((1_700_000_001.0,))}, {})
+    batch = pa.RecordBatch.from_pydict({"x": pa.array([[1_700_000_005]], pa.large_list(pa.int64()))})
+    counts: histograms.Counts = {}
+    count(batch, {"x": np.array([[1_700_000_005, 0]]), "sequence_length": np.array([1])}, counts)
+    assert in_bins(counts["x", BEFORE, 0][0]) == nearest_ends([4.0])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64"])
+def test_numbers_in_ranges_are_counted_as_numpy_counts_them(dtype):
+    generator = np.random.default_rng(3)
+    values = (generator.normal(0, 1, 90) * 10.0 ** generator.integers(0, 12, 90)).astype(dtype)
+    first, sizes = np.array([0, 40, 41]), np.array([7, 0, 49])
+    centre, seen = np.array([2, 3], dtype), generator.random(90) < 0.8
+    counts = np.ones((2, BINS), np.int64)
+    given = map(read_only, (values, first, sizes, centre, seen, first))
+    bins.count_numbers(*given, 2, histograms.BIN_SHIFT, counts)
+    expected = np.ones((2, BINS), np.int64)
+    for begin, size in zip(first, sizes, strict=True):
+        for k in (0, 1):
+            own = slice(begin + k, begin + size, 2)
+            np.add.at(expected[k], histograms.bins_of((values[own] - centre[k])[seen[own]]), 1)
+    assert (counts == expected).all()
+
+
+def test_values_and_ids_beyond_their_buffer_are_refused():
+    one, counts = np.array([1]), np.zeros((1, BINS), np.int64)
+    there, nothing = np.zeros(2), np.zeros(0, bool)
+    for first, size, seen in ((1, 2, nothing), (-1, 1, nothing), (0, 2, np.ones(1, bool))):
+        given = map(read_only, (there, first * one, size * one, np.zeros(1), seen, 0 * one))
+        with pytest.raises(ValueError, match="not there"):
+            bins.count_numbers(*given, 1, histograms.BIN_SHIFT, counts)
+    for first, size in ((1, 2), (-1, 1)):
+        with pytest.raises(ValueError, match="not there"):
+            bins.count_ids(*map(read_only, (np.zeros(2, np.int64), first * one, size * one)), 5, np.zeros(9, np.int64))
 
 
 @pytest.mark.parametrize("size, one_in", [(0, 1), (64 << 20, 1), ((64 << 20) + 1, 2), (640 << 20, 16)])

@@ -12,7 +12,7 @@ Table. Kinds may stand side by side. A later stage does what an earlier one has 
 from __future__ import annotations
 
 import itertools
-from collections import Counter, defaultdict
+from collections import ChainMap, Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -69,7 +69,7 @@ class StageFn(beam.DoFn):
         """Begins a tally and the gathering of rows, by window."""
         self._tally: Tally = Counter()
         self._moments: Packed | None = None
-        self._counts: histograms.Counts = {}
+        self._counts: dict[str, histograms.Counts] = defaultdict(dict)
         self._pending: dict[Any, list[Any]] = defaultdict(list)
         self._window: Any = GlobalWindow()
 
@@ -105,7 +105,8 @@ class StageFn(beam.DoFn):
         if self._moments is not None:
             yield TaggedOutput(MOMENTS, in_window(self._moments, self._window))
         if self._counts:
-            yield TaggedOutput(COUNTS, in_window(histograms.packed(self._counts), self._window))
+            by_split = (under(split, histograms.packed(counts)) for split, counts in self._counts.items())
+            yield TaggedOutput(COUNTS, in_window(dict(ChainMap(*by_split)), self._window))
 
     def _counted(self, batch: pa.RecordBatch) -> Iterator[Stage]:
         if self._run is None:
@@ -116,8 +117,8 @@ class StageFn(beam.DoFn):
             metrics.report_lengths(stage.tally)
             if stage.moments is not None:
                 self._moments = self._moments.merge([stage.moments]) if self._moments is not None else stage.moments
-            if stage.counts is not None:
-                histograms.add(self._counts, under(split, stage.counts))
+            if stage.count is not None:
+                stage.count(self._counts[split])
             yield stage
 
     def _run_frame(self, frame: ArrowStream) -> Iterator[Any]:

@@ -15,6 +15,7 @@ from transforms.columns.results import Checked
 from transforms.parse.parse import Parsed
 from transforms.parse.rounding import LOOKED_AT, rounded
 from transforms.rows import origin
+from transforms.rows.numbers import numbers_of
 from transforms.rows.ragged import Ragged
 from transforms.rows.tally import Tally
 from transforms.spec.spec import Spec
@@ -23,7 +24,9 @@ ROUNDED: Final = "rounded"
 """Second part of a tally's keys of what rounding makes equal."""
 
 
-def count_values(column: Column, spec: Spec, values: Ragged, checked: Checked, good: np.ndarray) -> dict[str, int]:
+def count_values(
+    column: Column, spec: Spec, values: Ragged, checked: Checked, good: np.ndarray, cut: dict[str, int] | None = None
+) -> dict[str, int]:
     """Counts the values of a batch for the ledger.
 
     Args:
@@ -32,25 +35,29 @@ def count_values(column: Column, spec: Spec, values: Ragged, checked: Checked, g
       values: its canonical values.
       checked: the result of its rules.
       good: bool `[rows]`, the rows that are accepted.
+      cut: where all are, the steps that are cut off in each sequence group, of those that are known; others are added.
 
     Returns:
       `rejected`, `truncated`, `completed`, and the flags of `checked` counted over kept values of accepted rows.
     """
-    cut = _steps_cut(column, spec, checked)
-    if good.all() and checked.completed is None and checked.empty_places is None and not checked.flags:
+    group = column.sequence_group or ""
+    if cut is not None and checked.completed is None and checked.empty_places is None and not checked.flags:
         # An ordinary batch: the values of each row fill its steps, and there is nothing to look for row by row.
-        truncated = int(cut.sum()) * column.step_width if cut is not None else 0
-        return {"rejected": 0, "truncated": truncated, "completed": 0}
+        if group not in cut:
+            steps = _steps_cut(column, spec, checked)
+            cut[group] = 0 if steps is None else int(steps.sum())
+        return {"rejected": 0, "truncated": cut[group] * column.step_width, "completed": 0}
+    steps = _steps_cut(column, spec, checked)
     starts, ends = values.splits[:-1], values.splits[1:]
     completed = checked.completed if checked.completed is not None else np.zeros(len(good), np.int64)
-    if cut is not None:
+    if steps is not None:
         assert column.sequence_group is not None and checked.steps is not None
         if spec.group(column.sequence_group).truncate == "tail":
-            starts = starts + cut * column.step_width
+            starts = starts + steps * column.step_width
         else:
-            ends = np.minimum(ends, starts + (checked.steps - cut) * column.step_width)
+            ends = np.minimum(ends, starts + (checked.steps - steps) * column.step_width)
             # An incomplete step is the last one: cut off with the rest, it is not completed.
-            completed = np.where(cut > 0, 0, completed)
+            completed = np.where(steps > 0, 0, completed)
     held = held_values(values, checked)
     empty = checked.empty_places
     kept = (ends - starts) - (_between(empty, starts, ends) if empty is not None else 0)
@@ -119,7 +126,7 @@ def count_rounded(column: Column, parsed: Parsed) -> Tally:
     found = {"parsed": parsed.rounded} if parsed.rounded else {}
     kind = dtypes.parsed(numeric.dtype)
     if kind != "float32":
-        values = parsed.array.slice(0, LOOKED_AT).flatten().slice(0, LOOKED_AT).to_numpy(zero_copy_only=False)
+        values = numbers_of(Ragged.of(parsed.array.slice(0, LOOKED_AT)).values.slice(0, LOOKED_AT))
         narrower = ("float32",) if kind == "float64" else ("float32", "float64")
         with np.errstate(over="ignore"):
             found |= {name: rounded(values, values.astype(name)) for name in narrower}

@@ -6,6 +6,7 @@ Importing them loads neither Beam nor TensorFlow: only what makes rows dense doe
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Final
 
 import pyarrow as pa
@@ -86,7 +87,7 @@ def densify_stage(
 
     run_graph = graph.saved_graph(spec, transform) if transform else graph.fitted_graph(not_fitted(spec))
     collect = graph.moments_graph(spec) if moments else lambda batch: None
-    count = _counter(spec, transform, counting) if counting is not None else lambda batch, arrays: None
+    count = _counter(spec, transform, counting) if counting is not None else None
     validate = validate_stage(spec, max_steps)
 
     def run(batch: pa.RecordBatch) -> Iterator[Stage]:
@@ -100,9 +101,9 @@ def densify_stage(
             kept = arrays if late.rejected is None else {name: array[good] for name, array in arrays.items()}
             dense = dense_batch.dense_batch(late.batch, kept, spec)
             add(late.tally, count_cut(late.batch, kept, spec))
-            counts = moments_of in ("", origin.split_of(batch))
-            found = collect(late.batch) if counts else None
-            yield Stage(dense, late.rejected, late.tally, found, count(late.batch, kept))
+            found = collect(late.batch) if moments_of in ("", origin.split_of(batch)) else None
+            distributions = partial(count, late.batch, kept) if count is not None else None
+            yield Stage(dense, late.rejected, late.tally, found, distributions)
 
     return run
 

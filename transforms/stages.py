@@ -7,7 +7,7 @@ uses them as they are.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -38,7 +38,7 @@ class Stage:
       rejected: the bad rows as a table of `rejection.SCHEMA`, or None.
       tally: the counts.
       moments: the batch's moments, if the stage collects them.
-      counts: the distributions of its values, if the stage counts them (see `distributions`).
+      count: adds the distributions of its values to others, if the stage counts them (see `distributions`).
       views: views of canonical columns of the batch by key, if the stage has them already.
     """
 
@@ -46,7 +46,7 @@ class Stage:
     rejected: pa.RecordBatch | None = None
     tally: Tally = field(default_factory=Counter)
     moments: Packed | None = None
-    counts: Counts | None = None
+    count: Callable[[Counts], None] | None = None
     views: Mapping[str, Ragged] = field(default_factory=dict)
 
 
@@ -70,7 +70,8 @@ def parse_batch(batch: pa.RecordBatch, columns: Sequence[Column], max_steps: int
     good, rejected = rejection.split(batch, faults)
     for column in columns:
         parsed = by_key[column.key]
-        tally[file, "column", column.name, "values"] = int(parsed.values_in.sum())
+        held = parsed.values_in.sum() if parsed.view is None else parsed.view.splits[-1]
+        tally[file, "column", column.name, "values"] = int(held)
         tally[file, "column", column.name, "nulls"] = parsed.nulls
         tally[file, "column", column.name, "present"] = len(parsed.array) - parsed.array.null_count
         tally[file, "column", column.name, "rejected"] = 0 if rejected is None else int(parsed.values_in[~good].sum())
@@ -98,8 +99,9 @@ def validate_batch(batch: pa.RecordBatch, spec: Spec, known: Mapping[str, Ragged
     good, rejected = rejection.split(batch, faults)
     tally = count_rejected(rejected)
     file = origin.file_of(batch)
+    cut: dict[str, int] | None = {} if rejected is None else None
     for column in spec.columns:
-        counts = count_values(column, spec, views[column.key], checked[column.name], good)
+        counts = count_values(column, spec, views[column.key], checked[column.name], good, cut)
         tally.update({(file, "column", column.name, what): count for what, count in counts.items()})
     for name, columns in groups.items():
         steps = checked[columns[0].name].steps

@@ -23,6 +23,7 @@ from pipeline.sources.limits import Limits
 from transforms.beam import GOOD, REJECTED, TALLIES, in_global_window, typed
 from transforms.events.accounting import EXCLUDED
 from transforms.rows import digests, metrics, origin, rejection
+from transforms.rows.numbers import numbers_of
 from transforms.rows.tally import Tally, count_rejected
 
 
@@ -124,7 +125,7 @@ class _Read(beam.DoFn):
             if read.rejected is not None:
                 count += read.rejected.num_rows
                 rejected = digests.attach_rejected(rejection.of_file(read.rejected, name))
-                numbers, marks = rejected.column("row").to_numpy(), rejected.column("digest")
+                numbers, marks = numbers_of(rejected.column("row")), rejected.column("digest")
                 self._count_digests(name, marks, numbers, said)
                 left = self._left(rejected, name, numbers, marks)
                 self._tally.update(count_rejected(left))

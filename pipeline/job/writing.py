@@ -26,6 +26,7 @@ from transforms.beam import TALLIES, in_global_window
 from transforms.columns import Output
 from transforms.densify import length_buckets
 from transforms.rows import digests, metrics, origin, rejection
+from transforms.rows.numbers import numbers_of
 from transforms.rows.tally import Tally, add, under
 from transforms.spec.spec import Spec, length_name
 
@@ -223,7 +224,7 @@ class WriteShards(beam.DoFn):
         made[file, "rows", "written"] = written
         made[file, "digest", "written"] = digest
         for group in self._spec.group_names:
-            lengths = batch.column(length_name(group)).to_numpy()
+            lengths = numbers_of(batch.column(length_name(group)))
             made[file, "group", group, "steps"] = int(np.sum(lengths))
             if group == self._spec.bucketed_group:
                 made[file, "group", group, "places"] = length_buckets.places(lengths, self._spec.group(group))

@@ -17,6 +17,7 @@ from pipeline.sinks.contents import Contents, Tell
 from pipeline.sources.packings import GZIP
 from transforms.columns.results import Output
 from transforms.kernels import encode
+from transforms.rows.numbers import numbers_of
 from transforms.spec.parse_specs import known_shape, parse_spec
 
 Features = Callable[[pa.RecordBatch], list[encode.Feature]]
@@ -81,15 +82,15 @@ def feature_of(batch: pa.RecordBatch, output: Output, listed: bool = False) -> e
     values, shape, name = flat_values(batch, output), known_shape(output), output.name.encode()
     steps, width = (shape[0], prod(shape[1:])) if listed else (None, prod(shape))
     if pa.types.is_floating(values.type):
-        floats = np.ascontiguousarray(values.to_numpy(), np.float32)
+        floats = np.ascontiguousarray(numbers_of(values), np.float32)
         return encode.Feature(name, encode.FLOATS, floats, width, steps)
     if pa.types.is_boolean(values.type):
         bits = np.frombuffer(values.buffers()[1] or b"", np.uint8)
         return encode.Feature(name, encode.BOOLEANS, bits, width, steps, first=values.offset)
     if pa.types.is_integer(values.type):
         # The same 64 bits, of which a cast back makes the same number.
-        integers = values.view(pa.int64()) if pa.types.is_uint64(values.type) else values.cast(pa.int64())
-        return encode.Feature(name, encode.INTEGERS, integers.to_numpy(), width, steps)
+        integers = numbers_of(values).astype(np.int64, copy=False)
+        return encode.Feature(name, encode.INTEGERS, integers, width, steps)
     strings = values.cast(pa.large_binary())
     _, starts, data = strings.buffers()
     found = np.frombuffer(starts or bytes(8), np.int64)[strings.offset :]

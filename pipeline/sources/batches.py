@@ -14,6 +14,7 @@ from pipeline.sources.compression import Content
 from pipeline.sources.limits import Limits
 from transforms import escaping
 from transforms.rows import digests, origin, rejection
+from transforms.rows.numbers import arrow_of
 from transforms.rows.ragged import Ragged, splits_of
 
 T = TypeVar("T")
@@ -101,11 +102,12 @@ def with_origins(
       checksums: uint64 `[records]`, their CRC-32C where they are at hand: good rows get their digests of them.
     """
     for part in parts:
-        own = records if len(part.positions) == len(records) else records.take(pa.array(part.positions))
-        made = origin.with_origin(part.batch, path, numbers[part.positions], own, record_format, header)
+        at = slice(None) if len(part.positions) == len(records) else part.positions
+        own = records if isinstance(at, slice) else records.take(arrow_of(at))
+        made = origin.with_origin(part.batch, path, numbers[at], own, record_format, header)
         if checksums is not None:
-            found = digests.of_rows(path, numbers[part.positions], checksums[part.positions])
-            made = digests.with_digests(made, pa.array(found))
+            found = digests.of_rows(path, numbers[at], checksums[at])
+            made = digests.with_digests(made, arrow_of(found))
         yield made, None
     if not bad:
         return

@@ -156,8 +156,7 @@ class KeyedCategorical(Categorical, KeyedColumn):
         checked = self.check_words(values, empty)
         faults = [*self.missing_faults(values), *checked.faults]
         if self.is_sequence:
-            steps = values.lengths // self.step_width
-            return Checked(faults, steps, None, empty, checked.flags)
+            return Checked(faults, values.steps(self.step_width), None, empty, checked.flags)
         several = np.flatnonzero(values.lengths > self.max_ids)
         if len(several):
             shown = [f"{n} ids" for n in values.lengths[several]]

@@ -91,7 +91,7 @@ class SequenceNumeric(SequenceMixin, NumericBase):
         """See the base class."""
         width = self.step_width
         finite = self.check_finite(values)
-        steps = values.lengths if width == 1 else -(-values.lengths // width)
+        steps = values.steps(width)
         uneven = width > 1 and values.seen(width).uneven
         incomplete = np.flatnonzero(steps * width != values.lengths) if uneven else np.zeros(0, np.int64)
         faults = [*self.missing_faults(values), *finite.faults]

@@ -8,6 +8,7 @@ import pyarrow as pa
 from transforms.columns import Output
 from transforms.densify.graph import Arrays
 from transforms.rows import origin
+from transforms.rows.numbers import arrow_of, steps_of
 from transforms.rows.ragged import Ragged
 from transforms.spec.spec import Spec
 
@@ -31,9 +32,9 @@ def dense_batch(batch: pa.RecordBatch, arrays: Arrays, spec: Spec) -> pa.RecordB
         if output.dtype == "bool":
             array = array.astype(bool)
         width = int(np.prod(array.shape[1:], dtype=np.int64))
-        flat = pa.array(array.reshape(-1))
+        flat = pa.array(array.reshape(-1)) if array.dtype.kind in "bOSU" else arrow_of(array.reshape(-1))
         columns[output.name] = flat if array.ndim == 1 else _fixed_size(flat, width, batch.num_rows)
-    columns[origin.ROW_COLUMN] = pa.array(origin.row_numbers(batch))
+    columns[origin.ROW_COLUMN] = arrow_of(origin.row_numbers(batch))
     if origin.DIGEST_COLUMN in batch.schema.names:
         columns[origin.DIGEST_COLUMN] = batch.column(origin.DIGEST_COLUMN)
     dense = pa.RecordBatch.from_pydict(columns).replace_schema_metadata(
@@ -46,5 +47,5 @@ def dense_batch(batch: pa.RecordBatch, arrays: Arrays, spec: Spec) -> pa.RecordB
 def _fixed_size(flat: pa.Array, width: int, count: int) -> pa.Array:
     """Returns values as `count` lists of `width`. pyarrow 25 makes none of width 0 from values: every sequence is empty then."""
     if width:
-        return pa.FixedSizeListArray.from_arrays(flat, width)
+        return steps_of(flat, width)
     return pa.array([[]] * count, pa.list_(flat.type, 0))

@@ -13,6 +13,7 @@ from transforms import dtypes
 from transforms.densify import tensors
 from transforms.densify.collect import level_moments
 from transforms.densify.densify import densify
+from transforms.rows.numbers import numbers_of
 from transforms.rows.ragged import Ragged
 from transforms.spec.spec import Spec
 from transforms.statistics.contributed import Contribution, Packed
@@ -61,27 +62,27 @@ def _parts(column: pa.Array) -> tuple[tf.Tensor, tf.Tensor]:
     flat = view.values.cast(pa.large_binary()) if pa.types.is_large_string(view.values.type) else view.values
     if pa.types.is_large_binary(flat.type):  # no words have no type of their own
         return tf.convert_to_tensor(flat.to_numpy(zero_copy_only=False), tf.string), tensors.shared(view.splits)
-    return tensors.shared(flat.to_numpy()), tensors.shared(view.splits)
+    return tensors.shared(numbers_of(flat)), tensors.shared(view.splits)
 
 
 def _ragged(values: tf.Tensor, splits: tf.Tensor) -> tf.RaggedTensor:
     return tf.RaggedTensor.from_row_splits(values, splits, validate=False)
 
 
-class _Compiled:
+class Compiled:
     """A function of raw tensors as a graph that takes batches.
 
     It takes the parts of ragged tensors: to look these over, call by call, takes TensorFlow longer than a small batch.
 
     Args:
       function: the function to compile; it is kept alive with everything in it, such as lookup tables.
-      spec: the columns.
+      inputs: name of each input and the dtype of its values, as `Spec.graph_inputs`.
     """
 
-    def __init__(self, function: Callable[[RawTensors], Any], spec: Spec):
-        self._function, self._keys = function, list(spec.graph_inputs)
+    def __init__(self, function: Callable[[RawTensors], Any], inputs: Mapping[str, str]):
+        self._function, self._keys = function, list(inputs)
         specs = []
-        for kind in spec.graph_inputs.values():
+        for kind in inputs.values():
             specs += [tf.TensorSpec([None], tf.as_dtype(kind)), tf.TensorSpec([None], tf.int64)]
         self._concrete = tf.function(self._traced, specs, autograph=False).get_concrete_function()
 
@@ -99,14 +100,14 @@ def fitted_graph(fitted: Fitted, compiled: bool = True) -> BatchFunction:
     def function(raw: RawTensors) -> Mapping[str, Any]:
         return densify(spec, raw, fitted)
 
-    return _Compiled(function, spec) if compiled else lambda batch: function(raw_tensors(batch, spec))
+    return Compiled(function, spec.graph_inputs) if compiled else lambda batch: function(raw_tensors(batch, spec))
 
 
 def saved_graph(spec: Spec, transform_dir: str) -> BatchFunction:
     """Loads the graph that a job saved (what `tft.TFTransformOutput` opens)."""
     # Not through TFTransformOutput, which looks after inputs that nobody gives: seconds for a wide graph.
     with trees.fetched(f"{transform_dir.rstrip('/')}/{TRANSFORM_FN}") as folder:
-        return _Compiled(called(tf.saved_model.load(folder), spec), spec)
+        return Compiled(called(tf.saved_model.load(folder), spec), spec.graph_inputs)
 
 
 def carried(made: Mapping[str, Any]) -> dict[str, Any]:
@@ -154,7 +155,7 @@ def moments_graph(spec: Spec) -> Callable[[pa.RecordBatch], Packed]:
         parts[:], contributed = level_moments(spec, raw, nothing, 0)
         return contributed
 
-    function = _Compiled(traced, spec)
+    function = Compiled(traced, spec.graph_inputs)
 
     def moments(batch: pa.RecordBatch) -> Packed:
         found = Packed(tuple(parts))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import pyarrow as pa
 import tensorflow as tf
 
 from transforms.kernels.buffers import ALIGNMENT, aligned
+from transforms.rows.numbers import arrow_of
 
 
 def shared(array: np.ndarray) -> tf.Tensor:
@@ -20,7 +20,7 @@ def shared(array: np.ndarray) -> tf.Tensor:
     if not array.flags.c_contiguous or array.ctypes.data % ALIGNMENT:
         array = copied(array)
     # NumPy hands on what is read-only only since DLPack 1.0, which TensorFlow 2.21 does not take; Arrow always does.
-    return tf.experimental.dlpack.from_dlpack(pa.array(array).__dlpack__())
+    return tf.experimental.dlpack.from_dlpack(arrow_of(array).__dlpack__())
 
 
 def copied(array: np.ndarray) -> np.ndarray:

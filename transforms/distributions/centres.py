@@ -29,14 +29,9 @@ class Centre:
 
     values: tuple[float, ...]
 
-    def taken_from(self, values: np.ndarray) -> np.ndarray:
-        """Returns the distance of values `[n, width]` from the centre, float32, taken in the values' own dtype."""
-        if values.dtype.kind == "i":
-            centre = np.array([round(value) for value in self.values], np.int64)
-        else:
-            centre = np.array(self.values, values.dtype)
-        with np.errstate(over="ignore"):  # of a float64 that no float32 holds: infinity
-            return (values - centre if any(self.values) else values).astype(np.float32, copy=False)
+    def of(self, dtype: np.dtype) -> np.ndarray:
+        """Returns the centre in a dtype, `[dimensions]`: integers are rounded."""
+        return np.array([round(value) for value in self.values] if dtype.kind == "i" else self.values, dtype)
 
 
 def centres(spec: Spec, table: np.ndarray | None) -> dict[str, Centre]:

@@ -20,11 +20,14 @@ import numpy as np
 import pyarrow as pa
 
 from transforms.columns import Column
-from transforms.columns.numeric_base import numeric_of
+from transforms.columns.numeric_base import NumericBase, numeric_of
 from transforms.columns.vocabulary_base import vocabulary_of
-from transforms.distributions import observed
 from transforms.distributions.centres import Centre, dimensions
+from transforms.distributions.kept_steps import KeptSteps
+from transforms.kernels.bins import count_ids, count_numbers
+from transforms.kernels.values import read_only
 from transforms.rows import origin
+from transforms.rows.numbers import numbers_of
 from transforms.rows.ragged import Ragged
 from transforms.rows.tally import parted
 from transforms.spec.spec import Spec
@@ -32,6 +35,8 @@ from transforms.spec.spec import Spec
 MANTISSA_BITS: Final = 4
 BINS: Final = 1 << (9 + MANTISSA_BITS)
 """Bins of a float32: a bin is at most 1/16 of its lower end wide."""
+BIN_SHIFT: Final = np.uint32(23 - MANTISSA_BITS)
+"""The bits of a float32 that do not tell its bin."""
 
 ALL_IDS: Final = 1 << 16
 """This many ids are counted one by one, of all columns together."""
@@ -44,8 +49,8 @@ Key = tuple[str, str, int]
 """Column, what (`before`, `after`, `ids`, `unknown`), and the dimension: -1 where all are counted together."""
 
 Counts = dict[Key, np.ndarray]
-"""Counts by bin, int64: `[BINS]` for values, `[most_ids + 2]` for ids (from -1 on; the last for all others), `[1]`
-else."""
+"""Counts by bin, int64: for values `[dimensions, BINS]`, under the first of them, or -1; for ids `[most_ids + 2]` (from -1 on; the
+last for all others); `[1]` else."""
 
 Packed = dict[Key, tuple[np.ndarray, np.ndarray]]
 """The same without zeros, small enough to cross a shuffle: bins (ascending) and their counts."""
@@ -59,7 +64,7 @@ def bins_of(values: np.ndarray) -> np.ndarray:
     """
     with np.errstate(over="ignore"):
         bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
-    return bits >> np.uint32(23 - MANTISSA_BITS)
+    return bits >> BIN_SHIFT
 
 
 def edges(bins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -68,7 +73,7 @@ def edges(bins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     >>> [side.tolist() for side in edges(np.array([0, 2032, 6128]))]
     [[0.0, 1.0, -1.0625], [7.346839692639297e-40, 1.0625, -1.0]]
     """
-    inner = (bins.astype(np.uint32) % (BINS // 2)) << np.uint32(23 - MANTISSA_BITS)
+    inner = (bins.astype(np.uint32) % (BINS // 2)) << BIN_SHIFT
     outer = inner + np.uint32(1 << (23 - MANTISSA_BITS))
     with np.errstate(invalid="ignore"):  # bits of NaN
         near, far = (side.view(np.float32).astype(np.float64) for side in (inner, outer))
@@ -82,19 +87,14 @@ def is_finite(bins: np.ndarray) -> np.ndarray:
     return bins % (BINS // 2) < (255 << MANTISSA_BITS)
 
 
-def add(into: Counts, other: Counts) -> None:
-    """Adds counts to others, in place."""
-    for key, counts in other.items():
-        if key in into:
-            into[key] += counts
-        else:
-            into[key] = counts
-
-
 def packed(counts: Counts) -> Packed:
-    """Returns counts without their zeros."""
-    found = {key: np.flatnonzero(of) for key, of in counts.items()}
-    return {key: (at.astype(np.int32), counts[key][at]) for key, at in found.items()}
+    """Returns counts without their zeros, each dimension by itself."""
+    made: Packed = {}
+    for (*names, first), of in counts.items():
+        for k, own in enumerate(of.reshape(-1, of.shape[-1])):
+            at = np.flatnonzero(own)
+            made[names[0], names[1], first + k] = at.astype(np.int32), own[at]
+    return made
 
 
 def merged(parts: Any) -> Packed:
@@ -164,11 +164,11 @@ def most_ids(spec: Spec) -> int:
     return max(256, min(8192, ALL_IDS // max(len(id_outputs(spec)), 1)))
 
 
-Counter = Callable[[pa.RecordBatch, Mapping[str, np.ndarray]], Counts]
+Counter = Callable[[pa.RecordBatch, Mapping[str, np.ndarray], Counts], None]
 
 
 def counter(spec: Spec, around: Mapping[str, Centre], words: Mapping[str, int], one_in: int = 1) -> Counter:
-    """Returns a function that counts a validated batch and the arrays that it became, late rejects taken out of both.
+    """Returns a function that counts a validated batch and the arrays that it became, late rejects taken out of both, into counts.
 
     Counted are the numbers of kept steps that the rows hold: no padding, nothing completed or filled. `before` are the parsed
     values, `after` what is written of them (of columns of numbers), `ids` the ids that are written. Columns that are written
@@ -180,50 +180,65 @@ def counter(spec: Spec, around: Mapping[str, Centre], words: Mapping[str, int], 
       words: by column, how many words its vocabulary has, where unknown words have ids of their own after these.
       one_in: one row in this many is counted, a power of 2.
     """
+    from transforms.densify.spoiled import written_values
+
     ids, most = id_outputs(spec), most_ids(spec)
 
-    def count(batch: pa.RecordBatch, arrays: Mapping[str, np.ndarray]) -> Counts:
+    def count(batch: pa.RecordBatch, arrays: Mapping[str, np.ndarray], into: Counts) -> None:
         """Counts the values of a batch, and of what became of it."""
-        made: Counts = {(ROWS, ROWS, -1): np.array([batch.num_rows])}
+        rows = np.arange(batch.num_rows)
         if one_in > 1 and origin.DIGEST_COLUMN in batch.schema.names:
-            chosen = np.flatnonzero(batch.column(origin.DIGEST_COLUMN).to_numpy() % np.uint64(one_in) == 0)
-            batch, arrays = batch.select(list(spec.features)).take(pa.array(chosen)), observed.Rows(arrays, chosen)
-        made[ROWS, COUNTED, -1] = np.array([batch.num_rows])
-        if not batch.num_rows:
-            return made
-        kept = observed.KeptSteps(spec, arrays)
+            rows = np.flatnonzero(numbers_of(batch.column(origin.DIGEST_COLUMN)) % np.uint64(one_in) == 0)
+        _held(into, (ROWS, ROWS, -1), 1)[0] += batch.num_rows
+        _held(into, (ROWS, COUNTED, -1), 1)[0] += len(rows)
+        if not len(rows):
+            return
+        kept = KeptSteps(spec, arrays, rows)
         for column in spec.columns:
             if numeric_of(column) is not None:
-                before, after, seen = kept.numbers(column, Ragged.of(batch.column(column.key)))
-                made |= _numbers(column, BEFORE, around[column.name].taken_from(before), seen)
-                if after is not None:
-                    made |= _numbers(column, AFTER, after, seen)
+                values = Ragged.of(batch.column(column.key))
+                after = written_values(column, arrays, spec) if isinstance(column, NumericBase) else None
+                _numbers(column, kept, values, after, around[column.name], into)
             if column.name in ids:
-                made |= _ids(column.name, kept.steps(column, arrays[ids[column.name]]), words.get(column.name), most)
-        return made
+                _ids(column, kept, arrays[ids[column.name]], words.get(column.name), most, into)
 
     return count
 
 
-def _numbers(column: Column, what: str, values: np.ndarray, seen: np.ndarray | None) -> Counts:
-    """Counts those of the values `[n, width]` that are `seen`."""
-    bins, count = bins_of(values), dimensions(column)
-    if count == 1:
-        flat = bins.reshape(-1) if seen is None else bins[seen]
-        return {(column.name, what, 0 if values.shape[1] == 1 else -1): _bincount(flat, BINS)}
-    sides = [bins[:, k] if seen is None else bins[:, k][seen[:, k]] for k in range(count)]
-    return {(column.name, what, k): _bincount(side, BINS) for k, side in enumerate(sides)}
+def _numbers(
+    column: Column, kept: KeptSteps, values: Ragged, after: np.ndarray | None, around: Centre, into: Counts
+) -> None:
+    """Counts the numbers of a column before normalising, and after it where it writes numbers."""
+    numeric = numeric_of(column)
+    assert numeric is not None
+    raw, width = numbers_of(values.values), numeric.step_width
+    places = kept.raw(column, values, width)
+    observed = np.isfinite(raw) if numeric.fills else np.zeros(0, bool)
+    sides = {BEFORE: (raw, places.raw, around.of(raw.dtype))}
+    if after is not None:
+        flat, first, _ = kept.made(column, after)
+        sides[AFTER] = flat, first, np.zeros(dimensions(column), flat.dtype)
+    together = dimensions(column) == 1 and width > 1
+    for what, (flat, first, centre) in sides.items():
+        counts = _held(into, (column.name, what, -together), len(centre), BINS)
+        given = map(read_only, (flat, first, places.sizes, centre, observed, places.raw))
+        with np.errstate(over="ignore"):  # where the kernels run as Python
+            count_numbers(*given, width, BIN_SHIFT, counts)
 
 
-def _ids(name: str, ids: np.ndarray, words: int | None, most: int) -> Counts:
-    made = {(name, IDS, -1): _bincount(np.clip(ids.reshape(-1), -1, most) + 1, most + 2)}
+def _ids(column: Column, kept: KeptSteps, array: np.ndarray, words: int | None, most: int, into: Counts) -> None:
+    flat, first, width = kept.made(column, array)
+    counts = _held(into, (column.name, IDS, -1), most + 2)
+    given = map(read_only, (flat, first, kept.sizes(column, width)))
+    unknown = count_ids(*given, 2**63 - 1 if words is None else words, counts)
     if words is not None:
-        made[name, UNKNOWN, -1] = np.array([np.count_nonzero(ids >= words)])
-    return made
+        _held(into, (column.name, UNKNOWN, -1), 1)[0] += unknown
 
 
-def _bincount(places: np.ndarray, size: int) -> np.ndarray:
-    return np.bincount(places, minlength=size)
+def _held(into: Counts, key: Key, *shape: int) -> np.ndarray:
+    if key not in into:
+        into[key] = np.zeros(shape, np.int64)
+    return into[key]
 
 
 def known_words(spec: Spec, learned: Mapping[str, int]) -> dict[str, int]:

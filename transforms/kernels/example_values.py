@@ -147,6 +147,33 @@ def fill(
 
 
 @kernel
+def measure(rows: Any, found: Any, slots: Any, nested: Any, splits: Any, sums: Any) -> None:
+    """Measures the lists that features become.
+
+    Args:
+      rows: int64 `[rows]`, the records wanted.
+      found: the places of features in the records, a `Scanned`.
+      slots: int64 `[features]`, the slot of each.
+      nested: bool `[features]`, whether it is a feature list: the list of a row holds its steps, else its values.
+      splits: int64 `[features, rows + 1]`, filled: where the list of each row begins and ends, from 0 on.
+      sums: int64 `[features, 4]`, filled: all values; steps; bytes of the entries; and the rows without the feature.
+    """
+    for k in range(len(slots)):
+        slot, end, values, steps, size, absent = slots[k], 0, 0, 0, 0, 0
+        splits[k, 0] = 0
+        for n in range(len(rows)):
+            row = rows[n]
+            values += found.values[slot, row]
+            steps += found.steps[slot, row]
+            size += found.end[slot, row] - found.begin[slot, row]
+            there = found.begin[slot, row] >= 0 if nested[k] else found.kind[slot, row] != 0
+            absent += not there
+            end += found.steps[slot, row] if nested[k] else found.values[slot, row]
+            splits[k, n + 1] = end
+        sums[k, 0], sums[k, 1], sums[k, 2], sums[k, 3] = values, steps, size, absent
+
+
+@kernel
 def run_of(rows: Any, first: Any, found: Any, slots: Any, kinds: Any) -> Any:
     """Returns where the longest run of rows ends that starts at the first and in which no feature has values of two kinds.
 

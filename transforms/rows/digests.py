@@ -20,6 +20,7 @@ from transforms.kernels import digests as kernels
 from transforms.kernels.values import read_only
 from transforms.rows import origin, paths
 from transforms.rows.fields import text_buffers
+from transforms.rows.numbers import arrow_of, numbers_of
 from transforms.rows.ragged import Ragged, unwrapped
 
 _NULL: Final = np.uint64(0x9AE16A3B2F90404F)
@@ -42,7 +43,7 @@ def attach(batch: pa.RecordBatch, features: Collection[str]) -> pa.RecordBatch:
     else:
         content = contents(records)
     found = of_rows(origin.file_of(batch), origin.row_numbers(batch), content)
-    return with_digests(batch, pa.array(found))
+    return with_digests(batch, arrow_of(found))
 
 
 def with_digests(batch: pa.RecordBatch, found: pa.Array) -> pa.RecordBatch:
@@ -90,7 +91,7 @@ def without_file(digests: pa.Array, file: str, numbers: np.ndarray) -> int:
       file: the name of their file.
       numbers: int64 `[rows]`, their numbers in it.
     """
-    found = digests.to_numpy(zero_copy_only=False)
+    found = numbers_of(digests)
     with np.errstate(over="ignore"):  # where the kernels run as Python
         return int(kernels.total_without_file(of_text(file), read_only(numbers), read_only(found)))
 
@@ -100,11 +101,11 @@ def renamed(batch: pa.RecordBatch, name: str) -> pa.RecordBatch:
     before, at = origin.file_of(batch), batch.schema.get_field_index(origin.DIGEST_COLUMN)
     if before != name and at >= 0:
         numbers = origin.row_numbers(batch)
-        found = batch.column(at).to_numpy(zero_copy_only=False)
+        found = numbers_of(batch.column(at))
         content = np.empty(len(found), np.uint64)
         with np.errstate(over="ignore"):
             kernels.contents(of_text(before), read_only(numbers), read_only(found), content)
-        batch = batch.set_column(at, batch.schema.field(at), pa.array(of_rows(name, numbers, content)))
+        batch = batch.set_column(at, batch.schema.field(at), arrow_of(of_rows(name, numbers, content)))
     return origin.of_file(batch, name)
 
 
@@ -114,7 +115,7 @@ def total(digests: pa.Array) -> int:
     >>> total(pa.array([2**63, 2**63, 7], pa.uint64()))
     7
     """
-    return int(np.add.reduce(digests.to_numpy(zero_copy_only=False), dtype=np.uint64))
+    return int(np.add.reduce(numbers_of(digests), dtype=np.uint64))
 
 
 def as_text(digest: int) -> str:

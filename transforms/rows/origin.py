@@ -12,6 +12,7 @@ A batch without them is somebody's own: rows count from 0 and the record is buil
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -19,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.rows.marks import unreadable
+from transforms.rows.numbers import arrow_of, numbers_of
 from transforms.rows.ragged import Ragged, bare_type, is_list
 
 FILE_KEY: Final = b"seqcols.file"
@@ -59,7 +61,7 @@ def with_origin(
     schema = schema.append(pa.field(RECORD_COLUMN, records.type))
     metadata = {FILE_KEY: file.encode(), FORMAT_KEY: record_format.encode()}
     schema = schema.with_metadata({**metadata, **({HEADER_KEY: header.encode()} if header else {})})
-    return pa.RecordBatch.from_arrays([*batch.columns, pa.array(numbers, pa.int64()), records], schema=schema)
+    return pa.RecordBatch.from_arrays([*batch.columns, arrow_of(numbers), records], schema=schema)
 
 
 def _as_struct(batch: pa.RecordBatch) -> pa.Array:
@@ -74,9 +76,9 @@ def plain(batch: pa.RecordBatch) -> pa.RecordBatch:
     Views of strings and binaries (as Polars writes them) become large strings and binaries, run-end-encoded values a value a row,
     and unions, which no column takes, Python's text of each value: with a union in a struct, Arrow ends the process.
     """
-    columns = [_plain(column) for column in batch.columns]
-    if all(made is column for made, column in zip(columns, batch.columns, strict=True)):
+    if not any(_lacks_kernels(kind) for kind in batch.schema.types):
         return batch
+    columns = [_plain(column) for column in batch.columns]
     fields = [field.with_type(column.type) for field, column in zip(batch.schema, columns, strict=True)]
     return pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields, batch.schema.metadata))
 
@@ -114,6 +116,7 @@ def _plain(array: pa.Array) -> pa.Array:
     return array
 
 
+@lru_cache(maxsize=1024)
 def _lacks_kernels(kind: pa.DataType) -> bool:
     types = pa.types
     odd = (types.is_run_end_encoded, types.is_string_view, types.is_binary_view, types.is_union)
@@ -149,7 +152,7 @@ def in_split(batch: pa.RecordBatch, name: str) -> pa.RecordBatch:
 def row_numbers(batch: pa.RecordBatch) -> np.ndarray:
     """Returns the number of each row in its file (in the batch, where it was not read from a file), int64 `[rows]`."""
     if ROW_COLUMN in batch.schema.names:
-        return batch.column(ROW_COLUMN).to_numpy()
+        return numbers_of(batch.column(ROW_COLUMN))
     return np.arange(batch.num_rows, dtype=np.int64)
 
 
@@ -157,7 +160,7 @@ def origin_columns(batch: pa.RecordBatch) -> dict[str, pa.Array]:
     """Returns the columns that carry the origin; new ones if the batch has none."""
     if RECORD_COLUMN in batch.schema.names:
         return {name: batch.column(name) for name in RESERVED if name in batch.schema.names}
-    return {ROW_COLUMN: pa.array(row_numbers(batch)), RECORD_COLUMN: _as_struct(batch)}
+    return {ROW_COLUMN: arrow_of(row_numbers(batch)), RECORD_COLUMN: _as_struct(batch)}
 
 
 def rebuild(batch: pa.RecordBatch, columns: dict[str, pa.Array], keep_record: bool = True) -> pa.RecordBatch:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from transforms.rows.numbers import arrow_of, lists_of, numbers_of
 
 if TYPE_CHECKING:
     from transforms.kernels.values import Seen
@@ -38,10 +40,10 @@ class Ragged:
         """
         kind = array.type
         if not array.null_count and (pa.types.is_large_list(kind) or pa.types.is_list(kind)):
-            splits = array.offsets.to_numpy().astype(np.int64, copy=False)
+            splits = numbers_of(array.offsets).astype(np.int64, copy=False)
             first, last = int(splits[0]), int(splits[-1])
             values = array.values.slice(first, last - first)  # `flatten` takes ten times as long to come to the same
-            return cls(values, splits - first if first else splits, np.ones(len(array), bool))
+            return cls(values, splits - first if first else splits, everywhere(len(array)))
         lengths = pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False)
         present = pc.is_valid(array).to_numpy(zero_copy_only=False)
         return cls(array.flatten(), splits_of(lengths), present)
@@ -50,6 +52,16 @@ class Ragged:
     def lengths(self) -> np.ndarray:
         """Values in each row, int64 `[rows]`."""
         return np.diff(self.splits)
+
+    @cached_property
+    def absent(self) -> int:
+        """How many rows have no list at all."""
+        whole = self.present is everywhere(len(self.present))
+        return 0 if whole else len(self.present) - int(np.count_nonzero(self.present))
+
+    def steps(self, width: int) -> np.ndarray:
+        """Returns the steps of each row, `width` values each and the last one perhaps fewer, int64 `[rows]`."""
+        return self.lengths if width == 1 else -(-self.lengths // width)
 
     def seen(self, width: int) -> Seen:
         """Returns a summary of a column of numbers (int64, float32 or float64, no nulls) with `width` values per step.
@@ -60,7 +72,7 @@ class Ragged:
 
         known: dict[int, Seen] = self.__dict__.setdefault("_seen", {})
         if width not in known:
-            known[width] = look(self.values.to_numpy(), self.splits, width)
+            known[width] = look(numbers_of(self.values), self.splits, width)
         return known[width]
 
     def rows_of(self, positions: np.ndarray) -> np.ndarray:
@@ -69,8 +81,17 @@ class Ragged:
 
     def to_list_array(self) -> pa.Array:
         """Returns the column as an Arrow large list array, absent rows as nulls. Copies no values."""
-        mask = None if self.present.all() else pa.array(~self.present)
-        return pa.LargeListArray.from_arrays(pa.array(self.splits), self.values, mask=mask)
+        if not self.absent:
+            return lists_of(self.values, self.splits)
+        return pa.LargeListArray.from_arrays(arrow_of(self.splits), self.values, mask=pa.array(~self.present))
+
+
+@lru_cache(maxsize=64)
+def everywhere(count: int) -> np.ndarray:
+    """Returns bool `[count]`, true throughout, read-only."""
+    made = np.ones(count, bool)
+    made.flags.writeable = False
+    return made
 
 
 def unwrapped(array: pa.Array) -> pa.Array:

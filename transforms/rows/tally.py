@@ -187,5 +187,4 @@ def lengths_by_group(tally: Tally) -> dict[str, list[tuple[int, int]]]:
 
 def presence(view: Ragged) -> tuple[int, int]:
     """Returns how many rows of a canonical list column are absent, and how many are there but empty."""
-    absent = len(view.present) - int(np.count_nonzero(view.present))
-    return absent, len(view.present) - int(np.count_nonzero(view.lengths)) - absent
+    return view.absent, len(view.present) - int(np.count_nonzero(view.lengths)) - view.absent

@@ -7,7 +7,9 @@ empty row with `VALID` false: a graph cannot leave rows out.
 
 from __future__ import annotations
 
+import keyword
 import math
+import re
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
@@ -91,10 +93,12 @@ class ServingModel(tf.Module):
 
     def _outputs(self) -> list[Output]:
         """Finds T and the dtypes that normalizers gave, from a row without any feature."""
-        nothing = {}
-        for key, kind in self._spec.graph_inputs.items():
-            nothing[key] = tf.RaggedTensor.from_row_lengths(tf.zeros([0], kind), tf.constant([0], tf.int64))
-        passed = self._spec.passed_through
+        inputs, splits = self._spec.graph_inputs, tf.constant([0, 0], tf.int64)
+        empty = {
+            kind: tf.RaggedTensor.from_row_splits(tf.zeros([0], kind), splits, validate=False)
+            for kind in set(inputs.values())
+        }
+        nothing, passed = {key: empty[kind] for key, kind in inputs.items()}, self._spec.passed_through
         found = final_outputs(self._spec, to_arrays(self._graph(nothing)))
         return [output for output in without_left_out(found, self._asked) if output.name not in passed]
 
@@ -170,18 +174,23 @@ def required_features(spec: Spec) -> list[str]:
 def rehearse(spec: Spec) -> None:
     """Saves a model that computes nothing, with the inputs and outputs of the serving model: before a job, not after it.
 
+    Not where there is nothing to try: with hundreds of columns it takes a second.
+
     Raises:
       SpecError: TensorFlow refuses their names.
     """
-    passed = spec.passed_through
-    outputs = [output.name for output in spec.outputs() if output.name not in passed] + [VALID]
+    passed, named = spec.passed_through, inputs.ragged_inputs(spec)
+    outputs = [output.name for output in spec.outputs() if output.name not in passed]
+    if _ordinary([name for own in named.values() for name in own]) and _ordinary(outputs):
+        return
+    outputs.append(VALID)
 
     def nothing(**given: tf.Tensor) -> dict[str, tf.Tensor]:
         made = tf.zeros(tf.shape(next(iter(given.values()))))
         return dict.fromkeys(outputs, made)
 
     try:
-        function = _concrete(nothing, inputs.ragged_inputs(spec))
+        function = _concrete(nothing, named)
         with tempfile.TemporaryDirectory(prefix="seqcols-") as folder:
             tf.saved_model.save(tf.Module(), folder, signatures={RAGGED: function})
     except (ValueError, TypeError) as error:
@@ -189,6 +198,12 @@ def rehearse(spec: Spec) -> None:
         raise SpecError(
             [SpecFault("columns", f"expected names that TensorFlow takes for a serving model ({why})")]
         ) from error
+
+
+def _ordinary(names: Sequence[str]) -> bool:
+    """Tells whether names are certain to suit TensorFlow, which makes those of Python's arguments of them, in small letters."""
+    words = {name.lower() for name in names if re.fullmatch("[A-Za-z][A-Za-z0-9_]*", name)}
+    return len(words) == len(names) and not words & {"self", *map(str.lower, keyword.kwlist)}
 
 
 def save(
@@ -229,14 +244,14 @@ def _concrete(function: Any, named: inputs.Inputs) -> Any:
 def _unspoilt(spec: Spec, dense: Mapping[str, tf.Tensor]) -> tf.Tensor:
     """Returns the rows in which no normalizer returned a non-finite number; see `graph.normalizer_faults`."""
     one = next(iter(dense.values()))
-    rows = tf.shape(one)[0]
-    alike: dict[float, list[tf.Tensor]] = {}
+    alike: dict[tuple[float, tf.DType], list[tf.Tensor]] = {}
     for column, numeric in spoiling_columns(spec):
-        values = tf.cast(written_values(column, dense, spec), tf.float64)
-        alike.setdefault(largest_written(numeric), []).append(tf.reshape(values, [rows, math.prod(values.shape[1:])]))
-    good = [tf.ones([rows], tf.bool)]
-    for largest, found in alike.items():  # no comparison with NaN holds
-        good.append(tf.reduce_all(tf.abs(tf.concat(found, axis=1)) <= largest, axis=1))
+        values = written_values(column, dense, spec)
+        if (width := math.prod(values.shape[1:])) > 0:
+            alike.setdefault((largest_written(numeric), values.dtype), []).append(tf.reshape(values, [-1, width]))
+    good = [tf.ones([tf.shape(one)[0]], tf.bool)]
+    for (largest, _), found in alike.items():  # no comparison with NaN holds
+        good.append(tf.reduce_all(tf.abs(tf.cast(tf.concat(found, axis=1), tf.float64)) <= largest, axis=1))
     return tf.reduce_all(tf.stack(good), axis=0)
 
 

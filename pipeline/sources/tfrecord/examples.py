@@ -17,6 +17,7 @@ from transforms.kernels.buffers import ALIGNMENT, aligned
 from transforms.kernels.example_values import ValueArrays
 from transforms.kernels.examples import BYTES, FLOATS, INTEGERS, Scanned
 from transforms.kernels.names import Names
+from transforms.rows.numbers import lists_of
 from transforms.rows.ragged import Ragged, splits_of
 
 TYPES: Final = {
@@ -202,12 +203,12 @@ def _columns(
     kinds: np.ndarray,
 ) -> list[pa.Array]:
     """Returns the columns of some rows, whose features have values of the kinds given."""
-    whole = len(rows) == found.begin.shape[1]
-    begin, end, kind, count, steps = (own[slots] if whole else own[np.ix_(slots, rows)] for own in found)
-    totals, step_totals = count.sum(axis=1, dtype=np.int64), steps.sum(axis=1, dtype=np.int64)
-    sizes = np.where(
-        kinds == BYTES, (end - begin).sum(axis=1, dtype=np.int64), 0
-    )  # an entry is longer than what is in it
+    apart = -(-(len(rows) + 1) // _APART[INTEGERS]) * _APART[INTEGERS]
+    lists = aligned(len(slots) * apart, np.int64).reshape(len(slots), apart)[:, : len(rows) + 1]
+    sums = np.empty((len(slots), 4), np.int64)
+    example_values.measure(rows, found, slots, nested, lists, sums)
+    totals, step_totals, sizes, absent = sums.T
+    sizes = np.where(kinds == BYTES, sizes, 0)  # an entry is longer than what is in it
     at = np.zeros(len(slots), np.int64)
     room = dict.fromkeys(_LEAVES, 0)
     for own in room:
@@ -232,11 +233,13 @@ def _columns(
         values = _values(out, int(kinds[k]), int(firsts[k]), int(at[k]))
         if nested[k]:
             first, last = first_steps[k], step[k]
-            splits = out.steps[first - 1 : last] - firsts[k]
-            inner = Ragged(values, splits, out.has_kind[first:last]).to_list_array()
-            columns.append(Ragged(inner, splits_of(steps[k]), begin[k] >= 0).to_list_array())
-        else:
-            columns.append(Ragged(values, splits_of(count[k]), kind[k] != 0).to_list_array())
+            ends = out.steps[first - 1 : last] - firsts[k]
+            values = Ragged(values, ends, out.has_kind[first:last]).to_list_array()
+        if not absent[k]:
+            columns.append(lists_of(values, lists[k]))
+            continue
+        present = found.begin[slots[k], rows] >= 0 if nested[k] else found.kind[slots[k], rows] != 0
+        columns.append(Ragged(values, lists[k], present).to_list_array())
     return columns
 
 

@@ -100,9 +100,15 @@ class _Decoder:
         listed = self._with_lists(records)
         for record_format, mask in ((EXAMPLE, ~listed), (SEQUENCE_EXAMPLE, listed)):
             chosen = np.flatnonzero(mask)
-            if len(chosen):
-                own = records if len(chosen) == len(records) else origin.taken(records, chosen)
+            if len(chosen) == len(records) > 0:
+                yield from self._of_a_kind(records, numbers, checksums, record_format)
+            elif len(chosen):
                 sums = None if checksums is None else checksums[chosen]
-                found, bad = self._records.decode(own, record_format == SEQUENCE_EXAMPLE)
-                bad = {k: message or f"expected a serialized {record_format}" for k, message in bad.items()}
-                yield from with_origins(found, bad, own, numbers[chosen], self._path, record_format, checksums=sums)
+                yield from self._of_a_kind(origin.taken(records, chosen), numbers[chosen], sums, record_format)
+
+    def _of_a_kind(
+        self, records: pa.Array, numbers: np.ndarray, checksums: np.ndarray | None, record_format: str
+    ) -> Decoded:
+        found, bad = self._records.decode(records, record_format == SEQUENCE_EXAMPLE)
+        bad = {k: message or f"expected a serialized {record_format}" for k, message in bad.items()}
+        yield from with_origins(found, bad, records, numbers, self._path, record_format, checksums=checksums)
