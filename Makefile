@@ -46,6 +46,7 @@ $(LOCKED): requirements.lock
 $(INSTALLED): $(LOCKED) setup.py
 	@echo "installing seqcols, editable"
 	@$(PIP_INSTALL) --no-deps --no-build-isolation -e .
+	@env -u PYTHONDONTWRITEBYTECODE -u PYTHONPYCACHEPREFIX $(BIN)/python -m compileall -qq pipeline seqcols transforms
 	@echo "compiling the kernels"
 	@$(BIN)/python -m pipeline.compile_kernels
 	@touch $@

@@ -16,9 +16,11 @@ from pipeline.sources.limits import Limits
 from pipeline.sources.tfrecord import examples as example_records
 from pipeline.sources.tfrecord import framing
 from transforms.columns.results import Output
+from transforms.distributions.histograms import BIN_SHIFT, BINS
 from transforms.events.counted import counted
 from transforms.events.features import FIGURES, SINCE
 from transforms.events.make_events import make_events
+from transforms.kernels.bins import count_ids, count_numbers, kept_places
 from transforms.kernels.fingerprints import fingerprints, of_integers
 from transforms.kernels.partitions import count_runs, summed
 from transforms.kernels.sums import LAYOUTS
@@ -79,7 +81,21 @@ def compile_all() -> None:
     count_runs(read_only(at[:1]), read_only(at), read_only(one), at.copy(), *np.zeros((2, 1), np.uint32))
     fates, numbers = np.zeros(1, np.int8), np.zeros(1, np.uint64)
     summed(read_only(one), read_only(fates), read_only(numbers), np.zeros((1, 1), np.int64), numbers.reshape(1, 1))
+    _count_distributions()
     counted(pa.table({"key": [1], "time": ["1"], "value": [1.0], "whole": [1]}), make_events(_EVENTS), {}, 1)
+
+
+def _count_distributions() -> None:
+    """Counts a number of every kind, and an id, in its row's only step."""
+    one, first, seen = np.ones(1, np.int64), np.zeros(1, np.int64), np.ones(1, bool)
+    numbers, ids = np.zeros((1, BINS), np.int64), np.zeros(3, np.int64)
+    kept_places(*map(read_only, (np.array([0, 1]), first, one)), 1, True, *np.empty((2, 1), np.int64))
+    for dtype in LAYOUTS:
+        values = read_only(np.ones(1, dtype))
+        count_numbers(
+            values, *map(read_only, (first, one)), values, *map(read_only, (seen, first)), 1, BIN_SHIFT, numbers
+        )
+    count_ids(*map(read_only, (one, first, one)), 1, ids)
 
 
 if __name__ == "__main__":

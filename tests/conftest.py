@@ -40,10 +40,9 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_finish() -> None:
     """Makes the hundreds of jobs in a process cheaper, once the test modules have imported all that they need."""
     if "apache_beam" in sys.modules:  # not in the first process of several
-        from tests import quick_beam
+        from pipeline.command import quick_beam
 
-        quick_beam.remember_dofn_specs()
-        quick_beam.remember_views()
+        quick_beam.remember()
         # TensorFlow and Beam are a million objects that stay: a full collection, which looks at them all, takes a second.
         gc.collect()
         gc.freeze()

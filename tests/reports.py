@@ -121,7 +121,8 @@ def made_of(
         tally[file_of(batch), "rows", "read"] += batch.num_rows
         for stage in count(batch):
             add(tally, stage.tally)
-            histograms.add(counts, stage.counts or {})
+            if stage.count is not None:
+                stage.count(counts)
             if stage.rejected is not None:
                 examples.append(combine.first_of(stage.rejected))
             if stage.batch.num_rows:

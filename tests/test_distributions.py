@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
 from collections import Counter
 from typing import Any
 
@@ -282,6 +285,11 @@ def test_whole_numbers_of_more_than_24_bits_keep_their_distance_from_the_centre(
     assert in_bins(counts["x", BEFORE, 0][0]) == nearest_ends([4.0])
 
 
+def numbers(width: int, counts: np.ndarray, *arrays: np.ndarray) -> None:
+    arguments: list[Any] = [*map(read_only, arrays), width, histograms.BIN_SHIFT, counts]
+    bins.count_numbers(*arguments)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int64"])
 def test_numbers_in_ranges_are_counted_as_numpy_counts_them(dtype):
     generator = np.random.default_rng(3)
@@ -289,8 +297,7 @@ def test_numbers_in_ranges_are_counted_as_numpy_counts_them(dtype):
     first, sizes = np.array([0, 40, 41]), np.array([7, 0, 49])
     centre, seen = np.array([2, 3], dtype), generator.random(90) < 0.8
     counts = np.ones((2, BINS), np.int64)
-    given = map(read_only, (values, first, sizes, centre, seen, first))
-    bins.count_numbers(*given, 2, histograms.BIN_SHIFT, counts)
+    numbers(2, counts, values, first, sizes, centre, seen, first)
     expected = np.ones((2, BINS), np.int64)
     for begin, size in zip(first, sizes, strict=True):
         for k in (0, 1):
@@ -299,16 +306,26 @@ def test_numbers_in_ranges_are_counted_as_numpy_counts_them(dtype):
     assert (counts == expected).all()
 
 
+def test_uncompiled_the_same_is_counted():
+    """The tests of this file that call kernels or count rows, once more."""
+    words = "in_ranges or beyond_their_buffer or that_the_rows_hold"
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", __file__, "-k", words]
+    uncompiled = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
+    done = subprocess.run(command, env=uncompiled, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert " passed" in done.stdout
+
+
 def test_values_and_ids_beyond_their_buffer_are_refused():
     one, counts = np.array([1]), np.zeros((1, BINS), np.int64)
     there, nothing = np.zeros(2), np.zeros(0, bool)
     for first, size, seen in ((1, 2, nothing), (-1, 1, nothing), (0, 2, np.ones(1, bool))):
-        given = map(read_only, (there, first * one, size * one, np.zeros(1), seen, 0 * one))
         with pytest.raises(ValueError, match="not there"):
-            bins.count_numbers(*given, 1, histograms.BIN_SHIFT, counts)
+            numbers(1, counts, there, first * one, size * one, np.zeros(1), seen, 0 * one)
     for first, size in ((1, 2), (-1, 1)):
+        ids: list[Any] = [*map(read_only, (np.zeros(2, np.int64), first * one, size * one)), 5, np.zeros(9, np.int64)]
         with pytest.raises(ValueError, match="not there"):
-            bins.count_ids(*map(read_only, (np.zeros(2, np.int64), first * one, size * one)), 5, np.zeros(9, np.int64))
+            bins.count_ids(*ids)
 
 
 @pytest.mark.parametrize("size, one_in", [(0, 1), (64 << 20, 1), ((64 << 20) + 1, 2), (640 << 20, 16)])

@@ -41,10 +41,15 @@ def load() -> None:
     TensorFlow gives an operation one thread then, unless `TF_NUM_INTRAOP_THREADS` says otherwise: what runs side by side are the
     workers, and dealing out the little that an operation does to a batch costs more than it brings. It goes without oneDNN,
     unless `TF_ENABLE_ONEDNN_OPTS` says otherwise: that is for products of matrices, of which a graph here has none, and takes a
-    quarter of a second to begin, and 30 MB in an allocator of its own.
+    quarter of a second to begin, and 30 MB in an allocator of its own. Beam asks less often (`quick_beam`).
     """
-    if "tensorflow" not in sys.modules:
+    first = "tensorflow" not in sys.modules
+    if first:
         for name, value in _SETTINGS.items():
             os.environ.setdefault(name, value)
     with unwatched():
         importlib.import_module("tensorflow_transform.beam")
+        if first:
+            from pipeline.command import quick_beam  # which imports Beam
+
+            quick_beam.remember()

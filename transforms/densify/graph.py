@@ -87,6 +87,7 @@ class Compiled:
         self._concrete = tf.function(self._traced, specs, autograph=False).get_concrete_function()
 
     def __call__(self, batch: pa.RecordBatch) -> Any:
+        """Returns the function's results for the canonical columns of a batch."""
         return self._concrete(*(part for key in self._keys for part in _parts(batch.column(key))))
 
     def _traced(self, *parts: tf.Tensor) -> Any:

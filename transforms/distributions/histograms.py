@@ -49,7 +49,7 @@ Key = tuple[str, str, int]
 """Column, what (`before`, `after`, `ids`, `unknown`), and the dimension: -1 where all are counted together."""
 
 Counts = dict[Key, np.ndarray]
-"""Counts by bin, int64: for values `[dimensions, BINS]`, under the first of them, or -1; for ids `[most_ids + 2]` (from -1 on; the
+"""Counts by bin, int64: for values `[dimensions, BINS]`, by the first of these, or -1; for ids `[most_ids + 2]` (from -1 on; the
 last for all others); `[1]` else."""
 
 Packed = dict[Key, tuple[np.ndarray, np.ndarray]]
@@ -168,7 +168,7 @@ Counter = Callable[[pa.RecordBatch, Mapping[str, np.ndarray], Counts], None]
 
 
 def counter(spec: Spec, around: Mapping[str, Centre], words: Mapping[str, int], one_in: int = 1) -> Counter:
-    """Returns a function that counts a validated batch and the arrays that it became, late rejects taken out of both, into counts.
+    """Returns a function that adds a validated batch, and the arrays that it became, to counts; late rejects are in neither.
 
     Counted are the numbers of kept steps that the rows hold: no padding, nothing completed or filled. `before` are the parsed
     values, `after` what is written of them (of columns of numbers), `ids` the ids that are written. Columns that are written
@@ -222,15 +222,17 @@ def _numbers(
     for what, (flat, first, centre) in sides.items():
         counts = _held(into, (column.name, what, -together), len(centre), BINS)
         given = map(read_only, (flat, first, places.sizes, centre, observed, places.raw))
+        arguments: list[Any] = [*given, width, BIN_SHIFT, counts]
         with np.errstate(over="ignore"):  # where the kernels run as Python
-            count_numbers(*given, width, BIN_SHIFT, counts)
+            count_numbers(*arguments)
 
 
 def _ids(column: Column, kept: KeptSteps, array: np.ndarray, words: int | None, most: int, into: Counts) -> None:
     flat, first, width = kept.made(column, array)
     counts = _held(into, (column.name, IDS, -1), most + 2)
     given = map(read_only, (flat, first, kept.sizes(column, width)))
-    unknown = count_ids(*given, 2**63 - 1 if words is None else words, counts)
+    arguments: list[Any] = [*given, 2**63 - 1 if words is None else words, counts]
+    unknown = count_ids(*arguments)
     if words is not None:
         _held(into, (column.name, UNKNOWN, -1), 1)[0] += unknown
 

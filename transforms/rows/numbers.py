@@ -24,13 +24,14 @@ def numbers_of(array: pa.Array) -> np.ndarray:
     """
     assert not array.null_count, "a null is no number"
     dtype, count = _DTYPES[array.type.id], len(array)
-    made = np.frombuffer(array.buffers()[1], dtype, count, array.offset * dtype.itemsize) if count else np.zeros(0, dtype)
+    start = array.offset * dtype.itemsize
+    made = np.frombuffer(array.buffers()[1], dtype, count, start) if count else np.zeros(0, dtype)
     made.flags.writeable = False
     return made
 
 
 def arrow_of(numbers: np.ndarray) -> pa.Array:
-    """Returns numbers `[n]` as an array of their type, without nulls; they must not change any more. Copies them if they are strided.
+    """Returns numbers `[n]` as an array of their type, without nulls; they must not change any more. Strided ones are copied.
 
     >>> arrow_of(np.arange(4)[::2]).to_pylist()
     [0, 2]
