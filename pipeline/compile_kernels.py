@@ -87,15 +87,13 @@ def compile_all() -> None:
 
 def _count_distributions() -> None:
     """Counts a number of every kind, and an id, in its row's only step."""
-    one, first, seen = np.ones(1, np.int64), np.zeros(1, np.int64), np.ones(1, bool)
+    one, at, seen = read_only(np.ones(1, np.int64)), read_only(np.zeros(1, np.int64)), read_only(np.ones(1, bool))
     numbers, ids = np.zeros((1, BINS), np.int64), np.zeros(3, np.int64)
-    kept_places(*map(read_only, (np.array([0, 1]), first, one)), 1, True, *np.empty((2, 1), np.int64))
+    kept_places(read_only(np.array([0, 1])), at, one, 1, True, at.copy(), at.copy())
     for dtype in LAYOUTS:
         values = read_only(np.ones(1, dtype))
-        count_numbers(
-            values, *map(read_only, (first, one)), values, *map(read_only, (seen, first)), 1, BIN_SHIFT, numbers
-        )
-    count_ids(*map(read_only, (one, first, one)), 1, ids)
+        count_numbers(values, at, one, values, seen, at, 1, BIN_SHIFT, numbers)
+    count_ids(one, at, one, 1, ids)
 
 
 if __name__ == "__main__":
