@@ -16,7 +16,7 @@ import pytest
 from pipeline.columns_file.reader import loads
 from pipeline.command.commands import cli
 from pipeline.command.demo import make_sample
-from tests.faults.run import LOOPS, MARKS
+from tests.faults.run import LOOPS, MARKS, Result, written
 from tests.jobs import call
 from tests.marks import slow_but
 from transforms.columns import TYPES
@@ -289,3 +289,13 @@ def test_every_loop_of_faults_has_its_row():
     rows = [row.strip("| ").split(" | ") for row in written]
     assert [row[:2] for row in rows] == [[loop.fault, loop.happens] for loop in LOOPS]
     assert [row for row in rows if not re.search(r" [\d,]+\b|not run at full figures", row[2])] == []
+
+
+def test_figures_of_a_loop_take_the_place_of_its_own_alone():
+    page = TEXTS["docs/faults.md"]
+    assert written(page, {}) == page
+    result = Result()
+    result.add([{"fault": "x", "trials": 12345, "lost": 0}])
+    before, after = page.splitlines(), written(page, {2: result}).splitlines()
+    (changed,) = [new for old, new in zip(before, after, strict=True) if old != new]
+    assert changed == f"| {LOOPS[2].fault} | {LOOPS[2].happens} | trials 12,345, lost 0 |"
