@@ -197,8 +197,12 @@ MISSPELT: Final = data.COLUMNS.replace("sequence_numeric_column", "sequence_nume
 COMMANDS: Final = {IMPORTS: 0, HELP: 0, FAULT: 2}
 """Commands that get no rows, and their exit codes."""
 
-IMPORTED: Final = "import pipeline.command.actions, pipeline.job.wiring, tensorflow, tensorflow_transform.beam"
-"""What a run imports before it reads."""
+IMPORTED: Final = (
+    "from pipeline import allocator; allocator.begin(); "
+    "from pipeline.command import loading; loading.load(); "
+    "import pipeline.command.actions, pipeline.job.wiring"
+)
+"""What a run imports before it reads, in the way in which it does."""
 
 
 def command_of(name: str, folder: Path) -> list[str]:

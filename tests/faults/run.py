@@ -2,8 +2,8 @@
 
     python -m tests.faults.run [--only WORD] [--write]
 
-`--write` puts the figures of this run into docs/faults.md, and leaves those of other loops as they are. A loop that finds something
-fails; the others go on, and the exit code is 1. What the loops print is kept in `build/faults`.
+`--write` puts the figures of this run into docs/faults.md, and leaves those of other loops as they are. A loop that finds
+something fails; the others go on, and the exit code is 1. What the loops print is kept in `build/faults`.
 """
 
 from __future__ import annotations
