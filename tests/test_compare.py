@@ -23,6 +23,7 @@ from pipeline.report.page import page
 from pipeline.report.view import view as report_view
 from pipeline.verify.verify import verify
 from tests import two_days
+from tests.bins import bins_of
 from tests.jobs import call, read_json
 from tests.prepared import put_manifest
 from tests.reports import parsed
@@ -34,7 +35,7 @@ from transforms import (
     make_spec,
     numeric_column,
 )
-from transforms.distributions import facts, histograms
+from transforms.distributions import facts
 from transforms.distributions.histograms import AFTER, BEFORE, IDS, UNKNOWN
 from transforms.errors import JobError
 
@@ -390,7 +391,7 @@ def test_whatever_a_column_or_a_directory_is_called_it_stays_text(name):
 
 def test_numbers_far_apart_have_a_picture():
     numbers = make_spec([numeric_column("x", default_value=0.0)])
-    bins = [histograms.bins_of(np.array([value], np.float32))[0] for value in (1e-3, 1e20)]
+    bins = [bins_of(np.array([value], np.float32))[0] for value in (1e-3, 1e20)]
     one, other = (side(numbers, str(at), {("x", BEFORE, 0): {int(at): 5}}) for at in bins)
     found = compare(one, other)
     assert found.columns[0].drift == 1 and "<svg" in view.html(found).decode()

@@ -11,6 +11,7 @@ import pytest
 
 from pipeline.compare.comparison import compare
 from pipeline.compare.view import html
+from tests.bins import bins_of
 from tests.test_compare import side
 from tests.test_report import HOSTILE
 from tests.test_report_browser import (
@@ -24,7 +25,6 @@ from tests.test_report_browser import (
     width_of,
 )
 from transforms import categorical_column_with_vocabulary_list, make_spec, sequence_numeric_column
-from transforms.distributions import histograms
 from transforms.distributions.histograms import BEFORE, IDS
 
 pytestmark = pytest.mark.browser
@@ -42,9 +42,7 @@ def page(tmp_path_factory) -> str:
     for k in range(2):
         name = f"{HOSTILE[0]} a rather long name of a directory/of-a-day-{k}"
         one = sequence_numeric_column(HOSTILE[1])
-        bins, counts = np.unique(
-            histograms.bins_of(generator.normal(k, 2, 5000).astype(np.float32)), return_counts=True
-        )
+        bins, counts = np.unique(bins_of(generator.normal(k, 2, 5000).astype(np.float32)), return_counts=True)
         own = side(
             make_spec([one]), name, {(one.name, BEFORE, 0): dict(zip(bins.tolist(), counts.tolist(), strict=True))}
         )

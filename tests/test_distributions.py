@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from tests.bins import bins_of
 from transforms import (
     SequenceGroup,
     bucketized_column,
@@ -302,7 +303,7 @@ def test_numbers_in_ranges_are_counted_as_numpy_counts_them(dtype):
     for begin, size in zip(first, sizes, strict=True):
         for k in (0, 1):
             own = slice(begin + k, begin + size, 2)
-            np.add.at(expected[k], histograms.bins_of((values[own] - centre[k])[seen[own]]), 1)
+            np.add.at(expected[k], bins_of((values[own] - centre[k])[seen[own]]), 1)
     assert (counts == expected).all()
 
 

@@ -8,7 +8,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from transforms.distributions import drift, histograms, spans
+from tests.bins import bins_of
+from transforms.distributions import drift, spans
 from transforms.distributions.spans import Spans
 
 GENERATOR = np.random.default_rng(0)
@@ -16,7 +17,7 @@ GENERATOR = np.random.default_rng(0)
 
 def counted(values: np.ndarray, centre: float = 0.0, whole: bool = False) -> Spans:
     """Counts values as a job does, around a centre."""
-    bins, counts = np.unique(histograms.bins_of((values - centre).astype(np.float32)), return_counts=True)
+    bins, counts = np.unique(bins_of((values - centre).astype(np.float32)), return_counts=True)
     return spans.of_bins(bins.astype(np.int64), counts, centre, whole)
 
 

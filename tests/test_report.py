@@ -20,6 +20,7 @@ from pipeline.dataset import distributions
 from pipeline.dataset.manifest import read as read_manifest
 from pipeline.report import charts
 from pipeline.verify.verify import verify
+from tests.bins import bins_of
 from tests.jobs import done, read_arrays, read_json
 from tests.marks import slow_but
 from tests.reports import Element, made_of, parsed, rendered
@@ -48,7 +49,7 @@ def number(text: str) -> float:
 @pytest.mark.parametrize("value", [0.0, 7.0, 1.7e18, -(2.0**62), 1e300])
 def test_one_number_has_a_bar_however_large_it_is(value, whole):
     """Next to 1.7e18, a time in nanoseconds, there is no number within 0.5."""
-    bins = histograms.bins_of(np.zeros(1, np.float32))
+    bins = bins_of(np.zeros(1, np.float32))
     with np.errstate(all="raise", under="ignore"):
         chart = charts.chart(spans.of_bins(bins, np.array([5]), value, whole))
     assert chart is not None and chart.path and chart.outside == 0

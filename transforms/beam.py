@@ -119,6 +119,7 @@ class StageFn(beam.DoFn):
                 self._moments = self._moments.merge([stage.moments]) if self._moments is not None else stage.moments
             if stage.count is not None:
                 stage.count(self._counts[split])
+                stage.count = None  # it holds the batch
             yield stage
 
     def _run_frame(self, frame: ArrowStream) -> Iterator[Any]:

@@ -29,6 +29,7 @@ def _remember_dofn_specs() -> None:
     ask, stateless = userstate.get_dofn_specs, set()
 
     def remembered(dofn: Any) -> Any:
+        """Returns the specs of state and timers of a DoFn, as Beam finds them."""
         if any(isinstance(held, MethodType) for held in vars(dofn).values()):  # its own, and not of its class
             return ask(dofn)
         if type(dofn) in stateless:
@@ -48,6 +49,7 @@ def _remember_views() -> None:
     parsed: dict[Any, Any] = {}
 
     def view_as(self: Any, cls: Any) -> Any:
+        """Returns the options as those of a class, as Beam's own method does."""
         known = (cls, tuple(sys.argv if self._flags is None else self._flags))
         if known not in parsed:
             parsed[known] = cls(self._flags)._visible_options

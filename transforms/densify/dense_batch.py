@@ -32,7 +32,7 @@ def dense_batch(batch: pa.RecordBatch, arrays: Arrays, spec: Spec) -> pa.RecordB
         if output.dtype == "bool":
             array = array.astype(bool)
         width = int(np.prod(array.shape[1:], dtype=np.int64))
-        flat = pa.array(array.reshape(-1)) if array.dtype.kind in "bOSU" else arrow_of(array.reshape(-1))
+        flat = arrow_of(array.reshape(-1))
         columns[output.name] = flat if array.ndim == 1 else _fixed_size(flat, width, batch.num_rows)
     columns[origin.ROW_COLUMN] = arrow_of(origin.row_numbers(batch))
     if origin.DIGEST_COLUMN in batch.schema.names:

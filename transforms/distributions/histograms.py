@@ -56,17 +56,6 @@ Packed = dict[Key, tuple[np.ndarray, np.ndarray]]
 """The same without zeros, small enough to cross a shuffle: bins (ascending) and their counts."""
 
 
-def bins_of(values: np.ndarray) -> np.ndarray:
-    """Returns the bin of each value, uint32; integers and float64 are counted as the nearest float32, which may be infinite.
-
-    >>> bins_of(np.array([0.0, 1.0, 1.06, 1.07, -1.0], np.float32)).tolist()
-    [0, 2032, 2032, 2033, 6128]
-    """
-    with np.errstate(over="ignore"):
-        bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
-    return bits >> BIN_SHIFT
-
-
 def edges(bins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Returns the ends of bins, float64: where each begins and ends, the lesser first. No number lies in those of NaN.
 
@@ -212,16 +201,16 @@ def _numbers(
     numeric = numeric_of(column)
     assert numeric is not None
     raw, width = numbers_of(values.values), numeric.step_width
-    places = kept.raw(column, values, width)
+    begin, sizes = kept.raw(column, values, width)
     observed = np.isfinite(raw) if numeric.fills else np.zeros(0, bool)
-    sides = {BEFORE: (raw, places.raw, around.of(raw.dtype))}
+    sides = {BEFORE: (raw, begin, around.of(raw.dtype))}
     if after is not None:
         flat, first, _ = kept.made(column, after)
         sides[AFTER] = flat, first, np.zeros(dimensions(column), flat.dtype)
     together = dimensions(column) == 1 and width > 1
     for what, (flat, first, centre) in sides.items():
         counts = _held(into, (column.name, what, -together), len(centre), BINS)
-        given = map(read_only, (flat, first, places.sizes, centre, observed, places.raw))
+        given = map(read_only, (flat, first, sizes, centre, observed, begin))
         arguments: list[Any] = [*given, width, BIN_SHIFT, counts]
         with np.errstate(over="ignore"):  # where the kernels run as Python
             count_numbers(*arguments)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import numpy as np
 
@@ -12,18 +11,6 @@ from transforms.kernels.bins import kept_places
 from transforms.kernels.values import read_only
 from transforms.rows.ragged import Ragged
 from transforms.spec.spec import Spec, length_name
-
-
-class Places(NamedTuple):
-    """Where the values of kept steps stand.
-
-    Attributes:
-      raw: int64 `[rows]`, where in the canonical values those of each row begin.
-      sizes: int64 `[rows]`, how many follow: no padding, nothing completed.
-    """
-
-    raw: np.ndarray
-    sizes: np.ndarray
 
 
 class KeptSteps:
@@ -38,13 +25,16 @@ class KeptSteps:
     def __init__(self, spec: Spec, arrays: Mapping[str, np.ndarray], rows: np.ndarray):
         self._spec, self._arrays, self._rows = spec, arrays, rows
 
-    def raw(self, column: Column, values: Ragged, width: int) -> Places:
-        """Returns where the numbers of a column stand in its canonical values, `width` in a step."""
+    def raw(self, column: Column, values: Ragged, width: int) -> tuple[np.ndarray, np.ndarray]:
+        """Returns where in a column's canonical values, `width` in a step, those of each row begin, and how many follow.
+
+        Both are int64 `[rows]`. There is no padding among them, and nothing that was completed.
+        """
         raw, sizes = np.empty((2, len(self._rows)), np.int64)
         tail = column.sequence_group is not None and self._spec.group(column.sequence_group).truncate == "tail"
         kept = self._kept(column) if column.is_sequence else np.minimum(values.lengths[self._rows], 1)
         kept_places(read_only(values.splits), read_only(self._rows), read_only(kept), width, tail, raw, sizes)
-        return Places(raw, sizes)
+        return raw, sizes
 
     def made(self, column: Column, array: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
         """Returns an output of the rows `[n]`, where in it the kept steps of each begin, and how many values are in a step.

@@ -55,7 +55,7 @@ def of_bins(bins: np.ndarray, counts: np.ndarray, centre: float = 0.0, whole: bo
     """Returns the ranges that bins stand for.
 
     Args:
-      bins: see `transforms.distributions.histograms.bins_of`.
+      bins: see `transforms.distributions.histograms.BINS`.
       counts: of each bin.
       centre: the value that values were counted around.
       whole: whether the values are whole numbers. Each then takes the room from 0.5 before to 0.5 after it.

@@ -30,14 +30,16 @@ def numbers_of(array: pa.Array) -> np.ndarray:
     return made
 
 
-def arrow_of(numbers: np.ndarray) -> pa.Array:
-    """Returns numbers `[n]` as an array of their type, without nulls; they must not change any more. Strided ones are copied.
+def arrow_of(values: np.ndarray) -> pa.Array:
+    """Returns values `[n]` as an array of their type, without nulls. Numbers are shared, if not strided: they must not change.
 
     >>> arrow_of(np.arange(4)[::2]).to_pylist()
     [0, 2]
     """
-    buffers = [None, pa.py_buffer(np.ascontiguousarray(numbers))]
-    return pa.Array.from_buffers(_TYPES[numbers.dtype], len(numbers), buffers)
+    kind = _TYPES.get(values.dtype)
+    if kind is None:
+        return pa.array(values)
+    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(np.ascontiguousarray(values))])
 
 
 def lists_of(values: pa.Array, splits: np.ndarray) -> pa.Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -43,7 +43,7 @@ class Ragged:
             splits = numbers_of(array.offsets).astype(np.int64, copy=False)
             first, last = int(splits[0]), int(splits[-1])
             values = array.values.slice(first, last - first)  # `flatten` takes ten times as long to come to the same
-            return cls(values, splits - first if first else splits, everywhere(len(array)))
+            return cls(values, splits - first if first else splits, np.ones(len(array), bool))
         lengths = pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False)
         present = pc.is_valid(array).to_numpy(zero_copy_only=False)
         return cls(array.flatten(), splits_of(lengths), present)
@@ -56,8 +56,7 @@ class Ragged:
     @cached_property
     def absent(self) -> int:
         """How many rows have no list at all."""
-        whole = self.present is everywhere(len(self.present))
-        return 0 if whole else len(self.present) - int(np.count_nonzero(self.present))
+        return len(self.present) - int(np.count_nonzero(self.present))
 
     def steps(self, width: int) -> np.ndarray:
         """Returns the steps of each row, `width` values each and the last one perhaps fewer, int64 `[rows]`."""
@@ -84,14 +83,6 @@ class Ragged:
         if not self.absent:
             return lists_of(self.values, self.splits)
         return pa.LargeListArray.from_arrays(arrow_of(self.splits), self.values, mask=pa.array(~self.present))
-
-
-@lru_cache(maxsize=64)
-def everywhere(count: int) -> np.ndarray:
-    """Returns bool `[count]`, true throughout, read-only."""
-    made = np.ones(count, bool)
-    made.flags.writeable = False
-    return made
 
 
 def unwrapped(array: pa.Array) -> pa.Array:
